@@ -1,0 +1,61 @@
+# make help | run | test | sanitize | matrix | bench | plots | clean
+CC      = cc
+CFLAGS  = -std=c99 -O2 -Wall -Wextra
+LDLIBS  = -lm
+BUILD   = build
+
+EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+RUNNABLE = $(filter-out matrix,$(EXAMPLES))
+TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+
+.PHONY: help run test sanitize matrix bench plots clean
+.SECONDARY:
+
+help:
+	@echo "make run       quickstart and digits: a posterior, error bars, one small student"
+	@echo "make test      the whole suite, in float and in double"
+	@echo "make sanitize  the suite under the address and undefined-behavior sanitizers"
+	@echo "make matrix    compilers x standards x macros x optimization levels"
+	@echo "make bench     our times beside OpenBLAS and PyTorch"
+	@echo "make plots     the pictures of docs/"
+	@echo "make NAME      one example: $(RUNNABLE) ($(BUILD)/matrix is the matrix example)"
+
+$(BUILD)/%: examples/%.c bnn.h
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -I. $< -o $@ $(LDLIBS) $(LIBS_$*)
+
+LIBS_chains = -pthread
+
+$(RUNNABLE): %: $(BUILD)/%
+	./$(BUILD)/$@
+
+run: $(BUILD)/quickstart $(BUILD)/digits
+	./$(BUILD)/quickstart
+	./$(BUILD)/digits
+
+$(BUILD)/float/%: tests/%.c bnn.h tests/check.h tests/build.h
+	@mkdir -p $(BUILD)/float
+	@$(CC) $(CFLAGS) $(TESTFLAGS) -I. -Itests $< -o $@ $(LDLIBS)
+
+$(BUILD)/double/%: tests/%.c bnn.h tests/check.h tests/build.h
+	@mkdir -p $(BUILD)/double
+	@$(CC) $(CFLAGS) $(TESTFLAGS) -DBNN_TEST_DOUBLE -I. -Itests $< -o $@ $(LDLIBS)
+
+test: $(TESTS:%=$(BUILD)/float/%) $(TESTS:%=$(BUILD)/double/%)
+	@sh tests/run.sh $(BUILD)
+
+sanitize:
+	$(MAKE) test BUILD=$(BUILD)/sanitize CFLAGS="-std=c99 -O1 -g -Wall -Wextra \
+	-fsanitize=address,undefined -fno-sanitize-recover=all"
+
+matrix:
+	sh tests/matrix.sh
+
+bench:
+	sh tests/bench/bench.sh
+
+plots:
+	sh docs/plots.sh
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,8813 @@
+/* bnn.h - v1.0 - Bayesian neural networks in one C header - public domain or MIT, your choice
+ *
+ * Do this:
+ *     #define BNN_IMPLEMENTATION
+ * before you include this file in *one* C or C++ file to create the implementation. In all others
+ * just include it. Compile with any C99 or C++11 compiler; link with -lm.
+ *
+ *     #define BNN_IMPLEMENTATION
+ *     #include "bnn.h"
+ *     #include <math.h>
+ *     #include <stdio.h>
+ *     int main(void) {
+ *         float x[] = { -2, -1, 0, 1, 2 }, y[] = { 4, 1, 0, 1, 4 }, at[] = { 0, 1.5f, 4 };
+ *         bnn_data data = { { 5, 1, x }, { 5, 1, y } };
+ *         bnn_arena mem = { 0 };
+ *         bnn_tape tape = { .rng = bnn_rng_seed(1) };
+ *         bnn_params *w = bnn_params_new(&mem);
+ *         bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 32, 1 }, .noise_std = 0.1f });
+ *         bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 1e-3f });
+ *         bnn_ensemble post = bnn_ensemble_new(w, 200);
+ *         for (int s = 0; s < 30000; s++) {
+ *             bnn_tape_reset(&tape);
+ *             bnn_backward(bnn_net_loss(&net, bnn_batch_all(&tape, data)));
+ *             bnn_step(&sgld, &tape);
+ *             if (s >= 10000 && s % 100 == 0) bnn_ensemble_push(&post);
+ *         }
+ *         bnn_mat where = { 3, 1, at };
+ *         bnn_predictive p = bnn_predict(&mem, &tape, &net, &post, where);
+ *         for (int i = 0; i < 3 && !tape.err; i++)
+ *             printf("x = %4.1f   y = %5.2f, sd of the noise %.2f, of what the net does not know "
+ *                    "%.2f\n", at[i], p.mean.data[i], sqrt(p.aleatoric.data[i]),
+ *                    sqrt(p.epistemic.data[i]));
+ *         if (tape.err) puts(tape.msg);
+ *         bnn_tape_free(&tape);
+ *         bnn_arena_free(&mem);
+ *     }
+ *
+ * THE IDEA
+ *     bnn_arena   space: what lives in it lives until it is freed, all at once.
+ *     bnn_tape    time: one step's nodes, scratch, random numbers and error; a reset is free.
+ *     bnn_params  a flat vector with named shapes: what Bayesian methods act on.
+ *     bnn_net     parameters and a forward function. A loss is a 1x1 node.
+ *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
+ *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
+ *
+ * SCALE
+ *     With N rows of data, U = -sum ln p(y|x,theta) - ln p(theta) is the energy of the posterior.
+ *     A loss is U/N, per example; learning rates multiply its gradient. N comes from the batch, so
+ *     the prior and a sampler's noise have the right size without your doing. For a stream set
+ *     batch.n_data (or tape.n_data) once. Everything is in nats and in the units of your data.
+ *
+ * MEMORY
+ *     All memory comes from arenas. Zeroed structs are valid and empty. A matrix never owns its
+ *     data. After the first step a training loop does not allocate. An arena can live in a buffer
+ *     of yours: bnn_arena mem = { .buffer = bytes, .capacity = sizeof bytes }, and then the heap is
+ *     never touched; so can a tape's (tape.mem).
+ *
+ * ERRORS
+ *     The first error stays in the tape (tape.err, tape.msg) or the arena it happened in, and all
+ *     later calls there do nothing: one check at the end is enough. The sentence names who, what
+ *     and where: "bnn_affine: x is 25x3, w is 4x32". Functions without a tape return the code. A
+ *     reset keeps the error, bnn_tape_clear_error ends it. Parameters keep their last finite value.
+ *
+ * DETERMINISM
+ *     Same seed, same bits: at any optimization level, in gcc and clang, C and C++, on any number
+ *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
+ *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
+ *     arithmetic and own functions instead of libm. Without FMA (old x86, BNN_NO_SIMD on x86, tcc)
+ *     products differ in the last bits. -ffast-math gives up this promise, and keeps the others.
+ *
+ * THREADS
+ *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
+ *     share no tape, no arena being allocated from, and no parameters being moved: one chain = one
+ *     arena + one tape. With -fopenmp large products and passes use several threads, same bits.
+ *
+ * COMPILE OPTIONS, all to be defined before the include
+ *     BNN_IMPLEMENTATION  make the implementation here
+ *     BNN_STATIC          make all functions static; in the implementing file only
+ *     BNNDEF              or your own declaration prefix
+ *     BNN_ASSERT(x)       called on internal invariants; default nothing
+ *     BNN_NO_STDIO        no files, no printing, no <stdio.h>
+ *     BNN_NO_SIMD         plain loops only
+ *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
+ *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
+ *                         your own functions; one given, the rest come from libm
+ *
+ * bnn.h DOES NOT
+ *     - own your training loop, print, exit, or read the clock
+ *     - do convolutions, recurrence, attention, or tensors of more than two dimensions
+ *     - run on a GPU
+ *     - read NumPy, ONNX or image files (IDX and CSV it reads)
+ *     - stop you from moving the same parameters from two threads
+ *
+ * Formulas are cited in the sections below; the derivations are in docs/math.md, the file format in
+ * docs/format.md, the guide in docs/guide.md. License and history are at the end of this file.
+ */
+
+/* ================================================================================================
+ * API
+ * ============================================================================================= */
+#ifndef BNN_H
+#define BNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef BNNDEF
+#if defined(BNN_STATIC) && (defined(__GNUC__) || defined(__clang__))
+#define BNNDEF static __attribute__((unused))
+#elif defined(BNN_STATIC)
+#define BNNDEF static
+#else
+#define BNNDEF extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- errors ----------------------------------------------------------------------------------
+ * A function that has no tape returns one of these; a function on a tape or an arena sets its
+ * `err` once (sticky) and writes one sentence to its `msg`. Clear both to go on. */
+enum {
+    BNN_OK,
+    BNN_ENOMEM,     /* the allocator said no, or a size overflows size_t           */
+    BNN_ESHAPE,     /* matrices that do not fit together                           */
+    BNN_EARG,       /* a value outside its domain                                  */
+    BNN_ENONFINITE, /* NaN or infinity in data, in a loss or in parameters         */
+    BNN_EIO,        /* a file cannot be opened, read, written or renamed           */
+    BNN_EFORMAT,    /* a file's contents are not what its format says              */
+    BNN_ECANCEL     /* the progress callback asked to stop                         */
+};
+enum { BNN_MSG = 160 };                    /* bytes of an error sentence, with its end */
+BNNDEF const char *bnn_strerror(int err);  /* a constant string, never NULL */
+
+/* ---- arena: space ----------------------------------------------------------------------------
+ * Zero = empty and valid, on the heap. Give `buffer` and `capacity` to live in your own memory
+ * and never touch the heap, or `alloc` to use your own allocator: fn(user, ptr, old, new) is
+ * realloc, and free when new is 0. Every block is aligned to 64 bytes. */
+typedef struct bnn_alloc {
+    void *(*fn)(void *user, void *ptr, size_t old_size, size_t new_size);
+    void *user;
+} bnn_alloc;
+
+typedef struct bnn_arena {
+    bnn_alloc alloc;
+    void *buffer;    /* your memory, or NULL for the heap  */
+    size_t capacity; /* its size in bytes                  */
+    int err;
+    char msg[BNN_MSG];
+    struct bnn__chunk *chunk; /* private: the chunk in use, its predecessors behind it */
+    size_t used;              /* private: bytes used of it                              */
+} bnn_arena;
+
+typedef struct bnn_mark {
+    struct bnn__chunk *chunk;
+    size_t used;
+} bnn_mark;
+
+BNNDEF void *bnn_arena_alloc(bnn_arena *mem, size_t count, size_t size); /* zeroed; NULL: err */
+BNNDEF bnn_mark bnn_arena_mark(const bnn_arena *mem);
+BNNDEF void bnn_arena_rewind(bnn_arena *mem, bnn_mark mark); /* frees nothing, forgets all since */
+BNNDEF void bnn_arena_free(bnn_arena *mem);                  /* everything at once; then empty   */
+BNNDEF size_t bnn_arena_size(const bnn_arena *mem);          /* bytes held from the allocator    */
+BNNDEF size_t bnn_arena_used(const bnn_arena *mem);          /* bytes in use, wherever they are  */
+
+/* ---- random numbers --------------------------------------------------------------------------
+ * Philox4x32-10 (Salmon et al., SC 2011): counter-based, 2^64 blocks of 4 words in each of 2^64
+ * streams for each of 2^64 seeds. A value: copy it to save it. Zero = seed 0. */
+typedef struct bnn_rng {
+    uint32_t key[2]; /* seed                                                   */
+    uint32_t ctr[4]; /* [0..1] block counter, [2..3] stream                    */
+    uint32_t buf[4]; /* the current block, of which `left` words are still new */
+    int left;
+} bnn_rng;
+
+BNNDEF bnn_rng bnn_rng_seed(uint64_t seed);
+BNNDEF bnn_rng bnn_rng_stream(uint64_t seed, uint64_t stream); /* stream 0 = bnn_rng_seed       */
+BNNDEF bnn_rng bnn_rng_split(bnn_rng *r);        /* a new generator, independent of r from now on */
+BNNDEF uint32_t bnn_rng_u32(bnn_rng *r);
+BNNDEF size_t bnn_rng_below(bnn_rng *r, size_t n); /* 0 .. n-1, exactly uniform; n > 0 */
+BNNDEF float bnn_rng_uniform(bnn_rng *r);                      /* (0,1), never an end */
+BNNDEF float bnn_rng_normal(bnn_rng *r);                       /* N(0,1) */
+BNNDEF float bnn_rng_exponential(bnn_rng *r);                  /* mean 1 */
+BNNDEF float bnn_rng_gumbel(bnn_rng *r);                       /* mean 0.5772, variance pi^2/6 */
+BNNDEF float bnn_rng_logistic(bnn_rng *r);                     /* variance pi^2/3 */
+BNNDEF float bnn_rng_laplace(bnn_rng *r);                      /* variance 2 */
+BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape);       /* ln of a Gamma(shape, 1) draw: safe
+                                                        where the draw underflows; shape > 0 */
+BNNDEF float bnn_rng_gamma(bnn_rng *r, float shape);           /* exp of it */
+BNNDEF float bnn_rng_beta(bnn_rng *r, float a, float b);
+/* x ~ Dir(alpha), k entries; log_x may be NULL, else ln x (finite where x underflows) */
+BNNDEF int bnn_rng_dirichlet(bnn_rng *r, size_t k, const float *alpha, float *x, float *log_x);
+BNNDEF size_t bnn_rng_categorical(bnn_rng *r, size_t k, const float *weights); /* k = bad weights */
+BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out);
+/* n at once, vectorized; equal bits whatever the instruction set */
+BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out);
+BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out);
+BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out);
+
+/* ---- special functions (double) --------------------------------------------------------------
+ * Relative error 1e-12 or better; bnn_beta_i and bnn_gamma_dlog 1e-11. Outside the domain: NaN. */
+BNNDEF double bnn_lgamma(double x);                        /* ln Gamma(x), x > 0                  */
+BNNDEF double bnn_digamma(double x);                       /* psi(x), x > 0                       */
+BNNDEF double bnn_trigamma(double x);                      /* psi'(x), x > 0                      */
+BNNDEF double bnn_gamma_p(double a, double x); /* P(a,x), regularized incomplete gamma */
+BNNDEF double bnn_gamma_q(double a, double x);             /* 1 - P(a,x)                          */
+BNNDEF double bnn_beta_i(double a, double b, double x);    /* I_x(a,b)                            */
+BNNDEF double bnn_normal_cdf(double x);                    /* Phi                                 */
+BNNDEF double bnn_normal_log_cdf(double x);                /* ln Phi, far into the left tail      */
+BNNDEF double bnn_normal_quantile(double p);               /* Phi^-1, 0 < p < 1                   */
+BNNDEF double bnn_gamma_dlog(double a, double log_z);      /* d ln z / d a of a gamma draw at fixed
+                                                              quantile (Figurnov et al. 2018)     */
+
+/* ---- matrices --------------------------------------------------------------------------------
+ * A view: row-major, contiguous, never owns. A function that takes only matrices returns
+ * BNN_OK or the error, and then has written nothing. Outputs come first. */
+typedef struct bnn_mat {
+    size_t rows, cols;
+    float *data;
+} bnn_mat;
+
+BNNDEF bnn_mat bnn_mat_new(bnn_arena *mem, size_t rows, size_t cols); /* zeros; NULL data: err */
+BNNDEF bnn_mat bnn_mat_copy(bnn_arena *mem, bnn_mat a);
+BNNDEF bnn_mat bnn_mat_rows(bnn_mat a, size_t first, size_t count);   /* a view of whole rows */
+BNNDEF float *bnn_mat_at(bnn_mat a, size_t row, size_t col);          /* NULL if outside */
+BNNDEF void bnn_mat_fill(bnn_mat a, float value);
+BNNDEF void bnn_mat_eye(bnn_mat a);
+BNNDEF int bnn_mat_finite(bnn_mat a);                    /* 1 if no NaN and no infinity */
+BNNDEF int bnn_mat_mul(bnn_mat out, bnn_mat a, bnn_mat b);     /* A B;     out must not overlap */
+BNNDEF int bnn_mat_mul_tn(bnn_mat out, bnn_mat a, bnn_mat b);  /* A^T B */
+BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b);  /* A B^T */
+BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b);  /* A^T B^T */
+BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b); /* out may be a or b, as in the next */
+BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b);
+BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s);
+BNNDEF int bnn_mat_transpose(bnn_mat out, bnn_mat a);          /* out must not overlap a */
+BNNDEF int bnn_mat_row_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (n,1) */
+BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d) */
+BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a);
+BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a);
+BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d), divides by n */
+BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);       /* the first of equals */
+BNNDEF double bnn_mat_sum(bnn_mat a);                          /* in double, as all reductions */
+BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b);               /* sum of products; NaN if unequal */
+BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a);                /* (n,d) -> (d,d), divides by n */
+/* A = L L^T, L lower with zeros above. Not positive definite: BNN_EARG, *pivot (if given) is the
+ * row that failed, and l holds the rows before it. l may be a. */
+BNNDEF int bnn_mat_cholesky(bnn_mat l, bnn_mat a, size_t *pivot);
+BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b);   /* L x = b; x may be b */
+BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b); /* L^T x = b */
+BNNDEF int bnn_mat_solve_chol(bnn_mat x, bnn_mat l, bnn_mat b);    /* L L^T x = b */
+BNNDEF double bnn_mat_logdet_chol(bnn_mat l);                      /* ln |L L^T| */
+/* A = V diag(values) V^T, values ascending (1,d), vectors in columns; cyclic Jacobi. */
+BNNDEF int bnn_mat_eig_sym(bnn_arena *mem, bnn_mat values, bnn_mat vectors, bnn_mat a);
+/* A (n,d), n >= d: A = U diag(s) V^T, s descending (1,d), u (n,d), v (d,d); one-sided Jacobi. */
+BNNDEF int bnn_mat_svd(bnn_arena *mem, bnn_mat u, bnn_mat s, bnn_mat v, bnn_mat a);
+#ifndef BNN_NO_STDIO
+BNNDEF void bnn_mat_print(bnn_mat a, const char *name); /* to stdout; large ones are elided */
+#endif
+
+/* ---- data ------------------------------------------------------------------------------------ */
+typedef struct bnn_data {
+    bnn_mat x, y; /* (n,d) inputs; (n,k) targets, or (n,1) labels 0,1,2.. for classes */
+} bnn_data;
+
+BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count);
+
+/* ---- tape: time ------------------------------------------------------------------------------
+ * One step's nodes, scratch, random numbers and error. Zero = empty and valid; give it a seed:
+ * bnn_tape tape = { .rng = bnn_rng_seed(1) }. Reset forgets the nodes and keeps the memory, the
+ * rng and the error. After an error every function on the tape is a no-op that returns the
+ * tape's poison node (never NULL), so one check at the end is enough. */
+typedef struct bnn_tape bnn_tape;
+typedef struct bnn_var bnn_var;
+typedef struct bnn_params bnn_params;
+
+/* Called now and then by the few functions that run long; nonzero cancels (BNN_ECANCEL). */
+typedef int (*bnn_progress_fn)(void *user, size_t done, size_t total);
+
+struct bnn_var {
+    bnn_mat val;
+    bnn_mat grad;  /* data NULL where no gradient is wanted: an op's backward must skip it */
+    bnn_tape *tape;
+    bnn_var **in;  /* the n_in inputs */
+    size_t n_in;
+    void (*backward)(bnn_var *self); /* adds to in[i]->grad from self->grad; NULL for leaves */
+    void *aux;                       /* whatever an op keeps for its backward             */
+    bnn_var *prev;                   /* private from here: the node made before           */
+    bnn_params *owner;               /* whose parameter this leaf is                      */
+    size_t block;                    /* and which                                         */
+    unsigned pass;                   /* stamp of the last backward pass that reached it   */
+    unsigned char wants, fresh, lazy;
+};
+
+struct bnn_tape {
+    bnn_rng rng;
+    int err;
+    char msg[BNN_MSG];
+    bnn_arena mem;            /* scratch; set mem.buffer or mem.alloc to choose where it lives */
+    double n_data;            /* rows of the data behind the last batch; samplers divide by it   */
+    int training;             /* 1 while a loss is built: dropout is on                         */
+    bnn_progress_fn progress; /* NULL = none                                                    */
+    void *progress_user;
+    bnn_var *last; /* private */
+    unsigned pass;
+    bnn_var poison;
+};
+
+BNNDEF void bnn_tape_reset(bnn_tape *t);
+BNNDEF void bnn_tape_free(bnn_tape *t);
+BNNDEF void bnn_tape_clear_error(bnn_tape *t);
+/* Record an error yourself, printf-free: "who: what". The first one stays. Returns the poison. */
+BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char *what);
+
+/* Leaves */
+BNNDEF bnn_var *bnn_input(bnn_tape *t, bnn_mat m); /* a constant; borrows m until reset      */
+BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient of its own   */
+BNNDEF bnn_var *bnn_scalar(bnn_tape *t, float v);  /* a 1x1 constant                         */
+BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block); /* gradient -> w->grad   */
+
+/* d root / d everything. root is 1x1. Gradients of parameters and leaves add up over several
+ * passes on one tape; those of other nodes are of the last pass. */
+BNNDEF void bnn_backward(bnn_var *root);
+BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed); /* a vector-Jacobian product */
+BNNDEF float bnn_value(const bnn_var *v);                   /* of a 1x1 node; NaN otherwise      */
+
+/* Your own operation: make the node, fill y->val, write a backward that adds to x->grad:
+ *     static void cube_backward(bnn_var *y) {
+ *         bnn_var *x = y->in[0];
+ *         for (size_t i = 0; x->grad.data && i < x->val.rows * x->val.cols; i++)
+ *             x->grad.data[i] += 3 * x->val.data[i] * x->val.data[i] * y->grad.data[i];
+ *     }
+ *     bnn_var *cube(bnn_var *x) {
+ *         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, cube_backward, 1, &x);
+ *         for (size_t i = 0; y->val.data && i < y->val.rows * y->val.cols; i++)
+ *             y->val.data[i] = x->val.data[i] * x->val.data[i] * x->val.data[i];
+ *         return y;
+ *     }
+ */
+BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
+                       size_t n_in, bnn_var *const *in);
+
+/* ---- ops -------------------------------------------------------------------------------------
+ * Spec of shapes: (n,d) rows by columns. g is the gradient that arrives at the result. */
+BNNDEF bnn_var *bnn_matmul(bnn_var *a, bnn_var *b);              /* (n,d)(d,k) -> (n,k) */
+BNNDEF bnn_var *bnn_affine(bnn_var *x, bnn_var *w, bnn_var *b);  /* (n,d)(d,k) + (1,k) -> (n,k);
+                                                                    b may be NULL */
+/* Elementwise with broadcasting: b is (n,k), (1,k), (n,1) or (1,1), or a is. */
+BNNDEF bnn_var *bnn_add(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_sub(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_mul(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_div(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_scale(bnn_var *x, float c); /* c x   */
+BNNDEF bnn_var *bnn_shift(bnn_var *x, float c); /* x + c */
+/* Elementwise. At a kink: relu and its kin take the derivative from the left; abs and sqrt 0. */
+BNNDEF bnn_var *bnn_neg(bnn_var *x);
+BNNDEF bnn_var *bnn_square(bnn_var *x);
+BNNDEF bnn_var *bnn_exp(bnn_var *x);
+BNNDEF bnn_var *bnn_log(bnn_var *x);
+BNNDEF bnn_var *bnn_sqrt(bnn_var *x);       /* derivative 0 at 0                    */
+BNNDEF bnn_var *bnn_abs(bnn_var *x);
+BNNDEF bnn_var *bnn_sin(bnn_var *x);
+BNNDEF bnn_var *bnn_cos(bnn_var *x);
+BNNDEF bnn_var *bnn_tanh(bnn_var *x);
+BNNDEF bnn_var *bnn_sigmoid(bnn_var *x);
+BNNDEF bnn_var *bnn_softplus(bnn_var *x);   /* ln(1 + e^x)                          */
+BNNDEF bnn_var *bnn_relu(bnn_var *x);
+BNNDEF bnn_var *bnn_leaky_relu(bnn_var *x); /* slope 0.01                           */
+BNNDEF bnn_var *bnn_elu(bnn_var *x);        /* x > 0 ? x : e^x - 1                  */
+BNNDEF bnn_var *bnn_silu(bnn_var *x);       /* x sigmoid(x)                         */
+BNNDEF bnn_var *bnn_gelu(bnn_var *x);       /* x Phi(x), the exact form             */
+BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi); /* gradient 0 outside     */
+/* Reductions, in double, in order */
+BNNDEF bnn_var *bnn_sum(bnn_var *x);    /* -> (1,1) */
+BNNDEF bnn_var *bnn_mean(bnn_var *x);   /* -> (1,1); of nothing: 0 */
+BNNDEF bnn_var *bnn_rowsum(bnn_var *x); /* (n,k) -> (n,1) */
+BNNDEF bnn_var *bnn_colsum(bnn_var *x); /* (n,k) -> (1,k) */
+/* Shapes */
+BNNDEF bnn_var *bnn_cols(bnn_var *x, size_t first, size_t count);     /* columns              */
+BNNDEF bnn_var *bnn_rows(bnn_var *x, size_t first, size_t count);     /* rows                 */
+BNNDEF bnn_var *bnn_gather(bnn_var *x, size_t n, const size_t *rows); /* rows by index        */
+BNNDEF bnn_var *bnn_concat(bnn_tape *t, size_t n, bnn_var *const *x); /* side by side         */
+BNNDEF bnn_var *bnn_transpose(bnn_var *x);
+BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols);
+/* Rows as distributions */
+BNNDEF bnn_var *bnn_softmax(bnn_var *x);     /* per row */
+BNNDEF bnn_var *bnn_log_softmax(bnn_var *x); /* per row */
+BNNDEF bnn_var *bnn_logsumexp(bnn_var *x);   /* (n,k) -> (n,1) */
+/* sum_k z_k c_k, z (n,k) or (1,k), k candidates of equal shape */
+BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k);
+/* Randomness from the tape's rng; constants */
+BNNDEF bnn_var *bnn_dropout(bnn_var *x, float p); /* x m/(1-p), m ~ Bern(1-p), 0 <= p < 1 */
+BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd);      /* mu + sd eps, one eps per entry */
+BNNDEF bnn_var *bnn_detach(bnn_var *x);                    /* the value without its past */
+/* the value of one, the gradient of the other (Bengio et al. 2013) */
+BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient);
+/* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
+ * bnn_mean of it is the loss. y is a constant: no gradient goes there. */
+/* log_var (n,k), (1,k) or (1,1), clamped to [-20,20] with gradient 0 outside */
+BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
+BNNDEF bnn_var *bnn_laplace_nll(bnn_var *mean, bnn_var *y, float b);       /* |y-m|/b + ln 2b */
+BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale);
+BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y);             /* y in [0,1] */
+BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label);       /* label (n,1): 0..k-1 */
+/* target (n,k): -sum_k t_k ln softmax(z/T)_k; Hinton's factor T^2 is yours */
+BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float temperature);
+BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y);
+/* KL(q||p) in nats, one number per row */
+BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd);                   /* to N(0,1) */
+BNNDEF bnn_var *bnn_kl_normal_to(bnn_var *mu, bnn_var *sd, float m0, float sd0);
+BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0);       /* p0 NULL = uniform */
+BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0);
+BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior);      /* prior NULL = ones */
+
+/* Checking and curvature. f builds the loss on the tape; random draws are frozen. */
+typedef bnn_var *(*bnn_loss_fn)(bnn_tape *t, void *user);
+/* Largest |a-b|/(1e-3+|a|+|b|) between the gradient and central differences; kinks are skipped */
+BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user);
+/* out = H v by central differences of the gradient, error O(step^2); exact for quadratics */
+BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v, float *out);
+
+/* ---- parameters ------------------------------------------------------------------------------
+ * A flat vector with named shapes. Each block of it has a prior. */
+enum { BNN_PRIOR_NORMAL, BNN_PRIOR_LAPLACE, BNN_PRIOR_MIXTURE, BNN_PRIOR_STUDENT, BNN_PRIOR_FLAT };
+
+typedef struct bnn_prior {
+    int kind;
+    float mean;   /* default 0                                                                 */
+    float std;    /* default 1. Normal: sd; Laplace, Student-t: scale b, s; mixture: larger sd */
+    float std2;   /* mixture: smaller sd, default std e^-6                                     */
+    float weight; /* mixture: probability of the larger, default 1/2                           */
+    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy)                         */
+    int fan_in;   /* 1: std (not a given std2) is divided by sqrt(fan in) of the block         */
+    int adapt_mean, adapt_std; /* bnn_params_update_priors moves them to their optimum         */
+    float shape, rate;         /* > 0: std^2 ~ InvGamma(shape, rate), used by that update      */
+} bnn_prior;
+
+typedef struct bnn_block {
+    size_t offset, rows, cols;
+    char name[16];
+    bnn_prior prior; /* resolved: std is the one in force */
+    int fresh;       /* private: its gradient was consumed, the next one overwrites */
+} bnn_block;
+
+struct bnn_params {
+    float *theta, *grad; /* n values each; grad is NULL in a sample of an ensemble */
+    size_t n;
+    bnn_block *blocks;
+    size_t n_blocks;
+    bnn_arena *mem;
+    size_t room, block_room; /* private: capacities */
+};
+
+BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
+/* Adds rows x cols zeros at the end and returns the block's index, or (size_t)-1 (mem->err).
+ * Add all blocks before making steppers and ensembles. name: 15 characters are kept. */
+BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char *name,
+                             bnn_prior prior);
+BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block);      /* a view of one block */
+BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block);
+BNNDEF void bnn_params_zero_grad(bnn_params *w);
+BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from);   /* values; equal n */
+BNNDEF double bnn_params_log_prior(const bnn_params *w);               /* ln p(theta), nats; a flat
+                                                                          block counts 0 */
+BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w);             /* -ln p(theta) as a node */
+/* Adaptive and hierarchical priors, closed form, treating theta as known: mean and std to their
+ * optimum (Graves 2011), or std^2 to the mode of its inverse gamma conditional; with an rng: a
+ * Gibbs draw from that conditional. A floor of 1e-6 on std keeps a collapsing prior proper. */
+BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng);
+BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng);      /* theta ~ prior */
+
+/* ---- nets ------------------------------------------------------------------------------------
+ * A model is parameters plus a forward function. bnn_mlp makes one; your own is a struct with
+ * your function in `forward`. */
+enum { BNN_RELU, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU, BNN_SOFTPLUS,
+       BNN_SIN, BNN_IDENTITY, BNN__ACTS };
+enum { BNN_GAUSSIAN,         /* k outputs: mean; noise_std known, or learned (noise_learned)      */
+       BNN_GAUSSIAN_HETERO,  /* 2k outputs: mean, ln variance                                     */
+       BNN_LAPLACE, BNN_STUDENT, /* k outputs: location; scale noise_std                          */
+       BNN_BERNOULLI,        /* k logits, y in [0,1]                                              */
+       BNN_CATEGORICAL,      /* k logits; y (n,1) labels, or (n,k) soft labels                    */
+       BNN_POISSON };        /* k log rates                                                       */
+enum { BNN_INIT_AUTO, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
+       BNN_INIT_ZERO };
+enum { BNN_MAX_LAYERS = 16 };
+
+typedef struct bnn_scaling { /* x' = (x - x_mean)/x_std, y' likewise; NULL = none */
+    bnn_mat x_mean, x_std, y_mean, y_std; /* (1,d), (1,k) */
+} bnn_scaling;
+
+typedef struct bnn_net bnn_net;
+struct bnn_net {
+    bnn_params *params;
+    bnn_var *(*forward)(bnn_tape *t, const bnn_net *net, bnn_var *x); /* standardized in and out */
+    int likelihood;
+    float noise_std; /* in units of y                                       */
+    float nu;        /* Student-t                                           */
+    size_t noise;    /* block of the learned ln noise variance, or no block */
+    int noise_learned;
+    bnn_scaling scaling;
+    void *user;      /* yours; for bnn_mlp its layers                       */
+    struct bnn__mlp *mlp;
+};
+
+typedef struct bnn_mlp_desc {
+    size_t sizes[BNN_MAX_LAYERS + 1]; /* inputs, hidden ..., outputs; ends at the first 0        */
+    int activation;                   /* of all hidden layers, default BNN_RELU                  */
+    int activations[BNN_MAX_LAYERS];  /* or of each: 1 + BNN_TANH ...; 0 = `activation`          */
+    int likelihood;                   /* default BNN_GAUSSIAN                                    */
+    float noise_std;                  /* default 1; units of y                                   */
+    int noise_learned;                /* 1: learned with the weights, from noise_std as start; the
+                                         start is in standardized units if those are used        */
+    float nu;                         /* default 4                                               */
+    bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
+    bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
+    int init;                         /* BNN_INIT_AUTO: N(0, c/fan_in), c = 2 for relu and kin,
+                                         1 otherwise; biases 0                                   */
+    float init_scale;                 /* multiplies the initial weights, default 1               */
+    uint64_t seed;                    /* of the initial weights                                  */
+    float dropout;                    /* of hidden units, while training                         */
+    float dropout_input;              /* of inputs                                               */
+    int no_bias;
+} bnn_mlp_desc;
+
+BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
+/* Mean and standard deviation of each column of the training data, stored with the net, undone at
+ * prediction, saved with it. Targets only where they are Gaussian, Laplace or Student. */
+BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train);
+
+typedef struct bnn_batch {
+    bnn_var *x, *y;
+    double n_data; /* rows of the data it came from; set it yourself for a stream */
+} bnn_batch;
+
+BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, uniform */
+BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
+BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d);              /* borrows, copies nothing */
+
+BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x); /* raw x -> standardized output */
+BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b);      /* mean over rows, units of y */
+BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p(theta)/N = U/N */
+
+/* ---- steppers --------------------------------------------------------------------------------
+ * An optimizer is a sampler at temperature zero. All act on the gradient of L = U/N, so learning
+ * rates have the size everybody knows. `lr` and the rest stay in the stepper: a schedule is one
+ * assignment. bnn_step moves the parameters and consumes the gradient; a gradient that is not
+ * finite moves nothing and is an error. */
+enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
+       BNN_HMC };
+
+typedef struct bnn_stepper {
+    int kind;
+    bnn_params *params;
+    float lr, momentum, dampening, beta1, beta2, eps, weight_decay, clip;
+    float temperature; /* samplers; assign 0 to switch the noise off */
+    int nesterov, amsgrad, centered, decoupled;
+    size_t n;                     /* parameters it was made for                                  */
+    uint64_t t;                   /* steps made                                                  */
+    float *s1, *s2, *s3;          /* state vectors of n, NULL where the method has none          */
+    struct bnn_hmc_state *hmc;
+} bnn_stepper;
+
+typedef struct bnn_sgd_desc {
+    float lr;        /* default 0.1                                                               */
+    float momentum, dampening;
+    int nesterov;
+    float weight_decay; /* adds wd theta to g; beside a Gaussian prior it counts twice */
+    float clip;         /* largest norm of the gradient; 0 = none */
+} bnn_sgd_desc;
+typedef struct bnn_adam_desc {
+    float lr, beta1, beta2, eps; /* defaults 1e-3, 0.9, 0.999, 1e-8 */
+    float weight_decay;          /* with decoupled = 1: AdamW */
+    int decoupled, amsgrad;
+    float clip;
+} bnn_adam_desc;
+typedef struct bnn_rmsprop_desc {
+    float lr, alpha, eps, momentum; /* defaults 1e-2, 0.99, 1e-8, 0 */
+    int centered;
+    float weight_decay, clip;
+} bnn_rmsprop_desc;
+typedef struct bnn_adagrad_desc {
+    float lr, lr_decay, eps; /* defaults 1e-2, 0, 1e-10 */
+    float weight_decay, clip;
+} bnn_adagrad_desc;
+typedef struct bnn_adadelta_desc {
+    float lr, rho, eps; /* defaults 1, 0.95, 1e-6: Zeiler 2012. Elsewhere rho 0.9 and an lr */
+    float weight_decay, clip;
+} bnn_adadelta_desc;
+typedef struct bnn_sgld_desc {
+    float lr;          /* default 1e-2; eps of Welling and Teh 2011 is 2 lr/N */
+    float temperature; /* default 1; for none assign stepper.temperature = 0 */
+} bnn_sgld_desc;
+typedef struct bnn_psgld_desc {
+    float lr, alpha, lambda; /* defaults 1e-3, 0.99, 1e-5 */
+    float temperature;
+} bnn_psgld_desc;
+typedef struct bnn_sghmc_desc {
+    float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
+    float temperature;
+} bnn_sghmc_desc;
+typedef struct bnn_hmc_desc {
+    const bnn_net *net;  /* with data: the whole posterior of the net                             */
+    bnn_data data;
+    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node */
+    void *user;
+    float step;          /* leapfrog step, default 1e-3, or the start of the adaptation */
+    size_t leapfrog;     /* steps per trajectory, default 20 */
+    float trajectory; /* > 0: length instead; leapfrog = ceil(trajectory/step), at most 10 x 2^10 */
+    size_t warmup;       /* first draws adapt the step (and mass) to `accept`; 0 = no adaptation */
+    float accept;        /* default 0.8 */
+    int adapt_mass;
+    float temperature;
+} bnn_hmc_desc;
+typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
+    bnn_hmc_desc desc;
+    double step, energy, log_accept; /* in force; U after the last draw; ln acceptance */
+    double accept_sum;
+    uint64_t draws, accepted, divergent; /* since the end of warm-up */
+    double adapt_hbar, adapt_mu, adapt_logavg; /* private: dual averaging */
+    double *mean, *m2;                         /* private: Welford, for the mass */
+    float *momentum, *mass_inv, *saved;
+    uint64_t mass_count;
+} bnn_hmc_state;
+
+BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc desc);
+BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc desc);
+BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc desc);
+BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc desc);
+BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc desc);
+BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc desc);
+BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc desc);
+BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc desc);
+BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
+BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
+/* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
+BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
+BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
+/* Cyclical SG-MCMC (Zhang et al. 2020): M cosine cycles; *sampling (if given) is 0 during the first
+ * `explore` (0.8) of a cycle, where the temperature should be 0, and 1 after */
+BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
+                              int *sampling);
+
+/* ---- ensembles and prediction ----------------------------------------------------------------
+ * K x n weight samples: from a sampler, from several trainings, from dropout masks. */
+typedef struct bnn_ensemble {
+    bnn_params *params;
+    bnn_mat samples; /* (capacity, n)                                      */
+    double *weights; /* of each, all 1 unless pushed with another          */
+    size_t count;    /* samples held                                       */
+    size_t seen;     /* samples offered                                    */
+} bnn_ensemble;
+
+BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity);
+BNNDEF int bnn_ensemble_push(bnn_ensemble *e);                     /* theta; full: BNN_EARG */
+BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight);
+BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
+/* the present weights under one dropout mask */
+BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng);
+BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-copy, no gradient */
+
+typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
+    bnn_mat mean;
+    bnn_mat aleatoric;   /* variance of the noise, averaged over the samples                 */
+    bnn_mat epistemic;   /* variance of the mean over the samples; their sum is the total    */
+    bnn_mat entropy;     /* (n,1) classes: of the mean; nats                                 */
+    bnn_mat expected_entropy; /* (n,1) mean of the samples' entropies (aleatoric)            */
+    bnn_mat mutual_information; /* (n,1) difference, >= 0 (epistemic, BALD)                  */
+} bnn_predictive;
+
+/* post NULL = the net's present weights. Works in blocks of rows: memory beside the result does not
+ * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read. */
+BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                  const bnn_ensemble *post, bnn_mat x);
+/* ln p(y|x) of the mixture over the samples, one per row, (n,1), in units of y */
+BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                   const bnn_ensemble *post, bnn_data d);
+/* quantile q in (0,1) of the mixture, (n,k); regression with Gaussian noise */
+BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                    const bnn_ensemble *post, bnn_mat x, float q);
+/* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
+BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                   const bnn_ensemble *post, bnn_mat x);
+
+/* ---- metrics ---------------------------------------------------------------------------------
+ * prob (n,k) class probabilities, label (n,1); NaN where undefined (empty, shapes, one class). */
+BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y);
+BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y);
+BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label);  /* fraction wrong                   */
+BNNDEF double bnn_metric_nll(bnn_mat prob, bnn_mat label);    /* mean nats; +inf if p = 0         */
+BNNDEF double bnn_metric_brier(bnn_mat prob, bnn_mat label);  /* mean over rows of the sum over k */
+typedef struct bnn_reliability { /* equal-width bins (lo, hi] of the largest probability */
+    size_t count[32];
+    double confidence[32], accuracy[32]; /* means in the bin */
+    double ece, mce;
+} bnn_reliability;
+BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_t bins);
+BNNDEF double bnn_metric_ece(bnn_mat prob, bnn_mat label, size_t bins);        /* 1 to 32 bins */
+BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins);
+BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive); /* (n,1) each */
+BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y); /* a mean */
+BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y);
+/* of draws (1,m) at y; fair = 1: unbiased */
+BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair);
+BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y);          /* fraction inside */
+BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi);                        /* sharpness */
+BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha);
+BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q);
+BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label); /* T* of temperature scaling */
+BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other);    /* fraction of equal argmax */
+BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other); /* mean over rows */
+BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other);           /* mean KL(prob||other), nats */
+/* quantile of split conformal prediction from n calibration scores |y - mean|/sd */
+BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha);
+
+/* ---- diagnostics -----------------------------------------------------------------------------
+ * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined. Apply
+ * them to predictions and ln p, not to the weights of a network, which are not identified. */
+BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, split, folded */
+BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
+BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
+BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
+BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);       /* of the mean */
+BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
+typedef struct bnn_waic {
+    double lppd, p_waic, elpd;
+} bnn_waic;
+BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik); /* (samples, rows) of ln p(y_i|theta_s) */
+/* distances between two samples (1,n), (1,m) */
+BNNDEF double bnn_diag_ks(bnn_arena *mem, bnn_mat a, bnn_mat b);
+BNNDEF double bnn_diag_ks_pvalue(double d, double n_effective);   /* Kolmogorov's limit law */
+BNNDEF double bnn_diag_wasserstein(bnn_arena *mem, bnn_mat a, bnn_mat b);
+BNNDEF double bnn_diag_energy(bnn_arena *mem, bnn_mat a, bnn_mat b);
+BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RBF; row = point */
+/* (lr N/2) Var(g)/T per coordinate from gradients of several minibatches, (m,n): SGLD samples
+ * where this is far below 1 */
+BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
+
+/* ---- distillation ----------------------------------------------------------------------------
+ * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
+typedef struct bnn_inputs_desc { /* where the student's inputs come from */
+    float noise;   /* rows of x plus N(0, noise^2) per column                                  */
+    int box;       /* 1: uniform in [lo, hi] per column instead: the range of x widened by     */
+    float margin;  /*    margin times its width on both sides                                  */
+    void (*generate)(void *user, bnn_rng *rng, bnn_mat out); /* or your own                     */
+    void *user;
+} bnn_inputs_desc;
+typedef struct bnn_distill_desc {
+    size_t steps;   /* default 10000                                                            */
+    size_t batch;   /* default 64                                                               */
+    float lr;       /* default 1e-3, Adam, cosine to 0                                          */
+    double n_data;  /* rows the student's prior is weighed against, default those of x           */
+    bnn_inputs_desc inputs;
+} bnn_distill_desc;
+
+BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc desc);
+/* The student's loss against the teacher's present weights (post NULL) or one random sample of
+ * post, mean over rows, plus the student's prior over t->n_data. The teacher is a constant.
+ * Classes: cross-entropy to its probabilities. Regression: expected Gaussian nll, the teacher's
+ * noise included. */
+BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
+                                 const bnn_ensemble *post);
+BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teacher,
+                        const bnn_ensemble *post, bnn_mat x, bnn_distill_desc desc);
+
+/* ---- files -----------------------------------------------------------------------------------
+ * Nothing is trusted, sizes are checked before memory is taken, writes go to a temporary file that
+ * is renamed when it is whole. Errors return the code; the sentence is in mem->msg (or in the
+ * msg of the arena of the net being saved) and mem->err is left alone. */
+typedef struct bnn_csv {
+    bnn_mat values;   /* missing fields are NaN                              */
+    char **names;     /* values.cols of them, or NULL without a header       */
+    size_t missing;   /* how many                                            */
+} bnn_csv;
+typedef struct bnn_csv_desc {
+    char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
+    int header; /* 0 = yes if the first line has a field that is not a number; 1 yes, -1 no */
+    int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
+} bnn_csv_desc;
+BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
+                         bnn_csv_desc desc);
+/* IDX (MNIST): n items of any shape become (n, rest) with the raw numbers */
+BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size);
+
+/* What a file holds: nets, steppers, ensembles, generators; unused places NULL */
+typedef struct bnn_checkpoint {
+    bnn_net *nets[4];
+    bnn_stepper *steppers[4];
+    bnn_ensemble *ensembles[4];
+    bnn_rng *rngs[4];
+} bnn_checkpoint;
+/* Bytes of a file, in mem */
+BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
+                                size_t *size);
+/* Fills what c points to. A net without params is made anew in mem (bnn_mlp nets only); all others
+ * must have the shapes that were saved. All or nothing. */
+BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
+                               size_t size);
+#ifndef BNN_NO_STDIO
+BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_desc desc);
+BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path);
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const bnn_checkpoint *c, const char *path);
+BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const char *path);
+BNNDEF int bnn_save(const char *path, const bnn_net *net);
+BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* BNN_H */
+
+/* ================================================================================================
+ * Stop here if you only want the API. Below is the implementation.
+ * ============================================================================================= */
+#if defined(BNN_IMPLEMENTATION) && !defined(BNN__IMPLEMENTED)
+#define BNN__IMPLEMENTED
+
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#ifndef BNN_NO_STDIO
+#include <errno.h>
+#include <stdio.h>
+#endif
+
+#ifndef BNN_ASSERT
+#define BNN_ASSERT(x) ((void)0) /* internal invariants only, never user input */
+#endif
+
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER)
+#define BNN__RESTRICT __restrict
+#else
+#define BNN__RESTRICT
+#endif
+
+#define BNN__PI 3.14159265358979323846
+#define BNN__LN_2PI 1.83787706640934548356
+#define BNN__NONE ((size_t)-1) /* no index */
+
+/* ------------------------------------------------------------------------------------------------
+ * >>base: messages, sizes, finiteness
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__nan(void) {
+    const uint64_t bits = (uint64_t)0x7ff80000u << 32;
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+static double bnn__inf(void) {
+    const uint64_t bits = (uint64_t)0x7ff00000u << 32;
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+/* On bits, so that -ffast-math cannot argue it away. */
+static int bnn__finite_d(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return ((bits >> 52) & 0x7ff) != 0x7ff;
+}
+
+static int bnn__finite(float x) {
+    if (sizeof(float) == 4) {
+        uint32_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        return ((bits >> 23) & 0xff) != 0xff;
+    }
+    return bnn__finite_d((double)x);
+}
+
+/* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
+static size_t bnn__mul(size_t a, size_t b) {
+    return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+}
+
+static void bnn__put(char *msg, size_t *n, const char *s) {
+    while (*s != '\0' && *n + 1 < (size_t)BNN_MSG) msg[(*n)++] = *s++;
+}
+
+static void bnn__put_size(char *msg, size_t *n, size_t v) {
+    char digits[24];
+    size_t i = sizeof digits - 1;
+    digits[i] = '\0';
+    do digits[--i] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+    bnn__put(msg, n, digits + i);
+}
+
+static void bnn__put_real(char *msg, size_t *n, double v) { /* six digits, enough for a sentence */
+    int exponent = 0;
+    size_t scaled;
+    if (!bnn__finite_d(v)) {
+        bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
+        return;
+    }
+    if (v < 0) bnn__put(msg, n, "-");
+    v = v < 0 ? -v : v;
+    while (v >= 1e6) v /= 10, exponent++;
+    while (v > 0 && v < 1e-3) v *= 10, exponent--;
+    scaled = (size_t)(v * 1000 + 0.5);
+    bnn__put_size(msg, n, scaled / 1000);
+    if (scaled % 1000 != 0) {
+        char fraction[5] = { '.', '0', '0', '0', '\0' };
+        fraction[1] = (char)('0' + (int)(scaled / 100 % 10));
+        fraction[2] = (char)('0' + (int)(scaled / 10 % 10));
+        fraction[3] = (char)('0' + (int)(scaled % 10));
+        bnn__put(msg, n, fraction);
+    }
+    if (exponent != 0) {
+        bnn__put(msg, n, exponent < 0 ? "e-" : "e");
+        bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
+    }
+}
+
+/* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
+ * %g double. Cuts at BNN_MSG. */
+static void bnn__vformat(char *msg, const char *fmt, va_list args) {
+    size_t n = 0;
+    for (; *fmt != '\0'; fmt++) {
+        char one[2] = { *fmt, '\0' };
+        if (*fmt != '%') {
+            bnn__put(msg, &n, one);
+            continue;
+        }
+        switch (*++fmt) {
+        case 's': bnn__put(msg, &n, va_arg(args, const char *)); break;
+        case 'z': bnn__put_size(msg, &n, va_arg(args, size_t)); break;
+        case 'd': {
+            int d = va_arg(args, int);
+            if (d < 0) bnn__put(msg, &n, "-");
+            bnn__put_size(msg, &n, d < 0 ? (size_t)0 - (size_t)d : (size_t)d);
+            break;
+        }
+        default: bnn__put_real(msg, &n, va_arg(args, double)); break;
+        }
+    }
+    msg[n] = '\0';
+}
+
+BNNDEF const char *bnn_strerror(int err) {
+    switch (err) {
+    case BNN_OK: return "no error";
+    case BNN_ENOMEM: return "out of memory";
+    case BNN_ESHAPE: return "shapes do not fit";
+    case BNN_EARG: return "argument outside its domain";
+    case BNN_ENONFINITE: return "not a finite number";
+    case BNN_EIO: return "input or output failed";
+    case BNN_EFORMAT: return "wrong file format";
+    case BNN_ECANCEL: return "canceled";
+    default: return "unknown error";
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>arena: chunks over one allocator function
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct bnn__chunk bnn__chunk;
+struct bnn__chunk {
+    bnn__chunk *older, *newer; /* newer chunks are kept by a rewind and used again */
+    size_t size;               /* bytes behind `base`                              */
+    unsigned char *base;       /* aligned                                          */
+    void *raw;                 /* what the allocator gave; NULL = the caller's buffer */
+    size_t raw_size;
+};
+
+enum { BNN__ALIGN = 64, BNN__CHUNK = 1 << 16 };
+
+static void *bnn__default_alloc(void *user, void *ptr, size_t old_size, size_t new_size) {
+    (void)user, (void)old_size;
+    if (new_size != 0) return realloc(ptr, new_size);
+    free(ptr);
+    return NULL;
+}
+
+static int bnn__arena_fail(bnn_arena *mem, int err, const char *fmt, ...) { /* sticky */
+    va_list args;
+    if (mem == NULL) return err;
+    if (mem->err != BNN_OK) return mem->err;
+    mem->err = err;
+    va_start(args, fmt);
+    bnn__vformat(mem->msg, fmt, args);
+    va_end(args);
+    return err;
+}
+
+/* A sentence that does not stick. */
+static int bnn__arena_say(bnn_arena *mem, int err, const char *fmt, ...) {
+    va_list args;
+    if (mem == NULL) return err;
+    va_start(args, fmt);
+    bnn__vformat(mem->msg, fmt, args);
+    va_end(args);
+    return err;
+}
+
+static unsigned char *bnn__align_up(unsigned char *p) {
+    return p + ((BNN__ALIGN - (uintptr_t)p % BNN__ALIGN) % BNN__ALIGN);
+}
+
+/* A chunk's header sits at the front of its own memory. NULL if it does not fit. */
+static bnn__chunk *bnn__chunk_place(void *raw, size_t size) {
+    unsigned char *head = bnn__align_up((unsigned char *)raw);
+    size_t lost = (size_t)(head - (unsigned char *)raw);
+    bnn__chunk *c = (bnn__chunk *)(void *)head;
+    size_t header = (sizeof(bnn__chunk) + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
+    if (size < lost + header) return NULL;
+    memset(c, 0, sizeof *c);
+    c->base = head + header;
+    c->size = size - lost - header;
+    return c;
+}
+
+static int bnn__arena_grow(bnn_arena *mem, size_t bytes) {
+    bnn__chunk *c = mem->chunk == NULL ? NULL : mem->chunk->newer;
+    while (c != NULL && c->size < bytes) c = c->newer; /* kept by a rewind: use it again */
+    if (c != NULL) {
+        mem->chunk = c;
+        mem->used = 0;
+        return BNN_OK;
+    }
+    if (mem->buffer != NULL) {
+        if (mem->chunk == NULL) c = bnn__chunk_place(mem->buffer, mem->capacity);
+        if (c == NULL || c->size < bytes)
+            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: the buffer of %z bytes cannot hold "
+                                   "another %z", mem->capacity, bytes);
+    } else {
+        void *raw;
+        size_t total = mem->chunk == NULL ? (size_t)BNN__CHUNK : bnn__mul(mem->chunk->size, 2);
+        if (total > (size_t)1 << 26) total = (size_t)1 << 26; /* doubling ends at 64 MiB */
+        if (bytes > SIZE_MAX - 4 * BNN__ALIGN)
+            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: a size overflows");
+        if (total < bytes + 4 * BNN__ALIGN) total = bytes + 4 * BNN__ALIGN;
+        if (mem->alloc.fn == NULL) mem->alloc.fn = bnn__default_alloc;
+        raw = mem->alloc.fn(mem->alloc.user, NULL, 0, total);
+        if (raw == NULL)
+            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: out of memory for %z bytes", total);
+        c = bnn__chunk_place(raw, total);
+        c->raw = raw;
+        c->raw_size = total;
+    }
+    if (mem->chunk != NULL) { /* insert, so that smaller kept chunks are not lost */
+        c->newer = mem->chunk->newer;
+        if (c->newer != NULL) c->newer->older = c;
+        mem->chunk->newer = c;
+    }
+    c->older = mem->chunk;
+    mem->chunk = c;
+    mem->used = 0;
+    return BNN_OK;
+}
+
+/* Uninitialized memory, 64-byte aligned; NULL = err is set (also when it was set before). */
+static void *bnn__arena_take(bnn_arena *mem, size_t count, size_t size) {
+    size_t bytes = bnn__mul(count, size);
+    void *p;
+    if (mem == NULL || mem->err != BNN_OK) return NULL;
+    if (bytes > SIZE_MAX / 2) {
+        bnn__arena_fail(mem, BNN_ENOMEM, "arena: %z x %z bytes overflow", count, size);
+        return NULL;
+    }
+    bytes = (bytes + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
+    if (bytes == 0) bytes = BNN__ALIGN;
+    if ((mem->chunk == NULL || mem->chunk->size - mem->used < bytes) &&
+        bnn__arena_grow(mem, bytes) != BNN_OK)
+        return NULL;
+    p = mem->chunk->base + mem->used;
+    mem->used += bytes;
+    return p;
+}
+
+BNNDEF void *bnn_arena_alloc(bnn_arena *mem, size_t count, size_t size) {
+    void *p = bnn__arena_take(mem, count, size);
+    size_t bytes = bnn__mul(count, size);
+    if (p != NULL && bytes <= SIZE_MAX / 2) memset(p, 0, bytes); /* take has refused more */
+    return p;
+}
+
+BNNDEF bnn_mark bnn_arena_mark(const bnn_arena *mem) {
+    bnn_mark m;
+    m.chunk = mem->chunk;
+    m.used = mem->used;
+    return m;
+}
+
+BNNDEF void bnn_arena_rewind(bnn_arena *mem, bnn_mark mark) {
+    if (mark.chunk == NULL) { /* marked while empty: back to the oldest chunk */
+        while (mem->chunk != NULL && mem->chunk->older != NULL) mem->chunk = mem->chunk->older;
+        mem->used = 0;
+        return;
+    }
+    mem->chunk = mark.chunk;
+    mem->used = mark.used;
+}
+
+BNNDEF void bnn_arena_free(bnn_arena *mem) {
+    bnn__chunk *c = mem->chunk;
+    while (c != NULL && c->newer != NULL) c = c->newer;
+    while (c != NULL) {
+        bnn__chunk *older = c->older;
+        if (c->raw != NULL) mem->alloc.fn(mem->alloc.user, c->raw, c->raw_size, 0);
+        c = older;
+    }
+    mem->chunk = NULL;
+    mem->used = 0;
+    mem->err = BNN_OK;
+    mem->msg[0] = '\0';
+}
+
+BNNDEF size_t bnn_arena_used(const bnn_arena *mem) {
+    const bnn__chunk *c = mem->chunk == NULL ? NULL : mem->chunk->older;
+    size_t total = mem->used;
+    for (; c != NULL; c = c->older) total += c->size;
+    return total;
+}
+
+BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
+    const bnn__chunk *c = mem->chunk;
+    size_t total = 0;
+    while (c != NULL && c->newer != NULL) c = c->newer;
+    for (; c != NULL; c = c->older) total += c->raw_size;
+    return total;
+}
+/* ================================================================================================
+ * >>kernels  The inner loops: matrix product, elementary functions, random numbers, updates of
+ * parameters. The only part of this file that knows about instruction sets.
+ *
+ * One text, many widths. A kernel is a macro over S, the number of float lanes: S = 1 is plain C,
+ * S = 4, 8, 16 are GNU vectors of 16, 32, 64 bytes, and every operator means the same for both. A
+ * function attribute makes the compiler use wider registers for the wider instances, so a plain
+ * `cc -O2` is fast; bnn__cpu() picks an instance at run time.
+ *
+ * Same bits everywhere. Lanes are different outputs, never partial sums of one output. Elementary
+ * functions, random numbers and updates use only IEEE + - * / sqrt in the order written, so all
+ * widths, compilers and machines agree. The matrix product is one chain of fused multiply-adds per
+ * output where there is an FMA unit, multiply and add elsewhere. Two things can break this from
+ * outside: -ffast-math, and 32-bit x86 without SSE2 (x87 keeps extra digits).
+ * ============================================================================================= */
+
+/* Contraction of a * b + c to a fused operation is off from here to the end of the implementation.
+ * gcc has it on in GNU modes and obeys only this pragma; clang obeys the standard one. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__) && !defined(__TINYC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+/* >>target  What may be compiled, and what runs.
+ *   double build (tests: #define float double), BNN_NO_SIMD, tcc, MSVC, 32-bit x86 without SSE2,
+ *   gcc before 9, big-endian: plain loops only. */
+#if defined(float) || defined(BNN_NO_SIMD) || !defined(__GNUC__) || defined(__TINYC__) || \
+    (__GNUC__ < 9 && !defined(__clang__)) || (defined(__i386__) && !defined(__SSE2_MATH__)) || \
+    !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#define BNN__SIMD 0
+/*   x86-64: 4 lanes (SSE2, no FMA), 8 (AVX2 + FMA), 16 (AVX-512), by function attribute. */
+#elif defined(__x86_64__)
+#define BNN__SIMD 16
+/*   elsewhere: 4 lanes; on AArch64 with FMA, other machines as the compiler can. */
+#else
+#define BNN__SIMD 4
+#endif
+#if defined(__GNUC__) && !defined(__TINYC__)
+#define BNN__UNUSED __attribute__((unused))
+#define BNN__INLINE static inline __attribute__((always_inline, unused))
+#else
+#define BNN__UNUSED
+#define BNN__INLINE static inline
+#endif
+#define BNN__AT_1
+#define BNN__AT_4
+#define BNN__AT_8 __attribute__((target("avx2,fma")))
+#define BNN__AT_16 __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")))
+
+/* Lanes to use, asked once. Writing the same answer twice is harmless, so relaxed order will do.
+ * Tests assign 1, 4, 8 or 16 to force an instance. */
+BNN__UNUSED static int bnn__cpu_level;
+
+#if BNN__SIMD == 16
+static int bnn__cpu_ask(void) {
+    unsigned a = 0, b, c = 0, d, f, x, xh;
+    __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if (a < 7) return 4;
+    a = 1, c = 0;
+    __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    f = c;
+    if ((f >> 27 & 1) == 0) return 4;               /* OSXSAVE: may we ask what the OS saves? */
+    __asm__ __volatile__(".byte 0x0f, 0x01, 0xd0" : "=a"(x), "=d"(xh) : "c"(0)); /* xgetbv */
+    a = 7, c = 0;
+    __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 4; /* FMA AVX AVX2 */
+    if ((b >> 16 & b >> 17 & b >> 30 & b >> 31 & 1) == 0 || (x & 0xe6) != 0xe6) return 8;
+    return 16;                                      /* F, DQ, BW, VL, and the OS saves ZMM */
+}
+#endif
+BNN__UNUSED static int bnn__cpu(void) {
+#if BNN__SIMD == 16
+    int level = __atomic_load_n(&bnn__cpu_level, __ATOMIC_RELAXED);
+    if (level == 0) {
+        level = bnn__cpu_ask();
+        __atomic_store_n(&bnn__cpu_level, level, __ATOMIC_RELAXED);
+    }
+    return level;
+#elif BNN__SIMD == 4
+    return bnn__cpu_level == 1 ? 1 : 4;
+#else
+    return 1;
+#endif
+}
+#if BNN__SIMD == 16
+#define BNN__PICK(f) (bnn__cpu() == 16 ? f##_16 : bnn__cpu() == 8 ? f##_8 : \
+                      bnn__cpu() == 4 ? f##_4 : f##_1)
+#elif BNN__SIMD == 4
+#define BNN__PICK(f) (bnn__cpu() == 4 ? f##_4 : f##_1)
+#else
+#define BNN__PICK(f) f##_1
+#endif
+#define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
+#if defined(_OPENMP)
+#include <omp.h>
+#define BNN__PARALLEL(cond) _Pragma(BNN__STR(omp parallel for if (cond)))
+#define BNN__STR(x) BNN__STR_(x)
+#define BNN__STR_(x) #x
+#else
+#define BNN__PARALLEL(cond)
+#endif
+
+/* >>primitives  f, i, u: float, int32_t, uint32_t lanes. A comparison yields all ones or zero in a
+ * u, and sel(m, a, b) takes a where m is set. Loads and stores need no alignment. */
+typedef float bnn__f1;
+typedef int32_t bnn__i1;
+typedef uint32_t bnn__u1;
+BNN__INLINE float bnn__ld_1(const float *p) { return *p; }
+BNN__INLINE void bnn__st_1(float *p, float x) { *p = x; }
+BNN__INLINE uint32_t bnn__ldu_1(const uint32_t *p) { return *p; }
+BNN__INLINE float bnn__set_1(float x) { return x; }
+BNN__INLINE uint32_t bnn__lt_1(float a, float b) { return 0u - (uint32_t)(a < b); }
+BNN__INLINE uint32_t bnn__nan_1(float a) { return 0u - (uint32_t)(a != a); }
+BNN__INLINE float bnn__sel_1(uint32_t m, float a, float b) { return m ? a : b; }
+BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
+
+/* >>math  Own elementary functions, after Cephes (Moshier 1989) where not said otherwise: reduce
+ * the argument, polynomial, rebuild. Largest error over all floats, in units of the last place:
+ * exp 1.0, log 0.85, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
+ * sqrt 0.5; sin and cos 2.4 for |x| <= 30.
+ * sin and cos are for |x| <= 1e5; beyond that the result is bounded but means nothing. NaN gives
+ * NaN, overflow infinity, denormals and signed zeros are right.
+ *
+ * Hooks: define any of BNN_MATH_EXP, _LOG, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P, _SQRT as a
+ * function or macro of one float, and all of them are used, in plain loops, in place of this
+ * section; those you do not define are libm's. So does the double build. */
+#if defined(float) || defined(BNN_MATH_EXP) || defined(BNN_MATH_LOG) || defined(BNN_MATH_TANH) || \
+    defined(BNN_MATH_SIN) || defined(BNN_MATH_COS) || defined(BNN_MATH_ERF) || \
+    defined(BNN_MATH_EXPM1) || \
+    defined(BNN_MATH_LOG1P) || defined(BNN_MATH_SQRT)
+#define BNN__HOOKS 1
+#if defined(float)
+#define BNN__LIBM(name) name            /* float is double, so exp and not expf */
+#else
+#define BNN__LIBM(name) name##f
+#endif
+#ifndef BNN_MATH_EXP
+#define BNN_MATH_EXP BNN__LIBM(exp)
+#endif
+#ifndef BNN_MATH_LOG
+#define BNN_MATH_LOG BNN__LIBM(log)
+#endif
+#ifndef BNN_MATH_TANH
+#define BNN_MATH_TANH BNN__LIBM(tanh)
+#endif
+#ifndef BNN_MATH_SIN
+#define BNN_MATH_SIN BNN__LIBM(sin)
+#endif
+#ifndef BNN_MATH_COS
+#define BNN_MATH_COS BNN__LIBM(cos)
+#endif
+#ifndef BNN_MATH_ERF
+#define BNN_MATH_ERF BNN__LIBM(erf)
+#endif
+#ifndef BNN_MATH_EXPM1
+#define BNN_MATH_EXPM1 BNN__LIBM(expm1)
+#endif
+#ifndef BNN_MATH_LOG1P
+#define BNN_MATH_LOG1P BNN__LIBM(log1p)
+#endif
+#ifndef BNN_MATH_SQRT
+#define BNN_MATH_SQRT BNN__LIBM(sqrt)
+#endif
+#else
+#define BNN__HOOKS 0
+#define BNN_MATH_EXP bnn__exp_1
+#define BNN_MATH_LOG bnn__log_1
+#define BNN_MATH_TANH bnn__tanh_1
+#define BNN_MATH_SIN bnn__sin_1
+#define BNN_MATH_COS bnn__cos_1
+#define BNN_MATH_ERF bnn__erf_1
+#define BNN_MATH_EXPM1 bnn__expm1_1
+#define BNN_MATH_LOG1P bnn__log1p_1
+#define BNN_MATH_SQRT sqrtf                  /* IEEE: correctly rounded everywhere */
+#endif
+BNN__INLINE float bnn__sqrt_1(float x) { return BNN_MATH_SQRT(x); }
+
+#if BNN__HOOKS
+#define BNN__PICKM(f) f##_1
+#define BNN__ONE ((float)1)
+BNN__INLINE float bnn__exp_1(float x) { return BNN_MATH_EXP(x); }
+BNN__INLINE float bnn__log_1(float x) { return BNN_MATH_LOG(x); }
+BNN__INLINE float bnn__tanh_1(float x) { return BNN_MATH_TANH(x); }
+BNN__INLINE float bnn__sin_1(float x) { return BNN_MATH_SIN(x); }
+BNN__INLINE float bnn__cos_1(float x) { return BNN_MATH_COS(x); }
+BNN__INLINE float bnn__erf_1(float x) { return BNN_MATH_ERF(x); }
+BNN__INLINE float bnn__expm1_1(float x) { return BNN_MATH_EXPM1(x); }
+BNN__INLINE float bnn__log1p_1(float x) { return BNN_MATH_LOG1P(x); }
+BNN__INLINE float bnn__sigmoid_1(float x) {
+    float e = BNN_MATH_EXP(x < 0 ? x : -x);
+    return (x < 0 ? e : BNN__ONE) / (BNN__ONE + e);
+}
+BNN__INLINE float bnn__softplus_1(float x) {
+    return (x > 0 ? x : 0) + BNN_MATH_LOG1P(BNN_MATH_EXP(x < 0 ? x : -x));
+}
+#else
+#define BNN__PICKM(f) BNN__PICK(f)
+BNN__INLINE uint32_t bnn__bits_1(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+BNN__INLINE float bnn__val_1(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+BNN__INLINE int32_t bnn__int_1(float x) { return (int32_t)x; }
+#endif
+
+#define BNN__MATH(S, F, I, U)                                                                    \
+BNN__INLINE BNN__AT_##S F bnn__abs_##S(F x) {                                                    \
+    return bnn__val_##S(bnn__bits_##S(x) & 0x7fffffffu);                                         \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__sign_##S(F x, F of) {      /* x >= 0 with the sign of `of` */     \
+    return bnn__val_##S(bnn__bits_##S(x) | (bnn__bits_##S(of) & 0x80000000u));                   \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S I bnn__round_##S(F x) {           /* |x| < 2^31; ties away from 0 */     \
+    return bnn__int_##S(x + bnn__sign_##S(bnn__set_##S(0.5f), x));                               \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__pow2_##S(I n) {            /* -126 <= n <= 127 */                 \
+    return bnn__val_##S((U)(n + 127) << 23);                                                     \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__clamp_##S(F x, float lo, float hi) {  /* NaN gives lo */          \
+    F l = bnn__set_##S(lo), h = bnn__set_##S(hi), y = bnn__sel_##S(bnn__lt_##S(l, x), x, l);     \
+    return bnn__sel_##S(bnn__lt_##S(y, h), y, h);                                                \
+}                                                                                                \
+/* x = n ln 2 + r, |r| <= ln(2)/2; the part of e^r - 1, and n */                                 \
+BNN__INLINE BNN__AT_##S F bnn__expr_##S(F x, I *n) {                                             \
+    I i = bnn__round_##S(x * 1.44269504f);                                                       \
+    F k = bnn__flt_##S(i), r = (x - k * 0.693359375f) - k * -2.12194440e-4f, p;                  \
+    p = r * 1.9875691500e-4f + 1.3981999507e-3f;                                                 \
+    p = p * r + 8.3334519073e-3f;                                                                \
+    p = p * r + 4.1665795894e-2f;                                                                \
+    p = p * r + 1.6666665459e-1f;                                                                \
+    p = p * r + 5.0000001201e-1f;                                                                \
+    *n = i;                                                                                      \
+    return p * (r * r) + r;                                                                      \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__exp_##S(F x) {                                                    \
+    I n;                                                                                         \
+    F y = bnn__expr_##S(bnn__clamp_##S(x, -104.0f, 89.0f), &n) + 1.0f;                           \
+    y = y * bnn__pow2_##S(n >> 1) * bnn__pow2_##S(n - (n >> 1));   /* one rounding if denormal */\
+    return bnn__sel_##S(bnn__nan_##S(x), x, y);                                                  \
+}                                                                                                \
+/* e^x - 1 for -88 < x < 89: 2^n (e^r - 1) + (2^n - 1), halved so that n = 128 is no overflow */ \
+BNN__INLINE BNN__AT_##S F bnn__em1_##S(F x) {                                                    \
+    I n;                                                                                         \
+    F y = bnn__expr_##S(x, &n), h = bnn__pow2_##S(n - 1);                                        \
+    return (y * h + (h - 0.5f)) * 2.0f;                                                          \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__expm1_##S(F x) {                                                  \
+    F y = bnn__em1_##S(bnn__clamp_##S(x, -30.0f, 89.0f));                                        \
+    U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
+    return bnn__sel_##S(tiny | bnn__nan_##S(x), x, y);                                           \
+}                                                                                                \
+/* tanh a = (e^2a - 1)/(e^2a + 1) */                                                             \
+BNN__INLINE BNN__AT_##S F bnn__tanh_##S(F x) {                                                   \
+    F a = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 10.0f), t = bnn__em1_##S(a + a);                 \
+    t = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(1e-10f)), a, t / (t + 2.0f));                   \
+    return bnn__sel_##S(bnn__nan_##S(x), x, bnn__sign_##S(t, x));                                \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__sigmoid_##S(F x) {                                                \
+    F one = bnn__set_##S(1.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                              \
+    return bnn__sel_##S(bnn__lt_##S(x, bnn__set_##S(0.0f)), e, one) / (one + e);                 \
+}                                                                                                \
+/* e ln 2 + ln(1 + f), sqrt(1/2) - 1 <= f <= sqrt(2) - 1 */                                      \
+BNN__INLINE BNN__AT_##S F bnn__logfe_##S(F f, F e) {                                             \
+    F z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;                                    \
+    p = p * f + 1.1676998740e-1f;                                                                \
+    p = p * f - 1.2420140846e-1f;                                                                \
+    p = p * f + 1.4249322787e-1f;                                                                \
+    p = p * f - 1.6668057665e-1f;                                                                \
+    p = p * f + 2.0000714765e-1f;                                                                \
+    p = p * f - 2.4999993993e-1f;                                                                \
+    p = p * f + 3.3333331174e-1f;                                                                \
+    p = p * f * z + e * -2.12194440e-4f;                                                         \
+    return (f + (p - z * 0.5f)) + e * 0.693359375f;                                              \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                                    \
+    F zero = bnn__set_##S(0.0f), inf = bnn__val_##S(bnn__bits_##S(zero) | 0x7f800000u), y;       \
+    U sub = bnn__lt_##S(x, bnn__set_##S(1.17549435e-38f)), b, d;                                 \
+    b = bnn__bits_##S(bnn__sel_##S(sub, x * 33554432.0f, x));      /* denormals times 2^25 */    \
+    d = (U)((I)(b - 0x3f3504f3u) >> 23);                           /* exponent over sqrt(1/2) */ \
+    y = bnn__logfe_##S(bnn__val_##S(b - (d << 23)) - 1.0f,                                       \
+                       bnn__flt_##S((I)d) - bnn__sel_##S(sub, bnn__set_##S(25.0f), zero));       \
+    y = bnn__sel_##S(bnn__lt_##S(x, inf), y, x + x);               /* inf and NaN */             \
+    y = bnn__sel_##S(bnn__lt_##S(zero, x) | bnn__nan_##S(x), y, -inf);                           \
+    return bnn__sel_##S(bnn__lt_##S(x, zero), bnn__val_##S(bnn__bits_##S(inf) | 0x400000u), y);  \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                                  \
+    F zero = bnn__set_##S(0.0f);                                                                 \
+    U near = bnn__lt_##S(bnn__set_##S(-0.29f), x) & bnn__lt_##S(x, bnn__set_##S(0.41f));         \
+    F y = bnn__logfe_##S(bnn__sel_##S(near, x, zero), zero);                                     \
+    y = bnn__sel_##S(near, y, bnn__log_##S(x + 1.0f));                                           \
+    return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f)), x, y);               \
+}                                                                                                \
+/* max(x, 0) + ln(1 + e), e = exp(-|x|) <= 1; ln(1 + e) = ln 2 + ln(1 + (e - 1)/2) */            \
+BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                                               \
+    F zero = bnn__set_##S(0.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                             \
+    U big = bnn__lt_##S(bnn__set_##S(0.41421357f), e);                                           \
+    F y = bnn__logfe_##S(bnn__sel_##S(big, (e - 1.0f) * 0.5f, e),                                \
+                         bnn__sel_##S(big, bnn__set_##S(1.0f), zero));                           \
+    return bnn__sel_##S(bnn__lt_##S(zero, x), x, zero) + y;                                      \
+}                                                                                                \
+/* |x| <= pi/4 */                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__sinr_##S(F x) {                                                   \
+    F z = x * x;                                                                                 \
+    return ((z * -1.9515295891e-4f + 8.3321608736e-3f) * z - 1.6666654611e-1f) * (z * x) + x;    \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__cosr_##S(F x) {                                                   \
+    F z = x * x, p = (z * 2.443315711809948e-5f - 1.388731625493765e-3f) * z;                    \
+    return (p + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.0f;                              \
+}                                                                                                \
+/* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos */  \
+BNN__INLINE BNN__AT_##S F bnn__trig_##S(F x, U shift) {                                          \
+    I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
+    F k = bnn__flt_##S(n), r = x - k * 1.5703125f, s, c;                                         \
+    U q = (U)n + shift;                                                                          \
+    r = r - k * 4.825592041015625e-4f;                                                           \
+    r = r - k * 1.26659870147705078125e-6f;                                                      \
+    r = r - k * 9.92093629e-10f;                                                                 \
+    r = bnn__clamp_##S(r, -0.8f, 0.8f);                                                          \
+    s = bnn__sinr_##S(r);                                                                        \
+    c = bnn__cosr_##S(r);                                                                        \
+    s = bnn__sel_##S(0u - (q & 1u), c, s);                                                       \
+    s = bnn__val_##S(bnn__bits_##S(s) ^ ((q & 2u) << 30));                                       \
+    return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(3e38f)), s, x - x);            \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__sin_##S(F x) {                                                    \
+    U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
+    return bnn__sel_##S(tiny, x, bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f))));           \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__cos_##S(F x) {                                                    \
+    return bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f)) + 1u);                             \
+}                                                                                                \
+/* |x| < 0.92: x (1 + P(x^2)); else 1 - exp(Q(|x|)), after N. Juffa */                           \
+BNN__INLINE BNN__AT_##S F bnn__erf_##S(F x) {                                                    \
+    F t = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 4.0f), z = t * t, p, q;                          \
+    p = z * -5.96761703e-4f + 4.99119423e-3f;                                                    \
+    p = p * z - 2.67681349e-2f;                                                                  \
+    p = p * z + 1.12819925e-1f;                                                                  \
+    p = p * z - 3.76125336e-1f;                                                                  \
+    p = p * z + 1.28379166e-1f;                                                                  \
+    q = (t * -1.72853470e-5f + 3.83197126e-4f) * z + (t * -3.88396438e-3f + 2.42546219e-2f);     \
+    q = q * t - 1.06777877e-1f;                                                                  \
+    q = q * t - 6.34846687e-1f;                                                                  \
+    q = q * t - 1.28717512e-1f;                                                                  \
+    q = 1.0f - bnn__exp_##S(q * t - t);                                                          \
+    q = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(0.921875f), t), bnn__sign_##S(q, x), p * x + x);   \
+    return bnn__sel_##S(bnn__nan_##S(x), x, q);                                                  \
+}                                                                                                \
+/* -ln u, u = (w + 1/2) 2^-32: a unit exponential, accurate at both ends (1 - u is u of ~w) */   \
+BNN__INLINE BNN__AT_##S F bnn__unit_##S(U w) {                                                   \
+    return (bnn__flt_##S((I)(w >> 16)) * 65536.0f + (bnn__flt_##S((I)(w & 0xffffu)) + 0.5f))     \
+           * 2.32830644e-10f;                                                                    \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__expo_##S(U w) {                                                   \
+    F u = bnn__unit_##S(w), v = -bnn__unit_##S(~w);                                              \
+    U b = bnn__bits_##S(u), d = (U)((I)(b - 0x3f3504f3u) >> 23);                                 \
+    F f = bnn__val_##S(b - (d << 23)) - 1.0f;                                                    \
+    f = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(0.70710677f), u), v, f);                           \
+    return -bnn__logfe_##S(f, bnn__flt_##S((I)d));                                               \
+}                                                                                                \
+/* the draws come in pairs: u makes the result, v the second */                                  \
+BNN__INLINE BNN__AT_##S F bnn__uniform_##S(U u, U v, F *second) {                                \
+    *second = (bnn__flt_##S((I)(v >> 9)) + 0.5f) * 1.1920929e-7f;                                \
+    return (bnn__flt_##S((I)(u >> 9)) + 0.5f) * 1.1920929e-7f;                                   \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__gumbel_##S(U u, U v, F *second) {                                 \
+    *second = -bnn__log_##S(bnn__expo_##S(v));                                                   \
+    return -bnn__log_##S(bnn__expo_##S(u));                                                      \
+}                                                                                                \
+/* Box-Muller: sqrt(-2 ln u) (cos, sin)(2 pi v 2^-32), v = quarter turns k plus an angle r */    \
+BNN__INLINE BNN__AT_##S F bnn__normal_##S(U u, U v, F *second) {                                 \
+    F e = bnn__expo_##S(u), a = bnn__sqrt_##S(e + e);                                            \
+    F r = bnn__flt_##S((I)(v << 2)) * 3.6572952e-10f, s = bnn__sinr_##S(r), c = bnn__cosr_##S(r);\
+    U k = (v + 0x20000000u) >> 30, odd = 0u - (k & 1u);                                          \
+    F x = bnn__sel_##S(odd, s, c), y = bnn__sel_##S(odd, c, s);                                  \
+    *second = a * bnn__val_##S(bnn__bits_##S(y) ^ ((k & 2u) << 30));                             \
+    return a * bnn__val_##S(bnn__bits_##S(x) ^ (((k + 1u) & 2u) << 30));                         \
+}
+#if !BNN__HOOKS
+BNN__MATH(1, bnn__f1, bnn__i1, bnn__u1)
+#else
+/* -ln((w + 1/2) 2^-32), accurate at both ends */
+BNN__INLINE float bnn__expo_1(uint32_t w) {
+    float unit = BNN__ONE / 65536 / 65536, half = BNN__ONE / 2;
+    return w >> 31 ? -BNN_MATH_LOG1P(-((float)~w + half) * unit)
+                   : -BNN_MATH_LOG(((float)w + half) * unit);
+}
+BNN__INLINE float bnn__gumbel_1(uint32_t u, uint32_t v, float *second) {
+    *second = -BNN_MATH_LOG(bnn__expo_1(v));
+    return -BNN_MATH_LOG(bnn__expo_1(u));
+}
+BNN__INLINE float bnn__normal_1(uint32_t u, uint32_t v, float *second) {
+    float a = BNN_MATH_SQRT(2 * bnn__expo_1(u));
+    float r = (float)v * (float)(6.28318530717958647692 / 65536 / 65536);
+    *second = a * BNN_MATH_SIN(r);
+    return a * BNN_MATH_COS(r);
+}
+BNN__INLINE float bnn__unif_(uint32_t w, uint32_t low) {       /* 52 bits in the double build */
+    if (sizeof(float) <= sizeof(uint32_t)) return ((float)(w >> 9) + BNN__ONE / 2) / 8388608;
+    return ((float)w + ((float)(low >> 12) + BNN__ONE / 2) / 1048576) / 65536 / 65536;
+}
+BNN__INLINE float bnn__uniform_1(uint32_t u, uint32_t v, float *second) {
+    *second = bnn__unif_(v, u);
+    return bnn__unif_(u, v);
+}
+#endif
+BNN__INLINE float bnn__expf_(float x) { return bnn__exp_1(x); }
+BNN__INLINE float bnn__logf_(float x) { return bnn__log_1(x); }
+BNN__INLINE float bnn__log1pf_(float x) { return bnn__log1p_1(x); }
+BNN__INLINE float bnn__expm1f_(float x) { return bnn__expm1_1(x); }
+BNN__INLINE float bnn__tanhf_(float x) { return bnn__tanh_1(x); }
+BNN__INLINE float bnn__sigmoidf_(float x) { return bnn__sigmoid_1(x); }
+BNN__INLINE float bnn__softplusf_(float x) { return bnn__softplus_1(x); }
+BNN__INLINE float bnn__sinf_(float x) { return bnn__sin_1(x); }
+BNN__INLINE float bnn__cosf_(float x) { return bnn__cos_1(x); }
+BNN__INLINE float bnn__erff_(float x) { return bnn__erf_1(x); }
+BNN__INLINE float bnn__sqrtf_(float x) { return bnn__sqrt_1(x); }
+
+/* >>philox  Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): a block cipher in counter mode. Word w
+ * of block l is a function of (key, counter + l, stream) alone, so any part of a sequence can be
+ * drawn by anybody, in any order. */
+BNN__UNUSED static void bnn__philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]) {
+    uint32_t a = ctr[0], b = ctr[1], c = ctr[2], d = ctr[3], k = key[0], l = key[1];
+    for (int i = 0; i < 10; i++, k += 0x9e3779b9u, l += 0xbb67ae85u) {
+        uint64_t p = (uint64_t)a * 0xd2511f53u, q = (uint64_t)c * 0xcd9e8d57u;
+        a = (uint32_t)(q >> 32) ^ b ^ k;
+        b = (uint32_t)q;
+        c = (uint32_t)(p >> 32) ^ d ^ l;
+        d = (uint32_t)p;
+    }
+    out[0] = a, out[1] = b, out[2] = c, out[3] = d;
+}
+BNN__UNUSED static uint64_t bnn__rng_block(const bnn_rng *r) {
+    return r->ctr[0] | (uint64_t)r->ctr[1] << 32;
+}
+BNN__UNUSED static void bnn__rng_advance(bnn_rng *r, uint64_t blocks) {
+    uint64_t c = bnn__rng_block(r) + blocks;
+    r->ctr[0] = (uint32_t)c;
+    r->ctr[1] = (uint32_t)(c >> 32);
+}
+
+/* Bulk draws work in groups of 64: word w of block l (of 16) belongs to element 16 w + l. */
+typedef uint64_t bnn__w1;
+BNN__INLINE void bnn__keys_1(const bnn_rng *r, bnn__w1 *key) {
+    key[0] = r->key[0] | (uint64_t)r->key[1] << 32;
+}
+BNN__INLINE void bnn__words_1(const bnn__w1 *keys, const bnn_rng *r, uint64_t block,
+                              uint32_t *out) {
+    uint32_t ctr[4], key[2], w[4];
+    key[0] = (uint32_t)keys[0], key[1] = (uint32_t)(keys[0] >> 32);
+    ctr[2] = r->ctr[2], ctr[3] = r->ctr[3];
+    for (uint64_t l = 0; l < 16; l++) {
+        ctr[0] = (uint32_t)(block + l), ctr[1] = (uint32_t)((block + l) >> 32);
+        bnn__philox(ctr, key, w);
+        for (int i = 0; i < 4; i++) out[16 * i + (int)l] = w[i];
+    }
+}
+/* Vectors: a counter per 64-bit lane, of which the multiplier reads the low half. So hi and lo come
+ * in one multiplication, and nobody cares what gathers in the high half. Even blocks in a.., odd
+ * ones in b.., merged at the end. */
+#define BNN__PHILOX(S, U, W)                                                                     \
+BNN__INLINE BNN__AT_##S void bnn__keys_##S(const bnn_rng *r, W *key) {                           \
+    uint32_t k = r->key[0], l = r->key[1];                                                       \
+    for (int i = 0; i < 20; i += 2, k += 0x9e3779b9u, l += 0xbb67ae85u) {                        \
+        key[i] = bnn__setw_##S(k);                                                               \
+        key[i + 1] = bnn__setw_##S(l);                                                           \
+    }                                                                                            \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint64_t block,      \
+                                            uint32_t *out) {                                     \
+    W m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;                    \
+    W low = bnn__setw_##S(0xffffffffu);                                                          \
+    for (uint64_t h = 0; h < 16; h += S, out += S) {                                             \
+        W a0 = bnn__even_##S() + bnn__setw_##S(block + h), a1 = a0 >> 32;                        \
+        W a2 = bnn__setw_##S(r->ctr[2]), a3 = bnn__setw_##S(r->ctr[3]);                          \
+        W b0 = a0 + 1u, b1 = b0 >> 32, b2 = a2, b3 = a3;                                         \
+        for (int i = 0; i < 20; i += 2) {                                                        \
+            p = bnn__mulw_##S(a0, m0), q = bnn__mulw_##S(a2, m1);                                \
+            a0 = (q >> 32) ^ (a1 ^ key[i]), a1 = q, a2 = (p >> 32) ^ (a3 ^ key[i + 1]), a3 = p;  \
+            p = bnn__mulw_##S(b0, m0), q = bnn__mulw_##S(b2, m1);                                \
+            b0 = (q >> 32) ^ (b1 ^ key[i]), b1 = q, b2 = (p >> 32) ^ (b3 ^ key[i + 1]), b3 = p;  \
+        }                                                                                        \
+        bnn__stu_##S(out,      (U)((a0 & low) | b0 << 32));                                      \
+        bnn__stu_##S(out + 16, (U)((a1 & low) | b1 << 32));                                      \
+        bnn__stu_##S(out + 32, (U)((a2 & low) | b2 << 32));                                      \
+        bnn__stu_##S(out + 48, (U)((a3 & low) | b3 << 32));                                      \
+    }                                                                                            \
+}
+#define BNN__DRAW(S, NAME)                                                                       \
+BNN__UNUSED static BNN__AT_##S                                                                   \
+void bnn__d_##NAME##_##S(const bnn_rng *r, uint64_t block, size_t groups, float *out) {          \
+    uint32_t w[64];                                                                              \
+    bnn__w##S keys[20];                                                                          \
+    bnn__keys_##S(r, keys);                                                                      \
+    for (; groups > 0; groups--, block += 16, out += 64) {                                       \
+        bnn__words_##S(keys, r, block, w);                                                       \
+        for (int i = 0; i < 32; i += S) {                                                        \
+            int l = i + (i & 16);                                                                \
+            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + l), bnn__ldu_##S(w + l + 16), &y); \
+            bnn__st_##S(out + l, x);                                                             \
+            bnn__st_##S(out + l + 16, y);                                                        \
+        }                                                                                        \
+    }                                                                                            \
+}
+#define BNN__DRAWS(S) BNN__DRAW(S, uniform) BNN__DRAW(S, gumbel) BNN__DRAW(S, normal)
+BNN__DRAWS(1)
+
+/* >>passes  A pass is a loop over elements; a job holds what any of them may need. In the samplers
+ * z holds normals for BNN__ZN elements at a time, fresh in the cache: one pass over memory. */
+#define BNN__ZN 512
+typedef struct {
+    const float *x, *y, *z;
+    float *w, *g, *s, *t;
+    float pw, pm, lr, a, b, c, d, e;
+    int flag, zero;
+} bnn__job;
+typedef void bnn__pass(const bnn__job *, size_t, size_t);
+
+#define BNN__PASS(S, NAME, ...)                                                                  \
+BNN__UNUSED static BNN__AT_##S                                                                   \
+void bnn__p_##NAME##_##S(const bnn__job *job, size_t i, size_t n) {                              \
+    const bnn__job q = *job;                                                                     \
+    for (; i + S <= n; i += S) { __VA_ARGS__ }                                                   \
+    if (i < n) bnn__p_##NAME##_1(job, i, n);                                                     \
+}
+#define BNN__GRAD(S)         /* the gradient with its Gaussian prior; g is spent, so clear it */ \
+    bnn__f##S w = bnn__ld_##S(q.w + i), g = bnn__ld_##S(q.g + i) + (w - q.pm) * q.pw;            \
+    if (q.zero) bnn__st_##S(q.g + i, bnn__set_##S(0))
+#define BNN__PASSES(S, F)                                                                        \
+BNN__PASS(S, sgd,                                                                                \
+    BNN__GRAD(S);                                                                                \
+    bnn__st_##S(q.w + i, w - g * q.lr); )                                                        \
+BNN__PASS(S, sgld,                                  /* a sd */                                   \
+    BNN__GRAD(S);                                                                                \
+    bnn__st_##S(q.w + i, w + (bnn__ld_##S(q.z + i % BNN__ZN) * q.a - g * q.lr)); )               \
+BNN__PASS(S, momentum,                              /* s buffer, a momentum, b 1 - damping */    \
+    BNN__GRAD(S);                                                                                \
+    F m = bnn__ld_##S(q.s + i) * q.a + g * q.b;                                                  \
+    bnn__st_##S(q.s + i, m);                                                                     \
+    if (q.flag) m = g + m * q.a;                                                                 \
+    bnn__st_##S(q.w + i, w - m * q.lr); )                                                        \
+BNN__PASS(S, sghmc,                                 /* s velocity, a sd, b 1 - friction */       \
+    BNN__GRAD(S);                                                                                \
+    F v = bnn__ld_##S(q.z + i % BNN__ZN) * q.a - g * q.lr;                                       \
+    v = bnn__ld_##S(q.s + i) * q.b + v;                                                          \
+    bnn__st_##S(q.s + i, v);                                                                     \
+    bnn__st_##S(q.w + i, w + v); )                                                               \
+BNN__PASS(S, adam,                  /* s m, t v, a b1, b b2, c eps, d 1 - decay, e rc2 */        \
+    BNN__GRAD(S);                                                                                \
+    F m = bnn__ld_##S(q.s + i) * q.a + g * (1 - q.a);                                            \
+    F v = bnn__ld_##S(q.t + i) * q.b + g * g * (1 - q.b);                                        \
+    bnn__st_##S(q.s + i, m);                                                                     \
+    bnn__st_##S(q.t + i, v);                                                                     \
+    bnn__st_##S(q.w + i, w * q.d - m * q.lr / (bnn__sqrt_##S(v) * q.e + q.c)); )                 \
+BNN__PASS(S, rmsprop,                               /* t v, a decay, c eps */                    \
+    BNN__GRAD(S);                                                                                \
+    F v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);                                        \
+    bnn__st_##S(q.t + i, v);                                                                     \
+    bnn__st_##S(q.w + i, w - g * q.lr / (bnn__sqrt_##S(v) + q.c)); )                             \
+BNN__PASS(S, adagrad,                                                                            \
+    BNN__GRAD(S);                                                                                \
+    F v = bnn__ld_##S(q.t + i) + g * g;                                                          \
+    bnn__st_##S(q.t + i, v);                                                                     \
+    bnn__st_##S(q.w + i, w - g * q.lr / (bnn__sqrt_##S(v) + q.c)); )                             \
+BNN__PASS(S, adadelta,                              /* s u, t v, a rho */                        \
+    BNN__GRAD(S);                                                                                \
+    F u = bnn__ld_##S(q.s + i), v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);              \
+    F d = bnn__sqrt_##S(u + q.c) / bnn__sqrt_##S(v + q.c) * g;                                   \
+    bnn__st_##S(q.t + i, v);                                                                     \
+    bnn__st_##S(q.s + i, u * q.a + d * d * (1 - q.a));                                           \
+    bnn__st_##S(q.w + i, w - d * q.lr); )                                                        \
+BNN__PASS(S, psgld,                                 /* t v, a decay, b noise, c lambda */        \
+    BNN__GRAD(S);                                                                                \
+    F v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a), h;                                     \
+    h = bnn__set_##S(1) / (bnn__sqrt_##S(v) + q.c);                                              \
+    bnn__st_##S(q.t + i, v);                                                                     \
+    v = bnn__sqrt_##S(h * q.b) * bnn__ld_##S(q.z + i % BNN__ZN) - h * g * q.lr;                  \
+    bnn__st_##S(q.w + i, w + v); )                                                               \
+BNN__PASS(S, axpy, bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + bnn__ld_##S(q.x + i) * q.a); )    \
+BNN__PASS(S, scale, bnn__st_##S(q.w + i, bnn__ld_##S(q.x + i) * q.a); )                          \
+BNN__PASS(S, add, bnn__st_##S(q.w + i, bnn__ld_##S(q.x + i) + bnn__ld_##S(q.y + i)); )           \
+BNN__PASS(S, mul, bnn__st_##S(q.w + i, bnn__ld_##S(q.x + i) * bnn__ld_##S(q.y + i)); )           \
+BNN__PASS(S, muladd,                                                                             \
+    F xy = bnn__ld_##S(q.x + i) * bnn__ld_##S(q.y + i);                                          \
+    bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + xy); )                                           \
+BNN__PASS(S, relu,                                  /* NaN stays NaN */                          \
+    F x = bnn__ld_##S(q.x + i), o = bnn__set_##S(0);                                             \
+    bnn__st_##S(q.w + i, bnn__sel_##S(bnn__lt_##S(x, o), o, x)); )                               \
+BNN__PASS(S, relu_back,                                                                          \
+    F y = bnn__ld_##S(q.y + i), g = bnn__ld_##S(q.x + i), o = bnn__set_##S(0);                   \
+    g = bnn__sel_##S(bnn__lt_##S(o, y), g, o);                                                   \
+    bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + g); )
+#define BNN__MAP(S, NAME) \
+    BNN__PASS(S, NAME, bnn__st_##S(q.w + i, bnn__##NAME##_##S(bnn__ld_##S(q.x + i))); )
+#define BNN__MAPS(S) BNN__MAP(S, exp) BNN__MAP(S, log) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) \
+    BNN__MAP(S, softplus) BNN__MAP(S, sin) BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1)
+BNN__PASSES(1, bnn__f1)
+BNN__MAPS(1)
+BNN__MAP(1, sqrt)
+#if BNN__SIMD
+/* What GNU vectors lack, in assembly, so that neither -O0 nor a compiler's taste changes it:
+ * sqrt(y, x), mulw(y, a, b) = low halves of 64-bit lanes multiplied, fma(c, a, b) = c + a b. */
+#if BNN__SIMD == 16
+#define BNN__SQRT_4(y, x) __asm__("sqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
+#define BNN__SQRT_8(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
+#define BNN__SQRT_16(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=v"(y) : "v"(x))
+#define BNN__MULW_4(y, a, b) \
+    __asm__("pmuludq {%2, %0|%0, %2}" : "=x"(y) : "0"(a), "x"(b))
+#define BNN__MULW_8(y, a, b) \
+    __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=x"(y) : "x"(a), "x"(b))
+#define BNN__MULW_16(y, a, b) \
+    __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=v"(y) : "v"(a), "v"(b))
+#define BNN__FMA_4(c, a, b) (c) = (c) + (a) * (b)
+#define BNN__FMA_8(c, a, b) \
+    __asm__("vfmadd231ps {%2, %1, %0|%0, %1, %2}" : "+x"(c) : "x"(a), "x"(b))
+#define BNN__FMA_16(c, a, b) \
+    __asm__("vfmadd231ps {%2, %1, %0|%0, %1, %2}" : "+v"(c) : "v"(a), "v"(b))
+#elif defined(__aarch64__)
+#define BNN__SQRT_4(y, x) __asm__("fsqrt %0.4s, %1.4s" : "=w"(y) : "w"(x))
+#define BNN__MULW_4(y, a, b) __asm__("xtn %0.2s, %1.2d\n\tumull %0.2d, %0.2s, %2.s[0]" \
+                                     : "=&w"(y) : "w"(a), "w"(b))
+#define BNN__FMA_4(c, a, b) __asm__("fmla %0.4s, %1.4s, %2.4s" : "+w"(c) : "w"(a), "w"(b))
+#else
+#define BNN__SQRT_4(y, x) for (int l = 0; l < 4; l++) (y)[l] = sqrtf((x)[l])
+#define BNN__MULW_4(y, a, b) (y) = ((a) & 0xffffffffu) * (b)
+#define BNN__FMA_4(c, a, b) (c) = (c) + (a) * (b)
+#endif
+static const uint64_t bnn__evens[8] = { 0, 2, 4, 6, 8, 10, 12, 14 };
+
+#define BNN__VECTOR(S, F, I, U, W)                                                               \
+typedef float F __attribute__((vector_size(4 * S)));                                             \
+typedef int32_t I __attribute__((vector_size(4 * S)));                                           \
+typedef uint32_t U __attribute__((vector_size(4 * S)));                                          \
+typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
+BNN__INLINE BNN__AT_##S F bnn__ld_##S(const float *p) { F x; memcpy(&x, p, sizeof x); return x; }\
+BNN__INLINE BNN__AT_##S void bnn__st_##S(float *p, F x) { memcpy(p, &x, sizeof x); }             \
+BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                                      \
+    U x;                                                                                         \
+    memcpy(&x, p, sizeof x);                                                                     \
+    return x;                                                                                    \
+}                                                                                                \
+BNN__INLINE BNN__AT_##S void bnn__stu_##S(uint32_t *p, U x) { memcpy(p, &x, sizeof x); }         \
+BNN__INLINE BNN__AT_##S W bnn__even_##S(void) { W x; memcpy(&x, bnn__evens, sizeof x); return x; } \
+BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
+BNN__INLINE BNN__AT_##S W bnn__setw_##S(uint64_t x) { W o = { 0 }; return o + x; }               \
+BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
+BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
+BNN__INLINE BNN__AT_##S I bnn__int_##S(F x) { return __builtin_convertvector(x, I); }            \
+BNN__INLINE BNN__AT_##S F bnn__flt_##S(I x) { return __builtin_convertvector(x, F); }            \
+BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b); }                           \
+BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return (U)(a != a); }                              \
+BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }  \
+BNN__INLINE BNN__AT_##S F bnn__sqrt_##S(F x) { F y; BNN__SQRT_##S(y, x); return y; }             \
+BNN__INLINE BNN__AT_##S W bnn__mulw_##S(W a, W b) { W y; BNN__MULW_##S(y, a, b); return y; }
+#if BNN__HOOKS
+#define BNN__MATHS(S)
+#else
+#define BNN__MATHS(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
+    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S) BNN__MAPS(S) BNN__MAP(S, sqrt)
+#endif
+#define BNN__INSTANCE(S) BNN__VECTOR(S, bnn__f##S, bnn__i##S, bnn__u##S, bnn__w##S) \
+    BNN__MATHS(S) BNN__PASSES(S, bnn__f##S)
+BNN__INSTANCE(4)
+#if BNN__SIMD == 16
+BNN__INSTANCE(8)
+BNN__INSTANCE(16)
+#endif
+#endif
+typedef void bnn__draw(const bnn_rng *, uint64_t, size_t, float *);
+
+BNN__UNUSED static void bnn__v_draw(bnn_rng *r, size_t n, float *out, bnn__draw *draw) {
+    size_t tasks = n / BNN__TASK + 1, t;
+    BNN__PARALLEL(tasks > 2)
+    for (t = 0; t < tasks; t++) {
+        size_t i = t * BNN__TASK, left = n - i < BNN__TASK ? n - i : BNN__TASK, whole = left / 64;
+        uint64_t block = bnn__rng_block(r) + i / 4;
+        float last[64];
+        draw(r, block, whole, out + i);
+        if (left % 64 == 0) continue;
+        draw(r, block + whole * 16, 1, last);
+        memcpy(out + i + whole * 64, last, left % 64 * sizeof *out);
+    }
+    bnn__rng_advance(r, (n + 63) / 64 * 16);
+}
+/* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
+BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
+    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_uniform));
+}
+/* N(0, 1), |x| up to 6.76 */
+BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
+    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
+}
+/* -ln(-ln u), from -3.1 to 22.9 */
+BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
+    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
+}
+BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass) {
+    size_t tasks = (n + BNN__TASK - 1) / BNN__TASK, t;
+    BNN__PARALLEL(tasks > 2)
+    for (t = 0; t < tasks; t++)
+        pass(job, t * BNN__TASK, n - t * BNN__TASK < BNN__TASK ? n : (t + 1) * BNN__TASK);
+}
+BNN__UNUSED static void bnn__run_noise(bnn_rng *r, size_t n, const bnn__job *job, bnn__pass *pass) {
+    bnn__draw *draw = BNN__PICKM(bnn__d_normal);
+    size_t tasks = (n + BNN__ZN - 1) / BNN__ZN, t;
+    BNN__PARALLEL(n > 2 * BNN__TASK)
+    for (t = 0; t < tasks; t++) {
+        float z[BNN__ZN];
+        size_t i = t * BNN__ZN, e = n - i < BNN__ZN ? n : i + BNN__ZN;
+        bnn__job q = *job;
+        q.z = z;
+        draw(r, bnn__rng_block(r) + i / 4, (e - i + 63) / 64, z);
+        pass(&q, i, e);
+    }
+    bnn__rng_advance(r, (n + 63) / 64 * 16);
+}
+BNN__UNUSED static bnn__job bnn__job_update(float *w, float *g, float *s, float *t, float lr,
+                                            float pw, float pm, int zero) {
+    bnn__job q;
+    memset(&q, 0, sizeof q);
+    q.w = w, q.g = g, q.s = s, q.t = t, q.lr = lr, q.pw = pw, q.pm = pm, q.zero = zero;
+    return q;
+}
+BNN__UNUSED static void bnn__pass_sgd(size_t n, float *w, float *g, float lr, float pw, float pm,
+                                      int zero) {
+    bnn__job q = bnn__job_update(w, g, 0, 0, lr, pw, pm, zero);
+    bnn__run(n, &q, BNN__PICK(bnn__p_sgd));
+}
+BNN__UNUSED static void bnn__pass_sgld(bnn_rng *r, size_t n, float *w, float *g, float lr,
+                                       float sd, float pw, float pm, int zero) {
+    bnn__job q = bnn__job_update(w, g, 0, 0, lr, pw, pm, zero);
+    q.a = sd;
+    bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_sgld));
+}
+BNN__UNUSED static void bnn__pass_momentum(size_t n, float *w, float *g, float *buf, float lr,
+                                           float mom, float damp1, int nesterov, float pw,
+                                           float pm, int zero) {
+    bnn__job q = bnn__job_update(w, g, buf, 0, lr, pw, pm, zero);
+    q.a = mom, q.b = damp1, q.flag = nesterov;
+    bnn__run(n, &q, BNN__PICK(bnn__p_momentum));
+}
+BNN__UNUSED static void bnn__pass_sghmc(bnn_rng *r, size_t n, float *w, float *g, float *vel,
+                                        float lr, float keep, float sd, float pw, float pm,
+                                        int zero) {
+    bnn__job q = bnn__job_update(w, g, vel, 0, lr, pw, pm, zero);
+    q.a = sd, q.b = keep;
+    bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_sghmc));
+}
+BNN__UNUSED static void bnn__pass_adam(size_t n, float *w, float *g, float *m, float *v,
+                                       float lr1, float b1, float b2, float rc2, float eps,
+                                       float decay, float pw, float pm, int zero) {
+    bnn__job q = bnn__job_update(w, g, m, v, lr1, pw, pm, zero);
+    q.a = b1, q.b = b2, q.c = eps, q.d = 1 - decay, q.e = rc2;
+    bnn__run(n, &q, BNN__PICK(bnn__p_adam));
+}
+BNN__UNUSED static void bnn__pass_rmsprop(size_t n, float *w, float *g, float *v, float lr,
+                                          float a, float eps, float pw, float pm, int zero) {
+    bnn__job q = bnn__job_update(w, g, 0, v, lr, pw, pm, zero);
+    q.a = a, q.c = eps;
+    bnn__run(n, &q, BNN__PICK(bnn__p_rmsprop));
+}
+BNN__UNUSED static void bnn__pass_adagrad(size_t n, float *w, float *g, float *v, float lr,
+                                          float eps, float pw, float pm, int zero) {
+    bnn__job q = bnn__job_update(w, g, 0, v, lr, pw, pm, zero);
+    q.c = eps;
+    bnn__run(n, &q, BNN__PICK(bnn__p_adagrad));
+}
+BNN__UNUSED static void bnn__pass_adadelta(size_t n, float *w, float *g, float *v, float *u,
+                                           float lr, float rho, float eps, float pw, float pm,
+                                           int zero) {
+    bnn__job q = bnn__job_update(w, g, u, v, lr, pw, pm, zero);
+    q.a = rho, q.c = eps;
+    bnn__run(n, &q, BNN__PICK(bnn__p_adadelta));
+}
+BNN__UNUSED static void bnn__pass_psgld(bnn_rng *r, size_t n, float *w, float *g, float *v,
+                                        float lr, float a, float lam, float noise, float pw,
+                                        float pm, int zero) {
+    bnn__job q = bnn__job_update(w, g, 0, v, lr, pw, pm, zero);
+    q.a = a, q.b = noise, q.c = lam;
+    bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_psgld));
+}
+BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
+                        bnn__pass *pass) {
+    bnn__job q;
+    memset(&q, 0, sizeof q);
+    q.x = x, q.y = y, q.w = out, q.a = a;
+    bnn__run(n, &q, pass);
+}
+#define BNN__V_MAP(NAME, PICK)                                                                   \
+BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, float *y) {                      \
+    bnn__run_xy(n, 0, x, x, y, PICK(bnn__p_##NAME));                                             \
+}
+BNN__V_MAP(exp, BNN__PICKM)
+BNN__V_MAP(log, BNN__PICKM)
+BNN__V_MAP(tanh, BNN__PICKM)
+BNN__V_MAP(sigmoid, BNN__PICKM)
+BNN__V_MAP(softplus, BNN__PICKM)
+BNN__V_MAP(sin, BNN__PICKM)
+BNN__V_MAP(cos, BNN__PICKM)
+BNN__V_MAP(erf, BNN__PICKM)
+BNN__V_MAP(expm1, BNN__PICKM)
+BNN__V_MAP(sqrt, BNN__PICKM)
+BNN__V_MAP(relu, BNN__PICK)
+BNN__UNUSED static void bnn__v_axpy(size_t n, float alpha, const float *x, float *y) {
+    bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_axpy));
+}
+BNN__UNUSED static void bnn__v_scale(size_t n, float alpha, const float *x, float *y) {
+    bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_scale));
+}
+BNN__UNUSED static void bnn__v_add(size_t n, const float *x, const float *y, float *out) {
+    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_add));
+}
+BNN__UNUSED static void bnn__v_mul(size_t n, const float *x, const float *y, float *out) {
+    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_mul));
+}
+BNN__UNUSED static void bnn__v_muladd(size_t n, const float *x, const float *y, float *out) {
+    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_muladd));
+}
+BNN__UNUSED static void bnn__v_relu_back(size_t n, const float *y, const float *g, float *gx) {
+    bnn__run_xy(n, 0, g, y, gx, BNN__PICK(bnn__p_relu_back));
+}
+/* out[j] += sum_i g[i,j], rows in order;  y[i,:] += b */
+BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, float *out) {
+    for (size_t i = 0; i < rows; i++)
+        bnn__run_xy(cols, 0, out, g + i * cols, out, BNN__PICK(bnn__p_add));
+}
+BNN__UNUSED static void bnn__v_addrow(size_t rows, size_t cols, const float *b, float *y) {
+    for (size_t i = 0; i < rows; i++)
+        bnn__run_xy(cols, 0, y + i * cols, b, y + i * cols, BNN__PICK(bnn__p_add));
+}
+
+/* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
+ * there is FMA, begun at 0 or the old C: the same bits for any blocking and number of threads. */
+static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
+                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+    size_t i, j, p;
+    for (i = 0; i < m; i++, a += ars, c += ldc) {
+        if (!more) for (j = 0; j < n; j++) c[j] = 0;
+        if (bcs == 1) {
+            for (p = 0; p < k; p++)
+                for (j = 0; j < n; j++) c[j] = c[j] + a[p * acs] * b[p * brs + j];
+        } else {
+            for (j = 0; j < n; j++) {
+                float s = c[j];
+                for (p = 0; p < k; p++) s = s + a[p * acs] * b[p * brs + j * bcs];
+                c[j] = s;
+            }
+        }
+    }
+}
+#if BNN__SIMD
+/* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
+ * R broadcasts of A, R V multiply-adds. V = 0 is a single column, b and c read by scalars. */
+#define BNN__ROWS1(X, S) X(0, S)
+#define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
+#define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
+#define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
+#define BNN__ROWS5(X, S) BNN__ROWS4(X, S) X(4, S)
+#define BNN__ROWS6(X, S) BNN__ROWS5(X, S) X(5, S)
+#define BNN__ZERO_0(r, S)  bnn__f##S s##r = bnn__set_##S(0);
+#define BNN__ZERO_1(r, S)  BNN__ZERO_0(r, S)
+#define BNN__ZERO_2(r, S)  BNN__ZERO_0(r, S) bnn__f##S t##r = s##r;
+#define BNN__LOAD_0(r, S)  s##r = bnn__set_##S(c[r * ldc]);
+#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(c + r * ldc);
+#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S);
+#define BNN__STEP_0(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
+#define BNN__STEP_1(r, S)  BNN__STEP_0(r, S)
+#define BNN__STEP_2(r, S)  BNN__STEP_0(r, S) BNN__FMA_##S(t##r, x, v);
+#define BNN__STORE_0(r, S) c[r * ldc] = s##r[0];
+#define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
+#define BNN__STORE_2(r, S) BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc + S, t##r);
+#define BNN__GETB_0(S)     bnn__f##S x, u = bnn__set_##S(*b);
+#define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
+#define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
+typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
+                       float *c, size_t ldc, int more);
+#define BNN__TILE(S, R, V)                                                                       \
+static BNN__AT_##S                                                                               \
+void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs, const float *b, \
+                               size_t brs, float *c, size_t ldc, int more) {                     \
+    BNN__ROWS##R(BNN__ZERO_##V, S)                                                               \
+    if (more) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                                 \
+    for (; k > 0; k--, a += acs, b += brs) {                                                     \
+        BNN__GETB_##V(S)                                                                         \
+        BNN__ROWS##R(BNN__STEP_##V, S)                                                           \
+    }                                                                                            \
+    __asm__("" : "+r"(c));                /* or gcc keeps 12 addresses on the stack for this */  \
+    BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
+}
+#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
+    BNN__TILE(S, 4, V) BNN__TILE(S, 5, V) BNN__TILE(S, 6, V)
+#define BNN__NAMES(t) { t##_1, t##_2, t##_3, t##_4, t##_5, t##_6 }
+#define BNN__GEMM(S) BNN__TILES(S, 0) BNN__TILES(S, 1) BNN__TILES(S, 2) \
+    static bnn__tile *const bnn__tiles_##S[3][6] = { BNN__NAMES(bnn__tile_##S##_0), \
+        BNN__NAMES(bnn__tile_##S##_1), BNN__NAMES(bnn__tile_##S##_2) };
+BNN__GEMM(4)
+#if BNN__SIMD == 16
+BNN__GEMM(8)
+BNN__GEMM(16)
+#define BNN__TILES_FOR(S) ((S) == 16 ? bnn__tiles_16 : (S) == 8 ? bnn__tiles_8 : bnn__tiles_4)
+#else
+#define BNN__TILES_FOR(S) bnn__tiles_4
+#endif
+
+/* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define BNN__SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define BNN__SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, bnn__index(i, j, k, l))
+static bnn__i4 bnn__index(int i, int j, int k, int l) { bnn__i4 v = { i, j, k, l }; return v; }
+#endif
+static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs, size_t w,
+                      float *d) {
+    size_t p = 0, j = 0;
+    if (n < w) memset(d, 0, k * w * sizeof *d);
+    if (bcs == 1) {
+        for (; j + 16 <= n; j += 16)
+            for (p = 0; p < k; p++) memcpy(d + p * w + j, b + p * brs + j, 16 * sizeof *d);
+        for (; j + 8 <= n; j += 8)
+            for (p = 0; p < k; p++) memcpy(d + p * w + j, b + p * brs + j, 8 * sizeof *d);
+    } else if (brs == 1) {
+        for (; j + 4 <= n; j += 4) {
+            const float *q = b + j * bcs;
+            for (p = 0; p + 4 <= k; p += 4, q += 4) {
+                bnn__f4 e = bnn__ld_4(q), f = bnn__ld_4(q + bcs), s, t, u, v;
+                bnn__f4 g = bnn__ld_4(q + 2 * bcs), h = bnn__ld_4(q + 3 * bcs);
+                s = BNN__SHUFFLE(e, f, 0, 4, 1, 5), t = BNN__SHUFFLE(g, h, 0, 4, 1, 5);
+                u = BNN__SHUFFLE(e, f, 2, 6, 3, 7), v = BNN__SHUFFLE(g, h, 2, 6, 3, 7);
+                bnn__st_4(d + (p + 0) * w + j, BNN__SHUFFLE(s, t, 0, 1, 4, 5));
+                bnn__st_4(d + (p + 1) * w + j, BNN__SHUFFLE(s, t, 2, 3, 6, 7));
+                bnn__st_4(d + (p + 2) * w + j, BNN__SHUFFLE(u, v, 0, 1, 4, 5));
+                bnn__st_4(d + (p + 3) * w + j, BNN__SHUFFLE(u, v, 2, 3, 6, 7));
+            }
+            for (; p < k; p++, q++) for (size_t l = 0; l < 4; l++) d[p * w + j + l] = q[l * bcs];
+        }
+    }
+    for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
+}
+BNN__INLINE void bnn__copy(size_t n, const float *x, float *y) {        /* short rows: no call */
+    for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
+    for (; n > 0; n--) *y++ = *x++;
+}
+/* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
+ * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
+ * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
+ * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
+ * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
+enum { BNN__ROOM = 16384, BNN__FEW = 32, BNN__SHORT = 64 };
+static void bnn__gemm_v(size_t S, bnn__tile *const tiles[3][6], size_t m, size_t n, size_t k,
+                        const float *a, size_t ars, size_t acs, const float *b, size_t brs,
+                        size_t bcs, float *c, size_t ldc, int more) {
+    __attribute__((aligned(64))) float room[BNN__ROOM];
+    float edge[6 * 32];
+    int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > 60000;
+    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
+    size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
+    for (p = 0; p < k; p += kc, more = 1) {
+        kb = k - p < kc ? k - p : kc;
+        mc = (packa ? BNN__ROOM - 2 * S * kb : 40000) / kb / 6 * 6;
+        cuts = (m + mc - 1) / mc;
+        mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
+        for (i = 0; i < m; i += mc) {
+            const float *ai = a + i * ars + p * acs;
+            size_t rs = ars, cs = acs;
+            mb = m - i < mc ? m - i : mc;
+            if (packa) {
+                float *d = room + 2 * S * kb;
+                for (l = 0; l < kb; l++)
+                    if (ars == 1) memcpy(d + l * mc, ai + l * acs, mb * sizeof *d);
+                    else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
+                ai = d, rs = 1, cs = mc;
+            }
+            for (j = 0; j < n; j += nb) {
+                const float *bj = b + p * brs + j * bcs, *next = 0;
+                size_t v, w, bs = brs;
+                nb = n - j < 2 * S ? n - j : 2 * S;
+                v = nb == 1 ? 0 : nb <= S ? 1 : 2;
+                w = v ? v * S : 1;
+                if (nb > 1 && (nb < w || bcs != 1 ||
+                               (mb > BNN__FEW && (!packa || brs % 64 == 0)))) {
+                    bnn__pack(kb, nb, bj, brs, bcs, w, room);
+                    if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
+                    bj = room, bs = w;
+                }
+                for (x = 0; x < mb; x += r) {
+                    float *cx = c + (i + x) * ldc + j;
+                    bnn__tile *tile;
+                    r = mb - x > 8 || mb - x == 6 ? 6 : mb - x > 6 ? 4 : mb - x;
+                    tile = tiles[v][r - 1];
+                    if (kb >= BNN__SHORT) {
+                        size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
+                        const float *cn = mb - x > r ? cx + r * ldc : c + i * ldc + j + w;
+                        if (mb - x > r || n - j > w)
+                            for (l = 0; l < r; l++) __builtin_prefetch(cn + l * ldc, 1);
+                        if (next && bcs == 1)
+                            for (l = q; l < e; l++) __builtin_prefetch(next + l * brs);
+                        else if (next && q < e)
+                            for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
+                    }
+                    if (nb == w) {
+                        tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, more);
+                        continue;
+                    }
+                    if (more) for (l = 0; l < r; l++) bnn__copy(nb, cx + l * ldc, edge + l * w);
+                    tile(kb, ai + x * rs, rs, cs, bj, bs, edge, w, more);
+                    for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, cx + l * ldc);
+                }
+            }
+        }
+    }
+}
+#endif
+
+#if defined(BNN_CBLAS) && !defined(float)
+/* A matrix as BLAS sees it, or 0: transposed or not, and its leading dimension. */
+static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_TRANSPOSE *t,
+                     int *ld) {
+    size_t least = cols > 1 ? cols : 1;
+    *t = CblasNoTrans;
+    if ((cs != 1 && cols > 1) || (rs < least && rows > 1)) {
+        size_t swap = rows;
+        *t = CblasTrans;
+        least = rows > 1 ? rows : 1;
+        rows = cols, cols = swap, swap = rs, rs = cs, cs = swap;
+        if ((cs != 1 && cols > 1) || (rs < least && rows > 1)) return 0;
+    }
+    if (rs < least) rs = least;
+    *ld = (int)rs;
+    return rs <= INT_MAX && rows <= INT_MAX && cols <= INT_MAX;
+}
+#endif
+/* C(i,j) = (accumulate ? C(i,j) : 0) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
+ * B(p,j) = b[p brs + j bcs] and rows of c ldc apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
+                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+#if BNN__SIMD
+    int lanes = bnn__cpu();
+    if (lanes > 1 && k > 0)
+        bnn__gemm_v((size_t)lanes, BNN__TILES_FOR(lanes), m, n, k, a, ars, acs, b, brs, bcs, c, ldc,
+                    more);
+    else
+#endif
+        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+}
+BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                  size_t ldc, int accumulate) {
+#if defined(BNN_CBLAS) && !defined(float)
+    enum CBLAS_TRANSPOSE ta, tb;
+    int lda, ldb;
+    if (m && n && k && ldc <= INT_MAX && bnn__blas(m, k, ars, acs, &ta, &lda) &&
+        bnn__blas(k, n, brs, bcs, &tb, &ldb)) {
+        cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, 1, a, lda, b, ldb,
+                    accumulate ? 1 : 0, c, (int)(ldc < n ? n : ldc));
+        return;
+    }
+#elif defined(_OPENMP)
+    /* threads take columns of C, so that no panel is packed twice; rows if columns are few */
+    size_t threads = (size_t)omp_get_max_threads(), unit = n >= 64 * threads ? 32 : 12, t;
+    size_t whole = unit == 32 ? n : m, part = (whole + threads - 1) / threads;
+    part = (part + unit - 1) / unit * unit;
+    if (threads > 1 && !omp_in_parallel() && m * n * k >= (size_t)1 << 21) {
+        threads = (whole + part - 1) / part;
+#pragma omp parallel for
+        for (t = 0; t < threads; t++) {
+            size_t at = t * part, len = whole - at < part ? whole - at : part;
+            if (unit == 32)
+                bnn__gemm_here(m, len, k, a, ars, acs, b + at * bcs, brs, bcs, c + at, ldc,
+                               accumulate);
+            else
+                bnn__gemm_here(len, n, k, a + at * ars, ars, acs, b, brs, bcs, c + at * ldc, ldc,
+                               accumulate);
+        }
+        return;
+    }
+#endif
+    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate);
+}
+
+/* Two reductions for the steppers. Sums of (x-m)^2 in double: eight in flight, in a fixed order.
+ * Finiteness: the sign bit of a top is set iff some exponent is all ones, infinity or NaN. */
+static double bnn__sumsq_1(size_t n, const float *x, float m) {
+    double s[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
+    size_t i;
+    for (i = 0; i < n; i++) s[i % 8] += ((double)x[i] - (double)m) * ((double)x[i] - (double)m);
+    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+static int bnn__v_finite_1(size_t n, const float *x) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (!bnn__finite(x[i])) return 0;
+    return 1;
+}
+
+#if BNN__SIMD
+typedef double bnn__d4 __attribute__((vector_size(32)));
+typedef float bnn__s4 __attribute__((vector_size(16)));
+typedef uint32_t bnn__b8 __attribute__((vector_size(32)));
+
+#define BNN__SUMS(S)                                                                               \
+    BNN__UNUSED static BNN__AT_##S double bnn__sumsq_##S(size_t n, const float *x, float m) {      \
+        double mean = (double)m, s[8];                                                             \
+        bnn__d4 a = { 0, 0, 0, 0 }, b = a, d, e;                                                   \
+        bnn__s4 u, v;                                                                              \
+        size_t i, l;                                                                               \
+        for (i = 0; i + 8 <= n; i += 8) {                                                          \
+            memcpy(&u, x + i, sizeof u);                                                           \
+            memcpy(&v, x + i + 4, sizeof v);                                                       \
+            d = __builtin_convertvector(u, bnn__d4) - mean;                                        \
+            e = __builtin_convertvector(v, bnn__d4) - mean;                                        \
+            a += d * d;                                                                            \
+            b += e * e;                                                                            \
+        }                                                                                          \
+        memcpy(s, &a, sizeof a);                                                                   \
+        memcpy(s + 4, &b, sizeof b);                                                               \
+        for (l = 0; i < n; i++, l++) s[l] += ((double)x[i] - mean) * ((double)x[i] - mean);        \
+        return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));                  \
+    }                                                                                              \
+    BNN__UNUSED static BNN__AT_##S int bnn__v_finite_##S(size_t n, const float *x) {               \
+        bnn__b8 u, top = { 0, 0, 0, 0, 0, 0, 0, 0 };                                               \
+        uint32_t all = 0;                                                                          \
+        size_t i, l;                                                                               \
+        for (i = 0; i + 8 <= n; i += 8) {                                                          \
+            memcpy(&u, x + i, sizeof u);                                                           \
+            top |= (u & 0x7fffffffu) + 0x00800000u;                                                \
+        }                                                                                          \
+        for (l = 0; l < 8; l++) all |= top[l];                                                     \
+        return !(all >> 31) && bnn__v_finite_1(n - i, x + i);                                      \
+    }
+BNN__SUMS(4)
+#if BNN__SIMD == 16
+BNN__SUMS(8)
+BNN__SUMS(16)
+#endif
+#endif
+
+static double bnn__v_sumsq(size_t n, const float *x, float m) {
+    return BNN__PICK(bnn__sumsq)(n, x, m);
+}
+
+static int bnn__v_finite(size_t n, const float *x) { return BNN__PICK(bnn__v_finite)(n, x); }
+/* ------------------------------------------------------------------------------------------------
+ * >>mat: small dense linear algebra
+ *
+ * Reductions, Cholesky and the triangular solves accumulate in double, the two Jacobi methods work
+ * in double throughout, and every sum has one order. Symmetric input is read from its lower
+ * triangle. Golub and Van Loan, Matrix Computations, 4th ed.: 3.1, 4.2, 8.5, 8.6.3.
+ *
+ *     Cholesky      L_ij = (A_ij - sum_{k<j} L_ik L_jk) / L_jj,   L_ii = sqrt(A_ii - sum_k L_ik^2)
+ *     eigenvalues   rotate planes (p,q) in cyclic order by t = tan(angle), the smaller root of
+ *                   t^2 + 2 theta t - 1 = 0, theta = (a_qq - a_pp)/(2 a_pq), which makes a_pq zero,
+ *                   until every |a_pq| <= eps sqrt|a_pp a_qq|
+ *     SVD           the same rotation on columns p, q of A, with their squared norms for a_pp and
+ *                   a_qq and their product for a_pq (Hestenes 1958), until all are orthogonal:
+ *                   A V = U diag(s)
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__STRIP = 64, BNN__SWEEPS = 60 }; /* Jacobi needs about 10 sweeps; 60 bounds any input */
+
+static size_t bnn__mat_size(bnn_mat a) { return bnn__mul(a.rows, a.cols); }
+
+/* Has this shape, and memory to go with it */
+static int bnn__mat_is(bnn_mat a, size_t rows, size_t cols) {
+    return a.rows == rows && a.cols == cols && (a.data != NULL || rows == 0 || cols == 0);
+}
+
+static int bnn__mat_ok(bnn_mat a) { return bnn__mat_is(a, a.rows, a.cols); }
+
+static int bnn__mat_overlap(bnn_mat a, bnn_mat b) {
+    uintptr_t pa = (uintptr_t)a.data, pb = (uintptr_t)b.data;
+    uintptr_t na = (uintptr_t)(bnn__mat_size(a) * sizeof(float));
+    uintptr_t nb = (uintptr_t)(bnn__mat_size(b) * sizeof(float));
+    return na != 0 && nb != 0 && pa < pb + nb && pb < pa + na;
+}
+
+static bnn_mat bnn__mat(size_t rows, size_t cols, float *data) {
+    bnn_mat m;
+    m.rows = rows;
+    m.cols = cols;
+    m.data = data;
+    return m;
+}
+
+BNNDEF bnn_mat bnn_mat_new(bnn_arena *mem, size_t rows, size_t cols) {
+    float *data = (float *)bnn_arena_alloc(mem, bnn__mul(rows, cols), sizeof(float));
+    return data == NULL ? bnn__mat(0, 0, NULL) : bnn__mat(rows, cols, data);
+}
+
+BNNDEF bnn_mat bnn_mat_copy(bnn_arena *mem, bnn_mat a) {
+    bnn_mat b = bnn__mat_ok(a) ? bnn_mat_new(mem, a.rows, a.cols) : bnn__mat(0, 0, NULL);
+    size_t n = bnn__mat_size(b);
+    if (n != 0) memcpy(b.data, a.data, n * sizeof(float));
+    return b;
+}
+
+BNNDEF bnn_mat bnn_mat_rows(bnn_mat a, size_t first, size_t count) {
+    if (first > a.rows || count > a.rows - first || a.data == NULL)
+        return bnn__mat(0, a.cols, NULL);
+    return bnn__mat(count, a.cols, a.data + first * a.cols);
+}
+
+BNNDEF float *bnn_mat_at(bnn_mat a, size_t row, size_t col) {
+    if (row >= a.rows || col >= a.cols || a.data == NULL) return NULL;
+    return a.data + row * a.cols + col;
+}
+
+BNNDEF void bnn_mat_fill(bnn_mat a, float value) {
+    size_t i, n = bnn__mat_ok(a) ? bnn__mat_size(a) : 0;
+    for (i = 0; i < n; i++) a.data[i] = value;
+}
+
+BNNDEF void bnn_mat_eye(bnn_mat a) {
+    size_t i;
+    bnn_mat_fill(a, 0);
+    for (i = 0; bnn_mat_at(a, i, i) != NULL; i++) *bnn_mat_at(a, i, i) = 1;
+}
+
+BNNDEF int bnn_mat_finite(bnn_mat a) {
+    size_t i, n = bnn__mat_ok(a) ? bnn__mat_size(a) : 0;
+    int finite = 1;
+    for (i = 0; i < n; i++) finite &= bnn__finite(a.data[i]);
+    return finite;
+}
+
+static int bnn__mm(bnn_mat out, bnn_mat a, bnn_mat b, int at, int bt) {
+    size_t m = at ? a.cols : a.rows, k = at ? a.rows : a.cols, n = bt ? b.rows : b.cols;
+    if (!bnn__mat_is(out, m, n) || k != (bt ? b.cols : b.rows) || !bnn__mat_ok(a) ||
+        !bnn__mat_ok(b))
+        return BNN_ESHAPE;
+    if (bnn__mat_overlap(out, a) || bnn__mat_overlap(out, b)) return BNN_EARG;
+    if (k == 0) bnn_mat_fill(out, 0);
+    else if (m != 0 && n != 0)
+        bnn__gemm(m, n, k, a.data, at ? 1 : a.cols, at ? a.cols : 1, b.data, bt ? 1 : b.cols,
+                  bt ? b.cols : 1, out.data, n, 0);
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_mul(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 0, 0); }
+BNNDEF int bnn_mat_mul_tn(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 0); }
+BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 0, 1); }
+BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 1); }
+
+static int bnn__mat_three(bnn_mat out, bnn_mat a, bnn_mat b) {
+    return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_is(out, a.rows, a.cols);
+}
+
+BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b) {
+    size_t i, n = bnn__mat_size(a);
+    if (!bnn__mat_three(out, a, b)) return BNN_ESHAPE;
+    for (i = 0; i < n; i++) out.data[i] = a.data[i] + b.data[i];
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b) {
+    size_t i, n = bnn__mat_size(a);
+    if (!bnn__mat_three(out, a, b)) return BNN_ESHAPE;
+    for (i = 0; i < n; i++) out.data[i] = a.data[i] - b.data[i];
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s) {
+    size_t i, n = bnn__mat_size(a);
+    if (!bnn__mat_three(out, a, a)) return BNN_ESHAPE;
+    for (i = 0; i < n; i++) out.data[i] = s * a.data[i];
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_transpose(bnn_mat out, bnn_mat a) {
+    size_t i, j;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, a.cols, a.rows)) return BNN_ESHAPE;
+    if (bnn__mat_overlap(out, a)) return BNN_EARG;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++) out.data[j * a.rows + i] = a.data[i * a.cols + j];
+    return BNN_OK;
+}
+
+static int bnn__row_reduce(bnn_mat out, bnn_mat a, int mean) {
+    size_t i, j;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, a.rows, 1)) return BNN_ESHAPE;
+    if (bnn__mat_overlap(out, a)) return BNN_EARG;
+    for (i = 0; i < a.rows; i++) {
+        double sum = 0;
+        for (j = 0; j < a.cols; j++) sum += (double)a.data[i * a.cols + j];
+        out.data[i] = (float)(mean && a.cols != 0 ? sum / (double)a.cols : sum);
+    }
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_row_sum(bnn_mat out, bnn_mat a) { return bnn__row_reduce(out, a, 0); }
+BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a) { return bnn__row_reduce(out, a, 1); }
+
+/* Columns go in strips whose sums fit on the stack: rows are read in order, and no scratch. */
+static void bnn__strip_sum(bnn_mat a, size_t first, size_t count, double *sum) {
+    size_t i, j;
+    for (j = 0; j < count; j++) sum[j] = 0;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < count; j++) sum[j] += (double)a.data[i * a.cols + first + j];
+}
+
+static void bnn__strip_mean(bnn_mat a, size_t first, size_t count, double *mean) {
+    size_t j;
+    bnn__strip_sum(a, first, count, mean);
+    for (j = 0; j < count && a.rows != 0; j++) mean[j] /= (double)a.rows;
+}
+
+static void bnn__strip_variance(bnn_mat a, size_t first, size_t count, double *variance) {
+    double mean[BNN__STRIP];
+    size_t i, j;
+    bnn__strip_mean(a, first, count, mean);
+    for (j = 0; j < count; j++) variance[j] = 0;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < count; j++) {
+            double r = (double)a.data[i * a.cols + first + j] - mean[j];
+            variance[j] += r * r;
+        }
+    for (j = 0; j < count && a.rows != 0; j++) variance[j] /= (double)a.rows;
+}
+
+static int bnn__col_reduce(bnn_mat out, bnn_mat a, int moment) { /* sum, mean or deviation */
+    double strip[BNN__STRIP];
+    size_t j, first, count;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
+    if (bnn__mat_overlap(out, a)) return BNN_EARG;
+    for (first = 0; first < a.cols; first += count) {
+        count = a.cols - first < BNN__STRIP ? a.cols - first : (size_t)BNN__STRIP;
+        if (moment == 0) bnn__strip_sum(a, first, count, strip);
+        else if (moment == 1) bnn__strip_mean(a, first, count, strip);
+        else bnn__strip_variance(a, first, count, strip);
+        for (j = 0; j < count; j++)
+            out.data[first + j] = (float)(moment == 2 ? sqrt(strip[j]) : strip[j]);
+    }
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 0); }
+BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 1); }
+BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 2); }
+
+BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row) {
+    const float *x = bnn_mat_at(a, row, 0);
+    size_t j, best = 0;
+    if (x == NULL) return a.cols; /* no such row */
+    for (j = 1; j < a.cols; j++)
+        if (x[j] > x[best]) best = j;
+    return best;
+}
+
+BNNDEF double bnn_mat_sum(bnn_mat a) {
+    size_t i, n = bnn__mat_ok(a) ? bnn__mat_size(a) : 0;
+    double sum = 0;
+    for (i = 0; i < n; i++) sum += (double)a.data[i];
+    return sum;
+}
+
+BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b) {
+    size_t i, n = bnn__mat_size(a);
+    double sum = 0;
+    if (!bnn__mat_three(a, a, b)) return bnn__nan();
+    for (i = 0; i < n; i++) sum += (double)a.data[i] * (double)b.data[i];
+    return sum;
+}
+
+BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a) {
+    double mean[BNN__STRIP], sum[BNN__STRIP], own;
+    size_t d = a.cols, i, j, k, first, count;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, d, d)) return BNN_ESHAPE;
+    if (bnn__mat_overlap(out, a)) return BNN_EARG;
+    for (first = 0; first < d; first += count) {
+        count = d - first < BNN__STRIP ? d - first : (size_t)BNN__STRIP;
+        bnn__strip_mean(a, first, count, mean);
+        for (i = first; i < d; i++) { /* columns first.. against column i: the lower triangle */
+            bnn__strip_mean(a, i, 1, &own);
+            for (j = 0; j < count; j++) sum[j] = 0;
+            for (k = 0; k < a.rows; k++) {
+                double r = (double)a.data[k * d + i] - own;
+                for (j = 0; j < count; j++)
+                    sum[j] += r * ((double)a.data[k * d + first + j] - mean[j]);
+            }
+            for (j = 0; j < count && first + j <= i; j++) {
+                float v = (float)(a.rows != 0 ? sum[j] / (double)a.rows : 0);
+                out.data[i * d + first + j] = out.data[(first + j) * d + i] = v;
+            }
+        }
+    }
+    return BNN_OK;
+}
+
+BNNDEF int bnn_mat_cholesky(bnn_mat l, bnn_mat a, size_t *pivot) {
+    size_t d = a.rows, i, j, k;
+    if (!bnn__mat_is(a, d, d) || !bnn__mat_is(l, d, d)) return BNN_ESHAPE;
+    if (l.data != a.data && bnn__mat_overlap(l, a)) return BNN_EARG;
+    if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
+    for (i = 0; i < d; i++) {
+        float *li = l.data + i * d, root;
+        double sum = 0;
+        for (j = 0; j <= i; j++) {
+            const float *lj = l.data + j * d;
+            sum = (double)a.data[i * d + j];
+            for (k = 0; k < j; k++) sum -= (double)li[k] * (double)lj[k];
+            if (j < i) li[j] = (float)(sum / (double)lj[j]);
+        }
+        root = (float)(sum > 0 ? sqrt(sum) : 0);
+        if (!(root > 0)) { /* also NaN; only rows up to this one of l are touched */
+            if (pivot != NULL) *pivot = i;
+            return BNN_EARG;
+        }
+        li[i] = root;
+        for (j = i + 1; j < d; j++) li[j] = 0;
+    }
+    return BNN_OK;
+}
+
+static int bnn__solve_check(bnn_mat x, bnn_mat l, bnn_mat b) {
+    size_t i, d = l.rows;
+    if (!bnn__mat_is(l, d, d) || !bnn__mat_is(b, d, b.cols) || !bnn__mat_is(x, d, b.cols))
+        return BNN_ESHAPE;
+    if (bnn__mat_overlap(x, l) || (x.data != b.data && bnn__mat_overlap(x, b))) return BNN_EARG;
+    for (i = 0; i < d; i++)
+        if (!(l.data[i * d + i] < 0) && !(l.data[i * d + i] > 0)) return BNN_EARG;
+    return BNN_OK;
+}
+
+static void bnn__solve(bnn_mat x, bnn_mat l, bnn_mat b, int transposed) {
+    double sum[BNN__STRIP];
+    size_t d = l.rows, k = b.cols, first, count, step, i, j, c;
+    for (first = 0; first < k; first += count) {
+        count = k - first < BNN__STRIP ? k - first : (size_t)BNN__STRIP;
+        for (step = 0; step < d; step++) {
+            size_t end;
+            i = transposed ? d - 1 - step : step;
+            end = transposed ? d : i;
+            for (c = 0; c < count; c++) sum[c] = (double)b.data[i * k + first + c];
+            for (j = transposed ? i + 1 : 0; j < end; j++) {
+                double lij = (double)l.data[transposed ? j * d + i : i * d + j];
+                for (c = 0; c < count; c++) sum[c] -= lij * (double)x.data[j * k + first + c];
+            }
+            for (c = 0; c < count; c++)
+                x.data[i * k + first + c] = (float)(sum[c] / (double)l.data[i * d + i]);
+        }
+    }
+}
+
+BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b) {
+    int err = bnn__solve_check(x, l, b);
+    if (err == BNN_OK) bnn__solve(x, l, b, 0);
+    return err;
+}
+
+BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b) {
+    int err = bnn__solve_check(x, l, b);
+    if (err == BNN_OK) bnn__solve(x, l, b, 1);
+    return err;
+}
+
+BNNDEF int bnn_mat_solve_chol(bnn_mat x, bnn_mat l, bnn_mat b) {
+    int err = bnn_mat_solve_lower(x, l, b);
+    if (err == BNN_OK) bnn__solve(x, l, x, 1);
+    return err;
+}
+
+BNNDEF double bnn_mat_logdet_chol(bnn_mat l) {
+    size_t i;
+    double sum = 0;
+    if (!bnn__mat_is(l, l.rows, l.rows)) return bnn__nan();
+    for (i = 0; i < l.rows; i++) sum += log(fabs((double)l.data[i * l.rows + i]));
+    return 2 * sum;
+}
+
+/* w = a 2^-e with entries below 1, so that no square overflows; returns e */
+static int bnn__load_scaled(double *w, bnn_mat a, int transposed) {
+    double top = 0;
+    int e = 0;
+    size_t i, j, n = bnn__mat_size(a);
+    for (i = 0; i < n; i++)
+        if (fabs((double)a.data[i]) > top) top = fabs((double)a.data[i]);
+    (void)frexp(top, &e);
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++)
+            w[transposed ? j * a.rows + i : i * a.cols + j] =
+                ldexp((double)a.data[i * a.cols + j], -e);
+    return e;
+}
+
+static void bnn__plane(double pp, double qq, double pq, double *c, double *s) {
+    double theta = (qq - pp) / (2 * pq); /* infinite: no rotation, pq vanishes beside qq - pp */
+    double t = 1 / (fabs(theta) + sqrt(theta * theta + 1));
+    if (theta < 0) t = -t;
+    *c = 1 / sqrt(t * t + 1);
+    *s = t * *c;
+}
+
+static void bnn__rotate(size_t n, double *p, double *q, double c, double s) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double x = p[i], y = q[i];
+        p[i] = c * x - s * y;
+        q[i] = s * x + c * y;
+    }
+}
+
+/* Order of the keys, ascending or descending, equals in place. Insertion: Jacobi costs d^3. */
+static void bnn__order(size_t n, const double *key, size_t stride, double sign, size_t *order) {
+    size_t i, j;
+    for (i = 0; i < n; i++) {
+        for (j = i; j > 0 && sign * key[order[j - 1] * stride] > sign * key[i * stride]; j--)
+            order[j] = order[j - 1];
+        order[j] = i;
+    }
+}
+
+static int bnn__eig_sweep(double *w, double *v, size_t d) {
+    size_t p, q, k;
+    int rotated = 0;
+    for (p = 0; p < d; p++)
+        for (q = p + 1; q < d; q++) {
+            double pp = w[p * d + p], qq = w[q * d + q], pq = w[p * d + q], c, s;
+            double tiny = DBL_EPSILON * sqrt(fabs(pp) * fabs(qq));
+            if (fabs(pq) <= tiny || fabs(pq) < DBL_MIN) continue;
+            bnn__plane(pp, qq, pq, &c, &s);
+            bnn__rotate(d, w + p * d, w + q * d, c, s);
+            for (k = 0; k < d; k++) w[k * d + p] = w[p * d + k], w[k * d + q] = w[q * d + k];
+            w[p * d + p] = pp - s / c * pq;
+            w[q * d + q] = qq + s / c * pq;
+            w[p * d + q] = w[q * d + p] = 0;
+            bnn__rotate(d, v + p * d, v + q * d, c, s);
+            rotated = 1;
+        }
+    return rotated;
+}
+
+BNNDEF int bnn_mat_eig_sym(bnn_arena *mem, bnn_mat values, bnn_mat vectors, bnn_mat a) {
+    size_t d = a.rows, i, j, *order;
+    double *w, *v;
+    int e, sweep = 0;
+    bnn_mark mark;
+    if (!bnn__mat_is(a, d, d) || !bnn__mat_is(values, 1, d) || !bnn__mat_is(vectors, d, d))
+        return BNN_ESHAPE;
+    if (mem == NULL || bnn__mat_overlap(values, vectors)) return BNN_EARG;
+    if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
+    mark = bnn_arena_mark(mem);
+    w = (double *)bnn__arena_take(mem, bnn__mul(d, d), sizeof(double));
+    v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double)); /* rows are vectors */
+    order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
+    if (order != NULL) {
+        e = bnn__load_scaled(w, a, 0);
+        for (i = 0; i < d; i++)
+            for (v[i * d + i] = 1, j = i + 1; j < d; j++) w[i * d + j] = w[j * d + i];
+        while (sweep++ < BNN__SWEEPS && bnn__eig_sweep(w, v, d)) continue;
+        bnn__order(d, w, d + 1, 1, order);
+        for (j = 0; j < d; j++) {
+            values.data[j] = (float)ldexp(w[order[j] * d + order[j]], e);
+            for (i = 0; i < d; i++) vectors.data[i * d + j] = (float)v[order[j] * d + i];
+        }
+    }
+    bnn_arena_rewind(mem, mark);
+    return mem->err;
+}
+
+static double bnn__dot_d(size_t n, const double *x, const double *y) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) sum += x[i] * y[i];
+    return sum;
+}
+
+static int bnn__svd_sweep(double *w, double *v, size_t n, size_t d) {
+    double tol = DBL_EPSILON * sqrt((double)n); /* what rounding leaves in a sum of n products */
+    size_t p, q;
+    int rotated = 0;
+    for (p = 0; p < d; p++)
+        for (q = p + 1; q < d; q++) {
+            double pp = bnn__dot_d(n, w + p * n, w + p * n), c, s;
+            double qq = bnn__dot_d(n, w + q * n, w + q * n);
+            double pq = bnn__dot_d(n, w + p * n, w + q * n);
+            if (fabs(pq) <= tol * sqrt(pp) * sqrt(qq) || fabs(pq) < DBL_MIN) continue;
+            bnn__plane(pp, qq, pq, &c, &s);
+            bnn__rotate(n, w + p * n, w + q * n, c, s);
+            bnn__rotate(d, v + p * d, v + q * d, c, s);
+            rotated = 1;
+        }
+    return rotated;
+}
+
+/* Norms of the rows of w to s, rows to length 1. A row of (almost) nothing has no direction: it
+ * becomes the unit vector with most outside the rows found so far, made orthogonal to them. */
+static void bnn__svd_normalize(double *w, size_t n, size_t d, const size_t *order, double *s) {
+    size_t i, j, k, best, pass;
+    for (j = 0; j < d; j++) {
+        double *x = w + order[j] * n, least = 2, norm = sqrt(bnn__dot_d(n, x, x));
+        s[j] = norm * norm > DBL_MIN / DBL_EPSILON ? norm : 0;
+        if (s[j] <= 0) {
+            for (i = 0, best = 0; i < n; i++) {
+                double inside = 0;
+                for (k = 0; k < j; k++) inside += w[order[k] * n + i] * w[order[k] * n + i];
+                if (inside < least) least = inside, best = i;
+            }
+            for (i = 0; i < n; i++) x[i] = i == best;
+            for (pass = 0; pass < 2; pass++) /* twice is enough (Kahan) */
+                for (k = 0; k < j; k++) {
+                    double *y = w + order[k] * n, along = bnn__dot_d(n, x, y);
+                    for (i = 0; i < n; i++) x[i] -= along * y[i];
+                }
+            norm = sqrt(bnn__dot_d(n, x, x));
+        }
+        for (i = 0; i < n; i++) x[i] /= norm;
+    }
+}
+
+static void bnn__svd_store(bnn_mat u, bnn_mat s, bnn_mat v, const double *w, const double *t,
+                           const double *norm, const size_t *order, int e) {
+    size_t i, j, n = u.rows, d = u.cols;
+    for (j = 0; j < d; j++) {
+        s.data[j] = (float)ldexp(norm[j], e);
+        for (i = 0; i < n; i++) u.data[i * d + j] = (float)w[order[j] * n + i];
+        for (i = 0; i < d; i++) v.data[i * d + j] = (float)t[order[j] * d + i];
+    }
+}
+
+BNNDEF int bnn_mat_svd(bnn_arena *mem, bnn_mat u, bnn_mat s, bnn_mat v, bnn_mat a) {
+    size_t n = a.rows, d = a.cols, i, *order;
+    double *w, *t, *norm;
+    int e, sweep = 0;
+    bnn_mark mark;
+    if (n < d || !bnn__mat_ok(a) || !bnn__mat_is(u, n, d) || !bnn__mat_is(s, 1, d) ||
+        !bnn__mat_is(v, d, d))
+        return BNN_ESHAPE;
+    if (mem == NULL || bnn__mat_overlap(u, s) || bnn__mat_overlap(u, v) || bnn__mat_overlap(s, v))
+        return BNN_EARG;
+    if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
+    mark = bnn_arena_mark(mem);
+    w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double)); /* rows: columns of A */
+    t = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double)); /* rows: columns of V */
+    norm = (double *)bnn__arena_take(mem, d, sizeof(double));
+    order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
+    if (order != NULL) {
+        e = bnn__load_scaled(w, a, 1);
+        for (i = 0; i < d; i++) t[i * d + i] = 1;
+        while (sweep++ < BNN__SWEEPS && bnn__svd_sweep(w, t, n, d)) continue;
+        for (i = 0; i < d; i++) norm[i] = bnn__dot_d(n, w + i * n, w + i * n);
+        bnn__order(d, norm, 1, -1, order);
+        bnn__svd_normalize(w, n, d, order, norm);
+        bnn__svd_store(u, s, v, w, t, norm, order, e);
+    }
+    bnn_arena_rewind(mem, mark);
+    return mem->err;
+}
+
+#ifndef BNN_NO_STDIO
+BNNDEF void bnn_mat_print(bnn_mat a, const char *name) {
+    size_t i, j, rows = a.rows > 8 ? 8 : a.rows, cols = a.cols > 10 ? 10 : a.cols;
+    printf("%s %lu x %lu\n", name != NULL ? name : "", (unsigned long)a.rows,
+           (unsigned long)a.cols);
+    if (a.data == NULL) return;
+    for (i = 0; i < rows && cols != 0; i++) {
+        for (j = 0; j < cols; j++) printf(" %11.5g", (double)a.data[i * a.cols + j]);
+        printf(cols < a.cols ? " ...\n" : "\n");
+    }
+    if (rows < a.rows && cols != 0) printf(" ...\n");
+}
+#endif
+
+BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count) {
+    d.x = bnn_mat_rows(d.x, first, count);
+    d.y = bnn_mat_rows(d.y, first, count);
+    return d;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>special: functions of one distribution or another, in double
+ *
+ * ln Gamma, psi, psi': raise x to 10 or more by f(x) = f(x+1) - {ln x, 1/x, -1/x^2}, then Stirling,
+ *     ln Gamma(x) = (x - 1/2) ln x - x + ln(2 pi)/2 + S(x), S = sum_n B_2n / (2n (2n-1) x^(2n-1)),
+ * and its derivatives. ln Gamma is 0 at 1 and 2; between 1/2 and 5/2 the Taylor series about 2,
+ *     ln Gamma(2+e) = (1-g) e + sum_{k>=2} (zeta(k)-1) (-e)^k / k,
+ * keeps its relative accuracy there. psi is accurate to 1e-14 absolutely near its zero 1.4616.
+ *
+ * Incomplete gamma: with f = x^a e^-x / Gamma(a+1),
+ *     P = f sum_n x^n / ((a+1)...(a+n)) for x < a + 1, else Q = f a / (x+1-a- 1(1-a)/(x+3-a- ...)).
+ * Incomplete beta: with f = x^a (1-x)^b / B(a,b), I = f / (q0 + p1/(q1 + p2/(q2 + ...))) for
+ * x < (a+1)/(a+b+2), else 1 - I_{1-x}(b,a); p and q as in the code. Fractions by modified Lentz.
+ * In differences of ln Gamma both f would lose digits for large a; Loader's form, for the first
+ *     f = exp(-S(a) - D(a,x)) / sqrt(2 pi a),   D(a,m) = a ln(a/m) + m - a >= 0,
+ * keeps them. Terms grow like sqrt(a): a, b <= 1e9. Relative accuracy for a, b <= 1e6: 1e-12, of I
+ * 1e-11, but 1e-15 of 1 where I is small only because b is (b < 1e-3).
+ *
+ * DLMF 5, 8. Press et al., Numerical Recipes 6.2. Didonato and Morris, ACM TOMS 18, 1992. Loader,
+ * Fast and accurate computation of binomial probabilities, 2000. Wichura, AS 241, Appl. Stat. 37,
+ * 1988. Figurnov, Mohamed and Mnih, Implicit reparameterization gradients, NeurIPS 2018.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__TERMS = 1000000 }; /* of a series or fraction: a bound, never reached in the domain */
+
+static double bnn__horner(const double *c, size_t n, double x) { /* c[0] + c[1] x + ... */
+    double s = 0;
+    while (n-- > 0) s = s * x + c[n];
+    return s;
+}
+
+/* S(x) for x >= 10 */
+static double bnn__stirling(double x) {
+    static const double c[] = { 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680, 1.0 / 1188,
+                                -691.0 / 360360, 1.0 / 156 };
+    return bnn__horner(c, 7, 1 / (x * x)) / x;
+}
+
+/* ln Gamma(2 + e), |e| <= 1/2 */
+static double bnn__lgamma_near_2(double e) {
+    static const double c[] = { /* 1 - g, then (zeta(k) - 1)/k for k = 2, 3, ... */
+        0.42278433509846714,    0.32246703342411322,    0.067352301053198095,
+        0.020580808427784548,   0.0073855510286739853,  0.0028905103307415233,
+        0.001192753911703261,   0.00050966952474304242, 0.00022315475845357938,
+        9.9457512781808534e-5,  4.4926236738133142e-5,  2.0507212775670692e-5,
+        9.4394882752683959e-6,  4.3748667899074878e-6,  2.0392157538013662e-6,
+        9.5514121304074198e-7,  4.492469198764566e-7,   2.1207184805554666e-7,
+        1.00432248239681e-7,    4.7698101693639806e-8,  2.2711094608943165e-8,
+        1.0838659214896954e-8,  5.1834750419700467e-9,  2.4836745438024783e-9
+    };
+    return e * (c[0] + e * bnn__horner(c + 1, 23, -e));
+}
+
+/* ln Gamma(1 + e), -1/2 <= e <= 3/2, without rounding 1 + e */
+static double bnn__lgamma_1p(double e) {
+    return e < 0.5 ? bnn__lgamma_near_2(e) - log1p(e) : bnn__lgamma_near_2(e - 1);
+}
+
+BNNDEF double bnn_lgamma(double x) {
+    double p = 1;
+    if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
+    if (!(x > 0)) return bnn__nan();
+    if (x < 0.5) return bnn__lgamma_1p(x) - log(x);
+    if (x < 2.5) return bnn__lgamma_1p(x - 1);
+    for (; x < 10; x++) p *= x;
+    return (x - 0.5) * log(x) - x + BNN__LN_2PI / 2 + bnn__stirling(x) - log(p);
+}
+
+BNNDEF double bnn_digamma(double x) {
+    static const double c[] = { 1.0 / 12, -1.0 / 120, 1.0 / 252, -1.0 / 240, 1.0 / 132,
+                                -691.0 / 32760, 1.0 / 12 };
+    double s = 0, y;
+    if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
+    if (!(x > 0)) return bnn__nan();
+    for (; x < 10; x++) s -= 1 / x;
+    y = 1 / (x * x);
+    return s + (log(x) - 0.5 / x - y * bnn__horner(c, 7, y));
+}
+
+BNNDEF double bnn_trigamma(double x) {
+    static const double c[] = { 1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66,
+                                -691.0 / 2730, 7.0 / 6, -3617.0 / 510 };
+    double s = 0, y;
+    if (!bnn__finite_d(x)) return x > 0 ? 0 : bnn__nan();
+    if (!(x > 0)) return bnn__nan();
+    for (; x < 10; x++) s += 1 / (x * x);
+    y = 1 / (x * x);
+    return s + (1 + 0.5 / x + y * bnn__horner(c, 8, y)) / x;
+}
+
+/* S(a) for every a > 0 */
+static double bnn__stirling_error(double a) {
+    double exact;
+    if (a >= 10) return bnn__stirling(a);
+    exact = a < 1 ? bnn__lgamma_1p(a) : bnn_lgamma(a + 1);
+    return exact - (a + 0.5) * log(a) + a - BNN__LN_2PI / 2;
+}
+
+/* D(a,m). Near m = a the logarithm cancels: with u = (m-a)/a and r = u/(2+u),
+ * u - ln(1+u) = r u - 2 r (r^2/3 + r^4/5 + ...). */
+static double bnn__deviance(double a, double m) {
+    double u = (m - a) / a, r, p, s = 0, s1 = -1;
+    int k;
+    if (!(u > -0.4 && u < 0.4)) return a * log(a / m) + (m - a);
+    r = u / (2 + u);
+    p = r * r;
+    for (k = 3; s != s1; k += 2, p *= r * r) {
+        s1 = s;
+        s += p / k;
+    }
+    return a * r * (u - 2 * s);
+}
+
+static double bnn__gamma_front(double a, double x) { /* x^a e^-x / Gamma(a+1) */
+    return exp(-bnn__stirling_error(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
+}
+
+static double bnn__gamma_series(double a, double x) { /* P */
+    double term = 1, sum = 1;
+    int n;
+    for (n = 1; n < BNN__TERMS && term > sum * (DBL_EPSILON / 4); n++) {
+        term *= x / (a + n);
+        sum += term;
+    }
+    return bnn__gamma_front(a, x) * sum;
+}
+
+static double bnn__gamma_fraction(double a, double x) { /* Q */
+    double b = x + 1 - a, c = 1e300, d = 1 / b, h = d, step = 0;
+    int n;
+    for (n = 1; n < BNN__TERMS && fabs(step - 1) > DBL_EPSILON; n++) {
+        double t = n * (a - n);
+        b += 2;
+        d = 1 / (t * d + b); /* b grows by 2, x > a - 1: no denominator vanishes */
+        c = b + t / c;
+        step = c * d;
+        h *= step;
+    }
+    return bnn__gamma_front(a, x) * a * h;
+}
+
+/* Q for a < 1, x < 1, where 1 - P would cancel: P = f' (1 + a s), s = sum (-x)^n / (n! (a+n)) */
+static double bnn__gamma_q_small(double a, double x) {
+    double log_f = a * log(x) - bnn__lgamma_1p(a), term = 1, s = 0;
+    int n;
+    for (n = 1; n < 25; n++) {
+        term *= -x / n;
+        s += term / (a + n);
+    }
+    return -expm1(log_f) - exp(log_f) * a * s;
+}
+
+/* The smaller trouble of the two: returns P, or Q if *upper is set. */
+static double bnn__gamma_pq(double a, double x, int *upper) {
+    *upper = 0;
+    if (!bnn__finite_d(a) || !(a > 0) || !(x >= 0)) return bnn__nan();
+    if (x == 0) return 0;
+    if (a >= 1 && x < a + 1) return bnn__gamma_series(a, x);
+    *upper = 1;
+    if (x > 4 * a + 4000) return 0; /* below the smallest double, and infinity */
+    if (a < 1 && x < 1) return bnn__gamma_q_small(a, x);
+    return bnn__gamma_fraction(a, x);
+}
+
+BNNDEF double bnn_gamma_p(double a, double x) {
+    int upper;
+    double p = bnn__gamma_pq(a, x, &upper);
+    if (!upper) return p;
+    return x < 1 ? bnn__gamma_series(a, x) : 1 - p;
+}
+
+BNNDEF double bnn_gamma_q(double a, double x) {
+    int upper;
+    double p = bnn__gamma_pq(a, x, &upper);
+    return upper ? p : 1 - p;
+}
+
+static double bnn__beta_fraction(double a, double b, double x, double y) {
+    double c = 1e300, d = (a + 1) / (a * (a * y - b * x + 1)), h = d, step = 0;
+    int n;
+    for (n = 1; n < BNN__TERMS && fabs(step - 1) > DBL_EPSILON; n++) {
+        double e = a + 2 * n, t = n * (b - n) * x / (e - 1);
+        double p = (a + n - 1) * (a + b + n - 1) / (e - 1) * x * t;
+        double q = n + t + (a + n) * (a * y - b * x + 1 + n * (2 - x)) / (e + 1);
+        d = 1 / (q + p * d);
+        c = q + p / c;
+        step = c * d;
+        h *= step;
+    }
+    return h;
+}
+
+BNNDEF double bnn_beta_i(double a, double b, double x) {
+    double n = a + b, y = 1 - x, f;
+    if (!bnn__finite_d(a) || !bnn__finite_d(b) || !(a > 0) || !(b > 0) || !(x >= 0) || !(x <= 1))
+        return bnn__nan();
+    if (x == 0 || x == 1) return x;
+    f = exp(bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
+            bnn__deviance(a, n * x) - bnn__deviance(b, n * y)) / sqrt(2 * BNN__PI);
+    if (x < (a + 1) / (n + 2))
+        return f * sqrt(b / n * a) * bnn__beta_fraction(a, b, x, y);
+    return 1 - f * sqrt(a / n * b) * bnn__beta_fraction(b, a, y, x);
+}
+
+BNNDEF double bnn_normal_cdf(double x) {
+    return 0.5 * erfc(-x * 0.70710678118654752440);
+}
+
+BNNDEF double bnn_normal_log_cdf(double x) {
+    static const double c[] = { -1, 3, -15, 105 };
+    double y;
+    if (x > 0) return log1p(-0.5 * erfc(x * 0.70710678118654752440));
+    if (!(x < -30)) return log(0.5 * erfc(-x * 0.70710678118654752440));
+    y = 1 / (x * x); /* Phi(x) = phi(x)/|x| (1 - 1/x^2 + 3/x^4 - ...) */
+    return -0.5 * x * x - log(-x) - BNN__LN_2PI / 2 + log1p(y * bnn__horner(c, 4, y));
+}
+
+BNNDEF double bnn_normal_quantile(double p) {
+    static const double c[6][8] = { /* numerator and denominator: center, tail, far tail */
+        { 3.3871328727963665, 133.14166789178438, 1971.5909503065513, 13731.69376550946,
+          45921.95393154987, 67265.7709270087, 33430.57558358813, 2509.0809287301227 },
+        { 1, 42.31333070160091, 687.1870074920579, 5394.196021424751,
+          21213.794301586597, 39307.89580009271, 28729.085735721943, 5226.495278852854 },
+        { 1.4234371107496835, 4.630337846156546, 5.769497221460691, 3.6478483247632045,
+          1.2704582524523684, 0.2417807251774506, 0.022723844989269184, 0.0007745450142783414 },
+        { 1, 2.053191626637759, 1.6763848301838038, 0.6897673349851,
+          0.14810397642748008, 0.015198666563616457, 5.475938084995345e-4, 1.0507500716444169e-9 },
+        { 6.657904643501103, 5.463784911164114, 1.7848265399172913, 0.29656057182850487,
+          0.026532189526576124, 1.2426609473880784e-3, 2.7115555687434876e-5,
+          2.0103343992922881e-7 },
+        { 1, 0.599832206555888, 0.1369298809227358, 0.014875361290850615,
+          7.868691311456133e-4, 1.8463183175100548e-5, 1.421511758316446e-7,
+          2.0442631033899397e-15 }
+    };
+    double q = p - 0.5, r;
+    int i;
+    if (!(p > 0 && p < 1)) return bnn__nan();
+    if (fabs(q) <= 0.425) {
+        r = 0.180625 - q * q;
+        return q * bnn__horner(c[0], 8, r) / bnn__horner(c[1], 8, r);
+    }
+    r = sqrt(-log(q < 0 ? p : 1 - p));
+    i = r <= 5 ? 2 : 4;
+    r -= r <= 5 ? 1.6 : 5;
+    r = bnn__horner(c[i], 8, r) / bnn__horner(c[i + 1], 8, r);
+    return q < 0 ? -r : r;
+}
+
+/* How a gamma draw z moves with its shape a at fixed u = P(a,z): D = d ln z / da
+ * = -(dP/da) / (z p(z;a)). With the integrals of P and Q over z e^-v and z e^v,
+ *     z <= a:  D = [ (psi(a+1) - ln z) (1 + z J0) + z J1 ] / a,
+ *              Jk = int_0^inf v^k exp(z (1 - e^-v) - (a+1) v) dv
+ *     z > a:   D = int_0^inf (ln z - psi(a) + v) exp(a v - z (e^v - 1)) dv
+ * (1 + z J0 is a int_0^inf e^{-av} h dv by parts: no wide range at small a, no limit case
+ * at z = 0). Every exponent is 0 at v = 0 and concave; the range ends where it is -40. 32-point
+ * Gauss-Legendre on panels: relative accuracy 1e-11 for a = 1e-6 .. 1e6. */
+static void bnn__gauss32(double lo, double hi, double a, double z, double out[2]) {
+    static const double x[] = {
+        0.048307665687738316, 0.14447196158279649, 0.23928736225213707, 0.33186860228212765,
+        0.42135127613063535, 0.50689990893222939, 0.58771575724076233, 0.6630442669302152,
+        0.73218211874028968, 0.79448379596794241, 0.84936761373256997, 0.89632115576605212,
+        0.93490607593773969, 0.96476225558750643, 0.98561151154526834, 0.99726386184948156
+    };
+    static const double w[] = {
+        0.096540088514727801, 0.095638720079274859, 0.093844399080804566, 0.091173878695763885,
+        0.087652093004403811, 0.083311924226946755, 0.078193895787070306, 0.072345794108848506,
+        0.065822222776361847, 0.058684093478535547, 0.050998059262376176, 0.042835898022226681,
+        0.034273862913021433, 0.025392065309262059, 0.016274394730905671, 0.0070186100094700966
+    };
+    double half = (hi - lo) / 2;
+    int i;
+    for (i = 0; i < 32; i++) {
+        double v = lo + half * (1 + (i < 16 ? x[i] : -x[i - 16])), t;
+        t = z > a ? a * v - z * expm1(v) : -z * expm1(-v) - (a + 1) * v;
+        t = half * w[i % 16] * exp(t);
+        out[0] += t;
+        out[1] += v * t;
+    }
+}
+
+/* The v where minus the exponent is 40, from the right: Newton on a convex function. */
+static double bnn__gamma_range(double a, double z) {
+    double v = z > a ? log(4 + 80 / z) : (40 + z) / (a + 1), step = v;
+    if (z > a && v > sqrt(80 / z)) v = sqrt(80 / z);
+    while (step > 0.01 * v) {
+        double e = z > a ? exp(v) : exp(-v);
+        step = z > a ? (z * (e - 1) - a * v - 40) / (z * e - a)
+                     : ((a + 1) * v + z * (e - 1) - 40) / (a + 1 - z * e);
+        v -= step;
+    }
+    return v;
+}
+
+BNNDEF double bnn_gamma_dlog(double a, double log_z) {
+    static const double edge[] = { 0, 0.05, 0.15, 0.3, 0.6, 1 };
+    double z, range, J[2] = { 0, 0 };
+    int i;
+    if (!bnn__finite_d(a) || !bnn__finite_d(log_z) || !(a > 0)) return bnn__nan();
+    z = exp(log_z < 700 ? log_z : 700);
+    range = bnn__gamma_range(a, z);
+    for (i = 0; i < 5; i++) bnn__gauss32(edge[i] * range, edge[i + 1] * range, a, z, J);
+    if (z > a) return (log_z - bnn_digamma(a)) * J[0] + J[1];
+    return ((bnn_digamma(a + 1) - log_z) * (1 + z * J[0]) + z * J[1]) / a;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>rng: random numbers and variates
+ *
+ * Block number ctr of the stream is Philox4x32-10(ctr, key), four words; bnn_rng_u32 hands them out
+ * in order. From words w, with u = (w + 1/2) 2^-32, which is never 0 or 1:
+ *     exponential  E = -ln u, by ln(1-u) for u near 1, so that both ends have 32 good bits
+ *     normal       sqrt(2 E) cos(2 pi u')              (Box and Muller 1958), to 6.7 sigma in float
+ *     Gumbel       -ln E                               logistic  ln u - ln(1-u)
+ *     Laplace      E - E'
+ *     gamma(a)     a >= 1: d = a - 1/3, v = (1 + x/sqrt(9d))^3, x normal, until v > 0 and
+ *                  ln u < x^2/2 + d - d v + d ln v; then z = d v    (Marsaglia and Tsang 2000)
+ *                  a < 1: ln z = ln z' - E/a, z' ~ gamma(a+1); z underflows for small a, not ln z
+ *     beta(a,b)    logit = ln z_a - ln z_b
+ *     Dirichlet    ln x = y - logsumexp(y), y_k = ln z_k
+ * The logarithms are those of >>math, and + - * / sqrt are IEEE: the bits depend on the seed alone.
+ * Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011. Lemire, ACM TOMACS 29, 2019.
+ * --------------------------------------------------------------------------------------------- */
+
+BNNDEF bnn_rng bnn_rng_stream(uint64_t seed, uint64_t stream) {
+    bnn_rng r;
+    memset(&r, 0, sizeof r);
+    r.key[0] = (uint32_t)seed;
+    r.key[1] = (uint32_t)(seed >> 32);
+    r.ctr[2] = (uint32_t)stream;
+    r.ctr[3] = (uint32_t)(stream >> 32);
+    return r;
+}
+
+BNNDEF bnn_rng bnn_rng_seed(uint64_t seed) {
+    return bnn_rng_stream(seed, 0);
+}
+
+BNNDEF uint32_t bnn_rng_u32(bnn_rng *r) {
+    if (r->left <= 0) {
+        bnn__philox(r->ctr, r->key, r->buf);
+        bnn__rng_advance(r, 1);
+        r->left = 4;
+    }
+    return r->buf[4 - r->left--];
+}
+
+static uint64_t bnn__rng_u64(bnn_rng *r) {
+    uint64_t high = bnn_rng_u32(r);
+    return high << 32 | bnn_rng_u32(r);
+}
+
+/* Four words of the parent, which moves on, are the child's seed and stream. Philox makes them as
+ * good as random, so two of n children meet with probability n^2 2^-129, and so with the parent. */
+BNNDEF bnn_rng bnn_rng_split(bnn_rng *r) {
+    uint64_t seed = bnn__rng_u64(r);
+    return bnn_rng_stream(seed, bnn__rng_u64(r));
+}
+
+/* The high word of w n is uniform if the low word is not one of the first 2^32 mod n (Lemire). */
+BNNDEF size_t bnn_rng_below(bnn_rng *r, size_t n) {
+    uint64_t big = n, m;
+    if (big <= 0xffffffffu) {
+        uint32_t small = (uint32_t)n;
+        if (small == 0) return 0;
+        do m = bnn_rng_u32(r) * big;
+        while ((uint32_t)m < small && (uint32_t)m < (0u - small) % small);
+        return (size_t)(m >> 32);
+    }
+    do m = bnn__rng_u64(r); while (m < (0 - big) % big);
+    return (size_t)(m % big);
+}
+
+static double bnn__rng_unit(bnn_rng *r) { /* (0,1) with 52 bits, exact */
+    return ((double)(bnn__rng_u64(r) >> 12) + 0.5) / 4503599627370496.0;
+}
+
+BNNDEF float bnn_rng_uniform(bnn_rng *r) {
+    if (sizeof(float) > sizeof(uint32_t)) return (float)bnn__rng_unit(r);
+    return (float)(((double)(bnn_rng_u32(r) >> 9) + 0.5) / 8388608); /* 23 bits and a half: exact */
+}
+
+BNNDEF float bnn_rng_normal(bnn_rng *r) {
+    uint32_t w = bnn_rng_u32(r);
+    float second;
+    return bnn__normal_1(w, bnn_rng_u32(r), &second);
+}
+
+BNNDEF float bnn_rng_exponential(bnn_rng *r) {
+    return bnn__expo_1(bnn_rng_u32(r)); /* >>math */
+}
+
+BNNDEF float bnn_rng_gumbel(bnn_rng *r) {
+    return -BNN_MATH_LOG(bnn_rng_exponential(r));
+}
+
+BNNDEF float bnn_rng_logistic(bnn_rng *r) {
+    uint32_t w = bnn_rng_u32(r);
+    return bnn__expo_1(~w) - bnn__expo_1(w); /* ~w is the word of 1 - u */
+}
+
+BNNDEF float bnn_rng_laplace(bnn_rng *r) {
+    float e = bnn__expo_1(bnn_rng_u32(r));
+    return e - bnn__expo_1(bnn_rng_u32(r));
+}
+
+BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape) {
+    double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / sqrt(9 * d);
+    double x, v, log_v, y;
+    if (!bnn__finite(shape) || !(a > 0)) return (float)bnn__nan();
+    do {
+        do x = (double)bnn_rng_normal(r); while (c * x <= -0.999999);
+        v = (1 + c * x) * (1 + c * x) * (1 + c * x);
+        log_v = 3 * (double)BNN_MATH_LOG1P((float)(c * x));
+    } while (-(double)bnn_rng_exponential(r) >= 0.5 * x * x + d * (1 - v + log_v));
+    y = (double)BNN_MATH_LOG((float)d) + log_v;
+    if (a < 1) y -= (double)bnn_rng_exponential(r) / a;
+    return (float)(y > -(double)FLT_MAX ? y : -(double)FLT_MAX);
+}
+
+BNNDEF float bnn_rng_gamma(bnn_rng *r, float shape) {
+    return BNN_MATH_EXP(bnn_rng_log_gamma(r, shape));
+}
+
+BNNDEF float bnn_rng_beta(bnn_rng *r, float a, float b) {
+    float y = bnn_rng_log_gamma(r, a);
+    return bnn__sigmoid_1(y - bnn_rng_log_gamma(r, b));
+}
+
+BNNDEF int bnn_rng_dirichlet(bnn_rng *r, size_t k, const float *alpha, float *x, float *log_x) {
+    double sum = 0, top = -(double)FLT_MAX;
+    size_t i;
+    if (k == 0) return BNN_EARG;
+    for (i = 0; i < k; i++)
+        if (!bnn__finite(alpha[i]) || !(alpha[i] > 0)) return BNN_EARG;
+    for (i = 0; i < k; i++) {
+        x[i] = bnn_rng_log_gamma(r, alpha[i]);
+        if ((double)x[i] > top) top = (double)x[i];
+    }
+    for (i = 0; i < k; i++) {
+        float y = (float)((double)x[i] - top);
+        if (log_x != NULL) log_x[i] = y;
+        x[i] = BNN_MATH_EXP(y);
+        sum += (double)x[i];
+    }
+    for (i = 0; i < k; i++) {
+        if (log_x != NULL) log_x[i] -= BNN_MATH_LOG1P((float)(sum - 1)); /* e^0 is in the sum */
+        x[i] = (float)((double)x[i] / sum);
+    }
+    return BNN_OK;
+}
+
+BNNDEF size_t bnn_rng_categorical(bnn_rng *r, size_t k, const float *weights) {
+    double total = 0, sum = 0, target;
+    size_t i, last = k;
+    for (i = 0; i < k; i++) {
+        if (!bnn__finite(weights[i]) || weights[i] < 0) return k;
+        total += (double)weights[i];
+    }
+    if (!(total > 0) || !bnn__finite_d(total)) return k;
+    target = bnn__rng_unit(r) * total;
+    for (i = 0; i < k; i++) {
+        if (weights[i] > 0) last = i;
+        sum += (double)weights[i];
+        if (target < sum) break;
+    }
+    return last; /* also if rounding leaves target = total: the last positive weight */
+}
+
+BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out) {
+    size_t i;
+    for (i = 0; i < n; i++) { /* Fisher and Yates, inside out */
+        size_t j = bnn_rng_below(r, i + 1);
+        out[i] = out[j];
+        out[j] = i;
+    }
+}
+
+BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) {
+    bnn__v_uniform(r, n, out);
+}
+
+BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) {
+    bnn__v_normal(r, n, out);
+}
+
+BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) {
+    bnn__v_gumbel(r, n, out);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>tape: define-by-run reverse mode
+ *
+ * A node holds its value, its inputs and the function that carries a gradient back:
+ *     in[i]->grad += J_i^T self->grad,        J_i = d self / d in[i].
+ * Nodes are chained in the order they were made, which is a topological order, so one walk from the
+ * root backward meets every node after all its consumers. Gradients of nodes live in the tape and
+ * are made on first need; gradients of parameters live in bnn_params and add up.
+ *
+ * `fresh` marks gradient memory whose contents are old. An op that can write instead of add
+ * (`lazy`) asks bnn__claim; for all others the walk fills zeros first. This saves a pass over the
+ * memory of every weight gradient, every step.
+ * --------------------------------------------------------------------------------------------- */
+
+static size_t bnn__count(bnn_mat m) { return m.rows * m.cols; }
+
+static bnn_var *bnn__poison(bnn_tape *t) {
+    memset(&t->poison, 0, sizeof t->poison);
+    t->poison.tape = t;
+    return &t->poison;
+}
+
+static bnn_var *bnn__fail(bnn_tape *t, int err, const char *fmt, ...) {
+    va_list args;
+    if (t->err == BNN_OK) {
+        t->err = err;
+        va_start(args, fmt);
+        bnn__vformat(t->msg, fmt, args);
+        va_end(args);
+    }
+    return bnn__poison(t);
+}
+
+BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char *what) {
+    return bnn__fail(t, err, "%s: %s", who, what);
+}
+
+/* Memory of this step; NULL = the tape's err is set. */
+static void *bnn__scratch(bnn_tape *t, size_t count, size_t size) {
+    void *p = t->err == BNN_OK ? bnn__arena_take(&t->mem, count, size) : NULL;
+    if (p == NULL && t->err == BNN_OK) bnn__fail(t, BNN_ENOMEM, "tape: %s", t->mem.msg);
+    return p;
+}
+
+static float *bnn__floats(bnn_tape *t, size_t n) {
+    return (float *)bnn__scratch(t, n, sizeof(float));
+}
+
+BNNDEF void bnn_tape_reset(bnn_tape *t) {
+    bnn_mark start = { NULL, 0 };
+    bnn_arena_rewind(&t->mem, start);
+    t->last = NULL;
+    t->pass = 0; /* no node carries a stamp now, so the counter never wraps */
+}
+
+BNNDEF void bnn_tape_free(bnn_tape *t) {
+    bnn_arena_free(&t->mem);
+    t->last = NULL;
+    t->pass = 0;
+}
+
+BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
+    t->err = BNN_OK;
+    t->msg[0] = '\0';
+    t->mem.err = BNN_OK;
+    t->mem.msg[0] = '\0';
+}
+
+/* A mark of the whole tape: functions that evaluate a net many times give the memory back. */
+typedef struct bnn__time {
+    bnn_mark mark;
+    bnn_var *last;
+} bnn__time;
+
+static bnn__time bnn__now(bnn_tape *t) {
+    bnn__time now;
+    now.mark = bnn_arena_mark(&t->mem);
+    now.last = t->last;
+    return now;
+}
+
+static void bnn__back_to(bnn_tape *t, bnn__time then) {
+    bnn_arena_rewind(&t->mem, then.mark);
+    t->last = then.last;
+}
+
+static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
+    size_t head = (sizeof(bnn_var) + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+    bnn_var *v = (bnn_var *)bnn__scratch(t, 1, head + bnn__mul(n_in, sizeof(bnn_var *)));
+    if (v == NULL) return bnn__poison(t);
+    memset(v, 0, sizeof *v);
+    v->tape = t;
+    v->in = (bnn_var **)(void *)((unsigned char *)v + head);
+    v->n_in = n_in;
+    v->prev = t->last;
+    t->last = v;
+    return v;
+}
+
+BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
+                       size_t n_in, bnn_var *const *in) {
+    bnn_var *v;
+    float *data;
+    size_t i;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    data = bnn__floats(t, bnn__mul(rows, cols));
+    v = bnn__node(t, n_in);
+    if (t->err != BNN_OK) return bnn__poison(t);
+    v->val.rows = rows;
+    v->val.cols = cols;
+    v->val.data = data;
+    v->backward = backward;
+    for (i = 0; i < n_in; i++) {
+        v->in[i] = in[i];
+        if (in[i]->wants && backward != NULL) v->wants = 1;
+    }
+    return v;
+}
+
+static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
+    bnn_var *v;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (m.data == NULL && bnn__count(m) != 0)
+        return bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", who, m.rows, m.cols);
+    v = bnn__node(t, 0);
+    if (t->err != BNN_OK) return v;
+    v->val = m;
+    if (m.data == NULL) v->val.data = bnn__floats(t, 0); /* empty, but not the poison */
+    v->wants = (unsigned char)wants;
+    v->fresh = (unsigned char)wants;
+    return v;
+}
+
+BNNDEF bnn_var *bnn_input(bnn_tape *t, bnn_mat m) { return bnn__leaf("bnn_input", t, m, 0); }
+BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m) { return bnn__leaf("bnn_leaf", t, m, 1); }
+
+BNNDEF bnn_var *bnn_scalar(bnn_tape *t, float v) {
+    bnn_var *y = bnn_op(t, 1, 1, NULL, 0, NULL);
+    if (y->val.data != NULL) y->val.data[0] = v;
+    return y;
+}
+
+BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block) {
+    bnn_var *v;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (w == NULL) return bnn__fail(t, BNN_EARG, "bnn_param: no parameters");
+    if (block >= w->n_blocks)
+        return bnn__fail(t, BNN_EARG, "bnn_param: block %z of %z", block, w->n_blocks);
+    v = bnn__leaf("bnn_param", t, bnn_params_mat(w, block), w->grad != NULL);
+    if (!v->wants) return v; /* w may be a passing view of a sample: keep no pointer to it */
+    v->owner = w;
+    v->block = block;
+    v->grad = bnn_params_grad(w, block);
+    return v;
+}
+
+BNNDEF float bnn_value(const bnn_var *v) {
+    return bnn__count(v->val) == 1 ? v->val.data[0] : (float)bnn__nan();
+}
+
+/* 1: add to x->grad. 0: its contents are old, write over all of it. Counts as written after. */
+static int bnn__claim(bnn_var *x) {
+    int fresh = x->owner != NULL ? x->owner->blocks[x->block].fresh : x->fresh;
+    if (x->owner != NULL) x->owner->blocks[x->block].fresh = 0;
+    x->fresh = 0;
+    return !fresh;
+}
+
+static void bnn__open(bnn_var *x) { /* ready for += */
+    if (x->grad.data != NULL && !bnn__claim(x))
+        memset(x->grad.data, 0, bnn__count(x->grad) * sizeof(float));
+}
+
+static void bnn__params_settle(bnn_params *w) { /* blocks that no op wrote to have gradient 0 */
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_mat g = bnn_params_grad(w, b);
+        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__count(g) * sizeof(float));
+        w->blocks[b].fresh = 0;
+    }
+}
+
+/* First meeting of an input in this pass: give it memory for its gradient. */
+static void bnn__reach(bnn_tape *t, bnn_var *x) {
+    if (!x->wants || x->pass == t->pass) return;
+    x->pass = t->pass;
+    if (x->grad.data == NULL) {
+        x->grad = x->val;
+        x->grad.data = bnn__floats(t, bnn__count(x->val));
+        x->fresh = 1;
+    } else if (x->backward != NULL) {
+        x->fresh = 1; /* of an earlier pass */
+    }
+}
+
+static void bnn__walk(bnn_tape *t, bnn_var *root, bnn_mat seed) {
+    bnn_var *v;
+    size_t i;
+    bnn__reach(t, root);
+    bnn__open(root);
+    if (t->err == BNN_OK) bnn__v_axpy(bnn__count(seed), 1, seed.data, root->grad.data);
+    for (v = root; v != NULL && t->err == BNN_OK; v = v->prev) {
+        if (v->pass != t->pass || v->backward == NULL) continue;
+        bnn__open(v);
+        for (i = 0; i < v->n_in; i++) {
+            bnn__reach(t, v->in[i]);
+            if (!v->lazy) bnn__open(v->in[i]);
+        }
+        if (t->err == BNN_OK) v->backward(v);
+    }
+}
+
+BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
+    bnn_tape *t = root->tape;
+    bnn_var *v;
+    if (t->err != BNN_OK) return;
+    if (seed.rows != root->val.rows || seed.cols != root->val.cols) {
+        bnn__fail(t, BNN_ESHAPE, "bnn_backward_from: root is %zx%z, seed is %zx%z", root->val.rows,
+                  root->val.cols, seed.rows, seed.cols);
+        return;
+    }
+    t->pass++;
+    if (root->wants) bnn__walk(t, root, seed); /* else every gradient is zero */
+    for (v = root; v != NULL; v = v->prev)
+        if (v->owner != NULL) bnn__params_settle(v->owner);
+}
+
+BNNDEF void bnn_backward(bnn_var *root) {
+    bnn_tape *t = root->tape;
+    bnn_mat seed;
+    float one = 1;
+    if (t->err != BNN_OK) return;
+    if (root->val.rows != 1 || root->val.cols != 1) {
+        bnn__fail(t, BNN_ESHAPE, "bnn_backward: the loss is %zx%z, it must be 1x1", root->val.rows,
+                  root->val.cols);
+        return;
+    }
+    if (!bnn__finite(root->val.data[0])) {
+        bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g", (double)root->val.data[0]);
+        return;
+    }
+    seed.rows = seed.cols = 1;
+    seed.data = &one;
+    bnn_backward_from(root, seed);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>ops: products
+ *     y = x w + 1 b:    gx = g w^T,   gw = x^T g,   gb = column sums of g
+ * --------------------------------------------------------------------------------------------- */
+
+static void bnn__matmul_backward(bnn_var *y) {
+    bnn_var *a = y->in[0], *b = y->in[1];
+    size_t n = y->val.rows, k = y->val.cols, d = a->val.cols;
+    const float *g = y->grad.data;
+    if (a->grad.data != NULL)
+        bnn__gemm(n, d, k, g, k, 1, b->val.data, 1, k, a->grad.data, d, bnn__claim(a));
+    if (b->grad.data != NULL)
+        bnn__gemm(d, k, n, a->val.data, 1, d, g, k, 1, b->grad.data, k, bnn__claim(b));
+    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
+        bnn__open(y->in[2]);
+        bnn__v_colsum(n, k, g, y->in[2]->grad.data);
+    }
+}
+
+static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var *b) {
+    bnn_tape *t = x->tape;
+    bnn_var *in[3], *y;
+    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols, i;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (d != w->val.rows)
+        return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
+    if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
+        return bnn__fail(t, BNN_ESHAPE, "bnn_affine: w is %zx%z, b is %zx%z", d, k, b->val.rows,
+                         b->val.cols);
+    in[0] = x, in[1] = w, in[2] = b;
+    y = bnn_op(t, n, k, bnn__matmul_backward, b != NULL ? 3 : 2, in);
+    if (y->val.data == NULL) return y;
+    y->lazy = 1;
+    for (i = 0; b != NULL && i < n; i++)
+        memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    bnn__gemm(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k, b != NULL);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_matmul(bnn_var *a, bnn_var *b) {
+    return bnn__product("bnn_matmul: a is %zx%z, b is %zx%z", a, b, NULL);
+}
+BNNDEF bnn_var *bnn_affine(bnn_var *x, bnn_var *w, bnn_var *b) {
+    return bnn__product("bnn_affine: x is %zx%z, w is %zx%z", x, w, b);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>elementwise: one line per operation, its function and its derivative
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__BLOCK = 256 }; /* values in flight where an operation needs scratch of its own */
+
+static void bnn__v_neg(size_t n, const float *x, float *y) { bnn__v_scale(n, -1, x, y); }
+static void bnn__v_square(size_t n, const float *x, float *y) { bnn__v_mul(n, x, x, y); }
+
+static void bnn__v_abs(size_t n, const float *x, float *y) {
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = x[i] < 0 ? -x[i] : x[i] + 0;
+}
+
+static void bnn__v_leaky_relu(size_t n, const float *x, float *y) {
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : x[i] * (float)0.01;
+}
+
+static void bnn__v_elu(size_t n, const float *x, float *y) {
+    size_t i;
+    bnn__v_expm1(n, x, y);
+    for (i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : y[i];
+}
+
+static void bnn__v_silu(size_t n, const float *x, float *y) {
+    bnn__v_sigmoid(n, x, y);
+    bnn__v_mul(n, x, y, y);
+}
+
+static void bnn__v_cdf(size_t n, const float *x, float *y) { /* of N(0,1) */
+    size_t i;
+    bnn__v_scale(n, (float)0.70710678118654752440, x, y);
+    bnn__v_erf(n, y, y);
+    for (i = 0; i < n; i++) y[i] = (float)0.5 + (float)0.5 * y[i];
+}
+
+static void bnn__v_gelu(size_t n, const float *x, float *y) {
+    bnn__v_cdf(n, x, y);
+    bnn__v_mul(n, x, y, y);
+}
+
+static void bnn__v_gelu_slope(size_t n, const float *x, float *y) { /* n <= BNN__BLOCK */
+    size_t i;
+    float e[BNN__BLOCK];
+    for (i = 0; i < n; i++) e[i] = (float)-0.5 * x[i] * x[i];
+    bnn__v_exp(n, e, e);
+    bnn__v_cdf(n, x, y);
+    for (i = 0; i < n; i++) y[i] += x[i] * (float)0.39894228040143267794 * e[i];
+}
+
+static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, (void)y; }
+
+/* name, forward, what the slope needs beside x and y: e = f(x), slope */
+#define BNN__UNARY(X)                                                                              \
+    X(neg,        bnn__v_neg,        bnn__v_none,       -1)                                        \
+    X(square,     bnn__v_square,     bnn__v_none,       2 * x)                                     \
+    X(exp,        bnn__v_exp,        bnn__v_none,       y)                                         \
+    X(log,        bnn__v_log,        bnn__v_none,       1 / x)                                     \
+    X(sqrt,       bnn__v_sqrt,       bnn__v_none,       y > 0 ? (float)0.5 / y : 0)                \
+    X(abs,        bnn__v_abs,        bnn__v_none,       (float)(x > 0) - (float)(x < 0))           \
+    X(sin,        bnn__v_sin,        bnn__v_cos,        e[i])                                      \
+    X(cos,        bnn__v_cos,        bnn__v_sin,        -e[i])                                     \
+    X(tanh,       bnn__v_tanh,       bnn__v_none,       1 - y * y)                                 \
+    X(sigmoid,    bnn__v_sigmoid,    bnn__v_none,       y * (1 - y))                               \
+    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,    e[i])                                      \
+    X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,       x > 0 ? 1 : (float)0.01)                   \
+    X(elu,        bnn__v_elu,        bnn__v_none,       x > 0 ? 1 : y + 1)                         \
+    X(silu,       bnn__v_silu,       bnn__v_sigmoid,    e[i] + x * e[i] * (1 - e[i]))              \
+    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope, e[i])
+
+#define BNN__UNARY_OP(NAME, FORWARD, HELP, SLOPE)                                                  \
+    static void bnn__##NAME##_backward(bnn_var *self) {                                            \
+        bnn_var *in = self->in[0];                                                                 \
+        const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
+        float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
+        size_t i, m, n = gx == NULL ? 0 : bnn__count(self->val);                                   \
+        int add = gx != NULL && bnn__claim(in);                                                    \
+        for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
+            m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
+            HELP(m, xs, e);                                                                        \
+            for (i = 0; i < m; i++) {                                                              \
+                float x = xs[i], y = ys[i];                                                        \
+                (void)x, (void)y;                                                                  \
+                gx[i] = (add ? gx[i] : 0) + gs[i] * (SLOPE);                                       \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
+        bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
+        y->lazy = 1;                                                                               \
+        if (y->val.data != NULL) FORWARD(bnn__count(x->val), x->val.data, y->val.data);            \
+        return y;                                                                                  \
+    }
+BNN__UNARY(BNN__UNARY_OP)
+
+static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for its fast kernel */
+    bnn_var *x = y->in[0];
+    if (x->grad.data == NULL) return;
+    bnn__open(x);
+    bnn__v_relu_back(bnn__count(y->val), y->val.data, y->grad.data, x->grad.data);
+}
+
+BNNDEF bnn_var *bnn_relu(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__relu_backward, 1, &x);
+    y->lazy = 1;
+    if (y->val.data != NULL) bnn__v_relu(bnn__count(x->val), x->val.data, y->val.data);
+    return y;
+}
+
+/* y = c x + d, and clamp: the slope is one number or 0/1 */
+static void bnn__scale_backward(bnn_var *y) {
+    if (y->in[0]->grad.data != NULL)
+        bnn__v_axpy(bnn__count(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
+}
+
+static bnn_var *bnn__linear(bnn_var *x, float c, float d) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__scale_backward, 1, &x);
+    float *slope = bnn__floats(x->tape, 1);
+    size_t i, n = bnn__count(x->val);
+    if (slope == NULL) return bnn__poison(x->tape);
+    *slope = c;
+    y->aux = slope;
+    for (i = 0; i < n; i++) y->val.data[i] = c * x->val.data[i] + d;
+    return y;
+}
+
+BNNDEF bnn_var *bnn_scale(bnn_var *x, float c) { return bnn__linear(x, c, 0); }
+BNNDEF bnn_var *bnn_shift(bnn_var *x, float c) { return bnn__linear(x, 1, c); }
+
+static void bnn__clamp_backward(bnn_var *y) {
+    const bnn_var *x = y->in[0];
+    size_t i, n = bnn__count(y->val);
+    for (i = 0; x->grad.data != NULL && i < n; i++)
+        if (x->val.data[i] == y->val.data[i]) x->grad.data[i] += y->grad.data[i];
+}
+
+BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__clamp_backward, 1, &x);
+    size_t i, n = bnn__count(y->val);
+    for (i = 0; i < n; i++) {
+        float v = x->val.data[i];
+        y->val.data[i] = v < lo ? lo : v > hi ? hi : v;
+    }
+    return y;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>broadcast: y = a op b; a dimension of size 1 is repeated, its gradient summed
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__ADD, BNN__SUB, BNN__MUL, BNN__DIV };
+
+/* y_j = a_j op b_j; a step of 0 repeats the one element there is */
+static void bnn__binary(int op, size_t k, const float *a, size_t da, const float *b, size_t db,
+                        float *y) {
+    size_t j;
+    switch (op) {
+    case BNN__ADD: for (j = 0; j < k; j++) y[j] = a[j * da] + b[j * db]; break;
+    case BNN__SUB: for (j = 0; j < k; j++) y[j] = a[j * da] - b[j * db]; break;
+    case BNN__MUL: for (j = 0; j < k; j++) y[j] = a[j * da] * b[j * db]; break;
+    default:       for (j = 0; j < k; j++) y[j] = a[j * da] / b[j * db]; break;
+    }
+}
+
+/* d y / d a (which 0) or d y / d b (which 1), times g */
+static float bnn__binary_slope(int op, int which, float g, float a, float b) {
+    switch (op) {
+    case BNN__ADD: return g;
+    case BNN__SUB: return which ? -g : g;
+    case BNN__MUL: return g * (which ? a : b);
+    default: return which ? -g * (a / b) / b : g / b;
+    }
+}
+
+static int bnn__same(bnn_mat a, bnn_mat b) { return a.rows == b.rows && a.cols == b.cols; }
+
+/* element (i,j) of m repeated to a larger shape */
+static float bnn__spread(bnn_mat m, size_t i, size_t j) {
+    return m.data[(m.rows == 1 ? 0 : i) * m.cols + (m.cols == 1 ? 0 : j)];
+}
+
+static const float *bnn__row(bnn_mat m, size_t i) { /* row i of m repeated to more rows */
+    return m.data + (m.rows == 1 ? 0 : i) * m.cols;
+}
+
+/* gx += slope g where x has the shape of the result */
+static void bnn__binary_backward_full(bnn_var *y, int op, int which) {
+    bnn_mat a = y->in[0]->val, b = y->in[1]->val, gx = y->in[which]->grad;
+    size_t i, j, k = gx.cols, da = a.cols != 1, db = b.cols != 1;
+    for (i = 0; i < gx.rows; i++) {
+        const float *pa = bnn__row(a, i), *pb = bnn__row(b, i), *g = y->grad.data + i * k;
+        for (j = 0; j < k; j++)
+            gx.data[i * k + j] += bnn__binary_slope(op, which, g[j], pa[j * da], pb[j * db]);
+    }
+}
+
+/* and where it is repeated */
+static void bnn__binary_backward_sum(bnn_var *y, int op, int which) {
+    bnn_var *x = y->in[which];
+    bnn_mat a = y->in[0]->val, b = y->in[1]->val, g = y->grad;
+    size_t p, q, i, j, n = g.rows, k = g.cols;
+    for (p = 0; p < x->val.rows; p++) {
+        for (q = 0; q < x->val.cols; q++) {
+            size_t i0 = x->val.rows == n ? p : 0, i1 = x->val.rows == n ? p + 1 : n;
+            size_t j0 = x->val.cols == k ? q : 0, j1 = x->val.cols == k ? q + 1 : k;
+            double sum = 0;
+            for (i = i0; i < i1; i++)
+                for (j = j0; j < j1; j++)
+                    sum += (double)bnn__binary_slope(op, which, g.data[i * k + j],
+                                                     bnn__spread(a, i, j), bnn__spread(b, i, j));
+            x->grad.data[p * x->val.cols + q] += (float)sum;
+        }
+    }
+}
+
+static void bnn__binary_backward(bnn_var *y) {
+    int op = *(int *)y->aux, which;
+    size_t n = bnn__count(y->val);
+    const float *g = y->grad.data;
+    for (which = 0; which < 2; which++) {
+        bnn_var *x = y->in[which], *other = y->in[1 - which];
+        if (x->grad.data == NULL) continue;
+        if (!bnn__same(x->val, y->val)) bnn__binary_backward_sum(y, op, which);
+        else if (op == BNN__ADD || op == BNN__SUB)
+            bnn__v_axpy(n, op == BNN__SUB && which ? -1 : 1, g, x->grad.data);
+        else if (op == BNN__MUL && bnn__same(other->val, y->val))
+            bnn__v_muladd(n, other->val.data, g, x->grad.data);
+        else bnn__binary_backward_full(y, op, which);
+    }
+}
+
+/* Shape of a op b; 0 = the tape's err is set. */
+static int bnn__broadcast_shape(const char *who, const bnn_var *a, const bnn_var *b, size_t *rows,
+                                size_t *cols) {
+    bnn_mat p = a->val, q = b->val;
+    if (a->tape->err != BNN_OK) return 0;
+    *rows = p.rows == 1 ? q.rows : p.rows;
+    *cols = p.cols == 1 ? q.cols : p.cols;
+    if ((q.rows == *rows || q.rows == 1) && (q.cols == *cols || q.cols == 1)) return 1;
+    bnn__fail(a->tape, BNN_ESHAPE, "%s: a is %zx%z, b is %zx%z", who, p.rows, p.cols, q.rows,
+              q.cols);
+    return 0;
+}
+
+static bnn_var *bnn__repeat(const char *who, int op, bnn_var *a, bnn_var *b) {
+    bnn_tape *t = a->tape;
+    bnn_var *in[2], *y;
+    size_t i, n, k;
+    int *code;
+    if (!bnn__broadcast_shape(who, a, b, &n, &k)) return bnn__poison(t);
+    in[0] = a, in[1] = b;
+    y = bnn_op(t, n, k, bnn__binary_backward, 2, in);
+    code = (int *)bnn__scratch(t, 1, sizeof *code);
+    if (code == NULL) return bnn__poison(t);
+    *code = op;
+    y->aux = code;
+    if (bnn__same(a->val, b->val) && op == BNN__ADD)
+        bnn__v_add(n * k, a->val.data, b->val.data, y->val.data);
+    else if (bnn__same(a->val, b->val) && op == BNN__MUL)
+        bnn__v_mul(n * k, a->val.data, b->val.data, y->val.data);
+    else for (i = 0; i < n; i++)
+        bnn__binary(op, k, bnn__row(a->val, i), a->val.cols != 1, bnn__row(b->val, i),
+                    b->val.cols != 1, y->val.data + i * k);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_add(bnn_var *a, bnn_var *b) { return bnn__repeat("bnn_add", BNN__ADD, a, b); }
+BNNDEF bnn_var *bnn_sub(bnn_var *a, bnn_var *b) { return bnn__repeat("bnn_sub", BNN__SUB, a, b); }
+BNNDEF bnn_var *bnn_mul(bnn_var *a, bnn_var *b) { return bnn__repeat("bnn_mul", BNN__MUL, a, b); }
+BNNDEF bnn_var *bnn_div(bnn_var *a, bnn_var *b) { return bnn__repeat("bnn_div", BNN__DIV, a, b); }
+
+/* ------------------------------------------------------------------------------------------------
+ * >>reductions and shapes
+ * --------------------------------------------------------------------------------------------- */
+
+/* y (1 or n rows, 1 or k columns) = c * sums of x: rows of y are rows of x or all of them */
+static void bnn__reduce_backward(bnn_var *y) {
+    bnn_var *x = y->in[0];
+    size_t i, j, n = x->val.rows, k = x->val.cols;
+    float c = *(float *)y->aux;
+    for (i = 0; x->grad.data != NULL && i < n; i++)
+        for (j = 0; j < k; j++) x->grad.data[i * k + j] += c * bnn__spread(y->grad, i, j);
+}
+
+static bnn_var *bnn__reduce(bnn_var *x, size_t rows, size_t cols, double c) {
+    bnn_tape *t = x->tape;
+    bnn_var *y = bnn_op(t, rows, cols, bnn__reduce_backward, 1, &x);
+    float *scale = bnn__floats(t, 1);
+    size_t i, j, p, q, n = x->val.rows, k = x->val.cols;
+    if (scale == NULL) return bnn__poison(t);
+    *scale = (float)c;
+    y->aux = scale;
+    for (p = 0; p < rows; p++) {
+        for (q = 0; q < cols; q++) {
+            double sum = 0;
+            for (i = rows == n ? p : 0; i < (rows == n ? p + 1 : n); i++)
+                for (j = cols == k ? q : 0; j < (cols == k ? q + 1 : k); j++)
+                    sum += (double)x->val.data[i * k + j];
+            y->val.data[p * cols + q] = (float)(c * sum);
+        }
+    }
+    return y;
+}
+
+BNNDEF bnn_var *bnn_sum(bnn_var *x) { return bnn__reduce(x, 1, 1, 1); }
+BNNDEF bnn_var *bnn_mean(bnn_var *x) {
+    size_t n = bnn__count(x->val);
+    return bnn__reduce(x, 1, 1, n == 0 ? 0 : 1 / (double)n);
+}
+BNNDEF bnn_var *bnn_rowsum(bnn_var *x) { return bnn__reduce(x, x->val.rows, 1, 1); }
+BNNDEF bnn_var *bnn_colsum(bnn_var *x) { return bnn__reduce(x, 1, x->val.cols, 1); }
+
+/* Copies of a rectangle: columns, rows and concatenation are the same move with an offset. */
+static void bnn__cols_backward(bnn_var *y) {
+    bnn_var *x = y->in[0];
+    size_t i, first = *(size_t *)y->aux, k = y->val.cols;
+    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++)
+        bnn__v_axpy(k, 1, y->grad.data + i * k, x->grad.data + i * x->val.cols + first);
+}
+
+BNNDEF bnn_var *bnn_cols(bnn_var *x, size_t first, size_t count) {
+    bnn_tape *t = x->tape;
+    bnn_var *y;
+    size_t i, *at;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (first > x->val.cols || count > x->val.cols - first)
+        return bnn__fail(t, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first, first + count,
+                         x->val.cols);
+    y = bnn_op(t, x->val.rows, count, bnn__cols_backward, 1, &x);
+    at = (size_t *)bnn__scratch(t, 1, sizeof *at);
+    if (at == NULL) return bnn__poison(t);
+    *at = first;
+    y->aux = at;
+    for (i = 0; i < x->val.rows; i++)
+        memcpy(y->val.data + i * count, x->val.data + i * x->val.cols + first,
+               count * sizeof(float));
+    return y;
+}
+
+static void bnn__gather_backward(bnn_var *y) {
+    bnn_var *x = y->in[0];
+    const size_t *rows = (const size_t *)y->aux;
+    size_t i, k = y->val.cols;
+    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++)
+        bnn__v_axpy(k, 1, y->grad.data + i * k, x->grad.data + rows[i] * k);
+}
+
+static bnn_var *bnn__gather(const char *who, bnn_var *x, size_t n, const size_t *rows,
+                            size_t first) {
+    bnn_tape *t = x->tape;
+    bnn_var *y = bnn_op(t, n, x->val.cols, bnn__gather_backward, 1, &x);
+    size_t i, k = x->val.cols, *kept = (size_t *)bnn__scratch(t, n, sizeof *kept);
+    if (kept == NULL) return bnn__poison(t);
+    for (i = 0; i < n; i++) {
+        kept[i] = rows != NULL ? rows[i] : first + i;
+        if (kept[i] >= x->val.rows)
+            return bnn__fail(t, BNN_ESHAPE, "%s: row %z of %z", who, kept[i], x->val.rows);
+        memcpy(y->val.data + i * k, x->val.data + kept[i] * k, k * sizeof(float));
+    }
+    y->aux = kept;
+    return y;
+}
+
+BNNDEF bnn_var *bnn_rows(bnn_var *x, size_t first, size_t count) {
+    if (count > x->val.rows && x->tape->err == BNN_OK)
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_rows: %z rows of %z", count, x->val.rows);
+    return bnn__gather("bnn_rows", x, count, NULL, first);
+}
+
+BNNDEF bnn_var *bnn_gather(bnn_var *x, size_t n, const size_t *rows) {
+    return bnn__gather("bnn_gather", x, n, rows, 0);
+}
+
+static void bnn__concat_backward(bnn_var *y) {
+    size_t i, j, first = 0, k = y->val.cols;
+    for (j = 0; j < y->n_in; first += y->in[j++]->val.cols)
+        for (i = 0; y->in[j]->grad.data != NULL && i < y->val.rows; i++)
+            bnn__v_axpy(y->in[j]->val.cols, 1, y->grad.data + i * k + first,
+                        y->in[j]->grad.data + i * y->in[j]->val.cols);
+}
+
+BNNDEF bnn_var *bnn_concat(bnn_tape *t, size_t n, bnn_var *const *x) {
+    bnn_var *y;
+    size_t i, j, first = 0, rows = n == 0 ? 0 : x[0]->val.rows, k = 0;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    for (j = 0; j < n; k += x[j++]->val.cols)
+        if (x[j]->val.rows != rows)
+            return bnn__fail(t, BNN_ESHAPE, "bnn_concat: part 0 is %zx%z, part %z is %zx%z", rows,
+                             x[0]->val.cols, j, x[j]->val.rows, x[j]->val.cols);
+    y = bnn_op(t, rows, k, bnn__concat_backward, n, x);
+    if (y->val.data == NULL) return y;
+    for (j = 0; j < n; first += x[j++]->val.cols)
+        for (i = 0; i < rows; i++)
+            memcpy(y->val.data + i * k + first, x[j]->val.data + i * x[j]->val.cols,
+                   x[j]->val.cols * sizeof(float));
+    return y;
+}
+
+static void bnn__transpose_backward(bnn_var *y) {
+    bnn_var *x = y->in[0];
+    size_t i, j, n = x->val.rows, k = x->val.cols;
+    for (i = 0; x->grad.data != NULL && i < n; i++)
+        for (j = 0; j < k; j++) x->grad.data[i * k + j] += y->grad.data[j * n + i];
+}
+
+BNNDEF bnn_var *bnn_transpose(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.cols, x->val.rows, bnn__transpose_backward, 1, &x);
+    if (y->val.data != NULL) bnn_mat_transpose(y->val, x->val);
+    return y;
+}
+
+/* gx += g, whatever the shape */
+static void bnn__copy_backward(bnn_var *y) {
+    if (y->in[0]->grad.data != NULL)
+        bnn__v_axpy(bnn__count(y->val), 1, y->grad.data, y->in[0]->grad.data);
+}
+
+BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols) {
+    bnn_tape *t = x->tape;
+    bnn_var *y;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (bnn__mul(rows, cols) != bnn__count(x->val))
+        return bnn__fail(t, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows, x->val.cols,
+                         rows, cols);
+    y = bnn_op(t, rows, cols, bnn__copy_backward, 1, &x);
+    if (y->val.data != NULL) memcpy(y->val.data, x->val.data, bnn__count(x->val) * sizeof(float));
+    return y;
+}
+
+BNNDEF bnn_var *bnn_detach(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 1, &x);
+    if (y->val.data != NULL) memcpy(y->val.data, x->val.data, bnn__count(x->val) * sizeof(float));
+    return y;
+}
+
+/* y = detach(value - gradient) + gradient */
+BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
+    bnn_tape *t = value->tape;
+    bnn_var *y;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (!bnn__same(value->val, gradient->val))
+        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", value->val.rows,
+                         value->val.cols, gradient->val.rows, gradient->val.cols);
+    y = bnn_op(t, value->val.rows, value->val.cols, bnn__copy_backward, 1, &gradient);
+    if (y->val.data != NULL)
+        memcpy(y->val.data, value->val.data, bnn__count(value->val) * sizeof(float));
+    return y;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>rows as distributions
+ *     l = ln sum_k e^{x_k} = m + ln sum_k e^{x_k - m},  m = max;    ln softmax = x - l
+ *     softmax: gx = y o (g - <g, y>);   log softmax: gx = g - softmax sum(g);   l: gx = g softmax
+ * --------------------------------------------------------------------------------------------- */
+
+/* out = softmax of every row of z/T and, if given, its logarithm and lse[i] = logsumexp of row i.
+ * The logarithm does not pass through lse: near large logits that would cost all its digits. */
+static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, float *out,
+                              float *log_out, float *lse) {
+    size_t i, j;
+    float inf = (float)bnn__inf();
+    for (i = 0; i < n; i++) {
+        const float *x = z + i * k;
+        float top = -inf;
+        for (j = 0; j < k; j++) top = x[j] > top ? x[j] : top;
+        if (!(top > -inf)) top = 0;
+        if (lse != NULL) lse[i] = top * inv_t;
+        for (j = 0; j < k; j++) out[i * k + j] = (x[j] - top) * inv_t;
+    }
+    if (log_out != NULL) memcpy(log_out, out, n * k * sizeof(float));
+    bnn__v_exp(n * k, out, out);
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        float scale, log_sum;
+        for (j = 0; j < k; j++) sum += (double)out[i * k + j];
+        scale = (float)(1 / sum);
+        log_sum = BNN_MATH_LOG((float)sum);
+        if (lse != NULL) lse[i] += log_sum;
+        for (j = 0; log_out != NULL && j < k; j++) log_out[i * k + j] -= log_sum;
+        for (j = 0; j < k; j++) out[i * k + j] *= scale;
+    }
+}
+
+static void bnn__softmax_backward(bnn_var *y) {
+    bnn_var *x = y->in[0];
+    size_t i, j, k = y->val.cols;
+    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+        const float *p = y->val.data + i * k, *g = y->grad.data + i * k;
+        double dot = 0;
+        for (j = 0; j < k; j++) dot += (double)g[j] * (double)p[j];
+        for (j = 0; j < k; j++) x->grad.data[i * k + j] += p[j] * (g[j] - (float)dot);
+    }
+}
+
+BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
+    if (y->val.data != NULL)
+        bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, y->val.data, NULL, NULL);
+    return y;
+}
+
+static void bnn__log_softmax_backward(bnn_var *y) { /* aux = softmax */
+    bnn_var *x = y->in[0];
+    const float *p = (const float *)y->aux;
+    size_t i, j, k = y->val.cols;
+    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) sum += (double)y->grad.data[i * k + j];
+        for (j = 0; j < k; j++)
+            x->grad.data[i * k + j] += y->grad.data[i * k + j] - p[i * k + j] * (float)sum;
+    }
+}
+
+static void bnn__logsumexp_backward(bnn_var *y) { /* aux = softmax */
+    bnn_var *x = y->in[0];
+    const float *p = (const float *)y->aux;
+    size_t i, j, k = x->val.cols;
+    for (i = 0; x->grad.data != NULL && i < x->val.rows; i++)
+        for (j = 0; j < k; j++) x->grad.data[i * k + j] += p[i * k + j] * y->grad.data[i];
+}
+
+/* y with the softmax of x in aux, which is all that its gradient needs */
+static bnn_var *bnn__normalize(bnn_var *x, bnn_var *y, float *log_softmax, float *lse) {
+    float *p = bnn__floats(x->tape, bnn__count(x->val));
+    if (p == NULL) return bnn__poison(x->tape);
+    bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, p, log_softmax, lse);
+    y->aux = p;
+    return y;
+}
+
+BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__log_softmax_backward, 1, &x);
+    return bnn__normalize(x, y, y->val.data, NULL);
+}
+
+BNNDEF bnn_var *bnn_logsumexp(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, 1, bnn__logsumexp_backward, 1, &x);
+    return bnn__normalize(x, y, NULL, y->val.data);
+}
+
+static void bnn__mix_backward(bnn_var *y) {
+    bnn_var *z = y->in[0];
+    size_t i, j, c, n = y->val.rows, d = y->val.cols, k = y->n_in - 1;
+    for (c = 0; c < k; c++) {
+        bnn_var *x = y->in[c + 1];
+        double shared = 0;
+        for (i = 0; i < n; i++) {
+            const float *g = y->grad.data + i * d, *v = x->val.data + i * d;
+            double dot = 0;
+            if (x->grad.data != NULL)
+                bnn__v_axpy(d, bnn__spread(z->val, i, c), g, x->grad.data + i * d);
+            if (z->grad.data == NULL) continue;
+            for (j = 0; j < d; j++) dot += (double)g[j] * (double)v[j];
+            if (z->val.rows != 1) z->grad.data[i * k + c] += (float)dot;
+            shared += dot;
+        }
+        if (z->grad.data != NULL && z->val.rows == 1) z->grad.data[c] += (float)shared;
+    }
+}
+
+BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
+    bnn_tape *t = z->tape;
+    bnn_var **in, *y;
+    size_t i, j, n, d;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (k == 0 || z->val.cols != k)
+        return bnn__fail(t, BNN_ESHAPE, "bnn_mix: %z weights for %z candidates", z->val.cols, k);
+    n = c[0]->val.rows, d = c[0]->val.cols;
+    for (j = 0; j < k; j++)
+        if (c[j]->val.rows != n || c[j]->val.cols != d || (z->val.rows != 1 && z->val.rows != n))
+            return bnn__fail(t, BNN_ESHAPE, "bnn_mix: candidate %z is %zx%z, candidate 0 is %zx%z, "
+                             "z is %zx%z", j, c[j]->val.rows, c[j]->val.cols, n, d, z->val.rows, k);
+    in = (bnn_var **)bnn__scratch(t, k + 1, sizeof *in);
+    if (in == NULL) return bnn__poison(t);
+    in[0] = z;
+    memcpy(in + 1, c, k * sizeof *in);
+    y = bnn_op(t, n, d, bnn__mix_backward, k + 1, in);
+    if (y->val.data == NULL) return y;
+    memset(y->val.data, 0, n * d * sizeof(float));
+    for (j = 0; j < k; j++)
+        for (i = 0; i < n; i++)
+            bnn__v_axpy(d, bnn__spread(z->val, i, j), c[j]->val.data + i * d, y->val.data + i * d);
+    return y;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>noise: y = x o m / (1-p);  y = mu + sd o eps
+ * --------------------------------------------------------------------------------------------- */
+
+static void bnn__masked_backward(bnn_var *y) { /* aux = d y / d x, elementwise */
+    if (y->in[0]->grad.data != NULL)
+        bnn__v_muladd(bnn__count(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
+}
+
+BNNDEF bnn_var *bnn_dropout(bnn_var *x, float p) {
+    bnn_tape *t = x->tape;
+    bnn_var *y;
+    float *m;
+    size_t i, n = bnn__count(x->val);
+    if (t->err != BNN_OK || p == 0) return t->err != BNN_OK ? bnn__poison(t) : x;
+    if (!(p > 0 && p < 1))
+        return bnn__fail(t, BNN_EARG, "bnn_dropout: p is %g, it must be in [0,1)", (double)p);
+    y = bnn_op(t, x->val.rows, x->val.cols, bnn__masked_backward, 1, &x);
+    m = bnn__floats(t, n);
+    if (m == NULL) return bnn__poison(t);
+    bnn__v_uniform(&t->rng, n, m);
+    for (i = 0; i < n; i++) m[i] = m[i] < p ? 0 : 1 / (1 - p);
+    bnn__v_mul(n, x->val.data, m, y->val.data);
+    y->aux = m;
+    return y;
+}
+
+BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
+    bnn_tape *t = mu->tape;
+    bnn_var *eps;
+    size_t n, k;
+    if (!bnn__broadcast_shape("bnn_normal", mu, sd, &n, &k)) return bnn__poison(t);
+    eps = bnn_op(t, n, k, NULL, 0, NULL);
+    if (eps->val.data != NULL) bnn__v_normal(&t->rng, n * k, eps->val.data);
+    return bnn_add(mu, bnn_mul(eps, sd));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>losses: one number per row, (n,k) -> (n,1)
+ *
+ * Each writes, with its value, the derivative by each input into aux; so one backward serves all:
+ * gx_ij += g_i d_ij. An input that is broadcast gets the sum.
+ * --------------------------------------------------------------------------------------------- */
+
+static void bnn__rowwise_backward(bnn_var *y) { /* aux = one array of derivatives per input */
+    float **slopes = (float **)y->aux;
+    size_t i, j, q, n = y->val.rows;
+    for (q = 0; q < y->n_in; q++) {
+        bnn_mat gx = y->in[q]->grad;
+        size_t k = y->in[0]->val.cols;
+        const float *d = slopes[q];
+        if (gx.data == NULL) continue;
+        if (gx.rows == n && gx.cols == k) {
+            for (i = 0; i < n; i++) bnn__v_axpy(k, y->grad.data[i], d + i * k, gx.data + i * k);
+            continue;
+        }
+        for (i = 0; i < gx.rows; i++) {
+            for (j = 0; j < gx.cols; j++) {
+                double sum = 0;
+                size_t a, b;
+                for (a = gx.rows == n ? i : 0; a < (gx.rows == n ? i + 1 : n); a++)
+                    for (b = gx.cols == k ? j : 0; b < (gx.cols == k ? j + 1 : k); b++)
+                        sum += (double)y->grad.data[a] * (double)d[a * k + b];
+                gx.data[i * gx.cols + j] += (float)sum;
+            }
+        }
+    }
+}
+
+/* A loss node of x (and of p, if given, which may be broadcast), with room for the derivatives. */
+static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
+    bnn_tape *t = x->tape;
+    bnn_var *in[2], *y;
+    float **slopes;
+    size_t q, n_in = p != NULL ? 2 : 1;
+    in[0] = x, in[1] = p;
+    y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
+    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
+    for (q = 0; slopes != NULL && q < n_in; q++) slopes[q] = bnn__floats(t, bnn__count(x->val));
+    y->aux = slopes;
+    return t->err == BNN_OK ? y : bnn__poison(t);
+}
+
+static int bnn__spreads(bnn_mat small, bnn_mat large) { /* can small be repeated to large? */
+    return (small.rows == large.rows || small.rows == 1) &&
+           (small.cols == large.cols || small.cols == 1);
+}
+
+static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
+    if (x->tape->err != BNN_OK) return 0;
+    if (bnn__same(x->val, y->val)) return 1;
+    bnn__fail(x->tape, BNN_ESHAPE, "%s: predictions are %zx%z, targets are %zx%z", who, x->val.rows,
+              x->val.cols, y->val.rows, y->val.cols);
+    return 0;
+}
+
+static float bnn__clamp_log_var(float a) { return a < -20 ? -20 : a > 20 ? 20 : a; }
+
+/* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
+ * Outside [-20,20] a is clamped, its gradient 0. */
+BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
+    bnn_var *v;
+    bnn_mat precision;
+    size_t i, j, n = mean->val.rows, k = mean->val.cols;
+    if (!bnn__check_pair("bnn_gaussian_nll", mean, y)) return bnn__poison(mean->tape);
+    if (!bnn__spreads(log_var->val, mean->val))
+        return bnn__fail(mean->tape, BNN_ESHAPE, "bnn_gaussian_nll: means are %zx%z, log variances "
+                         "are %zx%z", n, k, log_var->val.rows, log_var->val.cols);
+    v = bnn__rowwise(mean, log_var);
+    precision = log_var->val;
+    precision.data = bnn__floats(mean->tape, bnn__count(precision));
+    if (precision.data == NULL) return bnn__poison(mean->tape);
+    for (i = 0; i < bnn__count(precision); i++)
+        precision.data[i] = -bnn__clamp_log_var(log_var->val.data[i]);
+    bnn__v_exp(bnn__count(precision), precision.data, precision.data);
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            float raw = bnn__spread(log_var->val, i, j), a = bnn__clamp_log_var(raw);
+            float r = mean->val.data[i * k + j] - y->val.data[i * k + j];
+            float e = bnn__spread(precision, i, j);
+            sum += (double)(r * r * e + a) + BNN__LN_2PI;
+            ((float **)v->aux)[0][i * k + j] = r * e;
+            ((float **)v->aux)[1][i * k + j] = a == raw ? (1 - r * r * e) / 2 : 0;
+        }
+        v->val.data[i] = (float)(sum / 2);
+    }
+    return v;
+}
+
+/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality */
+BNNDEF bnn_var *bnn_laplace_nll(bnn_var *mean, bnn_var *y, float b) {
+    bnn_var *v;
+    size_t i, j, n = mean->val.rows, k = mean->val.cols;
+    if (!bnn__check_pair("bnn_laplace_nll", mean, y)) return bnn__poison(mean->tape);
+    if (!(b > 0))
+        return bnn__fail(mean->tape, BNN_EARG, "bnn_laplace_nll: b is %g, it must be > 0",
+                         (double)b);
+    v = bnn__rowwise(mean, NULL);
+    for (i = 0; v->val.data != NULL && i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            float r = mean->val.data[i * k + j] - y->val.data[i * k + j];
+            sum += fabs((double)r) / (double)b + log(2 * (double)b);
+            ((float **)v->aux)[0][i * k + j] = ((float)(r > 0) - (float)(r < 0)) / b;
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+/* (nu+1)/2 ln(1 + r^2/(nu s^2)) + ln s + ln(nu pi)/2 + lnG(nu/2) - lnG((nu+1)/2);
+ * dm = (nu+1) r/(nu s^2 + r^2), r = m - y */
+BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale) {
+    bnn_var *v;
+    size_t i, j, n = mean->val.rows, k = mean->val.cols;
+    double nd = (double)nu, s2 = (double)scale * (double)scale, base;
+    if (!bnn__check_pair("bnn_student_nll", mean, y)) return bnn__poison(mean->tape);
+    if (!(nu > 0) || !(scale > 0))
+        return bnn__fail(mean->tape, BNN_EARG, "bnn_student_nll: nu is %g, scale is %g, both must "
+                         "be > 0", nd, (double)scale);
+    base = log((double)scale) + log(nd * BNN__PI) / 2;
+    base += bnn_lgamma(nd / 2) - bnn_lgamma((nd + 1) / 2);
+    v = bnn__rowwise(mean, NULL);
+    for (i = 0; v->val.data != NULL && i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            double r = (double)mean->val.data[i * k + j] - (double)y->val.data[i * k + j];
+            sum += (nd + 1) / 2 * log1p(r * r / (nd * s2)) + base;
+            ((float **)v->aux)[0][i * k + j] = (float)((nd + 1) * r / (nd * s2 + r * r));
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+/* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
+ * infinite logit costs nothing. */
+BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
+    bnn_var *v;
+    float *p, *soft;
+    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y)) return bnn__poison(logit->tape);
+    v = bnn__rowwise(logit, NULL);
+    soft = bnn__floats(logit->tape, n * k);
+    if (soft == NULL) return bnn__poison(logit->tape);
+    p = ((float **)v->aux)[0];
+    for (i = 0; i < n * k; i++) {
+        float z = logit->val.data[i];
+        soft[i] = z > 0 ? -z : z;
+    }
+    bnn__v_softplus(n * k, soft, soft);
+    bnn__v_sigmoid(n * k, logit->val.data, p);
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            float z = logit->val.data[i * k + j], target = y->val.data[i * k + j];
+            float miss = z > 0 ? 1 - target : target; /* the part that |z| counts against */
+            if (!(target >= 0 && target <= 1))
+                return bnn__fail(logit->tape, BNN_EARG, "bnn_bernoulli_nll: target %g in row %z is "
+                                 "outside [0,1]", (double)target, i);
+            sum += (double)soft[i * k + j] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
+            p[i * k + j] -= target;
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+/* -sum_k t_k ln softmax(z/T)_k;  dz = (softmax(z/T) sum(t) - t)/T. t_k = 0 contributes 0. */
+BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float temperature) {
+    bnn_tape *t = logit->tape;
+    bnn_var *v;
+    float *p, *log_p, inv = 1 / temperature;
+    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    if (!bnn__check_pair("bnn_cross_entropy", logit, target)) return bnn__poison(t);
+    if (!(temperature > 0))
+        return bnn__fail(t, BNN_EARG, "bnn_cross_entropy: temperature is %g, it must be > 0",
+                         (double)temperature);
+    v = bnn__rowwise(logit, NULL);
+    log_p = bnn__floats(t, bnn__count(logit->val));
+    if (log_p == NULL) return bnn__poison(t);
+    p = ((float **)v->aux)[0];
+    bnn__softmax_rows(n, k, logit->val.data, inv, p, log_p, NULL);
+    for (i = 0; i < n; i++) {
+        double sum = 0, weight = 0;
+        for (j = 0; j < k; j++) {
+            float tj = target->val.data[i * k + j];
+            if (tj != 0) sum -= (double)tj * (double)log_p[i * k + j];
+            weight += (double)tj;
+        }
+        for (j = 0; j < k; j++)
+            p[i * k + j] = (p[i * k + j] * (float)weight - target->val.data[i * k + j]) * inv;
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
+    bnn_tape *t = logit->tape;
+    bnn_var *hot;
+    size_t i, n = logit->val.rows, k = logit->val.cols;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (label->val.rows != n || label->val.cols != 1)
+        return bnn__fail(t, BNN_ESHAPE, "bnn_categorical_nll: logits are %zx%z, labels are %zx%z, "
+                         "they must be %zx1", n, k, label->val.rows, label->val.cols, n);
+    hot = bnn_op(t, n, k, NULL, 0, NULL);
+    if (hot->val.data == NULL) return hot;
+    memset(hot->val.data, 0, n * k * sizeof(float));
+    for (i = 0; i < n; i++) {
+        float c = label->val.data[i];
+        if (!(c >= 0 && c < (float)k) || (float)(size_t)c != c)
+            return bnn__fail(t, BNN_EARG, "bnn_categorical_nll: label %g in row %z, there are %z "
+                             "classes", (double)c, i, k);
+        hot->val.data[i * k + (size_t)c] = 1;
+    }
+    return bnn_cross_entropy(logit, hot, 1);
+}
+
+/* e^o - y o + ln y!;  do = e^o - y */
+BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
+    bnn_var *v;
+    size_t i, j, n = log_rate->val.rows, k = log_rate->val.cols;
+    if (!bnn__check_pair("bnn_poisson_nll", log_rate, y)) return bnn__poison(log_rate->tape);
+    v = bnn__rowwise(log_rate, NULL);
+    for (i = 0; v->val.data != NULL && i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            float o = log_rate->val.data[i * k + j], c = y->val.data[i * k + j];
+            float e = BNN_MATH_EXP(o);
+            if (!(c >= 0))
+                return bnn__fail(log_rate->tape, BNN_EARG, "bnn_poisson_nll: count %g in row %z",
+                                 (double)c, i);
+            sum += (double)e - (c > 0 ? (double)c * (double)o : 0) + bnn_lgamma((double)c + 1);
+            ((float **)v->aux)[0][i * k + j] = e - c;
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>kl: per row, nats
+ *     N(mu, s^2) to N(m, v):  ln(sqrt v/s) + (s^2 + (mu-m)^2 - v)/(2v)
+ *                             dmu = (mu-m)/v,  ds = s/v - 1/s
+ *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
+ * --------------------------------------------------------------------------------------------- */
+
+BNNDEF bnn_var *bnn_kl_normal_to(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
+    bnn_tape *t = mu->tape;
+    bnn_var *y;
+    size_t i, j, n = mu->val.rows, k = mu->val.cols;
+    double v0 = (double)sd0 * (double)sd0;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (!bnn__spreads(sd->val, mu->val))
+        return bnn__fail(t, BNN_ESHAPE, "bnn_kl_normal: mu is %zx%z, sd is %zx%z", n, k,
+                         sd->val.rows, sd->val.cols);
+    if (!(sd0 > 0))
+        return bnn__fail(t, BNN_EARG, "bnn_kl_normal: sd0 is %g, it must be > 0", (double)sd0);
+    y = bnn__rowwise(mu, sd);
+    for (i = 0; y->val.data != NULL && i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            double s = (double)bnn__spread(sd->val, i, j), a = 2 * log(s / (double)sd0);
+            double d = (double)mu->val.data[i * k + j] - (double)m0;
+            if (!(s > 0))
+                return bnn__fail(t, BNN_EARG, "bnn_kl_normal: sd %g in row %z", s, i);
+            sum += d * d / (2 * v0) + (expm1(a) - a) / 2;
+            ((float **)y->aux)[0][i * k + j] = (float)(d / v0);
+            ((float **)y->aux)[1][i * k + j] = (float)(s / v0 - 1 / s);
+        }
+        y->val.data[i] = (float)sum;
+    }
+    return y;
+}
+
+BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd) { return bnn_kl_normal_to(mu, sd, 0, 1); }
+
+/* sum p_k ln(p_k/p0_k), p = softmax(z);  dz_k = p_k (ln(p_k/p0_k) - KL) */
+BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
+    bnn_tape *t = logit->tape;
+    bnn_var *v = bnn__rowwise(logit, NULL);
+    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    float *ratio = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
+    if (ratio == NULL) return bnn__poison(t);
+    p = ((float **)v->aux)[0];
+    bnn__softmax_rows(n, k, logit->val.data, 1, p, ratio, NULL);
+    for (j = 0; p0 != NULL && j < k; j++)
+        if (!(p0[j] > 0) || !bnn__finite(p0[j]))
+            return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: prior %g of class %z", (double)p0[j],
+                             j);
+    for (i = 0; i < n; i++) {
+        float *pi = p + i * k, *r = ratio + i * k;
+        double kl = 0;
+        for (j = 0; j < k; j++) {
+            r[j] -= (float)log(p0 != NULL ? (double)p0[j] : 1 / (double)k);
+            if (pi[j] > 0) kl += (double)pi[j] * (double)r[j];
+        }
+        for (j = 0; j < k; j++)
+            if (pi[j] > 0) pi[j] = (float)((double)pi[j] * ((double)r[j] - kl));
+        v->val.data[i] = (float)kl;
+    }
+    return v;
+}
+
+/* p ln(p/p0) + (1-p) ln((1-p)/(1-p0)), p = sigmoid(z);  dz = p (1-p) (z - logit p0) */
+BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0) {
+    bnn_tape *t = logit->tape;
+    bnn_var *v;
+    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    double q0 = (double)p0, z0 = log(q0) - log1p(-q0);
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (!(q0 > 0 && q0 < 1))
+        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)", q0);
+    v = bnn__rowwise(logit, NULL);
+    for (i = 0; v->val.data != NULL && i < n; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            double z = (double)logit->val.data[i * k + j], e = exp(-fabs(z));
+            double p = z > 0 ? 1 / (1 + e) : e / (1 + e);
+            double log_q = -(z > 0 ? z : 0) - log1p(e); /* ln(1-p) */
+            sum += p * (z - z0) + log_q - log1p(-q0);
+            ((float **)v->aux)[0][i * k + j] = (float)(p * (1 - p) * (z - z0));
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+/* a0 = sum a, b0 = sum b:  lnG(a0) - lnG(b0) - sum [lnG(a_k) - lnG(b_k)] + sum (a_k-b_k)(psi(a_k)
+ * - psi(a0));  da_k = (a_k - b_k) psi1(a_k) - (a0 - b0) psi1(a0) */
+BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
+    bnn_tape *t = alpha->tape;
+    bnn_var *v = bnn__rowwise(alpha, NULL);
+    size_t i, j, n = alpha->val.rows, k = alpha->val.cols;
+    for (i = 0; v->val.data != NULL && i < n; i++) {
+        const float *a = alpha->val.data + i * k;
+        double a0 = 0, b0 = 0, kl;
+        for (j = 0; j < k; j++) {
+            double b = prior != NULL ? (double)prior[j] : 1;
+            if (!(a[j] > 0) || !(b > 0))
+                return bnn__fail(t, BNN_EARG, "bnn_kl_dirichlet: alpha %g, prior %g, entry %z",
+                                 (double)a[j], b, j);
+            a0 += (double)a[j], b0 += b;
+        }
+        kl = bnn_lgamma(a0) - bnn_lgamma(b0);
+        for (j = 0; j < k; j++) {
+            double b = prior != NULL ? (double)prior[j] : 1, d = (double)a[j] - b;
+            kl += bnn_lgamma(b) - bnn_lgamma((double)a[j]);
+            kl += d * (bnn_digamma((double)a[j]) - bnn_digamma(a0));
+            ((float **)v->aux)[0][i * k + j] =
+                (float)(d * bnn_trigamma((double)a[j]) - (a0 - b0) * bnn_trigamma(a0));
+        }
+        v->val.data[i] = (float)kl;
+    }
+    return v;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>params: a flat vector, its blocks and their priors
+ *
+ *     normal   -ln p = sum (w-m)^2/(2v) + (n/2) ln(2 pi v),      gradient (w-m)/v
+ *     Laplace  -ln p = n ln 2b + sum |w-m|/b,                    gradient sgn(w-m)/b
+ *     mixture  ln p = ln( pi N(w;m,s1^2) + (1-pi) N(w;m,s2^2) ), gradient (r/s1^2+(1-r)/s2^2)(w-m),
+ *              r = responsibility of the wide component          (Blundell et al. 2015, eq. 7)
+ *     Student  as bnn_student_nll with location m
+ * --------------------------------------------------------------------------------------------- */
+
+BNNDEF bnn_params *bnn_params_new(bnn_arena *mem) {
+    bnn_params *w = (bnn_params *)bnn_arena_alloc(mem, 1, sizeof *w);
+    if (w != NULL) w->mem = mem;
+    return w;
+}
+
+static int bnn__prior_real(float x) { return x >= 0 && bnn__finite(x); }
+
+/* Zero fields become defaults. 0 = a bad prior, with the arena's error set. */
+static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const char *name) {
+    if (p->std == 0) p->std = 1;
+    if (p->kind < BNN_PRIOR_NORMAL || p->kind > BNN_PRIOR_FLAT || !(p->std > 0) ||
+        !bnn__finite(p->mean) || !bnn__prior_real(p->std2) || !bnn__prior_real(p->nu) ||
+        !bnn__prior_real(p->shape) || !bnn__prior_real(p->rate) ||
+        !(p->weight >= 0 && p->weight <= 1)) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: kind %d, mean %g, std %g, "
+                        "std2 %g, weight %g, nu %g", name, p->kind, (double)p->mean, (double)p->std,
+                        (double)p->std2, (double)p->weight, (double)p->nu);
+        return 0;
+    }
+    if ((p->kind > BNN_PRIOR_LAPLACE && (p->adapt_mean || p->adapt_std)) ||
+        (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and Laplace "
+                        "priors adapt; shape and rate go together, with a normal prior", name);
+        return 0;
+    }
+    if (!bnn__finite(p->std)) p->kind = BNN_PRIOR_FLAT; /* infinitely wide */
+    if (p->fan_in && fan_in > 1) p->std /= BNN_MATH_SQRT((float)fan_in);
+    p->fan_in = 0;
+    if (p->std2 == 0) p->std2 = p->std * (float)0.00247875217666635842; /* e^-6 */
+    if (p->nu == 0) p->nu = 1;
+    if (p->weight == 0) p->weight = (float)0.5;
+    return 1;
+}
+
+/* Room for n more values and one more block; the old arrays stay behind in the arena. */
+static int bnn__params_grow(bnn_params *w, size_t n) {
+    size_t room = w->room, blocks = w->block_room;
+    if (w->n_blocks == blocks) {
+        bnn_block *b = (bnn_block *)bnn_arena_alloc(w->mem, blocks + blocks + 8, sizeof *b);
+        if (b == NULL) return 0;
+        if (w->n_blocks != 0) memcpy(b, w->blocks, w->n_blocks * sizeof *b);
+        w->blocks = b;
+        w->block_room = blocks + blocks + 8;
+    }
+    if (n > room - w->n || w->theta == NULL) { /* an empty first block has a place, too */
+        float *theta, *grad;
+        room = w->n + n > room + room ? w->n + n : room + room;
+        theta = (float *)bnn_arena_alloc(w->mem, room, sizeof *theta);
+        grad = (float *)bnn_arena_alloc(w->mem, room, sizeof *grad);
+        if (theta == NULL || grad == NULL) return 0;
+        if (w->n != 0) {
+            memcpy(theta, w->theta, w->n * sizeof *theta);
+            memcpy(grad, w->grad, w->n * sizeof *grad);
+        }
+        w->theta = theta;
+        w->grad = grad;
+        w->room = room;
+    }
+    return 1;
+}
+
+BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char *name,
+                             bnn_prior prior) {
+    bnn_block *b;
+    size_t i, n = bnn__mul(rows, cols);
+    if (w == NULL || w->mem->err != BNN_OK) return BNN__NONE;
+    if (name == NULL) name = "";
+    if (n > SIZE_MAX / 64 - w->n) {
+        bnn__arena_fail(w->mem, BNN_ENOMEM, "bnn_params_add: %s of %zx%z overflows", name, rows,
+                        cols);
+        return BNN__NONE;
+    }
+    if (!bnn__prior_resolve(w->mem, &prior, rows, name)) return BNN__NONE;
+    if (!bnn__params_grow(w, n)) return BNN__NONE;
+    b = &w->blocks[w->n_blocks];
+    memset(b, 0, sizeof *b);
+    b->offset = w->n;
+    b->rows = rows;
+    b->cols = cols;
+    for (i = 0; name[i] != '\0' && i + 1 < sizeof b->name; i++) b->name[i] = name[i];
+    b->prior = prior;
+    w->n += n;
+    return w->n_blocks++;
+}
+
+static bnn_mat bnn__block_view(const bnn_params *w, size_t block, float *data) {
+    bnn_mat m = { 0, 0, NULL };
+    if (w == NULL || block >= w->n_blocks || data == NULL) return m;
+    m.rows = w->blocks[block].rows;
+    m.cols = w->blocks[block].cols;
+    m.data = data + w->blocks[block].offset;
+    return m;
+}
+
+BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block) {
+    return bnn__block_view(w, block, w == NULL ? NULL : w->theta);
+}
+
+BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block) {
+    return bnn__block_view(w, block, w == NULL ? NULL : w->grad);
+}
+
+BNNDEF void bnn_params_zero_grad(bnn_params *w) {
+    size_t b;
+    for (b = 0; w->grad != NULL && b < w->n_blocks; b++) w->blocks[b].fresh = 1;
+    if (w->grad != NULL) bnn__params_settle(w);
+}
+
+BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from) {
+    if (to->n != from->n)
+        bnn__arena_fail(to->mem, BNN_ESHAPE, "bnn_params_copy: %z values to %z", from->n, to->n);
+    else if (to->n != 0)
+        memmove(to->theta, from->theta, to->n * sizeof(float));
+}
+
+static double bnn__abs_sum(size_t n, const float *w, float m) { /* sum |w-m| */
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) sum += fabs((double)w[i] - (double)m);
+    return sum;
+}
+
+/* The mixture at d = w - mean: components wide - d^2 c1 and narrow - d^2 c2. What does not depend
+ * on d is computed once per block. */
+typedef struct bnn__mixture {
+    double wide, narrow, c1, c2;
+} bnn__mixture;
+
+static bnn__mixture bnn__mixture_of(const bnn_prior *p) {
+    double s1 = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
+    bnn__mixture m;
+    m.wide = log(w) - log(s1) - BNN__LN_2PI / 2;
+    m.narrow = log1p(-w) - log(s2) - BNN__LN_2PI / 2;
+    m.c1 = 1 / (2 * s1 * s1);
+    m.c2 = 1 / (2 * s2 * s2);
+    return m;
+}
+
+/* ln p and, if asked for, d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
+static double bnn__mixture_at(const bnn__mixture *m, double d, double *slope) {
+    double l = m->wide - m->narrow + (m->c2 - m->c1) * d * d; /* log odds */
+    double e = exp(-fabs(l)), large = 1 / (1 + e), small = e / (1 + e);
+    if (slope != NULL)
+        *slope = 2 * d * (l > 0 ? large * m->c1 + small * m->c2 : small * m->c1 + large * m->c2);
+    return (l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) + log1p(e);
+}
+
+static double bnn__log_prior_block(const bnn_prior *p, size_t n, const float *w) {
+    double s = (double)p->std, nu = (double)p->nu, sum = 0, count = (double)n;
+    bnn__mixture m;
+    size_t i;
+    switch (p->kind) {
+    case BNN_PRIOR_NORMAL:
+        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) - count * (BNN__LN_2PI / 2 + log(s));
+    case BNN_PRIOR_LAPLACE: return -bnn__abs_sum(n, w, p->mean) / s - count * log(2 * s);
+    case BNN_PRIOR_MIXTURE:
+        m = bnn__mixture_of(p);
+        for (i = 0; i < n; i++) sum += bnn__mixture_at(&m, (double)w[i] - (double)p->mean, NULL);
+        return sum;
+    case BNN_PRIOR_STUDENT:
+        for (i = 0; i < n; i++) {
+            double d = ((double)w[i] - (double)p->mean) / s;
+            sum += log1p(d * d / nu);
+        }
+        return count * (bnn_lgamma((nu + 1) / 2) - bnn_lgamma(nu / 2)) -
+               count * (log(nu * BNN__PI) / 2 + log(s)) - (nu + 1) / 2 * sum;
+    default: return 0; /* flat */
+    }
+}
+
+BNNDEF double bnn_params_log_prior(const bnn_params *w) {
+    double sum = 0;
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++)
+        sum += bnn__log_prior_block(&w->blocks[b].prior, w->blocks[b].rows * w->blocks[b].cols,
+                                    w->theta + w->blocks[b].offset);
+    return sum;
+}
+
+/* gx += g d(-ln p)/dw */
+static void bnn__prior_slope(const bnn_prior *p, float g, size_t n, const float *w, float *gx) {
+    double nu = (double)p->nu, scale = nu * (double)p->std * (double)p->std, d;
+    bnn__mixture m = bnn__mixture_of(p);
+    size_t i;
+    switch (p->kind) {
+    case BNN_PRIOR_NORMAL:
+        for (i = 0; i < n; i++) gx[i] += g / (p->std * p->std) * (w[i] - p->mean);
+        return;
+    case BNN_PRIOR_LAPLACE:
+        for (i = 0; i < n; i++)
+            gx[i] += g / p->std * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
+        return;
+    case BNN_PRIOR_STUDENT:
+        for (i = 0; i < n; i++) {
+            d = (double)w[i] - (double)p->mean;
+            gx[i] += g * (float)((nu + 1) * d / (scale + d * d));
+        }
+        return;
+    case BNN_PRIOR_MIXTURE:
+        for (i = 0; i < n; i++) {
+            bnn__mixture_at(&m, (double)w[i] - (double)p->mean, &d);
+            gx[i] += g * (float)d;
+        }
+        return;
+    default: return;
+    }
+}
+
+static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is still old */
+    bnn_params *w = y->in[0]->owner;
+    float g = y->grad.data[0];
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_block *k = &w->blocks[b];
+        size_t n = k->rows * k->cols;
+        const float *x = w->theta + k->offset;
+        float *gx = w->grad + k->offset;
+        int plain = k->prior.kind == BNN_PRIOR_NORMAL && k->prior.mean == 0;
+        float c = g / (k->prior.std * k->prior.std);
+        if (k->prior.kind == BNN_PRIOR_FLAT) continue;
+        if (plain && k->fresh) bnn__v_scale(n, c, x, gx);
+        else if (plain) bnn__v_axpy(n, c, x, gx);
+        else {
+            if (k->fresh) memset(gx, 0, n * sizeof(float));
+            bnn__prior_slope(&k->prior, g, n, x, gx);
+        }
+        k->fresh = 0;
+    }
+}
+
+BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w) {
+    bnn_var *in, *y;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (w == NULL) return bnn__fail(t, BNN_EARG, "bnn_prior_nll: no parameters");
+    if (w->n_blocks == 0) return bnn_scalar(t, 0);
+    in = bnn_param(t, w, 0);
+    y = bnn_op(t, 1, 1, bnn__prior_backward, 1, &in);
+    if (y->val.data == NULL) return y;
+    y->lazy = 1;
+    y->val.data[0] = (float)-bnn_params_log_prior(w);
+    return y;
+}
+
+/* k-th smallest (quickselect, median of three); reorders x */
+static float bnn__select(float *x, size_t n, size_t k) {
+    size_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        float a = x[lo], b = x[lo + (hi - lo) / 2], c = x[hi], pivot, swap;
+        size_t i = lo, j = hi;
+        pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
+        for (;;) {
+            while (x[i] < pivot) i++;
+            while (x[j] > pivot) j--;
+            if (i >= j) break;
+            swap = x[i], x[i] = x[j], x[j] = swap;
+            i++, j--;
+        }
+        if (k <= j) hi = j;
+        else lo = j + 1;
+    }
+    return x[k];
+}
+
+/* Median: mean of the two middle values for even n > 0. NaN without memory. */
+static float bnn__median(bnn_arena *mem, size_t n, const float *x) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    float *copy = (float *)bnn__arena_take(mem, n, sizeof *copy), hi, lo;
+    if (copy == NULL) return (float)bnn__nan();
+    memcpy(copy, x, n * sizeof *copy);
+    hi = bnn__select(copy, n, n / 2);
+    lo = n % 2 == 0 ? bnn__select(copy, n, n / 2 - 1) : hi;
+    bnn_arena_rewind(mem, mark);
+    return lo + (hi - lo) / 2;
+}
+
+/* Optimum of the mean, or the present one if there is none */
+static float bnn__prior_center(bnn_arena *mem, const bnn_prior *p, size_t n, const float *x) {
+    double sum = 0;
+    size_t i;
+    float m;
+    for (i = 0; i < n; i++) sum += (double)x[i];
+    m = p->kind == BNN_PRIOR_LAPLACE && n > 0 ? bnn__median(mem, n, x) : (float)(sum / (double)n);
+    return bnn__finite(m) ? m : p->mean;
+}
+
+BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_prior *p = &w->blocks[b].prior;
+        size_t n = w->blocks[b].rows * w->blocks[b].cols;
+        const float *x = w->theta + w->blocks[b].offset;
+        double v = (double)p->std;
+        if (p->adapt_mean) p->mean = bnn__prior_center(w->mem, p, n, x);
+        if (p->shape > 0) {
+            double a = (double)p->shape + (double)n / 2;
+            double c = (double)p->rate + bnn__v_sumsq(n, x, p->mean) / 2;
+            v = sqrt(rng != NULL ? c / exp((double)bnn_rng_log_gamma(rng, (float)a)) : c / (a + 1));
+        } else if (p->adapt_std && n > 0) {
+            v = p->kind == BNN_PRIOR_LAPLACE ? bnn__abs_sum(n, x, p->mean) / (double)n
+                                             : sqrt(bnn__v_sumsq(n, x, p->mean) / (double)n);
+        } else {
+            continue;
+        }
+        if (bnn__finite_d(v)) p->std = (float)(v > 1e-6 ? v : 1e-6);
+    }
+}
+
+BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
+    size_t b, i;
+    for (b = 0; b < w->n_blocks; b++) {
+        const bnn_prior *p = &w->blocks[b].prior;
+        size_t n = w->blocks[b].rows * w->blocks[b].cols;
+        float *x = w->theta + w->blocks[b].offset;
+        if (p->kind == BNN_PRIOR_FLAT) continue; /* not a distribution: left as it is */
+        if (p->kind == BNN_PRIOR_LAPLACE) for (i = 0; i < n; i++) x[i] = bnn_rng_laplace(rng);
+        else bnn__v_normal(rng, n, x);
+        for (i = 0; i < n; i++) {
+            float s = p->std;
+            if (p->kind == BNN_PRIOR_MIXTURE && bnn_rng_uniform(rng) > p->weight) s = p->std2;
+            if (p->kind == BNN_PRIOR_STUDENT)
+                s *= BNN_MATH_SQRT(p->nu / (2 * bnn_rng_gamma(rng, p->nu / 2)));
+            x[i] = p->mean + s * x[i];
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>net: parameters plus a forward function
+ *
+ * A net sees standardized inputs x' = (x - a)/c and answers in standardized units; bnn__units turns
+ * the answer into location and ln variance in the units of y, so every likelihood, prediction and
+ * loss is stated in those.
+ * --------------------------------------------------------------------------------------------- */
+
+struct bnn__mlp {
+    bnn_mlp_desc desc; /* resolved */
+    size_t first;      /* block of the first layer's weights */
+    size_t n_layers;
+};
+
+BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
+    switch (activation) {
+    case BNN_RELU: return bnn_relu(x);
+    case BNN_TANH: return bnn_tanh(x);
+    case BNN_SIGMOID: return bnn_sigmoid(x);
+    case BNN_LEAKY_RELU: return bnn_leaky_relu(x);
+    case BNN_ELU: return bnn_elu(x);
+    case BNN_SILU: return bnn_silu(x);
+    case BNN_GELU: return bnn_gelu(x);
+    case BNN_SOFTPLUS: return bnn_softplus(x);
+    case BNN_SIN: return bnn_sin(x);
+    case BNN_IDENTITY: return x;
+    default: return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
+    }
+}
+
+static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const struct bnn__mlp *m = net->mlp;
+    size_t l, block = m->first;
+    if (t->training) x = bnn_dropout(x, m->desc.dropout_input);
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_var *w = bnn_param(t, net->params, block++);
+        bnn_var *b = m->desc.no_bias ? NULL : bnn_param(t, net->params, block++);
+        x = bnn_affine(x, w, b);
+        if (l + 1 == m->n_layers) break;
+        x = bnn_activation(x, m->desc.activations[l]);
+        if (t->training) x = bnn_dropout(x, m->desc.dropout);
+    }
+    return x;
+}
+
+/* Resolves zeros to defaults; 0 = a bad desc, with the arena's error set. */
+static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
+    size_t n = 0, l;
+    while (n <= BNN_MAX_LAYERS && d->sizes[n] != 0) n++;
+    for (l = n; l <= BNN_MAX_LAYERS; l++)
+        if (d->sizes[l] != 0)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n), 0;
+    if (n < 2)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n), 0;
+    *n_layers = n - 1;
+    for (l = 0; l < BNN_MAX_LAYERS; l++) {
+        d->activations[l] = d->activations[l] == 0 ? d->activation : d->activations[l] - 1;
+        if (d->activations[l] < 0 || d->activations[l] >= BNN__ACTS)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z",
+                                   d->activations[l], l), 0;
+    }
+    if (d->noise_std == 0) d->noise_std = 1;
+    if (d->nu == 0) d->nu = 4;
+    if (d->init_scale == 0) d->init_scale = 1;
+    if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
+        !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
+        !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d, noise_std %g, nu %g, init "
+                               "%d", d->likelihood, (double)d->noise_std, (double)d->nu,
+                               d->init), 0;
+    if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
+                               (double)d->dropout, (double)d->dropout_input), 0;
+    if (d->noise_learned && d->likelihood != BNN_GAUSSIAN)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: noise_learned is for BNN_GAUSSIAN, the "
+                               "likelihood is %d", d->likelihood), 0;
+    if (d->likelihood == BNN_GAUSSIAN_HETERO && d->sizes[n - 1] % 2 != 0)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z outputs cannot be means and ln "
+                               "variances", d->sizes[n - 1]), 0;
+    return 1;
+}
+
+static int bnn__relu_like(int act) {
+    return act == BNN_RELU || act == BNN_LEAKY_RELU || act == BNN_ELU || act == BNN_SILU ||
+           act == BNN_GELU;
+}
+
+/* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
+static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, size_t n_layers,
+                              bnn_rng *rng) {
+    size_t i, n = bnn__count(w);
+    /* what feeds this layer; the inputs are taken for what the first activation makes of them */
+    int relu = n_layers > 1 && bnn__relu_like(d->activations[layer == 0 ? 0 : layer - 1]);
+    double fan = (double)w.rows, v;
+    v = d->init == BNN_INIT_GLOROT ? 2 / (fan + (double)w.cols)
+        : d->init == BNN_INIT_HE || (d->init == BNN_INIT_AUTO && relu) ? 2 / fan
+                                                                      : 1 / fan;
+    if (d->init == BNN_INIT_UNIFORM) {
+        bnn__v_uniform(rng, n, w.data);
+        for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
+    } else {
+        bnn__v_normal(rng, n, w.data);
+    }
+    for (i = 0; i < n; i++) w.data[i] *= (float)sqrt(v) * d->init_scale;
+    if (d->init == BNN_INIT_ZERO) bnn_mat_fill(w, 0);
+}
+
+static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
+    bnn_rng rng = bnn_rng_stream(m->desc.seed, m->first + 1); /* two nets in one store differ */
+    size_t l, step = m->desc.no_bias ? 1 : 2;
+    if (m->desc.init == BNN_INIT_PRIOR) {
+        bnn_params part = *w;
+        part.blocks += m->first;
+        part.n_blocks = m->n_layers * step;
+        bnn_params_sample_prior(&part, &rng);
+        return;
+    }
+    for (l = 0; l < m->n_layers; l++)
+        bnn__init_weights(bnn_params_mat(w, m->first + l * step), &m->desc, l, m->n_layers, &rng);
+}
+
+/* The blocks of all layers and of the noise; 0 = failed. */
+static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net) {
+    const bnn_mlp_desc *d = &m->desc;
+    size_t l;
+    bnn_prior flat;
+    memset(&flat, 0, sizeof flat);
+    flat.kind = BNN_PRIOR_FLAT;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_prior p = d->priors != NULL ? d->priors[l] : d->prior;
+        char name[8] = { 'w', (char)('0' + (l + 1) / 10), (char)('0' + (l + 1) % 10), 0 };
+        bnn_params_add(w, d->sizes[l], d->sizes[l + 1], name, p);
+        name[0] = 'b';
+        if (!d->no_bias) bnn_params_add(w, 1, d->sizes[l + 1], name, p);
+    }
+    net->noise = BNN__NONE;
+    if (d->noise_learned) {
+        net->noise = bnn_params_add(w, 1, 1, "noise", flat);
+        net->noise_learned = 1;
+    }
+    if (w->mem->err != BNN_OK) return 0;
+    if (d->noise_learned)
+        bnn_params_mat(w, net->noise).data[0] = (float)(2 * log((double)d->noise_std));
+    return 1;
+}
+
+BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
+    bnn_net net, dead;
+    struct bnn__mlp *m;
+    size_t n_layers = 0, n;
+    memset(&dead, 0, sizeof dead);
+    net = dead;
+    if (w == NULL || w->mem->err != BNN_OK) return dead;
+    if (!bnn__mlp_resolve(w->mem, &desc, &n_layers)) return dead;
+    m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+    if (m == NULL) return dead;
+    m->first = w->n_blocks;
+    m->n_layers = n_layers;
+    m->desc = desc;
+    n = w->n;
+    if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
+        w->n_blocks = m->first;
+        w->n = n;
+        return dead;
+    }
+    m->desc.priors = NULL; /* the blocks have them now */
+    bnn__mlp_init(w, m);
+    net.params = w;
+    net.forward = bnn__mlp_forward;
+    net.likelihood = desc.likelihood;
+    net.noise_std = desc.noise_std;
+    net.nu = desc.nu;
+    net.mlp = m;
+    return net;
+}
+
+static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
+
+/* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
+ * error, becomes 0: its std is 1. */
+static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat *std) {
+    size_t j;
+    *mean = bnn_mat_new(mem, 1, a.cols);
+    *std = bnn_mat_new(mem, 1, a.cols);
+    if (mem->err != BNN_OK) return;
+    bnn_mat_col_mean(*mean, a);
+    bnn_mat_col_std(*std, a);
+    for (j = 0; j < a.cols; j++) {
+        double least = bnn__epsilon() * fabs((double)mean->data[j]);
+        if (!((double)std->data[j] > least)) std->data[j] = 1;
+    }
+}
+
+BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
+    bnn_arena *mem;
+    bnn_scaling s;
+    int real = net->likelihood == BNN_GAUSSIAN || net->likelihood == BNN_GAUSSIAN_HETERO ||
+               net->likelihood == BNN_LAPLACE || net->likelihood == BNN_STUDENT;
+    if (net->params == NULL) return BNN_EARG;
+    mem = net->params->mem;
+    if (train.x.rows == 0 || train.x.rows != train.y.rows)
+        return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
+                              train.x.rows, train.y.rows);
+    if (!bnn_mat_finite(train.x) || (real && !bnn_mat_finite(train.y)))
+        return bnn__arena_say(mem, BNN_ENONFINITE, "bnn_net_standardize: the data has NaN or inf");
+    memset(&s, 0, sizeof s);
+    bnn__column_scale(mem, train.x, &s.x_mean, &s.x_std);
+    if (real) bnn__column_scale(mem, train.y, &s.y_mean, &s.y_std);
+    if (mem->err != BNN_OK) return mem->err;
+    net->scaling = s;
+    return BNN_OK;
+}
+
+/* ---- batches */
+
+static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+    bnn_batch b;
+    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
+    b.x = bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who, n, d.x.rows,
+                    d.y.rows);
+    b.y = b.x;
+    b.n_data = 0;
+    return b;
+}
+
+BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+    bnn_batch b;
+    if (d.x.rows != d.y.rows || d.x.rows == 0)
+        return bnn__batch_fail(t, "bnn_batch_all", d, d.x.rows);
+    b.x = bnn_input(t, d.x);
+    b.y = bnn_input(t, d.y);
+    b.n_data = t->n_data = (double)d.x.rows;
+    return b;
+}
+
+BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows) {
+    bnn_batch b;
+    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, "bnn_batch_rows", d, n);
+    b.x = bnn_gather(bnn_input(t, d.x), n, rows);
+    b.y = bnn_gather(bnn_input(t, d.y), n, rows);
+    b.n_data = t->n_data = (double)d.x.rows;
+    return b;
+}
+
+/* Floyd's algorithm: every subset of that size is equally likely; one bit per row remembers. */
+BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
+    size_t i, n = d.x.rows, *rows;
+    unsigned char *seen;
+    if (size == 0 || size > n || n != d.y.rows)
+        return bnn__batch_fail(t, "bnn_minibatch", d, size);
+    rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
+    seen = (unsigned char *)bnn__scratch(t, n / 8 + 1, 1);
+    if (seen == NULL) return bnn__batch_fail(t, "bnn_minibatch", d, size);
+    memset(seen, 0, n / 8 + 1);
+    for (i = 0; i < size; i++) {
+        size_t top = n - size + i, r = bnn_rng_below(&t->rng, top + 1);
+        if (seen[r / 8] >> (r % 8) & 1) r = top;
+        seen[r / 8] = (unsigned char)(seen[r / 8] | 1u << (r % 8));
+        rows[i] = r;
+    }
+    return bnn_batch_rows(t, d, size, rows);
+}
+
+/* ---- outputs and losses */
+
+BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    const bnn_scaling *s = &net->scaling;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (net->params == NULL || net->forward == NULL)
+        return bnn__fail(t, BNN_EARG, "bnn_net_forward: the net was not made");
+    if (s->x_mean.data != NULL)
+        x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
+    return net->forward(t, net, x);
+}
+
+static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net made by hand */
+    return net->noise_std == 0 ? 1 : net->noise_std;
+}
+
+/* Location and ln variance of y from the standardized output, in units of y. log_var may be
+ * broadcast; it is NULL where the likelihood has none. */
+static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
+    bnn_tape *t = out->tape;
+    const bnn_scaling *s = &net->scaling;
+    size_t k = out->val.cols, j;
+    int hetero = net->likelihood == BNN_GAUSSIAN_HETERO;
+    bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
+    if (hetero) a = bnn_cols(out, k / 2, k / 2);
+    else if (net->likelihood == BNN_GAUSSIAN && net->noise_learned)
+        a = bnn_param(t, net->params, net->noise);
+    else if (net->likelihood == BNN_GAUSSIAN)
+        a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
+    if (s->y_mean.data != NULL) {
+        mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
+        if (hetero || net->noise_learned) {
+            bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
+            for (j = 0; j < shift->val.cols; j++)
+                shift->val.data[j] = (float)(2 * log((double)s->y_std.data[j]));
+            a = bnn_add(a, shift);
+        }
+    }
+    *log_var = a;
+    return mean;
+}
+
+/* -ln p(y|x) per row */
+static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
+    bnn_var *a, *m = bnn__units(net, out, &a);
+    switch (net->likelihood) {
+    case BNN_GAUSSIAN:
+    case BNN_GAUSSIAN_HETERO: return bnn_gaussian_nll(m, y, a);
+    case BNN_LAPLACE: return bnn_laplace_nll(m, y, bnn__noise_std(net));
+    case BNN_STUDENT:
+        return bnn_student_nll(m, y, net->nu == 0 ? 4 : net->nu, bnn__noise_std(net));
+    case BNN_BERNOULLI: return bnn_bernoulli_nll(out, y);
+    case BNN_POISSON: return bnn_poisson_nll(out, y);
+    default:
+        return y->val.cols == 1 && out->val.cols != 1 ? bnn_categorical_nll(out, y)
+                                                      : bnn_cross_entropy(out, y, 1);
+    }
+}
+
+BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
+    bnn_tape *t = b.x->tape;
+    bnn_var *out;
+    t->training++;
+    out = bnn_net_forward(net, b.x);
+    t->training--;
+    t->n_data = b.n_data;
+    return bnn_mean(bnn__nll_rows(net, out, b.y));
+}
+
+BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
+    bnn_var *nll = bnn_net_nll(net, b);
+    bnn_tape *t = nll->tape;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (!(b.n_data > 0))
+        return bnn__fail(t, BNN_EARG, "bnn_net_loss: the batch does not say how many data there "
+                         "are: set n_data");
+    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / b.n_data)));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>check: finite differences for users
+ * --------------------------------------------------------------------------------------------- */
+
+/* The loss at the present theta with the random numbers of `rng`. */
+static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_loss_fn f, void *user) {
+    bnn__time start = bnn__now(t);
+    double v;
+    t->rng = *rng;
+    v = (double)bnn_value(f(t, user));
+    bnn__back_to(t, start);
+    return v;
+}
+
+static void bnn__gradient_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                             void *user) {
+    bnn__time start = bnn__now(t);
+    t->rng = *rng;
+    bnn_params_zero_grad(w);
+    bnn_backward(f(t, user));
+    bnn__back_to(t, start);
+}
+
+static double bnn__step_size(double x) { /* cube root of epsilon, times the size of x */
+    return cbrt(bnn__epsilon()) * (fabs(x) > 1 ? fabs(x) : 1);
+}
+
+BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
+    bnn_rng rng = t->rng;
+    double worst = 0, here = bnn__loss_at(t, &rng, f, user);
+    size_t i;
+    bnn__gradient_at(t, &rng, w, f, user);
+    for (i = 0; i < w->n && t->err == BNN_OK; i++) {
+        float x = w->theta[i], h = (float)bnn__step_size((double)x), up, down;
+        double a = (double)w->grad[i], b, left, right, error;
+        up = x + h, down = x - h;
+        w->theta[i] = up;
+        right = bnn__loss_at(t, &rng, f, user);
+        w->theta[i] = down;
+        left = bnn__loss_at(t, &rng, f, user);
+        w->theta[i] = x;
+        b = (right - left) / ((double)up - (double)down);
+        right = (right - here) / ((double)up - (double)x);
+        left = (here - left) / ((double)x - (double)down);
+        if (fabs(right - left) > 0.1 * (fabs(left) + fabs(right)) + 0.01) continue; /* a kink */
+        error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
+        if (!(error <= worst)) worst = error;
+    }
+    t->rng = rng;
+    return t->err == BNN_OK ? worst : bnn__nan();
+}
+
+BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v, float *out) {
+    bnn__time start = bnn__now(t);
+    bnn_rng rng = t->rng;
+    size_t i;
+    double vv = 0, ww = 0, r;
+    float *keep = bnn__floats(t, w->n);
+    memset(out, 0, w->n * sizeof(float));
+    if (keep == NULL) return;
+    for (i = 0; i < w->n; i++) {
+        vv += (double)v[i] * (double)v[i];
+        ww += (double)w->theta[i] * (double)w->theta[i];
+    }
+    if (vv > 0) {
+        r = bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv);
+        memcpy(keep, w->theta, w->n * sizeof(float));
+        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
+        bnn__gradient_at(t, &rng, w, f, user);
+        for (i = 0; i < w->n; i++) out[i] = w->grad[i];
+        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] - (float)r * v[i];
+        bnn__gradient_at(t, &rng, w, f, user);
+        for (i = 0; i < w->n; i++)
+            out[i] = (float)(((double)out[i] - (double)w->grad[i]) / (2 * r));
+        memcpy(w->theta, keep, w->n * sizeof(float));
+    }
+    bnn_params_zero_grad(w);
+    bnn__back_to(t, start);
+    t->rng = rng;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>steppers: optimizers and samplers on g = gradient of L = U/N
+ *
+ *     SGD       b = mom b + (1-damp) g, first b = g;  theta -= lr b, or lr (g + mom b)
+ *     Adam      m, v moving averages of g, g^2;  theta -= lr m^/(sqrt(v^) + eps)
+ *               (Kingma and Ba 2015; AdamW: Loshchilov and Hutter 2019; AMSGrad: Reddi et al. 2018)
+ *     RMSprop   v = a v + (1-a) g^2;  theta -= lr g/(sqrt v + eps)         (Tieleman, Hinton 2012)
+ *     Adagrad   v += g^2;  theta -= lr/(1 + (t-1) decay) g/(sqrt v + eps)     (Duchi et al. 2011)
+ *     Adadelta  v = rho v + (1-rho) g^2;  d = sqrt(u + eps)/sqrt(v + eps) g;
+ *               u = rho u + (1-rho) d^2;  theta -= lr d                             (Zeiler 2012)
+ *     SGLD      theta' = theta - lr g + sqrt(2 lr T/N) xi                  (Welling and Teh 2011)
+ *     pSGLD     V = a V + (1-a) g^2;  G = 1/(lambda + sqrt V);
+ *               theta' = theta - lr G g + sqrt(2 lr T G/N) xi                  (Li et al. 2016;
+ *               the term of dG/dtheta is dropped, a bias of order 1-a)
+ *     SGHMC     v' = (1-f) v - lr g + sqrt(2 (f-b) lr T/N) xi;  theta' = theta + v'
+ *               (Chen et al. 2014)
+ * --------------------------------------------------------------------------------------------- */
+
+static float bnn__or(float value, double standard) { /* zero means the default */
+    return value == 0 ? (float)standard : value;
+}
+
+static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr) {
+    bnn_stepper s;
+    memset(&s, 0, sizeof s);
+    s.kind = kind;
+    s.params = w;
+    s.lr = lr;
+    s.temperature = 1;
+    return s;
+}
+
+static void bnn__within(bnn_params *w, const char *who, const char *what, float v, double lo,
+                        double hi) { /* lo <= v < hi */
+    if (w != NULL && !((double)v >= lo && (double)v < hi))
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [%g, %g)", who, what,
+                        (double)v, lo, hi);
+}
+
+/* How many state vectors the method needs as it is set now. */
+static int bnn__states(const bnn_stepper *s) {
+    switch (s->kind) {
+    case BNN_SGD: return s->momentum != 0;
+    case BNN_ADAM: return s->amsgrad ? 3 : 2;
+    case BNN_RMSPROP: return s->momentum != 0 || s->centered ? 3 : 1;
+    case BNN_ADADELTA: return 2;
+    case BNN_ADAGRAD:
+    case BNN_PSGLD:
+    case BNN_SGHMC: return 1;
+    default: return 0;
+    }
+}
+
+/* The end of every constructor: all or nothing. n = 0 fits no parameters: bnn_step refuses. */
+static bnn_stepper bnn__stepper_made(bnn_stepper s, const char *who) {
+    bnn_params *w = s.params;
+    int states = bnn__states(&s);
+    if (w == NULL) return s;
+    bnn__within(w, who, "lr", s.lr, 0, bnn__inf());
+    bnn__within(w, who, "momentum", s.momentum, 0, 1);
+    bnn__within(w, who, "dampening", s.dampening, 0, bnn__inf());
+    bnn__within(w, who, "eps", s.eps, 0, bnn__inf());
+    bnn__within(w, who, "weight_decay", s.weight_decay, 0, bnn__inf());
+    bnn__within(w, who, "clip", s.clip, 0, bnn__inf());
+    bnn__within(w, who, "temperature", s.temperature, 0, bnn__inf());
+    if (states > 0) s.s1 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    if (states > 1) s.s2 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    if (states > 2) s.s3 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    s.n = w->mem->err == BNN_OK ? w->n : 0;
+    return s;
+}
+
+BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGD, w, bnn__or(d.lr, 0.1));
+    s.momentum = d.momentum;
+    s.dampening = d.dampening;
+    s.nesterov = d.nesterov;
+    s.weight_decay = d.weight_decay;
+    s.clip = d.clip;
+    return bnn__stepper_made(s, "bnn_sgd");
+}
+
+BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_ADAM, w, bnn__or(d.lr, 1e-3));
+    s.beta1 = bnn__or(d.beta1, 0.9);
+    s.beta2 = bnn__or(d.beta2, 0.999);
+    s.eps = bnn__or(d.eps, 1e-8);
+    bnn__within(w, "bnn_adam", "beta1", s.beta1, 0, 1);
+    bnn__within(w, "bnn_adam", "beta2", s.beta2, 0, 1);
+    s.weight_decay = d.weight_decay;
+    s.decoupled = d.decoupled;
+    s.amsgrad = d.amsgrad;
+    s.clip = d.clip;
+    return bnn__stepper_made(s, "bnn_adam");
+}
+
+BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, bnn__or(d.lr, 1e-2));
+    s.beta2 = bnn__or(d.alpha, 0.99);
+    s.eps = bnn__or(d.eps, 1e-8);
+    bnn__within(w, "bnn_rmsprop", "alpha", s.beta2, 0, 1);
+    s.momentum = d.momentum;
+    s.centered = d.centered;
+    s.weight_decay = d.weight_decay;
+    s.clip = d.clip;
+    return bnn__stepper_made(s, "bnn_rmsprop");
+}
+
+BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, bnn__or(d.lr, 1e-2));
+    bnn__within(w, "bnn_adagrad", "lr_decay", d.lr_decay, 0, bnn__inf());
+    s.dampening = d.lr_decay;
+    s.eps = bnn__or(d.eps, 1e-10);
+    s.weight_decay = d.weight_decay;
+    s.clip = d.clip;
+    return bnn__stepper_made(s, "bnn_adagrad");
+}
+
+BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, bnn__or(d.lr, 1));
+    s.beta2 = bnn__or(d.rho, 0.95);
+    s.eps = bnn__or(d.eps, 1e-6);
+    bnn__within(w, "bnn_adadelta", "rho", s.beta2, 0, 1);
+    s.weight_decay = d.weight_decay;
+    s.clip = d.clip;
+    return bnn__stepper_made(s, "bnn_adadelta");
+}
+
+BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGLD, w, bnn__or(d.lr, 1e-2));
+    s.temperature = bnn__or(d.temperature, 1);
+    return bnn__stepper_made(s, "bnn_sgld");
+}
+
+BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, bnn__or(d.lr, 1e-3));
+    s.beta2 = bnn__or(d.alpha, 0.99);
+    s.eps = bnn__or(d.lambda, 1e-5);
+    s.temperature = bnn__or(d.temperature, 1);
+    bnn__within(w, "bnn_psgld", "alpha", s.beta2, 0, 1);
+    bnn__within(w, "bnn_psgld", "lambda", s.eps, 0, bnn__inf());
+    return bnn__stepper_made(s, "bnn_psgld");
+}
+
+BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, bnn__or(d.lr, 1e-2));
+    float friction = bnn__or(d.friction, 0.1);
+    s.momentum = 1 - friction;
+    s.dampening = d.noise_estimate;
+    s.temperature = bnn__or(d.temperature, 1);
+    bnn__within(w, "bnn_sghmc", "1 - friction", s.momentum, 0, 1);
+    bnn__within(w, "bnn_sghmc", "noise_estimate", d.noise_estimate, 0, (double)friction);
+    return bnn__stepper_made(s, "bnn_sghmc");
+}
+
+/* The rare variants in plain loops: AMSGrad, centered RMSprop and RMSprop with momentum. */
+static void bnn__adam_amsgrad(bnn_stepper *s, float lr1, float rc2, float wd, float decay) {
+    size_t i;
+    float *w = s->params->theta;
+    for (i = 0; i < s->n; i++) {
+        float g = s->params->grad[i] + wd * w[i];
+        s->s1[i] = s->beta1 * s->s1[i] + (1 - s->beta1) * g;
+        s->s2[i] = s->beta2 * s->s2[i] + (1 - s->beta2) * g * g;
+        if (s->s2[i] > s->s3[i]) s->s3[i] = s->s2[i];
+        w[i] -= decay * w[i];
+        w[i] -= lr1 * s->s1[i] / (BNN_MATH_SQRT(s->s3[i]) * rc2 + s->eps);
+    }
+}
+
+static void bnn__rmsprop_full(bnn_stepper *s) { /* s1 = v, s2 = mean g, s3 = momentum */
+    size_t i;
+    float *w = s->params->theta;
+    for (i = 0; i < s->n; i++) {
+        float g = s->params->grad[i] + s->weight_decay * w[i], v;
+        s->s1[i] = s->beta2 * s->s1[i] + (1 - s->beta2) * g * g;
+        s->s2[i] = s->beta2 * s->s2[i] + (1 - s->beta2) * g;
+        v = s->s1[i] - (s->centered ? s->s2[i] * s->s2[i] : 0);
+        s->s3[i] = s->momentum * s->s3[i] + g / (BNN_MATH_SQRT(v > 0 ? v : 0) + s->eps);
+        w[i] -= s->lr * s->s3[i];
+    }
+}
+
+static void bnn__step_adam(bnn_stepper *s) {
+    bnn_params *w = s->params;
+    double t = (double)s->t, c1 = 1 - pow((double)s->beta1, t), c2 = 1 - pow((double)s->beta2, t);
+    float lr1 = (float)((double)s->lr / c1), rc2 = (float)(1 / sqrt(c2));
+    float decay = s->decoupled ? s->lr * s->weight_decay : 0;
+    float wd = s->decoupled ? 0 : s->weight_decay;
+    if (s->amsgrad) bnn__adam_amsgrad(s, lr1, rc2, wd, decay);
+    else bnn__pass_adam(s->n, w->theta, w->grad, s->s1, s->s2, lr1, s->beta1, s->beta2, rc2, s->eps,
+                        decay, wd, 0, 0);
+}
+
+static void bnn__step_sgd(bnn_stepper *s) {
+    bnn_params *w = s->params;
+    if (s->momentum == 0)
+        bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, s->weight_decay, 0, 0);
+    else /* the first step takes g whole, whatever the dampening */
+        bnn__pass_momentum(s->n, w->theta, w->grad, s->s1, s->lr, s->momentum,
+                           s->t == 1 ? 1 : 1 - s->dampening, s->nesterov, s->weight_decay, 0, 0);
+}
+
+static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
+    bnn_params *w = s->params;
+    double lr = (double)s->lr, heat = lr * (double)s->temperature / t->n_data;
+    if (s->temperature == 0 && s->kind == BNN_SGLD) {
+        bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, 0, 0, 0);
+        return;
+    }
+    switch (s->kind) {
+    case BNN_SGLD:
+        bnn__pass_sgld(&t->rng, s->n, w->theta, w->grad, s->lr, (float)sqrt(2 * heat), 0, 0, 0);
+        break;
+    case BNN_PSGLD:
+        bnn__pass_psgld(&t->rng, s->n, w->theta, w->grad, s->s1, s->lr, s->beta2, s->eps,
+                        (float)(2 * heat), 0, 0, 0);
+        break;
+    default: {
+        double friction = 1 - (double)s->momentum - (double)s->dampening;
+        bnn__pass_sghmc(&t->rng, s->n, w->theta, w->grad, s->s1, s->lr, s->momentum,
+                        (float)sqrt(2 * friction * heat), 0, 0, 0);
+    }
+    }
+}
+
+/* The block in which a gradient is not finite, or n_blocks. */
+static size_t bnn__bad_block(const bnn_params *w, const float *x) {
+    size_t b;
+    if (bnn__v_finite(w->n, x)) return w->n_blocks;
+    for (b = 0; b < w->n_blocks; b++)
+        if (!bnn__v_finite(w->blocks[b].rows * w->blocks[b].cols, x + w->blocks[b].offset)) break;
+    return b;
+}
+
+static void bnn__clip(bnn_stepper *s) {
+    bnn_params *w = s->params;
+    double norm = sqrt(bnn__v_sumsq(w->n, w->grad, 0));
+    if (norm > (double)s->clip)
+        bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
+}
+
+/* What is wrong with the settings, which may have been changed since they were made; or NULL. */
+static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
+    int sampler = s->kind >= BNN_SGLD, states = bnn__states(s);
+    if (!(s->lr >= 0) || !bnn__finite(s->lr)) return "lr must be finite and not negative";
+    if (!(s->temperature >= 0) || !bnn__finite(s->temperature) ||
+        (s->kind == BNN_HMC && s->temperature == 0))
+        return "the temperature must be finite and not negative, and above 0 for hmc";
+    if (sampler && (s->clip != 0 || s->weight_decay != 0))
+        return "a sampler takes no clipping and no weight decay, they change its target";
+    if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
+        (states > 2 && s->s3 == NULL))
+        return "the stepper was made without the state that this setting needs";
+    if (sampler && s->kind != BNN_HMC && !(t->n_data > 0))
+        return "a sampler must know how many data there are: set tape.n_data";
+    return NULL;
+}
+
+static void bnn__spend(bnn_params *w) { /* the next backward pass overwrites the gradient */
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) w->blocks[b].fresh = 1;
+}
+
+static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
+    bnn_params *w = s->params;
+    const char *fault;
+    size_t b;
+    if (t->err != BNN_OK) return 0;
+    if (w == NULL || w->mem->err != BNN_OK) {
+        bnn__fail(t, w == NULL ? BNN_EARG : w->mem->err, "bnn_step: %s",
+                  w == NULL ? "the stepper has no parameters" : w->mem->msg);
+        return 0;
+    }
+    if (s->n != w->n) {
+        bnn__fail(t, BNN_ESHAPE, "bnn_step: the stepper was made for %z parameters, there are %z",
+                  s->n, w->n);
+        return 0;
+    }
+    fault = bnn__step_fault(s, t);
+    if (fault != NULL) bnn__fail(t, BNN_EARG, "bnn_step: %s", fault);
+    if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
+    bnn__params_settle(w);
+    b = bnn__bad_block(w, w->grad);
+    if (b < w->n_blocks) {
+        bnn__fail(t, BNN_ENONFINITE, "bnn_step: the gradient of block %z (%s) is not finite", b,
+                  w->blocks[b].name);
+        bnn__spend(w);
+    }
+    return t->err == BNN_OK;
+}
+
+static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t);
+
+BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
+    bnn_params *w = s->params;
+    if (!bnn__step_ready(s, t)) return;
+    s->t++;
+    if (s->clip > 0) bnn__clip(s);
+    switch (s->kind) {
+    case BNN_SGD: bnn__step_sgd(s); break;
+    case BNN_ADAM: bnn__step_adam(s); break;
+    case BNN_RMSPROP:
+        if (s->momentum != 0 || s->centered) bnn__rmsprop_full(s);
+        else bnn__pass_rmsprop(s->n, w->theta, w->grad, s->s1, s->lr, s->beta2, s->eps,
+                               s->weight_decay, 0, 0);
+        break;
+    case BNN_ADAGRAD:
+        bnn__pass_adagrad(s->n, w->theta, w->grad, s->s1,
+                          (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->dampening)),
+                          s->eps, s->weight_decay, 0, 0);
+        break;
+    case BNN_ADADELTA:
+        bnn__pass_adadelta(s->n, w->theta, w->grad, s->s1, s->s2, s->lr, s->beta2, s->eps,
+                           s->weight_decay, 0, 0);
+        break;
+    case BNN_HMC:
+        bnn__hmc_step(s, t);
+        if (t->err != BNN_OK) s->t--; /* it did not happen */
+        break;
+    default: bnn__step_noisy(s, t); break;
+    }
+    bnn__spend(w);
+}
+
+BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
+    return lr0 * (1 + cos(BNN__PI * (double)k / (double)(total == 0 ? 1 : total))) / 2;
+}
+
+/* a (b + k)^-gamma through lr0 at k = 0 and lr_end at k = total-1 */
+BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total) {
+    double b;
+    if (lr0 == lr_end || total < 2) return lr0;
+    b = (double)(total - 1) / (pow(lr0 / lr_end, 1 / gamma) - 1);
+    return lr0 * pow(1 + (double)k / b, -gamma);
+}
+
+BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
+                              int *sampling) {
+    size_t m = cycles == 0 ? 1 : cycles, length = (total + m - 1) / m;
+    double r = (double)(k % (length == 0 ? 1 : length)) / (double)(length == 0 ? 1 : length);
+    if (explore <= 0) explore = 0.8;
+    if (sampling != NULL) *sampling = r >= explore;
+    return lr0 * (cos(BNN__PI * r) + 1) / 2;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>hmc: Hamiltonian Monte Carlo, the reference
+ *
+ * H = U(q)/T + p' M^-1 p / 2,  p ~ N(0, M). Leapfrog: p -= (e/2) grad U/T; q += e M^-1 p;
+ * p -= (e/2) grad U/T, `leapfrog` times; accept with min(1, exp(H0 - H1)); H1 - H0 > 1000 or a
+ * non-finite H1 counts as divergent. Neal 2011. Step size by dual averaging, mass = 1/variance of
+ * warm-up draws: Hoffman and Gelman 2014, algorithm 5.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__HMC_ROWS = 1024 }; /* data enter in blocks: the tape stays small */
+
+/* The rows from `first` on as their share of U: the mean loss times its rows, the prior once. */
+static bnn_var *bnn__hmc_part(bnn_stepper *s, bnn_tape *t, size_t first) {
+    const bnn_hmc_desc *d = &s->hmc->desc;
+    size_t rows = d->data.x.rows - first;
+    bnn_var *part;
+    if (rows > (size_t)BNN__HMC_ROWS) rows = BNN__HMC_ROWS;
+    part = bnn_net_nll(d->net, bnn_batch_all(t, bnn_data_rows(d->data, first, rows)));
+    part = bnn_scale(part, (float)rows);
+    return first == 0 ? bnn_add(part, bnn_prior_nll(t, s->params)) : part;
+}
+
+/* U/T with U = -ln p(theta, data), and the gradient of U in params->grad; +inf where it is not
+ * finite. */
+static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
+    const bnn_hmc_desc *d = &s->hmc->desc;
+    size_t first, n = d->net != NULL ? d->data.x.rows : 1;
+    double u = 0;
+    bnn__time start = bnn__now(t);
+    bnn_params_zero_grad(s->params);
+    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS) {
+        bnn_var *part = d->net != NULL ? bnn__hmc_part(s, t, first) : d->energy(t, d->user);
+        u += (double)bnn_value(part);
+        if (bnn__finite_d(u)) bnn_backward(part);
+        bnn__back_to(t, start);
+    }
+    if (d->net != NULL) t->n_data = (double)n;
+    if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
+        return bnn__inf();
+    return u / (double)s->temperature;
+}
+
+static double bnn__hmc_kinetic(const bnn_stepper *s) {
+    const bnn_hmc_state *h = s->hmc;
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < s->n; i++)
+        sum += (double)h->momentum[i] * (double)h->momentum[i] * (double)h->mass_inv[i];
+    return sum / 2;
+}
+
+/* `steps` leapfrog steps of size e from the gradient in params->grad; u = energy at the end */
+static void bnn__hmc_leapfrog(bnn_stepper *s, bnn_tape *t, double e, size_t steps, double *u) {
+    bnn_hmc_state *h = s->hmc;
+    bnn_params *w = s->params;
+    float half = (float)(e / 2 / (double)s->temperature);
+    size_t i, l;
+    for (l = 0; l < steps && bnn__finite_d(*u); l++) {
+        bnn__v_axpy(s->n, -half, w->grad, h->momentum);
+        for (i = 0; i < s->n; i++) w->theta[i] += (float)e * h->mass_inv[i] * h->momentum[i];
+        *u = bnn__hmc_energy(s, t);
+        bnn__v_axpy(s->n, -half, w->grad, h->momentum);
+    }
+}
+
+/* The same from a fresh momentum. Returns H1 - H0. */
+static double bnn__hmc_trajectory(bnn_stepper *s, bnn_tape *t, double e, size_t steps, double *u) {
+    bnn_hmc_state *h = s->hmc;
+    double h0;
+    size_t i;
+    bnn__v_normal(&t->rng, s->n, h->momentum);
+    for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
+    h0 = *u + bnn__hmc_kinetic(s);
+    bnn__hmc_leapfrog(s, t, e, steps, u);
+    return *u + bnn__hmc_kinetic(s) - h0;
+}
+
+/* Double or halve the step until the acceptance of one leapfrog step crosses 1/2. */
+static void bnn__hmc_first_step(bnn_stepper *s, bnn_tape *t) {
+    bnn_hmc_state *h = s->hmc;
+    int direction = 0, i;
+    memcpy(h->saved, s->params->theta, s->n * sizeof(float));
+    for (i = 0; i < 60 && t->err == BNN_OK; i++) {
+        double u = bnn__hmc_energy(s, t);
+        double dh = bnn__hmc_trajectory(s, t, h->step, 1, &u);
+        int up = bnn__finite_d(dh) && dh < log(2.0);
+        memcpy(s->params->theta, h->saved, s->n * sizeof(float));
+        if (direction == 0) direction = up ? 1 : -1;
+        if (up != (direction > 0)) break;
+        h->step *= direction > 0 ? 2 : 0.5;
+    }
+    h->adapt_mu = log(10 * h->step);
+    h->adapt_hbar = 0;
+    h->adapt_logavg = log(h->step);
+}
+
+static void bnn__hmc_mass(bnn_stepper *s) { /* shrunk towards 1e-3, as Stan does */
+    bnn_hmc_state *h = s->hmc;
+    double n = (double)h->mass_count;
+    size_t i;
+    for (i = 0; i < s->n && n > 1; i++) {
+        double var = h->m2[i] / (n - 1);
+        h->mass_inv[i] = (float)(n / (n + 5) * var + 1e-3 * 5 / (n + 5));
+    }
+}
+
+/* After the m-th warm-up draw with acceptance probability a (S4.11). */
+static void bnn__hmc_adapt(bnn_stepper *s, bnn_tape *t, uint64_t m, double a) {
+    bnn_hmc_state *h = s->hmc;
+    uint64_t warm = h->desc.warmup, change = warm * 3 / 4, since = m;
+    size_t i;
+    if (h->desc.adapt_mass && m >= warm / 4 && m < change) {
+        h->mass_count++;
+        for (i = 0; i < s->n; i++) {
+            double d = (double)s->params->theta[i] - h->mean[i];
+            h->mean[i] += d / (double)h->mass_count;
+            h->m2[i] += d * ((double)s->params->theta[i] - h->mean[i]);
+        }
+    }
+    if (h->desc.adapt_mass && m >= change) since = m - change;
+    if (h->desc.adapt_mass && m == change) { /* the geometry changed: start the step size anew */
+        bnn__hmc_mass(s);
+        bnn__hmc_first_step(s, t);
+    } else {
+        double k = (double)since, eta = 1 / (k + 10), weight = pow(k, -0.75), log_step;
+        h->adapt_hbar = (1 - eta) * h->adapt_hbar + eta * ((double)h->desc.accept - a);
+        log_step = h->adapt_mu - sqrt(k) / 0.05 * h->adapt_hbar;
+        h->adapt_logavg = weight * log_step + (1 - weight) * h->adapt_logavg;
+        h->step = exp(m == warm ? h->adapt_logavg : log_step);
+    }
+    if (!(h->step > 1e-30))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the step fell to %g, nothing is accepted", h->step);
+}
+
+static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
+    bnn_hmc_state *h = s->hmc;
+    size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
+    int warming = s->t <= h->desc.warmup, diverged;
+    double u, dh, before;
+    if (s->t == 1 && warming) bnn__hmc_first_step(s, t);
+    if (h->desc.trajectory > 0) {
+        double want = ceil((double)h->desc.trajectory / h->step);
+        steps = want < 1 ? 1 : want > 10240 ? 10240 : (size_t)want;
+    }
+    memcpy(h->saved, s->params->theta, bytes);
+    before = u = bnn__hmc_energy(s, t);
+    if (t->err == BNN_OK && !bnn__finite_d(u)) {
+        bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
+        return;
+    }
+    dh = bnn__hmc_trajectory(s, t, h->step, steps, &u);
+    if (t->err != BNN_OK) {
+        memcpy(s->params->theta, h->saved, bytes);
+        return;
+    }
+    diverged = !bnn__finite_d(dh) || dh > 1000;
+    h->log_accept = diverged ? -1000 : dh > 0 ? -dh : 0;
+    if (!diverged && log((double)bnn_rng_uniform(&t->rng)) < h->log_accept) {
+        before = u;
+        if (!warming) h->accepted++;
+    } else {
+        memcpy(s->params->theta, h->saved, bytes);
+    }
+    h->energy = before * (double)s->temperature;
+    if (warming) {
+        bnn__hmc_adapt(s, t, s->t, exp(h->log_accept));
+        return;
+    }
+    h->draws++;
+    h->divergent += (uint64_t)diverged;
+    h->accept_sum += exp(h->log_accept);
+}
+
+BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_HMC, w, 1);
+    bnn_hmc_state *h;
+    size_t i;
+    s.temperature = bnn__or(d.temperature, 1);
+    if (w == NULL) return s;
+    d.step = bnn__or(d.step, 1e-3);
+    d.accept = bnn__or(d.accept, 0.8);
+    if (d.leapfrog == 0) d.leapfrog = 20;
+    bnn__within(w, "bnn_hmc", "step", d.step, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "accept", d.accept, 0, 1);
+    bnn__within(w, "bnn_hmc", "trajectory", d.trajectory, 0, bnn__inf());
+    if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
+        bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
+    if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
+        bnn__arena_fail(w->mem, BNN_ESHAPE, "bnn_hmc: %z rows of inputs, %z of targets",
+                        d.data.x.rows, d.data.y.rows);
+    h = (bnn_hmc_state *)bnn_arena_alloc(w->mem, 1, sizeof *h);
+    if (h == NULL) return s;
+    h->desc = d;
+    h->step = (double)d.step;
+    h->momentum = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    h->mass_inv = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    h->saved = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    h->mean = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
+    h->m2 = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
+    for (i = 0; h->mass_inv != NULL && i < w->n; i++) h->mass_inv[i] = 1;
+    s.hmc = h;
+    return bnn__stepper_made(s, "bnn_hmc");
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>ensemble: weight samples
+ * --------------------------------------------------------------------------------------------- */
+
+BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity) {
+    bnn_ensemble e;
+    memset(&e, 0, sizeof e);
+    if (w == NULL) return e;
+    e.params = w;
+    e.samples = bnn_mat_new(w->mem, capacity, w->n);
+    e.weights = (double *)bnn_arena_alloc(w->mem, capacity, sizeof(double));
+    return e;
+}
+
+/* BNN_OK if these weights can be a sample. */
+static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, double weight,
+                               const char *who) {
+    size_t b;
+    if (e->params == NULL || w == NULL) return BNN_EARG;
+    if (e->samples.data == NULL || e->weights == NULL)
+        return e->params->mem->err != BNN_OK ? e->params->mem->err : BNN_ENOMEM;
+    if (w->n != e->samples.cols)
+        return bnn__arena_fail(e->params->mem, BNN_ESHAPE, "%s: samples have %z weights, these "
+                               "are %z", who, e->samples.cols, w->n);
+    if (!(weight >= 0) || !bnn__finite_d(weight))
+        return bnn__arena_fail(e->params->mem, BNN_EARG, "%s: weight %g", who, weight);
+    b = bnn__bad_block(w, w->theta);
+    if (b < w->n_blocks)
+        return bnn__arena_fail(e->params->mem, BNN_ENONFINITE, "%s: block %s is not finite", who,
+                               w->blocks[b].name);
+    return BNN_OK;
+}
+
+static void bnn__ensemble_put(bnn_ensemble *e, size_t k, const float *theta, double weight) {
+    memcpy(e->samples.data + k * e->samples.cols, theta, e->samples.cols * sizeof(float));
+    e->weights[k] = weight;
+}
+
+BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight) {
+    int err = bnn__ensemble_ready(e, w, weight, "bnn_ensemble_push");
+    if (err != BNN_OK) return err;
+    if (e->count == e->samples.rows)
+        return bnn__arena_fail(e->params->mem, BNN_EARG, "bnn_ensemble_push: all %z places are "
+                               "taken", e->count);
+    e->seen++;
+    bnn__ensemble_put(e, e->count++, w->theta, weight);
+    return BNN_OK;
+}
+
+BNNDEF int bnn_ensemble_push(bnn_ensemble *e) { return bnn_ensemble_push_from(e, e->params, 1); }
+
+/* Vitter's algorithm R: every sample offered so far is kept with the same probability. */
+BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng) {
+    size_t k;
+    int err;
+    if (e->count < e->samples.rows || e->samples.rows == 0) return bnn_ensemble_push(e);
+    err = bnn__ensemble_ready(e, e->params, 1, "bnn_ensemble_reservoir");
+    if (err != BNN_OK) return err;
+    k = bnn_rng_below(rng, ++e->seen);
+    if (k < e->count) bnn__ensemble_put(e, k, e->params->theta, 1);
+    return BNN_OK;
+}
+
+/* A mask over units is a mask over the rows of the weights they feed: w_j <- m_j w_j/(1-p). */
+BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng) {
+    const struct bnn__mlp *m = mlp->mlp;
+    size_t l, i, j;
+    bnn_params sample;
+    int err;
+    if (m == NULL || mlp->params != e->params)
+        return bnn__arena_fail(e->params == NULL ? NULL : e->params->mem, BNN_EARG,
+                               "bnn_ensemble_push_dropout: not a bnn_mlp of these parameters");
+    err = bnn_ensemble_push(e);
+    if (err != BNN_OK) return err;
+    sample = bnn_ensemble_sample(e, e->count - 1);
+    for (l = 0; l < m->n_layers; l++) {
+        float p = l == 0 ? m->desc.dropout_input : m->desc.dropout;
+        bnn_mat w = bnn_params_mat(&sample, m->first + l * (m->desc.no_bias ? 1 : 2));
+        for (i = 0; p > 0 && i < w.rows; i++) {
+            float keep = bnn_rng_uniform(rng) < p ? 0 : 1 / (1 - p);
+            for (j = 0; j < w.cols; j++) w.data[i * w.cols + j] *= keep;
+        }
+    }
+    return BNN_OK;
+}
+
+BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
+    bnn_params view;
+    memset(&view, 0, sizeof view);
+    if (e->params == NULL || k >= e->count) return view;
+    view = *e->params;
+    view.theta = e->samples.data + k * e->samples.cols;
+    view.grad = NULL;
+    return view;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>predict: the mixture over samples s with weights w_s, sum 1
+ *     mean = sum w m_s;  aleatoric = sum w v_s;  epistemic = sum w (m_s - mean)^2
+ *     ln p(y) = logsumexp_s(ln w_s + ln p_s(y));  entropies as in Houlsby et al. 2011
+ * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small; all
+ * four functions are loops over one tour.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__PREDICT_ROWS = 256 };
+
+/* Number of samples, 0 = an error was set. */
+static size_t bnn__samples(bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
+    if (t->err != BNN_OK) return 0;
+    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
+    else if (post == NULL) return 1;
+    else if (post->count == 0) bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
+    else if (post->samples.cols != net->params->n)
+        bnn__fail(t, BNN_ESHAPE, "bnn_predict: samples have %z weights, the net has %z",
+                  post->samples.cols, net->params->n);
+    else return post->count;
+    return 0;
+}
+
+static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
+    if (t->progress == NULL || t->progress(t->progress_user, done, total) == 0) return 0;
+    bnn__fail(t, BNN_ECANCEL, "canceled after %z of %z", done, total);
+    return 1;
+}
+
+/* Every sample over every block of rows:
+ *     if (bnn__tour_init(&v, ...) && bnn__tour_probe(&v)) { results of v.cols columns;
+ *         if (bnn__tour_start(&v, ...)) while (bnn__tour_next(&v)) use v.out; }
+ * An error anywhere ends the tour. */
+typedef struct bnn__tour {
+    bnn_tape *t;
+    const bnn_ensemble *post;
+    bnn_net net;         /* a copy whose parameters are `view`: the weights of the sample */
+    bnn_params view;
+    bnn_mat x;
+    size_t samples, cols;  /* how many; columns of an answer                               */
+    size_t s, first, rows; /* at hand: sample s, rows of x from `first` on                 */
+    size_t block;          /* rows at a time                                               */
+    double total, weight;  /* sum of the weights; the sample's share of it                 */
+    double *sums;          /* what bnn__tour_start was asked for                           */
+    bnn_var *out;          /* the sample's standardized answer                             */
+    bnn__time base, start;
+} bnn__tour;
+
+static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
+    size_t s;
+    memset(v, 0, sizeof *v);
+    v->t = t;
+    v->post = post;
+    v->samples = bnn__samples(t, net, post);
+    if (v->samples == 0) return 0;
+    v->view = *net->params;
+    v->view.grad = NULL; /* no node wants a gradient */
+    v->net = *net;
+    v->net.params = &v->view;
+    for (s = 0; post != NULL && s < v->samples; s++) v->total += post->weights[s];
+    return 1;
+}
+
+static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+    int training = v->t->training;
+    bnn_var *out;
+    if (v->post != NULL) v->view.theta = v->post->samples.data + s * v->post->samples.cols;
+    v->t->training = 0;
+    out = bnn_net_forward(&v->net, bnn_input(v->t, x));
+    v->t->training = training;
+    return out;
+}
+
+/* One row tells how many columns an answer has. */
+static int bnn__tour_probe(bnn__tour *v, bnn_mat x, size_t block) {
+    bnn__time now = bnn__now(v->t);
+    v->x = x;
+    v->block = x.rows < block ? x.rows : block;
+    v->cols = bnn__tour_answer(v, 0, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
+    bnn__back_to(v->t, now);
+    return v->t->err == BNN_OK;
+}
+
+static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
+    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict: %s", mem->msg);
+    v->base = bnn__now(v->t);
+    v->sums = (double *)bnn__scratch(v->t, sums, sizeof(double));
+    v->start = bnn__now(v->t);
+    v->s = v->samples - 1; /* next: sample 0 of the first block */
+    return v->t->err == BNN_OK;
+}
+
+static int bnn__tour_next(bnn__tour *v) {
+    bnn_tape *t = v->t;
+    bnn__back_to(t, v->start);
+    if (t->err == BNN_OK && ++v->s == v->samples) {
+        v->s = 0;
+        v->first += v->rows;
+        if (v->rows > 0) bnn__report(t, v->first, v->x.rows);
+        v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
+    }
+    if (t->err == BNN_OK && v->rows > 0) {
+        v->weight = v->total > 0 ? v->post->weights[v->s] / v->total : 1 / (double)v->samples;
+        v->out = bnn__tour_answer(v, v->s, bnn_mat_rows(v->x, v->first, v->rows));
+        if (t->err == BNN_OK) return 1;
+    }
+    bnn__back_to(t, v->base);
+    return 0;
+}
+
+/* Mean and variance of y under one set of weights, in units of y. */
+static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
+    bnn_tape *t = out->tape;
+    bnn_var *a, *m, *v;
+    size_t i, n;
+    double s = (double)net->noise_std, nu = (double)net->nu;
+    if (net->likelihood == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
+    else if (net->likelihood == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
+    else if (net->likelihood == BNN_POISSON) m = bnn_exp(out), a = NULL;
+    else m = bnn__units(net, out, &a);
+    v = bnn_op(t, m->val.rows, m->val.cols, NULL, 0, NULL);
+    n = bnn__count(v->val);
+    for (i = 0; i < n; i++) {
+        float p = m->val.data[i];
+        switch (net->likelihood) {
+        case BNN_CATEGORICAL:
+        case BNN_BERNOULLI: v->val.data[i] = p * (1 - p); break;
+        case BNN_POISSON: v->val.data[i] = p; break;
+        case BNN_LAPLACE: v->val.data[i] = (float)(2 * s * s); break;
+        case BNN_STUDENT: v->val.data[i] = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
+            break;
+        default: /* the bounds of bnn_gaussian_nll */
+            p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
+            v->val.data[i] = BNN_MATH_EXP(p < -20 ? -20 : p > 20 ? 20 : p);
+        }
+    }
+    *mean = m->val;
+    *var = v->val;
+}
+
+/* Entropy in nats of a row: categorical, or the sum over independent Bernoullis. */
+static double bnn__entropy(int likelihood, size_t k, const double *p) {
+    double h = 0;
+    size_t j;
+    for (j = 0; j < k; j++) {
+        if (p[j] > 0) h -= p[j] * log(p[j]);
+        if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * log1p(-p[j]);
+    }
+    return h;
+}
+
+/* Sums of one block in v->sums: mean and m2 (Welford's recursion), variance, (rows, k) each;
+ * entropies, (rows); a row of k; the sum of the weights. */
+static size_t bnn__moments_size(size_t rows, size_t k) {
+    return bnn__mul(rows, bnn__mul(3, k) + 1) + k + 1;
+}
+
+static void bnn__moments_add(bnn__tour *v, bnn_mat m, bnn_mat var) {
+    size_t i, j, n = bnn__count(m), k = m.cols;
+    double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
+    double *row = entropy + m.rows, *weight = row + k, share;
+    if (v->s == 0) memset(v->sums, 0, bnn__moments_size(m.rows, k) * sizeof(double));
+    if (v->weight <= 0) return;
+    *weight += v->weight;
+    share = v->weight / *weight; /* 1 for the first: equal members have variance 0 exactly */
+    for (i = 0; i < m.rows; i++) {
+        for (j = 0; j < k; j++) {
+            size_t at = i * k + j;
+            double d = (double)m.data[at] - mean[at];
+            row[j] = (double)m.data[at];
+            mean[at] += d * share;
+            m2[at] += v->weight * d * (row[j] - mean[at]);
+            variance[at] += v->weight * (double)var.data[at];
+        }
+        entropy[i] += v->weight * bnn__entropy(v->net.likelihood, k, row);
+    }
+}
+
+static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
+    size_t i, j, k = p->mean.cols, n = v->rows * k;
+    const double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
+    double weight = entropy[v->rows + k];
+    for (i = 0; i < v->rows; i++) {
+        double total, expected = entropy[i] / weight;
+        for (j = 0; j < k; j++) {
+            size_t at = i * k + j, to = (v->first + i) * k + j;
+            p->mean.data[to] = (float)mean[at];
+            p->aleatoric.data[to] = (float)(variance[at] / weight);
+            p->epistemic.data[to] = (float)(m2[at] / weight);
+        }
+        if (p->entropy.data == NULL) continue;
+        total = bnn__entropy(v->net.likelihood, k, mean + i * k);
+        p->entropy.data[v->first + i] = (float)total;
+        p->expected_entropy.data[v->first + i] = (float)expected;
+        p->mutual_information.data[v->first + i] = (float)(total > expected ? total - expected : 0);
+    }
+}
+
+BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                  const bnn_ensemble *post, bnn_mat x) {
+    bnn_predictive p, none;
+    bnn__tour v;
+    size_t k;
+    memset(&none, 0, sizeof none);
+    p = none;
+    if (!bnn__tour_init(&v, t, net, post)) return none;
+    if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
+    k = net->likelihood == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
+    p.mean = bnn_mat_new(mem, x.rows, k);
+    p.aleatoric = bnn_mat_new(mem, x.rows, k);
+    p.epistemic = bnn_mat_new(mem, x.rows, k);
+    if (net->likelihood == BNN_CATEGORICAL || net->likelihood == BNN_BERNOULLI) {
+        p.entropy = bnn_mat_new(mem, x.rows, 1);
+        p.expected_entropy = bnn_mat_new(mem, x.rows, 1);
+        p.mutual_information = bnn_mat_new(mem, x.rows, 1);
+    }
+    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, k))) return none;
+    while (bnn__tour_next(&v)) {
+        bnn_mat m, var;
+        bnn__moments(&v.net, v.out, &m, &var);
+        if (t->err != BNN_OK) continue;
+        bnn__moments_add(&v, m, var);
+        if (v.s + 1 == v.samples) bnn__moments_write(&v, &p);
+    }
+    return t->err == BNN_OK ? p : none;
+}
+
+static double bnn__log_add(double a, double b) { /* ln(e^a + e^b) */
+    double top = a > b ? a : b, low = a > b ? b : a;
+    return low == -bnn__inf() ? top : top + log1p(exp(low - top));
+}
+
+BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                   const bnn_ensemble *post, bnn_data d) {
+    bnn_mat none = { 0, 0, NULL }, out;
+    bnn__tour v;
+    size_t i;
+    if (!bnn__tour_init(&v, t, net, post)) return none;
+    if (d.x.rows != d.y.rows) {
+        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
+        return none;
+    }
+    if (!bnn__tour_probe(&v, d.x, BNN__PREDICT_ROWS)) return none;
+    out = bnn_mat_new(mem, d.x.rows, 1);
+    if (!bnn__tour_start(&v, mem, v.block)) return none;
+    while (bnn__tour_next(&v)) {
+        bnn_var *y = bnn_input(t, bnn_mat_rows(d.y, v.first, v.rows));
+        bnn_var *nll = bnn__nll_rows(&v.net, v.out, y);
+        for (i = 0; t->err == BNN_OK && i < v.rows; i++) {
+            if (v.s == 0) v.sums[i] = -bnn__inf();
+            if (v.weight > 0)
+                v.sums[i] = bnn__log_add(v.sums[i], log(v.weight) - (double)nll->val.data[i]);
+            out.data[v.first + i] = (float)v.sums[i];
+        }
+    }
+    return t->err == BNN_OK ? out : none;
+}
+
+/* Quantile of a mixture of Gaussians by bisection on its distribution function. */
+static double bnn__mixture_quantile(size_t n, const double *m, const double *sd, const double *w,
+                                    double q) {
+    double lo = bnn__inf(), hi = -bnn__inf(), z = bnn_normal_quantile(q);
+    size_t s;
+    int i;
+    for (s = 0; s < n; s++) {
+        if (w[s] <= 0) continue;
+        lo = m[s] + z * sd[s] < lo ? m[s] + z * sd[s] : lo;
+        hi = m[s] + z * sd[s] > hi ? m[s] + z * sd[s] : hi;
+    }
+    for (i = 0; i < 60 && hi > lo; i++) {
+        double mid = lo + (hi - lo) / 2, cdf = 0;
+        for (s = 0; s < n; s++) cdf += w[s] * bnn_normal_cdf((mid - m[s]) / sd[s]);
+        if (cdf < q) lo = mid;
+        else hi = mid;
+    }
+    return lo + (hi - lo) / 2;
+}
+
+BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                    const bnn_ensemble *post, bnn_mat x, float q) {
+    enum { ROWS = 32 }; /* every sample's mean and deviation are kept for a block */
+    bnn_mat none = { 0, 0, NULL }, out, m, var;
+    bnn__tour v;
+    size_t k, i, n;
+    if (!bnn__tour_init(&v, t, net, post)) return none;
+    n = v.samples;
+    if (!(q > 0 && q < 1) || net->likelihood > BNN_GAUSSIAN_HETERO) {
+        bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g; Gaussian noise only", (double)q);
+        return none;
+    }
+    if (!bnn__tour_probe(&v, x, ROWS)) return none;
+    k = net->likelihood == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
+    out = bnn_mat_new(mem, x.rows, k);
+    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, k) + 1))) return none;
+    while (bnn__tour_next(&v)) {
+        double *w = v.sums, *mean = w + n, *sd = mean + v.rows * k * n;
+        bnn__moments(&v.net, v.out, &m, &var);
+        if (t->err != BNN_OK) continue;
+        w[v.s] = v.weight;
+        for (i = 0; i < v.rows * k; i++) {
+            mean[i * n + v.s] = (double)m.data[i];
+            sd[i * n + v.s] = sqrt((double)var.data[i]);
+        }
+        for (i = 0; v.s + 1 == n && i < v.rows * k; i++)
+            out.data[v.first * k + i] =
+                (float)bnn__mixture_quantile(n, mean + i * n, sd + i * n, w, (double)q);
+    }
+    return t->err == BNN_OK ? out : none;
+}
+
+BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                   const bnn_ensemble *post, bnn_mat x) {
+    bnn_mat none = { 0, 0, NULL }, out;
+    bnn__tour v;
+    if (!bnn__tour_init(&v, t, net, post)) return none;
+    if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
+    out = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
+    if (!bnn__tour_start(&v, mem, 0)) return none;
+    while (bnn__tour_next(&v)) {
+        bnn_var *both[2], *y = v.out;
+        if (net->likelihood < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
+        if (net->likelihood == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
+        if (t->err == BNN_OK)
+            memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
+                   bnn__count(y->val) * sizeof(float));
+    }
+    return t->err == BNN_OK ? out : none;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>metrics: how good predictions are
+ *
+ * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability (or
+ * the logit) of class 1 of two, as a Bernoulli net predicts it.
+ *     nll      mean -ln p_y                     Brier   mean sum_k (p_k - 1[k = y])^2
+ *     ECE      sum_b (n_b/n) |accuracy_b - confidence_b| over bins (b/B, (b+1)/B] of max p, the
+ *              first closed; MCE the largest term without n_b/n; equal-count bins by sorting
+ *              (Guo et al. 2017)
+ *     T*       minimizes the mean nll of softmax(z/T). With c = 1/T it is
+ *              f(c) = mean [ln sum_k e^(c z_k) - c z_y], convex: f' = mean [E_p z - z_y],
+ *              f'' = mean Var_p z. Newton's method within a bracket of the root of f'.
+ * Numbers, one or more columns: rmse, mae, CRPS, intervals and pinball average over all entries,
+ * the Gaussian nll sums over columns (a joint density), averages over rows. With z = (y - m)/s:
+ *     CRPS     s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)];  s = 0: |y - m|
+ *              of M draws: mean |x_i - y| - sum_{i,j} |x_i - x_j| / (2 M^2), fair: / (2 M (M - 1))
+ *     interval u - l + (2/a) (l - y)+ + (2/a) (y - u)+        (Gneiting and Raftery 2007)
+ *     pinball  max(q (y - f), (q - 1) (y - f))
+ * Ranking: AUROC = P(positive > negative) + P(equal)/2 (Hanley and McNeil 1982).
+ * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
+ * --------------------------------------------------------------------------------------------- */
+
+static int bnn__is_nan(double x) { /* on bits, as bnn__finite */
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits << 1) > (uint64_t)0xffe00000u << 32;
+}
+
+static int bnn__any_nan(bnn_mat a) {
+    size_t i, n = bnn__mat_size(a);
+    int any = 0;
+    for (i = 0; i < n; i++) any |= bnn__is_nan((double)a.data[i]);
+    return any;
+}
+
+/* Equal shapes, not empty */
+static int bnn__paired(bnn_mat a, bnn_mat b) {
+    return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_size(a) != 0;
+}
+
+/* Merge sort of indices: equal keys stay in order, so results do not depend on the library's
+ * qsort. tmp has room for n. No NaN among the keys. */
+static void bnn__sort_index(size_t n, const double *key, size_t *index, size_t *tmp) {
+    size_t i, j, k, width, from, mid, end;
+    for (i = 0; i < n; i++) index[i] = i;
+    for (width = 1; width < n; width *= 2) {
+        for (from = 0; from < n; from = end) {
+            mid = n - from > width ? from + width : n;
+            end = n - mid > width ? mid + width : n;
+            for (i = from, j = mid, k = from; k < end; k++)
+                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
+                                                                                 : index[j++];
+        }
+        memcpy(index, tmp, n * sizeof *index);
+    }
+}
+
+/* Order of n keys, in mem; NULL = mem->err */
+static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
+    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    if (tmp == NULL) return NULL;
+    bnn__sort_index(n, key, index, tmp);
+    return index;
+}
+
+/* The entries of a in ascending order, in mem; NULL = mem->err */
+static double *bnn__sorted(bnn_arena *mem, bnn_mat a) {
+    size_t i, n = bnn__mat_size(a), *index;
+    double *key = (double *)bnn__arena_take(mem, n, sizeof(double));
+    double *out = (double *)bnn__arena_take(mem, n, sizeof(double));
+    if (out == NULL) return NULL;
+    for (i = 0; i < n; i++) key[i] = (double)a.data[i];
+    index = bnn__sorted_index(mem, n, key);
+    for (i = 0; i < n && index != NULL; i++) out[i] = key[index[i]];
+    return index != NULL ? out : NULL;
+}
+
+BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(mean, y)) return bnn__nan();
+    for (i = 0; i < n; i++) {
+        double r = (double)mean.data[i] - (double)y.data[i];
+        sum += r * r;
+    }
+    return sqrt(sum / (double)n);
+}
+
+BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(mean, y)) return bnn__nan();
+    for (i = 0; i < n; i++) sum += fabs((double)mean.data[i] - (double)y.data[i]);
+    return sum / (double)n;
+}
+
+static size_t bnn__classes(bnn_mat p) { return p.cols == 1 ? 2 : p.cols; }
+
+static double bnn__class_prob(bnn_mat p, size_t row, size_t k) {
+    double v = (double)p.data[p.cols == 1 ? row : row * p.cols + k];
+    return p.cols == 1 && k == 0 ? 1 - v : v;
+}
+
+static size_t bnn__top_class(bnn_mat p, size_t row) {
+    return p.cols == 1 ? (size_t)((double)p.data[row] > 0.5) : bnn_mat_row_argmax(p, row);
+}
+
+static size_t bnn__label_of(bnn_mat label, size_t row, size_t classes) {
+    double v = (double)label.data[row];
+    if (!(v >= 0) || !(v < (double)classes) || v != floor(v)) return BNN__NONE;
+    return (size_t)v;
+}
+
+/* Finite numbers, one valid label per row, at least one row */
+static int bnn__labeled(bnn_mat p, bnn_mat label) {
+    size_t i;
+    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn__mat_is(label, p.rows, 1) ||
+        !bnn_mat_finite(p) || !bnn_mat_finite(label))
+        return 0;
+    for (i = 0; i < p.rows; i++)
+        if (bnn__label_of(label, i, bnn__classes(p)) == BNN__NONE) return 0;
+    return 1;
+}
+
+BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label) {
+    size_t i, wrong = 0;
+    if (!bnn__labeled(prob, label)) return bnn__nan();
+    for (i = 0; i < prob.rows; i++)
+        wrong += bnn__top_class(prob, i) != bnn__label_of(label, i, bnn__classes(prob));
+    return (double)wrong / (double)prob.rows;
+}
+
+BNNDEF double bnn_metric_nll(bnn_mat prob, bnn_mat label) {
+    size_t i;
+    double sum = 0;
+    if (!bnn__labeled(prob, label)) return bnn__nan();
+    for (i = 0; i < prob.rows; i++) {
+        double p = bnn__class_prob(prob, i, bnn__label_of(label, i, bnn__classes(prob)));
+        sum += p > 0 ? -log(p) : p < 0 ? bnn__nan() : bnn__inf();
+    }
+    return sum / (double)prob.rows;
+}
+
+BNNDEF double bnn_metric_brier(bnn_mat prob, bnn_mat label) {
+    size_t i, k;
+    double sum = 0;
+    if (!bnn__labeled(prob, label)) return bnn__nan();
+    for (i = 0; i < prob.rows; i++)
+        for (k = 0; k < bnn__classes(prob); k++) {
+            double y = k == bnn__label_of(label, i, bnn__classes(prob));
+            double r = bnn__class_prob(prob, i, k) - y;
+            sum += r * r;
+        }
+    return sum / (double)prob.rows;
+}
+
+/* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
+static size_t bnn__reliability_bin(double confidence, size_t bins) {
+    size_t b = 0;
+    while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
+    return b;
+}
+
+BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_t bins) {
+    bnn_reliability r;
+    size_t i, b;
+    memset(&r, 0, sizeof r);
+    if (bins == 0 || bins > 32 || !bnn__labeled(prob, label)) {
+        r.ece = r.mce = bnn__nan();
+        return r;
+    }
+    for (i = 0; i < prob.rows; i++) {
+        size_t top = bnn__top_class(prob, i);
+        double confidence = bnn__class_prob(prob, i, top);
+        b = bnn__reliability_bin(confidence, bins);
+        r.count[b]++;
+        r.confidence[b] += confidence;
+        r.accuracy[b] += top == bnn__label_of(label, i, bnn__classes(prob));
+    }
+    for (b = 0; b < bins; b++) {
+        double gap;
+        if (r.count[b] == 0) continue;
+        gap = fabs(r.accuracy[b] - r.confidence[b]) / (double)r.count[b];
+        r.confidence[b] /= (double)r.count[b];
+        r.accuracy[b] /= (double)r.count[b];
+        r.ece += gap * (double)r.count[b] / (double)prob.rows;
+        if (gap > r.mce) r.mce = gap;
+    }
+    return r;
+}
+
+BNNDEF double bnn_metric_ece(bnn_mat prob, bnn_mat label, size_t bins) {
+    return bnn_metric_reliability(prob, label, bins).ece;
+}
+
+BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
+    size_t n = prob.rows, i, j = 0, b, end = 0, *order = NULL;
+    double *confidence, sum = 0;
+    bnn_mark mark;
+    if (mem == NULL || bins == 0 || !bnn__labeled(prob, label)) return bnn__nan();
+    mark = bnn_arena_mark(mem);
+    confidence = (double *)bnn__arena_take(mem, n, sizeof(double));
+    for (i = 0; i < n && confidence != NULL; i++)
+        confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));
+    if (confidence != NULL) order = bnn__sorted_index(mem, n, confidence);
+    for (b = 0; b < bins && end < n && order != NULL; b++) {
+        double gap = 0;
+        end += n / bins + (b < n % bins); /* sizes differ by one at most, larger bins first */
+        for (; j < end; j++) {
+            i = order[j];
+            gap += bnn__top_class(prob, i) == bnn__label_of(label, i, bnn__classes(prob));
+            gap -= confidence[i];
+        }
+        sum += fabs(gap);
+    }
+    bnn_arena_rewind(mem, mark);
+    return order != NULL ? sum / (double)n : bnn__nan();
+}
+
+/* Walks the scores in order; a run of equals gives each of its pairs one half. */
+static double bnn__auroc(size_t n, const double *score, bnn_mat positive, const size_t *order) {
+    size_t i, j;
+    double below = 0, pairs = 0, total = 0;
+    for (i = 0; i < n; i = j) {
+        double up = 0, down = 0;
+        for (j = i; j < n && score[order[j]] <= score[order[i]]; j++)
+            if ((double)positive.data[order[j]] > 0) up++;
+            else down++;
+        pairs += up * (below + down / 2);
+        below += down;
+        total += up;
+    }
+    return total > 0 && below > 0 ? pairs / total / below : bnn__nan();
+}
+
+BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
+    size_t n = score.rows, i, *order = NULL;
+    double *key, area = bnn__nan();
+    bnn_mark mark;
+    if (mem == NULL || score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score))
+        return area;
+    for (i = 0; i < n; i++)
+        if (bnn__label_of(positive, i, 2) == BNN__NONE) return area;
+    mark = bnn_arena_mark(mem);
+    key = (double *)bnn__arena_take(mem, n, sizeof(double));
+    for (i = 0; i < n && key != NULL; i++) key[i] = (double)score.data[i];
+    if (key != NULL) order = bnn__sorted_index(mem, n, key);
+    if (order != NULL) area = bnn__auroc(n, key, positive, order);
+    bnn_arena_rewind(mem, mark);
+    return area;
+}
+
+BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(mean, y) || !bnn__paired(mean, variance)) return bnn__nan();
+    for (i = 0; i < n; i++) {
+        double r = (double)mean.data[i] - (double)y.data[i], v = (double)variance.data[i];
+        if (v > 0) sum += 0.5 * (BNN__LN_2PI + log(v) + r * r / v);
+        else if (v < 0 || bnn__is_nan(v) || bnn__is_nan(r)) return bnn__nan();
+        else sum += r < 0 || r > 0 ? bnn__inf() : -bnn__inf();
+    }
+    return sum / (double)y.rows;
+}
+
+BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(mean, y) || !bnn__paired(mean, variance)) return bnn__nan();
+    for (i = 0; i < n; i++) {
+        double r = fabs((double)y.data[i] - (double)mean.data[i]), v = (double)variance.data[i];
+        double s, z;
+        if (v < 0 || bnn__is_nan(v)) return bnn__nan();
+        s = sqrt(v);
+        z = s > 0 ? r / s : 0;
+        if (s > 0) r = r * (2 * bnn_normal_cdf(z) - 1);
+        sum += r + s * (sqrt(2 / BNN__PI) * exp(-0.5 * z * z) - 1 / sqrt(BNN__PI));
+    }
+    return sum / (double)n;
+}
+
+BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
+    size_t i, m = draws.cols;
+    double *x, near = 0, apart = 0;
+    bnn_mark mark;
+    if (mem == NULL || draws.rows != 1 || !bnn__mat_ok(draws) || m == 0 || (fair && m == 1) ||
+        !bnn_mat_finite(draws) || !bnn__finite_d(y))
+        return bnn__nan();
+    mark = bnn_arena_mark(mem);
+    x = bnn__sorted(mem, draws);
+    for (i = 0; i < m && x != NULL; i++) {
+        near += fabs(x[i] - y);
+        if (i != 0) apart += (double)i * (double)(m - i) * (x[i] - x[i - 1]); /* pairs across */
+    }
+    bnn_arena_rewind(mem, mark);
+    return x != NULL ? near / (double)m - apart / (double)m / (double)(fair ? m - 1 : m)
+                     : bnn__nan();
+}
+
+BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
+    size_t i, inside = 0, n = bnn__mat_size(y);
+    if (!bnn__paired(lo, y) || !bnn__paired(hi, y)) return bnn__nan();
+    if (bnn__any_nan(lo) || bnn__any_nan(hi) || bnn__any_nan(y)) return bnn__nan();
+    for (i = 0; i < n; i++) inside += lo.data[i] <= y.data[i] && y.data[i] <= hi.data[i];
+    return (double)inside / (double)n;
+}
+
+BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
+    size_t i, n = bnn__mat_size(lo);
+    double sum = 0;
+    if (!bnn__paired(lo, hi)) return bnn__nan();
+    for (i = 0; i < n; i++) sum += (double)hi.data[i] - (double)lo.data[i];
+    return sum / (double)n;
+}
+
+BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(lo, y) || !bnn__paired(hi, y) || bnn__any_nan(y)) return bnn__nan();
+    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
+    for (i = 0; i < n; i++) {
+        double below = (double)lo.data[i] - (double)y.data[i];
+        double above = (double)y.data[i] - (double)hi.data[i];
+        sum += (double)hi.data[i] - (double)lo.data[i];
+        sum += 2 / alpha * ((below > 0 ? below : 0) + (above > 0 ? above : 0));
+    }
+    return sum / (double)n;
+}
+
+BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(quantile, y) || !(q > 0 && q < 1)) return bnn__nan();
+    for (i = 0; i < n; i++) {
+        double r = (double)y.data[i] - (double)quantile.data[i];
+        sum += r < 0 ? (q - 1) * r : q * r;
+    }
+    return sum / (double)n;
+}
+
+static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
+    if (z.cols == 1) return k == 0 ? 0 : (double)z.data[row];
+    return (double)z.data[row * z.cols + k];
+}
+
+/* n f'(c), and n f''(c) to *curvature; c < 0 stands for infinity: only the largest logit counts */
+static double bnn__temperature_slope(bnn_mat z, bnn_mat label, double c, double *curvature) {
+    size_t i, k, classes = bnn__classes(z);
+    double slope = 0;
+    *curvature = 0;
+    for (i = 0; i < z.rows; i++) {
+        double top = bnn__logit(z, i, 0), sum = 0, first = 0, second = 0;
+        for (k = 1; k < classes; k++)
+            if (bnn__logit(z, i, k) > top) top = bnn__logit(z, i, k);
+        for (k = 0; k < classes && c >= 0; k++) {
+            double r = bnn__logit(z, i, k) - top, p = exp(c * r);
+            sum += p;
+            first += p * r;
+            second += p * r * r;
+        }
+        if (sum > 0) first /= sum, second /= sum;
+        slope += first + (top - bnn__logit(z, i, bnn__label_of(label, i, classes)));
+        *curvature += second - first * first;
+    }
+    return slope;
+}
+
+BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
+    double lo = 0, hi, c, slope, curvature, step;
+    int i;
+    if (!bnn__labeled(logit, label)) return bnn__nan();
+    slope = bnn__temperature_slope(logit, label, 0, &curvature);
+    if (!(curvature > 0)) return 1; /* constant logits: every T is as good */
+    if (slope >= 0) return bnn__inf(); /* no better than chance */
+    hi = -slope / curvature; /* one step from 0: the scale of the logits does not matter */
+    if (bnn__temperature_slope(logit, label, -1, &curvature) <= 0) return 0; /* never wrong */
+    while (bnn__temperature_slope(logit, label, hi, &curvature) < 0 && hi < DBL_MAX / 4)
+        lo = hi, hi *= 2;
+    for (i = 0, c = hi; i < 100 && hi - lo > 2 * DBL_EPSILON * hi; i++) {
+        slope = bnn__temperature_slope(logit, label, c, &curvature);
+        if (slope < 0) lo = c;
+        else hi = c;
+        step = slope / curvature;
+        if (fabs(step) <= 64 * DBL_EPSILON * c) break;
+        c -= step;
+        if (!(c > lo && c < hi)) c = lo + (hi - lo) / 2;
+    }
+    return 1 / c;
+}
+
+/* Equal shapes, not empty, finite */
+static int bnn__two_probs(bnn_mat p, bnn_mat q) {
+    return bnn__paired(p, q) && bnn_mat_finite(p) && bnn_mat_finite(q);
+}
+
+BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
+    size_t i, equal = 0;
+    if (!bnn__two_probs(prob, other)) return bnn__nan();
+    for (i = 0; i < prob.rows; i++) equal += bnn__top_class(prob, i) == bnn__top_class(other, i);
+    return (double)equal / (double)prob.rows;
+}
+
+BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
+    size_t i, k;
+    double sum = 0;
+    if (!bnn__two_probs(prob, other)) return bnn__nan();
+    for (i = 0; i < prob.rows; i++)
+        for (k = 0; k < bnn__classes(prob); k++)
+            sum += 0.5 * fabs(bnn__class_prob(prob, i, k) - bnn__class_prob(other, i, k));
+    return sum / (double)prob.rows;
+}
+
+BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
+    size_t i, k;
+    double sum = 0;
+    if (!bnn__two_probs(prob, other)) return bnn__nan();
+    for (i = 0; i < prob.rows; i++)
+        for (k = 0; k < bnn__classes(prob); k++) {
+            double p = bnn__class_prob(prob, i, k), q = bnn__class_prob(other, i, k);
+            if (p < 0 || q < 0) return bnn__nan();
+            if (p > 0) sum += q > 0 ? p * (log(p) - log(q)) : bnn__inf();
+        }
+    return sum / (double)prob.rows;
+}
+
+BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
+    double *x, rank, q = bnn__nan();
+    bnn_mark mark;
+    if (mem == NULL || score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) ||
+        bnn__any_nan(score))
+        return q;
+    /* the rounding of 1 - a must not lift a whole number to the next */
+    rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
+    if (rank > (double)score.rows) return bnn__inf();
+    mark = bnn_arena_mark(mem);
+    x = bnn__sorted(mem, score);
+    if (x != NULL) q = x[rank > 1 ? (size_t)rank - 1 : 0];
+    bnn_arena_rewind(mem, mark);
+    return q;
+}
+/* ------------------------------------------------------------------------------------------------
+ * >>diagnostics: have the chains mixed, and what are their draws worth
+ *
+ * Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, with the conventions of the authors' R
+ * package posterior. Chains are split in halves (odd length: without the middle draw); m chains of
+ * n draws from here on. z = Phi^-1((rank - 3/8) / (n m + 1/4)), equal draws share their mean rank.
+ *     R-hat   B = n var(chain means), W = mean chain variance, R = sqrt((n-1)/n + B/(n W)); the
+ *             larger of that of z and that of z of |x - median|
+ *     ESS     acov_t = mean over chains of sum_i (x_i - mean)(x_{i+t} - mean) / n,
+ *             w = acov_0 n/(n-1), v = acov_0 + var(chain means), rho_t = 1 - (w - acov_t)/v.
+ *             Pairs P_k = rho_2k + rho_{2k+1} are summed while positive (Geyer 1992) and
+ *             2k < n - 3, each at most its predecessor; then
+ *             tau = -1 + 2 sum P_k + max(rho of the next even lag, 0) >= 1/log10(n m) and
+ *             ESS = n m / tau. Bulk: of z. Tail: the smaller of those of the two indicators of
+ *             x <= its quantile, 5 and 95 percent.
+ *     MCSE    sd / sqrt(ESS)
+ *     WAIC    lppd = sum_i ln mean_s p(y_i|s), p_waic = sum_i var_s ln p(y_i|s), elpd their
+ *             difference (Watanabe 2010)
+ * Two samples with distribution functions F and G: KS sup|F - G|, Wasserstein int |F - G|, energy
+ * 2 int (F - G)^2 = 2 E|a-b| - E|a-a'| - E|b-b'| (Szekely and Rizzo 2013). MMD^2 = E k(a,a') +
+ * E k(b,b') - 2 E k(a,b), k = exp(-|a-b|^2 / (2 h^2)), its biased form (Gretton et al. 2012).
+ * Noise ratio (lr N/2) Var(g)/T: the variance of the minibatch over the injected one.
+ * --------------------------------------------------------------------------------------------- */
+
+static int bnn__all_equal(size_t n, const double *x) {
+    size_t i;
+    for (i = 1; i < n; i++)
+        if (x[i] < x[0] || x[i] > x[0]) return 0;
+    return 1;
+}
+
+/* Draws of at least `least` per chain, finite, not all equal; else the arena says why */
+static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
+    size_t i, n = bnn__mat_size(draws);
+    const char *what = "all draws are equal";
+    if (mem == NULL || mem->err != BNN_OK) return 0;
+    if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least) {
+        bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
+                       draws.cols, least);
+        return 0;
+    }
+    if (!bnn_mat_finite(draws)) what = "a draw is not finite";
+    else
+        for (i = 1; i < n; i++)
+            if (draws.data[i] < draws.data[0] || draws.data[i] > draws.data[0]) return 1;
+    bnn__arena_say(mem, BNN_EARG, "%s: %s", who, what);
+    return 0;
+}
+
+/* 2 x chains halves of *n draws each, one after the other, in mem; NULL = mem->err */
+static double *bnn__split(bnn_arena *mem, bnn_mat draws, size_t *n) {
+    size_t half = draws.cols / 2, c, i;
+    double *x = (double *)bnn__arena_take(mem, bnn__mul(draws.rows, 2 * half), sizeof(double));
+    for (c = 0; c < draws.rows && x != NULL; c++)
+        for (i = 0; i < half; i++) {
+            const float *chain = draws.data + c * draws.cols;
+            x[2 * c * half + i] = (double)chain[i];
+            x[(2 * c + 1) * half + i] = (double)chain[draws.cols - half + i];
+        }
+    *n = half;
+    return x;
+}
+
+/* x to its normal scores, in place; 0 = mem->err */
+static int bnn__rank_normalize(bnn_arena *mem, size_t n, double *x) {
+    size_t i, j, k, *order = bnn__sorted_index(mem, n, x);
+    double *z = (double *)bnn__arena_take(mem, n, sizeof(double));
+    if (z == NULL) return 0;
+    for (i = 0; i < n; i = j) {
+        double rank;
+        for (j = i; j < n && x[order[j]] <= x[order[i]]; j++) continue;
+        rank = 0.5 * ((double)i + (double)j + 1);
+        rank = bnn_normal_quantile((rank - 0.375) / ((double)n + 0.25));
+        for (k = i; k < j; k++) z[order[k]] = rank;
+    }
+    memcpy(x, z, n * sizeof *x);
+    return 1;
+}
+
+static double bnn__quantile(size_t n, const double *sorted, double q) { /* linear, as R's type 7 */
+    double at = q * (double)(n - 1), whole = floor(at);
+    size_t i = (size_t)whole;
+    return i + 1 < n ? sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+}
+
+static double bnn__mean_d(size_t n, const double *x) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) sum += x[i];
+    return sum / (double)n;
+}
+
+/* Sum of (x_i - mean)(x_{i+lag} - mean) */
+static double bnn__lagged(size_t n, const double *x, double mean, size_t lag) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i + lag < n; i++) sum += (x[i] - mean) * (x[i + lag] - mean);
+    return sum;
+}
+
+static double bnn__rhat(size_t m, size_t n, const double *x) {
+    double within = 0, between = 0, grand = 0;
+    size_t c;
+    if (n < 2 || bnn__all_equal(m * n, x)) return bnn__nan();
+    for (c = 0; c < m; c++) grand += bnn__mean_d(n, x + c * n) / (double)m;
+    for (c = 0; c < m; c++) {
+        double mean = bnn__mean_d(n, x + c * n);
+        between += (mean - grand) * (mean - grand) / (double)(m - 1);
+        within += bnn__lagged(n, x + c * n, mean, 0) / (double)(n - 1) / (double)m;
+    }
+    return sqrt((double)(n - 1) / (double)n + between / within);
+}
+
+BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws) {
+    double *x, *folded, *sorted, r = bnn__nan(), rf, median;
+    size_t i, n, m = 2 * draws.rows;
+    bnn_mark mark;
+    if (!bnn__draws_ok(mem, draws, 4, "bnn_diag_rhat")) return r;
+    mark = bnn_arena_mark(mem);
+    x = bnn__split(mem, draws, &n);
+    folded = bnn__split(mem, draws, &n);
+    sorted = bnn__sorted(mem, draws);
+    if (sorted != NULL) {
+        median = bnn__quantile(bnn__mat_size(draws), sorted, 0.5);
+        for (i = 0; i < m * n; i++) folded[i] = fabs(folded[i] - median);
+        if (bnn__rank_normalize(mem, m * n, x) && bnn__rank_normalize(mem, m * n, folded)) {
+            r = bnn__rhat(m, n, x);
+            rf = bnn__rhat(m, n, folded); /* NaN where two values lie around their median */
+            if (rf > r) r = rf;
+        }
+    }
+    bnn_arena_rewind(mem, mark);
+    return r;
+}
+
+/* The mean over chains of the autocovariance at a lag */
+static double bnn__acov(size_t m, size_t n, const double *x, const double *mean, size_t lag) {
+    double sum = 0;
+    size_t c;
+    for (c = 0; c < m; c++) sum += bnn__lagged(n, x + c * n, mean[c], lag) / (double)n;
+    return sum / (double)m;
+}
+
+/* Costs n per lag up to the truncation; chains that never meet have no truncation before n. */
+static double bnn__ess(bnn_arena *mem, size_t m, size_t n, const double *x) {
+    double *mean = (double *)bnn__arena_take(mem, m, sizeof(double));
+    double acov0, w, v, grand, pair, before = 0, sum = 0, tail = 0, tau, least;
+    size_t c, t;
+    if (mean == NULL || n < 3 || bnn__all_equal(m * n, x)) return bnn__nan();
+    for (c = 0; c < m; c++) mean[c] = bnn__mean_d(n, x + c * n);
+    acov0 = bnn__acov(m, n, x, mean, 0);
+    w = acov0 * (double)n / (double)(n - 1);
+    grand = bnn__mean_d(m, mean);
+    v = acov0 + bnn__lagged(m, mean, grand, 0) / (double)(m > 1 ? m - 1 : 1);
+    for (t = 0;; t += 2) {
+        double even = t == 0 ? 1 : 1 - (w - bnn__acov(m, n, x, mean, t)) / v;
+        double odd = 1 - (w - bnn__acov(m, n, x, mean, t + 1)) / v;
+        int last = t + 5 >= n; /* no further lags */
+        pair = even + odd;
+        tail = even > 0 ? even : 0;
+        if (!(pair > 0) || (last && t > 0)) break;
+        if (t > 0 && pair > before) pair = before;
+        sum += pair;
+        before = pair;
+        tail = 0;
+        if (last) break;
+    }
+    tau = -1 + 2 * sum + tail;
+    least = 1 / log10((double)m * (double)n);
+    if (tau < least) tau = least;
+    return (double)m * (double)n / tau;
+}
+
+BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
+    double *x, ess = bnn__nan();
+    size_t n;
+    bnn_mark mark;
+    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess")) return ess;
+    mark = bnn_arena_mark(mem);
+    x = bnn__split(mem, draws, &n);
+    if (x != NULL) ess = bnn__ess(mem, 2 * draws.rows, n, x);
+    bnn_arena_rewind(mem, mark);
+    return ess;
+}
+
+BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws) {
+    double *x, ess = bnn__nan();
+    size_t n, m = 2 * draws.rows;
+    bnn_mark mark;
+    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess_bulk")) return ess;
+    mark = bnn_arena_mark(mem);
+    x = bnn__split(mem, draws, &n);
+    if (x != NULL && bnn__rank_normalize(mem, m * n, x)) ess = bnn__ess(mem, m, n, x);
+    bnn_arena_rewind(mem, mark);
+    return ess;
+}
+
+BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws) {
+    static const double q[2] = { 0.05, 0.95 };
+    double *x, *sorted, *inside, ess = bnn__nan();
+    size_t i, k, n, m = 2 * draws.rows;
+    bnn_mark mark;
+    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess_tail")) return ess;
+    mark = bnn_arena_mark(mem);
+    x = bnn__split(mem, draws, &n);
+    sorted = bnn__sorted(mem, draws);
+    inside = (double *)bnn__arena_take(mem, bnn__mul(m, n), sizeof(double));
+    for (k = 0; k < 2 && inside != NULL; k++) {
+        double cut = bnn__quantile(bnn__mat_size(draws), sorted, q[k]), one;
+        for (i = 0; i < m * n; i++) inside[i] = x[i] <= cut;
+        one = bnn__ess(mem, m, n, inside); /* NaN where many draws share the largest value */
+        if (bnn__is_nan(ess) || one < ess) ess = one;
+    }
+    bnn_arena_rewind(mem, mark);
+    return ess;
+}
+
+BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws) {
+    size_t i, n = bnn__mat_size(draws);
+    double ess, mean, sum = 0;
+    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_mcse")) return bnn__nan();
+    ess = bnn_diag_ess(mem, draws);
+    mean = bnn_mat_sum(draws) / (double)n;
+    for (i = 0; i < n; i++) {
+        double r = (double)draws.data[i] - mean;
+        sum += r * r;
+    }
+    return sqrt(sum / (double)(n - 1) / ess);
+}
+
+BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag) {
+    size_t i, n = chain.cols;
+    double mean, zero = 0, at = 0;
+    int equal = 1;
+    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain))
+        return bnn__nan();
+    for (i = 1; i < n && equal; i++)
+        equal = !(chain.data[i] < chain.data[0]) && !(chain.data[i] > chain.data[0]);
+    if (equal) return bnn__nan();
+    mean = bnn_mat_sum(chain) / (double)n;
+    for (i = 0; i < n; i++) {
+        double r = (double)chain.data[i] - mean;
+        zero += r * r;
+        if (i + lag < n) at += r * ((double)chain.data[i + lag] - mean);
+    }
+    return at / zero;
+}
+
+BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik) {
+    bnn_waic r;
+    size_t s = log_lik.rows, i, k;
+    r.lppd = r.p_waic = bnn__mat_ok(log_lik) && bnn__mat_size(log_lik) != 0 ? 0 : bnn__nan();
+    for (i = 0; i < log_lik.cols && !bnn__is_nan(r.lppd); i++) {
+        const float *l = log_lik.data + i;
+        double top = (double)l[0], sum = 0, mean = 0, square = 0;
+        for (k = 0; k < s; k++) {
+            mean += (double)l[k * log_lik.cols] / (double)s;
+            if ((double)l[k * log_lik.cols] > top) top = (double)l[k * log_lik.cols];
+        }
+        for (k = 0; k < s; k++) {
+            double v = (double)l[k * log_lik.cols];
+            sum += v < top || v > top ? exp(v - top) : 1; /* also where all are -inf */
+            square += (v - mean) * (v - mean);
+        }
+        r.lppd += bnn__is_nan(mean) ? mean : top + log(sum / (double)s);
+        r.p_waic += s > 1 ? square / (double)(s - 1) : bnn__nan();
+    }
+    r.elpd = r.lppd - r.p_waic;
+    return r;
+}
+
+typedef struct bnn__gaps { /* between two empirical distribution functions */
+    double sup, integral, square;
+} bnn__gaps;
+
+static bnn__gaps bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b) {
+    size_t i = 0, j = 0, n = a.cols, m = b.cols;
+    double *x, *y, at = 0, gap = 0;
+    bnn__gaps g;
+    bnn_mark mark;
+    g.sup = g.integral = g.square = bnn__nan();
+    if (mem == NULL || !bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 ||
+        !bnn_mat_finite(a) || !bnn_mat_finite(b))
+        return g;
+    mark = bnn_arena_mark(mem);
+    x = bnn__sorted(mem, a);
+    y = bnn__sorted(mem, b);
+    if (y != NULL) g.sup = g.integral = g.square = 0;
+    while (y != NULL && (i < n || j < m)) { /* from one value of the two to the next */
+        double next = i == n || (j < m && y[j] < x[i]) ? y[j] : x[i];
+        g.integral += gap * (next - at);
+        g.square += gap * gap * (next - at);
+        for (at = next; i < n && x[i] <= at; i++) continue;
+        while (j < m && y[j] <= at) j++;
+        gap = fabs((double)i / (double)n - (double)j / (double)m);
+        if (gap > g.sup) g.sup = gap;
+    }
+    bnn_arena_rewind(mem, mark);
+    return g;
+}
+
+BNNDEF double bnn_diag_ks(bnn_arena *mem, bnn_mat a, bnn_mat b) {
+    return bnn__two_samples(mem, a, b).sup;
+}
+
+BNNDEF double bnn_diag_wasserstein(bnn_arena *mem, bnn_mat a, bnn_mat b) {
+    return bnn__two_samples(mem, a, b).integral;
+}
+
+BNNDEF double bnn_diag_energy(bnn_arena *mem, bnn_mat a, bnn_mat b) {
+    return 2 * bnn__two_samples(mem, a, b).square;
+}
+
+/* P(sup of the Brownian bridge > x): 2 sum (-1)^(k-1) e^(-2 k^2 x^2), whose theta transform
+ * 1 - sqrt(2 pi)/x sum e^(-(2k-1)^2 pi^2 / (8 x^2)) converges where that one does not. */
+BNNDEF double bnn_diag_ks_pvalue(double d, double n_effective) {
+    double x = d * sqrt(n_effective), sum = 0;
+    int k;
+    if (!(d >= 0) || !(n_effective > 0)) return bnn__nan();
+    if (x <= 0) return 1;
+    if (x < 1) {
+        for (k = 1; k <= 7; k += 2) sum += exp(-k * k * BNN__PI * BNN__PI / (8 * x * x));
+        return 1 - sqrt(2 * BNN__PI) / x * sum;
+    }
+    for (k = 1; k <= 5; k++) sum += (k % 2 != 0 ? 2 : -2) * exp(-2 * k * k * x * x);
+    return sum;
+}
+
+static double bnn__mean_kernel(bnn_mat a, bnn_mat b, double bandwidth) {
+    double sum = 0;
+    size_t i, j, k;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < b.rows; j++) {
+            double square = 0;
+            for (k = 0; k < a.cols; k++) {
+                double r = (double)a.data[i * a.cols + k] - (double)b.data[j * a.cols + k];
+                r /= bandwidth;
+                square += r * r;
+            }
+            sum += exp(-0.5 * square);
+        }
+    return sum / (double)a.rows / (double)b.rows;
+}
+
+BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth) {
+    double square;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(b, b.rows, a.cols) || a.rows == 0 || b.rows == 0 ||
+        !(bandwidth > 0) || !bnn_mat_finite(a) || !bnn_mat_finite(b))
+        return bnn__nan();
+    square = bnn__mean_kernel(a, a, bandwidth) + bnn__mean_kernel(b, b, bandwidth) -
+             2 * bnn__mean_kernel(a, b, bandwidth);
+    return square > 0 ? square : 0; /* a squared norm: below 0 is rounding */
+}
+
+BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T) {
+    double variance[BNN__STRIP];
+    size_t m = grads.rows, n = grads.cols, first, count, j;
+    if (!bnn__mat_ok(grads) || !bnn__mat_is(out, 1, n)) return BNN_ESHAPE;
+    if (m < 2 || !(lr > 0) || !(n_data > 0) || !(T > 0) || bnn__mat_overlap(out, grads))
+        return BNN_EARG;
+    for (first = 0; first < n; first += count) {
+        count = n - first < BNN__STRIP ? n - first : (size_t)BNN__STRIP;
+        bnn__strip_variance(grads, first, count, variance);
+        for (j = 0; j < count; j++)
+            out.data[first + j] = (float)(0.5 * lr * n_data / T * variance[j] *
+                                          ((double)m / (double)(m - 1)));
+    }
+    return BNN_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>distill: one net learns the predictive of many (Balan et al. 2015)
+ *
+ *     classes     CE(p_teacher, q) = -sum_k p_k ln q_k           gradient of the logits: q - p
+ *     regression  E over the teacher's y of the student's Gaussian nll:
+ *                 [ ((m - f)^2 + v) e^-a + a + ln 2 pi ]/2,  f, v the teacher's mean and variance
+ * Averaged over samples and inputs the optimum is the teacher's predictive: for regression
+ * m = mean f, e^a = var f + mean v, the total variance.
+ * --------------------------------------------------------------------------------------------- */
+
+/* Per column the low end and the width of the range of x, widened on both sides. */
+static void bnn__box(bnn_mat x, float margin, float *low, float *width) {
+    size_t i, j;
+    for (j = 0; j < x.cols; j++) low[j] = width[j] = x.data[j];
+    for (i = 0; i < x.rows; i++)
+        for (j = 0; j < x.cols; j++) {
+            float v = x.data[i * x.cols + j];
+            if (v < low[j]) low[j] = v;
+            if (v > width[j]) width[j] = v; /* the high end for now */
+        }
+    for (j = 0; j < x.cols; j++) {
+        float wide = (width[j] - low[j]) * margin;
+        width[j] += 2 * wide - low[j];
+        low[j] -= wide;
+    }
+}
+
+/* box: 2 x.cols numbers of bnn__box, if they are needed */
+static bnn_var *bnn__draw_inputs(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d,
+                                 const float *box) {
+    bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
+    size_t i, k;
+    if (v->val.data == NULL) return v;
+    if (d->generate != NULL) {
+        d->generate(d->user, &t->rng, v->val);
+        return v;
+    }
+    if (d->box) bnn__v_uniform(&t->rng, n * x.cols, v->val.data);
+    else if (d->noise > 0) bnn__v_normal(&t->rng, n * x.cols, v->val.data);
+    for (i = 0; i < n; i++) {
+        const float *row = d->box ? box : x.data + bnn_rng_below(&t->rng, x.rows) * x.cols;
+        float *to = v->val.data + i * x.cols;
+        for (k = 0; k < x.cols; k++) {
+            if (d->box) to[k] = row[k] + box[x.cols + k] * to[k];
+            else to[k] = d->noise > 0 ? row[k] + d->noise * to[k] : row[k];
+        }
+    }
+    return v;
+}
+
+static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d) {
+    if (t->err != BNN_OK) return 0;
+    if (n == 0 || x.cols == 0 || (d->generate == NULL && x.rows == 0))
+        bnn__fail(t, BNN_EARG, "bnn_distill_inputs: %z rows from %zx%z", n, x.rows, x.cols);
+    if (!(d->noise >= 0) || !bnn__finite(d->noise) || !bnn__finite(d->margin))
+        bnn__fail(t, BNN_EARG, "bnn_distill_inputs: noise %g, margin %g", (double)d->noise,
+                  (double)d->margin);
+    return t->err == BNN_OK;
+}
+
+BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc d) {
+    float *box = NULL;
+    if (!bnn__inputs_ok(t, x, n, &d)) return bnn__poison(t);
+    if (d.box && d.generate == NULL) {
+        box = bnn__floats(t, bnn__mul(2, x.cols));
+        if (box == NULL) return bnn__poison(t);
+        bnn__box(x, d.margin, box, box + x.cols);
+    }
+    return bnn__draw_inputs(t, x, n, &d, box);
+}
+
+/* One sample, drawn by its weight. */
+static size_t bnn__tour_pick(const bnn__tour *v) {
+    double u;
+    size_t s;
+    if (v->samples == 1) return 0;
+    if (!(v->total > 0)) return bnn_rng_below(&v->t->rng, v->samples);
+    u = v->total * (double)bnn_rng_uniform(&v->t->rng);
+    for (s = 0; s + 1 < v->samples && u >= v->post->weights[s]; s++) u -= v->post->weights[s];
+    return s;
+}
+
+/* The teacher's answer as constants: probabilities, or mean and variance. */
+static void bnn__teach(const bnn_net *teacher, const bnn_ensemble *post, bnn_var *x, bnn_mat *mean,
+                       bnn_mat *var) {
+    bnn__tour v;
+    memset(mean, 0, sizeof *mean);
+    memset(var, 0, sizeof *var);
+    if (!bnn__tour_init(&v, x->tape, teacher, post)) return;
+    bnn__moments(&v.net, bnn__tour_answer(&v, bnn__tour_pick(&v), x->val), mean, var);
+}
+
+BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
+                                 const bnn_ensemble *post) {
+    bnn_tape *t = x->tape;
+    bnn_mat f, v;
+    bnn_var *out, *loss;
+    int classes = teacher->likelihood == BNN_CATEGORICAL || teacher->likelihood == BNN_BERNOULLI;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (classes ? student->likelihood != teacher->likelihood
+                : student->likelihood > BNN_GAUSSIAN_HETERO)
+        return bnn__fail(t, BNN_EARG, "bnn_distill: a student of likelihood %d cannot learn from a "
+                         "teacher of likelihood %d", student->likelihood, teacher->likelihood);
+    bnn__teach(teacher, post, x, &f, &v);
+    t->training++;
+    out = bnn_net_forward(student, x);
+    t->training--;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (classes) {
+        loss = teacher->likelihood == BNN_CATEGORICAL ? bnn_cross_entropy(out, bnn_input(t, f), 1)
+                                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
+    } else {
+        bnn_var *a, *m = bnn__units(student, out, &a);
+        a = bnn_clamp(a, -20, 20);
+        loss = bnn_gaussian_nll(m, bnn_input(t, f), a);
+        a = bnn_mul(bnn_input(t, v), bnn_exp(bnn_neg(a)));
+        loss = bnn_add(loss, bnn_scale(bnn_rowsum(a), (float)0.5));
+    }
+    loss = bnn_mean(loss);
+    if (t->n_data > 0)
+        loss = bnn_add(loss, bnn_scale(bnn_prior_nll(t, student->params), (float)(1 / t->n_data)));
+    return loss;
+}
+
+BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teacher,
+                        const bnn_ensemble *post, bnn_mat x, bnn_distill_desc d) {
+    bnn_stepper adam;
+    bnn_adam_desc rate;
+    bnn_arena *mem;
+    bnn_mark before, after, now;
+    size_t s, steps = d.steps == 0 ? 10000 : d.steps, batch = d.batch == 0 ? 64 : d.batch;
+    float *box;
+    if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
+    if (student->params == NULL) {
+        bnn__fail(t, BNN_EARG, "bnn_distill: the student was not made");
+        return;
+    }
+    mem = student->params->mem;
+    memset(&rate, 0, sizeof rate);
+    rate.lr = bnn__or(d.lr, 1e-3);
+    before = bnn_arena_mark(mem);
+    adam = bnn_adam(student->params, rate);
+    box = (float *)bnn_arena_alloc(mem, d.inputs.box ? 2 * x.cols : 0, sizeof(float));
+    after = bnn_arena_mark(mem);
+    if (box == NULL) bnn__fail(t, mem->err, "bnn_distill: %s", mem->msg);
+    else if (d.inputs.box && d.inputs.generate == NULL)
+        bnn__box(x, d.inputs.margin, box, box + x.cols);
+    for (s = 0; s < steps && t->err == BNN_OK; s++) {
+        bnn_tape_reset(t);
+        t->n_data = d.n_data > 0 ? d.n_data : (double)x.rows;
+        adam.lr = (float)bnn_lr_cosine((double)rate.lr, s, steps);
+        bnn_backward(bnn_distill_loss(student, bnn__draw_inputs(t, x, batch, &d.inputs, box),
+                                      teacher, post));
+        bnn_step(&adam, t);
+        if (s % 100 == 99) bnn__report(t, s + 1, steps);
+    }
+    now = bnn_arena_mark(mem);
+    if (now.chunk == after.chunk && now.used == after.used) /* no callback has taken any */
+        bnn_arena_rewind(mem, before);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>files: CSV, IDX and checkpoints
+ *
+ * All parsers work on bytes in memory and trust none of them. `name` is what error sentences call
+ * the source: the tail of a path, or the format. A function that fails rewinds the arena and
+ * clears an error that it caused there itself, so a failed load leaves nothing behind.
+ * --------------------------------------------------------------------------------------------- */
+
+static int bnn__file_done(bnn_arena *mem, bnn_mark mark, int err) {
+    if (err == BNN_OK) return BNN_OK;
+    bnn_arena_rewind(mem, mark);
+    mem->err = BNN_OK; /* it was clear when we began; the sentence stays */
+    return err;
+}
+
+/* Text from outside for a sentence: at most 24 bytes, no control characters, whole UTF-8. */
+static const char *bnn__excerpt(char out[32], const char *s, size_t n) {
+    size_t i, keep = n <= 24 ? n : 24;
+    while (keep < n && keep > 0 && ((unsigned char)s[keep] & 0xc0) == 0x80) keep--;
+    for (i = 0; i < keep; i++) out[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? ' ' : s[i];
+    memcpy(out + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
+    return out;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>csv
+ *
+ * Numbers are m 10^e with an integer m of at most 19 digits; what follows only moves e. Up to 15
+ * digits and |e| <= 22 both factors are doubles and the result is the nearest double. Otherwise at
+ * most five factors, each with two roundings: the error stays below 5 units in the last place of a
+ * double, so a float is the nearest one unless the text is that close to the middle between two.
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__scale10(double m, int64_t e) {
+    static const double small[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    static const double large[] = { 1e16, 1e32, 1e64, 1e128, 1e256 };
+    int64_t n = e < 0 ? -e : e;
+    int bit;
+    if (n <= 22) return e < 0 ? m / small[n] : m * small[n];
+    if (n > 400) n = 400; /* 19 digits: already zero or infinite */
+    for (bit = 4; bit >= 0; bit--) /* the largest first: no underflow on the way to a result */
+        if (n >> (bit + 4) & 1) m = e < 0 ? m / large[bit] : m * large[bit];
+    return e < 0 ? m / small[n & 15] : m * small[n & 15];
+}
+
+/* Digits into m; *e counts those that come after the 19th. */
+static const char *bnn__digits(const char *p, const char *end, uint64_t *m, int *digits,
+                               int64_t *e) {
+    for (; p < end; p++) {
+        unsigned d = (unsigned)(unsigned char)*p - (unsigned)'0';
+        if (d > 9) break;
+        if (*digits == 19) {
+            (*e)++;
+            continue;
+        }
+        *m = *m * 10 + d;
+        *digits += *m != 0; /* leading zeros are not digits */
+    }
+    return p;
+}
+
+/* A decimal number at p; returns what follows it, or NULL if there is none. No locale, no hex. */
+static const char *bnn__number(const char *p, const char *end, double *out) {
+    uint64_t m = 0, power = 0;
+    int64_t e = 0, lost = 0;
+    int digits = 0, negative = p < end && *p == '-', down, none;
+    const char *start, *q;
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    start = p;
+    p = bnn__digits(p, end, &m, &digits, &e);
+    none = p == start;
+    if (p < end && *p == '.') {
+        start = ++p;
+        p = bnn__digits(p, end, &m, &digits, &e);
+        e -= p - start;
+        none = none && p == start;
+    }
+    if (none) return NULL;
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        start = p + 1;
+        down = start < end && *start == '-';
+        if (start < end && (*start == '-' || *start == '+')) start++;
+        digits = 0;
+        q = bnn__digits(start, end, &power, &digits, &lost);
+        if (q != start) p = q; /* else the e is not part of the number */
+        if (lost != 0 || power >> 50 != 0) power = (uint64_t)1 << 50;
+        e += down ? -(int64_t)power : (int64_t)power;
+    }
+    *out = m == 0 ? 0 : bnn__scale10((double)m, e);
+    if (negative) *out = -*out;
+    return p;
+}
+
+typedef struct bnn__csv {
+    bnn_arena *mem;
+    const char *name, *p, *end;   /* of the source; the bytes not read yet           */
+    const char *field;            /* the field at hand, without blanks and quotes    */
+    size_t length, column, line;  /* its bytes; its place, from 1                    */
+    size_t lines;                 /* line of p                                       */
+    int quoted, last;             /* it was in quotes; it ends its row               */
+    char sep;
+} bnn__csv;
+
+static int bnn__csv_fail(const bnn__csv *c, const char *what) {
+    char field[32];
+    bnn__excerpt(field, c->field, c->length);
+    return bnn__arena_say(c->mem, BNN_EFORMAT, "%s: line %z, column %z: \"%s\" %s", c->name,
+                         c->line, c->column, field, what);
+}
+
+static int bnn__csv_blank(const bnn__csv *c, char b) {
+    return b == ' ' || (b == '\t' && c->sep != '\t');
+}
+
+static const char *bnn__csv_skip_blanks(const bnn__csv *c, const char *p) {
+    while (p < c->end && bnn__csv_blank(c, *p)) p++;
+    return p;
+}
+
+static const char *bnn__csv_newline(bnn__csv *c, const char *p) { /* LF, CR or CRLF */
+    c->lines++;
+    return p + (*p == '\r' && c->end - p > 1 && p[1] == '\n' ? 2 : 1);
+}
+
+/* p is behind a field: the separator, the end of the line or the end of everything. */
+static int bnn__csv_close(bnn__csv *c, const char *p) {
+    const char *q = bnn__csv_skip_blanks(c, p);
+    c->last = 1;
+    if (q < c->end && (*q == '\n' || *q == '\r')) {
+        q = bnn__csv_newline(c, q);
+    } else if (q < c->end) {
+        if (c->sep == ' ' ? q == p : *q != c->sep)
+            return bnn__csv_fail(c, "is followed by something behind its quote");
+        q += c->sep != ' ';
+        c->last = 0;
+    }
+    c->p = q;
+    return BNN_OK;
+}
+
+/* Quotes hide separators and line ends; a doubled quote stands for one. */
+static int bnn__csv_quoted(bnn__csv *c, const char *p) {
+    for (c->field = ++p; p < c->end; p++) {
+        c->length = (size_t)(p - c->field);
+        if (*p == '"') {
+            if (c->end - p == 1 || p[1] != '"') return bnn__csv_close(c, p + 1);
+            p++;
+        } else if (*p == '\n' || (*p == '\r' && !(c->end - p > 1 && p[1] == '\n'))) {
+            c->lines++;
+        }
+    }
+    c->length = (size_t)(p - c->field);
+    return bnn__csv_fail(c, "has no closing quote");
+}
+
+static int bnn__csv_field(bnn__csv *c) {
+    const char *p = bnn__csv_skip_blanks(c, c->p), *stop;
+    c->column++;
+    c->line = c->lines;
+    c->quoted = p < c->end && *p == '"';
+    if (c->quoted) return bnn__csv_quoted(c, p);
+    c->field = p;
+    if (c->sep == ' ')
+        while (p < c->end && *p != ' ' && *p != '\t' && *p != '\n' && *p != '\r') p++;
+    else
+        while (p < c->end && *p != c->sep && *p != '\n' && *p != '\r') p++;
+    for (stop = p; stop > c->field && bnn__csv_blank(c, stop[-1]);) stop--;
+    c->length = (size_t)(stop - c->field);
+    return bnn__csv_close(c, p);
+}
+
+/* To the next line that is not blank; 0 = there is none. */
+static int bnn__csv_row(bnn__csv *c) {
+    c->column = 0;
+    for (;;) {
+        const char *p = bnn__csv_skip_blanks(c, c->p);
+        if (p == c->end) return 0;
+        if (*p != '\n' && *p != '\r') return 1;
+        c->p = bnn__csv_newline(c, p);
+    }
+}
+
+static int bnn__word_is(const char *s, size_t n, const char *word) { /* word in lower case */
+    size_t i;
+    for (i = 0; i < n && word[i] != '\0'; i++)
+        if ((s[i] | 32) != word[i]) return 0;
+    return i == n && word[i] == '\0';
+}
+
+enum { BNN__NUMBER, BNN__MISSING, BNN__INFINITE, BNN__WORD };
+
+static int bnn__csv_value(const bnn__csv *c, float *value) {
+    const char *s = c->field;
+    size_t n = c->length;
+    double d;
+    if (n != 0 && bnn__number(s, s + n, &d) == s + n) {
+        *value = (float)d;
+        return bnn__finite(*value) ? BNN__NUMBER : BNN__INFINITE;
+    }
+    *value = (float)bnn__nan();
+    if (n == 0 || (n == 1 && *s == '?') || bnn__word_is(s, n, "na")) return BNN__MISSING;
+    if (*s == '-' || *s == '+') s++, n--;
+    if (bnn__word_is(s, n, "nan")) return BNN__MISSING;
+    if (bnn__word_is(s, n, "inf") || bnn__word_is(s, n, "infinity")) return BNN__INFINITE;
+    return BNN__WORD;
+}
+
+/* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
+static char bnn__csv_separator(const char *p, const char *end) {
+    size_t commas = 0, semicolons = 0, tabs = 0;
+    int quoted = 0;
+    for (; p < end && (quoted || (*p != '\n' && *p != '\r')); p++) {
+        if (*p == '"') quoted = !quoted;
+        if (quoted) continue;
+        commas += *p == ',';
+        semicolons += *p == ';';
+        tabs += *p == '\t';
+    }
+    if (tabs > commas && tabs > semicolons) return '\t';
+    return semicolons > commas ? ';' : ',';
+}
+
+/* First pass: every row has `cols` fields, or a sentence says which has not. */
+static int bnn__csv_count(bnn__csv *c, size_t *rows, size_t *cols, int *words) {
+    size_t first = 0;
+    float ignored;
+    *rows = *cols = 0;
+    *words = 0;
+    while (bnn__csv_row(c)) {
+        size_t line = c->lines;
+        for (c->last = 0; !c->last;) {
+            int err = bnn__csv_field(c);
+            if (err != BNN_OK) return err;
+            if (*rows == 0) *words |= bnn__csv_value(c, &ignored) == BNN__WORD;
+        }
+        if ((*rows)++ == 0) *cols = c->column, first = line;
+        if (c->column != *cols)
+            return bnn__arena_say(c->mem, BNN_EFORMAT, "%s: line %z has %z columns, line %z has %z",
+                                  c->name, line, c->column, first, *cols);
+    }
+    return BNN_OK;
+}
+
+/* The header's fields, ended by zeros, behind the array of pointers to them */
+static int bnn__csv_names(bnn__csv *c, size_t cols, char ***names) {
+    const char *start = c->p;
+    bnn__csv ahead = *c;
+    size_t i, j;
+    char *to;
+    for (ahead.last = 0; !ahead.last;) (void)bnn__csv_field(&ahead);
+    *names = (char **)bnn__arena_take(c->mem, cols, sizeof **names);
+    to = (char *)bnn__arena_take(c->mem, (size_t)(ahead.p - start) + cols, 1);
+    if (to == NULL || *names == NULL) return BNN_ENOMEM;
+    for (i = 0; i < cols; i++) {
+        (void)bnn__csv_field(c);
+        (*names)[i] = to;
+        for (j = 0; j < c->length; j++) {
+            *to++ = c->field[j];
+            if (c->quoted && c->field[j] == '"') j++; /* doubled */
+        }
+        *to++ = '\0';
+    }
+    return BNN_OK;
+}
+
+static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
+    size_t i, n = out->values.rows * out->values.cols;
+    for (i = 0; i < n; i++) {
+        if (i % out->values.cols == 0) (void)bnn__csv_row(c);
+        (void)bnn__csv_field(c); /* its errors were found in the first pass */
+        switch (bnn__csv_value(c, &out->values.data[i])) {
+        case BNN__NUMBER: break;
+        case BNN__MISSING:
+            out->missing++;
+            if (reject_missing) return bnn__csv_fail(c, "is missing");
+            break;
+        case BNN__INFINITE: return bnn__csv_fail(c, "is not finite as a float");
+        default: return bnn__csv_fail(c, "is not a number");
+        }
+    }
+    return BNN_OK;
+}
+
+static int bnn__csv_read(bnn__csv c, bnn_csv *out, bnn_csv_desc desc) {
+    bnn__csv start;
+    bnn_csv r;
+    size_t rows;
+    int words, header, err;
+    memset(&r, 0, sizeof r);
+    if (c.end - c.p >= 3 && memcmp(c.p, "\xef\xbb\xbf", 3) == 0) c.p += 3; /* byte order mark */
+    c.sep = desc.separator;
+    while (c.p < c.end && (*c.p == '\n' || *c.p == '\r')) c.p = bnn__csv_newline(&c, c.p);
+    if (c.sep == '\0') c.sep = bnn__csv_separator(c.p, c.end);
+    start = c;
+    if ((err = bnn__csv_count(&c, &rows, &r.values.cols, &words)) != BNN_OK) return err;
+    header = desc.header > 0 || (desc.header == 0 && words);
+    if (rows == 0) return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: is empty", c.name);
+    if (rows == 1 && header)
+        return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: has a header and no rows", c.name);
+    c = start;
+    r.values = bnn_mat_new(c.mem, rows - (size_t)header, r.values.cols);
+    if (r.values.data == NULL) return BNN_ENOMEM;
+    if (header) {
+        (void)bnn__csv_row(&c);
+        if ((err = bnn__csv_names(&c, r.values.cols, &r.names)) != BNN_OK) return err;
+    }
+    if ((err = bnn__csv_fill(&c, &r, desc.reject_missing)) == BNN_OK) *out = r;
+    return err;
+}
+
+static int bnn__csv_parse(bnn_arena *mem, bnn_csv *out, const char *name, const char *text,
+                          size_t size, bnn_csv_desc desc) {
+    bnn__csv c;
+    bnn_mark mark;
+    const char *nul;
+    char s = desc.separator;
+    if (mem == NULL || out == NULL || (text == NULL && size != 0)) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    if (s == '"' || s == '\n' || s == '\r' || s == '.' || s == '+' || s == '-' ||
+        (s >= '0' && s <= '9') || ((s | 32) >= 'a' && (s | 32) <= 'z'))
+        return bnn__arena_say(mem, BNN_EARG, "%s: this separator can be part of a field", name);
+    nul = size == 0 ? NULL : (const char *)memchr(text, 0, size);
+    if (nul != NULL)
+        return bnn__arena_say(mem, BNN_EFORMAT, "%s: byte %z is zero: not a text file", name,
+                              (size_t)(nul - text));
+    memset(&c, 0, sizeof c);
+    c.mem = mem;
+    c.name = name;
+    c.p = text;
+    c.end = size == 0 ? text : text + size;
+    c.lines = 1;
+    mark = bnn_arena_mark(mem);
+    return bnn__file_done(mem, mark, bnn__csv_read(c, out, desc));
+}
+
+BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
+                         bnn_csv_desc desc) {
+    return bnn__csv_parse(mem, out, "csv", text, size, desc);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>idx: two zero bytes, type, number of dimensions; each as 32 bits; the items; all big-endian
+ * --------------------------------------------------------------------------------------------- */
+
+static uint64_t bnn__big_endian(const unsigned char *p, size_t n) {
+    uint64_t v = 0;
+    while (n-- > 0) v = v << 8 | *p++;
+    return v;
+}
+
+static double bnn__double_of(uint64_t bits) {
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+/* By arithmetic: where float is a wider type there is none to copy the bits to. */
+static double bnn__double_of_f32(uint32_t bits) {
+    int e = (int)(bits >> 23 & 0xff);
+    uint32_t m = bits & 0x7fffff;
+    double v;
+    if (e == 255) v = m != 0 ? bnn__nan() : bnn__inf();
+    else v = ldexp((double)(e == 0 ? m : m + 0x800000), (e == 0 ? 1 : e) - 150);
+    return bits >> 31 ? -v : v;
+}
+
+static double bnn__idx_item(int type, const unsigned char *p) {
+    switch (type) {
+    case 0x08: return (double)*p;
+    case 0x09: return (double)(*p ^ 0x80) - 128;
+    case 0x0b: return (double)(bnn__big_endian(p, 2) ^ 0x8000) - 32768;
+    case 0x0c: return (double)(bnn__big_endian(p, 4) ^ 0x80000000u) - 2147483648.0;
+    case 0x0d: return bnn__double_of_f32((uint32_t)bnn__big_endian(p, 4));
+    default: return bnn__double_of(bnn__big_endian(p, 8));
+    }
+}
+
+/* Checks all sizes against the bytes there are. Returns the size of an item, 0 = an error. */
+static size_t bnn__idx_shape(bnn_arena *mem, const char *name, const unsigned char *p, size_t size,
+                             bnn_mat *shape) {
+    static const unsigned char sizes[] = { 1, 1, 0, 2, 4, 4, 8 }; /* of types 8 to 14 */
+    size_t dims, i, items, item;
+    if (size >= 2 && p[0] == 0x1f && p[1] == 0x8b)
+        return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: is gzip: gunzip it first", name), 0;
+    item = size >= 4 && p[0] == 0 && p[1] == 0 && p[2] >= 8 && p[2] <= 14 ? sizes[p[2] - 8] : 0;
+    dims = item != 0 ? p[3] : 0;
+    if (dims < 1 || dims > 4 || size < 4 + 4 * dims)
+        return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
+                                    "dimensions", name), 0;
+    shape->cols = 1;
+    for (i = 0; i < dims; i++) {
+        size_t d = (size_t)bnn__big_endian(p + 4 + 4 * i, 4);
+        if (d == 0)
+            return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: dimension %z is 0", name, i + 1), 0;
+        if (i == 0) shape->rows = d;
+        else shape->cols = bnn__mul(shape->cols, d);
+    }
+    items = bnn__mul(shape->rows, shape->cols);
+    if (bnn__mul(items, item) != size - 4 - 4 * dims || items == SIZE_MAX)
+        return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: %z items of %z bytes are promised, "
+                                    "%z bytes are there", name, items, item,
+                                    size - 4 - 4 * dims), 0;
+    return item;
+}
+
+static int bnn__idx_read(bnn_arena *mem, bnn_mat *out, const char *name, const void *bytes,
+                         size_t size) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    bnn_mat m = { 0, 0, NULL };
+    bnn_mark mark;
+    size_t item, i, n;
+    if (mem == NULL || out == NULL || (bytes == NULL && size != 0)) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    item = bnn__idx_shape(mem, name, p, size, &m);
+    if (item == 0) return BNN_EFORMAT;
+    mark = bnn_arena_mark(mem);
+    n = m.rows * m.cols;
+    m.data = (float *)bnn__arena_take(mem, n, sizeof(float));
+    if (m.data == NULL) return bnn__file_done(mem, mark, BNN_ENOMEM);
+    for (i = 0; i < n; i++) {
+        double d = bnn__idx_item(p[2], p + 4 + 4 * (size_t)p[3] + i * item);
+        m.data[i] = (float)d;
+        if (!bnn__finite(m.data[i]) && bnn__finite_d(d)) {
+            bnn__arena_say(mem, BNN_EFORMAT, "%s: item %z, %g, does not fit a float", name, i, d);
+            return bnn__file_done(mem, mark, BNN_EFORMAT);
+        }
+    }
+    *out = m;
+    return BNN_OK;
+}
+
+BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size) {
+    return bnn__idx_read(mem, out, "idx", bytes, size);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>checkpoint
+ *
+ * A file is a header, sections and a CRC-32 of all before it, little-endian; docs/format.md has the
+ * table. The bnn__io functions below describe the layout once for both directions: writing they
+ * put *v, reading they check and set it. Writing runs twice, first only to count. Reading runs
+ * over everything without touching the caller's objects, then makes what has to be made, and then
+ * runs once more to apply, which cannot fail.
+ *
+ * What is saved: the parameters ("stores", each once, however many objects share them) of all nets,
+ * steppers and ensembles; then these; then generators. A section names its store by number.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__CP_VERSION = 1, BNN__CP_STORES = 12, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
+enum { BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_RNG, BNN__CP_KINDS };
+
+static const unsigned char *bnn__cp_magic(void) { /* a text-mode transfer breaks it, as PNG's */
+    return (const unsigned char *)"\x89" "BNN\r\n\x1a\n";
+}
+
+static const char *bnn__cp_tag(int kind) {
+    static const char tags[BNN__CP_KINDS][5] = { "STOR", "NET ", "STEP", "ENSE", "RNG " };
+    return tags[kind];
+}
+
+static uint32_t bnn__crc32(const unsigned char *p, size_t n) { /* as in zlib, PNG, Ethernet */
+    uint32_t table[256], c;
+    size_t i;
+    int k;
+    for (i = 0; i < 256; i++) {
+        for (c = (uint32_t)i, k = 0; k < 8; k++) c = c & 1 ? c >> 1 ^ 0xedb88320u : c >> 1;
+        table[i] = c;
+    }
+    for (c = 0xffffffffu, i = 0; i < n; i++) c = table[(c ^ p[i]) & 0xff] ^ c >> 8;
+    return c ^ 0xffffffffu;
+}
+
+typedef struct bnn__io {
+    bnn_arena *mem;
+    const char *name;        /* of the file, for sentences                */
+    const unsigned char *in; /* reading: the file; NULL = writing         */
+    unsigned char *out;      /* writing: the file; NULL = only count      */
+    size_t pos, end, at;     /* next byte; end of the section; last word  */
+    size_t element;          /* bytes of a real in the file               */
+    int apply, err;
+} bnn__io;
+
+static void bnn__io_fail(bnn__io *io, int err, const char *fmt, ...) { /* the first one stays */
+    char what[BNN_MSG];
+    va_list args;
+    if (io->err != BNN_OK) return;
+    va_start(args, fmt);
+    bnn__vformat(what, fmt, args);
+    va_end(args);
+    io->err = err;
+    if (io->in != NULL) bnn__arena_say(io->mem, err, "%s: byte %z: %s", io->name, io->at, what);
+    else bnn__arena_say(io->mem, err, "%s: %s", io->name, what);
+}
+
+static int bnn__io_room(bnn__io *io, size_t bytes) { /* 0 = no more in the section, or in size_t */
+    io->at = io->pos;
+    if (io->err == BNN_OK && bytes > (io->in != NULL ? io->end : SIZE_MAX) - io->pos)
+        bnn__io_fail(io, io->in != NULL ? BNN_EFORMAT : BNN_ENOMEM,
+                     "%z more bytes expected, the section has %z", bytes, io->end - io->pos);
+    return io->err == BNN_OK;
+}
+
+static uint64_t bnn__io_word(bnn__io *io, uint64_t v, size_t bytes) {
+    size_t i;
+    if (!bnn__io_room(io, bytes)) return 0;
+    if (io->in != NULL)
+        for (v = 0, i = 0; i < bytes; i++) v |= (uint64_t)io->in[io->pos + i] << 8 * i;
+    else if (io->out != NULL)
+        for (i = 0; i < bytes; i++) io->out[io->pos + i] = (unsigned char)(v >> 8 * i & 0xff);
+    io->pos += bytes;
+    return v;
+}
+
+static void bnn__io_u32(bnn__io *io, uint32_t *v) { *v = (uint32_t)bnn__io_word(io, *v, 4); }
+static void bnn__io_u64(bnn__io *io, uint64_t *v) { *v = bnn__io_word(io, *v, 8); }
+
+static void bnn__io_int(bnn__io *io, int *v, int max, const char *what) { /* 0 .. max */
+    uint32_t u = (uint32_t)bnn__io_word(io, (uint32_t)*v, 4);
+    if (u > (uint32_t)max)
+        bnn__io_fail(io, io->in != NULL ? BNN_EFORMAT : BNN_EARG, "%s is %z, expected 0 to %d",
+                     what, (size_t)u, max);
+    else *v = (int)u;
+}
+
+static void bnn__io_flag(bnn__io *io, int *v, const char *what) {
+    *v = *v != 0;
+    bnn__io_int(io, v, 1, what);
+}
+
+static void bnn__io_size(bnn__io *io, size_t *v) {
+    uint64_t none = ~(uint64_t)0, u = bnn__io_word(io, *v == BNN__NONE ? none : (uint64_t)*v, 8);
+    if (u != none && (uint64_t)(size_t)u != u)
+        bnn__io_fail(io, BNN_ENOMEM, "a size does not fit this machine");
+    else *v = u == none ? BNN__NONE : (size_t)u;
+}
+
+static void bnn__io_double(bnn__io *io, double *v, const char *what) {
+    uint64_t bits;
+    memcpy(&bits, v, sizeof bits);
+    bits = bnn__io_word(io, bits, 8);
+    if (io->err != BNN_OK) return;
+    *v = bnn__double_of(bits);
+    if (!bnn__finite_d(*v)) bnn__io_fail(io, BNN_ENONFINITE, "%s is not finite", what);
+}
+
+/* Scalars are doubles in the file: exact from both kinds of float. */
+static void bnn__io_real(bnn__io *io, float *v, double min, const char *what) {
+    double d = (double)*v;
+    bnn__io_double(io, &d, what);
+    *v = (float)d;
+    if (io->err == BNN_OK && (!bnn__finite(*v) || (double)*v < min))
+        bnn__io_fail(io, BNN_EFORMAT, "%s is %g, expected at least %g", what, d, min);
+}
+
+static void bnn__io_put(unsigned char *to, float v) {
+    uint64_t bits;
+    uint32_t half;
+    size_t i;
+    double d = (double)v;
+    memcpy(&bits, &d, sizeof bits);
+    memcpy(&half, &v, sizeof half);
+    if (sizeof(float) == 4) bits = half;
+    for (i = 0; i < sizeof(float); i++) to[i] = (unsigned char)(bits >> 8 * i & 0xff);
+}
+
+static float bnn__io_get(const unsigned char *from, size_t element) {
+    uint64_t bits = 0;
+    uint32_t half;
+    size_t i;
+    float v = 0;
+    for (i = 0; i < element; i++) bits |= (uint64_t)from[i] << 8 * i;
+    if (element == 8) return (float)bnn__double_of(bits);
+    half = (uint32_t)bits;
+    if (sizeof(float) != 4) return (float)bnn__double_of_f32(half);
+    memcpy(&v, &half, sizeof half);
+    return v;
+}
+
+/* n values; reading with x NULL only checks. All finite; `positive`: and > 0. */
+static void bnn__io_reals(bnn__io *io, float *x, size_t n, int positive, const char *what) {
+    size_t i, size = io->element;
+    if (!bnn__io_room(io, bnn__mul(n, size))) return;
+    for (i = 0; i < n; i++, io->pos += size) {
+        float v = io->in != NULL ? bnn__io_get(io->in + io->pos, size) : x[i];
+        io->at = io->pos;
+        if (!bnn__finite(v))
+            bnn__io_fail(io, BNN_ENONFINITE, "%s holds a number that is not finite", what);
+        else if (positive && !(v > 0))
+            bnn__io_fail(io, BNN_EFORMAT, "%s holds %g, expected > 0", what, (double)v);
+        if (io->err != BNN_OK) return;
+        if (io->out != NULL) bnn__io_put(io->out + io->pos, v);
+        else if (io->in != NULL && x != NULL) x[i] = v;
+    }
+}
+
+static void bnn__io_doubles(bnn__io *io, double *x, size_t n, const char *what) {
+    size_t i;
+    for (i = 0; i < n && io->err == BNN_OK; i++) {
+        double v = x != NULL ? x[i] : 0;
+        bnn__io_double(io, &v, what);
+        if (x != NULL) x[i] = v;
+    }
+}
+
+/* A prior's width may be infinite: that is a flat one. It may be 0 where it is not used. */
+static void bnn__io_width(bnn__io *io, float *v, int used, const char *what) {
+    double d = (double)*v;
+    uint64_t bits;
+    memcpy(&bits, &d, sizeof bits);
+    d = bnn__double_of(bnn__io_word(io, bits, 8));
+    *v = (float)d;
+    if (!(*v > 0) && (used || *v != 0)) bnn__io_fail(io, BNN_EFORMAT, "%s is %g", what, d);
+}
+
+static void bnn__io_prior(bnn__io *io, bnn_prior *p, int resolved) {
+    bnn__io_int(io, &p->kind, BNN_PRIOR_FLAT, "prior");
+    bnn__io_flag(io, &p->fan_in, "fan_in");
+    bnn__io_flag(io, &p->adapt_mean, "adapt_mean");
+    bnn__io_flag(io, &p->adapt_std, "adapt_std");
+    bnn__io_width(io, &p->std, resolved && p->kind != BNN_PRIOR_FLAT, "std of a prior");
+    bnn__io_width(io, &p->std2, resolved && p->kind == BNN_PRIOR_MIXTURE, "std2 of a prior");
+    bnn__io_width(io, &p->nu, resolved && p->kind == BNN_PRIOR_STUDENT, "nu of a prior");
+    bnn__io_real(io, &p->mean, -DBL_MAX, "mean of a prior");
+    bnn__io_real(io, &p->weight, 0, "weight of a prior");
+    bnn__io_real(io, &p->shape, 0, "shape of a prior");
+    bnn__io_real(io, &p->rate, 0, "rate of a prior");
+    if (p->weight > 1) bnn__io_fail(io, BNN_EFORMAT, "weight of a prior is %g", (double)p->weight);
+}
+
+static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
+    size_t i;
+    bnn__io_size(io, &b->rows);
+    bnn__io_size(io, &b->cols);
+    for (i = 0; i < sizeof b->name; i++)
+        b->name[i] = (char)bnn__io_word(io, (unsigned char)b->name[i], 1);
+    if (b->name[sizeof b->name - 1] != '\0') {
+        b->name[sizeof b->name - 1] = '\0';
+        bnn__io_fail(io, BNN_EFORMAT, "the name of a block does not end");
+    }
+    bnn__io_prior(io, &b->prior, 1);
+}
+
+typedef struct bnn__file {
+    bnn__io io;
+    bnn_checkpoint c;
+    size_t begin[BNN__CP_KINDS][BNN__CP_STORES], end[BNN__CP_KINDS][BNN__CP_STORES];
+    size_t size, sections;
+    bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
+    int owner[BNN__CP_KINDS][BNN__CP_STORES]; /* the store of a net, stepper or ensemble */
+    size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
+    bnn_net net[BNN__CP_PLACES];       /* working copies, one assignment from being the caller's */
+    struct bnn__mlp mlp[BNN__CP_PLACES];
+    int has_mlp[BNN__CP_PLACES];
+    bnn_ensemble ensemble[BNN__CP_PLACES];
+} bnn__file;
+
+static void bnn__io_store(bnn__file *f, size_t k) {
+    bnn__io *io = &f->io;
+    bnn_params *w = f->store[k];
+    int reading = io->in != NULL;
+    size_t i, sum = 0, n = w != NULL ? w->n : 0, n_blocks = w != NULL ? w->n_blocks : 0;
+    bnn__io_size(io, &n);
+    bnn__io_size(io, &n_blocks);
+    if (w != NULL && n_blocks != w->n_blocks)
+        bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
+    for (i = 0; i < n_blocks && io->err == BNN_OK; i++) {
+        bnn_block b, *own = w != NULL ? &w->blocks[i] : NULL;
+        size_t count;
+        memset(&b, 0, sizeof b);
+        if (!reading) b = *own;
+        bnn__io_block(io, &b);
+        count = bnn__mul(b.rows, b.cols);
+        if (own != NULL && (b.rows != own->rows || b.cols != own->cols))
+            bnn__io_fail(io, BNN_ESHAPE, "block %z (%s) is %zx%z, expected %zx%z", i, b.name,
+                         b.rows, b.cols, own->rows, own->cols);
+        if (count > n - sum) bnn__io_fail(io, BNN_EFORMAT, "blocks hold more than %z values", n);
+        bnn__io_reals(io, own == NULL || (reading && !io->apply) ? NULL : w->theta + own->offset,
+                      count, 0, b.name);
+        sum += count;
+        if (reading && io->apply && own != NULL) own->prior = b.prior;
+    }
+    if (sum != n) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values, expected %z", sum, n);
+    f->n[k] = n;
+    f->n_blocks[k] = n_blocks;
+    if (reading && io->apply && w != NULL) { /* as after a step: the next gradient overwrites */
+        for (i = 0; i < n_blocks; i++) w->blocks[i].fresh = 1;
+        if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
+    }
+}
+
+static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
+    bnn_mlp_desc *d = &m->desc;
+    int layers = (int)m->n_layers;
+    size_t l;
+    bnn__io_size(io, &m->first);
+    bnn__io_int(io, &layers, BNN_MAX_LAYERS, "number of layers");
+    m->n_layers = (size_t)layers;
+    for (l = 0; l <= m->n_layers; l++) bnn__io_size(io, &d->sizes[l]);
+    bnn__io_int(io, &d->activation, BNN__ACTS - 1, "activation");
+    for (l = 0; l < BNN_MAX_LAYERS; l++)
+        if (l < m->n_layers) bnn__io_int(io, &d->activations[l], BNN__ACTS - 1, "activation");
+        else d->activations[l] = d->activation;
+    bnn__io_int(io, &d->likelihood, BNN_POISSON, "likelihood");
+    bnn__io_flag(io, &d->noise_learned, "noise_learned");
+    bnn__io_int(io, &d->init, BNN_INIT_ZERO, "init");
+    bnn__io_flag(io, &d->no_bias, "no_bias");
+    bnn__io_real(io, &d->noise_std, 0, "noise_std");
+    bnn__io_real(io, &d->nu, 0, "nu");
+    bnn__io_real(io, &d->init_scale, -DBL_MAX, "init_scale");
+    bnn__io_real(io, &d->dropout, 0, "dropout");
+    bnn__io_real(io, &d->dropout_input, 0, "dropout_input");
+    if (d->dropout >= 1 || d->dropout_input >= 1)
+        bnn__io_fail(io, BNN_EFORMAT, "dropout is over 1");
+    bnn__io_u64(io, &d->seed);
+    bnn__io_prior(io, &d->prior, 0);
+}
+
+static void bnn__io_row(bnn__io *io, bnn_mat *m, int positive, const char *what) {
+    size_t n = m->data != NULL ? m->rows * m->cols : 0;
+    bnn__io_size(io, &n);
+    if (io->in != NULL) {
+        m->rows = n != 0;
+        m->cols = n;
+        m->data = NULL;
+        if (io->apply && n != 0 && io->err == BNN_OK) {
+            *m = bnn_mat_new(io->mem, 1, n);
+            if (m->data == NULL) io->err = BNN_ENOMEM;
+        }
+    }
+    bnn__io_reals(io, m->data, n, positive, what);
+}
+
+/* What the file says of a net must fit the parameters in the file. The shapes of its blocks are
+ * compared when the net is made; here its size is, before memory is taken. */
+static void bnn__check_net(bnn__file *f, size_t slot) {
+    const bnn_net *n = &f->net[slot];
+    const bnn_mlp_desc *d = &f->mlp[slot].desc;
+    const bnn_scaling *s = &n->scaling;
+    size_t k = (size_t)f->owner[BNN__CP_NET][slot], layers = f->mlp[slot].n_layers, l;
+    size_t left = f->n[k];
+    int fits = s->x_mean.cols == s->x_std.cols && s->y_mean.cols == s->y_std.cols &&
+               (!n->noise_learned || n->noise < f->n_blocks[k]);
+    if (f->has_mlp[slot]) {
+        size_t y = d->sizes[layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
+        for (l = 0; l < layers; l++) {
+            size_t count = bnn__mul(d->sizes[l], d->sizes[l + 1]);
+            if (count == 0 || count > left) fits = 0;
+            left -= count <= left ? count : 0;
+        }
+        fits = fits && layers != 0 && y != 0 &&
+               (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
+               (s->y_mean.cols == 0 || s->y_mean.cols == y);
+    }
+    if (!fits) bnn__io_fail(&f->io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
+}
+
+/* A net of the caller's that is a bnn_mlp must be the same network. */
+static void bnn__check_mlp(bnn__file *f, size_t slot, const struct bnn__mlp *own) {
+    const struct bnn__mlp *m = &f->mlp[slot];
+    if (own == NULL || !f->has_mlp[slot]) return;
+    if (m->first != own->first || m->n_layers != own->n_layers ||
+        m->desc.no_bias != (own->desc.no_bias != 0) ||
+        memcmp(m->desc.sizes, own->desc.sizes, (m->n_layers + 1) * sizeof(size_t)) != 0)
+        bnn__io_fail(&f->io, BNN_ESHAPE, "net %z has other layers", slot);
+}
+
+static void bnn__io_net(bnn__file *f, size_t slot) {
+    bnn__io *io = &f->io;
+    bnn_net *n = &f->net[slot];
+    bnn_net *own = f->c.nets[slot];
+    bnn__io_int(io, &f->owner[BNN__CP_NET][slot], BNN__CP_STORES - 1, "store");
+    bnn__io_int(io, &n->likelihood, BNN_POISSON, "likelihood");
+    bnn__io_flag(io, &n->noise_learned, "noise_learned");
+    bnn__io_flag(io, &f->has_mlp[slot], "kind of net");
+    bnn__io_size(io, &n->noise);
+    if (n->noise_learned && n->likelihood != BNN_GAUSSIAN)
+        bnn__io_fail(io, io->in != NULL ? BNN_EFORMAT : BNN_EARG, "net %z learns noise that its "
+                     "likelihood %d does not have", slot, n->likelihood);
+    bnn__io_real(io, &n->noise_std, 0, "noise_std");
+    bnn__io_real(io, &n->nu, 0, "nu");
+    bnn__io_row(io, &n->scaling.x_mean, 0, "x_mean");
+    bnn__io_row(io, &n->scaling.x_std, 1, "x_std");
+    bnn__io_row(io, &n->scaling.y_mean, 0, "y_mean");
+    bnn__io_row(io, &n->scaling.y_std, 1, "y_std");
+    if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
+    if (io->in == NULL || io->err != BNN_OK) return;
+    bnn__check_net(f, slot);
+    if (own != NULL) bnn__check_mlp(f, slot, own->params != NULL ? own->mlp : NULL);
+}
+
+static int bnn__stepper_vectors(const bnn_stepper *s) {
+    return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
+}
+
+static int bnn__stepper_needs(const bnn_stepper *s) { /* what bnn_step will touch */
+    switch (s->kind) {
+    case BNN_SGD: return s->momentum != 0;
+    case BNN_ADAM: return s->amsgrad ? 3 : 2;
+    case BNN_RMSPROP: return s->momentum != 0 || s->centered ? 3 : 1;
+    case BNN_ADADELTA: return 2;
+    case BNN_SGLD:
+    case BNN_HMC: return 0;
+    default: return 1;
+    }
+}
+
+static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
+    bnn_hmc_desc *d = &h->desc;
+    float *real[3] = { &d->step, &d->trajectory, &d->accept };
+    double *state[7] = { &h->step, &h->energy, &h->log_accept, &h->accept_sum, &h->adapt_hbar,
+                         &h->adapt_mu, &h->adapt_logavg };
+    uint64_t *count[4] = { &h->draws, &h->accepted, &h->divergent, &h->mass_count };
+    size_t i;
+    int adapt = d->adapt_mass != 0;
+    bnn__io_flag(io, &d->adapt_mass, "adapt_mass");
+    if (keep && d->adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
+    bnn__io_size(io, &d->leapfrog);
+    bnn__io_size(io, &d->warmup);
+    for (i = 0; i < 3; i++) bnn__io_real(io, real[i], 0, "number of HMC");
+    for (i = 0; i < 7; i++) bnn__io_double(io, state[i], "state of HMC");
+    for (i = 0; i < 4; i++) bnn__io_u64(io, count[i]);
+    if (io->in != NULL && !io->apply) keep = 0;
+    bnn__io_reals(io, keep ? h->mass_inv : NULL, n, 1, "mass of HMC");
+    if (!d->adapt_mass) n = 0;
+    bnn__io_doubles(io, keep ? h->mean : NULL, n, "mean of HMC");
+    bnn__io_doubles(io, keep ? h->m2 : NULL, n, "variance of HMC");
+}
+
+static void bnn__io_stepper_scalars(bnn__io *io, bnn_stepper *s) {
+    int *flag[4] = { &s->nesterov, &s->amsgrad, &s->centered, &s->decoupled };
+    float *real[9] = { &s->lr, &s->momentum, &s->dampening, &s->beta1, &s->beta2, &s->eps,
+                       &s->weight_decay, &s->clip, &s->temperature };
+    size_t i;
+    for (i = 0; i < 4; i++) bnn__io_flag(io, flag[i], "flag of a stepper");
+    for (i = 0; i < 9; i++) bnn__io_real(io, real[i], -DBL_MAX, "number of a stepper");
+    bnn__io_u64(io, &s->t);
+}
+
+static void bnn__io_stepper(bnn__file *f, size_t slot) {
+    bnn__io *io = &f->io;
+    int *store = &f->owner[BNN__CP_STEPPER][slot];
+    bnn_stepper s, *own = f->c.steppers[slot];
+    bnn_hmc_state h;
+    int vectors, keep = own != NULL && (io->in == NULL || io->apply);
+    memset(&s, 0, sizeof s);
+    memset(&h, 0, sizeof h);
+    if (own != NULL) s = *own;
+    if (s.hmc != NULL) h = *s.hmc;
+    vectors = bnn__stepper_vectors(&s);
+    bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
+    bnn__io_int(io, &s.kind, BNN_HMC, "kind of stepper");
+    bnn__io_int(io, &vectors, 3, "number of vectors");
+    bnn__io_size(io, &s.n);
+    if (io->err == BNN_OK && s.n != f->n[*store])
+        bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of %z values, its parameters have %z", slot,
+                     s.n, f->n[*store]);
+    if (own != NULL && (s.kind != own->kind || vectors != bnn__stepper_vectors(own) ||
+                        s.n != own->n || (s.kind == BNN_HMC && own->hmc == NULL)))
+        bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
+                     "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
+                     bnn__stepper_vectors(own), own->n);
+    bnn__io_stepper_scalars(io, &s);
+    if (vectors < bnn__stepper_needs(&s))
+        bnn__io_fail(io, BNN_EFORMAT, "stepper %z lacks state vectors", slot);
+    bnn__io_reals(io, keep ? s.s1 : NULL, vectors > 0 ? s.n : 0, 0, "state of a stepper");
+    bnn__io_reals(io, keep ? s.s2 : NULL, vectors > 1 ? s.n : 0, 0, "state of a stepper");
+    bnn__io_reals(io, keep ? s.s3 : NULL, vectors > 2 ? s.n : 0, 0, "state of a stepper");
+    if (s.kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s.n, own != NULL);
+    if (io->in == NULL || !keep) return;
+    *own = s;
+    if (s.hmc != NULL) *s.hmc = h;
+}
+
+static void bnn__io_ensemble(bnn__file *f, size_t slot) {
+    bnn__io *io = &f->io;
+    int *store = &f->owner[BNN__CP_ENSEMBLE][slot];
+    bnn_ensemble *e = &f->ensemble[slot];
+    size_t n = e->samples.cols, count = e->count, seen = e->seen, i;
+    int keep = e->samples.data != NULL && (io->in == NULL || io->apply);
+    bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
+    bnn__io_size(io, &n);
+    bnn__io_size(io, &count);
+    bnn__io_size(io, &seen);
+    if (io->err == BNN_OK && (n != f->n[*store] || seen > SIZE_MAX / 2))
+        bnn__io_fail(io, BNN_EFORMAT, "ensemble %z of %z values does not fit its parameters",
+                     slot, n);
+    if (e->samples.data != NULL && (n != e->samples.cols || count > e->samples.rows))
+        bnn__io_fail(io, BNN_ESHAPE, "ensemble %z has %z samples of %z, there is room for %z of %z",
+                     slot, count, n, e->samples.rows, e->samples.cols);
+    for (i = 0; i < count && io->err == BNN_OK; i++) {
+        double weight = io->in == NULL ? e->weights[i] : 0;
+        bnn__io_double(io, &weight, "weight of a sample");
+        if (weight < 0) bnn__io_fail(io, BNN_EFORMAT, "weight of a sample is %g", weight);
+        if (keep && io->in != NULL) e->weights[i] = weight;
+    }
+    bnn__io_reals(io, keep ? e->samples.data : NULL, bnn__mul(count, n), 0, "a sample");
+    if (io->in == NULL || !keep) return;
+    e->count = count;
+    e->seen = seen;
+}
+
+static void bnn__io_rng(bnn__file *f, size_t slot) {
+    bnn_rng r, *own = f->c.rngs[slot];
+    size_t i;
+    memset(&r, 0, sizeof r);
+    if (own != NULL && f->io.in == NULL) r = *own;
+    for (i = 0; i < 2; i++) bnn__io_u32(&f->io, &r.key[i]);
+    for (i = 0; i < 4; i++) bnn__io_u32(&f->io, &r.ctr[i]);
+    for (i = 0; i < 4; i++) bnn__io_u32(&f->io, &r.buf[i]);
+    bnn__io_int(&f->io, &r.left, 4, "words left");
+    if (own != NULL && f->io.apply) *own = r;
+}
+
+/* ---- whole files */
+
+static size_t bnn__file_places(int kind) {
+    return kind == BNN__CP_STORE ? (size_t)BNN__CP_STORES : (size_t)BNN__CP_PLACES;
+}
+
+static int bnn__file_asked(const bnn_checkpoint *c, int kind, size_t slot) {
+    switch (kind) {
+    case BNN__CP_NET: return c->nets[slot] != NULL;
+    case BNN__CP_STEPPER: return c->steppers[slot] != NULL;
+    case BNN__CP_ENSEMBLE: return c->ensembles[slot] != NULL;
+    case BNN__CP_RNG: return c->rngs[slot] != NULL;
+    default: return 0;
+    }
+}
+
+static bnn_params *bnn__file_params(const bnn_checkpoint *c, int kind, size_t slot) {
+    if (kind == BNN__CP_NET) return c->nets[slot]->params;
+    return kind == BNN__CP_STEPPER ? c->steppers[slot]->params : c->ensembles[slot]->params;
+}
+
+static void bnn__file_section(bnn__file *f, int kind, size_t slot) {
+    switch (kind) {
+    case BNN__CP_STORE: bnn__io_store(f, slot); break;
+    case BNN__CP_NET: bnn__io_net(f, slot); break;
+    case BNN__CP_STEPPER: bnn__io_stepper(f, slot); break;
+    case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, slot); break;
+    default: bnn__io_rng(f, slot); break;
+    }
+}
+
+/* Working copies of what the caller points to; an arena in error stands for everything in it. */
+static void bnn__file_open(bnn__file *f) {
+    const bnn_checkpoint *c = &f->c;
+    size_t i;
+    int kind;
+    for (i = 0; i < BNN__CP_PLACES; i++) {
+        if (c->nets[i] != NULL) f->net[i] = *c->nets[i];
+        if (c->ensembles[i] != NULL) f->ensemble[i] = *c->ensembles[i];
+        if (f->io.in == NULL && f->net[i].mlp != NULL) {
+            f->mlp[i] = *f->net[i].mlp;
+            f->has_mlp[i] = 1;
+        }
+        for (kind = BNN__CP_NET; kind < BNN__CP_RNG; kind++) {
+            bnn_params *w = bnn__file_asked(c, kind, i) ? bnn__file_params(c, kind, i) : NULL;
+            if (w != NULL && w->mem->err != BNN_OK)
+                bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
+        }
+    }
+}
+
+/* Numbers the distinct parameters. */
+static void bnn__file_collect(bnn__file *f) {
+    size_t slot, k;
+    int kind;
+    for (kind = BNN__CP_NET; kind < BNN__CP_RNG; kind++) {
+        for (slot = 0; slot < BNN__CP_PLACES; slot++) {
+            bnn_params *w;
+            if (!bnn__file_asked(&f->c, kind, slot)) continue;
+            w = bnn__file_params(&f->c, kind, slot);
+            if (w == NULL) bnn__io_fail(&f->io, BNN_EARG, "place %z of \"%s\" has no parameters",
+                                        slot, bnn__cp_tag(kind));
+            for (k = 0; w != NULL && f->store[k] != NULL && f->store[k] != w;) k++;
+            f->store[k] = w;
+            f->owner[kind][slot] = (int)k;
+        }
+    }
+}
+
+static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
+    bnn__io *io = &f->io;
+    size_t i, slot, sections = 0;
+    int kind;
+    io->pos = 0;
+    for (i = 0; i < 8; i++) (void)bnn__io_word(io, bnn__cp_magic()[i], 1);
+    (void)bnn__io_word(io, BNN__CP_VERSION, 4);
+    (void)bnn__io_word(io, io->element, 4);
+    (void)bnn__io_word(io, f->size, 8);
+    (void)bnn__io_word(io, f->sections, 4);
+    (void)bnn__io_word(io, 0, 4);
+    for (kind = 0; kind < BNN__CP_KINDS; kind++) {
+        for (slot = 0; slot < bnn__file_places(kind); slot++) {
+            if (kind == BNN__CP_STORE ? f->store[slot] == NULL
+                                      : !bnn__file_asked(&f->c, kind, slot))
+                continue;
+            for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__cp_tag(kind)[i], 1);
+            (void)bnn__io_word(io, slot, 4);
+            (void)bnn__io_word(io, f->end[kind][slot] - f->begin[kind][slot], 8);
+            f->begin[kind][slot] = io->pos;
+            bnn__file_section(f, kind, slot);
+            f->end[kind][slot] = io->pos;
+            sections++;
+        }
+    }
+    (void)bnn__io_word(io, io->out != NULL ? bnn__crc32(io->out, io->pos) : 0, 4);
+    f->sections = sections;
+    f->size = io->pos;
+}
+
+static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *name, void **bytes,
+                         size_t *size) {
+    bnn__file f;
+    bnn_mark mark;
+    if (mem == NULL || c == NULL || bytes == NULL || size == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    memset(&f, 0, sizeof f);
+    f.c = *c;
+    f.io.mem = mem;
+    f.io.name = name;
+    f.io.element = sizeof(float);
+    bnn__file_open(&f);
+    bnn__file_collect(&f);
+    if (f.io.err == BNN_OK) bnn__file_write(&f);
+    if (f.io.err != BNN_OK) return f.io.err;
+    mark = bnn_arena_mark(mem);
+    f.io.out = (unsigned char *)bnn__arena_take(mem, f.size, 1);
+    if (f.io.out == NULL) return bnn__file_done(mem, mark, BNN_ENOMEM);
+    bnn__file_write(&f);
+    *bytes = f.io.out;
+    *size = f.size;
+    return BNN_OK;
+}
+
+/* Magic, version, length and checksum: a file of ours, whole and unchanged */
+static void bnn__file_frame(bnn__file *f, size_t size) {
+    bnn__io *io = &f->io;
+    uint32_t version, element, crc;
+    uint64_t length;
+    size_t i;
+    for (i = 0; i < 8; i++)
+        if (i >= size || io->in[i] != bnn__cp_magic()[i])
+            bnn__io_fail(io, BNN_EFORMAT, "not a checkpoint of bnn.h");
+    io->pos = 8;
+    io->end = size;
+    version = (uint32_t)bnn__io_word(io, 0, 4);
+    if (version != BNN__CP_VERSION)
+        bnn__io_fail(io, BNN_EFORMAT, "version %z, expected %d", (size_t)version, BNN__CP_VERSION);
+    element = (uint32_t)bnn__io_word(io, 0, 4);
+    if (element != 4 && element != 8)
+        bnn__io_fail(io, BNN_EFORMAT, "numbers of %z bytes, expected 4 or 8", (size_t)element);
+    length = bnn__io_word(io, 0, 8);
+    if (length != size || size < BNN__CP_HEADER + 4)
+        bnn__io_fail(io, BNN_EFORMAT, "length %z, but there are %z bytes: truncated or damaged",
+                     (size_t)length, size);
+    io->element = element;
+    f->sections = (size_t)bnn__io_word(io, 0, 4);
+    if (bnn__io_word(io, 0, 4) != 0) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
+    if (io->err != BNN_OK) return;
+    io->pos = size - 4;
+    crc = (uint32_t)bnn__io_word(io, 0, 4);
+    if (crc != bnn__crc32(io->in, size - 4))
+        bnn__io_fail(io, BNN_EFORMAT, "checksum is wrong: damaged");
+    f->size = size - 4;
+}
+
+static void bnn__file_index(bnn__file *f) { /* where each section is */
+    bnn__io *io = &f->io;
+    size_t i;
+    io->pos = BNN__CP_HEADER;
+    io->end = f->size;
+    for (i = 0; i < f->sections && io->err == BNN_OK; i++) {
+        size_t length = 0, slot, at = io->pos;
+        const unsigned char *tag = io->in + at;
+        int kind = 0;
+        (void)bnn__io_word(io, 0, 4);
+        slot = (size_t)bnn__io_word(io, 0, 4);
+        bnn__io_size(io, &length);
+        if (!bnn__io_room(io, length)) return;
+        io->at = at;
+        while (kind < BNN__CP_KINDS && memcmp(tag, bnn__cp_tag(kind), 4) != 0) kind++;
+        if (kind == BNN__CP_KINDS || slot >= bnn__file_places(kind) || f->begin[kind][slot] != 0) {
+            bnn__io_fail(io, BNN_EFORMAT, "unknown or repeated section");
+            return;
+        }
+        f->begin[kind][slot] = io->pos;
+        io->pos += length;
+        f->end[kind][slot] = io->pos;
+    }
+    io->at = io->pos;
+    if (io->pos != io->end) bnn__io_fail(io, BNN_EFORMAT, "bytes behind the last section");
+}
+
+static void bnn__file_seek(bnn__file *f, int kind, size_t slot) {
+    f->io.at = f->io.pos = f->begin[kind][slot];
+    f->io.end = f->end[kind][slot];
+}
+
+/* Which of the caller's parameters each store belongs to */
+static void bnn__file_bind(bnn__file *f, int kind, size_t slot) {
+    bnn__io *io = &f->io;
+    bnn_params *w;
+    size_t k, i;
+    if (f->begin[kind][slot] == 0) {
+        if (bnn__file_asked(&f->c, kind, slot))
+            bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for",
+                         bnn__cp_tag(kind), slot);
+        return;
+    }
+    if (kind == BNN__CP_RNG) return;
+    bnn__file_seek(f, kind, slot);
+    bnn__io_int(io, &f->owner[kind][slot], BNN__CP_STORES - 1, "store");
+    k = (size_t)f->owner[kind][slot];
+    if (f->begin[BNN__CP_STORE][k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %z", k);
+    if (io->err != BNN_OK || !bnn__file_asked(&f->c, kind, slot)) return;
+    w = bnn__file_params(&f->c, kind, slot);
+    if (w == NULL && kind == BNN__CP_STEPPER)
+        bnn__io_fail(io, BNN_EARG, "stepper %z must be made before it is loaded", slot);
+    if (w == NULL) return;
+    for (i = 0; i < BNN__CP_STORES; i++)
+        if (f->store[i] != NULL && (f->store[i] == w) != (i == k))
+            bnn__io_fail(io, BNN_EARG, "\"%s\" %z does not share parameters as it did when saved",
+                         bnn__cp_tag(kind), slot);
+    f->store[k] = w;
+}
+
+static void bnn__file_sections(bnn__file *f) {
+    size_t slot;
+    int kind;
+    for (kind = 0; kind < BNN__CP_KINDS; kind++) {
+        for (slot = 0; slot < bnn__file_places(kind); slot++) {
+            if (f->io.err != BNN_OK || f->begin[kind][slot] == 0) continue;
+            if (f->io.apply && kind == BNN__CP_NET) continue; /* in bnn__file_make */
+            bnn__file_seek(f, kind, slot);
+            bnn__file_section(f, kind, slot);
+            f->io.at = f->io.pos;
+            if (f->io.pos != f->io.end)
+                bnn__io_fail(&f->io, BNN_EFORMAT, "the section is too long");
+        }
+    }
+}
+
+/* The net that begins at this block and is to be made; BNN__CP_PLACES = none */
+static size_t bnn__file_new_net(const bnn__file *f, size_t k, size_t block) {
+    size_t i;
+    for (i = 0; i < BNN__CP_PLACES; i++)
+        if (f->c.nets[i] != NULL && f->net[i].params == NULL && f->has_mlp[i] &&
+            (size_t)f->owner[BNN__CP_NET][i] == k && f->mlp[i].first == block)
+            break;
+    return i;
+}
+
+/* Parameters and nets of store k anew, block by block as they were made first */
+static void bnn__file_build(bnn__file *f, size_t k) {
+    bnn__io *io = &f->io;
+    bnn_arena *mem = io->mem;
+    bnn_params *w = bnn_params_new(mem);
+    size_t i, l, slot;
+    bnn__file_seek(f, BNN__CP_STORE, k);
+    io->pos += 16;
+    for (i = 0; i < f->n_blocks[k] && mem->err == BNN_OK; i++) {
+        bnn_block b;
+        memset(&b, 0, sizeof b);
+        bnn__io_block(io, &b);
+        io->pos += b.rows * b.cols * io->element; /* all this was checked before */
+        if (i < w->n_blocks) continue; /* a net has brought it */
+        slot = bnn__file_new_net(f, k, i);
+        if (slot < BNN__CP_PLACES) {
+            bnn_mlp_desc d = f->mlp[slot].desc;
+            for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
+            d.init = BNN_INIT_ZERO; /* the values follow */
+            f->net[slot] = bnn_mlp(w, d);
+        } else {
+            (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
+        }
+    }
+    f->store[k] = w;
+    if (mem->err == BNN_ENOMEM) io->err = BNN_ENOMEM;
+    if (mem->err != BNN_OK && io->err == BNN_OK) { /* a constructor said no */
+        char why[BNN_MSG];
+        memcpy(why, mem->msg, sizeof why);
+        bnn__io_fail(io, BNN_EFORMAT, "cannot be made: %s", why);
+    }
+    if (io->err != BNN_OK) return;
+    bnn__file_seek(f, BNN__CP_STORE, k);
+    bnn__io_store(f, k); /* compares the shapes */
+}
+
+static void bnn__file_make_net(bnn__file *f, size_t slot) {
+    bnn__io *io = &f->io;
+    size_t k = (size_t)f->owner[BNN__CP_NET][slot];
+    if (f->net[slot].params == NULL) {
+        if (!f->has_mlp[slot] || f->store[k] != NULL)
+            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
+        else bnn__file_build(f, k);
+        if (f->net[slot].params == NULL)
+            bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
+    }
+    bnn__file_seek(f, BNN__CP_NET, slot);
+    io->apply = 1; /* to the working copy; its scaling needs memory */
+    if (io->err == BNN_OK) bnn__io_net(f, slot);
+    io->apply = 0;
+}
+
+static void bnn__file_make(bnn__file *f) { /* everything that needs memory */
+    bnn__io *io = &f->io;
+    size_t i;
+    for (i = 0; i < BNN__CP_PLACES && io->err == BNN_OK; i++)
+        if (f->c.nets[i] != NULL) bnn__file_make_net(f, i);
+    for (i = 0; i < BNN__CP_PLACES && io->err == BNN_OK; i++) {
+        bnn_ensemble *e = &f->ensemble[i];
+        size_t k = (size_t)f->owner[BNN__CP_ENSEMBLE][i], count = 0;
+        if (f->c.ensembles[i] == NULL || e->params != NULL) continue;
+        bnn__file_seek(f, BNN__CP_ENSEMBLE, i);
+        if (f->store[k] == NULL)
+            bnn__io_fail(io, BNN_EARG, "ensemble %z must be made before it is loaded", i);
+        io->pos += 12;
+        bnn__io_size(io, &count);
+        e->params = f->store[k];
+        e->samples = bnn_mat_new(io->mem, count, f->n[k]);
+        e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
+        if (e->weights == NULL && io->err == BNN_OK) io->err = BNN_ENOMEM;
+    }
+}
+
+static void bnn__file_commit(bnn__file *f) {
+    size_t i;
+    f->io.apply = 1;
+    bnn__file_sections(f);
+    for (i = 0; i < BNN__CP_PLACES; i++) {
+        if (f->c.ensembles[i] != NULL) *f->c.ensembles[i] = f->ensemble[i];
+        if (f->c.nets[i] == NULL) continue;
+        if (f->has_mlp[i] && f->net[i].mlp != NULL) f->net[i].mlp->desc = f->mlp[i].desc;
+        *f->c.nets[i] = f->net[i];
+    }
+}
+
+static int bnn__cp_read(bnn_arena *mem, const bnn_checkpoint *c, const char *name,
+                        const void *bytes, size_t size) {
+    bnn__file f;
+    bnn_mark mark;
+    size_t slot;
+    int kind;
+    if (mem == NULL || c == NULL || bytes == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    memset(&f, 0, sizeof f);
+    f.c = *c;
+    f.io.mem = mem;
+    f.io.name = name;
+    f.io.in = (const unsigned char *)bytes;
+    bnn__file_open(&f);
+    bnn__file_frame(&f, size);
+    if (f.io.err == BNN_OK) bnn__file_index(&f);
+    for (kind = BNN__CP_NET; kind < BNN__CP_KINDS; kind++)
+        for (slot = 0; slot < BNN__CP_PLACES && f.io.err == BNN_OK; slot++)
+            bnn__file_bind(&f, kind, slot);
+    bnn__file_sections(&f);
+    if (f.io.err != BNN_OK) return f.io.err;
+    mark = bnn_arena_mark(mem);
+    bnn__file_make(&f);
+    if (f.io.err == BNN_OK) bnn__file_commit(&f);
+    return bnn__file_done(mem, mark, f.io.err);
+}
+
+BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
+                                size_t *size) {
+    return bnn__cp_write(mem, c, "checkpoint", bytes, size);
+}
+
+BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
+                               size_t size) {
+    return bnn__cp_read(mem, c, "checkpoint", bytes, size);
+}
+
+#ifndef BNN_NO_STDIO
+/* ------------------------------------------------------------------------------------------------
+ * >>stdio: the same from and to files
+ *
+ * A file is read whole, in pieces, so that a pipe will do. On the heap its bytes live outside the
+ * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
+ * free part, and what is parsed grows towards them.
+ *
+ * Writing goes to path + ".tmp", is flushed, checked, synchronized where POSIX is there, and then
+ * renamed over the old file, which is whole at every moment: before it is the old, after it the new
+ * one. Windows cannot rename over a file; there it is removed first.
+ * --------------------------------------------------------------------------------------------- */
+
+/* fileno and fsync are POSIX, and -std=c99 hides them: the declarations are POSIX's own. C++
+ * compilers on these systems show them. */
+#if defined(__APPLE__) || (defined(__unix__) && defined(__cplusplus))
+#include <unistd.h>
+#endif
+
+static int bnn__file_sync(FILE *f) {
+#if defined(__APPLE__) || defined(__unix__)
+#if !defined(__APPLE__) && !defined(__cplusplus)
+    extern int(fileno)(FILE *);
+    extern int(fsync)(int);
+#endif
+    return (fsync)((fileno)(f)) == 0 || errno == EINVAL ? 0 : -1; /* EINVAL: no such thing */
+#else
+    (void)f;
+    return 0;
+#endif
+}
+
+typedef struct bnn__text { /* the bytes of a file */
+    unsigned char *data;
+    size_t size, room;
+    bnn_arena *mem;
+    char name[64]; /* the tail of its path */
+} bnn__text;
+
+static void bnn__file_name(char name[64], const char *path) {
+    size_t n = strlen(path), skip = n > 60 ? n - 57 : 0;
+    while (skip != 0 && ((unsigned char)path[skip] & 0xc0) == 0x80) skip++;
+    memcpy(name, "...", 3);
+    memcpy(name + (skip != 0 ? 3 : 0), path + skip, n - skip + 1);
+}
+
+static int bnn__text_grow(bnn__text *t) {
+    bnn_alloc *a = &t->mem->alloc;
+    size_t room = t->room == 0 ? (size_t)BNN__CHUNK : bnn__mul(t->room, 2);
+    unsigned char *data;
+    if (t->mem->buffer != NULL) { /* all that is free is ours at once */
+        if (t->room != 0 || bnn__arena_take(t->mem, 0, 1) == NULL) return 0;
+        t->data = t->mem->chunk->base + t->mem->used;
+        t->room = t->mem->chunk->size - t->mem->used;
+        return t->room != 0;
+    }
+    if (a->fn == NULL) a->fn = bnn__default_alloc;
+    data = (unsigned char *)a->fn(a->user, t->data, t->room, room);
+    if (data == NULL) return 0;
+    t->data = data;
+    t->room = room;
+    return 1;
+}
+
+static void bnn__text_close(bnn__text *t) {
+    if (t->room == 0) return;
+    if (t->mem->buffer == NULL) (void)t->mem->alloc.fn(t->mem->alloc.user, t->data, t->room, 0);
+    else t->mem->chunk->size += t->room; /* the end that we cut off */
+    t->room = 0;
+}
+
+static int bnn__text_read(bnn__text *t, FILE *file) {
+    size_t got;
+    do {
+        if (t->size == t->room && !bnn__text_grow(t))
+            return bnn__arena_say(t->mem, BNN_ENOMEM, "%s: no memory to read it", t->name);
+        got = fread(t->data + t->size, 1, t->room - t->size, file);
+        t->size += got;
+    } while (got != 0);
+    if (ferror(file))
+        return bnn__arena_say(t->mem, BNN_EIO, "%s: cannot read: %s", t->name, strerror(errno));
+    return BNN_OK;
+}
+
+static int bnn__text_open(bnn__text *t, bnn_arena *mem, const char *path) {
+    bnn_mark mark;
+    FILE *file;
+    int err;
+    memset(t, 0, sizeof *t);
+    if (mem == NULL || path == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    t->mem = mem;
+    bnn__file_name(t->name, path);
+    file = fopen(path, "rb");
+    if (file == NULL)
+        return bnn__arena_say(mem, BNN_EIO, "%s: cannot open: %s", t->name, strerror(errno));
+    mark = bnn_arena_mark(mem);
+    err = bnn__text_read(t, file);
+    (void)fclose(file);
+    if (mem->buffer != NULL && t->room != 0) { /* to the end; the rest stays free */
+        unsigned char *end = t->data + t->room;
+        memmove(end - t->size, t->data, t->size);
+        t->data = end - t->size;
+        t->room = t->size;
+        mem->chunk->size -= t->size;
+    }
+    bnn_arena_rewind(mem, mark);
+    mem->err = BNN_OK;
+    if (err != BNN_OK) bnn__text_close(t);
+    return err;
+}
+
+BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_desc desc) {
+    bnn__text t;
+    int err = bnn__text_open(&t, mem, path);
+    if (err != BNN_OK) return err;
+    err = bnn__csv_parse(mem, out, t.name, (const char *)t.data, t.size, desc);
+    bnn__text_close(&t);
+    return err;
+}
+
+BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path) {
+    bnn__text t;
+    int err = bnn__text_open(&t, mem, path);
+    if (err != BNN_OK) return err;
+    err = bnn__idx_read(mem, out, t.name, t.data, t.size);
+    bnn__text_close(&t);
+    return err;
+}
+
+BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const char *path) {
+    bnn__text t;
+    int err = bnn__text_open(&t, mem, path);
+    if (err != BNN_OK) return err;
+    err = bnn__cp_read(mem, c, t.name, t.data, t.size);
+    bnn__text_close(&t);
+    return err;
+}
+
+/* To the temporary file; NULL or what went wrong. */
+static const char *bnn__file_put(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    const char *bad = NULL;
+    int error;
+    if (file == NULL) return "open";
+    if (fwrite(bytes, 1, size, file) != size || fflush(file) != 0) bad = "write";
+    else if (bnn__file_sync(file) != 0) bad = "synchronize";
+    error = errno;
+    if (fclose(file) != 0 && bad == NULL) bad = "close";
+    else if (bad != NULL) errno = error;
+    return bad;
+}
+
+static const char *bnn__file_replace(const char *tmp, const char *path) {
+    if (rename(tmp, path) == 0) return NULL;
+#ifdef _WIN32
+    if (remove(path) == 0 && rename(tmp, path) == 0) return NULL;
+#endif
+    return "rename to";
+}
+
+static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, const void *bytes,
+                          size_t size) {
+    size_t n = strlen(path);
+    char *tmp = (char *)bnn__arena_take(mem, n + 5, 1);
+    const char *bad;
+    int err = BNN_OK;
+    if (tmp == NULL) return BNN_ENOMEM;
+    memcpy(tmp, path, n);
+    memcpy(tmp + n, ".tmp", 5);
+    bad = bnn__file_put(tmp, bytes, size);
+    if (bad == NULL) bad = bnn__file_replace(tmp, path);
+    if (bad != NULL) {
+        err = bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
+        (void)remove(tmp);
+    }
+    return err;
+}
+
+/* The bytes live beside the arena, or in the free part of a caller's buffer: nothing is left of
+ * them, and running out of memory here is no error of the arena. */
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const bnn_checkpoint *c, const char *path) {
+    bnn_arena scratch;
+    char name[64];
+    void *bytes;
+    size_t size;
+    int err;
+    if (mem == NULL || c == NULL || path == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    scratch = *mem;
+    if (mem->buffer == NULL) {
+        memset(&scratch, 0, sizeof scratch);
+        scratch.alloc = mem->alloc;
+    }
+    bnn__file_name(name, path);
+    err = bnn__cp_write(&scratch, c, name, &bytes, &size);
+    if (err == BNN_OK) err = bnn__file_save(&scratch, name, path, bytes, size);
+    if (err != BNN_OK) memcpy(mem->msg, scratch.msg, sizeof mem->msg);
+    if (mem->buffer == NULL) bnn_arena_free(&scratch);
+    return err;
+}
+
+BNNDEF int bnn_save(const char *path, const bnn_net *net) {
+    bnn_checkpoint c;
+    bnn_net copy;
+    if (net == NULL || net->params == NULL) return BNN_EARG;
+    copy = *net;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = &copy;
+    return bnn_checkpoint_save(net->params->mem, &c, path);
+}
+
+BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
+    bnn_checkpoint c;
+    if (net == NULL) return BNN_EARG;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = net;
+    return bnn_checkpoint_load(mem, &c, path);
+}
+#endif /* BNN_NO_STDIO */
+/* contraction as it was: the counterpart of the block at the top of >>kernels */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT DEFAULT
+#elif defined(__GNUC__) && !defined(__TINYC__)
+#pragma GCC pop_options
+#endif
+#endif /* BNN_IMPLEMENTATION */
+
+/* ------------------------------------------------------------------------------------------------
+ * HISTORY
+ *     1.0  arena, rng, matrices, autodiff, nets, optimizers, SGLD, pSGLD, SGHMC, HMC, ensembles,
+ *          prediction, metrics, diagnostics, distillation, files
+ *
+ * LICENSE: this software is available under two licenses, choose the one you like.
+ *
+ * ALTERNATIVE A - MIT License
+ * Copyright (c) 2026 the bnn.h authors
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+ * associated documentation files (the "Software"), to deal in the Software without restriction,
+ * including without limitation the rights to use, copy, modify, merge, publish, distribute,
+ * sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+ * furnished to do so, subject to the following conditions: The above copyright notice and this
+ * permission notice shall be included in all copies or substantial portions of the Software.
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+ * NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+ * NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+ * DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ *
+ * ALTERNATIVE B - Public Domain (www.unlicense.org)
+ * This is free and unencumbered software released into the public domain. Anyone is free to copy,
+ * modify, publish, use, compile, sell, or distribute this software, either in source code form or
+ * as a compiled binary, for any purpose, commercial or non-commercial, and by any means. In
+ * jurisdictions that recognize copyright laws, the author or authors of this software dedicate any
+ * and all copyright interest in the software to the public domain. We make this dedication for the
+ * benefit of the public at large and to the detriment of our heirs and successors. We intend this
+ * dedication to be an overt act of relinquishment in perpetuity of all present and future rights to
+ * this software under copyright law.
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+ * NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+ * NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+ * CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ * --------------------------------------------------------------------------------------------- */

@@ -1,0 +1,125 @@
+/* mnist.c -- Bayesian dark knowledge on MNIST (Balan et al. 2015): plain SGD, an SGLD posterior and
+ * the student that learns from it while it runs. Long: tens of minutes on one core.
+ *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps] [seed]
+ * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
+ * SGLD below SGD in error, and the student, which heard far more samples, below both. */
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#include <stdio.h>
+#include <time.h>
+#ifdef __unix__
+#include <unistd.h>
+#endif
+
+enum { BATCH = 100, KEEP = 300 };
+
+static bnn_mat load(bnn_arena *mem, const char *folder, const char *name) {
+    char path[1024];
+    bnn_mat m = { 0, 0, NULL };
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+        fprintf(stderr, "mnist: %s\n", mem->msg);
+        exit(1);
+    }
+    return m;
+}
+
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static void progress(const char *what, size_t done, size_t total, double error) {
+#ifdef __unix__
+    if (isatty(2)) fprintf(stderr, "\r%-8s %3.0f%%  test error %.2f%% ", what,
+                           100.0 * (double)done / (double)total, 100 * error);
+    else
+#endif
+    fprintf(stderr, "%s %zu/%zu test error %.2f%%\n", what, done, total, 100 * error);
+    if (done == total) fputc('\n', stderr);
+}
+
+static void report(const char *name, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
+                   const bnn_ensemble *post, bnn_data test, size_t steps, double time) {
+    bnn_mat p = bnn_predict(mem, tape, net, post, test.x).mean;
+    printf("RESULT mnist method=%s error=%.2f nll=%.4f ece=%.4f steps=%zu seconds=%.0f\n", name,
+           100 * bnn_metric_error(p, test.y), bnn_metric_nll(p, test.y),
+           bnn_metric_ece(p, test.y, 15), steps, time);
+    fflush(stdout);
+}
+
+static double quick_error(bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
+                          const bnn_ensemble *post, bnn_data test) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    double error = bnn_metric_error(bnn_predict(mem, tape, net, post, test.x).mean, test.y);
+    bnn_arena_rewind(mem, mark);
+    return error;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fprintf(stderr, "mnist: give the folder of the four MNIST files (IDX, gunzipped)\n");
+        return 2;
+    }
+    size_t steps = argc > 2 ? (size_t)atol(argv[2]) : 200000;
+    uint64_t seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
+    size_t sgd_steps = steps / 8;
+    bnn_arena mem = { 0 };
+    bnn_tape tape = { .rng = bnn_rng_seed(seed) };
+    bnn_data train = { load(&mem, argv[1], "train-images-idx3-ubyte"),
+                       load(&mem, argv[1], "train-labels-idx1-ubyte") };
+    bnn_data test = { load(&mem, argv[1], "t10k-images-idx3-ubyte"),
+                      load(&mem, argv[1], "t10k-labels-idx1-ubyte") };
+    bnn_mat_scale(train.x, train.x, 1 / 255.0f);
+    bnn_mat_scale(test.x, test.x, 1 / 255.0f);
+
+    /* plain SGD */
+    bnn_mlp_desc shape = { .sizes = { 784, 400, 400, 10 }, .likelihood = BNN_CATEGORICAL,
+                           .prior = { .std = 1 }, .seed = seed };
+    bnn_params *u = bnn_params_new(&mem);
+    bnn_net plain = bnn_mlp(u, shape);
+    bnn_stepper sgd = bnn_sgd(u, (bnn_sgd_desc){ .lr = 0.3f });
+    double start = seconds();
+    for (size_t s = 0; s < sgd_steps; s++) {
+        bnn_tape_reset(&tape);
+        sgd.lr = (float)bnn_lr_cosine(0.3, s, sgd_steps);
+        bnn_backward(bnn_net_loss(&plain, bnn_minibatch(&tape, train, BATCH)));
+        bnn_step(&sgd, &tape);
+        if ((s + 1) % (sgd_steps / 10) == 0)
+            progress("sgd", s + 1, sgd_steps, quick_error(&mem, &tape, &plain, NULL, test));
+    }
+    report("sgd", &mem, &tape, &plain, NULL, test, sgd_steps, seconds() - start);
+
+    /* SGLD, and its student: after burn-in every fourth step it learns what the teacher of the
+     * moment says about noisy inputs */
+    bnn_params *w = bnn_params_new(&mem), *v = bnn_params_new(&mem);
+    bnn_net net = bnn_mlp(w, shape), student = bnn_mlp(v, shape);
+    bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 0.12f });
+    bnn_stepper adam = bnn_adam(v, (bnn_adam_desc){ .lr = 1e-3f });
+    bnn_ensemble post = bnn_ensemble_new(w, KEEP);
+    size_t burn_in = steps / 20, thin = (steps - burn_in) / KEEP;
+    double student_time = 0;
+    start = seconds();
+    for (size_t s = 0; s < steps; s++) {
+        bnn_tape_reset(&tape);
+        bnn_backward(bnn_net_loss(&net, bnn_minibatch(&tape, train, BATCH)));
+        bnn_step(&sgld, &tape);
+        if (s >= burn_in && s % 4 == 0) {
+            double t0 = seconds();
+            bnn_var *x = bnn_distill_inputs(&tape, train.x, BATCH, (bnn_inputs_desc){ .noise = 0.05f });
+            adam.lr = (float)bnn_lr_cosine(1e-3, s - burn_in, steps - burn_in);
+            bnn_backward(bnn_distill_loss(&student, x, &net, NULL));
+            bnn_step(&adam, &tape);
+            student_time += seconds() - t0;
+        }
+        if (s >= burn_in && (s - burn_in) % thin == thin - 1 && post.count < KEEP)
+            bnn_ensemble_push(&post);
+        if ((s + 1) % (steps / 4) == 0)
+            progress("sgld", s + 1, steps, quick_error(&mem, &tape, &net, &post, test));
+    }
+    report("sgld", &mem, &tape, &net, &post, test, steps, seconds() - start - student_time);
+    report("student", &mem, &tape, &student, NULL, test, (steps - burn_in) / 4, student_time);
+
+    if (tape.err || mem.err) fprintf(stderr, "mnist: %s\n", tape.err ? tape.msg : mem.msg);
+    int failed = tape.err || mem.err;
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+    return failed;
+}

@@ -1,0 +1,249 @@
+/* bench.c -- the workloads of `make bench`, our side. As a program it times them alone and prints
+ * the lines with peer=none; as a shared library (bench_count, bench_name, bench_run) it is called by
+ * bench.py in turn with PyTorch, NumPy and OpenBLAS.
+ *     cc -O2 -I. tests/bench/bench.c -o bench -lm && taskset -c 0 ./bench [name ...] */
+#define _POSIX_C_SOURCE 200112L
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#include <stdio.h>
+#include <time.h>
+
+enum { ROWS = 10000 };
+
+typedef struct workload workload;
+struct workload {
+    const char *name;
+    void (*make)(workload *b);
+    void (*step)(workload *b);
+    size_t m, k, n; /* products: (m,k)(k,n) */
+    int form;       /* 0: A B, 1: A^T B, 2: A B^T */
+    int made;
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_params *w, *v;
+    bnn_net net, student;
+    bnn_stepper step_w, step_v;
+    bnn_ensemble post;
+    bnn_data data;
+    bnn_mat a, b, c;
+    size_t at;
+};
+
+static bnn_mat random_mat(workload *b, size_t rows, size_t cols) {
+    bnn_mat m = bnn_mat_new(&b->mem, rows, cols);
+    bnn_rng_fill_normal(&b->tape.rng, rows * cols, m.data);
+    return m;
+}
+
+static void gemm_make(workload *b) {
+    b->a = b->form == 1 ? random_mat(b, b->k, b->m) : random_mat(b, b->m, b->k);
+    b->b = b->form == 2 ? random_mat(b, b->n, b->k) : random_mat(b, b->k, b->n);
+    b->c = random_mat(b, b->m, b->n);
+}
+
+static void gemm_step(workload *b) {
+    if (b->form == 0) bnn_mat_mul(b->c, b->a, b->b);
+    else if (b->form == 1) bnn_mat_mul_tn(b->c, b->a, b->b);
+    else bnn_mat_mul_nt(b->c, b->a, b->b);
+}
+
+/* Batches are slices of the data in turn, as on the peers' side. */
+static bnn_batch next(workload *b, size_t size) {
+    bnn_batch batch = bnn_batch_all(&b->tape, bnn_data_rows(b->data, b->at, size));
+    b->at = b->at + 2 * size > b->data.x.rows ? 0 : b->at + size;
+    batch.n_data = 60000;
+    return batch;
+}
+
+static bnn_mlp_desc mnist_net(void) {
+    bnn_mlp_desc d = { .sizes = { 784, 400, 400, 10 }, .likelihood = BNN_CATEGORICAL };
+    return d;
+}
+
+static void mnist_make(workload *b) {
+    size_t i;
+    b->data.x = random_mat(b, ROWS, 784);
+    b->data.y = bnn_mat_new(&b->mem, ROWS, 1);
+    for (i = 0; i < ROWS; i++) b->data.y.data[i] = (float)bnn_rng_below(&b->tape.rng, 10);
+    b->w = bnn_params_new(&b->mem);
+    b->net = bnn_mlp(b->w, mnist_net());
+}
+
+static void sgd_make(workload *b) {
+    mnist_make(b);
+    b->step_w = bnn_sgd(b->w, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+static void sgd_step(workload *b) {
+    bnn_tape_reset(&b->tape);
+    bnn_backward(bnn_net_nll(&b->net, next(b, 100)));
+    bnn_step(&b->step_w, &b->tape);
+}
+
+static void sgld_make(workload *b) {
+    mnist_make(b);
+    b->step_w = bnn_sgld(b->w, (bnn_sgld_desc){ .lr = 0.12f });
+}
+
+static void sgld_step(workload *b) {
+    bnn_tape_reset(&b->tape);
+    bnn_backward(bnn_net_loss(&b->net, next(b, 100)));
+    bnn_step(&b->step_w, &b->tape);
+}
+
+static void bdk_make(workload *b) {
+    sgld_make(b);
+    b->v = bnn_params_new(&b->mem);
+    b->student = bnn_mlp(b->v, mnist_net());
+    b->step_v = bnn_sgd(b->v, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+static void bdk_step(workload *b) {
+    sgld_step(b);
+    bnn_backward(bnn_distill_loss(&b->student,
+                                  bnn_distill_inputs(&b->tape, b->data.x, 100,
+                                                     (bnn_inputs_desc){ .noise = 0.05f }),
+                                  &b->net, NULL));
+    bnn_step(&b->step_v, &b->tape);
+}
+
+static void tiny_make(workload *b) {
+    b->data.x = random_mat(b, ROWS, 1);
+    b->data.y = random_mat(b, ROWS, 1);
+    b->w = bnn_params_new(&b->mem);
+    b->net = bnn_mlp(b->w, (bnn_mlp_desc){ .sizes = { 1, 50, 1 }, .activation = BNN_TANH });
+    b->step_w = bnn_sgld(b->w, (bnn_sgld_desc){ .lr = 1e-2f });
+}
+
+static void tiny_step(workload *b) {
+    bnn_tape_reset(&b->tape);
+    bnn_backward(bnn_net_loss(&b->net, next(b, 32)));
+    bnn_step(&b->step_w, &b->tape);
+}
+
+static void predict_make(workload *b) {
+    size_t s;
+    mnist_make(b);
+    b->post = bnn_ensemble_new(b->w, 100);
+    for (s = 0; s < 100; s++) bnn_ensemble_push(&b->post);
+}
+
+static void predict_step(workload *b) {
+    bnn_mark mark = bnn_arena_mark(&b->mem);
+    bnn_predict(&b->mem, &b->tape, &b->net, &b->post, b->data.x);
+    bnn_arena_rewind(&b->mem, mark);
+}
+
+static void random_make(workload *b) { b->a = bnn_mat_new(&b->mem, 1024, 1024); }
+static void normal_step(workload *b) { bnn_rng_fill_normal(&b->tape.rng, 1024 * 1024, b->a.data); }
+static void gumbel_step(workload *b) { bnn_rng_fill_gumbel(&b->tape.rng, 1024 * 1024, b->a.data); }
+
+#define GEMM(F, M, K, N, FORM) { F #M "x" #K "x" #N, gemm_make, gemm_step, M, K, N, FORM, 0 }
+#define GEMMS(M, K, N)                                                                             \
+    GEMM("gemm_nn_", M, K, N, 0), /* X W      */                                                   \
+    GEMM("gemm_tn_", K, M, N, 1), /* X^T dY   */                                                   \
+    GEMM("gemm_nt_", M, N, K, 2)  /* dY W^T   */
+static workload works[] = {
+    GEMMS(100, 784, 400), GEMMS(100, 400, 400), GEMMS(128, 784, 1200), GEMMS(128, 1200, 1200),
+    GEMMS(32, 13, 50), GEMMS(32, 50, 1), GEMMS(10, 2, 20),
+    { "sgd_400", sgd_make, sgd_step, 0, 0, 0, 0, 0 },
+    { "sgld_400", sgld_make, sgld_step, 0, 0, 0, 0, 0 },
+    { "bdk_400", bdk_make, bdk_step, 0, 0, 0, 0, 0 },
+    { "sgld_1_50_1", tiny_make, tiny_step, 0, 0, 0, 0, 0 },
+    { "predict_100x10000", predict_make, predict_step, 0, 0, 0, 0, 0 },
+    { "rng_normal", random_make, normal_step, 0, 0, 0, 0, 0 },
+    { "rng_gumbel", random_make, gumbel_step, 0, 0, 0, 0, 0 },
+};
+enum { WORKS = sizeof works / sizeof works[0] };
+
+/* cblas_sgemm, handed over by bench.py, so that both sides are called from the same loop */
+typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a,
+                      int lda, const float *b, int ldb, float beta, float *c, int ldc);
+
+int bench_count(void);
+void bench_blas(sgemm_fn *sgemm, int i, long times);
+const char *bench_name(int i);
+const char *bench_run(int i, long times);
+
+int bench_count(void) { return WORKS; }
+const char *bench_name(int i) { return works[i].name; }
+const char *bench_run(int i, long times) { /* "" or an error */
+    workload *b = &works[i];
+    if (!b->made++) {
+        b->tape.rng = bnn_rng_seed((uint64_t)i);
+        b->make(b);
+    }
+    while (times-- > 0) b->step(b);
+    return b->tape.err ? b->tape.msg : b->mem.msg;
+}
+
+void bench_blas(sgemm_fn *sgemm, int i, long times) {
+    const workload *b = &works[i];
+    int m = (int)b->m, n = (int)b->n, k = (int)b->k, ta = b->form == 1, tb = b->form == 2;
+    while (times-- > 0)
+        sgemm(101, 111 + ta, 111 + tb, m, n, k, 1, b->a.data, ta ? m : k, b->b.data, tb ? k : n, 0,
+              b->c.data, n);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What training a 13-50-1 net with Adam holds: sizeof the structs, and bytes in the two arenas. */
+static void print_state(void) {
+    workload b;
+    memset(&b, 0, sizeof b);
+    b.data.x = random_mat(&b, 32, 13);
+    b.data.y = random_mat(&b, 32, 1);
+    size_t data = bnn_arena_used(&b.mem);
+    b.w = bnn_params_new(&b.mem);
+    b.net = bnn_mlp(b.w, (bnn_mlp_desc){ .sizes = { 13, 50, 1 } });
+    b.step_w = bnn_adam(b.w, (bnn_adam_desc){ .lr = 1e-3f });
+    bnn_backward(bnn_net_loss(&b.net, bnn_batch_all(&b.tape, b.data)));
+    bnn_step(&b.step_w, &b.tape);
+    printf("RESULT state net=13-50-1 weights=%zu structs=%zu space=%zu time=%zu\n", b.w->n,
+           sizeof b.tape + sizeof b.mem + sizeof b.net + sizeof b.step_w,
+           bnn_arena_used(&b.mem) - data, bnn_arena_used(&b.tape.mem));
+    bnn_tape_free(&b.tape);
+    bnn_arena_free(&b.mem);
+}
+
+int main(int argc, char **argv) {
+    enum { ROUNDS = 21 };
+    if (argc == 2 && strcmp(argv[1], "state") == 0) {
+        print_state();
+        return 0;
+    }
+    for (int i = 0; i < WORKS; i++) {
+        double t[ROUNDS], one;
+        int wanted = argc < 2;
+        for (int j = 1; j < argc; j++) wanted |= strcmp(argv[j], works[i].name) == 0;
+        if (!wanted) continue;
+        bench_run(i, 1);
+        one = now();
+        bench_run(i, 1);
+        one = now() - one;
+        long times = one > 1e5 ? 1 : (long)(2e4 / (one + 0.01)) + 1;
+        int rounds = one > 1e5 ? 3 : ROUNDS;
+        for (int r = 0; r < rounds; r++) {
+            double start = now();
+            const char *error = bench_run(i, times);
+            if (error[0]) {
+                fprintf(stderr, "bench: %s: %s\n", works[i].name, error);
+                return 1;
+            }
+            t[r] = (now() - start) / (double)times;
+        }
+        qsort(t, (size_t)rounds, sizeof t[0], ascending);
+        printf("RESULT bench name=%s threads=1 ours=%.2f peer=none\n", works[i].name, t[rounds / 2]);
+        fflush(stdout);
+    }
+    return 0;
+}

@@ -1,0 +1,275 @@
+"""Our workloads in turn with PyTorch, NumPy and OpenBLAS: A B C A B C ..., medians, microseconds.
+    bench.py LIBRARY [name ...]         one thread: ours beside the peers
+    bench.py LIBRARY1 LIBRARY2          our one thread beside our two (OpenMP)
+LIBRARY is tests/bench/bench.c as a shared object. The peers are the distribution's packages; one that
+is not there is left out. "hand" is PyTorch with the backward pass written out over flat buffers,
+"idiom" is what tutorials show."""
+import ctypes, ctypes.util, math, os, sys, time
+
+try:
+    import numpy as np
+except ImportError:
+    np = None
+try:
+    import torch
+    import torch.nn.functional as F
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+except ImportError:
+    torch = None
+
+NTRAIN, EPS, LAM = 60000, 4e-6, 1.0
+
+
+class Ours:
+    def __init__(self, path):
+        self.lib = ctypes.CDLL(os.path.abspath(path))
+        self.lib.bench_name.restype = self.lib.bench_run.restype = ctypes.c_char_p
+        self.lib.bench_run.argtypes = [ctypes.c_int, ctypes.c_long]
+        self.names = [self.lib.bench_name(i).decode() for i in range(self.lib.bench_count())]
+
+    def way(self, name):
+        i = self.names.index(name)
+        def run(times):
+            error = self.lib.bench_run(i, times)
+            if error:
+                sys.exit(f"bench: {name}: {error.decode()}")
+        return run
+
+
+def repeat(f):
+    def run(times):
+        for _ in range(times):
+            f()
+    return run
+
+
+def median_times(ways, seconds=0.05, rounds=15):
+    """name -> microseconds of one call, the ways taken in turn."""
+    counts, got = {}, {k: [] for k in ways}
+    for k, run in ways.items():
+        run(1)
+        t = time.perf_counter(); run(1); t = time.perf_counter() - t
+        if t < 0.01:
+            n = max(1, int(0.01 / max(t, 1e-7)))
+            t = time.perf_counter(); run(n); t = (time.perf_counter() - t) / n
+        counts[k] = max(1, int(seconds / max(t, 1e-8)))
+        if t > 1:
+            rounds = 3
+    for _ in range(rounds):
+        for k, run in ways.items():
+            t = time.perf_counter(); run(counts[k]); t = time.perf_counter() - t
+            got[k].append(1e6 * t / counts[k])
+    return {k: sorted(v)[len(v) // 2] for k, v in got.items()}
+
+
+# ---- peers ----------------------------------------------------------------------------------------
+
+def blas():
+    path = ctypes.util.find_library("openblas")
+    return ctypes.CDLL(path) if path else None
+
+
+def gemm_peer(ours, lib, name):
+    """OpenBLAS at the same matrices, called from the same loop in C."""
+    i, address = ours.names.index(name), ctypes.cast(lib.cblas_sgemm, ctypes.c_void_p)
+    return lambda times: ours.lib.bench_blas(address, i, ctypes.c_long(times))
+
+
+class Flat:
+    """An MLP whose parameters and gradients are views into one buffer each."""
+    def __init__(self, sizes):
+        self.sizes, self.n = sizes, sum(a * b + b for a, b in zip(sizes, sizes[1:]))
+        self.w, self.g, self.t, self.gt, o = torch.empty(self.n), torch.zeros(self.n), [], [], 0
+        for a, b in zip(sizes, sizes[1:]):
+            for shape in ((b, a), (b,)):
+                k = math.prod(shape)
+                self.t.append(self.w[o:o + k].view(shape)); self.gt.append(self.g[o:o + k].view(shape))
+                o += k
+            self.t[-2].normal_(0, 1 / math.sqrt(a)); self.t[-1].zero_()
+
+
+class Hand:
+    """Forward and backward written out into buffers: relu or tanh; cross-entropy or squares."""
+    def __init__(self, net, batch, tanh=False):
+        self.net, self.b, self.tanh = net, batch, tanh
+        self.h = [torch.empty(batch, k) for k in net.sizes[1:]]
+        self.d = [torch.empty(batch, k) for k in net.sizes[1:]]
+        self.rows = torch.arange(batch)
+
+    def forward(self, x):
+        t, n = self.net.t, len(self.net.t) // 2
+        for i in range(n):
+            torch.addmm(t[2 * i + 1], x, t[2 * i].t(), out=self.h[i])
+            if i < n - 1:
+                self.h[i].tanh_() if self.tanh else self.h[i].relu_()
+            x = self.h[i]
+        return x
+
+    def gradient(self, x, y):
+        t, g, h, d = self.net.t, self.net.gt, self.h, self.d
+        o = self.forward(x)
+        if o.shape[1] == 1:
+            torch.sub(o, y, out=d[-1])
+        else:
+            torch.softmax(o, 1, out=d[-1])
+            if y.dim() == 1:
+                d[-1][self.rows, y] -= 1
+            else:
+                d[-1].sub_(y)
+        d[-1].mul_(1 / self.b)
+        for i in range(len(t) // 2 - 1, -1, -1):
+            inp = h[i - 1] if i else x
+            torch.mm(d[i].t(), inp, out=g[2 * i]); torch.sum(d[i], 0, out=g[2 * i + 1])
+            if i:
+                torch.mm(d[i], t[2 * i], out=d[i - 1])
+                if self.tanh:
+                    d[i - 1].addcmul_(d[i - 1], h[i - 1].square_(), value=-1)
+                else:
+                    d[i - 1].mul_(h[i - 1] > 0)
+
+
+class Batches:
+    def __init__(self, d, batch, classes):
+        self.x = torch.rand(10000, d)
+        self.y = torch.randint(classes, (10000,)) if classes else torch.randn(10000, 1)
+        self.b, self.i = batch, 0
+
+    def next(self):
+        self.i = 0 if self.i + self.b > 10000 else self.i
+        s = slice(self.i, self.i + self.b); self.i += self.b
+        return self.x[s], self.y[s]
+
+
+def modules(sizes, tanh=False):
+    layers = []
+    for a, b in zip(sizes, sizes[1:]):
+        layers += [torch.nn.Linear(a, b), torch.nn.Tanh() if tanh else torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def langevin_idiom(net):
+    with torch.no_grad():
+        for w in net.parameters():
+            w.add_(-EPS / 2 * (NTRAIN * w.grad + LAM * w) + math.sqrt(EPS) * torch.randn_like(w))
+
+
+def steps(sizes, batch, classes, noise, tanh=False):
+    """hand and idiom for SGD or SGLD steps"""
+    data, net = Batches(sizes[0], batch, classes), Flat(sizes)
+    hand, z = Hand(net, batch, tanh), torch.empty(net.n)
+    def by_hand():
+        hand.gradient(*data.next())
+        if noise:
+            z.normal_(0, math.sqrt(EPS))
+            net.w.mul_(1 - EPS * LAM / 2).add_(net.g, alpha=-EPS * NTRAIN / 2).add_(z)
+        else:
+            net.w.add_(net.g, alpha=-1e-3)
+    model = modules(sizes, tanh)
+    sgd = torch.optim.SGD(model.parameters(), 1e-3)
+    loss = F.cross_entropy if classes else (lambda o, y: 0.5 * F.mse_loss(o, y))
+    def idiom():
+        x, y = data.next()
+        model.zero_grad()
+        loss(model(x), y).backward()
+        langevin_idiom(model) if noise else sgd.step()
+    return {"torch_hand": repeat(by_hand), "torch_idiom": repeat(idiom)}
+
+
+def dark_knowledge():
+    sizes, data = (784, 400, 400, 10), Batches(784, 100, 10)
+    T, S = Flat(sizes), Flat(sizes)
+    th, sh, z = Hand(T, 100), Hand(S, 100), torch.empty(T.n)
+    xn, q = torch.empty(100, 784), torch.empty(100, 10)
+    def by_hand():
+        th.gradient(*data.next())
+        z.normal_(0, math.sqrt(EPS))
+        T.w.mul_(1 - EPS * LAM / 2).add_(T.g, alpha=-EPS * NTRAIN / 2).add_(z)
+        xn.normal_(0, 0.05).add_(data.next()[0])
+        torch.softmax(th.forward(xn), 1, out=q)
+        sh.gradient(xn, q)
+        S.w.mul_(1 - 1e-6).add_(S.g, alpha=-1e-3)
+    MT, MS = modules(sizes), modules(sizes)
+    sgd = torch.optim.SGD(MS.parameters(), 1e-3, weight_decay=1e-3)
+    def idiom():
+        x, y = data.next()
+        MT.zero_grad(); F.cross_entropy(MT(x), y).backward(); langevin_idiom(MT)
+        with torch.no_grad():
+            x = data.next()[0]; x = x + 0.05 * torch.randn_like(x)
+            p = F.softmax(MT(x), 1)
+        sgd.zero_grad(); (-(p * F.log_softmax(MS(x), 1)).sum(1).mean()).backward(); sgd.step()
+    return {"torch_hand": repeat(by_hand), "torch_idiom": repeat(idiom)}
+
+
+def predictive():
+    sizes, x = (784, 400, 400, 10), torch.rand(10000, 784)
+    nets = [Flat(sizes) for _ in range(100)]
+    acc = torch.zeros(10000, 10)
+    def run(chunk=1000):
+        with torch.no_grad():
+            acc.zero_()
+            for i in range(0, 10000, chunk):
+                for net in nets:
+                    h = x[i:i + chunk]
+                    for j in (0, 2, 4):
+                        h = F.linear(h, net.t[j], net.t[j + 1])
+                        if j < 4:
+                            h = h.relu_()
+                    acc[i:i + chunk] += torch.softmax(h, 1)
+            acc.div_(100)
+    return {"torch_chunks": repeat(run)}
+
+
+def randoms(kind):
+    n, ways = 1 << 20, {}
+    if np is not None:
+        gen, a = np.random.Generator(np.random.SFC64(1)), np.empty(n, np.float32)
+        if kind == "rng_normal":
+            ways["numpy_sfc64"] = repeat(lambda: gen.standard_normal(out=a, dtype=np.float32))
+    if torch is not None:
+        z = torch.empty(n)
+        if kind == "rng_normal":
+            ways["torch"] = repeat(lambda: z.normal_())
+        if kind == "rng_gumbel":
+            ways["torch"] = repeat(lambda: z.exponential_().log_().neg_())
+    return ways
+
+
+def peers(ours, name):
+    if name.startswith("gemm_"):
+        lib = blas()
+        return {"openblas": gemm_peer(ours, lib, name)} if lib else {}
+    if name.startswith("rng_"):
+        return randoms(name)
+    if torch is None:
+        return {}
+    mnist = (784, 400, 400, 10)
+    make = {"sgd_400": lambda: steps(mnist, 100, 10, False), "sgld_400": lambda: steps(mnist, 100, 10, True),
+            "bdk_400": dark_knowledge, "predict_100x10000": predictive,
+            "sgld_1_50_1": lambda: steps((1, 50, 1), 32, None, True, True)}
+    return make[name]() if name in make else {}
+
+
+def show(name, threads, mine, other, peer):
+    print(f"RESULT bench name={name} threads={threads} ours={mine:.2f} peer={other} peer_us={peer:.2f} "
+          f"ratio={peer / mine:.2f}", flush=True)
+
+
+def main():
+    ours = Ours(sys.argv[1])
+    if len(sys.argv) == 3 and sys.argv[2].endswith(".so"):
+        two = Ours(sys.argv[2])
+        for name in ("sgd_400", "sgld_400", "bdk_400", "gemm_nn_128x1200x1200"):
+            t = median_times({"two": two.way(name), "one": ours.way(name)})
+            show(name + "_t2", 2, t["two"], "ours_t1", t["one"])
+        return
+    for name in sys.argv[2:] or ours.names:
+        t = median_times({"ours": ours.way(name), **peers(ours, name)})
+        mine = t.pop("ours")
+        for other, us in t.items():
+            show(name, 1, mine, other, us)
+        if not t:
+            print(f"RESULT bench name={name} threads=1 ours={mine:.2f} peer=none", flush=True)
+
+
+main()

@@ -1,0 +1,554 @@
+/* The inner loops: every instance against its plain loop bit for bit, functions against double
+ * precision, random numbers against known answers and their distributions.
+ *     cc -O2 tests/test_kernels.c -lm && ./a.out          seconds
+ *     ./a.out long                                        minutes: all floats, 1e9 draws
+ * Samples are fixed by the seed, so a test that passes always passes; under a new seed each
+ * statistical check (4 standard errors, or p > 1e-4) would fail by chance once in 10000 times. */
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef KERNELS_DRIVER                   /* the section alone, with no header around it */
+#include KERNELS_DRIVER
+#else
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#endif
+#include "check.h"
+
+static int long_run;
+static int levels[4], level_count;      /* instances this machine can run: 1, 4, 8, 16 lanes */
+
+static void find_levels(void) {
+    static const int all[4] = { 1, 4, 8, 16 };
+    int top = bnn__cpu();
+    for (int i = 0; i < 4; i++) if (all[i] <= top) levels[level_count++] = all[i];
+    printf("levels: 1 to %d lanes\n", top);
+}
+static uint32_t lcg = 1;
+static uint32_t word(void) { lcg = lcg * 1664525u + 1013904223u; return lcg ^ lcg >> 16; }
+static float some(void) { return (float)((int)(word() & 0xffffff) - 0x800000) / 0x400000; }
+static void fill(float *x, size_t n) { for (size_t i = 0; i < n; i++) x[i] = some(); }
+static float *room(size_t n) {          /* n floats between guards, deliberately misaligned */
+    float *p = (float *)malloc((n + 65) * sizeof *p);
+    if (!p) exit(2);
+    memset(p, 0x5a, (n + 65) * sizeof *p);
+    return p + 33;
+}
+static int guards_hold(const float *p, size_t n) {
+    const unsigned char *b = (const unsigned char *)(p - 33), *e = (const unsigned char *)(p + n);
+    for (size_t i = 0; i < 33 * sizeof *p; i++) if (b[i] != 0x5a) return 0;
+    for (size_t i = 0; i < 32 * sizeof *p; i++) if (e[i] != 0x5a) return 0;
+    return 1;
+}
+static void done(float *p) { free(p - 33); }
+static bnn_rng seeded(uint32_t a, uint32_t stream) {
+    bnn_rng r;
+    memset(&r, 0, sizeof r);
+    r.key[0] = a, r.key[1] = 7, r.ctr[2] = stream;
+    return r;
+}
+
+/* ---- matrix product ---- */
+
+static int fused(int level) {
+#if defined(__aarch64__)
+    return level >= 4;
+#else
+    return level >= 8;
+#endif
+}
+/* the definition: one chain per element, in k order */
+static void chain(int level, size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
+                  const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float s = more ? c[i * ldc + j] : 0;
+            for (size_t p = 0; p < k; p++) {
+                volatile float x = a[i * ars + p * acs] * b[p * brs + j * bcs];
+                if (fused(level)) s = (float)fmaf((float)a[i * ars + p * acs], (float)b[p * brs + j * bcs], (float)s);
+                else s = s + x;
+            }
+            c[i * ldc + j] = s;
+        }
+}
+/* form: 1 A transposed, 2 B transposed, 4 accumulate, 8 leading dimensions larger than needed,
+ * 16 neither stride of A and B is one */
+static int gemm_matches(int level, size_t m, size_t n, size_t k, int form) {
+    size_t gap = form & 8 ? 5 : 0, unit = form & 16 ? 2 : 1, sizea, sizeb, ldc = n + gap, ok;
+    size_t ars = (k + gap) * unit, acs = unit, brs = (n + gap) * unit, bcs = unit;
+    float *a, *b, *c, *d;
+    if (form & 1) ars = unit, acs = (m + gap) * unit;
+    if (form & 2) brs = unit, bcs = (k + gap) * unit;
+    sizea = m && k ? (m - 1) * ars + (k - 1) * acs + 1 : 0;
+    sizeb = k && n ? (k - 1) * brs + (n - 1) * bcs + 1 : 0;
+    a = room(sizea), b = room(sizeb), c = room(m * ldc), d = room(m * ldc);
+    fill(a, sizea), fill(b, sizeb), fill(c, m * ldc);
+    memcpy(d, c, m * ldc * sizeof *c);
+    chain(level, m, n, k, a, ars, acs, b, brs, bcs, d, ldc, form & 4);
+    bnn__cpu_level = level;
+    bnn__gemm(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, form & 4);
+    ok = memcmp(c, d, m * ldc * sizeof *c) == 0 && guards_hold(c, m * ldc);
+    if (!ok) printf("level %d, %zu x %zu x %zu, form %d\n", level, m, n, k, form);
+    done(a), done(b), done(c), done(d);
+    return (int)ok;
+}
+static void gemm_is_a_chain_of_multiply_adds_at_every_level_and_shape(void) {
+    static const size_t ms[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 31, 33, 49 };
+    static const size_t ns[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50 };
+    static const size_t ks[] = { 0, 1, 2, 3, 4, 5, 13, 64 };
+    for (int l = 0; l < level_count; l++)
+        for (size_t i = 0; i < 16; i++)
+            for (size_t j = 0; j < 16; j++)
+                for (size_t p = 0; p < 8; p++)
+                    CHECK(gemm_matches(levels[l], ms[i], ns[j], ks[p], (int)(word() >> 8 & 31)));
+}
+static void gemm_may_cut_long_sums_in_blocks_without_changing_a_bit(void) {
+    static const size_t big[][3] = { { 1, 1, 1000 }, { 7, 33, 641 }, { 100, 40, 321 }, { 97, 65, 129 },
+        { 131, 50, 257 }, { 129, 17, 320 }, { 400, 33, 100 }, { 13, 100, 997 }, { 61, 70, 260 } };
+    for (int l = 0; l < level_count; l++)
+        for (size_t i = 0; i < sizeof big / sizeof *big; i++)
+            for (int form = 0; form < 32; form += 1 + (i != 3))
+                CHECK(gemm_matches(levels[l], big[i][0], big[i][1], big[i][2], form + (form == 2)));
+}
+static void gemm_takes_a_broadcast_operand(void) {     /* stride 0 */
+    float a[3], b[20], c[60], d[60];
+    fill(a, 3), fill(b, 20);
+    for (int l = 0; l < level_count; l++) {
+        bnn__cpu_level = levels[l];
+        bnn__gemm(3, 20, 3, a, 0, 1, b, 0, 1, c, 20, 0);
+        chain(levels[l], 3, 20, 3, a, 0, 1, b, 0, 1, d, 20, 0);
+        CHECK_SAME_ARRAY(c, d, 60);
+    }
+}
+
+/* ---- functions ---- */
+
+typedef void map(size_t, const float *, float *);
+typedef struct { const char *name; map *v; float (*s)(float); double (*ref)(double); double lo, hi, ulp; } function;
+static double sigmoid_ref(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+static double softplus_ref(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
+static const function functions[] = {
+    { "exp", bnn__v_exp, bnn__expf_, exp, -1e39, 1e39, 1.0 },
+    { "log", bnn__v_log, bnn__logf_, log, 0, 1e39, 0.86 },
+    { "tanh", bnn__v_tanh, bnn__tanhf_, tanh, -1e39, 1e39, 2.45 },
+    { "sigmoid", bnn__v_sigmoid, bnn__sigmoidf_, sigmoid_ref, -1e39, 1e39, 2.45 },
+    { "softplus", bnn__v_softplus, bnn__softplusf_, softplus_ref, -1e39, 1e39, 1.7 },
+    { "expm1", bnn__v_expm1, bnn__expm1f_, expm1, -1e39, 1e39, 1.6 },
+    { "log1p", 0, bnn__log1pf_, log1p, -1, 1e39, 2.45 },
+    { "erf", bnn__v_erf, bnn__erff_, erf, -1e39, 1e39, 1.2 },
+    { "sin", bnn__v_sin, bnn__sinf_, sin, -30, 30, 2.4 },
+    { "cos", bnn__v_cos, bnn__cosf_, cos, -30, 30, 2.4 },
+    { "sqrt", bnn__v_sqrt, bnn__sqrtf_, sqrt, 0, 1e39, 0.5 },
+};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static float from_bits(uint32_t u) { float x; memcpy(&x, &u, sizeof u); return x; }
+static double ulps(float y, double ref) {
+    int e;
+    double a = fabs(ref);
+    if (a >= 0x1.ffffffp127) return isinf(y) && (y > 0) == (ref > 0) ? 0 : 1e9;  /* rounds to inf */
+    if (isinf(y)) return 1e9;
+    frexp(a < FLT_MIN ? FLT_MIN : a, &e);
+    return fabs((double)y - ref) / ldexp(1, e - 24);
+}
+static void functions_are_as_accurate_as_promised(void) {
+    for (int f = 0; f < FUNCTIONS; f++) {
+        const function *q = &functions[f];
+        double worst = 0, at = 0;
+        uint32_t step = long_run ? 1 : 997, u = 0;
+        do {
+            double x = (double)from_bits(u), e;
+            if (x >= q->lo && x <= q->hi) {
+                e = ulps(q->s((float)x), q->ref(x));
+                if (e > worst) worst = e, at = x;
+            }
+            u += step;
+        } while (u >= step);
+        if (long_run) printf("%-9s %.4f ulp at %a (%.9g)\n", q->name, worst, at, at);
+        if (!CHECK(worst <= q->ulp)) printf("    %s: %g ulp at %a\n", q->name, worst, at);
+    }
+}
+static void functions_know_zeros_infinities_and_nan(void) {
+    for (int f = 0; f < FUNCTIONS; f++) CHECK(isnan(functions[f].s(NAN)));
+    for (int f = 0; f < FUNCTIONS; f++) {       /* those with f(x) ~ x keep the sign of zero */
+        const char *n = functions[f].name;
+        float tiny = from_bits(1);
+        if (strcmp(n, "tanh") && strcmp(n, "expm1") && strcmp(n, "log1p") && strcmp(n, "erf") &&
+            strcmp(n, "sin")) continue;
+        CHECK_SAME(functions[f].s(-0.0f), -0.0f);
+        CHECK_SAME(functions[f].s(0.0f), 0.0f);
+        CHECK_SAME(functions[f].s(tiny), tiny);
+    }
+    CHECK_SAME(bnn__expf_(-INFINITY), 0.0f);
+    CHECK_SAME(bnn__expf_(INFINITY), INFINITY);
+    CHECK_SAME(bnn__expf_(0.0f), 1.0f);
+    CHECK_SAME(bnn__expf_(-0.0f), 1.0f);
+    CHECK_SAME(bnn__expf_(89.0f), INFINITY);
+    CHECK_SAME(bnn__logf_(0.0f), -INFINITY);
+    CHECK_SAME(bnn__logf_(-0.0f), -INFINITY);
+    CHECK_SAME(bnn__logf_(1.0f), 0.0f);
+    CHECK_SAME(bnn__logf_(INFINITY), INFINITY);
+    CHECK(isnan(bnn__logf_(-1.0f)));
+    CHECK(isnan(bnn__logf_(-from_bits(1))));
+    CHECK(isnan(bnn__logf_(-INFINITY)));
+    CHECK_SAME(bnn__log1pf_(-1.0f), -INFINITY);
+    CHECK_SAME(bnn__log1pf_(INFINITY), INFINITY);
+    CHECK(isnan(bnn__log1pf_(-1.5f)));
+    CHECK_SAME(bnn__tanhf_(INFINITY), 1.0f);
+    CHECK_SAME(bnn__tanhf_(-INFINITY), -1.0f);
+    CHECK_SAME(bnn__sigmoidf_(INFINITY), 1.0f);
+    CHECK_SAME(bnn__sigmoidf_(-INFINITY), 0.0f);
+    CHECK_SAME(bnn__sigmoidf_(0.0f), 0.5f);
+    CHECK_SAME(bnn__softplusf_(INFINITY), INFINITY);
+    CHECK_SAME(bnn__softplusf_(-INFINITY), 0.0f);
+    CHECK_SAME(bnn__erff_(INFINITY), 1.0f);
+    CHECK_SAME(bnn__erff_(-INFINITY), -1.0f);
+    CHECK_SAME(bnn__expm1f_(INFINITY), INFINITY);
+    CHECK_SAME(bnn__expm1f_(-INFINITY), -1.0f);
+    CHECK(isnan(bnn__sinf_(INFINITY)));
+    CHECK(isnan(bnn__cosf_(-INFINITY)));
+    CHECK_SAME(bnn__cosf_(0.0f), 1.0f);
+    CHECK(fabs((double)bnn__sinf_(1e30f)) <= 1);
+    CHECK_SAME(bnn__sqrtf_(-0.0f), -0.0f);
+}
+static void vectors_of_functions_have_the_bits_of_the_scalars(void) {
+    enum { N = 4099 };
+    float *x = room(N), *y = room(N);
+    for (int f = 0; f < FUNCTIONS; f++) {
+        if (!functions[f].v) continue;
+        for (int l = 0; l < level_count; l++)
+            for (size_t n = 0; n <= N; n = n < 70 ? n + 1 : n * 4 - 3) {
+                int same = 1;
+                for (size_t i = 0; i < n; i++) x[i] = i & 1 ? some() * 30 : from_bits(word());
+                memset(y, 0x5a, (N + 32) * sizeof *y);
+                bnn__cpu_level = levels[l];
+                functions[f].v(n, x, y);
+                for (size_t i = 0; i < n; i++) {
+                    float s = functions[f].s(x[i]);
+                    if (memcmp(&s, &y[i], sizeof s) != 0 && !(isnan(s) && isnan(y[i]))) same = 0;
+                }
+                if (!CHECK(same)) printf("    %s, level %d, n %zu\n", functions[f].name, levels[l], n);
+                CHECK(guards_hold(y, n));
+            }
+    }
+    fill(x, 100);
+    memcpy(y, x, 100 * sizeof *x);
+    bnn__v_exp(100, x, x);                      /* in place */
+    CHECK_SAME(x[99], bnn__expf_(y[99]));
+    done(x), done(y);
+}
+
+static void sin_and_cos_are_good_to_1e5_absolutely(void) {
+    for (int i = 0; i < 1000000; i++) {
+        float x = some() * 50000;
+        CHECK_NEAR(bnn__sinf_(x), sin((double)x), 1.2e-7);
+        CHECK_NEAR(bnn__cosf_(x), cos((double)x), 1.2e-7);
+    }
+}
+
+/* ---- random numbers ---- */
+
+static void philox_gives_the_known_answers(void) {
+    static const uint32_t in[3][6] = { { 0, 0, 0, 0, 0, 0 },
+        { 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu },
+        { 0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u, 0xa4093822u, 0x299f31d0u } };
+    static const uint32_t out[3][4] = { { 0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u },
+        { 0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu },
+        { 0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u } };
+    for (int i = 0; i < 3; i++) {
+        uint32_t w[4];
+        bnn__philox(in[i], in[i] + 4, w);
+        CHECK_SAME_ARRAY(w, out[i], 4);
+    }
+}
+static void the_block_counter_has_64_bits(void) {
+    bnn_rng r = seeded(1, 3);
+    r.ctr[0] = 0xfffffff0u, r.ctr[1] = 2;
+    bnn__rng_advance(&r, 0x100000020u);
+    CHECK(r.ctr[0] == 0x10 && r.ctr[1] == 4 && r.ctr[2] == 3 && r.ctr[3] == 0);
+}
+typedef void draw(bnn_rng *, size_t, float *);
+static draw *const draws[3] = { bnn__v_uniform, bnn__v_normal, bnn__v_gumbel };
+
+static void draws_have_the_same_bits_at_every_level_and_stay_in_bounds(void) {
+    static const size_t ns[] = { 0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000, 100001 };
+    for (int d = 0; d < 3; d++)
+        for (size_t i = 0; i < sizeof ns / sizeof *ns; i++) {
+            size_t n = ns[i];
+            float *ref = room(n);
+            for (int l = 0; l < level_count; l++) {
+                float *x = room(n);
+                bnn_rng r = seeded(5, 9);
+                r.ctr[0] = 0xfffffff8u;         /* the low counter overflows in the first group */
+                bnn__cpu_level = levels[l];
+                draws[d](&r, n, l ? x : ref);
+                CHECK_SAME_ARRAY(l ? x : ref, ref, n);
+                CHECK(guards_hold(x, n) || l == 0);
+                CHECK(r.ctr[0] == 0xfffffff8u + (uint32_t)((n + 63) / 64 * 16));
+                CHECK(r.ctr[1] == (n > 0) && r.ctr[2] == 9);
+                done(x);
+            }
+            done(ref);
+        }
+}
+static void draws_follow_the_documented_layout(void) {
+    bnn_rng r = seeded(11, 4), s = r;
+    float u[64], z[64], g[64];
+    for (int l = 0; l < 16; l++) {
+        uint32_t ctr[4] = { (uint32_t)l, 0, 4, 0 }, w[4];
+        if (l == 0) bnn__v_uniform(&r, 64, u), r = s, bnn__v_normal(&r, 64, z), r = s, bnn__v_gumbel(&r, 64, g);
+        bnn__philox(ctr, s.key, w);
+        for (int i = 0; i < 4; i++) {
+            double a = (w[i & 2] + 0.5) / 4294967296.0, t = 6.283185307179586 * w[i | 1] / 4294967296.0;
+            double own = (w[i] + 0.5) / 4294967296.0;
+            CHECK_SAME(u[16 * i + l], ((w[i] >> 9) + 0.5) / 8388608);
+            CHECK_NEAR(z[16 * i + l], sqrt(-2 * log(a)) * (i & 1 ? sin(t) : cos(t)), 2e-6);
+            CHECK_NEAR(g[16 * i + l], -log(-log(own)), 2e-6);
+        }
+    }
+}
+static void the_ends_of_the_ranges_are_finite_and_exact(void) {
+    float y;
+    CHECK_SAME(bnn__uniform_1(0, 0, &y), 0x1p-24);
+    CHECK_SAME(bnn__uniform_1(0xffffffffu, 0, &y), 1 - 0x1p-24);
+    CHECK_NEAR(bnn__gumbel_1(0xffffffffu, 0, &y), 22.87, 0.01);
+    CHECK_NEAR(y, -3.130, 0.01);
+    CHECK_NEAR(bnn__normal_1(0, 0, &y), 6.7638, 1e-3);
+    CHECK_NEAR(bnn__normal_1(0xffffffffu, 0, &y), 1.526e-5, 1e-8);
+}
+static double phi(double x) { return erfc(-x / sqrt(2)) / 2; }
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+static double ks(float *x, size_t n, double (*cdf)(double)) {       /* sqrt(n) sup |F_n - F| */
+    double d = 0;
+    qsort(x, n, sizeof *x, ascending);
+    for (size_t i = 0; i < n; i++) {
+        double f = cdf((double)x[i]), a = f - (double)i / (double)n, b = (double)(i + 1) / (double)n - f;
+        if (a > d) d = a;
+        if (b > d) d = b;
+    }
+    return d * sqrt((double)n);
+}
+static double unit(double x) { return x; }
+static double gumbel(double x) { return exp(-exp(-x)); }
+static void draws_pass_kolmogorov_smirnov_at_1e6(void) {           /* 2.23: p = 1e-4 */
+    static double (*const cdf[3])(double) = { unit, phi, gumbel };
+    float *x = room(1000000);
+    for (int d = 0; d < 3; d++) {
+        bnn_rng r = seeded(21 + (uint32_t)d, 0);
+        draws[d](&r, 1000000, x);
+        CHECK_NEAR(ks(x, 1000000, cdf[d]), 0, 2.23);
+    }
+    done(x);
+}
+static void normals_have_the_moments_tails_and_independence_of_normals(void) {
+    enum { N = 1 << 16 };
+    size_t rounds = long_run ? 15259 : 160;     /* 1e9 or 1e7 draws; moments of the first 1e8 */
+    double n = 0, t = 0, m[5] = { 0 }, lag[5] = { 0 }, cross = 0, tail[3] = { 0 };
+    static const int lags[5] = { 1, 2, 16, 32, 64 };
+    static const double se[5] = { 0, 1, 2, 15, 96 }, mean[5] = { 0, 0, 1, 0, 3 };
+    float *x = room(N), *y = room(N);
+    bnn_rng r = seeded(31, 0), q = seeded(31, 1);
+    for (size_t k = 0; k < rounds; k++) {
+        bnn__v_normal(&r, N, x);
+        for (size_t i = 0; i < N; i++) {
+            float a = fabsf(x[i]);
+            if (a > 3) tail[0]++, tail[1] += a > 4, tail[2] += a > 5;
+        }
+        t += N;
+        if (k >= 1526) continue;
+        bnn__v_normal(&q, N, y);
+        for (size_t i = 0; i < N; i++) {
+            double a = (double)x[i], p = a;
+            for (int j = 1; j <= 4; j++, p *= a) m[j] += p;
+            cross += a * (double)y[i];
+            for (int j = 0; j < 5; j++) lag[j] += a * (double)x[(i + (size_t)lags[j]) % N];
+        }
+        n += N;
+    }
+    for (int j = 1; j <= 4; j++) CHECK_NEAR(m[j] / n, mean[j], 4 * sqrt(se[j] / n));
+    for (int j = 0; j < 5; j++) CHECK_NEAR(lag[j] / n, 0, 4 / sqrt(n));
+    CHECK_NEAR(cross / n, 0, 4 / sqrt(n));
+    for (int j = 0; j < 3; j++) {
+        double p = erfc((j + 3) / sqrt(2)), e = p * t;
+        CHECK_NEAR(tail[j], e, 4 * sqrt(e));
+        if (long_run) printf("%.3g normals: %.0f beyond %d sigma, %.1f expected\n", t, tail[j], j + 3, e);
+    }
+    done(x), done(y);
+}
+static void uniform_words_are_uniform_in_every_bit(void) {
+    enum { N = 1 << 20 };
+    float *x = room(N);
+    bnn_rng r = seeded(41, 2);
+    bnn__v_uniform(&r, N, x);
+    for (int b = 0; b < 23; b++) {
+        double ones = 0;
+        for (int i = 0; i < N; i++) ones += (uint32_t)(x[i] * 8388608) >> b & 1;
+        CHECK_NEAR(ones / N, 0.5, 4 * 0.5 / sqrt((double)N));
+    }
+    done(x);
+}
+
+/* ---- passes ---- */
+
+enum { SGD, SGLD, MOMENTUM, NESTEROV, SGHMC, ADAM, RMSPROP, ADAGRAD, ADADELTA, PSGLD, PASSES };
+static void pass(int which, bnn_rng *r, size_t n, float *w, float *g, float *s, float *t, int zero) {
+    float pw = 0.01f, pm = 0.5f;
+    switch (which) {
+    case SGD:      bnn__pass_sgd(n, w, g, 0.1f, pw, pm, zero); break;
+    case SGLD:     bnn__pass_sgld(r, n, w, g, 0.1f, 0.3f, pw, pm, zero); break;
+    case MOMENTUM: bnn__pass_momentum(n, w, g, s, 0.1f, 0.9f, 0.7f, 0, pw, pm, zero); break;
+    case NESTEROV: bnn__pass_momentum(n, w, g, s, 0.1f, 0.9f, 0.7f, 1, pw, pm, zero); break;
+    case SGHMC:    bnn__pass_sghmc(r, n, w, g, s, 0.1f, 0.8f, 0.3f, pw, pm, zero); break;
+    case ADAM:     bnn__pass_adam(n, w, g, s, t, 0.1f, 0.9f, 0.99f, 1.1f, 1e-6f, 0.02f, pw, pm, zero); break;
+    case RMSPROP:  bnn__pass_rmsprop(n, w, g, t, 0.1f, 0.9f, 1e-6f, pw, pm, zero); break;
+    case ADAGRAD:  bnn__pass_adagrad(n, w, g, t, 0.1f, 1e-6f, pw, pm, zero); break;
+    case ADADELTA: bnn__pass_adadelta(n, w, g, t, s, 0.1f, 0.9f, 1e-6f, pw, pm, zero); break;
+    default:       bnn__pass_psgld(r, n, w, g, t, 0.1f, 0.9f, 1e-5f, 0.2f, pw, pm, zero); break;
+    }
+}
+/* the formulas of S4.1 to S4.8, one element, in double */
+static void formula(int which, double xi, double *w, double g, double *s, double *t) {
+    double lr = 0.1, d;
+    g += 0.01 * (*w - 0.5);
+    switch (which) {
+    case SGD:      *w -= lr * g; break;
+    case SGLD:     *w += 0.3 * xi - lr * g; break;
+    case MOMENTUM: *s = 0.9 * *s + 0.7 * g; *w -= lr * *s; break;
+    case NESTEROV: *s = 0.9 * *s + 0.7 * g; *w -= lr * (g + 0.9 * *s); break;
+    case SGHMC:    *s = 0.8 * *s - lr * g + 0.3 * xi; *w += *s; break;
+    case ADAM:     *s = 0.9 * *s + 0.1 * g; *t = 0.99 * *t + 0.01 * g * g;
+                   *w = *w * 0.98 - lr * *s / (sqrt(*t) * 1.1 + 1e-6); break;
+    case RMSPROP:  *t = 0.9 * *t + 0.1 * g * g; *w -= lr * g / (sqrt(*t) + 1e-6); break;
+    case ADAGRAD:  *t += g * g; *w -= lr * g / (sqrt(*t) + 1e-6); break;
+    case ADADELTA: *t = 0.9 * *t + 0.1 * g * g; d = sqrt(*s + 1e-6) / sqrt(*t + 1e-6) * g;
+                   *s = 0.9 * *s + 0.1 * d * d; *w -= lr * d; break;
+    default:       *t = 0.9 * *t + 0.1 * g * g; d = 1 / (1e-5 + sqrt(*t));
+                   *w += sqrt(0.2 * d) * xi - lr * d * g; break;
+    }
+}
+static void passes_follow_their_formulas_with_the_same_bits_at_every_level(void) {
+    static const size_t ns[] = { 0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 511, 512, 513, 70001 };
+    for (int which = 0; which < PASSES; which++)
+        for (size_t k = 0; k < sizeof ns / sizeof *ns; k++) {
+            size_t n = ns[k];
+            float *init[4], *x[4], *ref[4], *z = room(n);
+            bnn_rng r = seeded(51, 0);
+            bnn__v_normal(&r, n, z);
+            for (int i = 0; i < 4; i++) {
+                init[i] = room(n), x[i] = room(n), ref[i] = room(n);
+                fill(init[i], n);
+                if (i > 1) for (size_t j = 0; j < n; j++) init[i][j] = fabsf(init[i][j]) + 0.1f;
+            }
+            for (int l = 0; l < level_count; l++) {
+                float **y = l ? x : ref;
+                bnn_rng q = seeded(51, 0);
+                for (int i = 0; i < 4; i++) memcpy(y[i], init[i], n * sizeof *z);
+                bnn__cpu_level = levels[l];
+                pass(which, &q, n, y[0], y[1], y[2], y[3], (int)(k & 1));
+                for (int i = 0; i < 4; i++) {
+                    CHECK_SAME_ARRAY(y[i], ref[i], n);
+                    CHECK(guards_hold(y[i], n));
+                }
+            }
+            for (size_t j = 0; j < n; j++) {
+                double w = (double)init[0][j], s = (double)init[2][j], t = (double)init[3][j];
+                formula(which, (double)z[j], &w, (double)init[1][j], &s, &t);
+                CHECK_NEAR(ref[0][j], w, 4e-6);
+                CHECK_NEAR(ref[2][j], s, 2e-6);
+                CHECK_NEAR(ref[3][j], t, 2e-6);
+                CHECK_SAME(ref[1][j], k & 1 ? 0 : init[1][j]);
+            }
+            for (int i = 0; i < 4; i++) done(init[i]), done(x[i]), done(ref[i]);
+            done(z);
+        }
+}
+static void limits_of_one_method_are_another_bit_for_bit(void) {
+    enum { N = 1000 };
+    float w[4][N], g[N], v[N];
+    bnn_rng r = seeded(61, 0), q = r;
+    fill(g, N), fill(w[0], N);
+    memset(v, 0, sizeof v);
+    for (int i = 1; i < 4; i++) memcpy(w[i], w[0], sizeof w[0]);
+    bnn__pass_sgld(&r, N, w[0], g, 0.1f, 0.3f, 0, 0, 0);
+    bnn__pass_sghmc(&q, N, w[1], g, v, 0.1f, 0, 0.3f, 0, 0, 0);
+    CHECK_SAME_ARRAY(w[0], w[1], N);            /* friction 1 is SGLD */
+    memcpy(w[0], w[2], sizeof w[0]);
+    bnn__pass_sgld(&r, N, w[0], g, 0.1f, 0, 0, 0, 0);
+    bnn__pass_sgd(N, w[2], g, 0.1f, 0, 0, 0);
+    CHECK_SAME_ARRAY(w[0], w[2], N);            /* no noise is SGD */
+    memset(v, 0, sizeof v);
+    bnn__pass_momentum(N, w[3], g, v, 0.1f, 0, 1, 0, 0, 0, 0);
+    CHECK_SAME_ARRAY(w[3], w[2], N);            /* no momentum is SGD */
+}
+static void helpers_do_what_they_say_at_every_level(void) {
+    enum { N = 131 };
+    float x[N], y[N], z[N], o[N];
+    for (int l = 0; l < level_count; l++)
+        for (size_t n = 0; n <= N; n++) {
+            int ok = 1;
+            fill(x, N), fill(y, N), fill(z, N);
+            y[3] = -0.0f;
+            bnn__cpu_level = levels[l];
+#define EACH(call, expression) memcpy(o, z, sizeof o); call; \
+            for (size_t i = 0; i < N; i++) { \
+                volatile float e = i < n ? (expression) : z[i]; \
+                if (o[i] != e) ok = 0; \
+            }
+            memcpy(o, z, sizeof o);
+            bnn__v_axpy(n, 0.3f, x, o);
+            for (size_t i = 0; i < n; i++) { volatile float p = x[i] * 0.3f; if (o[i] != z[i] + p) ok = 0; }
+            EACH(bnn__v_scale(n, 0.3f, x, o), x[i] * 0.3f)
+            EACH(bnn__v_add(n, x, y, o), x[i] + y[i])
+            EACH(bnn__v_mul(n, x, y, o), x[i] * y[i])
+            EACH(bnn__v_relu(n, x, o), x[i] > 0 ? x[i] : 0)
+            EACH(bnn__v_relu_back(n, y, x, o), z[i] + (y[i] > 0 ? x[i] : 0))
+            memcpy(o, z, sizeof o);
+            bnn__v_muladd(n, x, y, o);
+            for (size_t i = 0; i < n; i++) { volatile float p = x[i] * y[i]; if (o[i] != z[i] + p) ok = 0; }
+            CHECK(ok);
+        }
+    for (int l = 0; l < level_count; l++) {     /* 7 rows of 17 columns */
+        bnn__cpu_level = levels[l];
+        fill(x, N), fill(y, N), memcpy(o, y, sizeof o), memcpy(z, x, sizeof z);
+        bnn__v_colsum(7, 17, x, o);
+        for (size_t j = 0; j < 17; j++) {
+            float s = y[j];
+            for (size_t i = 0; i < 7; i++) s += x[17 * i + j];
+            CHECK_SAME(o[j], s);
+        }
+        bnn__v_addrow(7, 17, y, z);
+        for (size_t i = 0; i < 7 * 17; i++) CHECK_SAME(z[i], x[i] + y[i % 17]);
+        CHECK_SAME_ARRAY(z + 7 * 17, x + 7 * 17, N - 7 * 17);
+        CHECK_SAME_ARRAY(o + 17, y + 17, N - 17);
+    }
+}
+
+int main(int argc, char **argv) {
+    long_run = argc > 1 && strcmp(argv[1], "long") == 0;
+    find_levels();
+    RUN(gemm_is_a_chain_of_multiply_adds_at_every_level_and_shape);
+    RUN(gemm_may_cut_long_sums_in_blocks_without_changing_a_bit);
+    RUN(gemm_takes_a_broadcast_operand);
+    RUN(functions_are_as_accurate_as_promised);
+    RUN(functions_know_zeros_infinities_and_nan);
+    RUN(vectors_of_functions_have_the_bits_of_the_scalars);
+    RUN(sin_and_cos_are_good_to_1e5_absolutely);
+    RUN(philox_gives_the_known_answers);
+    RUN(the_block_counter_has_64_bits);
+    RUN(draws_have_the_same_bits_at_every_level_and_stay_in_bounds);
+    RUN(draws_follow_the_documented_layout);
+    RUN(the_ends_of_the_ranges_are_finite_and_exact);
+    RUN(draws_pass_kolmogorov_smirnov_at_1e6);
+    RUN(normals_have_the_moments_tails_and_independence_of_normals);
+    RUN(uniform_words_are_uniform_in_every_bit);
+    RUN(passes_follow_their_formulas_with_the_same_bits_at_every_level);
+    RUN(limits_of_one_method_are_another_bit_for_bit);
+    RUN(helpers_do_what_they_say_at_every_level);
+    return check_done();
+}
