@@ -197,7 +197,10 @@ BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out);
 /* n at once, vectorized; equal bits whatever the instruction set */
 BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out);
 BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out);
+BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out);
 BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out);
+BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out); /* one shape */
+BNNDEF void bnn_rng_fill_gamma(bnn_rng *r, size_t n, float shape, float *out); /* > 0, or all NaN */
 
 /* ---- special functions (double) --------------------------------------------------------------
  * Relative error 1e-12 or better; bnn_beta_i and bnn_gamma_dlog 1e-11. Outside the domain: NaN. */
@@ -1499,6 +1502,10 @@ BNN__INLINE BNN__AT_##S F bnn__gumbel_##S(U u, U v, F *second) {                
     *second = -bnn__log_##S(bnn__expo_##S(v));                                                   \
     return -bnn__log_##S(bnn__expo_##S(u));                                                      \
 }                                                                                                \
+BNN__INLINE BNN__AT_##S F bnn__exponential_##S(U u, U v, F *second) {                            \
+    *second = bnn__expo_##S(v);                                                                  \
+    return bnn__expo_##S(u);                                                                     \
+}                                                                                                \
 /* Box-Muller: sqrt(-2 ln u) (cos, sin)(2 pi v 2^-32), v = quarter turns k plus an angle r */    \
 BNN__INLINE BNN__AT_##S F bnn__normal_##S(U u, U v, F *second) {                                 \
     F e = bnn__expo_##S(u), a = bnn__sqrt_##S(e + e);                                            \
@@ -1516,6 +1523,10 @@ BNN__INLINE float bnn__expo_1(uint32_t w) {
     float unit = BNN__ONE / 65536 / 65536, half = BNN__ONE / 2;
     return w >> 31 ? -BNN_MATH_LOG1P(-((float)~w + half) * unit)
                    : -BNN_MATH_LOG(((float)w + half) * unit);
+}
+BNN__INLINE float bnn__exponential_1(uint32_t u, uint32_t v, float *second) {
+    *second = bnn__expo_1(v);
+    return bnn__expo_1(u);
 }
 BNN__INLINE float bnn__gumbel_1(uint32_t u, uint32_t v, float *second) {
     *second = -BNN_MATH_LOG(bnn__expo_1(v));
@@ -1634,7 +1645,8 @@ void bnn__d_##NAME##_##S(const bnn_rng *r, uint64_t block, size_t groups, float 
         }                                                                                        \
     }                                                                                            \
 }
-#define BNN__DRAWS(S) BNN__DRAW(S, uniform) BNN__DRAW(S, gumbel) BNN__DRAW(S, normal)
+#define BNN__DRAWS(S) BNN__DRAW(S, uniform) BNN__DRAW(S, exponential) BNN__DRAW(S, gumbel) \
+    BNN__DRAW(S, normal)
 BNN__DRAWS(1)
 
 /* >>passes  A pass is a loop over elements; a job holds what any of them may need. In the samplers
@@ -1644,6 +1656,7 @@ typedef struct {
     const float *x, *y, *z;
     float *w, *g, *s, *t;
     float pw, pm, lr, a, b, c, d, e;
+    size_t rows, cols;
     int flag, zero;
 } bnn__job;
 typedef void bnn__pass(const bnn__job *, size_t, size_t);
@@ -1721,7 +1734,17 @@ BNN__PASS(S, relu,                                  /* NaN stays NaN */         
 BNN__PASS(S, relu_back,                                                                          \
     F y = bnn__ld_##S(q.y + i), g = bnn__ld_##S(q.x + i), o = bnn__set_##S(0);                   \
     g = bnn__sel_##S(bnn__lt_##S(o, y), g, o);                                                   \
-    bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + g); )
+    bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + g); )                                            \
+BNN__PASS(S, tanh_slope,                                                                         \
+    F y = bnn__ld_##S(q.x + i);                                                                  \
+    bnn__st_##S(q.w + i, bnn__set_##S(1) - y * y); )                                             \
+BNN__PASS(S, sigmoid_slope,                                                                      \
+    F y = bnn__ld_##S(q.x + i);                                                                  \
+    bnn__st_##S(q.w + i, y * (bnn__set_##S(1) - y)); )                                           \
+BNN__PASS(S, colsum,                                /* columns i to n of all rows of x */        \
+    F y = bnn__ld_##S(q.w + i);                                                                  \
+    for (size_t r = 0; r < q.rows; r++) y = y + bnn__ld_##S(q.x + r * q.cols + i);               \
+    bnn__st_##S(q.w + i, y); )
 #define BNN__MAP(S, NAME) \
     BNN__PASS(S, NAME, bnn__st_##S(q.w + i, bnn__##NAME##_##S(bnn__ld_##S(q.x + i))); )
 #define BNN__MAPS(S) BNN__MAP(S, exp) BNN__MAP(S, log) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) \
@@ -1823,6 +1846,9 @@ BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
 }
 /* -ln(-ln u), from -3.1 to 22.9 */
+BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
+    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_exponential));
+}
 BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
 }
@@ -1933,6 +1959,8 @@ BNN__V_MAP(erf, BNN__PICKM)
 BNN__V_MAP(expm1, BNN__PICKM)
 BNN__V_MAP(sqrt, BNN__PICKM)
 BNN__V_MAP(relu, BNN__PICK)
+BNN__V_MAP(tanh_slope, BNN__PICK)
+BNN__V_MAP(sigmoid_slope, BNN__PICK)
 BNN__UNUSED static void bnn__v_axpy(size_t n, float alpha, const float *x, float *y) {
     bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_axpy));
 }
@@ -1953,8 +1981,10 @@ BNN__UNUSED static void bnn__v_relu_back(size_t n, const float *y, const float *
 }
 /* out[j] += sum_i g[i,j], rows in order;  y[i,:] += b */
 BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, float *out) {
-    for (size_t i = 0; i < rows; i++)
-        bnn__run_xy(cols, 0, out, g + i * cols, out, BNN__PICK(bnn__p_add));
+    bnn__job q;
+    memset(&q, 0, sizeof q);
+    q.x = g, q.w = out, q.rows = rows, q.cols = cols;
+    bnn__run(cols, &q, BNN__PICK(bnn__p_colsum));
 }
 BNN__UNUSED static void bnn__v_addrow(size_t rows, size_t cols, const float *b, float *y) {
     for (size_t i = 0; i < rows; i++)
@@ -2167,7 +2197,10 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
                            const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
 #if BNN__SIMD
     int lanes = bnn__cpu();
-    if (lanes > 1 && k > 0)
+    if (lanes > 1 && k > 0 && n == 1 && ldc == 1)   /* a column is a row of the transposed product */
+        bnn__gemm_v((size_t)lanes, BNN__TILES_FOR(lanes), 1, m, k, b, 0, brs, a, acs, ars, c, m,
+                    more);
+    else if (lanes > 1 && k > 0)
         bnn__gemm_v((size_t)lanes, BNN__TILES_FOR(lanes), m, n, k, a, ars, acs, b, brs, bcs, c, ldc,
                     more);
     else
@@ -3274,6 +3307,8 @@ BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out) {
     }
 }
 
+enum { BNN__FILL = 512 }; /* candidates in flight */
+
 BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) {
     bnn__v_uniform(r, n, out);
 }
@@ -3284,6 +3319,57 @@ BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) {
 
 BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) {
     bnn__v_gumbel(r, n, out);
+}
+
+BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out) {
+    bnn__v_exponential(r, n, out);
+}
+
+/* Candidates in blocks; those accepted move up. u < 1 - 0.0331 x^4 accepts 98 of 100 at once. */
+static void bnn__fill_cube_roots(bnn_rng *r, size_t n, double d, float *out) {
+    float xs[BNN__FILL], us[BNN__FILL];
+    double c = 1 / sqrt(9 * d), x, u, v;
+    size_t i, k;
+    for (; n > 0; n -= k) {
+        size_t m = n < (size_t)BNN__FILL ? n : (size_t)BNN__FILL;
+        bnn__v_normal(r, m, xs);
+        bnn__v_uniform(r, m, us);
+        for (i = k = 0; i < m; i++) {
+            x = (double)xs[i], u = (double)us[i], v = 1 + c * x;
+            if (v <= 0.000001) continue;
+            if (u >= 1 - 0.0331 * (x * x) * (x * x) && (double)BNN_MATH_LOG(us[i]) >=
+                0.5 * x * x + d * (1 - v * v * v + 3 * (double)BNN_MATH_LOG1P((float)(c * x))))
+                continue;
+            out[k++] = (float)v;
+        }
+        out += k;
+    }
+}
+
+BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out) {
+    double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, log_d, less = a < 1 ? 1 / a : 0, y;
+    float e[BNN__FILL];
+    size_t i, m;
+    int good = bnn__finite(shape) && a > 0;
+    for (i = 0; !good && i < n; i++) out[i] = (float)bnn__nan();
+    if (!good) return;
+    bnn__fill_cube_roots(r, n, d, out);
+    bnn__v_log(n, out, out);
+    log_d = (double)BNN_MATH_LOG((float)d);
+    memset(e, 0, sizeof e);
+    for (; n > 0; n -= m, out += m) {
+        m = n < (size_t)BNN__FILL ? n : (size_t)BNN__FILL;
+        if (a < 1) bnn__v_exponential(r, m, e);
+        for (i = 0; i < m; i++) {
+            y = log_d + 3 * (double)out[i] - (double)e[i] * less;
+            out[i] = (float)(y > -(double)FLT_MAX ? y : -(double)FLT_MAX);
+        }
+    }
+}
+
+BNNDEF void bnn_rng_fill_gamma(bnn_rng *r, size_t n, float shape, float *out) {
+    bnn_rng_fill_log_gamma(r, n, shape, out);
+    bnn__v_exp(n, out, out);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3631,39 +3717,40 @@ static void bnn__v_gelu_slope(size_t n, const float *x, float *y) { /* n <= BNN_
 
 static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, (void)y; }
 
-/* name, forward, what the slope needs beside x and y: e = f(x), slope */
+/* name, forward, what the slope needs beside x and y: e = f(from), slope */
 #define BNN__UNARY(X)                                                                              \
-    X(neg,        bnn__v_neg,        bnn__v_none,       -1)                                        \
-    X(square,     bnn__v_square,     bnn__v_none,       2 * x)                                     \
-    X(exp,        bnn__v_exp,        bnn__v_none,       y)                                         \
-    X(log,        bnn__v_log,        bnn__v_none,       1 / x)                                     \
-    X(sqrt,       bnn__v_sqrt,       bnn__v_none,       y > 0 ? (float)0.5 / y : 0)                \
-    X(abs,        bnn__v_abs,        bnn__v_none,       (float)(x > 0) - (float)(x < 0))           \
-    X(sin,        bnn__v_sin,        bnn__v_cos,        e[i])                                      \
-    X(cos,        bnn__v_cos,        bnn__v_sin,        -e[i])                                     \
-    X(tanh,       bnn__v_tanh,       bnn__v_none,       1 - y * y)                                 \
-    X(sigmoid,    bnn__v_sigmoid,    bnn__v_none,       y * (1 - y))                               \
-    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,    e[i])                                      \
-    X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,       x > 0 ? 1 : (float)0.01)                   \
-    X(elu,        bnn__v_elu,        bnn__v_none,       x > 0 ? 1 : y + 1)                         \
-    X(silu,       bnn__v_silu,       bnn__v_sigmoid,    e[i] + x * e[i] * (1 - e[i]))              \
-    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope, e[i])
+    X(neg,        bnn__v_neg,        bnn__v_none,          xs, -1)                                 \
+    X(square,     bnn__v_square,     bnn__v_none,          xs, 2 * x)                              \
+    X(exp,        bnn__v_exp,        bnn__v_none,          xs, y)                                  \
+    X(log,        bnn__v_log,        bnn__v_none,          xs, 1 / x)                              \
+    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : 0)         \
+    X(abs,        bnn__v_abs,        bnn__v_none,          xs, (float)(x > 0) - (float)(x < 0))    \
+    X(sin,        bnn__v_sin,        bnn__v_cos,           xs, e[i])                               \
+    X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -e[i])                              \
+    X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
+    X(sigmoid,    bnn__v_sigmoid,    bnn__v_sigmoid_slope, ys, e[i])  /* y (1 - y) */              \
+    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,       xs, e[i])                               \
+    X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,          xs, x > 0 ? 1 : (float)0.01)            \
+    X(elu,        bnn__v_elu,        bnn__v_none,          xs, x > 0 ? 1 : y + 1)                  \
+    X(silu,       bnn__v_silu,       bnn__v_sigmoid,       xs, e[i] + x * e[i] * (1 - e[i]))       \
+    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope,    xs, e[i])
 
-#define BNN__UNARY_OP(NAME, FORWARD, HELP, SLOPE)                                                  \
+#define BNN__UNARY_OP(NAME, FORWARD, HELP, FROM, SLOPE)                                            \
     static void bnn__##NAME##_backward(bnn_var *self) {                                            \
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
         size_t i, m, n = gx == NULL ? 0 : bnn__count(self->val);                                   \
-        int add = gx != NULL && bnn__claim(in);                                                    \
+        bnn__open(in);                                                                             \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
-            HELP(m, xs, e);                                                                        \
+            HELP(m, FROM, e);                                                                      \
             for (i = 0; i < m; i++) {                                                              \
                 float x = xs[i], y = ys[i];                                                        \
                 (void)x, (void)y;                                                                  \
-                gx[i] = (add ? gx[i] : 0) + gs[i] * (SLOPE);                                       \
+                e[i] = (SLOPE);                                                                    \
             }                                                                                      \
+            bnn__v_muladd(m, gs, e, gx);                                                           \
         }                                                                                          \
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
@@ -5977,7 +6064,7 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
  * four functions are loops over one tour.
  * --------------------------------------------------------------------------------------------- */
 
-enum { BNN__PREDICT_ROWS = 256 };
+enum { BNN__PREDICT_ROWS = 512 };
 
 /* Number of samples, 0 = an error was set. */
 static size_t bnn__samples(bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {

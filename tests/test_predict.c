@@ -435,7 +435,7 @@ static void scratch_does_not_grow_with_the_rows(void) {
         bnn_mat x;
         bnn_data d;
         world_open(&u, hetero, 5, 441);
-        x = grid(&u.mem, k == 0 ? 300 : 30000, 2);
+        x = grid(&u.mem, k == 0 ? 600 : 30000, 2);
         d.x = d.y = x;
         predict(&u, x);
         bnn_predict_log_lik(&u.out, &u.tape, &u.net, &u.post, d);

@@ -325,6 +325,9 @@ static void fills_have_the_laws_of_single_draws(void) {
     bnn_rng_fill_gumbel(&r, MANY, draws);
     check_moments(draws, MANY, 0.57721566490153286, BNN__PI * BNN__PI / 6);
     CHECK_P(p_ks_of(draws, MANY, cdf_gumbel, 0, 1));
+    bnn_rng_fill_exponential(&r, MANY, draws);
+    check_moments(draws, MANY, 1, 1);
+    CHECK_P(p_ks_of(draws, MANY, cdf_exponential, 0, 1));
     bnn_rng_fill_normal(&r, MANY, draws);
     check_normal();
     for (int lag = 1; lag <= 64; lag *= 2) /* Box-Muller pairs and blocks lie 1 to 64 apart */
@@ -475,10 +478,33 @@ static void log_gamma_has_its_law_for_every_shape(void) {
         check_moments(draws, n, bnn_digamma(a), bnn_trigamma(a));
         if (a < 1e4 || sizeof(float) == 8) /* else the draws are coarser than the sample can see */
             CHECK_P(p_ks_of(draws, n, cdf_log_gamma, a, 0));
+        bnn_rng_fill_log_gamma(&r, (size_t)n, shape, draws);
+        check_moments(draws, n, bnn_digamma(a), bnn_trigamma(a));
+        if (a < 1e4 || sizeof(float) == 8) CHECK_P(p_ks_of(draws, n, cdf_log_gamma, a, 0));
         if (a < 0.01) continue; /* too skewed for the limit theorem */
         for (int i = 0; i < n; i++) draws[i] = bnn_rng_gamma(&r, shape);
         if (a < 1e4) check_moments(draws, n, a, a);
+        bnn_rng_fill_gamma(&r, (size_t)n, shape, draws);
+        if (a < 1e4) check_moments(draws, n, a, a);
+        for (int i = 0; i < n; i++) draws[i] = (float)(((double)draws[i] - a) / sqrt(a));
+        for (int lag = 1; lag <= 16; lag *= 2) CHECK_P(p_uncorrelated(draws, draws + lag, n - lag));
     }
+}
+
+static void gamma_fills_write_n_numbers_with_equal_bits_at_every_width(void) {
+    static const int widths[] = { 1, 4, 8, 16 };
+    int best = bnn__cpu();
+    for (size_t n = 0; n < 1100; n += 1 + n / 3)
+        for (int k = 0; k < 4 && (widths[k] == 1 || widths[k] <= best); k++) {
+            bnn_rng r = bnn_rng_seed(n);
+            for (size_t i = 0; i < 1200; i++) draws[i] = 99;
+            bnn__cpu_level = widths[k];
+            bnn_rng_fill_gamma(&r, n, (float)0.7, draws);
+            bnn__cpu_level = best;
+            for (size_t i = 0; i < 1200; i++) CHECK(i < n ? draws[i] >= 0 : draws[i] == 99);
+            if (k == 0) memcpy(other, draws, n * sizeof *draws);
+            CHECK_SAME_ARRAY(draws, other, n);
+        }
 }
 
 static void gamma_of_extreme_or_bad_shapes_is_finite_or_nan(void) {
@@ -489,12 +515,16 @@ static void gamma_of_extreme_or_bad_shapes_is_finite_or_nan(void) {
             double y = (double)bnn_rng_log_gamma(&r, (float)tiny[i]);
             CHECK(bnn__finite_d(y));
             CHECK((double)bnn_rng_gamma(&r, (float)tiny[i]) >= 0);
+            bnn_rng_fill_log_gamma(&r, 3, (float)tiny[i], draws);
+            for (int j = 0; j < 3; j++) CHECK(bnn__finite(draws[j]));
         }
     for (int i = 0; i < 4; i++) {
         double bad = i == 0 ? 0 : i == 1 ? -1 : i == 2 ? bnn__nan() : bnn__inf();
         double y = (double)bnn_rng_log_gamma(&r, (float)bad);
         double z = (double)bnn_rng_gamma(&r, (float)bad);
         CHECK(!(y <= 0) && !(y > 0) && !(z <= 0) && !(z > 0));
+        bnn_rng_fill_gamma(&r, 3, (float)bad, draws);
+        for (int j = 0; j < 3; j++) CHECK(!(draws[j] <= 0) && !(draws[j] > 0));
     }
 }
 
@@ -614,6 +644,7 @@ int main(void) {
     RUN(categorical_has_its_frequencies_and_never_draws_weight_0);
     RUN(categorical_refuses_bad_weights_and_guards_the_last_bin);
     RUN(log_gamma_has_its_law_for_every_shape);
+    RUN(gamma_fills_write_n_numbers_with_equal_bits_at_every_width);
     RUN(gamma_of_extreme_or_bad_shapes_is_finite_or_nan);
     RUN(beta_has_its_law);
     RUN(dirichlet_has_its_law);

@@ -138,6 +138,10 @@ static void random_make(workload *b) { b->a = bnn_mat_new(&b->mem, 1024, 1024); 
 static void normal_step(workload *b) { bnn_rng_fill_normal(&b->tape.rng, 1024 * 1024, b->a.data); }
 static void gumbel_step(workload *b) { bnn_rng_fill_gumbel(&b->tape.rng, 1024 * 1024, b->a.data); }
 
+static void gamma_step(workload *b) {
+    bnn_rng_fill_gamma(&b->tape.rng, 1024 * 1024, 0.7f, b->a.data);
+}
+
 #define GEMM(F, M, K, N, FORM) { F #M "x" #K "x" #N, gemm_make, gemm_step, M, K, N, FORM, 0 }
 #define GEMMS(M, K, N)                                                                             \
     GEMM("gemm_nn_", M, K, N, 0), /* X W      */                                                   \
@@ -152,6 +156,7 @@ static workload works[] = {
     { "sgld_1_50_1", tiny_make, tiny_step, 0, 0, 0, 0, 0 },
     { "predict_100x10000", predict_make, predict_step, 0, 0, 0, 0, 0 },
     { "rng_normal", random_make, normal_step, 0, 0, 0, 0, 0 },
+    { "rng_gamma", random_make, gamma_step, 0, 0, 0, 0, 0 },
     { "rng_gumbel", random_make, gumbel_step, 0, 0, 0, 0, 0 },
 };
 enum { WORKS = sizeof works / sizeof works[0] };

@@ -226,10 +226,15 @@ def randoms(kind):
         gen, a = np.random.Generator(np.random.SFC64(1)), np.empty(n, np.float32)
         if kind == "rng_normal":
             ways["numpy_sfc64"] = repeat(lambda: gen.standard_normal(out=a, dtype=np.float32))
+        if kind == "rng_gamma":
+            ways["numpy_sfc64"] = repeat(lambda: gen.standard_gamma(0.7, out=a, dtype=np.float32))
     if torch is not None:
         z = torch.empty(n)
         if kind == "rng_normal":
             ways["torch"] = repeat(lambda: z.normal_())
+        if kind == "rng_gamma":
+            shape = torch.full((n,), 0.7)
+            ways["torch"] = repeat(lambda: torch._standard_gamma(shape))
         if kind == "rng_gumbel":
             ways["torch"] = repeat(lambda: z.exponential_().log_().neg_())
     return ways
