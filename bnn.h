@@ -2102,6 +2102,39 @@ BNN__INLINE void bnn__copy(size_t n, const float *x, float *y) {        /* short
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
     for (; n > 0; n--) *y++ = *x++;
 }
+/* Small products, without blocking. Where C is new the last panel of columns overlaps the one before
+ * it: the same bits twice are cheaper than an edge. Else, or if B has no rows to load, it is packed. */
+enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
+static void bnn__gemm_small(size_t S, bnn__tile *const tiles[3][6], size_t m, size_t n, size_t k,
+                            const float *a, size_t ars, size_t acs, const float *b, size_t brs,
+                            size_t bcs, float *c, size_t ldc, int more) {
+    float room[32 * BNN__SMALL_K], edge[6 * 32];
+    size_t j, i, r, l, w, nb;
+    for (j = 0; j < n; j += w) {
+        size_t v = n - j > S ? 2 : 1, at = j, bs = brs;
+        const float *bj;
+        if (v == 2 && n - j < 2 * S && (more || n < 2 * S)) v = 1;
+        w = v * S;
+        if (n - j < w && !more && n >= w) at = n - w;
+        nb = n - at < w ? n - at : w;
+        bj = b + at * bcs;
+        if (bcs != 1 || nb < w) {
+            bnn__pack(k, nb, bj, brs, bcs, w, room);
+            bj = room, bs = w;
+        }
+        for (i = 0; i < m; i += r) {
+            float *ci = c + i * ldc + at;
+            r = m - i > 8 || m - i == 6 ? 6 : m - i > 6 ? 4 : m - i;
+            if (nb == w) {
+                tiles[v][r - 1](k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
+                continue;
+            }
+            if (more) for (l = 0; l < r; l++) bnn__copy(nb, ci + l * ldc, edge + l * w);
+            tiles[v][r - 1](k, a + i * ars, ars, acs, bj, bs, edge, w, more);
+            for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, ci + l * ldc);
+        }
+    }
+}
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
@@ -2197,10 +2230,18 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
                            const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
 #if BNN__SIMD
     int lanes = bnn__cpu();
-    if (lanes > 1 && k > 0 && n == 1 && ldc == 1)   /* a column is a row of the transposed product */
-        bnn__gemm_v((size_t)lanes, BNN__TILES_FOR(lanes), 1, m, k, b, 0, brs, a, acs, ars, c, m,
-                    more);
-    else if (lanes > 1 && k > 0)
+    if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
+        const float *ta = a;
+        size_t trs = ars, tcs = acs;
+        a = b, ars = 0, acs = brs;
+        b = ta, brs = tcs, bcs = trs;
+        n = m, ldc = m, m = 1;
+    }
+    if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
+        if (lanes == 16 && (n < 16 || (m > 1 && (n - 1) % 16 < 8))) lanes = 8; /* less is wasted */
+        bnn__gemm_small((size_t)lanes, BNN__TILES_FOR(lanes), m, n, k, a, ars, acs, b, brs, bcs, c,
+                        ldc, more);
+    } else if (lanes > 1 && k > 0)
         bnn__gemm_v((size_t)lanes, BNN__TILES_FOR(lanes), m, n, k, a, ars, acs, b, brs, bcs, c, ldc,
                     more);
     else
