@@ -424,6 +424,13 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
 /* out = H v by central differences of the gradient, error O(step^2); exact for quadratics */
 BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                const float *v, float *out);
+/* out = diagonal of H. probes 0: exact, n products, for small nets; otherwise the mean of v o H v
+ * over that many random signs v (Hutchinson), unbiased */
+BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes, float *out);
+/* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
+ * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
+BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out);
 
 /* ---- parameters ------------------------------------------------------------------------------
  * A flat vector with named shapes. Each block of it has a prior. */
@@ -529,6 +536,18 @@ typedef struct bnn_mlp_desc {
 } bnn_mlp_desc;
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
+ * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are all
+ * 0, but for one in each layer: the same function. A dropped unit without incoming weights is a
+ * constant and goes into the next bias; what any other sent on is lost. */
+BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
+                              const unsigned char *const *keep);
+/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] is 0 for the units j of hidden layer
+ * l to drop; keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing
+ * weights are all 0 (one stays in each layer): the same function. A dropped unit without incoming
+ * weights is a constant and goes into the next bias; what any other sent on is lost. */
+BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
+                              const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
 /* Mean and standard deviation of each column of the training data, stored with the net, undone at
  * prediction, saved with it. Targets only where they are Gaussian, Laplace or Student. */
@@ -687,6 +706,107 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
 /* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x);
+
+/* ---- mean field: a Gaussian over every weight --------------------------------------------------
+ * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
+ * and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those of w's blocks: normal
+ * and Laplace in closed form, mixture and Student-t by the draw, flat adds nothing. One step:
+ *     bnn_meanfield_sample(&q, &tape);                      w->theta = mu + sigma eps
+ *     bnn_backward(bnn_net_nll(&net, batch));               nll, not loss: the KL is the prior's part
+ *     bnn_meanfield_backward(&q, &tape);                    adds grad F/N to q.params->grad
+ *     bnn_step(&adam, &tape);                               a stepper of q.params
+ * The first three may repeat q.draws times before the step: F/N is then averaged over the draws.
+ * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
+ * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
+ * e^9.2. At a bound the gradient that points outward is 0. A weight with mu = 0 and sigma at the
+ * floor is removed: it stays exactly 0. */
+enum { BNN_POSTERIOR_GAUSS, BNN_POSTERIOR_FIXED /* sigma stays */, BNN_POSTERIOR_DELTA /* w = mu */ };
+enum { BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG };
+/* dF/dsigma by the draw, E[eps g], unbiased; or sigma times a curvature: the Hessian's diagonal,
+ * exact (Price; call bnn_meanfield_curvature); the mean square of the examples' gradients (Graves;
+ * bnn_affine nets; equals Price in expectation where the model is right); the square of the
+ * minibatch's mean gradient, which is biased: too small by about the batch size */
+enum { BNN_ESTIMATE_PATH, BNN_ESTIMATE_PRICE, BNN_ESTIMATE_SQUARES, BNN_ESTIMATE_BATCH_BIASED };
+/* normal priors whose variance follows q in closed form: one per row of a block (an input's outgoing
+ * weights), or one per weight */
+enum { BNN_ARD_NONE, BNN_ARD_INPUT, BNN_ARD_WEIGHT };
+
+typedef struct bnn_meanfield_desc {
+    int posterior, scale, estimator, ard;
+    int share;       /* 1: adaptive priors of neighboring blocks of one kind are one prior       */
+    float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
+    float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
+    float kl_weight; /* default 1; for none assign q.kl_weight = 0                               */
+    size_t draws;    /* per step, default 1                                                      */
+} bnn_meanfield_desc;
+
+typedef struct bnn_meanfield {
+    bnn_params *of, *params; /* w, which holds the draw, and mu and rho                          */
+    int posterior, scale, estimator, ard, share;
+    float log_rate, kl_weight; /* assign kl_weight per step: warm-up, tempering                  */
+    size_t draws;
+    size_t n;                  /* weights it was made for                                        */
+    float *sigma, *eps;        /* of the last draw                                               */
+    float *curvature;          /* of F/N along the weights, for estimators that need it          */
+    int drawn, curved;         /* private */
+} bnn_meanfield;
+
+BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc desc);
+BNNDEF void bnn_meanfield_sample(bnn_meanfield *q, bnn_tape *t);
+BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t); /* N = tape.n_data; spends
+                                                                      w->grad */
+BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q);            /* w->theta = mu */
+/* q.curvature = diagonal of the Hessian of f, the mean loss without prior, at the draw; see
+ * bnn_hessian_diagonal. Call it before bnn_backward. */
+BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f, void *user,
+                                    size_t probes);
+/* The priors of w with adapt_mean, adapt_std or shape and rate: to their optimum under q (Graves
+ * 2011), rate >= 1, or by that fraction of a natural gradient step */
+BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate);
+BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q); /* total nats; a flat block counts 0; mixture
+                                                           and Student-t at the last draw; delta:
+                                                           -ln p(mu) */
+BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
+/* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
+ * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
+ * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. */
+enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
+BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise);
+/* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: x -> N(x mu + b, (x o x)(sd o
+ * sd) + b_sd^2). flipout: x mu + b + r o ((s o x)(sd o eps) + b_sd o eps_b), signs r, s per row. */
+BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
+BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
+                                   bnn_var *b_noise);
+
+typedef struct bnn_meanfield_cost { /* of the data under q, recorded with the prior as it is now */
+    double error, complexity; /* L^E, averaged over draws, and L^C, total nats; F is their sum    */
+    double bits;              /* F/ln 2; NaN without a Gaussian q and proper priors               */
+    double ratio;             /* F over the uniform code, rows ln K; NaN where that is not defined */
+} bnn_meanfield_cost;
+/* Leaves the last draw in w->theta. Rows of d = the N of the cost */
+BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
+                                                bnn_data d, size_t draws);
+
+/* Pruning by |mu|/sigma; exp(-mu^2/2 sigma^2) >= lambda is |mu|/sigma <= sqrt(-2 ln lambda). snr:
+ * the threshold under which that fraction of the weights lies. prune: removes what is under it and
+ * returns how many weights are removed now. Then bnn_meanfield_mean and bnn_mlp_shrink. */
+BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction);
+BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
+
+/* Weights of the KL as plain functions: batch i of 0 .. batches-1 gets batches 2^(batches-1-i) /
+ * (2^batches - 1) (Blundell et al. 2015; mean 1); a ramp from 1/steps to 1 */
+BNNDEF double bnn_kl_geometric(size_t i, size_t batches);
+BNNDEF double bnn_kl_warmup(size_t k, size_t steps);
+
+/* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6, 8
+ * and 9 call bnn_meanfield_update_priors every step. */
+enum { BNN_GRAVES_ROWS = 10 };
+typedef struct bnn_graves {
+    const char *name, *posterior, *prior_name;
+    bnn_prior prior;
+    bnn_meanfield_desc desc;
+} bnn_graves;
+BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; others: a NULL name */
 
 /* ---- metrics ---------------------------------------------------------------------------------
  * prob (n,k) class probabilities, label (n,1); NaN where undefined (empty, shapes, one class). */
@@ -1655,7 +1775,7 @@ BNN__DRAWS(1)
 typedef struct {
     const float *x, *y, *z;
     float *w, *g, *s, *t;
-    float pw, pm, lr, a, b, c, d, e;
+    float pw, pm, lr, a, b, c, d, e, p[4];
     size_t rows, cols;
     int flag, zero;
 } bnn__job;
@@ -1747,8 +1867,65 @@ BNN__PASS(S, colsum,                                /* columns i to n of all row
     bnn__st_##S(q.w + i, y); )
 #define BNN__MAP(S, NAME) \
     BNN__PASS(S, NAME, bnn__st_##S(q.w + i, bnn__##NAME##_##S(bnn__ld_##S(q.x + i))); )
+/* >>meanfield's passes. x rho, y mu: s = sigma; draw also t = eps and w = mu + sigma eps, which is 0
+ * where the weight is removed: mu = 0, sigma at its floor d. a..b bounds of c rho; flag 1: log. */
+#define BNN__SIGMA(S)                                                                            \
+    bnn__f##S r = bnn__ld_##S(q.x + i) * q.c, v;                                                 \
+    r = bnn__sel_##S(bnn__lt_##S(r, bnn__set_##S(q.a)), bnn__set_##S(q.a), r);                   \
+    r = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.b), r), bnn__set_##S(q.b), r);                   \
+    if (q.flag & 1) v = bnn__exp_##S(r);                                                         \
+    else v = bnn__softplus_##S(r);                                                               \
+    bnn__st_##S(q.s + i, v)
+#define BNN__GONE(S, m, v)                                                                       \
+    ~(bnn__lt_##S(bnn__set_##S(q.d), v) | bnn__lt_##S(m, bnn__set_##S(0)) |                      \
+      bnn__lt_##S(bnn__set_##S(0), m))
+/* The chain from g = d L/dw to mu and rho, with the divergence. x sigma, y mu, z eps; adds to (zero:
+ * writes) w = d mu, t = d rho. e scales g, lr the divergence, whose prior the last argument adds to
+ * g and h = d sigma, p its numbers; s curvature if flag 2, h stays 0 if flag 4; a..b bounds of
+ * sigma. */
+#define BNN__NOISE(S, NAME, ...)                                                                 \
+BNN__PASS(S, noise_##NAME,                                                                       \
+    bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
+    bnn__f##S g = bnn__ld_##S(q.g + i) * q.e, h = g * e, d = m - q.pm, o = bnn__set_##S(0);      \
+    bnn__u##S gone = BNN__GONE(S, m, v);                                                         \
+    if (q.flag & 2) h = v * bnn__ld_##S(q.s + i) * q.e;                                          \
+    __VA_ARGS__                                                                                  \
+    h = h - bnn__set_##S(q.lr) / v;                                                              \
+    if (q.flag & 1) h = h * (v * q.c);                                                           \
+    else h = o - h * bnn__expm1_##S(o - v);                                                      \
+    h = bnn__sel_##S(~bnn__lt_##S(bnn__set_##S(q.a), v) & bnn__lt_##S(o, h), o, h);              \
+    h = bnn__sel_##S(~bnn__lt_##S(v, bnn__set_##S(q.b)) & bnn__lt_##S(h, o), o, h);              \
+    if (q.flag & 4) h = o;                                                                       \
+    g = bnn__sel_##S(gone, o, g), h = bnn__sel_##S(gone, o, h);                                  \
+    if (!q.zero) g = g + bnn__ld_##S(q.w + i), h = h + bnn__ld_##S(q.t + i);                     \
+    bnn__st_##S(q.w + i, g);                                                                     \
+    bnn__st_##S(q.t + i, h); )
+#define BNN__NOISES(S)                                                                           \
+BNN__PASS(S, sigma, BNN__SIGMA(S); )                                                             \
+BNN__PASS(S, draw,                                                                               \
+    BNN__SIGMA(S);                                                                               \
+    bnn__f##S e = bnn__ld_##S(q.z + i % BNN__ZN), m = bnn__ld_##S(q.y + i);                      \
+    bnn__u##S gone = BNN__GONE(S, m, v);                                                         \
+    bnn__st_##S(q.t + i, e);                                                                     \
+    bnn__st_##S(q.w + i, bnn__sel_##S(gone, m, m + v * e)); )                                    \
+BNN__NOISE(S, normal, g = g + d * q.p[0], h = h + v * q.p[0]; )                                  \
+BNN__NOISE(S, ard,                                                                               \
+    bnn__f##S u = bnn__set_##S(q.lr) / (d * d + v * v);                                          \
+    g = g + d * u, h = h + v * u; )                                                              \
+BNN__NOISE(S, laplace,                                                                           \
+    bnn__f##S u = d / v * (float)0.70710678118654752440;                                          \
+    g = g + bnn__erf_##S(u) * q.p[0], h = h + bnn__exp_##S(o - u * u) * q.p[1]; )                \
+BNN__NOISE(S, mixture,                                                                           \
+    bnn__f##S w = d + v * e;                                                                     \
+    w = w * (bnn__sigmoid_##S(w * w * q.p[3] + q.p[2]) * q.p[1] + q.p[0]);                       \
+    g = g + w, h = h + w * e; )                                                                  \
+BNN__NOISE(S, student,                                                                           \
+    bnn__f##S w = d + v * e;                                                                     \
+    w = w * q.p[0] / (w * w + q.p[1]);                                                           \
+    g = g + w, h = h + w * e; )
 #define BNN__MAPS(S) BNN__MAP(S, exp) BNN__MAP(S, log) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) \
-    BNN__MAP(S, softplus) BNN__MAP(S, sin) BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1)
+    BNN__MAP(S, softplus) BNN__MAP(S, sin) BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) \
+    BNN__NOISES(S)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
 BNN__MAP(1, sqrt)
@@ -5203,6 +5380,184 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     return net;
 }
 
+/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
+
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w; /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS];
+} bnn__shrink;
+
+static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
+    bnn_mat none = { 0, 0, NULL };
+    if (bias && m->desc.no_bias) return none;
+    return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
+}
+
+static int bnn__all_zero(const float *x, size_t n, size_t stride) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (x[i * stride] != 0) return 0;
+    return 1;
+}
+
+static float bnn__activation_at(int activation, float x) {
+    static void (*const f[])(size_t, const float *, float *) = {
+        bnn__v_relu, bnn__v_tanh, bnn__v_sigmoid, bnn__v_leaky_relu, bnn__v_elu, bnn__v_silu,
+        bnn__v_gelu, bnn__v_softplus, bnn__v_sin };
+    float y = x;
+    if (activation != BNN_IDENTITY) f[activation](1, &x, &y);
+    return y;
+}
+
+static void bnn__clear_column(bnn_mat m, size_t j) {
+    size_t i;
+    for (i = 0; i < m.rows; i++) m.data[i * m.cols + j] = 0;
+}
+
+/* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
+ * none that could take it. */
+static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
+    bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
+    bnn_mat b = bnn__layer(&s->w, s->m, l, 1), next = bnn__layer(&s->w, s->m, l + 1, 1);
+    float *sends = out.data + j * out.cols;
+    size_t i;
+    if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
+        float c = bnn__activation_at(s->m->desc.activations[l], b.data != NULL ? b.data[j] : 0);
+        if (next.data == NULL && c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
+        for (i = 0; next.data != NULL && i < out.cols; i++) next.data[i] += c * sends[i];
+    }
+    bnn__clear_column(in, j);
+    for (i = 0; i < out.cols; i++) sends[i] = 0;
+    s->keep[l][j] = 0;
+    return 1;
+}
+
+/* Drops what no weight enters or leaves, until no more falls: the end of one may strand others. The
+ * last of a layer stays; if it sends nothing, it need not hear anything. */
+static void bnn__drop_dead(bnn__shrink *s) {
+    size_t l, j, left;
+    int again = 1;
+    while (again) {
+        again = 0;
+        for (l = 0; l + 1 < s->m->n_layers; l++) {
+            bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
+            for (left = 0, j = 0; j < in.cols; j++) left += s->keep[l][j];
+            for (j = 0; j < in.cols; j++) {
+                int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
+                int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
+                if (!s->keep[l][j] || (!deaf && !mute)) continue;
+                if (left > 1 && bnn__drop(s, l, j)) again = 1, left--;
+                else if (mute && !deaf) again = 1, bnn__clear_column(in, j);
+            }
+        }
+    }
+}
+
+/* Drops what the caller says; the sentence of what is wrong with that, or NULL */
+static const char *bnn__drop_given(bnn__shrink *s, const unsigned char *const *keep) {
+    size_t l, j, left;
+    for (l = 0; l + 1 < s->m->n_layers; l++) {
+        size_t units = s->m->desc.sizes[l + 1];
+        for (left = 0, j = 0; j < units; j++) left += keep[l] == NULL || keep[l][j];
+        if (left == 0) return "a layer would lose all its units";
+        for (j = 0; j < units; j++)
+            if (keep[l] != NULL && !keep[l][j] && !bnn__drop(s, l, j))
+                return "a constant unit needs a bias to go to";
+    }
+    return NULL;
+}
+
+/* Rows that `rows` keeps and columns that `cols` keeps; NULL keeps all */
+static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
+                      const unsigned char *cols) {
+    float *x = to.data;
+    size_t i, j;
+    for (i = 0; i < from.rows; i++)
+        for (j = 0; (rows == NULL || rows[i]) && j < from.cols; j++)
+            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
+}
+
+static void bnn__shrink_fill(const bnn__shrink *s, const bnn_net *net) {
+    const struct bnn__mlp *m = net->mlp;
+    size_t l, i, blocks = m->n_layers * (m->desc.no_bias ? 1 : 2);
+    for (l = 0; l < m->n_layers; l++) {
+        const unsigned char *rows = l > 0 ? s->keep[l - 1] : NULL;
+        const unsigned char *cols = l + 1 < m->n_layers ? s->keep[l] : NULL;
+        bnn_mat b = bnn__layer(net->params, m, l, 1);
+        bnn__pick(bnn__layer(net->params, m, l, 0), bnn__layer(&s->w, s->m, l, 0), rows, cols);
+        if (b.data != NULL) bnn__pick(b, bnn__layer(&s->w, s->m, l, 1), NULL, cols);
+    }
+    for (i = 0; i < blocks; i++) /* as in force, not as for the new fan in */
+        net->params->blocks[m->first + i].prior = s->w.blocks[s->m->first + i].prior;
+}
+
+static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
+    size_t l, units;
+    float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
+    s->m = net->mlp;
+    s->w = *net->params;
+    s->w.theta = theta;
+    for (l = 0; l + 1 < s->m->n_layers; l++) {
+        units = s->m->desc.sizes[l + 1];
+        s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
+        if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
+    }
+    if (mem->err != BNN_OK) return 0;
+    memcpy(theta, net->params->theta, net->params->n * sizeof *theta);
+    return 1;
+}
+
+static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
+    const bnn_scaling *s = &net->scaling;
+    small->likelihood = net->likelihood;
+    small->noise_std = net->noise_std;
+    small->nu = net->nu;
+    if (small->noise_learned)
+        bnn_params_mat(small->params, small->noise).data[0] =
+            bnn_params_mat(net->params, net->noise).data[0];
+    if (s->x_mean.data != NULL) {
+        small->scaling.x_mean = bnn_mat_copy(mem, s->x_mean);
+        small->scaling.x_std = bnn_mat_copy(mem, s->x_std);
+    }
+    if (s->y_mean.data != NULL) {
+        small->scaling.y_mean = bnn_mat_copy(mem, s->y_mean);
+        small->scaling.y_std = bnn_mat_copy(mem, s->y_std);
+    }
+}
+
+BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
+                              const unsigned char *const *keep) {
+    bnn_net small, dead;
+    bnn__shrink s;
+    bnn_mlp_desc d;
+    const char *fault = NULL;
+    size_t l, j;
+    memset(&dead, 0, sizeof dead);
+    memset(&s, 0, sizeof s);
+    if (to == NULL || to->mem->err != BNN_OK) return dead;
+    if (net->mlp == NULL || net->params == NULL || net->params == to) fault = "not a bnn_mlp, or "
+        "one that is in `to` already";
+    if (fault == NULL) {
+        if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
+        if (keep != NULL) fault = bnn__drop_given(&s, keep);
+        else bnn__drop_dead(&s);
+    }
+    if (fault != NULL) return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault), dead;
+    d = s.m->desc;
+    d.init = BNN_INIT_ZERO;
+    for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
+    for (l = 0; l + 1 < s.m->n_layers; l++)
+        for (d.sizes[l + 1] = 0, j = 0; j < s.m->desc.sizes[l + 1]; j++)
+            d.sizes[l + 1] += s.keep[l][j];
+    small = bnn_mlp(to, d);
+    if (small.params == NULL) return dead;
+    small.mlp->desc.init = s.m->desc.init;
+    bnn__shrink_fill(&s, &small);
+    bnn__shrink_rest(to->mem, &small, net);
+    return to->mem->err == BNN_OK ? small : dead;
+}
+
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
@@ -5450,6 +5805,72 @@ BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *
     bnn_params_zero_grad(w);
     bnn__back_to(t, start);
     t->rng = rng;
+}
+
+BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes, float *out) {
+    bnn__time start = bnn__now(t);
+    float *v = bnn__floats(t, w->n), *hv = bnn__floats(t, w->n);
+    size_t i, k, times = probes == 0 ? w->n : probes;
+    memset(out, 0, w->n * sizeof(float));
+    if (v == NULL || hv == NULL) return;
+    memset(v, 0, w->n * sizeof(float));
+    for (k = 0; k < times && t->err == BNN_OK; k++) {
+        for (i = 0; probes != 0 && i < w->n; i++)
+            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
+        if (probes == 0) v[k] = 1;
+        bnn_hessian_vector(t, w, f, user, v, hv);
+        if (probes == 0) out[k] = hv[k], v[k] = 0;
+        else for (i = 0; i < w->n; i++) out[i] += v[i] * hv[i] / (float)probes;
+    }
+    bnn__back_to(t, start);
+}
+
+/* y = x w + b in the last pass, g = D/n of a mean over n rows: squares (x o x)^T (D o D). */
+static void bnn__affine_squares(bnn_tape *t, const bnn_var *y, float *w, float *b) {
+    size_t n = y->val.rows, k = y->val.cols, d = y->in[0]->val.cols;
+    float *x2 = bnn__floats(t, n * d), *d2 = bnn__floats(t, n * k);
+    if (x2 == NULL || d2 == NULL) return;
+    bnn__v_mul(n * d, y->in[0]->val.data, y->in[0]->val.data, x2);
+    bnn__v_scale(n * k, (float)n, y->grad.data, d2);
+    bnn__v_mul(n * k, d2, d2, d2);
+    bnn__gemm(d, k, n, x2, 1, d, d2, k, 1, w, k, 0);
+    if (b == NULL) return;
+    memset(b, 0, k * sizeof *b);
+    bnn__v_colsum(n, k, d2, b);
+}
+
+/* The number of rows; 0 = failed */
+static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
+    bnn__time start = bnn__now(t);
+    unsigned char *seen = (unsigned char *)bnn__scratch(t, w->n_blocks, 1);
+    size_t rows = 0, b;
+    bnn_var *y;
+    if (seen != NULL) memset(seen, 0, w->n_blocks);
+    for (y = start.last; y != NULL && t->err == BNN_OK; y = y->prev) {
+        int own = y->backward == bnn__matmul_backward && y->pass == t->pass &&
+                  y->in[1]->owner == w && y->grad.data != NULL;
+        int bias = own && y->n_in == 3 && y->in[2]->owner == w;
+        if (!own) continue;
+        if (seen[y->in[1]->block]++ || (bias && seen[y->in[2]->block]++) ||
+            (rows != 0 && rows != y->val.rows)) {
+            bnn__fail(t, BNN_EARG, "bnn_grad_squares: block %z (%s) is used more than once, or with "
+                      "other rows", y->in[1]->block, w->blocks[y->in[1]->block].name);
+            break;
+        }
+        rows = y->val.rows;
+        bnn__affine_squares(t, y, out + w->blocks[y->in[1]->block].offset,
+                            bias ? out + w->blocks[y->in[2]->block].offset : NULL);
+    }
+    for (b = 0; b < w->n_blocks && t->err == BNN_OK; b++)
+        if (!seen[b]) bnn__fail(t, BNN_EARG, "bnn_grad_squares: no bnn_affine of the last backward "
+                                "pass used block %z (%s)", b, w->blocks[b].name);
+    bnn__back_to(t, start);
+    return t->err == BNN_OK ? (double)rows : 0;
+}
+
+BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
+    if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -6095,6 +6516,658 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     view.theta = e->samples.data + k * e->samples.cols;
     view.grad = NULL;
     return view;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>meanfield: q(w) = prod N(mu, s^2), F/N = E_q[net_nll] + lambda KL(q||prior)/N
+ *
+ *     w = mu + s eps;   s = softplus(rho) or e^(c rho);   ds/drho = 1 - e^-s or c s
+ *     dmu = g + (lambda/N) dKL/dmu;   drho = (g eps + (lambda/N) dKL/ds) ds/drho;   g = d net_nll/dw
+ *                                                                     (Blundell et al. 2015)
+ *     normal   KL = ln(sqrt v/s) + (s^2 + d^2 - v)/(2v), d = mu - m;  dmu = d/v, ds = s/v - 1/s
+ *     Laplace  KL = ln 2b + E|w-m|/b - ln(2 pi e s^2)/2,
+ *              E|w-m| = s sqrt(2/pi) exp(-d^2/2s^2) + d erf(d/(s sqrt 2));
+ *              dmu = erf(d/(s sqrt 2))/b,  ds = sqrt(2/pi) exp(-d^2/2s^2)/b - 1/s
+ *     others   ln q(w) - ln p(w) at the draw;  dmu = -d ln p/dw,  ds = -1/s - eps d ln p/dw
+ *     ARD      v = d^2 + s^2 of each weight, or its mean over a row: the optimum, and an optimum has
+ *              slope 0, so nothing is differentiated through it
+ * Instead of g eps: s h, h the diagonal of the Hessian (Price's theorem; Opper and Archambeau 2009)
+ * or an estimate of it (Graves 2011).
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__sigma_bound(const bnn_meanfield *q, int upper) {
+    int log_scale = q->scale == BNN_SCALE_LOG;
+    return upper ? (log_scale ? 9.2 : 1e4) : log_scale ? -30 : -20; /* of c rho */
+}
+
+static float bnn__sigma_of(const bnn_meanfield *q, float x) { /* x = c rho, as in the pass */
+    return q->scale == BNN_SCALE_LOG ? bnn__expf_(x) : bnn__softplusf_(x);
+}
+
+static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
+    bnn__job j;
+    memset(&j, 0, sizeof j);
+    j.y = q->params->theta, j.x = q->params->theta + q->n;
+    j.s = q->sigma, j.t = q->eps, j.w = q->of->theta;
+    j.a = (float)bnn__sigma_bound(q, 0), j.b = (float)bnn__sigma_bound(q, 1);
+    j.c = q->log_rate, j.d = bnn__sigma_of(q, j.a);
+    j.flag = q->scale == BNN_SCALE_LOG;
+    return j;
+}
+
+static void bnn__sigma(const bnn_meanfield *q) { /* of the present rho */
+    bnn__job j = bnn__sigma_job(q);
+    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM(bnn__p_sigma));
+}
+
+static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a sigma */
+    if (q->scale == BNN_SCALE_LOG) return (float)(log(s) / (double)q->log_rate);
+    return (float)(s + log(-expm1(-s)));
+}
+
+/* The blocks of w twice, with flat priors: their prior is the KL */
+static bnn_params *bnn__meanfield_params(bnn_params *w) {
+    bnn_params *p = bnn_params_new(w->mem);
+    size_t b, half;
+    bnn_prior flat;
+    memset(&flat, 0, sizeof flat);
+    flat.kind = BNN_PRIOR_FLAT;
+    for (half = 0; p != NULL && half < 2; half++)
+        for (b = 0; b < w->n_blocks; b++)
+            bnn_params_add(p, w->blocks[b].rows, w->blocks[b].cols, w->blocks[b].name, flat);
+    return p;
+}
+
+static int bnn__meanfield_desc_ok(bnn_arena *mem, const bnn_meanfield_desc *d, double lo,
+                                  double hi) {
+    if (d->posterior < BNN_POSTERIOR_GAUSS || d->posterior > BNN_POSTERIOR_DELTA ||
+        d->scale < BNN_SCALE_SOFTPLUS || d->scale > BNN_SCALE_LOG ||
+        d->estimator < BNN_ESTIMATE_PATH || d->estimator > BNN_ESTIMATE_BATCH_BIASED ||
+        d->ard < BNN_ARD_NONE || d->ard > BNN_ARD_WEIGHT || !(d->log_rate > 0) ||
+        !bnn__finite(d->log_rate) || !(d->kl_weight >= 0) || !bnn__finite(d->kl_weight))
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, estimator "
+                               "%d, ard %d, log_rate %g, kl_weight %g", d->posterior, d->scale,
+                               d->estimator, d->ard, (double)d->log_rate,
+                               (double)d->kl_weight), 0;
+    if (!((double)d->init_std >= lo && (double)d->init_std <= hi))
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: init_std is %g, it must be in "
+                               "[%g, %g]", (double)d->init_std, lo, hi), 0;
+    return 1;
+}
+
+static void bnn__meanfield_start(bnn_meanfield *q, float rho) {
+    size_t i;
+    for (i = 0; i < q->n; i++) {
+        q->params->theta[i] = q->of->theta[i];
+        q->params->theta[q->n + i] = rho;
+    }
+}
+
+BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
+    bnn_meanfield q, dead;
+    double lo, hi;
+    memset(&dead, 0, sizeof dead);
+    q = dead;
+    if (w == NULL || w->mem->err != BNN_OK) return dead;
+    d.init_std = bnn__or(d.init_std, 0.02);
+    d.log_rate = d.scale == BNN_SCALE_LOG ? bnn__or(d.log_rate, 1) : 1;
+    d.kl_weight = bnn__or(d.kl_weight, 1);
+    q.posterior = d.posterior, q.scale = d.scale, q.estimator = d.estimator, q.ard = d.ard;
+    q.share = d.share, q.log_rate = d.log_rate, q.kl_weight = d.kl_weight;
+    q.draws = d.draws == 0 ? 1 : d.draws;
+    lo = (double)bnn__sigma_of(&q, (float)bnn__sigma_bound(&q, 0));
+    hi = (double)bnn__sigma_of(&q, (float)bnn__sigma_bound(&q, 1));
+    if (!bnn__meanfield_desc_ok(w->mem, &d, lo, hi)) return dead;
+    q.of = w;
+    q.n = w->n;
+    q.params = bnn__meanfield_params(w);
+    q.sigma = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    q.eps = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    if (d.estimator != BNN_ESTIMATE_PATH)
+        q.curvature = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    if (w->mem->err != BNN_OK) return dead;
+    bnn__meanfield_start(&q, bnn__sigma_inverse(&q, (double)d.init_std));
+    bnn__sigma(&q);
+    return q;
+}
+
+static const char *bnn__meanfield_fault(const bnn_meanfield *q) {
+    if (q->of == NULL || q->params == NULL) return "the mean field was not made";
+    if (q->of->n != q->n || q->params->n != 2 * q->n) return "parameters were added since it was "
+        "made";
+    if (q->draws == 0) return "draws is 0";
+    if (!(q->kl_weight >= 0) || !bnn__finite(q->kl_weight)) return "kl_weight must be finite and "
+        "not negative";
+    if (q->estimator != BNN_ESTIMATE_PATH && q->curvature == NULL) return "it was made without "
+        "the curvature that this estimator needs";
+    return NULL;
+}
+
+static int bnn__meanfield_ready(const bnn_meanfield *q, bnn_tape *t, const char *who) {
+    const char *fault = bnn__meanfield_fault(q);
+    if (t->err != BNN_OK) return 0;
+    if (fault != NULL) bnn__fail(t, BNN_EARG, "%s: %s", who, fault);
+    else if (q->of->mem->err != BNN_OK) bnn__fail(t, q->of->mem->err, "%s: %s", who,
+                                                  q->of->mem->msg);
+    return t->err == BNN_OK;
+}
+
+BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q) {
+    if (bnn__meanfield_fault(q) == NULL)
+        memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
+}
+
+static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
+    bnn__job j = bnn__sigma_job(q);
+    if (q->posterior == BNN_POSTERIOR_DELTA) bnn_meanfield_mean(q);
+    else bnn__run_noise(rng, q->n, &j, BNN__PICKM(bnn__p_draw));
+    q->drawn = 1;
+    q->curved = 0;
+}
+
+BNNDEF void bnn_meanfield_sample(bnn_meanfield *q, bnn_tape *t) {
+    if (bnn__meanfield_ready(q, t, "bnn_meanfield_sample")) bnn__meanfield_draw(q, &t->rng);
+}
+
+BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng) {
+    if (bnn__meanfield_fault(q) != NULL) return BNN_EARG;
+    bnn__meanfield_draw(q, rng);
+    return bnn_ensemble_push_from(e, q->of, 1);
+}
+
+BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f, void *user,
+                                    size_t probes) {
+    if (!bnn__meanfield_ready(q, t, "bnn_meanfield_curvature")) return;
+    if (q->estimator != BNN_ESTIMATE_PRICE) {
+        bnn__fail(t, BNN_EARG, "bnn_meanfield_curvature: the estimator is %d, not "
+                  "BNN_ESTIMATE_PRICE", q->estimator);
+        return;
+    }
+    bnn_hessian_diagonal(t, q->of, f, user, probes, q->curvature);
+    q->curved = 1;
+}
+
+/* The curvature along each weight by the estimator in force. 0 = failed */
+static int bnn__meanfield_curve(bnn_meanfield *q, bnn_tape *t) {
+    const float *g = q->of->grad;
+    double rows;
+    if (q->estimator == BNN_ESTIMATE_BATCH_BIASED) bnn__v_mul(q->n, g, g, q->curvature);
+    if (q->estimator == BNN_ESTIMATE_PRICE && !q->curved)
+        bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: call bnn_meanfield_curvature after the "
+                  "draw");
+    if (q->estimator == BNN_ESTIMATE_SQUARES) {
+        rows = bnn__grad_squares(t, q->of, q->curvature);
+        if (rows > 0) bnn__v_scale(q->n, (float)(1 / rows), q->curvature, q->curvature);
+    }
+    return t->err == BNN_OK;
+}
+
+/* The numbers of a prior for its pass; k = lambda/(N draws) */
+static bnn__pass *bnn__noise_pass(bnn__job *j, const bnn_prior *p, double k) {
+    double s = (double)p->std, nu = (double)p->nu;
+    bnn__mixture m;
+    j->lr = (float)k;
+    j->pm = p->mean;
+    switch (p->kind) {
+    case BNN_PRIOR_LAPLACE:
+        j->p[0] = (float)(k / s), j->p[1] = (float)(k / s * sqrt(2 / BNN__PI));
+        return BNN__PICKM(bnn__p_noise_laplace);
+    case BNN_PRIOR_MIXTURE:
+        m = bnn__mixture_of(p);
+        j->p[0] = (float)(2 * k * m.c2), j->p[1] = (float)(2 * k * (m.c1 - m.c2));
+        j->p[2] = (float)(m.wide - m.narrow), j->p[3] = (float)(m.c2 - m.c1);
+        return BNN__PICKM(bnn__p_noise_mixture);
+    case BNN_PRIOR_STUDENT:
+        j->p[0] = (float)(k * (nu + 1)), j->p[1] = (float)(nu * s * s);
+        return BNN__PICKM(bnn__p_noise_student);
+    case BNN_PRIOR_FLAT: /* no divergence: the noise alone */
+        j->lr = 0;
+        k = 0;
+        break;
+    default: break;
+    }
+    j->p[0] = (float)(k / (s * s));
+    return BNN__PICKM(bnn__p_noise_normal);
+}
+
+/* mean of (mu-m)^2 + s^2: E_q (w-m)^2; sigma NULL = point weights */
+static double bnn__second_moment(size_t n, const float *mu, const float *sigma, float m) {
+    double sum = bnn__v_sumsq(n, mu, m);
+    if (sigma != NULL) sum += bnn__v_sumsq(n, sigma, 0);
+    return n > 0 ? sum / (double)n : 0;
+}
+
+static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, double k) {
+    const bnn_block *w = &q->of->blocks[b];
+    size_t n = w->rows * w->cols, o = w->offset, i;
+    int ard = w->prior.kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
+    bnn__pass *pass = bnn__noise_pass(&j, &w->prior, k);
+    j.x += o, j.y += o, j.z += o, j.g += o, j.w += o, j.t += o;
+    if (j.s != NULL) j.s += o;
+    j.zero = q->params->blocks[b].fresh;
+    if (ard == BNN_ARD_WEIGHT) pass = BNN__PICKM(bnn__p_noise_ard);
+    if (ard != BNN_ARD_INPUT) {
+        bnn__run(n, &j, pass);
+        return;
+    }
+    for (i = 0; i < w->rows; i++) { /* one variance per row */
+        double v = bnn__second_moment(w->cols, j.y, j.x, w->prior.mean);
+        j.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
+        bnn__run(w->cols, &j, pass);
+        j.x += w->cols, j.y += w->cols, j.z += w->cols, j.g += w->cols, j.w += w->cols;
+        j.t += w->cols;
+        if (j.s != NULL) j.s += w->cols;
+    }
+}
+
+static bnn__job bnn__noise_job(const bnn_meanfield *q) {
+    bnn__job j;
+    memset(&j, 0, sizeof j);
+    j.x = q->sigma, j.y = q->params->theta, j.z = q->eps, j.g = q->of->grad;
+    j.w = q->params->grad, j.t = q->params->grad + q->n;
+    j.e = (float)(1 / (double)q->draws), j.c = q->log_rate;
+    j.a = j.d = bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
+    j.b = bnn__sigma_of(q, (float)bnn__sigma_bound(q, 1));
+    j.flag = q->scale == BNN_SCALE_LOG;
+    if (q->posterior == BNN_POSTERIOR_FIXED) j.flag |= 4;
+    else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2, j.s = q->curvature;
+    return j;
+}
+
+/* w = mu: the gradient of the MAP loss, as bnn_net_loss has it */
+static void bnn__delta_backward(const bnn_meanfield *q, double k) {
+    bnn_params *p = q->params;
+    size_t b, nb = q->of->n_blocks;
+    for (b = 0; b < nb; b++) {
+        const bnn_block *w = &q->of->blocks[b];
+        size_t n = w->rows * w->cols;
+        float *to = p->grad + w->offset;
+        if (p->blocks[b].fresh) memset(to, 0, n * sizeof *to);
+        bnn__v_axpy(n, (float)(1 / (double)q->draws), q->of->grad + w->offset, to);
+        bnn__prior_slope(&w->prior, (float)k, n, p->theta + w->offset, to);
+        if (p->blocks[nb + b].fresh) memset(to + q->n, 0, n * sizeof *to);
+    }
+}
+
+BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
+    double k = 0;
+    size_t b;
+    int proper = 0;
+    if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
+    for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
+    if (!q->drawn || (proper && q->kl_weight > 0 && !(t->n_data > 0))) {
+        bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: %s", !q->drawn ? "there is no new draw: "
+                  "bnn_meanfield_sample comes first" : "the KL must know how many data there are: "
+                  "set tape.n_data");
+        return;
+    }
+    if (proper && q->kl_weight > 0)
+        k = (double)q->kl_weight / (t->n_data * (double)q->draws);
+    bnn__params_settle(q->of);
+    if (q->posterior == BNN_POSTERIOR_GAUSS && q->estimator != BNN_ESTIMATE_PATH &&
+        !bnn__meanfield_curve(q, t)) return;
+    if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
+    else {
+        bnn__job j = bnn__noise_job(q);
+        for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
+    }
+    for (b = 0; b < q->params->n_blocks; b++) q->params->blocks[b].fresh = 0;
+    bnn__spend(q->of);
+    q->drawn = 0;
+}
+
+/* ---- the divergence in nats */
+
+static double bnn__abs_mean(double d, double s) { /* E|w - m|, d = mu - m */
+    double u = s > 0 ? d / s : 0;
+    return s > 0 ? s * sqrt(2 / BNN__PI) * exp(-u * u / 2) + d * erf(u * sqrt(0.5)) : fabs(d);
+}
+
+static double bnn__kl_normal(double d, double s, double v) { /* expm1: exact where q = p */
+    double a = 2 * log(s) - log(v);
+    return (expm1(a) - a) / 2 + d * d / (2 * v);
+}
+
+static double bnn__kl_one(const bnn_prior *p, double d, double s, double eps, double v) {
+    double w = d + s * eps, log_q = -log(s) - eps * eps / 2 - BNN__LN_2PI / 2;
+    float x = (float)w + p->mean;
+    switch (p->kind) {
+    case BNN_PRIOR_NORMAL: return bnn__kl_normal(d, s, v);
+    case BNN_PRIOR_LAPLACE:
+        return log(2 * (double)p->std) + bnn__abs_mean(d, s) / (double)p->std -
+               (BNN__LN_2PI + 1) / 2 - log(s);
+    case BNN_PRIOR_FLAT: return 0;
+    default: return log_q - bnn__log_prior_block(p, 1, &x);
+    }
+}
+
+static double bnn__kl_block(const bnn_meanfield *q, size_t b, double floor) {
+    const bnn_block *w = &q->of->blocks[b];
+    const float *mu = q->params->theta + w->offset, *s = q->sigma + w->offset;
+    const float *eps = q->eps + w->offset;
+    int ard = w->prior.kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
+    double sum = 0, v = (double)w->prior.std * (double)w->prior.std;
+    size_t i, j;
+    for (i = 0; i < w->rows; i++, mu += w->cols, s += w->cols, eps += w->cols) {
+        if (ard == BNN_ARD_INPUT) v = bnn__second_moment(w->cols, mu, s, w->prior.mean);
+        for (j = 0; j < w->cols; j++) {
+            double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
+            if (mu[j] == 0 && sd <= floor) continue; /* removed */
+            if (ard == BNN_ARD_WEIGHT) v = d * d + sd * sd;
+            sum += bnn__kl_one(&w->prior, d, sd, (double)eps[j], v);
+        }
+    }
+    return sum;
+}
+
+BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
+    double sum = 0, floor;
+    size_t b;
+    if (bnn__meanfield_fault(q) != NULL) return bnn__nan();
+    if (q->posterior == BNN_POSTERIOR_DELTA) {
+        bnn_params mean = *q->of;
+        mean.theta = q->params->theta;
+        return -bnn_params_log_prior(&mean);
+    }
+    bnn__sigma(q);
+    floor = (double)bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
+    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, b, floor);
+    return sum;
+}
+
+/* ---- priors that follow q: the optima of sum KL, where it is stationary (Graves 2011) */
+
+/* Root in m of sum erf((m-mu)/(s sqrt 2)), the slope of sum E|w-m|, by bisection */
+static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
+    double lo = (double)mu[0], hi = lo, m = lo, f;
+    size_t i;
+    int step;
+    for (i = 0; i < n; i++) {
+        if ((double)mu[i] < lo) lo = (double)mu[i];
+        if ((double)mu[i] > hi) hi = (double)mu[i];
+    }
+    for (step = 0; step < 60 && hi - lo > 1e-15 * (1 + fabs(lo)); step++) {
+        m = lo + (hi - lo) / 2;
+        for (f = 0, i = 0; i < n; i++)
+            f += erf((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
+        if (f < 0) lo = m;
+        else hi = m;
+    }
+    return m;
+}
+
+/* One prior for n weights. delta: sigma NULL */
+static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
+                              const float *sigma, double rate) {
+    int laplace = p->kind == BNN_PRIOR_LAPLACE;
+    double m = (double)p->mean, best = 0, old = (double)p->std, a = (double)n / 2;
+    size_t i;
+    if (n == 0) return;
+    if (p->adapt_mean) {
+        m = laplace && sigma != NULL ? bnn__abs_center(n, mu, sigma)
+                                     : (double)bnn__prior_center(mem, p, n, mu);
+        if (rate < 1) m = (double)p->mean + rate * (m - (double)p->mean);
+        if (bnn__finite_d(m)) p->mean = (float)m;
+    }
+    if (!p->adapt_std && !(p->shape > 0)) return;
+    for (i = 0; laplace && i < n; i++)
+        best += bnn__abs_mean((double)mu[i] - (double)p->mean,
+                              sigma != NULL ? (double)sigma[i] : 0) / (double)n;
+    if (!laplace) best = bnn__second_moment(n, mu, sigma, p->mean);
+    if (p->shape > 0)
+        best = ((double)p->rate + a * best) / ((double)p->shape + a + 1); /* mode given the rest */
+    if (rate < 1 && laplace) best = old * exp(rate * (best / old - 1));
+    else if (rate < 1) best = old * exp(rate * (best / (old * old) - 1) / 2);
+    else if (!laplace) best = sqrt(best);
+    if (bnn__finite_d(best)) p->std = (float)(best > 1e-6 ? best : 1e-6);
+}
+
+static int bnn__priors_alike(const bnn_prior *a, const bnn_prior *b) {
+    return a->kind == b->kind && a->adapt_mean == b->adapt_mean && a->adapt_std == b->adapt_std &&
+           (a->shape > 0) == (b->shape > 0);
+}
+
+BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
+    bnn_block *w;
+    size_t b, e, n, k;
+    if (bnn__meanfield_fault(q) != NULL || !(rate > 0)) return;
+    bnn__sigma(q);
+    for (w = q->of->blocks, b = 0; b < q->of->n_blocks; b = e) {
+        n = w[b].rows * w[b].cols;
+        for (e = b + 1; q->share && e < q->of->n_blocks; e++) {
+            if (!bnn__priors_alike(&w[b].prior, &w[e].prior)) break;
+            n += w[e].rows * w[e].cols;
+        }
+        bnn__prior_follow(q->of->mem, &w[b].prior, n, q->params->theta + w[b].offset,
+                          q->posterior == BNN_POSTERIOR_DELTA ? NULL : q->sigma + w[b].offset,
+                          rate);
+        for (k = b + 1; k < e; k++) w[k].prior.mean = w[b].prior.mean, w[k].prior.std =
+            w[b].prior.std;
+    }
+}
+
+/* ---- noise in the layers instead of in the weights */
+
+static bnn_var *bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b, bnn_var *c) {
+    bnn_tape *t = w->tape;
+    if (t->err == BNN_OK && (a->val.rows != w->val.rows || a->val.cols != w->val.cols))
+        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, its noise %zx%z", who, w->val.rows,
+                         w->val.cols, a->val.rows, a->val.cols);
+    if (t->err == BNN_OK && (b == NULL) != (c == NULL))
+        return bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
+    return w;
+}
+
+BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
+    bnn_var *v;
+    bnn__noisy_pair("bnn_affine_local", w, w_sd, b, b_sd);
+    v = bnn_affine(bnn_square(x), bnn_square(w_sd), b_sd != NULL ? bnn_square(b_sd) : NULL);
+    return bnn_normal(bnn_affine(x, w, b), bnn_sqrt(v));
+}
+
+static bnn_var *bnn__signs(bnn_tape *t, size_t rows, size_t cols) {
+    bnn_var *v = bnn_op(t, rows, cols, NULL, 0, NULL);
+    size_t i, n = v->val.data != NULL ? rows * cols : 0;
+    uint32_t word = 0;
+    for (i = 0; i < n; i++) {
+        if (i % 32 == 0) word = bnn_rng_u32(&t->rng);
+        v->val.data[i] = (float)(1 - 2 * (int)(word >> i % 32 & 1));
+    }
+    return v;
+}
+
+BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
+                                   bnn_var *b_noise) {
+    bnn_tape *t = x->tape;
+    bnn_var *in, *out;
+    bnn__noisy_pair("bnn_affine_flipout", w, w_noise, b, b_noise);
+    in = bnn__signs(t, x->val.rows, x->val.cols);
+    out = bnn__signs(t, x->val.rows, w->val.cols);
+    out = bnn_mul(bnn_affine(bnn_mul(x, in), w_noise, b_noise), out);
+    return bnn_add(bnn_affine(x, w, b), out);
+}
+
+typedef struct bnn__noisy {
+    const bnn_meanfield *q;
+    int noise;
+} bnn__noisy;
+
+/* sigma of a block as a node, times eps for flipout; NULL for no block */
+static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block) {
+    const bnn_meanfield *q = z->q;
+    const bnn_block *b = &q->of->blocks[block];
+    bnn_var *r = bnn_param(t, q->params, q->of->n_blocks + block);
+    bnn_mat eps;
+    eps.rows = b->rows, eps.cols = b->cols, eps.data = q->eps + b->offset;
+    if (q->log_rate != 1) r = bnn_scale(r, q->log_rate);
+    r = bnn_clamp(r, (float)bnn__sigma_bound(q, 0), (float)bnn__sigma_bound(q, 1));
+    r = q->scale == BNN_SCALE_LOG ? bnn_exp(r) : bnn_softplus(r);
+    if (q->posterior == BNN_POSTERIOR_FIXED) r = bnn_detach(r);
+    return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
+}
+
+static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const struct bnn__mlp *m = net->mlp;
+    const bnn__noisy *z = (const bnn__noisy *)net->user;
+    size_t l, k = m->first;
+    if (t->training) x = bnn_dropout(x, m->desc.dropout_input);
+    for (l = 0; l < m->n_layers && t->err == BNN_OK; l++) {
+        int bias = !m->desc.no_bias;
+        bnn_var *w = bnn_param(t, net->params, k), *b = bias ? bnn_param(t, net->params, k + 1) : 0;
+        bnn_var *s = bnn__noisy_sigma(t, z, k), *c = bias ? bnn__noisy_sigma(t, z, k + 1) : NULL;
+        k += bias ? 2 : 1;
+        x = z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
+                                        : bnn_affine_flipout(x, w, s, b, c);
+        if (l + 1 == m->n_layers) break;
+        x = bnn_activation(x, m->desc.activations[l]);
+        if (t->training) x = bnn_dropout(x, m->desc.dropout);
+    }
+    return t->err == BNN_OK ? x : bnn__poison(t);
+}
+
+BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
+    bnn_net net, dead;
+    bnn__noisy *z;
+    memset(&dead, 0, sizeof dead);
+    if (bnn__meanfield_fault(q) != NULL) return dead;
+    if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
+        noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
+        return bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a "
+                               "bnn_mlp of the same parameters and a Gaussian q", noise), dead;
+    z = (bnn__noisy *)bnn_arena_alloc(q->of->mem, 1, sizeof *z);
+    if (z == NULL) return dead;
+    z->q = q;
+    z->noise = noise;
+    net = *mlp;
+    net.params = q->params;
+    net.forward = bnn__noisy_forward;
+    net.user = z;
+    return net;
+}
+
+/* ---- what the data cost under q */
+
+static double bnn__meanfield_error(bnn_meanfield *q, bnn_tape *t, const bnn_net *net, bnn_data d,
+                                   size_t draws) { /* L^E, nats */
+    double sum = 0;
+    size_t s, i, rows;
+    for (s = 0; s < draws; s++) {
+        bnn__meanfield_draw(q, &t->rng);
+        for (i = 0; i < d.x.rows && t->err == BNN_OK; i += rows) {
+            bnn__time start = bnn__now(t);
+            bnn_data part;
+            bnn_var *nll;
+            rows = d.x.rows - i < 512 ? d.x.rows - i : 512;
+            part = bnn_data_rows(d, i, rows);
+            nll = bnn__nll_rows(net, bnn_net_forward(net, bnn_input(t, part.x)),
+                                bnn_input(t, part.y));
+            if (t->err == BNN_OK) sum += bnn_mat_sum(nll->val);
+            bnn__back_to(t, start);
+        }
+    }
+    q->drawn = 0;
+    return sum / (double)draws;
+}
+
+BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
+                                                bnn_data d, size_t draws) {
+    bnn_meanfield_cost c;
+    double uniform = 0, outputs = 0;
+    size_t b;
+    int proper = q->posterior != BNN_POSTERIOR_DELTA;
+    c.error = c.complexity = c.bits = c.ratio = bnn__nan();
+    if (!bnn__meanfield_ready(q, t, "bnn_meanfield_measure")) return c;
+    if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0) {
+        bnn__fail(t, BNN_EARG, "bnn_meanfield_measure: x has %z rows, y has %z, %z draws", d.x.rows,
+                  d.y.rows, draws);
+        return c;
+    }
+    for (b = 0; b < q->of->n_blocks; b++) proper &= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
+    c.error = bnn__meanfield_error(q, t, net, d, draws);
+    if (t->err != BNN_OK) c.error = bnn__nan();
+    c.complexity = bnn_meanfield_kl(q);
+    if (!proper) return c;
+    c.bits = (c.error + c.complexity) / 0.69314718055994530942;
+    if (net->mlp != NULL) outputs = (double)net->mlp->desc.sizes[net->mlp->n_layers];
+    if (net->likelihood == BNN_CATEGORICAL) uniform = log(outputs);
+    if (net->likelihood == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
+    if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
+    return c;
+}
+
+/* ---- pruning */
+
+static float bnn__snr(const bnn_meanfield *q, size_t i) {
+    float mu = q->params->theta[i];
+    return (mu < 0 ? -mu : mu) / q->sigma[i];
+}
+
+BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
+    bnn_mark mark;
+    size_t i, k = (size_t)(fraction * (double)q->n + 0.5);
+    float *x, at;
+    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA ||
+        !(fraction >= 0 && fraction <= 1) || q->n == 0) return bnn__nan();
+    if (k >= q->n) return bnn__inf();
+    mark = bnn_arena_mark(q->of->mem);
+    x = (float *)bnn__arena_take(q->of->mem, q->n, sizeof *x);
+    if (x == NULL) return bnn__nan();
+    bnn__sigma(q);
+    for (i = 0; i < q->n; i++) x[i] = bnn__snr(q, i);
+    at = bnn__select(x, q->n, k);
+    bnn_arena_rewind(q->of->mem, mark);
+    return (double)at;
+}
+
+BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
+    size_t i, gone = 0;
+    float floor = (float)(bnn__sigma_bound(q, 0) * 1.0001 / (double)q->log_rate), smallest;
+    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA) return 0;
+    bnn__sigma(q);
+    smallest = bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
+    for (i = 0; i < q->n; i++) {
+        int was = q->params->theta[i] == 0 && q->sigma[i] <= smallest;
+        if (!was && !((double)bnn__snr(q, i) < snr)) continue;
+        q->params->theta[i] = 0;
+        q->params->theta[q->n + i] = floor;
+        gone++;
+    }
+    q->drawn = 0;
+    return gone;
+}
+
+/* ---- schedules and Graves's table */
+
+BNNDEF double bnn_kl_geometric(size_t i, size_t batches) {
+    double m = (double)batches;
+    if (i >= batches) return 0;
+    return m * pow(2, -(double)(i + 1)) / -expm1(-m * 0.69314718055994530942);
+}
+
+BNNDEF double bnn_kl_warmup(size_t k, size_t steps) {
+    return k + 1 >= steps ? 1 : (double)(k + 1) / (double)steps;
+}
+
+BNNDEF bnn_graves bnn_graves_row(int row) {
+    static const char *const names[BNN_GRAVES_ROWS] = {
+        "maximum_likelihood", "l2", "adaptive_mean_l2", "adaptive_l2", "l1", "adaptive_mean_l1",
+        "adaptive_l1", "weight_noise", "adaptive_prior_weight_noise", "adaptive_weight_noise" };
+    int laplace = row >= 4 && row <= 6, flat = row == 0 || row == 7, noise = row >= 7;
+    bnn_graves g;
+    memset(&g, 0, sizeof g);
+    if (row < 0 || row >= BNN_GRAVES_ROWS) return g;
+    g.name = names[row];
+    g.posterior = !noise ? "delta" : row == 9 ? "gauss" : "gauss_fixed";
+    g.prior_name = flat ? "uniform" : laplace ? "laplace" : "gauss";
+    g.prior.kind = flat ? BNN_PRIOR_FLAT : laplace ? BNN_PRIOR_LAPLACE : BNN_PRIOR_NORMAL;
+    g.prior.std = laplace ? (float)(1.0 / 12) : (float)0.31622776601683793320; /* v = 0.1 */
+    g.prior.adapt_mean = !flat && row != 1 && row != 4;
+    g.prior.adapt_std = !flat && row != 1 && row != 2 && row != 4 && row != 5;
+    g.desc.posterior = !noise ? BNN_POSTERIOR_DELTA : row == 9 ? BNN_POSTERIOR_GAUSS
+                                                               : BNN_POSTERIOR_FIXED;
+    g.desc.init_std = (float)0.075;
+    g.desc.share = 1;
+    return g;
 }
 
 /* ------------------------------------------------------------------------------------------------
