@@ -582,6 +582,18 @@ typedef struct bnn_mlp_desc {
 } bnn_mlp_desc;
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
+ * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are all
+ * 0, but for one in each layer: the same function. A dropped unit without incoming weights is a
+ * constant and goes into the next bias; what any other sent on is lost. */
+BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
+                              const unsigned char *const *keep);
+/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] is 0 for the units j of hidden layer
+ * l to drop; keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing
+ * weights are all 0 (one stays in each layer): the same function. A dropped unit without incoming
+ * weights is a constant and goes into the next bias; what any other sent on is lost. */
+BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
+                              const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
 /* Mean and standard deviation of each column of the training data, stored with the net, undone at
  * prediction, saved with it. Targets only where they are Gaussian, Laplace or Student. */
@@ -5686,6 +5698,184 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     net.nu = desc.nu;
     net.mlp = m;
     return net;
+}
+
+/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
+
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w; /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS];
+} bnn__shrink;
+
+static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
+    bnn_mat none = { 0, 0, NULL };
+    if (bias && m->desc.no_bias) return none;
+    return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
+}
+
+static int bnn__all_zero(const float *x, size_t n, size_t stride) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (x[i * stride] != 0) return 0;
+    return 1;
+}
+
+static float bnn__activation_at(int activation, float x) {
+    static void (*const f[])(size_t, const float *, float *) = {
+        bnn__v_relu, bnn__v_tanh, bnn__v_sigmoid, bnn__v_leaky_relu, bnn__v_elu, bnn__v_silu,
+        bnn__v_gelu, bnn__v_softplus, bnn__v_sin };
+    float y = x;
+    if (activation != BNN_IDENTITY) f[activation](1, &x, &y);
+    return y;
+}
+
+static void bnn__clear_column(bnn_mat m, size_t j) {
+    size_t i;
+    for (i = 0; i < m.rows; i++) m.data[i * m.cols + j] = 0;
+}
+
+/* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
+ * none that could take it. */
+static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
+    bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
+    bnn_mat b = bnn__layer(&s->w, s->m, l, 1), next = bnn__layer(&s->w, s->m, l + 1, 1);
+    float *sends = out.data + j * out.cols;
+    size_t i;
+    if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
+        float c = bnn__activation_at(s->m->desc.activations[l], b.data != NULL ? b.data[j] : 0);
+        if (next.data == NULL && c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
+        for (i = 0; next.data != NULL && i < out.cols; i++) next.data[i] += c * sends[i];
+    }
+    bnn__clear_column(in, j);
+    for (i = 0; i < out.cols; i++) sends[i] = 0;
+    s->keep[l][j] = 0;
+    return 1;
+}
+
+/* Drops what no weight enters or leaves, until no more falls: the end of one may strand others. The
+ * last of a layer stays; if it sends nothing, it need not hear anything. */
+static void bnn__drop_dead(bnn__shrink *s) {
+    size_t l, j, left;
+    int again = 1;
+    while (again) {
+        again = 0;
+        for (l = 0; l + 1 < s->m->n_layers; l++) {
+            bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
+            for (left = 0, j = 0; j < in.cols; j++) left += s->keep[l][j];
+            for (j = 0; j < in.cols; j++) {
+                int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
+                int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
+                if (!s->keep[l][j] || (!deaf && !mute)) continue;
+                if (left > 1 && bnn__drop(s, l, j)) again = 1, left--;
+                else if (mute && !deaf) again = 1, bnn__clear_column(in, j);
+            }
+        }
+    }
+}
+
+/* Drops what the caller says; the sentence of what is wrong with that, or NULL */
+static const char *bnn__drop_given(bnn__shrink *s, const unsigned char *const *keep) {
+    size_t l, j, left;
+    for (l = 0; l + 1 < s->m->n_layers; l++) {
+        size_t units = s->m->desc.sizes[l + 1];
+        for (left = 0, j = 0; j < units; j++) left += keep[l] == NULL || keep[l][j];
+        if (left == 0) return "a layer would lose all its units";
+        for (j = 0; j < units; j++)
+            if (keep[l] != NULL && !keep[l][j] && !bnn__drop(s, l, j))
+                return "a constant unit needs a bias to go to";
+    }
+    return NULL;
+}
+
+/* Rows that `rows` keeps and columns that `cols` keeps; NULL keeps all */
+static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
+                      const unsigned char *cols) {
+    float *x = to.data;
+    size_t i, j;
+    for (i = 0; i < from.rows; i++)
+        for (j = 0; (rows == NULL || rows[i]) && j < from.cols; j++)
+            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
+}
+
+static void bnn__shrink_fill(const bnn__shrink *s, const bnn_net *net) {
+    const struct bnn__mlp *m = net->mlp;
+    size_t l, i, blocks = m->n_layers * (m->desc.no_bias ? 1 : 2);
+    for (l = 0; l < m->n_layers; l++) {
+        const unsigned char *rows = l > 0 ? s->keep[l - 1] : NULL;
+        const unsigned char *cols = l + 1 < m->n_layers ? s->keep[l] : NULL;
+        bnn_mat b = bnn__layer(net->params, m, l, 1);
+        bnn__pick(bnn__layer(net->params, m, l, 0), bnn__layer(&s->w, s->m, l, 0), rows, cols);
+        if (b.data != NULL) bnn__pick(b, bnn__layer(&s->w, s->m, l, 1), NULL, cols);
+    }
+    for (i = 0; i < blocks; i++) /* as in force, not as for the new fan in */
+        net->params->blocks[m->first + i].prior = s->w.blocks[s->m->first + i].prior;
+}
+
+static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
+    size_t l, units;
+    float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
+    s->m = net->mlp;
+    s->w = *net->params;
+    s->w.theta = theta;
+    for (l = 0; l + 1 < s->m->n_layers; l++) {
+        units = s->m->desc.sizes[l + 1];
+        s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
+        if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
+    }
+    if (mem->err != BNN_OK) return 0;
+    memcpy(theta, net->params->theta, net->params->n * sizeof *theta);
+    return 1;
+}
+
+static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
+    const bnn_scaling *s = &net->scaling;
+    small->likelihood = net->likelihood;
+    small->noise_std = net->noise_std;
+    small->nu = net->nu;
+    if (small->noise_learned)
+        bnn_params_mat(small->params, small->noise).data[0] =
+            bnn_params_mat(net->params, net->noise).data[0];
+    if (s->x_mean.data != NULL) {
+        small->scaling.x_mean = bnn_mat_copy(mem, s->x_mean);
+        small->scaling.x_std = bnn_mat_copy(mem, s->x_std);
+    }
+    if (s->y_mean.data != NULL) {
+        small->scaling.y_mean = bnn_mat_copy(mem, s->y_mean);
+        small->scaling.y_std = bnn_mat_copy(mem, s->y_std);
+    }
+}
+
+BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
+                              const unsigned char *const *keep) {
+    bnn_net small, dead;
+    bnn__shrink s;
+    bnn_mlp_desc d;
+    const char *fault = NULL;
+    size_t l, j;
+    memset(&dead, 0, sizeof dead);
+    memset(&s, 0, sizeof s);
+    if (to == NULL || to->mem->err != BNN_OK) return dead;
+    if (net->mlp == NULL || net->params == NULL || net->params == to) fault = "not a bnn_mlp, or "
+        "one that is in `to` already";
+    if (fault == NULL) {
+        if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
+        if (keep != NULL) fault = bnn__drop_given(&s, keep);
+        else bnn__drop_dead(&s);
+    }
+    if (fault != NULL) return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault), dead;
+    d = s.m->desc;
+    d.init = BNN_INIT_ZERO;
+    for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
+    for (l = 0; l + 1 < s.m->n_layers; l++)
+        for (d.sizes[l + 1] = 0, j = 0; j < s.m->desc.sizes[l + 1]; j++)
+            d.sizes[l + 1] += s.keep[l][j];
+    small = bnn_mlp(to, d);
+    if (small.params == NULL) return dead;
+    small.mlp->desc.init = s.m->desc.init;
+    bnn__shrink_fill(&s, &small);
+    bnn__shrink_rest(to->mem, &small, net);
+    return to->mem->err == BNN_OK ? small : dead;
 }
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
