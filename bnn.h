@@ -432,6 +432,62 @@ BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void
  * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
 BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out);
 
+/* ---- distributions on the simplex and the cube ----------------------------------------------
+ * Rows are distributions over k >= 2 things; draws come from the tape's rng and carry gradients.
+ * Near a vertex x underflows and ln x does not, so samplers come in pairs and densities take ln x.
+ * Densities are over k-1 coordinates of the simplex, in nats, one number per row. KL(q||p) without
+ * a closed form: bnn_mean(bnn_sub(ln q, ln p)) at draws of q, unbiased. tau >= 1e-3; in float a tau
+ * below 0.1 gives draws that are one-hot and gradients that are zero or huge.
+ * Maddison et al. 2017, Jang et al. 2017, Figurnov et al. 2018. */
+/* Gumbel-softmax (Concrete): softmax((logits + G)/tau); P(k is the largest) = softmax(logits)_k */
+BNNDEF bnn_var *bnn_gumbel_softmax(bnn_var *logits, float tau);
+BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau);
+BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau);
+/* loc + G, G ~ Gumbel. A temperature to learn: bnn_log_softmax(bnn_div(bnn_gumbel(logits), tau)) */
+BNNDEF bnn_var *bnn_gumbel(bnn_var *loc);
+/* 1 at the largest entry of every row (the first of equals), else 0: a constant. A hard draw with
+ * a soft gradient: bnn_straight_through(bnn_one_hot(y), y), y a Gumbel-softmax */
+BNNDEF bnn_var *bnn_one_hot(bnn_var *x);
+BNNDEF bnn_var *bnn_categorical(bnn_var *logits); /* one-hot, P(k) = softmax_k; a constant */
+/* The mean of f (n,1), with the gradient of E_q f for draws that carry none: mean[(f - b) grad
+ * ln q] beside f's own. log_q (n,1) of the draws. baseline (n,1) or (1,1), a constant that must not
+ * depend on its row's draw; NULL = the mean of the other rows' f (0 for one row). Williams 1992 */
+BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline);
+/* Relaxed Bernoulli per entry, on the logit scale: l = (logits + logistic noise)/tau, x is
+ * sigmoid(l), P(x > 1/2) = sigmoid(logits). The density is that of x, summed over the row */
+BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau);
+BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, float tau);
+/* Gamma(alpha, 1) per entry, alpha from 1e-3 to 1e6, and what is made of it, with implicit
+ * gradients (bnn_gamma_dlog, relative error 1e-5 or better in float) */
+BNNDEF bnn_var *bnn_gamma(bnn_var *alpha);
+BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha);
+BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha);
+BNNDEF bnn_var *bnn_log_dirichlet(bnn_var *alpha);
+BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha); /* alpha (n,k) or (1,k) */
+BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha);                  /* KL: bnn_kl_dirichlet */
+/* Beta(a, b) per entry; logit_beta is ln x - ln(1-x). Density and entropy are sums over the row */
+BNNDEF bnn_var *bnn_beta(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_beta_entropy(bnn_var *a, bnn_var *b);
+BNNDEF bnn_var *bnn_kl_beta(bnn_var *a, bnn_var *b, float a0, float b0);
+/* Logit-normal: softmax(N(mu, C)), mu (n,k) or for the density (1,k). scale (1,k): C =
+ * diag(scale^2); (k,k): C = scale scale^T, any square root of C. Aitchison and Shen 1980 */
+BNNDEF bnn_var *bnn_logit_normal(bnn_var *mu, bnn_var *scale);
+BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale);
+BNNDEF bnn_var *bnn_logit_normal_log_prob(bnn_var *log_x, bnn_var *mu, bnn_var *scale);
+
+/* Any distribution on the line with a CDF F(w; theta), made differentiable: dw/dtheta =
+ * -(dF/dtheta)/(dF/dw). theta: n nodes, broadcast to the shape of the first; one draw per entry. */
+typedef struct bnn_implicit_desc {
+    double (*cdf)(void *user, double w, const double *theta); /* increasing in w, from 0 to 1     */
+    /* writes dF/dtheta, returns the density; NULL = both by central differences of cdf           */
+    double (*slopes)(void *user, double w, const double *theta, double *dtheta);
+    double (*draw)(void *user, bnn_rng *rng, const double *theta); /* NULL = by bisection of cdf  */
+    void *user;
+} bnn_implicit_desc;
+BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc desc);
+
 /* ---- parameters ------------------------------------------------------------------------------
  * A flat vector with named shapes. Each block of it has a prior. */
 enum { BNN_PRIOR_NORMAL, BNN_PRIOR_LAPLACE, BNN_PRIOR_MIXTURE, BNN_PRIOR_STUDENT, BNN_PRIOR_FLAT };
@@ -4865,6 +4921,563 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
         v->val.data[i] = (float)kl;
     }
     return v;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>simplex: distributions on the simplex and the cube
+ *
+ *     Concrete   y = softmax(l), l = (a + G)/tau:   dy_k/da_j = y_k (d_kj - y_j)/tau
+ *                with u = a - tau ln y:  ln p = ln (k-1)! + (k-1) ln tau + sum_j (u_j - lse u)
+ *                - sum_j ln y_j;  du_j = 1 - k softmax(u)_j. u has the size of a + G at any tau.
+ *     Bernoulli  l = (a + ln u/(1-u))/tau, z = tau l - a:  ln p(sigmoid(l)) = ln tau + h(l) - h(z),
+ *                h(z) = |z| + 2 ln(1 + e^-|z|),  h' = tanh(z/2)
+ *     gamma      d ln z/da by >>special;  Dirichlet: ln x = log softmax of ln z
+ *     Dirichlet  ln p = lnG(a0) - sum lnG(a_j) + sum (a_j - 1) ln x_j
+ *                H = sum lnG(a_j) - lnG(a0) + (a0 - k) psi(a0) - sum (a_j - 1) psi(a_j)
+ *     logit-normal  r_j = ln x_j/x_k - (mu_j - mu_k), S = B B^T, B = the rows of scale less its
+ *                last: ln p = ln N(r; 0, S) - sum_j ln x_j;  with u = S^-1 r:
+ *                dmu = u, dB = (u u^T - S^-1) B
+ *     score      d E_q f = E_q[f grad ln q] = E_q[(f - b) grad ln q]        (Williams 1992)
+ *     implicit   F(w; theta) = u fixed: dw/dtheta = -(dF/dtheta)/(dF/dw)   (Figurnov et al. 2018)
+ * Maddison, Mnih, Teh: The Concrete distribution, ICLR 2017. Aitchison, Shen, Biometrika 67, 1980.
+ * --------------------------------------------------------------------------------------------- */
+
+static int bnn__tau_ok(const char *who, const bnn_var *x, float tau) {
+    if (x->tape->err != BNN_OK) return 0;
+    if ((double)tau >= 1e-3 && bnn__finite(tau)) return 1;
+    bnn__fail(x->tape, BNN_EARG, "%s: tau is %g, it must be at least 0.001", who, (double)tau);
+    return 0;
+}
+
+static int bnn__simplex_ok(const char *who, const bnn_var *x) {
+    if (x->tape->err != BNN_OK) return 0;
+    if (x->val.cols > 1) return 1;
+    bnn__fail(x->tape, BNN_EARG, "%s: a distribution over %z things, 2 or more are needed", who,
+              x->val.cols);
+    return 0;
+}
+
+static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
+    if (x->tape->err != BNN_OK || p->tape->err != BNN_OK) return 0;
+    if (bnn__spreads(p->val, x->val)) return 1;
+    bnn__fail(x->tape, BNN_ESHAPE, "%s: draws are %zx%z, parameters are %zx%z", who, x->val.rows,
+              x->val.cols, p->val.rows, p->val.cols);
+    return 0;
+}
+
+static int bnn__positive(const char *who, const char *what, const bnn_var *a) {
+    size_t i;
+    if (a->tape->err != BNN_OK) return 0;
+    for (i = 0; i < bnn__count(a->val); i++) {
+        if (a->val.data[i] > 0 && bnn__finite(a->val.data[i])) continue;
+        bnn__fail(a->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z", who, what,
+                  (double)a->val.data[i], i / a->val.cols, i % a->val.cols);
+        return 0;
+    }
+    return 1;
+}
+
+typedef struct bnn__relaxed {
+    float inv_tau;
+    const float *p; /* softmax */
+} bnn__relaxed;
+
+static void bnn__gumbel_softmax_backward(bnn_var *y) {
+    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
+    bnn_var *x = y->in[0];
+    size_t i, j, k = y->val.cols;
+    int logs = r->p != y->val.data;
+    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+        const float *p = r->p + i * k, *g = y->grad.data + i * k;
+        float *gx = x->grad.data + i * k;
+        double dot = 0;
+        for (j = 0; j < k; j++) dot += (double)g[j] * (logs ? 1 : (double)p[j]);
+        for (j = 0; j < k; j++)
+            gx[j] += r->inv_tau * (logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
+    }
+}
+
+static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int logs) {
+    bnn_tape *t = a->tape;
+    bnn_var *y;
+    bnn__relaxed *r;
+    float *l, *p;
+    size_t n = bnn__count(a->val);
+    if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
+    y = bnn_op(t, a->val.rows, a->val.cols, bnn__gumbel_softmax_backward, 1, &a);
+    r = (bnn__relaxed *)bnn__scratch(t, 1, sizeof *r);
+    l = logs ? bnn__floats(t, n) : y->val.data;
+    if (l == NULL || r == NULL) return bnn__poison(t);
+    p = l;
+    bnn__v_gumbel(&t->rng, n, l);
+    bnn__v_axpy(n, 1, a->val.data, l);
+    r->inv_tau = 1 / tau;
+    r->p = p;
+    y->aux = r;
+    bnn__softmax_rows(a->val.rows, a->val.cols, l, r->inv_tau, p, logs ? y->val.data : NULL, NULL);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_gumbel_softmax(bnn_var *logits, float tau) {
+    return bnn__gumbel_softmax("bnn_gumbel_softmax", logits, tau, 0);
+}
+BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau) {
+    return bnn__gumbel_softmax("bnn_log_gumbel_softmax", logits, tau, 1);
+}
+
+BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau) {
+    const char *who = "bnn_concrete_log_prob";
+    bnn_tape *t = log_x->tape;
+    bnn_var *u, *v;
+    float *p, *log_p;
+    size_t i, j, n = log_x->val.rows, k = log_x->val.cols;
+    double c = bnn_lgamma((double)k) + ((double)k - 1) * log((double)tau);
+    if (!bnn__simplex_ok(who, log_x) || !bnn__tau_ok(who, log_x, tau) ||
+        !bnn__spread_ok(who, log_x, logits))
+        return bnn__poison(t);
+    u = bnn_sub(logits, bnn_scale(log_x, tau));
+    v = bnn__rowwise(u, NULL);
+    p = t->err == BNN_OK ? ((float **)v->aux)[0] : NULL;
+    log_p = bnn__floats(t, n * k);
+    if (log_p == NULL) return bnn__poison(t);
+    bnn__softmax_rows(n, k, u->val.data, 1, p, log_p, NULL);
+    for (i = 0; i < n; i++) {
+        double sum = c;
+        for (j = 0; j < k; j++) {
+            sum += (double)log_p[i * k + j];
+            p[i * k + j] = 1 - (float)k * p[i * k + j];
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return bnn_sub(v, bnn_rowsum(log_x));
+}
+
+BNNDEF bnn_var *bnn_gumbel(bnn_var *loc) {
+    bnn_tape *t = loc->tape;
+    bnn_var *g = bnn_op(t, loc->val.rows, loc->val.cols, NULL, 0, NULL);
+    if (g->val.data != NULL) bnn__v_gumbel(&t->rng, bnn__count(loc->val), g->val.data);
+    return bnn_add(loc, g);
+}
+
+BNNDEF bnn_var *bnn_one_hot(bnn_var *x) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 0, NULL);
+    size_t i;
+    if (y->val.data == NULL) return y;
+    bnn_mat_fill(y->val, 0);
+    for (i = 0; i < x->val.rows && x->val.cols > 0; i++)
+        y->val.data[i * x->val.cols + bnn_mat_row_argmax(x->val, i)] = 1;
+    return y;
+}
+
+BNNDEF bnn_var *bnn_categorical(bnn_var *logits) {
+    if (!bnn__simplex_ok("bnn_categorical", logits)) return bnn__poison(logits->tape);
+    return bnn_one_hot(bnn_gumbel(bnn_detach(logits)));
+}
+
+static void bnn__score_backward(bnn_var *y) { /* aux = f - b */
+    bnn_var *f = y->in[0], *q = y->in[1];
+    const float *gain = (const float *)y->aux;
+    float g = y->grad.data[0] / (float)f->val.rows;
+    size_t i;
+    for (i = 0; i < f->val.rows; i++) {
+        if (f->grad.data != NULL) f->grad.data[i] += g;
+        if (q->grad.data != NULL) q->grad.data[i] += g * gain[i];
+    }
+}
+
+BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline) {
+    bnn_tape *t = f->tape;
+    bnn_var *in[2], *y;
+    float *gain;
+    double sum = 0, n = (double)f->val.rows;
+    size_t i;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (f->val.cols != 1 || f->val.rows == 0 || !bnn__same(f->val, log_q->val) ||
+        (baseline != NULL && !bnn__spreads(baseline->val, f->val)))
+        return bnn__fail(t, BNN_ESHAPE, "bnn_score_function: f is %zx%z, log_q is %zx%z",
+                         f->val.rows, f->val.cols, log_q->val.rows, log_q->val.cols);
+    in[0] = f, in[1] = log_q;
+    y = bnn_op(t, 1, 1, bnn__score_backward, 2, in);
+    y->aux = gain = bnn__floats(t, f->val.rows);
+    if (gain == NULL) return bnn__poison(t);
+    for (i = 0; i < f->val.rows; i++) sum += (double)f->val.data[i];
+    for (i = 0; i < f->val.rows; i++) {
+        double fi = (double)f->val.data[i];
+        double b = baseline != NULL ? (double)bnn__spread(baseline->val, i, 0)
+                                    : n > 1 ? (sum - fi) / (n - 1) : 0;
+        gain[i] = (float)(fi - b);
+    }
+    y->val.data[0] = (float)(sum / n);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau) {
+    bnn_tape *t = logits->tape;
+    bnn_var *noise;
+    size_t i;
+    if (!bnn__tau_ok("bnn_relaxed_bernoulli", logits, tau)) return bnn__poison(t);
+    noise = bnn_op(t, logits->val.rows, logits->val.cols, NULL, 0, NULL);
+    for (i = 0; noise->val.data != NULL && i < bnn__count(noise->val); i++)
+        noise->val.data[i] = bnn_rng_logistic(&t->rng);
+    return bnn_scale(bnn_add(logits, noise), 1 / tau);
+}
+
+static bnn_var *bnn__logistic_energy(bnn_var *x) { /* sum over the row of h */
+    bnn_var *v = bnn__rowwise(x, NULL);
+    size_t i, j, k = x->val.cols;
+    for (i = 0; v->val.data != NULL && i < x->val.rows; i++) {
+        double sum = 0;
+        for (j = 0; j < k; j++) {
+            float z = x->val.data[i * k + j], a = z < 0 ? -z : z;
+            sum += (double)a + 2 * (double)BNN_MATH_LOG1P(BNN_MATH_EXP(-a));
+            ((float **)v->aux)[0][i * k + j] = BNN_MATH_TANH(z / 2);
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, float tau) {
+    const char *who = "bnn_relaxed_bernoulli_log_prob";
+    bnn_var *z;
+    if (!bnn__tau_ok(who, l, tau) || !bnn__spread_ok(who, l, logits)) return bnn__poison(l->tape);
+    z = bnn_sub(bnn_scale(l, tau), logits);
+    z = bnn_sub(bnn__logistic_energy(l), bnn__logistic_energy(z));
+    return bnn_shift(z, (float)((double)l->val.cols * log((double)tau)));
+}
+
+static void bnn__log_gamma_backward(bnn_var *y) {
+    bnn_var *a = y->in[0];
+    size_t i;
+    for (i = 0; a->grad.data != NULL && i < bnn__count(y->val); i++) {
+        double slope = bnn_gamma_dlog((double)a->val.data[i], (double)y->val.data[i]);
+        a->grad.data[i] += y->grad.data[i] * (float)slope;
+    }
+}
+
+BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha) {
+    bnn_tape *t = alpha->tape;
+    bnn_var *y;
+    size_t i;
+    if (!bnn__positive("bnn_log_gamma", "alpha", alpha)) return bnn__poison(t);
+    y = bnn_op(t, alpha->val.rows, alpha->val.cols, bnn__log_gamma_backward, 1, &alpha);
+    for (i = 0; y->val.data != NULL && i < bnn__count(y->val); i++)
+        y->val.data[i] = bnn_rng_log_gamma(&t->rng, alpha->val.data[i]);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_gamma(bnn_var *alpha) { return bnn_exp(bnn_log_gamma(alpha)); }
+
+BNNDEF bnn_var *bnn_log_dirichlet(bnn_var *alpha) {
+    const char *who = "bnn_log_dirichlet";
+    if (!bnn__simplex_ok(who, alpha) || !bnn__positive(who, "alpha", alpha))
+        return bnn__poison(alpha->tape);
+    return bnn_log_softmax(bnn_log_gamma(alpha));
+}
+
+BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha) { return bnn_exp(bnn_log_dirichlet(alpha)); }
+
+/* lnG(a0) - sum lnG(a_j) of row i of a; psi = psi(a0) - psi(a_j) */
+static double bnn__dirichlet_norm(bnn_mat a, size_t i, size_t k, double *psi) {
+    double a0 = 0, c, p0;
+    size_t j;
+    for (j = 0; j < k; j++) a0 += (double)bnn__spread(a, i, j);
+    c = bnn_lgamma(a0);
+    p0 = bnn_digamma(a0);
+    for (j = 0; j < k; j++) {
+        double b = (double)bnn__spread(a, i, j);
+        c -= bnn_lgamma(b);
+        psi[j] = p0 - bnn_digamma(b);
+    }
+    return c;
+}
+
+BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha) {
+    const char *who = "bnn_dirichlet_log_prob";
+    bnn_tape *t = log_x->tape;
+    bnn_var *v;
+    double c = 0, *psi;
+    size_t i, j, k = log_x->val.cols;
+    if (!bnn__simplex_ok(who, log_x) || !bnn__positive(who, "alpha", alpha) ||
+        !bnn__spread_ok(who, log_x, alpha))
+        return bnn__poison(t);
+    v = bnn__rowwise(log_x, alpha);
+    psi = (double *)bnn__scratch(t, k, sizeof *psi);
+    if (psi == NULL) return bnn__poison(t);
+    for (i = 0; i < log_x->val.rows; i++) {
+        double sum;
+        if (i == 0 || alpha->val.rows > 1) c = bnn__dirichlet_norm(alpha->val, i, k, psi);
+        sum = c;
+        for (j = 0; j < k; j++) {
+            double y = (double)log_x->val.data[i * k + j];
+            double less = (double)bnn__spread(alpha->val, i, j) - 1;
+            if (less != 0) sum += less * y;
+            ((float **)v->aux)[0][i * k + j] = (float)less;
+            ((float **)v->aux)[1][i * k + j] = (float)(psi[j] + y);
+        }
+        v->val.data[i] = (float)sum;
+    }
+    return v;
+}
+
+/* dH/da_j = (a0 - k) psi1(a0) - (a_j - 1) psi1(a_j) */
+BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
+    const char *who = "bnn_dirichlet_entropy";
+    bnn_var *v;
+    size_t i, j, k = alpha->val.cols;
+    if (!bnn__simplex_ok(who, alpha) || !bnn__positive(who, "alpha", alpha))
+        return bnn__poison(alpha->tape);
+    v = bnn__rowwise(alpha, NULL);
+    for (i = 0; v->val.data != NULL && i < alpha->val.rows; i++) {
+        const float *a = alpha->val.data + i * k;
+        double a0 = 0, h, slope;
+        for (j = 0; j < k; j++) a0 += (double)a[j];
+        h = (a0 - (double)k) * bnn_digamma(a0) - bnn_lgamma(a0);
+        slope = (a0 - (double)k) * bnn_trigamma(a0);
+        for (j = 0; j < k; j++) {
+            double b = (double)a[j];
+            h += bnn_lgamma(b) - (b - 1) * bnn_digamma(b);
+            ((float **)v->aux)[0][i * k + j] = (float)(slope - (b - 1) * bnn_trigamma(b));
+        }
+        v->val.data[i] = (float)h;
+    }
+    return v;
+}
+
+/* Beta(a, b) is the Dirichlet of (a, b): entries become rows of a pair, and go back into rows. */
+static bnn_var *bnn__pairs(bnn_var *a, bnn_var *b) {
+    bnn_var *in[2];
+    if (a->tape->err != BNN_OK) return bnn__poison(a->tape);
+    if (!bnn__same(a->val, b->val))
+        return bnn__fail(a->tape, BNN_ESHAPE, "bnn_beta: a is %zx%z, b is %zx%z", a->val.rows,
+                         a->val.cols, b->val.rows, b->val.cols);
+    in[0] = bnn_reshape(a, bnn__count(a->val), 1);
+    in[1] = bnn_reshape(b, bnn__count(a->val), 1);
+    return bnn_concat(a->tape, 2, in);
+}
+
+static bnn_var *bnn__unpair(bnn_var *rows, const bnn_var *a) {
+    return bnn_rowsum(bnn_reshape(rows, a->val.rows, a->val.cols));
+}
+
+BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b) {
+    bnn_var *y = bnn_log_gamma(a);
+    return bnn_sub(y, bnn_log_gamma(b));
+}
+
+BNNDEF bnn_var *bnn_beta(bnn_var *a, bnn_var *b) { return bnn_sigmoid(bnn_logit_beta(a, b)); }
+
+BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
+    bnn_var *zero = bnn_op(logit_x->tape, logit_x->val.rows, logit_x->val.cols, NULL, 0, NULL);
+    if (zero->val.data != NULL) bnn_mat_fill(zero->val, 0);
+    zero = bnn_log_softmax(bnn__pairs(logit_x, zero));
+    return bnn__unpair(bnn_dirichlet_log_prob(zero, bnn__pairs(a, b)), logit_x);
+}
+
+BNNDEF bnn_var *bnn_beta_entropy(bnn_var *a, bnn_var *b) {
+    return bnn__unpair(bnn_dirichlet_entropy(bnn__pairs(a, b)), a);
+}
+
+BNNDEF bnn_var *bnn_kl_beta(bnn_var *a, bnn_var *b, float a0, float b0) {
+    float prior[2] = { a0, b0 };
+    return bnn__unpair(bnn_kl_dirichlet(bnn__pairs(a, b), prior), a);
+}
+
+static int bnn__scale_ok(const char *who, const bnn_var *x, const bnn_var *scale) {
+    size_t k = x->val.cols;
+    if (!bnn__simplex_ok(who, x)) return 0;
+    if (scale->val.cols == k && (scale->val.rows == 1 || scale->val.rows == k)) return 1;
+    bnn__fail(x->tape, BNN_ESHAPE, "%s: %z things, but scale is %zx%z", who, k, scale->val.rows,
+              scale->val.cols);
+    return 0;
+}
+
+BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale) {
+    bnn_tape *t = mu->tape;
+    bnn_var *eps;
+    if (!bnn__scale_ok("bnn_logit_normal", mu, scale)) return bnn__poison(t);
+    if (scale->val.rows == 1) return bnn_log_softmax(bnn_normal(mu, scale));
+    eps = bnn_op(t, mu->val.rows, mu->val.cols, NULL, 0, NULL);
+    if (eps->val.data != NULL) bnn__v_normal(&t->rng, bnn__count(mu->val), eps->val.data);
+    return bnn_log_softmax(bnn_add(mu, bnn_matmul(eps, bnn_transpose(scale))));
+}
+
+BNNDEF bnn_var *bnn_logit_normal(bnn_var *mu, bnn_var *scale) {
+    return bnn_exp(bnn_log_logit_normal(mu, scale));
+}
+
+typedef struct bnn__contrasts {
+    bnn_mat b, l, u; /* B (m,k); S = L L^T (m,m); S^-1 r, one column per row of x (m,n) */
+} bnn__contrasts;
+
+static bnn_mat bnn__tape_mat(bnn_tape *t, size_t rows, size_t cols) {
+    bnn_mat m;
+    m.rows = rows, m.cols = cols;
+    m.data = bnn__floats(t, bnn__mul(rows, cols));
+    return m;
+}
+
+static void bnn__logit_normal_backward(bnn_var *y) {
+    const bnn__contrasts *c = (const bnn__contrasts *)y->aux;
+    bnn_var *x = y->in[0], *mu = y->in[1], *scale = y->in[2];
+    size_t i, j, q, n = y->val.rows, k = x->val.cols, m = k - 1;
+    bnn_mat ub, db;
+    double total = 0;
+    for (i = 0; i < n; i++) {
+        float g = y->grad.data[i], sum = 0;
+        float *gx = x->grad.data != NULL ? x->grad.data + i * k : NULL;
+        float *gm = mu->grad.data != NULL ? mu->grad.data + (mu->val.rows == 1 ? 0 : i * k) : NULL;
+        total += (double)g;
+        for (j = 0; j < k; j++) {
+            float u = j < m ? c->u.data[j * n + i] : -sum;
+            sum += u;
+            if (gx != NULL) gx[j] -= g * (u + 1);
+            if (gm != NULL) gm[j] += g * u;
+        }
+    }
+    if (scale->grad.data == NULL) return;
+    ub = bnn__tape_mat(y->tape, n, k); /* diag(g) U^T B */
+    db = bnn__tape_mat(y->tape, m, k);
+    if (ub.data == NULL || db.data == NULL) return;
+    bnn_mat_mul_tn(ub, c->u, c->b);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < k; j++) ub.data[i * k + j] *= y->grad.data[i];
+    bnn_mat_solve_chol(db, c->l, c->b);
+    bnn_mat_scale(db, db, -(float)total);
+    bnn__gemm(m, k, n, c->u.data, n, 1, ub.data, k, 1, db.data, k, 1);
+    for (j = 0; j < m; j++)
+        for (q = 0; q < k; q++) {
+            float d = db.data[j * k + q];
+            if (scale->val.rows == 1) scale->grad.data[q] += q == j ? d : q == m ? -d : 0;
+            else scale->grad.data[j * k + q] += d, scale->grad.data[m * k + q] -= d;
+        }
+}
+
+/* B, S and its Cholesky factor; 0 = failed */
+static int bnn__contrast_scale(bnn_tape *t, bnn_mat scale, bnn__contrasts *c) {
+    size_t j, q, k = scale.cols, m = k - 1, pivot = 0;
+    c->b = bnn__tape_mat(t, m, k);
+    c->l = bnn__tape_mat(t, m, m);
+    if (t->err != BNN_OK) return 0;
+    for (j = 0; j < m; j++)
+        for (q = 0; q < k; q++) {
+            float *b = c->b.data + j * k + q;
+            if (scale.rows == 1) *b = q == j ? scale.data[j] : q == m ? -scale.data[m] : 0;
+            else *b = scale.data[j * k + q] - scale.data[m * k + q];
+        }
+    bnn_mat_mul_nt(c->l, c->b, c->b);
+    if (bnn_mat_cholesky(c->l, c->l, &pivot) == BNN_OK) return 1;
+    bnn__fail(t, BNN_EARG, "bnn_logit_normal_log_prob: the covariance of the log ratios is "
+              "singular at entry %z", pivot);
+    return 0;
+}
+
+BNNDEF bnn_var *bnn_logit_normal_log_prob(bnn_var *log_x, bnn_var *mu, bnn_var *scale) {
+    const char *who = "bnn_logit_normal_log_prob";
+    bnn_tape *t = log_x->tape;
+    bnn_var *in[3], *y;
+    bnn__contrasts *c;
+    bnn_mat r;
+    size_t i, j, n = log_x->val.rows, k = log_x->val.cols, m = k - 1;
+    double norm;
+    if (!bnn__scale_ok(who, log_x, scale) || !bnn__spread_ok(who, log_x, mu)) return bnn__poison(t);
+    in[0] = log_x, in[1] = mu, in[2] = scale;
+    y = bnn_op(t, n, 1, bnn__logit_normal_backward, 3, in);
+    y->aux = c = (bnn__contrasts *)bnn__scratch(t, 1, sizeof *c);
+    if (c == NULL || !bnn__contrast_scale(t, scale->val, c)) return bnn__poison(t);
+    r = bnn__tape_mat(t, m, n);
+    c->u = bnn__tape_mat(t, m, n);
+    if (t->err != BNN_OK) return bnn__poison(t);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < m; j++)
+            r.data[j * n + i] = (log_x->val.data[i * k + j] - bnn__spread(mu->val, i, j)) -
+                                (log_x->val.data[i * k + m] - bnn__spread(mu->val, i, m));
+    bnn_mat_solve_chol(c->u, c->l, r);
+    norm = ((double)m * BNN__LN_2PI + bnn_mat_logdet_chol(c->l)) / 2;
+    for (i = 0; i < n; i++) {
+        double quad = 0, logs = (double)log_x->val.data[i * k + m];
+        for (j = 0; j < m; j++) {
+            quad += (double)r.data[j * n + i] * (double)c->u.data[j * n + i];
+            logs += (double)log_x->val.data[i * k + j];
+        }
+        y->val.data[i] = (float)(-norm - quad / 2 - logs);
+    }
+    return y;
+}
+
+/* The w with F(w) = u, by doubling and halving; NaN if there is none. */
+static double bnn__invert_cdf(const bnn_implicit_desc *d, double u, const double *theta) {
+    double lo = -1, hi = 1, mid = 0;
+    int i;
+    for (i = 0; i < 1000 && d->cdf(d->user, lo, theta) > u; i++) lo *= 2;
+    for (i = 0; i < 1000 && d->cdf(d->user, hi, theta) < u; i++) hi *= 2;
+    if (!(d->cdf(d->user, lo, theta) <= u && d->cdf(d->user, hi, theta) >= u)) return bnn__nan();
+    for (i = 0; i < 1100; i++) {
+        mid = lo + (hi - lo) / 2;
+        if (mid == lo || mid == hi) break;
+        if (d->cdf(d->user, mid, theta) < u) lo = mid;
+        else hi = mid;
+    }
+    return mid;
+}
+
+/* The density, and dF/dtheta into slope */
+static double bnn__cdf_slopes(const bnn_implicit_desc *d, double w, double *theta, size_t n,
+                              double *slope) {
+    double h = cbrt(DBL_EPSILON), keep, up, step = h * (fabs(w) > 1e-3 ? fabs(w) : 1e-3);
+    size_t q;
+    if (d->slopes != NULL) return d->slopes(d->user, w, theta, slope);
+    for (q = 0; q < n; q++) {
+        double s = h * (fabs(theta[q]) > 1e-3 ? fabs(theta[q]) : 1e-3);
+        keep = theta[q];
+        theta[q] = keep + s;
+        up = d->cdf(d->user, w, theta);
+        theta[q] = keep - s;
+        slope[q] = (up - d->cdf(d->user, w, theta)) / (2 * s);
+        theta[q] = keep;
+    }
+    up = d->cdf(d->user, w + step, theta);
+    return (up - d->cdf(d->user, w - step, theta)) / (2 * step);
+}
+
+static void bnn__implicit_backward(bnn_var *y) { /* aux = dw/dtheta, one array per parameter */
+    size_t q, i, count = bnn__count(y->val), cols = y->val.cols;
+    const float *slope = (const float *)y->aux;
+    for (q = 0; q < y->n_in; q++, slope += count) {
+        bnn_mat g = y->in[q]->grad;
+        for (i = 0; g.data != NULL && i < count; i++)
+            g.data[(g.rows == 1 ? 0 : i / cols) * g.cols + (g.cols == 1 ? 0 : i % cols)] +=
+                y->grad.data[i] * slope[i];
+    }
+}
+
+BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc d) {
+    bnn_tape *t = theta[0]->tape;
+    bnn_var *y;
+    float *slope;
+    double *at;
+    size_t i, q, count = bnn__count(theta[0]->val), cols = theta[0]->val.cols;
+    if (t->err == BNN_OK && d.cdf == NULL && (d.slopes == NULL || d.draw == NULL))
+        return bnn__fail(t, BNN_EARG, "bnn_implicit: cdf may be NULL only beside slopes and draw");
+    for (q = 1; q < n; q++)
+        if (!bnn__spread_ok("bnn_implicit", theta[0], theta[q])) return bnn__poison(t);
+    y = bnn_op(t, theta[0]->val.rows, cols, bnn__implicit_backward, n, theta);
+    y->aux = slope = bnn__floats(t, bnn__mul(n, count));
+    at = (double *)bnn__scratch(t, 2 * n, sizeof *at);
+    if (at == NULL) return bnn__poison(t);
+    for (i = 0; i < count; i++) {
+        double w, density;
+        for (q = 0; q < n; q++) at[q] = (double)bnn__spread(theta[q]->val, i / cols, i % cols);
+        w = d.draw != NULL ? d.draw(d.user, &t->rng, at)
+                           : bnn__invert_cdf(&d, bnn__rng_unit(&t->rng), at);
+        density = bnn__finite_d(w) ? bnn__cdf_slopes(&d, w, at, n, at + n) : bnn__nan();
+        if (!(density > 0) || !bnn__finite_d(density))
+            return bnn__fail(t, BNN_EARG, "bnn_implicit: density %g at draw %g, row %z, entry %z",
+                             density, w, i / cols, i % cols);
+        y->val.data[i] = (float)w;
+        for (q = 0; q < n; q++) slope[q * count + i] = (float)(-at[n + q] / density);
+    }
+    return y;
 }
 
 /* ------------------------------------------------------------------------------------------------
