@@ -66,7 +66,8 @@
  *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
  *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
  *     arithmetic and own functions instead of libm. Without FMA (old x86, BNN_NO_SIMD on x86, tcc)
- *     products differ in the last bits. -ffast-math gives up this promise, and keeps the others.
+ *     products differ in the last bits. -ffast-math is off inside gcc's implementation; clang may
+ *     still fuse then: that gives up this promise, and keeps the others.
  *
  * THREADS
  *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
@@ -1009,6 +1010,28 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #include <stdio.h>
 #endif
 
+/* Same bits: from here to the end of the implementation no a * b + c is contracted to a fused one
+ * (gcc does in GNU modes, and obeys only this pragma; clang obeys the standard one) and -ffast-math
+ * is off: sums keep their order, and a NaN is a NaN. */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#define BNN__FAST_MATH
+#endif
+#if defined(__clang__)
+#ifdef BNN__FAST_MATH
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#endif
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__) && !defined(__TINYC__)
+#pragma GCC push_options
+#ifdef BNN__FAST_MATH
+#pragma GCC optimize("no-fast-math")
+#endif
+#pragma GCC optimize("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
 #ifndef BNN_ASSERT
 #define BNN_ASSERT(x) ((void)0) /* internal invariants only, never user input */
 #endif
@@ -1322,19 +1345,9 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
  * functions, random numbers and updates use only IEEE + - * / sqrt in the order written, so all
  * widths, compilers and machines agree. The matrix product is one chain of fused multiply-adds per
  * output where there is an FMA unit, multiply and add elsewhere. Two things can break this from
- * outside: -ffast-math, and 32-bit x86 without SSE2 (x87 keeps extra digits).
+ * outside: clang's -ffast-math, and compilers that compute floats with extra digits (32-bit x86
+ * without SSE2; gcc -std=c99 on s390x, cured by -fexcess-precision=fast).
  * ============================================================================================= */
-
-/* Contraction of a * b + c to a fused operation is off from here to the end of the implementation.
- * gcc has it on in GNU modes and obeys only this pragma; clang obeys the standard one. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#elif defined(__GNUC__) && !defined(__TINYC__)
-#pragma GCC push_options
-#pragma GCC optimize("fp-contract=off")
-#elif defined(_MSC_VER)
-#pragma fp_contract(off)
-#endif
 
 /* >>target  What may be compiled, and what runs.
  *   double build (tests: #define float double), BNN_NO_SIMD, tcc, MSVC, 32-bit x86 without SSE2,
@@ -10581,9 +10594,12 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     return bnn_checkpoint_load(mem, &c, path);
 }
 #endif /* BNN_NO_STDIO */
-/* contraction as it was: the counterpart of the block at the top of >>kernels */
+/* contraction as it was: the counterpart of the block at the top of the implementation */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
+#ifdef BNN__FAST_MATH
+#pragma float_control(pop)
+#endif
 #elif defined(__GNUC__) && !defined(__TINYC__)
 #pragma GCC pop_options
 #endif

@@ -25,13 +25,17 @@ static int smoke_asserts;
 
 static uint64_t hash = 1469598103934665603u; /* FNV-1a */
 
-static void digest(const void *bytes, size_t n) {
-    const unsigned char *p = (const unsigned char *)bytes;
+static void digest(const float *x, size_t n) { /* low bytes first, whatever the machine's order */
     size_t i;
-    for (i = 0; i < n; i++) hash = (hash ^ p[i]) * 1099511628211u;
+    int b;
+    for (i = 0; i < n; i++) {
+        uint32_t word;
+        memcpy(&word, x + i, sizeof word);
+        for (b = 0; b < 32; b += 8) hash = (hash ^ (word >> b & 0xffu)) * 1099511628211u;
+    }
 }
 
-static void digest_mat(bnn_mat m) { digest(m.data, m.rows * m.cols * sizeof(float)); }
+static void digest_mat(bnn_mat m) { digest(m.data, m.rows * m.cols); }
 
 static bnn_data make_data(bnn_arena *mem, bnn_rng *rng, size_t n) {
     bnn_data d;
@@ -52,7 +56,7 @@ static void train(bnn_tape *tape, const bnn_net *net, bnn_stepper *s, bnn_data d
         bnn_step(s, tape);
         if (post != NULL && i % 10 == 9) bnn_ensemble_push(post);
     }
-    digest(net->params->theta, net->params->n * sizeof(float));
+    digest(net->params->theta, net->params->n);
 }
 
 int main(void) {
@@ -62,6 +66,7 @@ int main(void) {
     bnn_data d;
     size_t a;
     float draws[100];
+    volatile float ten = 10;
     memset(&mem, 0, sizeof mem);
     memset(&tape, 0, sizeof tape);
     tape.rng = bnn_rng_seed(7);
@@ -98,12 +103,16 @@ int main(void) {
         digest_mat(bnn_predict(&mem, &tape, &net, &post, d.x).mean);
         fast.steps = 20;
         bnn_distill(&tape, &student, &net, &post, d.x, fast);
-        digest(v->theta, v->n * sizeof(float));
+        digest(v->theta, v->n);
     }
     bnn_rng_fill_gumbel(&tape.rng, 100, draws);
-    digest(draws, sizeof draws);
-    for (a = 0; a < 100; a++) draws[a] = bnn_rng_log_gamma(&tape.rng, 0.05f + (float)a / 10);
-    digest(draws, sizeof draws);
+    digest(draws, sizeof draws / sizeof *draws);
+    for (a = 0; a < 100; a++) {
+        volatile float tenth = (float)a; /* -ffast-math may change the arithmetic of this file */
+        tenth = tenth / ten;
+        draws[a] = bnn_rng_log_gamma(&tape.rng, 0.05f + tenth);
+    }
+    digest(draws, sizeof draws / sizeof *draws);
     if (tape.err != BNN_OK || mem.err != BNN_OK) {
         printf("%s%s\n", tape.msg, mem.msg);
         return 1;
