@@ -20,7 +20,7 @@ help:
 	@echo "make plots     the pictures of docs/"
 	@echo "make NAME      one example: $(RUNNABLE) ($(BUILD)/matrix is the matrix example)"
 
-$(BUILD)/%: examples/%.c bnn.h
+$(BUILD)/%: examples/%.c bnn.h $(wildcard examples/*.h)
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -I. $< -o $@ $(LDLIBS) $(LIBS_$*)
 

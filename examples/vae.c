@@ -1,0 +1,266 @@
+/* vae.c -- a variational autoencoder on digits: the bound, its parts, and pictures of what it knows.
+ *     cc -O2 -I.. vae.c -o vae -lm && ./vae          the 8x8 digits, under a minute
+ *     ./vae FOLDER [epochs, 50] [seed]               MNIST, IDX files gunzipped: many minutes
+ *     ./vae SHEET.png TILE [epochs, 100] [seed]      a sheet of TILE x TILE images
+ * You should see -ELBO split into reconstruction and KL, the importance-weighted bound some nats
+ * above the ELBO, the price of beta, and a plain autoencoder's gradients as sigma goes to zero.
+ * Where there is a folder build/, pictures go to build/vae_*.png, curves to build/vae_*.dat. */
+#define BNN_IMPLEMENTATION
+#include "vae.h"
+#include "tiles.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct images {
+    const char *name;
+    bnn_mat train, test, label; /* gray in [0,1]; labels of the test images, or empty */
+    tiles_size tile;
+    size_t zoom, epochs, draws; /* of pictures; of training; of the importance-weighted bound */
+} images;
+
+static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
+    char path[1024];
+    bnn_mat m = { 0, 0, NULL };
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+        fprintf(stderr, "vae: %s\n", mem->msg);
+        exit(1);
+    }
+    return m;
+}
+
+static images load(bnn_arena *mem, int argc, char **argv) {
+    FILE *here = fopen("data/digits-test-labels.idx", "rb");
+    const char *folder = here ? "data" : "examples/data";
+    images d = { "digits", { 0, 0, NULL }, { 0, 0, NULL }, { 0, 0, NULL }, { 8, 8 }, 3, 250, 50 };
+    if (here) fclose(here);
+    if (argc > 2 && strstr(argv[1], ".png")) {
+        const char *path = argv[1];
+        bnn_mat all;
+        d.name = "sheet";
+        d.tile.width = d.tile.height = (size_t)atol(argv[2]);
+        if (tiles_read(mem, &all, &d.tile, 1, &path) != BNN_OK || all.rows < 10) {
+            fprintf(stderr, "vae: %s\n", mem->msg[0] ? mem->msg : "fewer than 10 images");
+            exit(1);
+        }
+        d.train = bnn_mat_rows(all, 0, all.rows - all.rows / 5); /* the last fifth is for testing */
+        d.test = bnn_mat_rows(all, d.train.rows, all.rows / 5);
+        if (argc > 3) d.epochs = (size_t)atol(argv[3]);
+    } else if (argc > 1) {
+        d.name = "mnist";
+        d.tile.width = d.tile.height = 28;
+        d.zoom = 1;
+        d.epochs = argc > 2 ? (size_t)atol(argv[2]) : 50;
+        d.train = read_idx(mem, argv[1], "train-images-idx3-ubyte");
+        d.test = read_idx(mem, argv[1], "t10k-images-idx3-ubyte");
+        d.label = read_idx(mem, argv[1], "t10k-labels-idx1-ubyte");
+        bnn_mat_scale(d.train, d.train, 1 / 255.0f);
+        bnn_mat_scale(d.test, d.test, 1 / 255.0f);
+    } else {
+        d.train = read_idx(mem, folder, "digits-train-images.idx");
+        d.test = read_idx(mem, folder, "digits-test-images.idx");
+        d.label = read_idx(mem, folder, "digits-test-labels.idx");
+        bnn_mat_scale(d.train, d.train, 1 / 16.0f);
+        bnn_mat_scale(d.test, d.test, 1 / 16.0f);
+    }
+    return d;
+}
+
+static bnn_var *input(const vae *m, bnn_var *gray) {
+    return m->desc.likelihood == BNN_BERNOULLI ? vae_binarize(gray) : gray;
+}
+
+/* Adam on -ELBO; the KL's weight rises from 0 to beta over the first `warmup` part of the steps */
+static void train(bnn_tape *tape, const vae *m, const images *d, size_t epochs, float beta,
+                  double warmup) {
+    enum { BATCH = 128 };
+    size_t per_epoch = (d->train.rows + BATCH - 1) / BATCH, steps = epochs * per_epoch;
+    size_t batch = d->train.rows < BATCH ? d->train.rows : BATCH;
+    bnn_stepper adam = bnn_adam(m->w, (bnn_adam_desc){ .lr = 1e-3f });
+    bnn_data data = { d->train, d->train };
+    double sum = 0;
+    for (size_t s = 0; s < steps && !tape->err; s++) {
+        double progress = (double)s / (double)steps;
+        bnn_tape_reset(tape);
+        bnn_var *x = input(m, bnn_minibatch(tape, data, batch).x);
+        bnn_var *loss = vae_loss(m, x, progress < warmup ? beta * (float)(progress / warmup) : beta);
+        bnn_backward(loss);
+        adam.lr = (float)bnn_lr_cosine(2e-3, s, steps);
+        bnn_step(&adam, tape);
+        sum += (double)bnn_value(loss);
+        if ((s + 1) % (5 * per_epoch) == 0 && d->train.rows > 10000) {
+            fprintf(stderr, "latent %zu, epoch %zu: -ELBO %.2f\n", m->desc.latent,
+                    (s + 1) / per_epoch, sum / (double)(5 * per_epoch));
+            sum = 0;
+        }
+    }
+}
+
+static void picture(bnn_arena *mem, const images *d, const char *what, bnn_mat m, size_t across) {
+    char path[128];
+    FILE *folder;
+    snprintf(path, sizeof path, "build/vae_%s_%s.png", d->name, what);
+    if ((folder = fopen(path, "wb")) == NULL) return; /* no folder build/ */
+    fclose(folder);
+    if (tiles_write(mem, path, m, d->tile, across, d->zoom, 1) == BNN_OK) printf("%s\n", path);
+    else printf("%s\n", mem->msg), remove(path);
+}
+
+static bnn_mat decode(bnn_arena *mem, bnn_tape *tape, const vae *m, bnn_mat t) {
+    bnn_tape_reset(tape);
+    return bnn_mat_copy(mem, vae_decode(m, bnn_input(tape, t))->val);
+}
+
+static bnn_mat encode(bnn_arena *mem, bnn_tape *tape, const vae *m, bnn_mat x) {
+    bnn_tape_reset(tape);
+    return bnn_mat_copy(mem, vae_encode(m, bnn_input(tape, x)).mean->val);
+}
+
+/* Row by row: images, what comes back; then samples and walks between two images */
+static void pictures(bnn_arena *mem, bnn_tape *tape, const vae *m, const images *d) {
+    enum { W = 16, STEPS = 12, WALKS = 6 };
+    size_t n = d->test.rows < W ? d->test.rows : W, D = d->test.cols, M = m->desc.latent;
+    bnn_mat x = bnn_mat_rows(d->test, 0, n), t = encode(mem, tape, m, x);
+    bnn_mat pair = bnn_mat_new(mem, 2 * n, D), prior = bnn_mat_new(mem, 8 * W, M);
+    bnn_mat walk = bnn_mat_new(mem, WALKS * STEPS, M), y = decode(mem, tape, m, t);
+    if (tape->err || mem->err) return;
+    memcpy(pair.data, x.data, n * D * sizeof(float));
+    memcpy(pair.data + n * D, y.data, n * D * sizeof(float));
+    picture(mem, d, "reconstruction", pair, n);
+
+    bnn_rng_fill_normal(&tape->rng, prior.rows * M, prior.data);
+    y = decode(mem, tape, m, prior);
+    picture(mem, d, "samples", y, W); /* means of the pixels */
+    bnn_tape_reset(tape);
+    picture(mem, d, "samples_binary", vae_binarize(bnn_input(tape, y))->val, W);
+
+    for (size_t i = 0; i < WALKS * STEPS; i++) {
+        size_t a = i / STEPS % n, b = (a + WALKS) % n;
+        float s = (float)(i % STEPS) / (STEPS - 1);
+        for (size_t j = 0; j < M; j++)
+            *bnn_mat_at(walk, i, j) = (1 - s) * *bnn_mat_at(t, a, j) + s * *bnn_mat_at(t, b, j);
+    }
+    picture(mem, d, "interpolation", decode(mem, tape, m, walk), STEPS);
+}
+
+/* Two latents: what each place of the plane looks like, at equal steps of probability, and where
+ * the test images are */
+static void plane(bnn_arena *mem, bnn_tape *tape, const vae *m, const images *d) {
+    enum { SIDE = 16 };
+    size_t n = d->test.rows < 1800 ? d->test.rows : 1800;
+    bnn_mat t = bnn_mat_new(mem, SIDE * SIDE, 2), where;
+    char path[128];
+    FILE *f;
+    for (size_t i = 0; i < SIDE * SIDE; i++) {
+        t.data[2 * i] = (float)bnn_normal_quantile(((double)(i % SIDE) + 0.5) / SIDE);
+        t.data[2 * i + 1] = (float)-bnn_normal_quantile(((double)(i / SIDE) + 0.5) / SIDE);
+    }
+    picture(mem, d, "plane", decode(mem, tape, m, t), SIDE);
+    where = encode(mem, tape, m, bnn_mat_rows(d->test, 0, n));
+    snprintf(path, sizeof path, "build/vae_%s_plane.dat", d->name);
+    f = fopen(path, "w");
+    for (size_t i = 0; f && where.data && d->label.data && i < n; i++)
+        fprintf(f, "%g %g %g\n", where.data[2 * i], where.data[2 * i + 1], d->label.data[i]);
+    if (f) fclose(f);
+}
+
+/* Relative distance of the reconstruction term's gradient from a plain autoencoder's (sigma 0) */
+static void toward_autoencoder(bnn_tape *tape, vae m, const images *d) {
+    const float sigma[] = { 0, 1, 0.1f, 0.01f, 0.001f, 0 };
+    bnn_arena own = { 0 };
+    bnn_mat plain = bnn_mat_new(&own, 1, m.w->n), grad = { 1, m.w->n, m.w->grad };
+    printf("sigma       distance of the gradient from the plain autoencoder's\n");
+    for (int i = 0; i < 6 && plain.data; i++) {
+        double gap = 0, norm;
+        bnn_tape_reset(tape);
+        m.sigma = sigma[i];
+        bnn_params_zero_grad(m.w);
+        bnn_backward(vae_loss(&m, bnn_input(tape, bnn_mat_rows(d->test, 0, 10)), 0));
+        if (i == 0) memcpy(plain.data, m.w->grad, m.w->n * sizeof(float));
+        norm = bnn_mat_dot(plain, plain);
+        for (size_t j = 0; j < m.w->n; j++)
+            gap += pow((double)grad.data[j] - (double)plain.data[j], 2);
+        if (i > 0) printf("%-9g   %.1e\n", (double)sigma[i], sqrt(gap / norm));
+    }
+    bnn_params_zero_grad(m.w);
+    bnn_arena_free(&own);
+}
+
+static size_t active_units(bnn_arena *mem, bnn_tape *tape, const vae *m, const images *d) {
+    bnn_mat t = encode(mem, tape, m, bnn_mat_rows(d->test, 0, d->test.rows < 1000 ? d->test.rows
+                                                                                  : 1000));
+    bnn_mat sd = bnn_mat_new(mem, 1, m->desc.latent);
+    size_t active = 0;
+    bnn_mat_col_std(sd, t);
+    for (size_t j = 0; j < sd.cols && sd.data; j++) active += sd.data[j] * sd.data[j] > 0.01f;
+    return active;
+}
+
+/* Everything of one model: training, the numbers of the test images */
+static void study(bnn_arena *mem, bnn_tape *tape, const vae *m, const images *d, const char *note,
+                  size_t epochs, float beta, double warmup, int result) {
+    clock_t start = clock();
+    train(tape, m, d, epochs, beta, warmup);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    vae_score s = vae_evaluate(mem, tape, m, d->test, d->draws);
+    printf("%-24s %6zu %8.2f %8.2f %8.2f %8.2f %6zu %8.0f\n", note, m->desc.latent,
+           vae_mean(s.elbo), vae_mean(s.nll), vae_mean(s.kl), vae_mean(s.iwae),
+           active_units(mem, tape, m, d), seconds);
+    if (result)
+        printf("RESULT vae data=%s latent=%zu elbo=%.2f recon=%.2f kl=%.2f iwae=%.2f seconds=%.0f\n",
+               d->name, m->desc.latent, vae_mean(s.elbo), vae_mean(s.nll), vae_mean(s.kl),
+               vae_mean(s.iwae), seconds);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+    int sheet = argc > 2 && strstr(argv[1], ".png") != NULL;
+    int large = argc > 1 && !sheet;
+    uint64_t seed = argc > 3 + sheet ? (uint64_t)atol(argv[3 + sheet]) : 1;
+    bnn_arena mem = { 0 };
+    bnn_tape tape = { .rng = bnn_rng_seed(seed) };
+    images d = load(&mem, argc, argv);
+    vae_desc desc = { .pixels = d.train.cols, .hidden = large ? 400 : 128,
+                      .latent = large ? 20 : 10, .likelihood = BNN_BERNOULLI, .seed = seed };
+    vae m = vae_new(bnn_params_new(&mem), desc);
+
+    printf("%-24s latent     ELBO    recon       KL     IWAE active  seconds\n", d.name);
+    study(&mem, &tape, &m, &d, "Bernoulli", d.epochs, 1, 0, 1);
+    pictures(&mem, &tape, &m, &d);
+
+    desc.latent = 2;
+    vae two = vae_new(bnn_params_new(&mem), desc);
+    study(&mem, &tape, &two, &d, "Bernoulli, a plane", large ? d.epochs / 2 : d.epochs, 1, 0.2, 1);
+    plane(&mem, &tape, &two, &d);
+
+    desc.latent = m.desc.latent;
+    if (large) { /* L_1 < L_5 < L_50 < L_500 on the same model, 1000 images */
+        const size_t draws[] = { 1, 5, 50, 500 };
+        for (int i = 0; i < 4; i++)
+            printf("importance-weighted bound, %3zu draws: %.2f\n", draws[i],
+                   vae_mean(vae_evaluate(&mem, &tape, &m, bnn_mat_rows(d.test, 0, 1000),
+                                         draws[i]).iwae));
+    } else {
+        const float beta[] = { 0.25f, 2 };
+        for (int i = 0; i < 2; i++) {
+            vae b = vae_new(bnn_params_new(&mem), desc);
+            study(&mem, &tape, &b, &d, i ? "Bernoulli, beta 2" : "Bernoulli, beta 1/4", d.epochs / 2,
+                  beta[i], 0, 0);
+        }
+        vae warm = vae_new(bnn_params_new(&mem), desc);
+        study(&mem, &tape, &warm, &d, "Bernoulli, warm-up", d.epochs / 2, 1, 0.3, 0);
+        vae_desc gauss = desc, each = desc;
+        gauss.likelihood = BNN_GAUSSIAN, gauss.noise_std = 0.3f, gauss.noise_learned = 1;
+        each.likelihood = BNN_GAUSSIAN_HETERO;
+        vae g = vae_new(bnn_params_new(&mem), gauss), h = vae_new(bnn_params_new(&mem), each);
+        study(&mem, &tape, &g, &d, "Gaussian, one variance", d.epochs / 2, 1, 0, 0);
+        study(&mem, &tape, &h, &d, "Gaussian, each pixel's", d.epochs / 2, 1, 0, 0);
+        toward_autoencoder(&tape, m, &d);
+    }
+    if (tape.err || mem.err) fprintf(stderr, "vae: %s\n", tape.err ? tape.msg : mem.msg);
+    int failed = tape.err || mem.err;
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+    return failed;
+}

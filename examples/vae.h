@@ -1,0 +1,165 @@
+/* vae.h -- a variational autoencoder (Kingma and Welling 2014) for vae.c, vae_uses.c and the tests:
+ * two nets in one parameter store, and the bound written out in the library's operations.
+ *     t ~ N(0, I),  x ~ p(x|t) by the decoder,  q(t|x) = N(m(x), diag s(x)^2) by the encoder
+ *     ln p(x) >= E_q ln p(x|t) - KL(q(t|x) || N(0, I))                  the bound, ELBO
+ * Everything is in nats per image: sums over pixels and latents, never means. */
+#ifndef VAE_H
+#define VAE_H
+#include "bnn.h"
+#include <math.h>
+
+typedef struct vae_desc {
+    size_t pixels, hidden, latent; /* hidden 0: linear encoder and decoder                       */
+    int activation;                /* of the hidden layers                                       */
+    int likelihood;                /* BNN_BERNOULLI, BNN_GAUSSIAN (noise_std given or learned),
+                                      BNN_GAUSSIAN_HETERO (ln variance by the decoder)           */
+    float noise_std;
+    int noise_learned;
+    int relevance;                 /* 1: a learned scale on each latent, with prior N(0, 1)      */
+    float std;                     /* of a N(0, std^2) prior on the decoder's weights            */
+    uint64_t seed;
+} vae_desc;
+
+typedef struct vae {
+    vae_desc desc;
+    bnn_params *w;
+    bnn_net encoder; /* x (n,D) -> m and ln s^2 of t, (n,2M)                */
+    bnn_net decoder; /* t (n,M) -> logits or mean (and ln variance) of x    */
+    size_t scales;   /* the block of relevances                             */
+    float sigma;     /* multiplies s: 1, or 0 for a plain autoencoder       */
+} vae;
+
+typedef struct vae_bound { /* one row per image */
+    bnn_var *mean, *log_var, *t; /* of q(t|x), and a draw from it            */
+    bnn_var *nll, *kl;           /* -ln p(x|t), and KL(q(t|x) || N(0, I))    */
+} vae_bound;
+
+static inline vae vae_new(bnn_params *w, vae_desc desc) {
+    vae m = { desc, w, { 0 }, { 0 }, 0, 1 };
+    size_t out = desc.likelihood == BNN_GAUSSIAN_HETERO ? 2 * desc.pixels : desc.pixels;
+    bnn_prior flat = { .kind = BNN_PRIOR_FLAT }, normal = { .std = desc.std };
+    bnn_mlp_desc e = { .sizes = { desc.pixels, desc.hidden, 2 * desc.latent },
+                       .activation = desc.activation, .prior = flat, .seed = desc.seed };
+    bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .activation = desc.activation,
+                       .prior = desc.std > 0 ? normal : flat, .seed = desc.seed + 1,
+                       .likelihood = desc.likelihood, .noise_std = desc.noise_std,
+                       .noise_learned = desc.noise_learned };
+    if (desc.hidden == 0) {
+        e.sizes[1] = e.sizes[2], d.sizes[1] = d.sizes[2];
+        e.sizes[2] = d.sizes[2] = 0;
+    }
+    m.encoder = bnn_mlp(w, e);
+    m.decoder = bnn_mlp(w, d);
+    if (desc.relevance) {
+        m.scales = bnn_params_add(w, 1, desc.latent, "relevance", (bnn_prior){ .std = 1 });
+        if (w->mem->err == BNN_OK) bnn_mat_fill(bnn_params_mat(w, m.scales), 1);
+    }
+    return m;
+}
+
+static inline bnn_var *vae_output(const vae *m, bnn_var *t) {
+    if (m->desc.relevance) t = bnn_mul(t, bnn_param(t->tape, m->w, m->scales));
+    return bnn_net_forward(&m->decoder, t);
+}
+
+/* E[x|t]: what a person looks at */
+static inline bnn_var *vae_decode(const vae *m, bnn_var *t) {
+    bnn_var *out = vae_output(m, t);
+    if (m->desc.likelihood == BNN_BERNOULLI) return bnn_sigmoid(out);
+    return bnn_cols(out, 0, m->desc.pixels);
+}
+
+static inline bnn_var *vae_nll(const vae *m, bnn_var *t, bnn_var *x) {
+    bnn_var *out = vae_output(m, t), *log_var;
+    size_t d = m->desc.pixels;
+    if (m->desc.likelihood == BNN_BERNOULLI) return bnn_bernoulli_nll(out, x);
+    if (m->desc.likelihood == BNN_GAUSSIAN_HETERO)
+        return bnn_gaussian_nll(bnn_cols(out, 0, d), x, bnn_cols(out, d, d));
+    if (m->decoder.noise_learned) log_var = bnn_param(t->tape, m->w, m->decoder.noise);
+    else log_var = bnn_scalar(t->tape, 2 * (float)log((double)m->decoder.noise_std));
+    return bnn_gaussian_nll(out, x, log_var);
+}
+
+static inline vae_bound vae_encode(const vae *m, bnn_var *x) {
+    vae_bound b = { NULL, NULL, NULL, NULL, NULL };
+    size_t k = m->desc.latent;
+    bnn_var *h = bnn_net_forward(&m->encoder, x), *sd;
+    b.mean = bnn_cols(h, 0, k);
+    b.log_var = bnn_clamp(bnn_cols(h, k, k), -20, 10);
+    sd = bnn_exp(bnn_scale(b.log_var, 0.5f));
+    b.t = bnn_normal(b.mean, bnn_scale(sd, m->sigma)); /* m + s eps: gradients go through */
+    b.kl = bnn_kl_normal(b.mean, sd);
+    return b;
+}
+
+static inline vae_bound vae_rows(const vae *m, bnn_var *x) {
+    vae_bound b = vae_encode(m, x);
+    b.nll = vae_nll(m, b.t, x);
+    return b;
+}
+
+/* -ELBO, mean over the images; beta 1 is the bound, other values reweigh the KL */
+static inline bnn_var *vae_loss(const vae *m, bnn_var *x, float beta) {
+    vae_bound b = vae_rows(m, x);
+    return bnn_add(bnn_mean(b.nll), bnn_scale(bnn_mean(b.kl), beta));
+}
+
+/* ln w_j = ln p(x, t_j) - ln q(t_j|x) of k draws, (n,k) (Burda et al. 2016). Their mean is the
+ * ELBO; bnn_logsumexp minus ln k is the importance-weighted bound. The ln 2 pi of p(t) and q cancel. */
+static inline bnn_var *vae_log_weights(const vae *m, bnn_var *x, size_t k) {
+    vae_bound b = vae_encode(m, x);
+    bnn_var *sd = bnn_exp(bnn_scale(b.log_var, 0.5f));
+    bnn_var **column = (bnn_var **)bnn_arena_alloc(&x->tape->mem, k, sizeof(bnn_var *));
+    if (column == NULL) return bnn_tape_fail(x->tape, BNN_ENOMEM, "vae_log_weights", "out of memory");
+    for (size_t j = 0; j < k; j++) {
+        bnn_var *t = bnn_normal(b.mean, sd), *eps = bnn_div(bnn_sub(t, b.mean), sd);
+        bnn_var *ratio = bnn_add(bnn_sub(bnn_square(eps), bnn_square(t)), b.log_var);
+        column[j] = bnn_sub(bnn_rowsum(bnn_scale(ratio, 0.5f)), vae_nll(m, t, x));
+    }
+    return bnn_concat(x->tape, k, column);
+}
+
+/* Black or white by the gray value, anew at every call: "dynamic binarization" */
+static inline bnn_var *vae_binarize(bnn_var *gray) {
+    size_t n = gray->val.rows * gray->val.cols;
+    bnn_var *x = bnn_op(gray->tape, gray->val.rows, gray->val.cols, NULL, 0, NULL);
+    if (x->val.data == NULL || x->val.rows * x->val.cols != n) return x;
+    bnn_rng_fill_uniform(&x->tape->rng, n, x->val.data);
+    for (size_t i = 0; i < n; i++) x->val.data[i] = x->val.data[i] < gray->val.data[i];
+    return x;
+}
+
+typedef struct vae_score { /* (n,1) each, nats */
+    bnn_mat nll, kl, elbo, iwae;
+} vae_score;
+
+/* All bounds of every row of x, in blocks; k draws for the importance-weighted one. */
+static inline vae_score vae_evaluate(bnn_arena *mem, bnn_tape *tape, const vae *m, bnn_mat x,
+                                     size_t k) {
+    vae_score s = { bnn_mat_new(mem, x.rows, 1), bnn_mat_new(mem, x.rows, 1),
+                    bnn_mat_new(mem, x.rows, 1), bnn_mat_new(mem, x.rows, 1) };
+    for (size_t i = 0; mem->err == BNN_OK && i < x.rows; i += 100) {
+        size_t n = x.rows - i < 100 ? x.rows - i : 100;
+        vae_bound b;
+        bnn_var *input, *best;
+        bnn_tape_reset(tape);
+        input = bnn_input(tape, bnn_mat_rows(x, i, n));
+        if (m->desc.likelihood == BNN_BERNOULLI) input = vae_binarize(input);
+        b = vae_rows(m, input);
+        best = k > 0 ? bnn_logsumexp(vae_log_weights(m, input, k)) : b.kl;
+        if (tape->err != BNN_OK) break;
+        for (size_t j = 0; j < n; j++) {
+            s.nll.data[i + j] = b.nll->val.data[j];
+            s.kl.data[i + j] = b.kl->val.data[j];
+            s.elbo.data[i + j] = -b.nll->val.data[j] - b.kl->val.data[j];
+            s.iwae.data[i + j] = k > 0 ? best->val.data[j] - (float)log((double)k) : 0;
+        }
+    }
+    bnn_tape_reset(tape);
+    return s;
+}
+
+static inline double vae_mean(bnn_mat column) {
+    return bnn_mat_sum(column) / (double)column.rows;
+}
+#endif
