@@ -2507,16 +2507,17 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
         return;
     }
 #elif defined(_OPENMP)
-    /* threads take columns of C, so that no panel is packed twice; rows if columns are few */
-    size_t threads = (size_t)omp_get_max_threads(), unit = n >= 64 * threads ? 32 : 12, t;
-    size_t whole = unit == 32 ? n : m, part = (whole + threads - 1) / threads;
+    /* threads take columns of a wide C, so that no panel is packed twice; rows of a tall one: then a
+     * gradient lies in the cache of the core that will also move its weights */
+    size_t threads = (size_t)omp_get_max_threads(), unit = m < n ? 16 : 6, t;
+    size_t whole = unit == 16 ? n : m, part = (whole + threads - 1) / threads;
     part = (part + unit - 1) / unit * unit;
     if (threads > 1 && !omp_in_parallel() && m * n * k >= (size_t)1 << 21) {
         threads = (whole + part - 1) / part;
 #pragma omp parallel for
         for (t = 0; t < threads; t++) {
             size_t at = t * part, len = whole - at < part ? whole - at : part;
-            if (unit == 32)
+            if (unit == 16)
                 bnn__gemm_here(m, len, k, a, ars, acs, b + at * bcs, brs, bcs, c + at, ldc,
                                accumulate);
             else

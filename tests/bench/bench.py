@@ -13,7 +13,6 @@ except ImportError:
 try:
     import torch
     import torch.nn.functional as F
-    torch.set_num_threads(1)
     torch.manual_seed(1)
 except ImportError:
     torch = None
@@ -268,6 +267,8 @@ def main():
             t = median_times({"two": two.way(name), "one": ours.way(name)})
             show(name + "_t2", 2, t["two"], "ours_t1", t["one"])
         return
+    if torch is not None:
+        torch.set_num_threads(1)  # of OpenMP in this process, so not when ours has two
     for name in sys.argv[2:] or ours.names:
         t = median_times({"ours": ours.way(name), **peers(ours, name)})
         mine = t.pop("ours")
