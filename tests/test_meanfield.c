@@ -448,6 +448,353 @@ static void the_hessian_diagonal_is_exact_or_unbiased(void) {
     world_close(&u);
 }
 
+/* ---- S3.7, S3.8, S3.9, S3.12: priors that follow q */
+
+static double kl_with(bnn_meanfield *q, double mean, double std) {
+    bnn_prior keep = q->of->blocks[0].prior;
+    double kl;
+    q->of->blocks[0].prior.mean = (float)mean;
+    q->of->blocks[0].prior.std = (float)std;
+    kl = bnn_meanfield_kl(q);
+    q->of->blocks[0].prior = keep;
+    return kl;
+}
+
+static void adaptive_priors_are_optimal(void) {
+    enum { W = 9 };
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_LAPLACE; kind++)
+        for (int posterior = 0; posterior <= BNN_POSTERIOR_DELTA; posterior++) {
+            world u;
+            bnn_meanfield q;
+            double best, m, b, h = BUILD_TOL(1e-2, 1e-4);
+            world_open(&u, 70);
+            bnn_params_add(u.w, 3, 3, "w", (bnn_prior){ .kind = kind, .adapt_mean = 1,
+                                                        .adapt_std = 1 });
+            q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .posterior = posterior });
+            bnn_rng_fill_normal(&u.tape.rng, W, q.params->theta);
+            for (size_t i = 0; i < W; i++) set_q(&q, i, (double)q.params->theta[i] + 0.4,
+                                                 0.1 + 0.05 * (double)i);
+            bnn_meanfield_update_priors(&q, 1);
+            m = (double)u.w->blocks[0].prior.mean, b = (double)u.w->blocks[0].prior.std;
+            best = kl_with(&q, m, b);
+            for (int i = 0; i < 1000; i++) {
+                double dm = (double)bnn_rng_normal(&u.tape.rng), db =
+                    exp((double)bnn_rng_normal(&u.tape.rng));
+                CHECK(kl_with(&q, m + dm, b * db) >= best - BUILD_TOL(1e-4, 1e-10));
+            }
+            if (kind == BNN_PRIOR_NORMAL || posterior != BNN_POSTERIOR_DELTA) { /* smooth */
+                CHECK_NEAR(kl_with(&q, m + h, b), kl_with(&q, m - h, b), BUILD_TOL(1e-3, 1e-7));
+                CHECK_NEAR(kl_with(&q, m, b * (1 + h)), kl_with(&q, m, b * (1 - h)),
+                           BUILD_TOL(1e-3, 1e-7));
+            }
+            if (kind == BNN_PRIOR_NORMAL && posterior != BNN_POSTERIOR_DELTA) {
+                double sum = 0;
+                for (size_t i = 0; i < W; i++) sum += log(b / (double)q.sigma[i]);
+                CHECK_NEAR(best, sum, TIGHT * 10);
+            }
+            if (kind == BNN_PRIOR_LAPLACE && posterior == BNN_POSTERIOR_DELTA)
+                CHECK_NEAR(best, W * log(2 * exp(1) * b), TIGHT * 10);
+            world_close(&u);
+        }
+}
+
+static void priors_by_gradient_arrive_where_the_closed_form_is(void) {
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_LAPLACE; kind++) {
+        world u;
+        bnn_meanfield q;
+        float m, s;
+        world_open(&u, 71);
+        bnn_params_add(u.w, 3, 3, "w", (bnn_prior){ .kind = kind, .adapt_mean = 1, .adapt_std = 1 });
+        q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.1 });
+        bnn_rng_fill_normal(&u.tape.rng, 9, q.params->theta);
+        bnn_meanfield_update_priors(&q, 1);
+        m = u.w->blocks[0].prior.mean, s = u.w->blocks[0].prior.std;
+        u.w->blocks[0].prior.mean = 3, u.w->blocks[0].prior.std = 5;
+        for (int i = 0; i < 400; i++) bnn_meanfield_update_priors(&q, 0.1);
+        CHECK_NEAR(u.w->blocks[0].prior.mean, m, BUILD_TOL(1e-5, 1e-9));
+        CHECK_NEAR(u.w->blocks[0].prior.std, s, BUILD_TOL(1e-5, 1e-9));
+        world_close(&u);
+    }
+}
+
+static void a_shared_prior_is_that_of_all_weights(void) {
+    world u;
+    bnn_meanfield q;
+    double m = 0, v = 0;
+    world_open(&u, 72);
+    bnn_params_add(u.w, 2, 3, "a", (bnn_prior){ .adapt_mean = 1, .adapt_std = 1 });
+    bnn_params_add(u.w, 1, 4, "b", (bnn_prior){ .adapt_mean = 1, .adapt_std = 1 });
+    bnn_params_add(u.w, 1, 1, "noise", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .share = 1, .init_std = (float)0.3 });
+    bnn_rng_fill_normal(&u.tape.rng, 11, q.params->theta);
+    bnn_meanfield_update_priors(&q, 1);
+    for (int i = 0; i < 10; i++) m += (double)q.params->theta[i] / 10;
+    for (int i = 0; i < 10; i++) v += pow((double)q.params->theta[i] - m, 2) / 10 + 0.09 / 10;
+    for (int b = 0; b < 2; b++) {
+        CHECK_NEAR(u.w->blocks[b].prior.mean, m, BUILD_TOL(1e-6, 1e-12));
+        CHECK_NEAR(u.w->blocks[b].prior.std, sqrt(v), BUILD_TOL(1e-6, 1e-12));
+    }
+    world_close(&u);
+}
+
+static void a_hierarchical_prior_takes_the_expected_squares(void) {
+    world u;
+    bnn_meanfield q;
+    double ss = 0;
+    world_open(&u, 73);
+    bnn_params_add(u.w, 1, 5, "w", (bnn_prior){ .shape = 3, .rate = 2 });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.5 });
+    bnn_rng_fill_normal(&u.tape.rng, 5, q.params->theta);
+    for (int i = 0; i < 5; i++) ss += pow((double)q.params->theta[i], 2) + 0.25;
+    bnn_meanfield_update_priors(&q, 1);
+    CHECK_NEAR(u.w->blocks[0].prior.std, sqrt((2 + ss / 2) / (3 + 2.5 + 1)), TIGHT);
+    world_close(&u);
+}
+
+static void relevance_costs_half_a_log_of_signal_to_noise(void) {
+    world u;
+    bnn_meanfield q;
+    double sum = 0, best;
+    world_open(&u, 74);
+    bnn_params_add(u.w, 2, 3, "w", (bnn_prior){ 0 });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .ard = BNN_ARD_WEIGHT });
+    bnn_rng_fill_normal(&u.tape.rng, 6, q.params->theta);
+    for (size_t i = 0; i < 6; i++) {
+        double mu = (double)q.params->theta[i], s = 0.1 + 0.2 * (double)i;
+        set_q(&q, i, mu, s);
+        sum += log1p(mu * mu / (s * s)) / 2;
+    }
+    best = bnn_meanfield_kl(&q);
+    CHECK_NEAR(best, sum, TIGHT * 10);
+    q.ard = BNN_ARD_INPUT; /* the optimum of a common variance per row */
+    best = bnn_meanfield_kl(&q);
+    q.ard = BNN_ARD_NONE;
+    for (int i = 0; i < 200; i++) {
+        double kl = 0, v[2];
+        for (int r = 0; r < 2; r++) {
+            double m = 0;
+            for (int j = 0; j < 3; j++)
+                m += (pow((double)q.params->theta[3 * r + j], 2) + pow((double)q.sigma[3 * r + j], 2))
+                     / 3;
+            v[r] = m * exp(i == 0 ? 0 : 0.3 * (double)bnn_rng_normal(&u.tape.rng));
+            for (int j = 0; j < 3; j++) {
+                double mu = (double)q.params->theta[3 * r + j], s = (double)q.sigma[3 * r + j];
+                kl += log(sqrt(v[r]) / s) + (s * s + mu * mu - v[r]) / (2 * v[r]);
+            }
+        }
+        if (i == 0) CHECK_NEAR(kl, best, TIGHT * 10);
+        CHECK(kl >= best - BUILD_TOL(1e-5, 1e-11));
+    }
+    CHECK(sum < best);
+    world_close(&u);
+}
+
+/* ---- S5.2, S5.8, S5.15: conjugate linear regression, S3.10 */
+
+enum { ROWS = 40, DIM = 3 };
+
+typedef struct linear {
+    world u;
+    bnn_net net;
+    bnn_data data;
+    double lambda[DIM][DIM], m[DIM], evidence; /* posterior precision, mean, ln p(y) */
+} linear;
+
+/* y = x w + N(0, 1/beta), w ~ N(0, I/alpha), no bias */
+static void linear_open(linear *l, uint64_t seed, size_t copies) {
+    const double beta = 4, alpha = 2;
+    double b[DIM] = { 0 }, chol[DIM][DIM], yy = 0;
+    bnn_rng rng = bnn_rng_seed(build_seed(seed));
+    size_t rows = ROWS * copies;
+    world_open(&l->u, seed);
+    l->net = bnn_mlp(l->u.w, (bnn_mlp_desc){ .sizes = { DIM, 1 }, .no_bias = 1,
+                     .noise_std = (float)0.5, .prior = { .std = (float)sqrt(1 / alpha) } });
+    l->data.x = bnn_mat_new(&l->u.mem, rows, DIM), l->data.y = bnn_mat_new(&l->u.mem, rows, 1);
+    for (size_t i = 0; i < ROWS; i++) {
+        float *x = l->data.x.data + i * DIM;
+        for (int k = 0; k < DIM; k++) x[k] = bnn_rng_normal(&rng);
+        x[1] = (float)(0.6 * (double)x[0] + 0.8 * (double)x[1]); /* correlated */
+        l->data.y.data[i] = x[0] - x[2] / 2 + bnn_rng_normal(&rng) / 2;
+    }
+    for (size_t i = ROWS; i < rows; i++) {
+        memcpy(l->data.x.data + i * DIM, l->data.x.data + (i - ROWS) * DIM, DIM * sizeof(float));
+        l->data.y.data[i] = l->data.y.data[i - ROWS];
+    }
+    for (int i = 0; i < DIM; i++)
+        for (int j = 0; j < DIM; j++) l->lambda[i][j] = i == j ? alpha : 0;
+    for (size_t r = 0; r < rows; r++) {
+        double y = (double)l->data.y.data[r];
+        yy += y * y;
+        for (int i = 0; i < DIM; i++) {
+            double x = (double)l->data.x.data[r * DIM + (size_t)i];
+            b[i] += beta * x * y;
+            for (int j = 0; j < DIM; j++)
+                l->lambda[i][j] += beta * x * (double)l->data.x.data[r * DIM + (size_t)j];
+        }
+    }
+    l->evidence = DIM * log(alpha) / 2 + (double)rows * log(beta / (2 * acos(-1))) / 2 - beta * yy / 2;
+    for (int i = 0; i < DIM; i++) /* Cholesky, and m = A^-1 b */
+        for (int j = 0; j <= i; j++) {
+            double t = l->lambda[i][j];
+            for (int k = 0; k < j; k++) t -= chol[i][k] * chol[j][k];
+            chol[i][j] = i == j ? sqrt(t) : t / chol[j][j];
+        }
+    for (int i = 0; i < DIM; i++) {
+        l->m[i] = b[i];
+        for (int k = 0; k < i; k++) l->m[i] -= chol[i][k] * l->m[k];
+        l->m[i] /= chol[i][i];
+        l->evidence += l->m[i] * l->m[i] / 2 - log(chol[i][i]);
+    }
+    for (int i = DIM - 1; i >= 0; i--) {
+        for (int k = i + 1; k < DIM; k++) l->m[i] -= chol[k][i] * l->m[k];
+        l->m[i] /= chol[i][i];
+    }
+}
+
+static bnn_var *linear_nll(bnn_tape *t, void *user) {
+    linear *l = (linear *)user;
+    return bnn_net_nll(&l->net, bnn_batch_all(t, l->data));
+}
+
+/* Adam on antithetic pairs of draws: the gradient of mu is exact where the loss is quadratic. */
+static void fit(linear *l, bnn_meanfield *q, int steps) {
+    bnn_stepper adam = bnn_adam(q->params, (bnn_adam_desc){ .lr = (float)0.05 });
+    q->draws = 2;
+    for (int s = 0; s < steps; s++) {
+        adam.lr = (float)(0.05 * pow(1 - (double)s / steps, 4));
+        bnn_tape_reset(&l->u.tape);
+        for (int pair = 0; pair < 2; pair++) {
+            float eps[DIM];
+            memcpy(eps, q->eps, sizeof eps);
+            bnn_meanfield_sample(q, &l->u.tape);
+            for (int i = 0; pair == 1 && i < DIM; i++) {
+                q->eps[i] = -eps[i];
+                q->of->theta[i] = q->params->theta[i] + q->sigma[i] * q->eps[i];
+            }
+            if (q->estimator == BNN_ESTIMATE_PRICE)
+                bnn_meanfield_curvature(q, &l->u.tape, linear_nll, l, 0);
+            bnn_backward(linear_nll(&l->u.tape, l));
+            bnn_meanfield_backward(q, &l->u.tape);
+        }
+        bnn_step(&adam, &l->u.tape);
+    }
+}
+
+/* E_q of the energy is quadratic in w: exact by S5.2 */
+static double exact_free_energy(const linear *l, const bnn_meanfield *q) {
+    double sum = 0;
+    for (size_t r = 0; r < l->data.x.rows; r++) {
+        double f = -(double)l->data.y.data[r], v = 0;
+        for (size_t k = 0; k < DIM; k++) {
+            double x = (double)l->data.x.data[r * DIM + k], s = (double)q->sigma[k];
+            f += x * (double)q->params->theta[k];
+            v += x * x * s * s;
+        }
+        sum += 4 * (f * f + v) / 2 - log(4 / (2 * acos(-1))) / 2;
+    }
+    return sum + bnn_meanfield_kl(q);
+}
+
+static void the_optimum_of_conjugate_regression_is_reached(void) {
+    for (int estimator = BNN_ESTIMATE_PATH; estimator <= BNN_ESTIMATE_PRICE; estimator++) {
+        linear l;
+        bnn_meanfield q;
+        double gap = 0;
+        linear_open(&l, 80, 1);
+        q = bnn_meanfield_new(l.u.w, (bnn_meanfield_desc){ .estimator = estimator,
+                                                           .init_std = (float)0.1 });
+        fit(&l, &q, estimator == BNN_ESTIMATE_PATH ? 20000 : 2500);
+        (void)bnn_meanfield_kl(&q); /* sigma of the last rho */
+        for (int i = 0; i < DIM; i++) {
+            CHECK_NEAR(q.params->theta[i], l.m[i], 1e-3);
+            CHECK_NEAR((double)q.sigma[i] * (double)q.sigma[i], 1 / l.lambda[i][i], 1e-3);
+        }
+        if (estimator == BNN_ESTIMATE_PRICE) { /* gap (sum ln A_ii - ln|A|)/2 */
+            double det = l.lambda[0][0] * (l.lambda[1][1] * l.lambda[2][2] -
+                                           l.lambda[1][2] * l.lambda[2][1]) -
+                         l.lambda[0][1] * (l.lambda[1][0] * l.lambda[2][2] -
+                                           l.lambda[1][2] * l.lambda[2][0]) +
+                         l.lambda[0][2] * (l.lambda[1][0] * l.lambda[2][1] -
+                                           l.lambda[1][1] * l.lambda[2][0]);
+            for (int i = 0; i < DIM; i++) gap += log(l.lambda[i][i]) / 2;
+            CHECK_NEAR(exact_free_energy(&l, &q) + l.evidence, gap - log(det) / 2,
+                       BUILD_TOL(2e-3, 1e-4));
+        }
+        world_close(&l.u);
+    }
+}
+
+static void the_gradient_of_the_free_energy_is_unbiased(void) {
+    enum { S = 100000 };
+    linear l;
+    bnn_meanfield q;
+    double sum[2 * DIM] = { 0 }, sum2[2 * DIM] = { 0 };
+    linear_open(&l, 81, 1);
+    q = bnn_meanfield_new(l.u.w, (bnn_meanfield_desc){ 0 });
+    for (size_t i = 0; i < DIM; i++) set_q(&q, i, 0.3 * (double)i, 0.2 + 0.1 * (double)i);
+    for (int k = 0; k < S; k++) {
+        bnn_tape_reset(&l.u.tape);
+        bnn_meanfield_sample(&q, &l.u.tape);
+        bnn_backward(linear_nll(&l.u.tape, &l));
+        bnn_params_zero_grad(q.params);
+        bnn_meanfield_backward(&q, &l.u.tape);
+        for (int i = 0; i < 2 * DIM; i++) {
+            double g = (double)q.params->grad[i];
+            sum[i] += g, sum2[i] += g * g;
+        }
+    }
+    for (int i = 0; i < DIM; i++) { /* U is quadratic: dF/dmu = A (mu - m), dF/ds = A_ii s - 1/s */
+        double s = (double)q.sigma[i], d = 0, h = (l.lambda[i][i] * s - 1 / s) * -expm1(-s);
+        for (int j = 0; j < DIM; j++) d += l.lambda[i][j] * ((double)q.params->theta[j] - l.m[j]);
+        CHECK_NEAR(sum[i] / S, d / ROWS,
+                   4 * sqrt((sum2[i] / S - pow(sum[i] / S, 2)) / S));
+        CHECK_NEAR(sum[DIM + i] / S, h / ROWS,
+                   4 * sqrt((sum2[DIM + i] / S - pow(sum[DIM + i] / S, 2)) / S));
+    }
+    world_close(&l.u);
+}
+
+static void a_tempered_divergence_is_that_of_more_data(void) {
+    linear once, thrice;
+    bnn_meanfield p, q;
+    linear_open(&once, 82, 1);
+    linear_open(&thrice, 82, 3);
+    p = bnn_meanfield_new(once.u.w, (bnn_meanfield_desc){ .estimator = BNN_ESTIMATE_PRICE,
+                          .kl_weight = (float)(1.0 / 3), .init_std = (float)0.1 });
+    q = bnn_meanfield_new(thrice.u.w, (bnn_meanfield_desc){ .estimator = BNN_ESTIMATE_PRICE,
+                                                            .init_std = (float)0.1 });
+    fit(&once, &p, 2500);
+    fit(&thrice, &q, 2500);
+    for (size_t i = 0; i < DIM; i++) {
+        CHECK_NEAR(p.params->theta[i], q.params->theta[i], 2e-4);
+        CHECK_NEAR(p.sigma[i], q.sigma[i], 2e-4);
+        CHECK_NEAR(1 / pow((double)q.sigma[i], 2), thrice.lambda[i][i],
+                   0.01 * thrice.lambda[i][i]); /* S5.8: 1/s^2 = 1/v + curvature */
+    }
+    world_close(&once.u);
+    world_close(&thrice.u);
+}
+
+static void no_divergence_and_no_noise_is_least_squares(void) {
+    linear l;
+    bnn_meanfield q;
+    double a[DIM] = { 0 };
+    linear_open(&l, 83, 1);
+    q = bnn_meanfield_new(l.u.w, (bnn_meanfield_desc){ .posterior = BNN_POSTERIOR_FIXED,
+                                                       .init_std = (float)3e-9 });
+    q.kl_weight = 0;
+    fit(&l, &q, 3000);
+    for (size_t r = 0; r < ROWS; r++) { /* normal equations */
+        double e = -(double)l.data.y.data[r];
+        for (size_t k = 0; k < DIM; k++)
+            e += (double)l.data.x.data[r * DIM + k] * (double)q.params->theta[k];
+        for (size_t k = 0; k < DIM; k++) a[k] += e * (double)l.data.x.data[r * DIM + k];
+    }
+    for (int k = 0; k < DIM; k++) CHECK_NEAR(a[k], 0, BUILD_TOL(2e-4, 1e-6));
+    CHECK(q.params->theta[DIM] == q.params->theta[DIM + 1]); /* frozen */
+    world_close(&l.u);
+}
+
 int main(void) {
     RUN(a_shrunk_net_is_the_masked_net);
     RUN(shrinking_strands_what_only_dead_units_fed);
@@ -462,5 +809,14 @@ int main(void) {
     RUN(graves_squares_are_right_where_the_model_is_right);
     RUN(squares_of_the_examples_gradients_are_those_of_single_passes);
     RUN(the_hessian_diagonal_is_exact_or_unbiased);
+    RUN(adaptive_priors_are_optimal);
+    RUN(priors_by_gradient_arrive_where_the_closed_form_is);
+    RUN(a_shared_prior_is_that_of_all_weights);
+    RUN(a_hierarchical_prior_takes_the_expected_squares);
+    RUN(relevance_costs_half_a_log_of_signal_to_noise);
+    RUN(the_optimum_of_conjugate_regression_is_reached);
+    RUN(the_gradient_of_the_free_energy_is_unbiased);
+    RUN(a_tempered_divergence_is_that_of_more_data);
+    RUN(no_divergence_and_no_noise_is_least_squares);
     return check_done();
 }
