@@ -965,12 +965,14 @@ BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t 
 /* IDX (MNIST): n items of any shape become (n, rest) with the raw numbers */
 BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size);
 
-/* What a file holds: nets, steppers, ensembles, generators; unused places NULL */
+/* What a file holds: nets, steppers, ensembles, generators, mean fields (their nets must be in the
+ * same file, for the priors are theirs); unused places NULL */
 typedef struct bnn_checkpoint {
     bnn_net *nets[4];
     bnn_stepper *steppers[4];
     bnn_ensemble *ensembles[4];
     bnn_rng *rngs[4];
+    bnn_meanfield *meanfields[4];
 } bnn_checkpoint;
 /* Bytes of a file, in mem */
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
@@ -9547,15 +9549,16 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
  * steppers and ensembles; then these; then generators. A section names its store by number.
  * --------------------------------------------------------------------------------------------- */
 
-enum { BNN__CP_VERSION = 1, BNN__CP_STORES = 12, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
-enum { BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_RNG, BNN__CP_KINDS };
+enum { BNN__CP_VERSION = 2, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
+enum { BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
+       BNN__CP_KINDS };
 
 static const unsigned char *bnn__cp_magic(void) { /* a text-mode transfer breaks it, as PNG's */
     return (const unsigned char *)"\x89" "BNN\r\n\x1a\n";
 }
 
 static const char *bnn__cp_tag(int kind) {
-    static const char tags[BNN__CP_KINDS][5] = { "STOR", "NET ", "STEP", "ENSE", "RNG " };
+    static const char tags[BNN__CP_KINDS][5] = { "STOR", "NET ", "STEP", "ENSE", "MEAN", "RNG " };
     return tags[kind];
 }
 
@@ -10000,6 +10003,40 @@ static void bnn__io_ensemble(bnn__file *f, size_t slot) {
     e->seen = seen;
 }
 
+/* Its values are in the store of q.params, its priors in that of w */
+static void bnn__io_meanfield(bnn__file *f, size_t slot) {
+    bnn__io *io = &f->io;
+    bnn_meanfield q, *own = f->c.meanfields[slot];
+    int *store = &f->owner[BNN__CP_MEAN][slot], of = 0;
+    memset(&q, 0, sizeof q);
+    if (own != NULL) q = *own;
+    while (own != NULL && of + 1 < BNN__CP_STORES && f->store[of] != own->of) of++;
+    if (own != NULL && f->store[of] != own->of)
+        bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
+    bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
+    bnn__io_int(io, &of, BNN__CP_STORES - 1, "store of the weights");
+    bnn__io_int(io, &q.posterior, BNN_POSTERIOR_DELTA, "posterior");
+    bnn__io_int(io, &q.scale, BNN_SCALE_LOG, "scale");
+    bnn__io_int(io, &q.estimator, BNN_ESTIMATE_BATCH_BIASED, "estimator");
+    bnn__io_int(io, &q.ard, BNN_ARD_WEIGHT, "ard");
+    bnn__io_flag(io, &q.share, "share");
+    bnn__io_real(io, &q.log_rate, 0, "log_rate");
+    bnn__io_real(io, &q.kl_weight, 0, "kl_weight");
+    bnn__io_size(io, &q.draws);
+    bnn__io_size(io, &q.n);
+    if (io->err == BNN_OK && (q.n > f->n[*store] / 2 || q.n != f->n[of] || q.draws == 0 ||
+                              !(q.log_rate > 0)))
+        bnn__io_fail(io, BNN_EFORMAT, "mean field %z does not fit its parameters", slot);
+    if (own != NULL && (q.n != own->n || f->store[of] != own->of ||
+                        (q.estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
+        bnn__io_fail(io, BNN_ESHAPE, "mean field %z was saved with another estimator or another "
+                     "net", slot);
+    if (own != NULL && io->apply) {
+        q.drawn = q.curved = 0; /* the next draw comes from the generator */
+        *own = q;
+    }
+}
+
 static void bnn__io_rng(bnn__file *f, size_t slot) {
     bnn_rng r, *own = f->c.rngs[slot];
     size_t i;
@@ -10023,6 +10060,7 @@ static int bnn__file_asked(const bnn_checkpoint *c, int kind, size_t slot) {
     case BNN__CP_NET: return c->nets[slot] != NULL;
     case BNN__CP_STEPPER: return c->steppers[slot] != NULL;
     case BNN__CP_ENSEMBLE: return c->ensembles[slot] != NULL;
+    case BNN__CP_MEAN: return c->meanfields[slot] != NULL;
     case BNN__CP_RNG: return c->rngs[slot] != NULL;
     default: return 0;
     }
@@ -10030,6 +10068,7 @@ static int bnn__file_asked(const bnn_checkpoint *c, int kind, size_t slot) {
 
 static bnn_params *bnn__file_params(const bnn_checkpoint *c, int kind, size_t slot) {
     if (kind == BNN__CP_NET) return c->nets[slot]->params;
+    if (kind == BNN__CP_MEAN) return c->meanfields[slot]->params;
     return kind == BNN__CP_STEPPER ? c->steppers[slot]->params : c->ensembles[slot]->params;
 }
 
@@ -10039,6 +10078,7 @@ static void bnn__file_section(bnn__file *f, int kind, size_t slot) {
     case BNN__CP_NET: bnn__io_net(f, slot); break;
     case BNN__CP_STEPPER: bnn__io_stepper(f, slot); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, slot); break;
+    case BNN__CP_MEAN: bnn__io_meanfield(f, slot); break;
     default: bnn__io_rng(f, slot); break;
     }
 }
@@ -10081,13 +10121,20 @@ static void bnn__file_collect(bnn__file *f) {
     }
 }
 
+static int bnn__file_version(const bnn_checkpoint *c) { /* the oldest that has all that is in it */
+    size_t i;
+    for (i = 0; i < BNN__CP_PLACES; i++)
+        if (c->meanfields[i] != NULL) return 2;
+    return 1;
+}
+
 static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     bnn__io *io = &f->io;
     size_t i, slot, sections = 0;
     int kind;
     io->pos = 0;
     for (i = 0; i < 8; i++) (void)bnn__io_word(io, bnn__cp_magic()[i], 1);
-    (void)bnn__io_word(io, BNN__CP_VERSION, 4);
+    (void)bnn__io_word(io, (uint64_t)bnn__file_version(&f->c), 4);
     (void)bnn__io_word(io, io->element, 4);
     (void)bnn__io_word(io, f->size, 8);
     (void)bnn__io_word(io, f->sections, 4);
@@ -10147,8 +10194,9 @@ static void bnn__file_frame(bnn__file *f, size_t size) {
     io->pos = 8;
     io->end = size;
     version = (uint32_t)bnn__io_word(io, 0, 4);
-    if (version != BNN__CP_VERSION)
-        bnn__io_fail(io, BNN_EFORMAT, "version %z, expected %d", (size_t)version, BNN__CP_VERSION);
+    if (version == 0 || version > BNN__CP_VERSION)
+        bnn__io_fail(io, BNN_EFORMAT, "version %z, expected 1 to %d", (size_t)version,
+                     BNN__CP_VERSION);
     element = (uint32_t)bnn__io_word(io, 0, 4);
     if (element != 4 && element != 8)
         bnn__io_fail(io, BNN_EFORMAT, "numbers of %z bytes, expected 4 or 8", (size_t)element);
@@ -10217,8 +10265,9 @@ static void bnn__file_bind(bnn__file *f, int kind, size_t slot) {
     if (f->begin[BNN__CP_STORE][k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %z", k);
     if (io->err != BNN_OK || !bnn__file_asked(&f->c, kind, slot)) return;
     w = bnn__file_params(&f->c, kind, slot);
-    if (w == NULL && kind == BNN__CP_STEPPER)
-        bnn__io_fail(io, BNN_EARG, "stepper %z must be made before it is loaded", slot);
+    if (w == NULL && (kind == BNN__CP_STEPPER || kind == BNN__CP_MEAN))
+        bnn__io_fail(io, BNN_EARG, "%s %z must be made before it is loaded",
+                     kind == BNN__CP_MEAN ? "mean field" : "stepper", slot);
     if (w == NULL) return;
     for (i = 0; i < BNN__CP_STORES; i++)
         if (f->store[i] != NULL && (f->store[i] == w) != (i == k))

@@ -438,7 +438,8 @@ static void world_make(world *a, int kind, uint64_t seed) {
     CHECK(bnn_net_standardize(&a->net, a->data) == BNN_OK);
     a->step = make_stepper(a, kind);
     a->post = bnn_ensemble_new(a->net.params, 7);
-    a->all = (bnn_checkpoint){ { &a->net }, { &a->step }, { &a->post }, { &a->tape.rng } };
+    a->all = (bnn_checkpoint){ .nets = { &a->net }, .steppers = { &a->step },
+                                .ensembles = { &a->post }, .rngs = { &a->tape.rng } };
     CHECK(a->mem.err == BNN_OK);
 }
 
@@ -511,7 +512,8 @@ static void a_resumed_run_continues_bit_for_bit_with_every_stepper(void) {
         CHECK(bnn_checkpoint_read(&c.mem, &only_net, bytes, size) == BNN_OK);
         c.step = make_stepper(&c, kind);
         c.post = bnn_ensemble_new(c.net.params, 7);
-        c.all = (bnn_checkpoint){ { &c.net }, { &c.step }, { &c.post }, { &c.tape.rng } };
+        c.all = (bnn_checkpoint){ .nets = { &c.net }, .steppers = { &c.step },
+                                   .ensembles = { &c.post }, .rngs = { &c.tape.rng } };
         CHECK(bnn_checkpoint_read(&c.mem, &c.all, bytes, size) == BNN_OK);
         CHECK(world_same(&a, &c));
         world_train(&a, 20);

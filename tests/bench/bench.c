@@ -23,6 +23,7 @@ struct workload {
     bnn_params *w, *v;
     bnn_net net, student;
     bnn_stepper step_w, step_v;
+    bnn_meanfield q;
     bnn_ensemble post;
     bnn_data data;
     bnn_mat a, b, c;
@@ -121,6 +122,45 @@ static void tiny_step(workload *b) {
     bnn_step(&b->step_w, &b->tape);
 }
 
+/* Bayes by backprop: mean field, KL to N(0, 0.1^2) */
+static void bbb_net(workload *b, size_t inputs, size_t units, size_t layers, size_t classes) {
+    bnn_mlp_desc d = { .sizes = { inputs, units }, .prior = { .std = 0.1f } };
+    d.sizes[layers + 1] = classes > 0 ? classes : 1;
+    if (layers > 1) d.sizes[2] = units;
+    if (classes > 0) d.likelihood = BNN_CATEGORICAL;
+    b->data.x = random_mat(b, ROWS, inputs);
+    b->data.y = random_mat(b, ROWS, 1);
+    for (size_t i = 0; classes > 0 && i < ROWS; i++)
+        b->data.y.data[i] = (float)bnn_rng_below(&b->tape.rng, classes);
+    b->w = bnn_params_new(&b->mem);
+    b->net = bnn_mlp(b->w, d);
+    b->q = bnn_meanfield_new(b->w, (bnn_meanfield_desc){ .init_std = 0.0486f });
+}
+
+static void bbb_step(workload *b, size_t batch) {
+    bnn_tape_reset(&b->tape);
+    bnn_meanfield_sample(&b->q, &b->tape);
+    bnn_backward(bnn_net_nll(&b->net, next(b, batch)));
+    bnn_meanfield_backward(&b->q, &b->tape);
+    bnn_step(&b->step_w, &b->tape);
+}
+
+static void bbb_sgd(workload *b) {
+    b->step_w = bnn_sgd(b->q.params, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+static void bbb_adam(workload *b) {
+    b->step_w = bnn_adam(b->q.params, (bnn_adam_desc){ .lr = 1e-4f });
+}
+
+static void bbb_400_sgd(workload *b) { bbb_net(b, 784, 400, 2, 10), bbb_sgd(b); }
+static void bbb_400_adam(workload *b) { bbb_net(b, 784, 400, 2, 10), bbb_adam(b); }
+static void bbb_1200_sgd(workload *b) { bbb_net(b, 784, 1200, 2, 10), bbb_sgd(b); }
+static void bbb_1200_adam(workload *b) { bbb_net(b, 784, 1200, 2, 10), bbb_adam(b); }
+static void bbb_small(workload *b) { bbb_net(b, 13, 50, 1, 0), bbb_adam(b); }
+static void bbb_step_128(workload *b) { bbb_step(b, 128); }
+static void bbb_step_32(workload *b) { bbb_step(b, 32); }
+
 static void predict_make(workload *b) {
     size_t s;
     mnist_make(b);
@@ -153,6 +193,11 @@ static workload works[] = {
     { "sgd_400", sgd_make, sgd_step, 0, 0, 0, 0, 0 },
     { "sgld_400", sgld_make, sgld_step, 0, 0, 0, 0, 0 },
     { "bdk_400", bdk_make, bdk_step, 0, 0, 0, 0, 0 },
+    { "bbb_400_sgd", bbb_400_sgd, bbb_step_128, 0, 0, 0, 0, 0 },
+    { "bbb_400_adam", bbb_400_adam, bbb_step_128, 0, 0, 0, 0, 0 },
+    { "bbb_1200_sgd", bbb_1200_sgd, bbb_step_128, 0, 0, 0, 0, 0 },
+    { "bbb_1200_adam", bbb_1200_adam, bbb_step_128, 0, 0, 0, 0, 0 },
+    { "bbb_13_50_1", bbb_small, bbb_step_32, 0, 0, 0, 0, 0 },
     { "sgld_1_50_1", tiny_make, tiny_step, 0, 0, 0, 0, 0 },
     { "predict_100x10000", predict_make, predict_step, 0, 0, 0, 0, 0 },
     { "rng_normal", random_make, normal_step, 0, 0, 0, 0, 0 },

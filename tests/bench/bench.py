@@ -175,6 +175,76 @@ def steps(sizes, batch, classes, noise, tanh=False):
     return {"torch_hand": repeat(by_hand), "torch_idiom": repeat(idiom)}
 
 
+def sgd_flat(n):
+    return lambda w, g: w.add_(g, alpha=-1e-3)
+
+
+def adam_flat(n, lr=1e-4):
+    m, v, t, k = torch.zeros(n), torch.zeros(n), torch.empty(n), [0]
+    def step(w, g):
+        k[0] += 1
+        m.mul_(0.9).add_(g, alpha=0.1)
+        v.mul_(0.999).addcmul_(g, g, value=0.001)
+        torch.sqrt(v, out=t)
+        t.mul_(1 / math.sqrt(1 - 0.999 ** k[0])).add_(1e-8)
+        w.addcdiv_(m, t, value=-lr / (1 - 0.9 ** k[0]))
+    return step
+
+
+class BBBLinear(torch.nn.Module if torch else object):
+    """As people write it: a module with mu and rho, the KL by autograd."""
+    def __init__(self, a, b):
+        super().__init__()
+        P = torch.nn.Parameter
+        self.wm, self.wr = P(torch.randn(b, a) / math.sqrt(a)), P(torch.full((b, a), -3.0))
+        self.bm, self.br = P(torch.zeros(b)), P(torch.full((b,), -3.0))
+
+    def forward(self, x, s0=0.1):
+        sw, sb = F.softplus(self.wr), F.softplus(self.br)
+        w, b = self.wm + sw * torch.randn_like(sw), self.bm + sb * torch.randn_like(sb)
+        kl = 0.0
+        for m, s in ((self.wm, sw), (self.bm, sb)):
+            kl = kl + (math.log(s0) - torch.log(s) + (s * s + m * m) / (2 * s0 * s0) - 0.5).sum()
+        return F.linear(x, w, b), kl
+
+
+def bayes_by_backprop(sizes, batch, classes, adam):
+    """hand: mu and rho in one flat buffer, every pass written out into buffers"""
+    data, net = Batches(sizes[0], batch, classes), Flat(sizes)
+    hand, n, k, is2 = Hand(net, batch), net.n, 1 / NTRAIN, 100.0
+    w, g = torch.empty(2 * n), torch.empty(2 * n)
+    mu, rho, gmu, grho = w[:n], w[n:], g[:n], g[n:]
+    mu.copy_(net.w); rho.fill_(-3.0)
+    eps, sig, tmp = torch.empty(n), torch.empty(n), torch.empty(n)
+    move = adam_flat(2 * n) if adam else sgd_flat(2 * n)
+    def by_hand():
+        eps.normal_()
+        torch._C._nn.softplus(rho, out=sig)
+        torch.addcmul(mu, sig, eps, out=net.w)
+        hand.gradient(*data.next())
+        torch.add(net.g, mu, alpha=k * is2, out=gmu)
+        torch.reciprocal(sig, out=tmp)
+        torch.mul(net.g, eps, out=grho)
+        grho.add_(sig, alpha=k * is2).sub_(tmp, alpha=k)
+        torch.sigmoid(rho, out=tmp)
+        grho.mul_(tmp)
+        move(w, g)
+    layers = torch.nn.ModuleList(BBBLinear(a, b) for a, b in zip(sizes, sizes[1:]))
+    opt = torch.optim.Adam(layers.parameters(), 1e-4) if adam else torch.optim.SGD(layers.parameters(), 1e-3)
+    loss = F.cross_entropy if classes else (lambda o, y: 0.5 * F.mse_loss(o, y))
+    def idiom():
+        x, y = data.next()
+        opt.zero_grad(set_to_none=True)
+        kl = 0.0
+        for i, layer in enumerate(layers):
+            x, one = layer(x); kl = kl + one
+            if i < len(layers) - 1:
+                x = torch.relu(x)
+        (loss(x, y) + kl / NTRAIN).backward()
+        opt.step()
+    return {"torch_hand": repeat(by_hand), "torch_idiom": repeat(idiom)}
+
+
 def dark_knowledge():
     sizes, data = (784, 400, 400, 10), Batches(784, 100, 10)
     T, S = Flat(sizes), Flat(sizes)
@@ -250,7 +320,12 @@ def peers(ours, name):
     mnist = (784, 400, 400, 10)
     make = {"sgd_400": lambda: steps(mnist, 100, 10, False), "sgld_400": lambda: steps(mnist, 100, 10, True),
             "bdk_400": dark_knowledge, "predict_100x10000": predictive,
-            "sgld_1_50_1": lambda: steps((1, 50, 1), 32, None, True, True)}
+            "sgld_1_50_1": lambda: steps((1, 50, 1), 32, None, True, True),
+            "bbb_13_50_1": lambda: bayes_by_backprop((13, 50, 1), 32, None, True)}
+    for units in (400, 1200):
+        for adam in (False, True):
+            make[f"bbb_{units}_{'adam' if adam else 'sgd'}"] = (
+                lambda u=units, a=adam: bayes_by_backprop((784, u, u, 10), 128, 10, a))
     return make[name]() if name in make else {}
 
 
