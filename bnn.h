@@ -1439,8 +1439,22 @@ BNN__INLINE float bnn__ld_1(const float *p) { return *p; }
 BNN__INLINE void bnn__st_1(float *p, float x) { *p = x; }
 BNN__INLINE uint32_t bnn__ldu_1(const uint32_t *p) { return *p; }
 BNN__INLINE float bnn__set_1(float x) { return x; }
-BNN__INLINE uint32_t bnn__lt_1(float a, float b) { return 0u - (uint32_t)(a < b); }
+#if defined(BNN__FAST_MATH) && !defined(float) /* gcc: x86 may still take a < NaN for true */
+BNN__INLINE uint32_t bnn__nan_1(float a) {
+    uint32_t u;
+    memcpy(&u, &a, sizeof u);
+    return 0u - ((0x7f800000u - (u & 0x7fffffffu)) >> 31);
+}
+#define BNN__NAN_S(x, S) (0u - ((0x7f800000u - (bnn__bits_##S(x) & 0x7fffffffu)) >> 31))
+#define BNN__LT(a, b, S) & ~bnn__nan_##S(a) & ~bnn__nan_##S(b)
+#else
 BNN__INLINE uint32_t bnn__nan_1(float a) { return 0u - (uint32_t)(a != a); }
+#define BNN__NAN_S(x, S) (bnn__u##S)(x != x)
+#define BNN__LT(a, b, S)
+#endif
+BNN__INLINE uint32_t bnn__lt_1(float a, float b) {
+    return (0u - (uint32_t)(a < b)) BNN__LT(a, b, 1);
+}
 BNN__INLINE float bnn__sel_1(uint32_t m, float a, float b) { return m ? a : b; }
 BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
 
@@ -2050,8 +2064,8 @@ BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                   
 BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
 BNN__INLINE BNN__AT_##S I bnn__int_##S(F x) { return __builtin_convertvector(x, I); }            \
 BNN__INLINE BNN__AT_##S F bnn__flt_##S(I x) { return __builtin_convertvector(x, F); }            \
-BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b); }                           \
-BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return (U)(a != a); }                              \
+BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
+BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
 BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }  \
 BNN__INLINE BNN__AT_##S F bnn__sqrt_##S(F x) { F y; BNN__SQRT_##S(y, x); return y; }             \
 BNN__INLINE BNN__AT_##S W bnn__mulw_##S(W a, W b) { W y; BNN__MULW_##S(y, a, b); return y; }
@@ -3784,6 +3798,8 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
 static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
     bnn_var *v;
     if (t->err != BNN_OK) return bnn__poison(t);
+    if (bnn__mul(bnn__mul(m.rows, m.cols), sizeof(float)) == SIZE_MAX)
+        return bnn__fail(t, BNN_ESHAPE, "%s: no memory holds %zx%z", who, m.rows, m.cols);
     if (m.data == NULL && bnn__count(m) != 0)
         return bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", who, m.rows, m.cols);
     v = bnn__node(t, 0);

@@ -60,6 +60,14 @@ static int fused(int level) {
     return level >= 8;
 #endif
 }
+#if defined(_WIN32) && defined(__x86_64__) && defined(__GNUC__) /* whose fmaf rounds twice */
+static __attribute__((target("fma"))) float fma_once(float a, float b, float c) {
+    __asm__("vfmadd231ss %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+#else
+#define fma_once fmaf
+#endif
 /* the definition: one chain per element, in k order */
 static void chain(int level, size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
                   const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
@@ -68,7 +76,7 @@ static void chain(int level, size_t m, size_t n, size_t k, const float *a, size_
             float s = more ? c[i * ldc + j] : 0;
             for (size_t p = 0; p < k; p++) {
                 volatile float x = a[i * ars + p * acs] * b[p * brs + j * bcs];
-                if (fused(level)) s = (float)fmaf((float)a[i * ars + p * acs], (float)b[p * brs + j * bcs], (float)s);
+                if (fused(level)) s = (float)fma_once((float)a[i * ars + p * acs], (float)b[p * brs + j * bcs], (float)s);
                 else s = s + x;
             }
             c[i * ldc + j] = s;
