@@ -16,13 +16,15 @@ typedef struct vae_desc {
     float noise_std;
     int noise_learned;
     int relevance;                 /* 1: a learned scale on each latent, with prior N(0, 1)      */
-    float std;                     /* of a N(0, std^2) prior on the decoder's weights            */
+    float std;                     /* > 0: prior N(0, std^2/fan in) on the decoder's weights     */
+    bnn_params *decoder;           /* a store of its own for the decoder, default the encoder's  */
     uint64_t seed;
 } vae_desc;
 
 typedef struct vae {
     vae_desc desc;
-    bnn_params *w;
+    bnn_params *w;   /* the encoder's store, and unless desc.decoder the decoder's */
+    bnn_params *v;   /* the decoder's                                       */
     bnn_net encoder; /* x (n,D) -> m and ln s^2 of t, (n,2M)                */
     bnn_net decoder; /* t (n,M) -> logits or mean (and ln variance) of x    */
     size_t scales;   /* the block of relevances                             */
@@ -35,9 +37,9 @@ typedef struct vae_bound { /* one row per image */
 } vae_bound;
 
 static inline vae vae_new(bnn_params *w, vae_desc desc) {
-    vae m = { desc, w, { 0 }, { 0 }, 0, 1 };
+    vae m = { desc, w, desc.decoder ? desc.decoder : w, { 0 }, { 0 }, 0, 1 };
     size_t out = desc.likelihood == BNN_GAUSSIAN_HETERO ? 2 * desc.pixels : desc.pixels;
-    bnn_prior flat = { .kind = BNN_PRIOR_FLAT }, normal = { .std = desc.std };
+    bnn_prior flat = { .kind = BNN_PRIOR_FLAT }, normal = { .std = desc.std, .fan_in = 1 };
     bnn_mlp_desc e = { .sizes = { desc.pixels, desc.hidden, 2 * desc.latent },
                        .activation = desc.activation, .prior = flat, .seed = desc.seed };
     bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .activation = desc.activation,
@@ -49,16 +51,16 @@ static inline vae vae_new(bnn_params *w, vae_desc desc) {
         e.sizes[2] = d.sizes[2] = 0;
     }
     m.encoder = bnn_mlp(w, e);
-    m.decoder = bnn_mlp(w, d);
+    m.decoder = bnn_mlp(m.v, d);
     if (desc.relevance) {
-        m.scales = bnn_params_add(w, 1, desc.latent, "relevance", (bnn_prior){ .std = 1 });
-        if (w->mem->err == BNN_OK) bnn_mat_fill(bnn_params_mat(w, m.scales), 1);
+        m.scales = bnn_params_add(m.v, 1, desc.latent, "relevance", (bnn_prior){ .std = 1 });
+        if (m.v->mem->err == BNN_OK) bnn_mat_fill(bnn_params_mat(m.v, m.scales), 1);
     }
     return m;
 }
 
 static inline bnn_var *vae_output(const vae *m, bnn_var *t) {
-    if (m->desc.relevance) t = bnn_mul(t, bnn_param(t->tape, m->w, m->scales));
+    if (m->desc.relevance) t = bnn_mul(t, bnn_param(t->tape, m->v, m->scales));
     return bnn_net_forward(&m->decoder, t);
 }
 
@@ -69,15 +71,18 @@ static inline bnn_var *vae_decode(const vae *m, bnn_var *t) {
     return bnn_cols(out, 0, m->desc.pixels);
 }
 
-static inline bnn_var *vae_nll(const vae *m, bnn_var *t, bnn_var *x) {
-    bnn_var *out = vae_output(m, t), *log_var;
+/* ln variance of the pixels, for the two Gaussian likelihoods */
+static inline bnn_var *vae_log_var(const vae *m, bnn_var *out) {
     size_t d = m->desc.pixels;
+    if (m->desc.likelihood == BNN_GAUSSIAN_HETERO) return bnn_cols(out, d, d);
+    if (m->decoder.noise_learned) return bnn_param(out->tape, m->v, m->decoder.noise);
+    return bnn_scalar(out->tape, 2 * (float)log((double)m->decoder.noise_std));
+}
+
+static inline bnn_var *vae_nll(const vae *m, bnn_var *t, bnn_var *x) {
+    bnn_var *out = vae_output(m, t);
     if (m->desc.likelihood == BNN_BERNOULLI) return bnn_bernoulli_nll(out, x);
-    if (m->desc.likelihood == BNN_GAUSSIAN_HETERO)
-        return bnn_gaussian_nll(bnn_cols(out, 0, d), x, bnn_cols(out, d, d));
-    if (m->decoder.noise_learned) log_var = bnn_param(t->tape, m->w, m->decoder.noise);
-    else log_var = bnn_scalar(t->tape, 2 * (float)log((double)m->decoder.noise_std));
-    return bnn_gaussian_nll(out, x, log_var);
+    return bnn_gaussian_nll(bnn_cols(out, 0, m->desc.pixels), x, vae_log_var(m, out));
 }
 
 static inline vae_bound vae_encode(const vae *m, bnn_var *x) {
@@ -102,6 +107,12 @@ static inline vae_bound vae_rows(const vae *m, bnn_var *x) {
 static inline bnn_var *vae_loss(const vae *m, bnn_var *x, float beta) {
     vae_bound b = vae_rows(m, x);
     return bnn_add(bnn_mean(b.nll), bnn_scale(bnn_mean(b.kl), beta));
+}
+
+/* The same with -ln p(decoder)/N, for decoders with a prior; x from bnn_minibatch sets N */
+static inline bnn_var *vae_loss_prior(const vae *m, bnn_var *x) {
+    float n = (float)x->tape->n_data;
+    return bnn_add(vae_loss(m, x, 1), bnn_scale(bnn_prior_nll(x->tape, m->v), 1 / n));
 }
 
 /* ln w_j = ln p(x, t_j) - ln q(t_j|x) of k draws, (n,k) (Burda et al. 2016). Their mean is the
@@ -161,5 +172,59 @@ static inline vae_score vae_evaluate(bnn_arena *mem, bnn_tape *tape, const vae *
 
 static inline double vae_mean(bnn_mat column) {
     return bnn_mat_sum(column) / (double)column.rows;
+}
+
+/* Sets a linear Gaussian VAE (hidden 0) to a PPCA whose W'W is diagonal, as that of the closed form
+ * is. The posterior is then diagonal, with v_j = 1/(1 + w_j'w_j/s2), and q is exact: the ELBO is
+ * ln p(x). mean (1,D), w (D,M), s2 the noise variance. */
+static inline void vae_set_linear(vae *m, bnn_mat mean, bnn_mat w, double s2) {
+    bnn_mat e = bnn_params_mat(m->w, 0), eb = bnn_params_mat(m->w, 1);
+    size_t d = w.rows, k = w.cols;
+    bnn_mat_transpose(bnn_params_mat(m->v, 2), w); /* blocks of the decoder, in the same store */
+    for (size_t i = 0; i < d; i++) bnn_params_mat(m->v, 3).data[i] = mean.data[i];
+    bnn_mat_fill(e, 0);
+    bnn_mat_fill(eb, 0);
+    for (size_t j = 0; j < k; j++) {
+        double ww = 0, v;
+        for (size_t i = 0; i < d; i++) ww += pow((double)w.data[i * k + j], 2);
+        v = 1 / (1 + ww / s2);
+        for (size_t i = 0; i < d; i++) {
+            double c = v * (double)w.data[i * k + j] / s2;
+            *bnn_mat_at(e, i, j) = (float)c;
+            eb.data[j] -= (float)(c * (double)mean.data[i]);
+        }
+        eb.data[k + j] = (float)log(v);
+    }
+}
+
+/* Missing pixels (NaN) by pseudo-Gibbs (Rezende et al. 2014): t ~ q(t|x), x_missing ~ p(x|t), again
+ * and again; a Gibbs sampler where q is exact. start (1,D): where gaps begin. mean: E[x|t] averaged
+ * over the sweeps after burn_in; last: the last draw. Observed pixels stay as they are. */
+static inline void vae_impute(bnn_tape *tape, const vae *m, bnn_mat x, bnn_mat start, size_t sweeps,
+                              size_t burn_in, bnn_mat mean, bnn_mat last) {
+    size_t n = x.rows * x.cols, d = x.cols;
+    bnn_mat_fill(mean, 0);
+    for (size_t i = 0; i < n; i++)
+        last.data[i] = isnan(x.data[i]) ? start.data[i % d] : x.data[i];
+    for (size_t s = 0; s < sweeps; s++) {
+        bnn_var *out, *expect, *draw;
+        bnn_tape_reset(tape);
+        out = vae_output(m, vae_encode(m, bnn_input(tape, last)).t);
+        if (m->desc.likelihood == BNN_BERNOULLI) {
+            expect = bnn_sigmoid(out);
+            draw = vae_binarize(expect);
+        } else {
+            expect = bnn_cols(out, 0, d);
+            draw = bnn_normal(expect, bnn_exp(bnn_scale(vae_log_var(m, out), 0.5f)));
+        }
+        if (tape->err != BNN_OK) return;
+        for (size_t i = 0; i < n; i++) {
+            if (isnan(x.data[i])) last.data[i] = draw->val.data[i];
+            if (s >= burn_in) mean.data[i] += expect->val.data[i] / (float)(sweeps - burn_in);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x.data[i])) mean.data[i] = x.data[i];
+    bnn_tape_reset(tape);
 }
 #endif
