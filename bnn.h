@@ -781,6 +781,8 @@ typedef struct bnn_gaussian_piece {
     size_t first, n;
     bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known */
     bnn_mat chol; /* of a dense one, when it was needed         */
+    double log_det; /* then known, too                          */
+    int factored;
 } bnn_gaussian_piece;
 typedef struct bnn_gaussian {
     bnn_arena *mem;
@@ -7988,21 +7990,30 @@ BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, 
     return bnn__gaussian_end(&g, mark);
 }
 
-/* Cholesky factors of all dense pieces, once. */
+/* Cholesky factors of dense pieces and log determinants of all, once. */
 static int bnn__gaussian_factor(bnn_gaussian *g) {
     size_t p, i, pivot = 0;
     for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
         bnn_gaussian_piece *q = &g->pieces[p];
-        for (i = 0; !bnn__dense(q) && i < q->n; i++)
+        if (q->factored) continue;
+        if (bnn__dense(q)) {
+            bnn_mat chol = bnn_mat_new(g->mem, q->n, q->n);
+            if (chol.data == NULL) break;
+            if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK)
+                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not "
+                                       "positive definite at pivot %z", q->first + pivot);
+            q->chol = chol;
+            q->log_det = bnn_mat_logdet_chol(chol);
+        }
+        for (i = 0; !bnn__dense(q) && i < q->n; i++) {
+            if (i == 0) q->log_det = 0;
             if (!(q->cov.data[i] > 0))
-                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the variance of weight %z "
-                                       "is %g", q->first + i, (double)q->cov.data[i]);
-        if (!bnn__dense(q) || q->chol.data != NULL) continue;
-        q->chol = bnn_mat_new(g->mem, q->n, q->n);
-        if (q->chol.data == NULL || bnn_mat_cholesky(q->chol, q->cov, &pivot) == BNN_OK) continue;
-        q->chol = bnn__mat(0, 0, NULL);
-        return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not positive "
-                               "definite at pivot %z", q->first + pivot);
+                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not "
+                                       "positive definite at pivot %z: the variance is %g",
+                                       q->first + i, (double)q->cov.data[i]);
+            q->log_det += log((double)q->cov.data[i]);
+        }
+        q->factored = 1;
     }
     return g->n == 0 ? BNN_EARG : g->mem->err;
 }
@@ -8024,20 +8035,12 @@ static double bnn__piece_solve(const bnn_gaussian_piece *p, float *y, int both) 
     return sum;
 }
 
-static double bnn__piece_logdet(const bnn_gaussian_piece *p) {
-    double sum = 0;
-    size_t i;
-    if (bnn__dense(p)) return bnn_mat_logdet_chol(p->chol);
-    for (i = 0; i < p->n; i++) sum += log((double)p->cov.data[i]);
-    return sum;
-}
-
 /* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta) */
 static double bnn__gaussian_eval(const bnn_gaussian *g, float *y) {
     double sum = -(double)g->n / 2 * BNN__LN_2PI;
     size_t p;
     for (p = 0; p < g->n_pieces; p++)
-        sum -= (bnn__piece_logdet(&g->pieces[p]) +
+        sum -= (g->pieces[p].log_det +
                 bnn__piece_solve(&g->pieces[p], y + g->pieces[p].first, 1)) / 2;
     return sum;
 }
@@ -8095,13 +8098,13 @@ BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p) {
         bnn__gaussian_factor(p) != BNN_OK)
         return bnn__nan();
     mark = bnn_arena_mark(p->mem);
-    for (s = 0; s < q->n_pieces; s++) sum -= bnn__piece_logdet(&q->pieces[s]);
+    for (s = 0; s < q->n_pieces; s++) sum -= q->pieces[s].log_det;
     for (s = 0; s < p->n_pieces; s++) {
         const bnn_gaussian_piece *b = &p->pieces[s];
         bnn_mat c = bnn_mat_new(p->mem, b->n, 1); /* m - m', then column after column of C_q */
         if (c.data == NULL) return bnn__nan();
         for (i = 0; i < b->n; i++) c.data[i] = q->mean[b->first + i] - p->mean[b->first + i];
-        sum += bnn__piece_solve(b, c.data, 0) + bnn__piece_logdet(b);
+        sum += bnn__piece_solve(b, c.data, 0) + b->log_det;
         for (j = 0; j < b->n; j++) {
             if (!bnn__dense(b)) {
                 sum += bnn__gaussian_at(q, b->first + j, b->first + j) / (double)b->cov.data[j];

@@ -559,7 +559,7 @@ static void variance_proportions_find_the_near_collinear(void) {
     bnn_mat x = normals(N, D, 1), index = bnn_mat_new(&mem, 1, D), share = bnn_mat_new(&mem, D, D);
     double xx[D * D] = { 0 }, gram[D * D];
     for (size_t i = 0; i < N; i++) { /* columns 1 and 3 nearly equal, 3 in other units */
-        double e = 1e-3 * (double)bnn_rng_normal(&tape.rng);
+        double e = 3e-2 * (double)bnn_rng_normal(&tape.rng);
         x.data[i * D + 3] = (float)(50 * ((double)x.data[i * D + 1] + e));
         for (size_t j = 0; j < D * D; j++)
             xx[j] += (double)x.data[i * D + j / D] * (double)x.data[i * D + j % D];

