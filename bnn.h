@@ -919,6 +919,79 @@ BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RB
  * where this is far below 1 */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
 
+/* ---- curvature and the Laplace approximation ---------------------------------------------------
+ * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), H = GGN + prior precision (MacKay
+ * 1992). Priors normal or flat. Needs theta where training left it; touches neither theta nor
+ * gradients. Errors are in the tape. */
+/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by the
+ * outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
+BNNDEF void bnn_ggn(bnn_tape *t, const bnn_net *net, bnn_mat x, bnn_mat out);
+enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
+       BNN_LAPLACE_DIAGONAL, /* n                                                              */
+       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
+       BNN_LAPLACE_LAST };   /* full, weights of the last layer only; bnn_mlp only             */
+typedef struct bnn_laplace {
+    bnn_net net;
+    int kind;
+    size_t first, n;     /* the weights with a distribution; the others are known */
+    float *mean, *prior; /* theta*, precision of the prior: all params->n         */
+    bnn_mat h;           /* Cholesky factor of H (n,n), or its diagonal (1,n)     */
+    struct bnn__kron *layers;
+    double n_data;
+    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode */
+} bnn_laplace;
+BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
+                                   int kind);
+/* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
+ * epistemic variance. Classes: mean = softmax(f_k/sqrt(1 + pi v_k/8)), or the sigmoid (probit
+ * formula); epistemic by the delta method. No expected entropy, no mutual information. */
+BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
+                                          bnn_mat x);
+/* cov (rows of x, k k): covariance of the k standardized outputs, row by row; returns their means */
+BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
+                                   bnn_mat *cov);
+
+/* ---- Gaussians over weights --------------------------------------------------------------------
+ * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
+ * Made in an arena, whose err and msg tell what went wrong (the result is then empty, n = 0); the
+ * index of a pivot is that of the weight. What needs a Cholesky factor makes it once, on first use,
+ * in that arena, and never adds a jitter of its own. */
+enum { BNN_COV_DIAGONAL, BNN_COV_LAYERS, BNN_COV_FULL };
+typedef struct bnn_gaussian_piece {
+    size_t first, n;
+    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known */
+    bnn_mat chol; /* of a dense one, when it was needed         */
+    double log_det; /* then known, too                          */
+    int factored;
+} bnn_gaussian_piece;
+typedef struct bnn_gaussian {
+    bnn_arena *mem;
+    size_t n, n_pieces;
+    float *mean, *precision; /* precision: diagonal of cov^-1, NULL until needed */
+    bnn_gaussian_piece *pieces;
+} bnn_gaussian;
+
+/* cov (n,n), or (1,n) variances as of a mean field; copies. mean NULL = 0 */
+BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean, bnn_mat cov);
+/* Mean and covariance (divided by the sum of the weights) of the samples. With fewer samples than
+ * weights a dense one is singular: ridge is added to every variance. Layers are those of net, a
+ * weight matrix with its bias, or the blocks of parameters if it is not a bnn_mlp. */
+BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *post, const bnn_net *net,
+                                     int kind, double ridge);
+BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
+BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta); /* NaN: mem->err */
+BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta);
+BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p); /* KL(q||p), nats; NaN: error */
+/* what[i]: keep the weight, integrate it out (drop), or condition on value[i] (value NULL = 0):
+ *     mean m_k + C_kr C_rr^-1 (v - m_r),  covariance C_kk - C_kr C_rr^-1 C_rk */
+enum { BNN_KEEP, BNN_DROP, BNN_FIX };
+BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
+                                        const unsigned char *what, const float *value);
+/* As a prior: -ln N(theta; mean, cov) of w's weights, a 1x1 node; and for a variational student
+ * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). Over N in a loss (scale). */
+BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g);
+BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
+
 /* ---- distillation ----------------------------------------------------------------------------
  * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
 typedef struct bnn_inputs_desc { /* where the student's inputs come from */
@@ -945,6 +1018,65 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
                                  const bnn_ensemble *post);
 BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teacher,
                         const bnn_ensemble *post, bnn_mat x, bnn_distill_desc desc);
+
+/* Losses on answers of teachers that are already there, one number per row: bnn_mean is the loss.
+ * Answers travel with the labels as columns of data.y and come out of a batch by bnn_cols, so the
+ * teacher may see other inputs than the student (privileged information, Vapnik). */
+enum { BNN_CC_NONE, BNN_CC_EXACT, BNN_CC_PUBLISHED };
+typedef struct bnn_soft_desc {
+    float lambda;      /* in [0,1], share of the teachers' answer; 0: bit for bit the plain loss */
+    float temperature; /* Td, default 1                                                           */
+    int no_square;     /* 1: without Hinton's factor Td^2                                         */
+    int teacher_only;  /* 1: the student is not tempered (the published code of Lopez-Paz et al.) */
+    int reverse;       /* 1: KL(student||teacher), mode seeking, instead of the cross-entropy     */
+    int constant;      /* BNN_CC_...: ln C of the continuous categorical joins the soft term      */
+} bnn_soft_desc;
+/* Mean over the teachers of softmax(v/Td), a constant (n,k); weights NULL = equal */
+BNNDEF bnn_var *bnn_soft_target(bnn_tape *t, size_t teachers, bnn_var *const *logit,
+                                const float *weights, float temperature);
+/* (1-lambda) CE(y, p) + lambda Td^2 CE(target, p_Td), p = softmax(z): Hinton, Vinyals, Dean 2015.
+ * y (n,1) labels or (n,k) soft labels, NULL if lambda = 1 and everybody has an answer; target (n,k)
+ * on the simplex; has (n,1) of 0 and 1, who has an answer, NULL = everybody. */
+BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_var *has,
+                             bnn_soft_desc desc);
+/* The same for any two losses per row: (1 - lambda has) hard + lambda has soft. With Gaussian nlls
+ * of labels and answers it is weighted least squares (Grabovoy and Strijov 2021). */
+BNNDEF bnn_var *bnn_soft_mix(bnn_var *hard, bnn_var *soft, bnn_var *has, float lambda);
+BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n); /* (N,1): 1 in these rows */
+/* KL(target||softmax z) per row, or, reverse = 1, KL(softmax z||target) */
+BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse);
+/* ln C(g), g = softmax(z), (n,k) -> (n,1), of the density C prod g_k^s_k on the simplex (Gordon-
+ * Rodriguez et al. 2020). exact: a convergent series; logits more than 500 below the largest count
+ * as 500 below. published: K/2 ln K - K(K-1)/2 ln 2 + sum (ln g_k + ln ln 1/g_k), which is not the
+ * normalizer (off by factors of 10 to 10^4): to reproduce, not to use. */
+BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind);
+/* Area between two learning curves on one grid of steps, trapezoid rule; > 0: a lies above b */
+BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b);
+
+/* A teacher's posterior over a bnn_mlp becomes that of a smaller one (Grabovoy and Strijov 2021),
+ * which is made in `to` (empty parameters) with the new mean as its weights; g is over all of mlp's
+ * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
+ *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and the bias
+ *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
+ *   layer: conditioned on w = I, b = 0. Needs equal widths and sigma(sigma(x)) = sigma(x): relu
+ *       behind relu, or the identity */
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                                const bnn_gaussian *g, size_t layer, size_t n,
+                                const size_t *neurons, int condition_all);
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                              const bnn_gaussian *g, size_t layer);
+/* In which order to drop the neurons of a hidden layer, the first to go first. Scores add over the
+ * outgoing weights u: OBD h u^2/2 with h the diagonal of a Hessian or GGN (LeCun et al. 1990);
+ * ratio u^2/(2 var), the log of density at u over density at 0. Belsley: the neuron that has the
+ * largest share of the largest condition index, again and again, of the correlation of u averaged
+ * over the outputs. curvature: params->n values for OBD. rng: for random. */
+enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+                          size_t layer, int kind, const float *curvature, bnn_rng *rng);
+/* Belsley, Kuh, Welsch 1980. a: a design (n,d), n >= d, or with covariance = 1 the (d,d) covariance
+ * of its coefficients. index (1,d) ascending: d_max/d_k of the scaled columns; share (d,d): row k =
+ * what direction k contributes to the variance of each coefficient; columns sum to 1. */
+BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- files -----------------------------------------------------------------------------------
  * Nothing is trusted, sizes are checked before memory is taken, writes go to a temporary file that
@@ -8955,6 +9087,1340 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
 }
 
 /* ------------------------------------------------------------------------------------------------
+ * >>laplace: curvature, and a Gaussian at the maximum (MacKay 1992; Daxberger et al. 2021)
+ *
+ *     GGN = sum_n J_n^T Lam_n J_n,  J = d outputs / d theta,  Lam = sum_c r_c r_c^T with
+ *         softmax  r_c = sqrt(p_c) (e_c - p)       Bernoulli  sqrt(p(1-p)) e_c
+ *         Poisson  sqrt(rate) e_c                  Gaussian   e_c/sd;  e_c/sqrt 2 for ln variances
+ *         Laplace  e_c/b                           Student    sqrt((nu+1)/(nu+3))/s e_c (Fisher)
+ *     so one backward pass per row and column r_c gives a row of a factor B of GGN = B^T B.
+ *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs and 1), G =
+ *         mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision D per
+ *         input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
+ *         H = (D^1/2 U (x) V) diag(N e_i f_j + 1) (D^1/2 U (x) V)^T
+ * --------------------------------------------------------------------------------------------- */
+
+struct bnn__kron {
+    size_t block;    /* of the weights; the bias is the next one */
+    size_t rows, cols; /* inputs, with 1 for the bias; outputs   */
+    bnn_mat a, g;    /* sums while collecting, then D^-1/2 U and V */
+    bnn_mat e, f;    /* eigenvalues (1,rows), (1,cols)           */
+    double log_d;    /* sum of ln D                              */
+};
+
+/* A net on private copies of blocks and gradient: the user's stay as they are. 0 = no memory. */
+typedef struct bnn__probe {
+    bnn_net net;
+    bnn_params view;
+    bnn__time base, start;
+} bnn__probe;
+
+static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const bnn_net *net) {
+    p->base = bnn__now(t);
+    if (t->err != BNN_OK) return 0;
+    if (net->params == NULL || net->forward == NULL)
+        return bnn__fail(t, BNN_EARG, "bnn_laplace: the net was not made"), 0;
+    p->net = *net;
+    p->view = *net->params;
+    p->view.grad = bnn__floats(t, p->view.n);
+    p->view.blocks = (bnn_block *)bnn__scratch(t, p->view.n_blocks, sizeof *p->view.blocks);
+    if (t->err != BNN_OK) return 0;
+    memcpy(p->view.blocks, net->params->blocks, p->view.n_blocks * sizeof *p->view.blocks);
+    p->net.params = &p->view;
+    p->start = bnn__now(t);
+    return 1;
+}
+
+static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forgets the last one */
+    int training = t->training;
+    bnn_var *out;
+    bnn__back_to(t, p->start);
+    t->training = 0;
+    out = bnn_net_forward(&p->net, bnn_input(t, x));
+    t->training = training;
+    return out;
+}
+
+/* Column c of the factor of Lam for every row of the outputs */
+static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
+    size_t i, j, k = out.cols;
+    double s = (double)bnn__noise_std(net), nu = net->nu == 0 ? 4 : (double)net->nu, v = 1 / s;
+    if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
+    else if (net->scaling.y_std.data != NULL && net->likelihood != BNN_GAUSSIAN_HETERO)
+        v *= (double)net->scaling.y_std.data[c];
+    if (net->likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
+    for (i = 0; i < out.rows; i++) {
+        const float *o = out.data + i * k;
+        float *to = r.data + i * k;
+        double z = (double)o[c];
+        memset(to, 0, k * sizeof *to);
+        switch (net->likelihood) {
+        case BNN_CATEGORICAL:
+            bnn__softmax_rows(1, k, o, 1, to, NULL, NULL);
+            z = sqrt((double)to[c]);
+            for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
+            break;
+        case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
+        case BNN_POISSON: to[c] = (float)exp(z / 2); break;
+        case BNN_GAUSSIAN_HETERO:
+            to[c] = (float)(c >= k / 2 ? sqrt(0.5) : exp(-(double)o[c + k / 2] / 2));
+            break;
+        default: to[c] = (float)v;
+        }
+    }
+}
+
+/* Rows of B for the weights [first, first + n): out must be a row of outputs on the tape. */
+static void bnn__jacobian(bnn__probe *p, bnn_var *out, bnn_mat seed, size_t first, size_t n,
+                          float *row) {
+    bnn_params_zero_grad(&p->view);
+    bnn_backward_from(out, seed);
+    memcpy(row, p->view.grad + first, n * sizeof *row);
+}
+
+/* Adds the GGN of [first, first + n) to h (n,n), or its diagonal to d (n doubles). */
+static void bnn__ggn_add(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, size_t n, bnn_mat h,
+                         double *d) {
+    enum { ROWS = 64 };
+    float *b = bnn__floats(t, bnn__mul(d == NULL ? (size_t)ROWS : 1, n));
+    size_t i, c, j, held = 0;
+    p->start = bnn__now(t);
+    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
+        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
+        bnn_mat seed = out->val;
+        seed.data = bnn__floats(t, bnn__count(out->val));
+        for (c = 0; t->err == BNN_OK && c < out->val.cols; c++) {
+            bnn__lambda_column(&p->net, out->val, c, seed);
+            bnn__jacobian(p, out, seed, first, n, b + held * n);
+            for (j = 0; d != NULL && j < n; j++) d[j] += (double)b[j] * (double)b[j];
+            if (d == NULL && ++held == ROWS) {
+                bnn__gemm(n, n, held, b, 1, n, b, n, 1, h.data, n, 1);
+                held = 0;
+            }
+        }
+        if (i % 256 == 255) bnn__report(t, i + 1, x.rows);
+    }
+    if (t->err == BNN_OK && held > 0) bnn__gemm(n, n, held, b, 1, n, b, n, 1, h.data, n, 1);
+    i = p->net.noise_learned && t->err == BNN_OK ? p->view.blocks[p->net.noise].offset : BNN__NONE;
+    if (i == BNN__NONE || i < first || i - first >= n) return;
+    i -= first; /* the Fisher information of a ln variance is 1/2 per number of y */
+    c = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
+    if (d != NULL) d[i] += 0.5 * (double)(x.rows * c);
+    else h.data[i * n + i] += (float)(0.5 * (double)(x.rows * c));
+}
+
+BNNDEF void bnn_ggn(bnn_tape *t, const bnn_net *net, bnn_mat x, bnn_mat out) {
+    bnn__probe p;
+    double *d = NULL;
+    size_t i, n;
+    if (!bnn__probe_init(&p, t, net)) return;
+    n = p.view.n;
+    if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n)) {
+        bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
+    } else {
+        bnn_mat_fill(out, 0);
+        if (out.rows == 1) d = (double *)bnn__scratch(t, n, sizeof *d);
+        for (i = 0; d != NULL && i < n; i++) d[i] = 0;
+        if (t->err == BNN_OK) bnn__ggn_add(t, &p, x, 0, n, out, d);
+        for (i = 0; d != NULL && i < n; i++) out.data[i] = (float)d[i];
+    }
+    bnn__back_to(t, p.base);
+}
+
+/* The node of a layer: the affine one whose weights are this block, or NULL. */
+static bnn_var *bnn__find_layer(bnn_var *last, const bnn_params *w, size_t block) {
+    bnn_var *v;
+    for (v = last; v != NULL; v = v->prev)
+        if (v->n_in >= 2 && v->in[1]->owner == w && v->in[1]->block == block) return v;
+    return NULL;
+}
+
+static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, struct bnn__kron *k,
+                              size_t layers) {
+    enum { ROWS = 128 };
+    size_t first, l, c, i;
+    for (first = 0; t->err == BNN_OK && first < x.rows; first += ROWS) {
+        size_t n = x.rows - first < ROWS ? x.rows - first : ROWS;
+        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n)), *node;
+        bnn_mat seed = out->val;
+        seed.data = bnn__floats(t, bnn__count(out->val));
+        for (l = 0; t->err == BNN_OK && l < layers; l++) {
+            bnn_mat in = bnn__find_layer(out, &p->view, k[l].block)->in[0]->val;
+            float *a = bnn__floats(t, n * k[l].rows);
+            for (i = 0; a != NULL && i < n; i++) {
+                a[i * k[l].rows + k[l].rows - 1] = 1; /* a weight writes over it if no bias */
+                memcpy(a + i * k[l].rows, in.data + i * in.cols, in.cols * sizeof *a);
+            }
+            if (a != NULL)
+                bnn__gemm(k[l].rows, k[l].rows, n, a, 1, k[l].rows, a, k[l].rows, 1, k[l].a.data,
+                          k[l].rows, 1);
+        }
+        for (c = 0; t->err == BNN_OK && c < out->val.cols; c++) {
+            bnn__lambda_column(&p->net, out->val, c, seed);
+            bnn_backward_from(out, seed);
+            for (l = 0; t->err == BNN_OK && l < layers; l++) {
+                node = bnn__find_layer(out, &p->view, k[l].block);
+                bnn__gemm(k[l].cols, k[l].cols, n, node->grad.data, 1, k[l].cols, node->grad.data,
+                          k[l].cols, 1, k[l].g.data, k[l].cols, 1);
+            }
+        }
+        bnn__report(t, first + n, x.rows);
+    }
+}
+
+/* Sums become eigenvectors and eigenvalues; ln|H| of the layer. */
+static double bnn__kron_solve(bnn_arena *mem, struct bnn__kron *k, const float *prior, double n) {
+    size_t i, j, r = k->rows, c = k->cols;
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mat a = bnn_mat_copy(mem, k->a), g = bnn_mat_copy(mem, k->g);
+    double sum = 0, d;
+    if (mem->err != BNN_OK) return 0;
+    for (i = 0; i < r; i++)
+        for (j = 0; j < r; j++)
+            a.data[i * r + j] /= (float)(n * sqrt((double)prior[i * c] * (double)prior[j * c]));
+    for (i = 0; i < c * c; i++) g.data[i] = (float)((double)g.data[i] / n);
+    bnn_mat_eig_sym(mem, k->e, k->a, a);
+    bnn_mat_eig_sym(mem, k->f, k->g, g);
+    bnn_arena_rewind(mem, mark);
+    k->log_d = 0;
+    for (i = 0; i < r; i++) {
+        d = (double)prior[i * c];
+        k->log_d += log(d);
+        for (j = 0; j < r; j++) k->a.data[i * r + j] /= (float)sqrt(d);
+        if (k->e.data[i] < 0) k->e.data[i] = 0; /* rounding */
+        for (j = 0; j < c; j++) {
+            if (k->f.data[j] < 0) k->f.data[j] = 0;
+            sum += log1p(n * (double)k->e.data[i] * (double)k->f.data[j]);
+        }
+    }
+    return sum + (double)c * k->log_d;
+}
+
+static double bnn__kron_new(bnn_arena *mem, bnn_tape *t, bnn__probe *p, bnn_laplace *la,
+                            bnn_mat x) {
+    const struct bnn__mlp *m = la->net.mlp;
+    size_t l, step = m->desc.no_bias ? 1 : 2;
+    double sum = 0;
+    la->layers = (struct bnn__kron *)bnn_arena_alloc(mem, m->n_layers, sizeof *la->layers);
+    for (l = 0; mem->err == BNN_OK && l < m->n_layers; l++) {
+        struct bnn__kron *k = &la->layers[l];
+        const bnn_block *b;
+        k->block = m->first + l * step;
+        b = &la->net.params->blocks[k->block];
+        k->rows = b->rows + step - 1;
+        k->cols = b->cols;
+        k->a = bnn_mat_new(mem, k->rows, k->rows);
+        k->g = bnn_mat_new(mem, k->cols, k->cols);
+        k->e = bnn_mat_new(mem, 1, k->rows);
+        k->f = bnn_mat_new(mem, 1, k->cols);
+        if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + b->rows * b->cols * (step - 1)]
+                                             > 0)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
+                      "of %s is flat", b->name);
+            return 0;
+        }
+    }
+    if (mem->err == BNN_OK) bnn__kron_collect(t, p, x, la->layers, m->n_layers);
+    for (l = 0; mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++)
+        sum += bnn__kron_solve(mem, &la->layers[l],
+                               la->prior + la->net.params->blocks[la->layers[l].block].offset,
+                               la->n_data);
+    return sum;
+}
+
+/* H = GGN + prior, factored; returns ln|H|. */
+static double bnn__laplace_dense(bnn_arena *mem, bnn_tape *t, bnn__probe *p, bnn_laplace *la,
+                                 bnn_mat x) {
+    size_t i, n = la->n, pivot = 0;
+    int diagonal = la->kind == BNN_LAPLACE_DIAGONAL, err;
+    double sum = 0, *d = diagonal ? (double *)bnn__scratch(t, n, sizeof *d) : NULL;
+    la->h = bnn_mat_new(mem, diagonal ? 1 : n, n);
+    if (mem->err != BNN_OK || t->err != BNN_OK) return 0;
+    for (i = 0; diagonal && i < n; i++) d[i] = 0;
+    bnn__ggn_add(t, p, x, la->first, n, la->h, d);
+    if (t->err != BNN_OK) return 0;
+    for (i = 0; diagonal && i < n; i++) {
+        double v = d[i] + (double)la->prior[i];
+        if (!(v > 0)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
+            return 0;
+        }
+        la->h.data[i] = (float)v;
+        sum += log(v);
+    }
+    if (diagonal) return sum;
+    for (i = 0; i < n; i++) la->h.data[i * n + i] += la->prior[la->first + i];
+    err = bnn_mat_cholesky(la->h, la->h, &pivot);
+    if (err != BNN_OK) {
+        bnn__fail(t, err, "bnn_laplace_new: the precision is not positive definite at pivot %z",
+                  la->first + pivot);
+        return 0;
+    }
+    return bnn_mat_logdet_chol(la->h);
+}
+
+/* theta*, the prior's precision, the range; the range's ln prior is returned. */
+static double bnn__laplace_prior(bnn_arena *mem, bnn_tape *t, bnn_laplace *la) {
+    const bnn_params *w = la->net.params;
+    const struct bnn__mlp *m = la->net.mlp;
+    size_t b, i, from = 0, to = w->n_blocks;
+    double sum = 0;
+    if (la->kind >= BNN_LAPLACE_KRON && m == NULL)
+        return bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a bnn_mlp"), 0;
+    if (la->kind >= BNN_LAPLACE_KRON) {
+        size_t step = m->desc.no_bias ? 1 : 2;
+        from = m->first + (la->kind == BNN_LAPLACE_LAST ? (m->n_layers - 1) * step : 0);
+        to = m->first + m->n_layers * step;
+    }
+    la->mean = (float *)bnn_arena_alloc(mem, w->n, sizeof *la->mean);
+    la->prior = (float *)bnn_arena_alloc(mem, w->n, sizeof *la->prior);
+    if (mem->err != BNN_OK) return 0;
+    if (w->n != 0) memcpy(la->mean, w->theta, w->n * sizeof *la->mean);
+    la->first = from < to ? w->blocks[from].offset : 0;
+    for (b = from; b < to; b++) {
+        const bnn_block *k = &w->blocks[b];
+        size_t n = k->rows * k->cols;
+        if (k->prior.kind != BNN_PRIOR_NORMAL && k->prior.kind != BNN_PRIOR_FLAT)
+            return bnn__fail(t, BNN_EARG, "bnn_laplace_new: the prior of %s is neither normal nor "
+                             "flat", k->name), 0;
+        for (i = 0; k->prior.kind == BNN_PRIOR_NORMAL && i < n; i++)
+            la->prior[k->offset + i] = 1 / (k->prior.std * k->prior.std);
+        sum += bnn__log_prior_block(&k->prior, n, w->theta + k->offset);
+        la->n += n;
+    }
+    return sum;
+}
+
+BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
+                                   int kind) {
+    bnn_laplace la, dead;
+    bnn__probe p;
+    bnn_mark mark = bnn_arena_mark(mem);
+    double u = 0, log_det = 0;
+    memset(&dead, 0, sizeof dead);
+    la = dead;
+    la.kind = kind;
+    la.n_data = (double)d.x.rows;
+    if (kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
+        bnn__fail(t, BNN_EARG, "bnn_laplace_new: kind %d, %z rows", kind, d.x.rows);
+    if (!bnn__probe_init(&p, t, net)) return dead;
+    la.net = *net;
+    u = -bnn__laplace_prior(mem, t, &la);
+    if (t->err == BNN_OK && mem->err == BNN_OK)
+        log_det = kind == BNN_LAPLACE_KRON ? bnn__kron_new(mem, t, &p, &la, d.x)
+                                           : bnn__laplace_dense(mem, t, &p, &la, d.x);
+    bnn__back_to(t, p.base);
+    if (t->err == BNN_OK && mem->err == BNN_OK) {
+        bnn_mark before = bnn_arena_mark(mem);
+        u -= bnn_mat_sum(bnn_predict_log_lik(mem, t, net, NULL, d));
+        bnn_arena_rewind(mem, before);
+    }
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_new: %s", mem->msg);
+    if (t->err != BNN_OK) {
+        bnn_arena_rewind(mem, mark);
+        return dead;
+    }
+    la.log_evidence = -u + (double)la.n / 2 * BNN__LN_2PI - log_det / 2;
+    return la;
+}
+
+/* cov += B_l H_l^-1 B_l^T of one layer, for one row; a, g: inputs; k x cols gradients */
+static void bnn__kron_cov(const struct bnn__kron *q, double n, const float *a, size_t d,
+                          const float *g, size_t k, double *cov, double *tmp) {
+    size_t i, j, c, e, r = q->rows, w = q->cols;
+    double *ra = tmp, *rg = tmp + r;
+    for (i = 0; i < r; i++) {
+        ra[i] = r > d ? (double)q->a.data[d * r + i] : 0;
+        for (j = 0; j < d; j++) ra[i] += (double)a[j] * (double)q->a.data[j * r + i];
+        ra[i] *= ra[i];
+    }
+    for (c = 0; c < k; c++)
+        for (i = 0; i < w; i++) {
+            rg[c * w + i] = 0;
+            for (j = 0; j < w; j++)
+                rg[c * w + i] += (double)g[c * w + j] * (double)q->g.data[j * w + i];
+        }
+    for (j = 0; j < w; j++) {
+        double s = 0; /* sum_i a_i^2/(N e_i f_j + 1) */
+        for (i = 0; i < r; i++)
+            s += ra[i] / (n * (double)q->e.data[i] * (double)q->f.data[j] + 1);
+        for (c = 0; c < k; c++)
+            for (e = 0; e < k; e++) cov[c * k + e] += s * rg[c * w + j] * rg[e * w + j];
+    }
+}
+
+static void bnn__kron_row(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_var *out,
+                          bnn_mat seed, double *cov) {
+    size_t l, c, k = out->val.cols;
+    for (l = 0; l < la->net.mlp->n_layers && t->err == BNN_OK; l++) {
+        const struct bnn__kron *q = &la->layers[l];
+        bnn_var *node = bnn__find_layer(out, &p->view, q->block);
+        float *g = bnn__floats(t, k * q->cols);
+        double *tmp = (double *)bnn__scratch(t, q->rows + k * q->cols, sizeof *tmp);
+        for (c = 0; c < k && tmp != NULL; c++) {
+            bnn_mat_fill(seed, 0);
+            seed.data[c] = 1;
+            bnn_backward_from(out, seed);
+            if (t->err == BNN_OK) memcpy(g + c * q->cols, node->grad.data, q->cols * sizeof *g);
+        }
+        if (t->err == BNN_OK)
+            bnn__kron_cov(q, la->n_data, node->in[0]->val.data, node->in[0]->val.cols, g, k, cov,
+                          tmp);
+    }
+}
+
+/* cov (k,k) of the outputs for one row of x */
+static void bnn__laplace_row(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_var *out,
+                             double *cov) {
+    size_t c, e, i, k = out->val.cols, n = la->n;
+    bnn_mat seed = out->val, b = bnn__mat(k, n, NULL), x = bnn__mat(n, k, NULL);
+    seed.data = bnn__floats(t, k);
+    for (i = 0; i < k * k; i++) cov[i] = 0;
+    if (la->kind == BNN_LAPLACE_KRON) {
+        if (t->err == BNN_OK) bnn__kron_row(la, t, p, out, seed, cov);
+        return;
+    }
+    b.data = bnn__floats(t, bnn__mul(k, n));
+    x.data = bnn__floats(t, bnn__mul(k, n));
+    for (c = 0; c < k && t->err == BNN_OK; c++) {
+        bnn_mat_fill(seed, 0);
+        seed.data[c] = 1;
+        bnn__jacobian(p, out, seed, la->first, n, b.data + c * n);
+    }
+    if (t->err != BNN_OK) return;
+    bnn_mat_transpose(x, b);
+    if (la->kind != BNN_LAPLACE_DIAGONAL) bnn_mat_solve_lower(x, la->h, x);
+    for (i = 0; i < n; i++) {
+        double v = la->kind == BNN_LAPLACE_DIAGONAL ? 1 / (double)la->h.data[i] : 1;
+        for (c = 0; c < k; c++)
+            for (e = 0; e < k; e++)
+                cov[c * k + e] += v * (double)x.data[i * k + c] * (double)x.data[i * k + e];
+    }
+}
+
+BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
+                                   bnn_mat *cov) {
+    bnn__probe p;
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mat mean = bnn__mat(0, 0, NULL);
+    double *v;
+    size_t i, j, k = 0;
+    *cov = mean;
+    if (!bnn__probe_init(&p, t, &la->net)) return mean;
+    p.view.theta = la->mean;
+    for (i = 0; i < x.rows && t->err == BNN_OK; i++) {
+        bnn_var *out = bnn__probe_out(&p, t, bnn_mat_rows(x, i, 1));
+        if (i == 0) {
+            k = out->val.cols;
+            mean = bnn_mat_new(mem, x.rows, k);
+            *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
+        }
+        if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
+        v = (double *)bnn__scratch(t, bnn__mul(k, k), sizeof *v);
+        if (t->err != BNN_OK) break;
+        memcpy(mean.data + i * k, out->val.data, k * sizeof(float));
+        bnn__laplace_row(la, t, &p, out, v);
+        for (j = 0; j < k * k; j++) cov->data[i * k * k + j] = (float)v[j];
+    }
+    bnn__back_to(t, p.base);
+    if (t->err != BNN_OK) {
+        bnn_arena_rewind(mem, mark);
+        mean = *cov = bnn__mat(0, 0, NULL);
+    }
+    return mean;
+}
+
+/* One row of classes: mean by the probit formula, the rest by the delta method. */
+static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
+                                   float *mean, float *epistemic, float *aleatoric, double *p) {
+    size_t i, j, l;
+    bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) {
+        double v = 0, z = (double)f[i];
+        if (likelihood == BNN_BERNOULLI) {
+            p[i] = 1 / (1 + exp(-z));
+            v = p[i] * (1 - p[i]);
+            v *= v * (double)cov[i * k + i];
+        } else {
+            double pi = (double)mean[i];
+            for (j = 0; j < k; j++)
+                for (l = 0; l < k; l++)
+                    v += pi * ((i == j) - (double)mean[j]) * (double)cov[j * k + l] * pi *
+                         ((i == l) - (double)mean[l]);
+        }
+        epistemic[i] = (float)(v > 0 ? v : 0);
+    }
+    for (i = 0; i < k; i++)
+        mean[i] = (float)((double)f[i] / sqrt(1 + BNN__PI * (double)cov[i * k + i] / 8));
+    if (likelihood != BNN_BERNOULLI) bnn__softmax_rows(1, k, mean, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) {
+        double q = (double)mean[i], e;
+        if (likelihood == BNN_BERNOULLI) mean[i] = (float)(q = 1 / (1 + exp(-q)));
+        p[i] = q;
+        e = q * (1 - q);
+        if ((double)epistemic[i] > e) epistemic[i] = (float)e;
+        aleatoric[i] = (float)(e - (double)epistemic[i]);
+    }
+    return bnn__entropy(likelihood, k, p);
+}
+
+/* One row of numbers; var: that of the noise */
+static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, const float *cov,
+                                 const float *m, const float *var, float *mean, float *epistemic,
+                                 float *aleatoric) {
+    size_t i;
+    for (i = 0; i < k; i++) {
+        double v = (double)cov[i * outs + i], s = 1;
+        mean[i] = m[i];
+        aleatoric[i] = var[i];
+        if (net->likelihood == BNN_POISSON) { /* f normal: the rate is log-normal */
+            mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
+            v = expm1(v) * (double)mean[i] * (double)mean[i];
+        } else if (net->scaling.y_std.data != NULL) {
+            s = (double)net->scaling.y_std.data[i];
+        }
+        epistemic[i] = (float)(v * s * s);
+    }
+}
+
+BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
+                                          bnn_mat x) {
+    bnn_predictive r;
+    bnn__probe one;
+    bnn_mat cov, f, m, var;
+    bnn_mark mark = bnn_arena_mark(mem), results;
+    bnn__time now = bnn__now(t);
+    int lik = la->net.likelihood, classes = lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI;
+    size_t i, k = 0;
+    memset(&r, 0, sizeof r);
+    if (!bnn__probe_init(&one, t, &la->net)) return r;
+    k = bnn__probe_out(&one, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
+    bnn__back_to(t, now);
+    if (lik == BNN_GAUSSIAN_HETERO) k /= 2;
+    r.mean = bnn_mat_new(mem, x.rows, k);
+    r.aleatoric = bnn_mat_new(mem, x.rows, k);
+    r.epistemic = bnn_mat_new(mem, x.rows, k);
+    if (classes) r.entropy = bnn_mat_new(mem, x.rows, 1);
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
+    results = bnn_arena_mark(mem);
+    f = bnn_laplace_outputs(mem, t, la, x, &cov);
+    for (i = 0; i < x.rows && t->err == BNN_OK; i++) {
+        const float *c = cov.data + i * f.cols * f.cols;
+        float *mean = r.mean.data + i * k, *al = r.aleatoric.data + i * k;
+        float *ep = r.epistemic.data + i * k;
+        if (classes) {
+            double *p = (double *)bnn__scratch(t, k, sizeof *p);
+            if (p != NULL)
+                r.entropy.data[i] = (float)bnn__laplace_classes(lik, k, f.data + i * k, c, mean,
+                                                                ep, al, p);
+        } else {
+            bnn__moments(&la->net, bnn_input(t, bnn_mat_rows(f, i, 1)), &m, &var);
+            if (t->err == BNN_OK)
+                bnn__laplace_numbers(&la->net, k, f.cols, c, m.data, var.data, mean, ep, al);
+        }
+    }
+    bnn__back_to(t, now);
+    bnn_arena_rewind(mem, t->err == BNN_OK ? results : mark);
+    if (t->err != BNN_OK) memset(&r, 0, sizeof r);
+    return r;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>gaussian: N(m, C) over weights, in independent pieces
+ *
+ *     ln N = -(n ln 2 pi)/2 - sum ln L_ii - |L^-1 (x-m)|^2/2,   C = L L^T
+ *     KL(1||2) = [ tr(C2^-1 C1) + (m2-m1)^T C2^-1 (m2-m1) - n + ln|C2| - ln|C1| ]/2
+ *     given u_r = v:  m_k + C_kr C_rr^-1 (v - m_r),  C_kk - X^T X,  X = L_rr^-1 C_rk
+ * --------------------------------------------------------------------------------------------- */
+
+static bnn_gaussian bnn__no_gaussian(void) {
+    bnn_gaussian g;
+    memset(&g, 0, sizeof g);
+    return g;
+}
+
+/* An empty one of n weights with room for some pieces. */
+static bnn_gaussian bnn__gaussian_start(bnn_arena *mem, size_t n, size_t pieces) {
+    bnn_gaussian g = bnn__no_gaussian();
+    g.mem = mem;
+    g.mean = (float *)bnn_arena_alloc(mem, n, sizeof *g.mean);
+    g.pieces = (bnn_gaussian_piece *)bnn_arena_alloc(mem, pieces, sizeof *g.pieces);
+    g.n = n;
+    return g;
+}
+
+static bnn_mat bnn__gaussian_add(bnn_gaussian *g, size_t first, size_t n, int dense) {
+    bnn_gaussian_piece *p = &g->pieces[g->n_pieces];
+    if (g->mem->err != BNN_OK) return bnn__mat(0, 0, NULL);
+    memset(p, 0, sizeof *p);
+    p->first = first;
+    p->n = n;
+    p->cov = bnn_mat_new(g->mem, dense ? n : 1, n);
+    g->n_pieces++;
+    return p->cov;
+}
+
+static bnn_gaussian bnn__gaussian_end(bnn_gaussian *g, bnn_mark mark) {
+    if (g->mem->err == BNN_OK) return *g;
+    bnn_arena_rewind(g->mem, mark);
+    return bnn__no_gaussian();
+}
+
+static int bnn__dense(const bnn_gaussian_piece *p) { return p->cov.rows == p->n && p->n != 1; }
+
+BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean, bnn_mat cov) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_gaussian g;
+    size_t i;
+    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    if (n == 0 || cov.cols != n || (cov.rows != n && cov.rows != 1) || !bnn_mat_finite(cov)) {
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_gaussian_new: %z weights, the covariance is %zx%z, "
+                        "it must be finite and %zx%z or 1x%z", n, cov.rows, cov.cols, n, n, n);
+        return bnn__no_gaussian();
+    }
+    for (i = 0; i < n; i++)
+        if (!(cov.data[cov.rows == 1 ? i : i * n + i] >= 0)) {
+            bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_new: variance %g of weight %z",
+                            (double)cov.data[cov.rows == 1 ? i : i * n + i], i);
+            return bnn__no_gaussian();
+        }
+    g = bnn__gaussian_start(mem, n, 1);
+    bnn__gaussian_add(&g, 0, n, cov.rows == n);
+    if (mem->err == BNN_OK) {
+        memcpy(g.pieces[0].cov.data, cov.data, bnn__count(cov) * sizeof(float));
+        if (mean != NULL) memcpy(g.mean, mean, n * sizeof *mean);
+    }
+    return bnn__gaussian_end(&g, mark);
+}
+
+/* The layer that begins with this block: how many blocks it has. */
+static size_t bnn__layer_blocks(const bnn_net *net, size_t block) {
+    const struct bnn__mlp *m = net->mlp;
+    if (m == NULL || m->desc.no_bias || block < m->first) return 1;
+    return block < m->first + 2 * m->n_layers && (block - m->first) % 2 == 0 ? 2 : 1;
+}
+
+/* Pieces of a kind over all parameters of a net, covariance 0 */
+static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int kind) {
+    const bnn_params *w = net->params;
+    bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
+    size_t b, i, n;
+    if (mem->err != BNN_OK) return g;
+    if (kind != BNN_COV_LAYERS) bnn__gaussian_add(&g, 0, w->n, kind == BNN_COV_FULL);
+    else for (b = 0; b < w->n_blocks; b += i) {
+        i = bnn__layer_blocks(net, b);
+        n = w->blocks[b].rows * w->blocks[b].cols;
+        if (i == 2) n += w->blocks[b + 1].rows * w->blocks[b + 1].cols;
+        bnn__gaussian_add(&g, w->blocks[b].offset, n, 1);
+    }
+    return g;
+}
+
+static void bnn__fit_piece(const bnn_ensemble *e, const bnn_gaussian *g, bnn_gaussian_piece *p,
+                           double total, double ridge) {
+    size_t i, j, s;
+    for (i = 0; i < p->n; i++) {
+        for (j = bnn__dense(p) ? 0 : i; j <= i; j++) {
+            double sum = 0;
+            for (s = 0; s < e->count; s++) {
+                const float *x = e->samples.data + s * g->n + p->first;
+                sum += e->weights[s] * ((double)x[i] - (double)g->mean[p->first + i]) *
+                       ((double)x[j] - (double)g->mean[p->first + j]);
+            }
+            sum = sum / total + (i == j ? ridge : 0);
+            if (!bnn__dense(p)) p->cov.data[i] = (float)sum;
+            else p->cov.data[i * p->n + j] = p->cov.data[j * p->n + i] = (float)sum;
+        }
+    }
+}
+
+BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, const bnn_net *net,
+                                     int kind, double ridge) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_gaussian g;
+    double total = 0;
+    size_t i, s;
+    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    for (s = 0; s < e->count; s++) total += e->weights[s];
+    if (net->params == NULL || net->params->n == 0 || e->samples.cols != net->params->n ||
+        !(total > 0) || !(ridge >= 0) || kind < BNN_COV_DIAGONAL || kind > BNN_COV_FULL) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_fit: %z samples of %z weights for a net of "
+                        "%z, kind %d, ridge %g", e->count, e->samples.cols,
+                        net->params == NULL ? 0 : net->params->n, kind, ridge);
+        return bnn__no_gaussian();
+    }
+    g = bnn__gaussian_for(mem, net, kind);
+    for (i = 0; mem->err == BNN_OK && i < g.n; i++) {
+        double sum = 0;
+        for (s = 0; s < e->count; s++)
+            sum += e->weights[s] * (double)e->samples.data[s * g.n + i];
+        g.mean[i] = (float)(sum / total);
+    }
+    for (i = 0; mem->err == BNN_OK && i < g.n_pieces; i++)
+        bnn__fit_piece(e, &g, &g.pieces[i], total, ridge);
+    return bnn__gaussian_end(&g, mark);
+}
+
+/* The layer's covariance, dense or its diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
+static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, float *row) {
+    size_t i, j, a, b, r = q->rows, c = q->cols, size = r * c;
+    for (i = 0; i < size; i++) {
+        float *to = row + (out.rows == 1 ? 0 : i * size);
+        double sum = 0;
+        for (a = 0; a < r; a++)
+            for (b = 0; b < c; b++) {
+                double v = (double)q->a.data[i / c * r + a] * (double)q->g.data[i % c * c + b];
+                v /= sqrt(n * (double)q->e.data[a] * (double)q->f.data[b] + 1);
+                to[a * c + b] = (float)v;
+                sum += v * v;
+            }
+        if (out.rows == 1) out.data[i] = (float)sum;
+    }
+    for (j = 0; out.rows != 1 && j < 1; j++)
+        bnn__gemm(size, size, size, row, size, 1, row, 1, size, out.data, size, 0);
+}
+
+/* H^-1 of the dense kinds, in scratch after the result */
+static bnn_mat bnn__laplace_inverse(bnn_arena *mem, const bnn_laplace *la) {
+    bnn_mat inv = bnn_mat_new(mem, la->n, la->n);
+    if (inv.data == NULL) return inv;
+    bnn_mat_eye(inv);
+    bnn_mat_solve_chol(inv, la->h, inv);
+    return inv;
+}
+
+static double bnn__laplace_cov(const bnn_laplace *la, bnn_mat inv, size_t i, size_t j) {
+    if (i < la->first || j < la->first || i - la->first >= la->n || j - la->first >= la->n)
+        return 0;
+    i -= la->first, j -= la->first;
+    if (inv.data != NULL) return (double)inv.data[i * la->n + j];
+    return i == j ? 1 / (double)la->h.data[i] : 0;
+}
+
+BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind) {
+    bnn_mark mark = bnn_arena_mark(mem), after;
+    bnn_gaussian g;
+    bnn_mat inv = bnn__mat(0, 0, NULL);
+    size_t p, i, j;
+    if (mem->err != BNN_OK || la->net.params == NULL) return bnn__no_gaussian();
+    if (la->kind == BNN_LAPLACE_DIAGONAL) kind = BNN_COV_DIAGONAL;
+    if (la->kind == BNN_LAPLACE_KRON && kind == BNN_COV_FULL) kind = BNN_COV_LAYERS;
+    g = bnn__gaussian_for(mem, &la->net, kind);
+    if (mem->err == BNN_OK) memcpy(g.mean, la->mean, g.n * sizeof *g.mean);
+    after = bnn_arena_mark(mem);
+    if (la->kind == BNN_LAPLACE_FULL || la->kind == BNN_LAPLACE_LAST)
+        inv = bnn__laplace_inverse(mem, la);
+    for (p = 0; mem->err == BNN_OK && la->kind != BNN_LAPLACE_KRON && p < g.n_pieces; p++) {
+        bnn_gaussian_piece *q = &g.pieces[p];
+        for (i = 0; i < q->n; i++) {
+            if (!bnn__dense(q)) q->cov.data[i] =
+                (float)bnn__laplace_cov(la, inv, q->first + i, q->first + i);
+            for (j = 0; bnn__dense(q) && j < q->n; j++)
+                q->cov.data[i * q->n + j] =
+                    (float)bnn__laplace_cov(la, inv, q->first + i, q->first + j);
+        }
+    }
+    for (i = 0; mem->err == BNN_OK && la->kind == BNN_LAPLACE_KRON && i < la->net.mlp->n_layers;
+         i++) {
+        const struct bnn__kron *k = &la->layers[i];
+        size_t at = la->net.params->blocks[k->block].offset, n = k->rows * k->cols;
+        bnn_mat to = bnn__mat(1, n, g.pieces[0].cov.data + at);
+        float *row = (float *)bnn_arena_alloc(mem, bnn__mul(n, kind == BNN_COV_LAYERS ? n : 1),
+                                              sizeof *row);
+        for (p = 0; kind == BNN_COV_LAYERS && p < g.n_pieces; p++)
+            if (g.pieces[p].first == at) to = g.pieces[p].cov;
+        if (row != NULL) bnn__kron_fill(k, la->n_data, to, row);
+        bnn_arena_rewind(mem, after);
+    }
+    bnn_arena_rewind(mem, after);
+    return bnn__gaussian_end(&g, mark);
+}
+
+/* Cholesky factors of dense pieces and log determinants of all, once. */
+static int bnn__gaussian_factor(bnn_gaussian *g) {
+    size_t p, i, pivot = 0;
+    for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
+        bnn_gaussian_piece *q = &g->pieces[p];
+        if (q->factored) continue;
+        if (bnn__dense(q)) {
+            bnn_mat chol = bnn_mat_new(g->mem, q->n, q->n);
+            if (chol.data == NULL) break;
+            if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK)
+                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not "
+                                       "positive definite at pivot %z", q->first + pivot);
+            q->chol = chol;
+            q->log_det = bnn_mat_logdet_chol(chol);
+        }
+        for (i = 0; !bnn__dense(q) && i < q->n; i++) {
+            if (i == 0) q->log_det = 0;
+            if (!(q->cov.data[i] > 0))
+                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not "
+                                       "positive definite at pivot %z: the variance is %g",
+                                       q->first + i, (double)q->cov.data[i]);
+            q->log_det += log((double)q->cov.data[i]);
+        }
+        q->factored = 1;
+    }
+    return g->n == 0 ? BNN_EARG : g->mem->err;
+}
+
+/* y = L^-1 d of a piece (may be in place); returns |y|^2. with: also L^-T, y = C^-1 d */
+static double bnn__piece_solve(const bnn_gaussian_piece *p, float *y, int both) {
+    bnn_mat v = bnn__mat(p->n, 1, y);
+    double sum = 0;
+    size_t i;
+    for (i = 0; !bnn__dense(p) && i < p->n; i++) {
+        double d = (double)y[i], c = (double)p->cov.data[i];
+        sum += d * d / c;
+        y[i] = (float)(both ? d / c : d / sqrt(c));
+    }
+    if (!bnn__dense(p)) return sum;
+    bnn_mat_solve_lower(v, p->chol, v);
+    sum = bnn_mat_dot(v, v);
+    if (both) bnn_mat_solve_lower_t(v, p->chol, v);
+    return sum;
+}
+
+/* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta) */
+static double bnn__gaussian_eval(const bnn_gaussian *g, float *y) {
+    double sum = -(double)g->n / 2 * BNN__LN_2PI;
+    size_t p;
+    for (p = 0; p < g->n_pieces; p++)
+        sum -= (g->pieces[p].log_det +
+                bnn__piece_solve(&g->pieces[p], y + g->pieces[p].first, 1)) / 2;
+    return sum;
+}
+
+BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
+    bnn_mark mark;
+    float *y;
+    double value;
+    size_t i;
+    if (g->n == 0 || bnn__gaussian_factor(g) != BNN_OK) return bnn__nan();
+    mark = bnn_arena_mark(g->mem);
+    y = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *y);
+    if (y == NULL) return bnn__nan();
+    for (i = 0; i < g->n; i++) y[i] = theta[i] - g->mean[i];
+    value = bnn__gaussian_eval(g, y);
+    bnn_arena_rewind(g->mem, mark);
+    return value;
+}
+
+BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta) {
+    size_t p, i, j;
+    int err = g->n == 0 ? BNN_EARG : bnn__gaussian_factor(g);
+    if (err != BNN_OK) return err;
+    bnn_rng_fill_normal(rng, g->n, theta);
+    for (p = 0; p < g->n_pieces; p++) {
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        float *x = theta + q->first;
+        for (i = q->n; i-- > 0;) {
+            double sum = bnn__dense(q) ? 0 : sqrt((double)q->cov.data[i]) * (double)x[i];
+            for (j = 0; bnn__dense(q) && j <= i; j++)
+                sum += (double)q->chol.data[i * q->n + j] * (double)x[j];
+            x[i] = (float)((double)g->mean[q->first + i] + sum);
+        }
+    }
+    return BNN_OK;
+}
+
+static double bnn__gaussian_at(const bnn_gaussian *g, size_t i, size_t j) {
+    size_t p;
+    for (p = 0; p < g->n_pieces; p++) {
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        if (i < q->first || i - q->first >= q->n) continue;
+        if (j < q->first || j - q->first >= q->n) return 0;
+        if (!bnn__dense(q)) return i == j ? (double)q->cov.data[i - q->first] : 0;
+        return (double)q->cov.data[(i - q->first) * q->n + j - q->first];
+    }
+    return 0;
+}
+
+BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p) {
+    bnn_mark mark;
+    double sum = -(double)q->n;
+    size_t s, i, j;
+    if (q->n == 0 || q->n != p->n || bnn__gaussian_factor(q) != BNN_OK ||
+        bnn__gaussian_factor(p) != BNN_OK)
+        return bnn__nan();
+    mark = bnn_arena_mark(p->mem);
+    for (s = 0; s < q->n_pieces; s++) sum -= q->pieces[s].log_det;
+    for (s = 0; s < p->n_pieces; s++) {
+        const bnn_gaussian_piece *b = &p->pieces[s];
+        bnn_mat c = bnn_mat_new(p->mem, b->n, 1); /* m - m', then column after column of C_q */
+        if (c.data == NULL) return bnn__nan();
+        for (i = 0; i < b->n; i++) c.data[i] = q->mean[b->first + i] - p->mean[b->first + i];
+        sum += bnn__piece_solve(b, c.data, 0) + b->log_det;
+        for (j = 0; j < b->n; j++) {
+            if (!bnn__dense(b)) {
+                sum += bnn__gaussian_at(q, b->first + j, b->first + j) / (double)b->cov.data[j];
+                continue;
+            }
+            for (i = 0; i < b->n; i++)
+                c.data[i] = (float)bnn__gaussian_at(q, b->first + i, b->first + j);
+            bnn__piece_solve(b, c.data, 1);
+            sum += (double)c.data[j];
+        }
+        bnn_arena_rewind(p->mem, mark);
+    }
+    return sum / 2;
+}
+
+/* A dense piece given some of its entries. keep, fix: nk, nr indices in it. */
+static int bnn__condition(bnn_arena *mem, const bnn_gaussian_piece *q, const float *mean, size_t nk,
+                          const size_t *keep, size_t nr, const size_t *fix, const float *delta,
+                          bnn_mat cov, float *to) {
+    bnn_mat r = bnn_mat_new(mem, nr, nr), x = bnn_mat_new(mem, nr, nk), y = bnn_mat_new(mem, nr, 1);
+    bnn_mat xt = bnn_mat_new(mem, nk, nr);
+    size_t i, j, k, pivot = 0;
+    if (mem->err != BNN_OK) return mem->err;
+    for (i = 0; i < nr; i++) {
+        const float *row = q->cov.data + fix[i] * q->n;
+        for (j = 0; j < nr; j++) r.data[i * nr + j] = row[fix[j]];
+        for (j = 0; j < nk; j++) x.data[i * nk + j] = row[keep[j]];
+        y.data[i] = delta[i];
+    }
+    if (nr > 0 && bnn_mat_cholesky(r, r, &pivot) != BNN_OK)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: the covariance of the weights "
+                               "to condition on is not positive definite at pivot %z",
+                               q->first + fix[pivot]);
+    bnn_mat_solve_lower(x, r, x);
+    bnn_mat_solve_lower(y, r, y);
+    bnn_mat_transpose(xt, x);
+    for (i = 0; i < nk; i++) {
+        const float *xi = xt.data + i * nr;
+        double sum = (double)mean[keep[i]];
+        for (k = 0; k < nr; k++) sum += (double)xi[k] * (double)y.data[k];
+        to[i] = (float)sum;
+        for (j = 0; j <= i; j++) {
+            const float *xj = xt.data + j * nr;
+            sum = (double)q->cov.data[keep[i] * q->n + keep[j]];
+            for (k = 0; k < nr; k++) sum -= (double)xi[k] * (double)xj[k];
+            cov.data[i * nk + j] = cov.data[j * nk + i] = (float)sum;
+        }
+    }
+    return BNN_OK;
+}
+
+static void bnn__reduce_piece(bnn_gaussian *out, size_t first, const bnn_gaussian *g,
+                              const bnn_gaussian_piece *q, const unsigned char *what,
+                              const float *value, size_t nk) {
+    bnn_arena *mem = out->mem;
+    const float *mean = g->mean + q->first;
+    bnn_mat cov = bnn__gaussian_add(out, first, nk, bnn__dense(q));
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i, k = 0, r = 0, *keep = (size_t *)bnn_arena_alloc(mem, 2 * q->n, sizeof *keep);
+    float *delta = (float *)bnn_arena_alloc(mem, q->n, sizeof *delta);
+    if (mem->err != BNN_OK) return;
+    for (i = 0; i < q->n; i++) {
+        if (what[q->first + i] == BNN_KEEP) keep[k++] = i;
+        if (what[q->first + i] != BNN_FIX) continue;
+        delta[r] = (value == NULL ? 0 : value[q->first + i]) - mean[i];
+        keep[q->n + r++] = i;
+    }
+    if (bnn__dense(q))
+        bnn__condition(mem, q, mean, k, keep, r, keep + q->n, delta, cov, out->mean + first);
+    else for (i = 0; i < k; i++) {
+        out->mean[first + i] = mean[keep[i]];
+        cov.data[i] = q->cov.data[keep[i]];
+    }
+    bnn_arena_rewind(mem, mark);
+}
+
+BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
+                                        const unsigned char *what, const float *value) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_gaussian out;
+    size_t p, i, n = 0, k;
+    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    for (i = 0; i < g->n; i++) {
+        if (what[i] > BNN_FIX) {
+            bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: weight %z: %d is neither keep, "
+                            "drop nor fix", i, (int)what[i]);
+            return bnn__no_gaussian();
+        }
+        n += what[i] == BNN_KEEP;
+    }
+    if (n == 0) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: none of %z weights is kept", g->n);
+        return bnn__no_gaussian();
+    }
+    out = bnn__gaussian_start(mem, n, g->n_pieces);
+    for (p = 0, n = 0; p < g->n_pieces && mem->err == BNN_OK; p++, n += k) {
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        for (i = 0, k = 0; i < q->n; i++) k += what[q->first + i] == BNN_KEEP;
+        if (k > 0) bnn__reduce_piece(&out, n, g, q, what, value, k);
+    }
+    return bnn__gaussian_end(&out, mark);
+}
+
+/* ---- as a prior */
+
+static int bnn__gaussian_ready(bnn_tape *t, const char *who, bnn_gaussian *g, size_t n) {
+    if (t->err != BNN_OK) return 0;
+    if (g == NULL || g->n == 0) bnn__fail(t, BNN_EARG, "%s: the Gaussian was not made", who);
+    else if (g->n != n)
+        bnn__fail(t, BNN_ESHAPE, "%s: %z weights, the Gaussian has %z", who, n, g->n);
+    else if (bnn__gaussian_factor(g) != BNN_OK) bnn__fail(t, g->mem->err, "%s: %s", who, g->mem->msg);
+    return t->err == BNN_OK;
+}
+
+static void bnn__gaussian_prior_backward(bnn_var *y) {
+    bnn_params *w = y->in[0]->owner;
+    const float *slope = (const float *)y->aux;
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_block *k = &w->blocks[b];
+        size_t n = k->rows * k->cols;
+        float *gx = w->grad + k->offset;
+        if (k->fresh) memset(gx, 0, n * sizeof *gx);
+        bnn__v_axpy(n, y->grad.data[0], slope + k->offset, gx);
+        k->fresh = 0;
+    }
+}
+
+BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g) {
+    bnn_var *in, *y;
+    float *slope;
+    size_t i;
+    if (!bnn__gaussian_ready(t, "bnn_gaussian_prior_nll", g, w->n)) return bnn__poison(t);
+    in = bnn_param(t, w, 0);
+    y = bnn_op(t, 1, 1, bnn__gaussian_prior_backward, 1, &in);
+    slope = bnn__floats(t, g->n);
+    if (slope == NULL) return bnn__poison(t);
+    y->lazy = 1;
+    y->aux = slope;
+    for (i = 0; i < g->n; i++) slope[i] = w->theta[i] - g->mean[i];
+    y->val.data[0] = (float)-bnn__gaussian_eval(g, slope);
+    return y;
+}
+
+/* Diagonal of C^-1: column norms of L^-1 */
+static int bnn__gaussian_precision(bnn_gaussian *g) {
+    bnn_mark mark;
+    float *out;
+    size_t p, i, j;
+    if (g->precision != NULL) return BNN_OK;
+    out = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *out);
+    mark = bnn_arena_mark(g->mem);
+    for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        bnn_mat inv = bnn__mat(0, 0, NULL);
+        if (bnn__dense(q)) inv = bnn_mat_new(g->mem, q->n, q->n);
+        if (g->mem->err != BNN_OK) break;
+        if (inv.data != NULL) {
+            bnn_mat_eye(inv);
+            bnn_mat_solve_lower(inv, q->chol, inv);
+        }
+        for (i = 0; i < q->n; i++) {
+            double sum = inv.data == NULL ? 1 / (double)q->cov.data[i] : 0;
+            for (j = 0; j < inv.rows; j++)
+                sum += (double)inv.data[j * q->n + i] * (double)inv.data[j * q->n + i];
+            out[q->first + i] = (float)sum;
+        }
+        bnn_arena_rewind(g->mem, mark);
+    }
+    if (g->mem->err == BNN_OK) g->precision = out;
+    return g->mem->err;
+}
+
+static void bnn__gaussian_kl_backward(bnn_var *y) {
+    const float *slope = (const float *)y->aux; /* by mu, by sd */
+    size_t q, n = bnn__count(y->in[0]->val);
+    for (q = 0; q < 2; q++)
+        if (y->in[q]->grad.data != NULL)
+            bnn__v_axpy(n, y->grad.data[0], slope + q * n, y->in[q]->grad.data);
+}
+
+BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
+    bnn_tape *t = mu->tape;
+    bnn_var *in[2], *y;
+    float *slope;
+    double sum;
+    size_t i, n = bnn__count(mu->val);
+    in[0] = mu, in[1] = sd;
+    if (!bnn__check_pair("bnn_gaussian_kl_to", mu, sd) ||
+        !bnn__gaussian_ready(t, "bnn_gaussian_kl_to", g, n))
+        return bnn__poison(t);
+    if (bnn__gaussian_precision(g) != BNN_OK)
+        return bnn__fail(t, g->mem->err, "bnn_gaussian_kl_to: %s", g->mem->msg);
+    y = bnn_op(t, 1, 1, bnn__gaussian_kl_backward, 2, in);
+    slope = bnn__floats(t, 2 * n);
+    if (slope == NULL) return bnn__poison(t);
+    y->aux = slope;
+    for (i = 0; i < n; i++) slope[i] = mu->val.data[i] - g->mean[i];
+    sum = -2 * bnn__gaussian_eval(g, slope) - (double)n * BNN__LN_2PI - (double)n;
+    for (i = 0; i < n; i++) {
+        double s = (double)sd->val.data[i], c = (double)g->precision[i];
+        if (!(s > 0))
+            return bnn__fail(t, BNN_EARG, "bnn_gaussian_kl_to: sd %g of weight %z", s, i);
+        sum += s * s * c - 2 * log(s);
+        slope[n + i] = (float)(s * c - 1 / s);
+    }
+    y->val.data[0] = (float)(sum / 2);
+    return y;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
+ *
+ * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t and
+ * its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the flat
+ * vector of the smaller net.
+ * --------------------------------------------------------------------------------------------- */
+
+/* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
+static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
+                           const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+    const struct bnn__mlp *m = mlp->mlp;
+    size_t l, blocks;
+    if (mem->err != BNN_OK) return 0;
+    if (m == NULL || g->n == 0 || g->n != mlp->params->n) {
+        bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
+                        "be a bnn_mlp", who, g->n, mlp->params == NULL ? 0 : mlp->params->n);
+        return 0;
+    }
+    blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
+    if (m->first != 0 || mlp->params->n_blocks != blocks) {
+        bnn__arena_fail(mem, BNN_EARG, "%s: the net must be alone in its parameters", who);
+        return 0;
+    }
+    if (layer == 0 || layer >= m->n_layers) {
+        bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
+                        m->n_layers - 1);
+        return 0;
+    }
+    *d = m->desc;
+    d->init = BNN_INIT_ZERO;
+    memset(&d->prior, 0, sizeof d->prior);
+    for (l = 0; l < BNN_MAX_LAYERS; l++) d->activations[l]++;
+    return 1;
+}
+
+/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
+ * dropped layer's) and the mean as its weights. */
+static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
+                             size_t gone, size_t blocks) {
+    bnn_net net = bnn_mlp(to, d);
+    size_t b;
+    if (net.params == NULL) return net;
+    BNN_ASSERT(to->n == out->n);
+    for (b = 0; b < to->n_blocks; b++)
+        to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
+    net.scaling = mlp->scaling;
+    memcpy(to->theta, out->mean, out->n * sizeof(float));
+    return net;
+}
+
+static int bnn__drop_to(const char *who, bnn_params *to) {
+    if (to == NULL || to->mem->err != BNN_OK) return 0;
+    if (to->n_blocks == 0) return 1;
+    bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
+                    "blocks", who, to->n_blocks);
+    return 0;
+}
+
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                                const bnn_gaussian *g, size_t layer, size_t n,
+                                const size_t *neurons, int condition_all) {
+    const char *who = "bnn_drop_neurons";
+    bnn_net net;
+    bnn_mlp_desc d;
+    unsigned char *what;
+    bnn_gaussian less = bnn__no_gaussian();
+    size_t i, j, b, step, width, bias;
+    memset(&net, 0, sizeof net);
+    if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
+    step = d.no_bias ? 1 : 2;
+    width = d.sizes[layer];
+    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
+    if (what == NULL) return net;
+    for (i = 0; i < n; i++) {
+        const bnn_block *in = &mlp->params->blocks[(layer - 1) * step];
+        const bnn_block *next = &mlp->params->blocks[layer * step];
+        if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
+            break;
+        for (b = 0; b < next->cols; b++) what[next->offset + neurons[i] * next->cols + b] = BNN_FIX;
+        for (j = 0; j < in->rows; j++)
+            what[in->offset + j * in->cols + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
+        bias = in->offset + in->rows * in->cols + neurons[i];
+        if (!d.no_bias) what[bias] = condition_all ? BNN_FIX : BNN_DROP;
+    }
+    if (i < n) {
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
+                        "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
+                        width);
+        return net;
+    }
+    d.sizes[layer] = width - n;
+    less = bnn_gaussian_reduce(to->mem, g, what, NULL);
+    if (less.n == 0) return net;
+    net = bnn__drop_net(to, &less, mlp, d, BNN__NONE, 0);
+    if (net.params != NULL) *out = less;
+    return net;
+}
+
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                              const bnn_gaussian *g, size_t layer) {
+    const char *who = "bnn_drop_layer";
+    bnn_net net;
+    bnn_mlp_desc d;
+    bnn_gaussian less;
+    unsigned char *what;
+    float *value;
+    size_t i, l, step, width;
+    int act;
+    memset(&net, 0, sizeof net);
+    if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
+    step = d.no_bias ? 1 : 2;
+    width = d.sizes[layer];
+    act = d.activations[layer - 1] - 1;
+    if (d.sizes[layer - 1] != width)
+        bnn__arena_fail(to->mem, BNN_ESHAPE, "%s: layer %z has width %z, the one before it %z",
+                        who, layer, width, d.sizes[layer - 1]);
+    else if (act != BNN_IDENTITY &&
+             (act != BNN_RELU || layer == 1 || d.activations[layer - 2] - 1 != BNN_RELU))
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: layer %z: activation %d: needs sigma(sigma(x)) = "
+                        "sigma(x): relu behind relu, or identity", who, layer, act);
+    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
+    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
+    if (to->mem->err != BNN_OK) return net;
+    l = mlp->params->blocks[(layer - 1) * step].offset;
+    for (i = 0; i < width * (width + step - 1); i++) {
+        what[l + i] = BNN_FIX;
+        value[l + i] = (float)(i < width * width && i / width == i % width);
+    }
+    for (l = layer; l < BNN_MAX_LAYERS; l++) {
+        d.sizes[l] = d.sizes[l + 1];
+        d.activations[l - 1] = d.activations[l];
+    }
+    d.sizes[BNN_MAX_LAYERS] = 0;
+    less = bnn_gaussian_reduce(to->mem, g, what, value);
+    if (less.n == 0) return net;
+    net = bnn__drop_net(to, &less, mlp, d, (layer - 1) * step, step);
+    if (net.params != NULL) *out = less;
+    return net;
+}
+
+/* ---- orders */
+
+BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance) {
+    size_t i, k, d = a.cols, n = a.rows;
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mat x = bnn_mat_copy(mem, a), v = bnn_mat_new(mem, d, d), e = bnn_mat_new(mem, 1, d), u;
+    double top = 0;
+    int err = BNN_OK;
+    if (mem->err != BNN_OK) return mem->err;
+    if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_is(index, 1, d) ||
+        !bnn__mat_is(share, d, d))
+        err = BNN_ESHAPE;
+    for (k = 0; err == BNN_OK && k < d; k++) { /* columns of length 1, or a correlation */
+        double s = 0;
+        for (i = 0; i < n; i++) s += (double)a.data[i * d + k] * (double)a.data[i * d + k];
+        if (covariance) s = (double)a.data[k * d + k];
+        if (!(s > 0)) err = BNN_EARG;
+        for (i = 0; i < n; i++) x.data[i * d + k] /= (float)sqrt(s);
+        for (i = 0; covariance && i < d; i++) x.data[k * d + i] /= (float)sqrt(s);
+    }
+    u = covariance ? bnn__mat(0, 0, NULL) : bnn_mat_new(mem, n, d);
+    if (err == BNN_OK) err = mem->err;
+    if (err == BNN_OK) err = covariance ? bnn_mat_eig_sym(mem, e, v, x)
+                                        : bnn_mat_svd(mem, u, e, v, x);
+    for (k = 0; err == BNN_OK && k < d; k++) { /* e becomes 1/d^2, ascending */
+        double s = (double)e.data[k];
+        if (!covariance && !(s > 0)) s = bnn__epsilon() * (double)e.data[0];
+        if (covariance && !(s > 0)) s = bnn__epsilon() * (double)e.data[d - 1];
+        s = covariance ? s : 1 / (s * s);
+        if (k == 0) top = s; /* of the largest d */
+        e.data[k] = (float)(s / top);
+        index.data[k] = (float)sqrt(s / top);
+    }
+    for (i = 0; err == BNN_OK && i < d; i++) {
+        double sum = 0;
+        for (k = 0; k < d; k++)
+            sum += (double)v.data[i * d + k] * (double)v.data[i * d + k] * (double)e.data[k];
+        for (k = 0; k < d; k++)
+            share.data[k * d + i] = (float)((double)v.data[i * d + k] * (double)v.data[i * d + k] *
+                                            (double)e.data[k] / sum);
+    }
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+/* The neuron of the largest share of the largest index goes, the rest is conditioned on that. */
+static int bnn__order_belsley(bnn_arena *mem, size_t *order, size_t width, bnn_mat r) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i, j, k, worst;
+    size_t *left = (size_t *)bnn_arena_alloc(mem, width, sizeof *left);
+    int err = mem->err;
+    for (i = 0; err == BNN_OK && i < width; i++) left[i] = i;
+    for (k = 0; err == BNN_OK && k < width; k++) {
+        size_t n = width - k;
+        bnn_mark now = bnn_arena_mark(mem);
+        bnn_mat c = bnn_mat_new(mem, n, n), index = bnn_mat_new(mem, 1, n);
+        bnn_mat share = bnn_mat_new(mem, n, n);
+        for (i = 0; share.data != NULL && i < n; i++)
+            for (j = 0; j < n; j++) c.data[i * n + j] = r.data[left[i] * width + left[j]];
+        err = mem->err != BNN_OK ? mem->err : bnn_belsley(mem, index, share, c, 1);
+        if (err != BNN_OK) break;
+        for (worst = 0, i = 1; i < n; i++)
+            if (share.data[(n - 1) * n + i] > share.data[(n - 1) * n + worst]) worst = i;
+        order[k] = left[worst];
+        for (i = 0; i < n; i++)
+            for (j = 0; j < n && i != worst; j++)
+                if (j != worst)
+                    r.data[left[i] * width + left[j]] -= c.data[i * n + worst] *
+                        (c.data[worst * n + j] / c.data[worst * n + worst]);
+        memmove(left + worst, left + worst + 1, (n - worst - 1) * sizeof *left);
+        bnn_arena_rewind(mem, now);
+    }
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+                          size_t layer, int kind, const float *curvature, bnn_rng *rng) {
+    bnn_mlp_desc d;
+    const bnn_block *next;
+    bnn_mark mark = bnn_arena_mark(mem);
+    double *score;
+    bnn_mat r;
+    size_t i, j, k, width;
+    int err;
+    if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    width = d.sizes[layer];
+    next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
+    if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
+        (kind == BNN_ORDER_RANDOM && rng == NULL) || (kind == BNN_ORDER_OBD && curvature == NULL))
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: kind %d, or its rng or curvature is "
+                               "missing", kind);
+    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
+    if (kind == BNN_ORDER_RANDOM) return BNN_OK;
+    score = (double *)bnn_arena_alloc(mem, width, sizeof *score);
+    r = bnn_mat_new(mem, kind == BNN_ORDER_BELSLEY ? width : 0, width);
+    if (mem->err != BNN_OK) return mem->err;
+    for (i = 0; i < width; i++)
+        for (j = 0; j < next->cols; j++) {
+            size_t at = next->offset + i * next->cols + j, other;
+            double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
+            if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
+            if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
+            for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
+                other = next->offset + k * next->cols + j;
+                r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
+                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
+            }
+        }
+    if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
+    else {
+        bnn__order(width, score, 1, 1, order);
+        err = BNN_OK;
+    }
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+/* ------------------------------------------------------------------------------------------------
  * >>distill: one net learns the predictive of many (Balan et al. 2015)
  *
  *     classes     CE(p_teacher, q) = -sum_k p_k ln q_k           gradient of the logits: q - p
@@ -9113,6 +10579,267 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     now = bnn_arena_mark(mem);
     if (now.chunk == after.chunk && now.used == after.used) /* no callback has taken any */
         bnn_arena_rewind(mem, before);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>soft: losses on the answers of teachers
+ *
+ *     Hinton      (1-lam) CE(y, p) + lam Td^2 CE(f, p_Td),   f = sum_t w_t softmax(v_t/Td)
+ *                 dz = (1-lam)(p - y) + lam Td (p_Td - f);  Hinton, Vinyals, Dean 2015, eqs. 2-4
+ *     normalizer  1/C(g) = I(l) = divided difference of exp at l = ln g. With a = l - min l >= 0
+ *                     t(0,k) = 1,  t(n,0) = 0,  t(n,k) = t(n,k-1) + a_k t(n-1,k)/(n+K-1)
+ *                     I = e^{min l}/(K-1)! sum_n t(n,K)
+ *                 has positive terms only. d ln I/d l_k = E s_k = I(l with l_k twice)/I(l).
+ * --------------------------------------------------------------------------------------------- */
+
+/* ln of the divided difference of exp at l_0 .. l_{k-1} and, if extra < k, at l_extra once more.
+ * row: k + 1 numbers of scratch. */
+static double bnn__log_divided(size_t k, const double *l, size_t extra, double *row) {
+    size_t m = extra < k ? k + 1 : k, n, j;
+    double low = l[0], range = 0, sum = 1, offset = 0;
+    for (j = 0; j < k; j++) low = l[j] < low ? l[j] : low;
+    for (j = 0; j < k; j++) range = l[j] - low > range ? l[j] - low : range;
+    for (j = 0; j < m; j++) row[j] = 1;
+    for (n = 1; n < 100 || (double)n < 2 * range + 100; n++) {
+        double left = 0;
+        for (j = 0; j < m; j++) {
+            double a = (j < k ? l[j] : l[extra]) - low;
+            row[j] = left += a * row[j] / (double)(n + m - 1);
+        }
+        sum += left;
+        if (left < sum * 1e-18 && (double)n > range) break;
+        if (sum > 1e200) { /* only the sum of the terms, not one of them, needs an exponent */
+            for (j = 0; j < m; j++) row[j] *= 1e-200;
+            sum *= 1e-200;
+            offset += 460.51701859880913680; /* ln 1e200 */
+        }
+    }
+    return low + log(sum) + offset - bnn_lgamma((double)m);
+}
+
+/* l = ln softmax(z) in double, accurate near probability 1. Returns the index of the largest. */
+static size_t bnn__log_probs(size_t k, const float *z, double *l) {
+    size_t j, top = 0;
+    double rest = 0;
+    for (j = 1; j < k; j++) if (z[j] > z[top]) top = j;
+    for (j = 0; j < k; j++) {
+        l[j] = (double)z[j] - (double)z[top];
+        if (j != top) rest += exp(l[j]);
+    }
+    rest = log1p(rest);
+    for (j = 0; j < k; j++) l[j] -= rest;
+    return top;
+}
+
+/* ln C and its derivative by the logits; l, d, row: k, k, k + 1 numbers of scratch. */
+static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l, double *d,
+                          double *row) {
+    size_t j, top = bnn__log_probs(k, z, l);
+    double value = 0, sum = 0, count = (double)k, floor = l[top] - 500;
+    if (kind == BNN_CC_EXACT) {
+        for (j = 0; j < k; j++) d[j] = l[j] < floor ? floor : l[j];
+        memcpy(row + k + 1, d, k * sizeof *d);
+        value = -bnn__log_divided(k, row + k + 1, k, row);
+        for (j = 0; j < k; j++)
+            d[j] = -exp(bnn__log_divided(k, row + k + 1, j, row) + value);
+    } else {
+        value = count / 2 * log(count) - count * (count - 1) / 2 * log(2.0);
+        for (j = 0; j < k; j++) {
+            value += l[j] + log(-l[j]);
+            d[j] = 1 + 1 / l[j];
+        }
+    }
+    for (j = 0; j < k; j++) sum += d[j];
+    for (j = 0; j < k; j++) slope[j] = (float)(d[j] - exp(l[j]) * sum);
+    return value;
+}
+
+BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
+    bnn_tape *t = logit->tape;
+    bnn_var *v;
+    double *l;
+    size_t i, n = logit->val.rows, k = logit->val.cols;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (k == 0 || (kind != BNN_CC_EXACT && kind != BNN_CC_PUBLISHED))
+        return bnn__fail(t, BNN_EARG, "bnn_cc_log_constant: kind %d of %z classes", kind, k);
+    if (!bnn_mat_finite(logit->val))
+        return bnn__fail(t, BNN_ENONFINITE, "bnn_cc_log_constant: a logit is not finite");
+    v = bnn__rowwise(logit, NULL);
+    l = (double *)bnn__scratch(t, bnn__mul(4, k + 1), sizeof *l);
+    for (i = 0; l != NULL && v->val.data != NULL && i < n; i++)
+        v->val.data[i] = (float)bnn__cc_row(k, logit->val.data + i * k, kind,
+                                            ((float **)v->aux)[0] + i * k, l, l + k, l + 2 * k);
+    return v;
+}
+
+/* Rows of probabilities? A sum may miss 1 by the rounding of a long sum of floats. */
+static int bnn__on_simplex(const char *who, bnn_tape *t, bnn_mat p) {
+    size_t i, j;
+    for (i = 0; t->err == BNN_OK && i < p.rows; i++) {
+        double sum = 0;
+        for (j = 0; j < p.cols; j++) {
+            double v = (double)p.data[i * p.cols + j];
+            if (!(v >= 0)) sum = bnn__nan();
+            sum += v;
+        }
+        if (!(fabs(sum - 1) <= 1e-3))
+            bnn__fail(t, BNN_EARG, "%s: row %z is not on the simplex, its sum is %g", who, i, sum);
+    }
+    return t->err == BNN_OK;
+}
+
+BNNDEF bnn_var *bnn_soft_target(bnn_tape *t, size_t teachers, bnn_var *const *logit,
+                                const float *weights, float temperature) {
+    bnn_var *sum = NULL, *p;
+    double total = 0;
+    size_t i;
+    if (t->err != BNN_OK) return bnn__poison(t);
+    if (!(temperature > 0) || teachers == 0)
+        return bnn__fail(t, BNN_EARG, "bnn_soft_target: %z teachers, temperature %g", teachers,
+                         (double)temperature);
+    for (i = 0; i < teachers; i++) {
+        if (weights != NULL && (!(weights[i] >= 0) || !bnn__finite(weights[i])))
+            return bnn__fail(t, BNN_EARG, "bnn_soft_target: weight %g of teacher %z",
+                             (double)weights[i], i);
+        if (!bnn__same(logit[i]->val, logit[0]->val))
+            return bnn__fail(t, BNN_ESHAPE, "bnn_soft_target: teacher 0 answers %zx%z, teacher %z "
+                             "%zx%z", logit[0]->val.rows, logit[0]->val.cols, i,
+                             logit[i]->val.rows, logit[i]->val.cols);
+        total += weights != NULL ? (double)weights[i] : 1;
+    }
+    if (!(total > 0)) return bnn__fail(t, BNN_EARG, "bnn_soft_target: the weights are all zero");
+    for (i = 0; i < teachers; i++) {
+        double share = (weights != NULL ? (double)weights[i] : 1) / total;
+        if (share == 0) continue;
+        p = bnn_detach(logit[i]);
+        if (temperature != 1) p = bnn_scale(p, 1 / temperature);
+        p = bnn_softmax(p);
+        if (share != 1) p = bnn_scale(p, (float)share);
+        sum = sum == NULL ? p : bnn_add(sum, p);
+    }
+    return sum;
+}
+
+BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse) {
+    bnn_tape *t = logit->tape;
+    bnn_var *out;
+    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    if (!bnn__check_pair("bnn_kl_target", logit, target)) return bnn__poison(t);
+    if (!bnn__on_simplex("bnn_kl_target", t, target->val)) return bnn__poison(t);
+    if (reverse) {
+        out = bnn_sub(bnn_log_softmax(logit), bnn_log(bnn_detach(target)));
+        return bnn_rowsum(bnn_mul(bnn_softmax(logit), out));
+    }
+    out = bnn_op(t, n, 1, NULL, 0, NULL); /* the entropy of the target */
+    for (i = 0; out->val.data != NULL && i < n; i++) {
+        double h = 0;
+        for (j = 0; j < k; j++) {
+            double p = (double)target->val.data[i * k + j];
+            if (p > 0) h -= p * log(p);
+        }
+        out->val.data[i] = (float)h;
+    }
+    return bnn_sub(bnn_cross_entropy(logit, bnn_detach(target), 1), out);
+}
+
+BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n) {
+    size_t i;
+    if (!bnn__mat_ok(has) || has.cols != 1) return BNN_ESHAPE;
+    for (i = 0; i < n; i++) if (rows[i] >= has.rows) return BNN_EARG;
+    bnn_mat_fill(has, 0);
+    for (i = 0; i < n; i++) has.data[rows[i]] = 1;
+    return BNN_OK;
+}
+
+/* How many rows have an answer; SIZE_MAX = an error was set. */
+static size_t bnn__has(bnn_tape *t, bnn_var *has, size_t n) {
+    size_t i, count = 0;
+    if (t->err != BNN_OK) return BNN__NONE;
+    if (has == NULL) return n;
+    if (has->val.rows != n || has->val.cols != 1) {
+        bnn__fail(t, BNN_ESHAPE, "bnn_soft: %z rows, the mask is %zx%z", n, has->val.rows,
+                  has->val.cols);
+        return BNN__NONE;
+    }
+    for (i = 0; i < n; i++) {
+        if (has->val.data[i] != 0 && !(has->val.data[i] == 1)) {
+            bnn__fail(t, BNN_EARG, "bnn_soft: the mask has %g in row %z, not 0 or 1",
+                      (double)has->val.data[i], i);
+            return BNN__NONE;
+        }
+        count += has->val.data[i] != 0;
+    }
+    return count;
+}
+
+BNNDEF bnn_var *bnn_soft_mix(bnn_var *hard, bnn_var *soft, bnn_var *has, float lambda) {
+    bnn_tape *t = soft->tape;
+    bnn_var *m;
+    size_t count = bnn__has(t, has, soft->val.rows);
+    if (count == BNN__NONE) return bnn__poison(t);
+    if (!(lambda >= 0 && lambda <= 1))
+        return bnn__fail(t, BNN_EARG, "bnn_soft_mix: lambda is %g, it must be in [0,1]",
+                         (double)lambda);
+    if (lambda == 1 && count == soft->val.rows) return soft;
+    if (hard == NULL || !bnn__same(hard->val, soft->val) || soft->val.cols != 1)
+        return bnn__fail(t, BNN_ESHAPE, "bnn_soft_mix: losses per row are %zx%z and %zx%z",
+                         hard == NULL ? 0 : hard->val.rows, hard == NULL ? 0 : hard->val.cols,
+                         soft->val.rows, soft->val.cols);
+    if (lambda == 0 || count == 0) return hard;
+    if (has == NULL) return bnn_add(bnn_scale(hard, 1 - lambda), bnn_scale(soft, lambda));
+    m = bnn_scale(has, lambda);
+    return bnn_add(bnn_mul(bnn_shift(bnn_neg(m), 1), hard), bnn_mul(m, soft));
+}
+
+/* CE of the labels. Where lambda = 1 those of rows with an answer do not count: they may be
+ * anything, so they are read as class 0. */
+static bnn_var *bnn__soft_hard(bnn_var *logit, bnn_var *y, const bnn_var *has, float lambda) {
+    bnn_tape *t = logit->tape;
+    size_t i, j, k = y->val.cols;
+    if (lambda == 1 && has != NULL && has->val.rows == y->val.rows) {
+        bnn_var *copy = bnn_op(t, y->val.rows, k, NULL, 0, NULL);
+        for (i = 0; copy->val.data != NULL && i < y->val.rows; i++)
+            for (j = 0; j < k; j++)
+                copy->val.data[i * k + j] = has->val.data[i] == 0 ? y->val.data[i * k + j]
+                                                                  : (float)(k > 1 && j == 0);
+        y = copy;
+    }
+    if (k == 1 && logit->val.cols != 1) return bnn_categorical_nll(logit, y);
+    if (!bnn__on_simplex("bnn_soft_nll: labels", t, y->val)) return bnn__poison(t);
+    return bnn_cross_entropy(logit, y, 1);
+}
+
+BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_var *has,
+                             bnn_soft_desc d) {
+    bnn_tape *t = logit->tape;
+    bnn_var *soft, *z, *hard = NULL;
+    float T = d.temperature == 0 ? 1 : d.temperature;
+    size_t n = logit->val.rows, count = bnn__has(t, has, n);
+    if (count == BNN__NONE) return bnn__poison(t);
+    if (!(T > 0) || !bnn__finite(T) || !(d.lambda >= 0 && d.lambda <= 1))
+        return bnn__fail(t, BNN_EARG, "bnn_soft_nll: lambda %g, temperature %g", (double)d.lambda,
+                         (double)T);
+    if (d.lambda < 1 || count < n) {
+        if (y == NULL) return bnn__fail(t, BNN_EARG, "bnn_soft_nll: labels are missing");
+        hard = bnn__soft_hard(logit, y, has, d.lambda);
+    }
+    if (d.lambda == 0 || count == 0) return hard;
+    if (!bnn__check_pair("bnn_soft_nll", logit, target) ||
+        !bnn__on_simplex("bnn_soft_nll: targets", t, target->val))
+        return bnn__poison(t);
+    z = d.teacher_only || T == 1 ? logit : bnn_scale(logit, 1 / T);
+    soft = d.reverse ? bnn_kl_target(z, target, 1) : bnn_cross_entropy(z, target, 1);
+    if (d.constant != BNN_CC_NONE) soft = bnn_sub(soft, bnn_cc_log_constant(z, d.constant));
+    if (T != 1 && !d.no_square) soft = bnn_scale(soft, T * T);
+    return bnn_soft_mix(hard, soft, has, d.lambda);
+}
+
+BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b) {
+    double sum = 0;
+    size_t i;
+    for (i = 1; i < n; i++)
+        sum += (step[i] - step[i - 1]) * ((a[i] - b[i]) + (a[i - 1] - b[i - 1])) / 2;
+    return sum;
 }
 
 /* ------------------------------------------------------------------------------------------------

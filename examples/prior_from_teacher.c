@@ -1,0 +1,261 @@
+/* prior_from_teacher.c -- Bayesian distillation (Grabovoy and Strijov 2021): a teacher's posterior,
+ * shrunk to the student's shape, is the student's prior; then variational training under it.
+ *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [folder of Fashion-MNIST | seeds]
+ * Regression [10,100,50,1] to [10,10,10,1] (neurons) and [10,50,1] (neurons, then a layer), orders
+ * of removal, and, with a folder, [784,800,50,10] to [784,50,10]. `area` compares test curves with
+ * the plain student's: -MSE, or log likelihood; > 0 is better. You should see distilled students
+ * lead at first, copied means explain most of that, and narrow variances cost at the end: the data
+ * was used twice. Curves go to build/prior_from_teacher.dat where there is a build/. */
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#include <math.h>
+#include <stdio.h>
+
+enum { POINTS = 400, METHODS = 4, DRAWS = 30 };
+static const char *method[METHODS] = { "student", "copy", "distilled", "distilled_full" };
+
+typedef struct {
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_data train, test;
+    size_t steps, batch, every;
+    float lr, kl_weight; /* 1 is the ELBO */
+    FILE *dat;
+} world;
+
+typedef struct { bnn_net net; bnn_params *q; double at[POINTS], value[POINTS], kl; size_t n; } run;
+
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
+static double judge(world *u, const bnn_net *net) { /* -MSE, or log likelihood per row */
+    bnn_mark mark = bnn_arena_mark(&u->mem);
+    bnn_mat p = bnn_predict(&u->mem, &u->tape, net, NULL, u->test.x).mean;
+    double v = net->likelihood == BNN_CATEGORICAL ? -bnn_metric_nll(p, u->test.y)
+                                                  : -pow(bnn_metric_rmse(p, u->test.y), 2);
+    bnn_arena_rewind(&u->mem, mark);
+    return v;
+}
+
+/* q = N(mu, diag softplus(rho)^2) over the weights of net: E_q of the nll by one draw per step, the
+ * KL in closed form, both per example. Starts from net's weights. */
+static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
+    bnn_params *w = r->net.params, *q = bnn_params_new(&u->mem);
+    size_t n = w->n;
+    bnn_params_add(q, 1, n, "mu", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    bnn_params_add(q, 1, n, "rho", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    float *eps = bnn_mat_new(&u->mem, 1, n).data, *mu = q->theta, *rho = q->theta + n;
+    memcpy(mu, w->theta, n * sizeof *mu);
+    for (size_t i = 0; i < n; i++) rho[i] = logf(expm1f(start_sd));
+    bnn_stepper adam = bnn_adam(q, (bnn_adam_desc){ .lr = u->lr });
+    r->q = q, r->n = 0;
+    for (size_t s = 0; s <= u->steps && !u->tape.err && !u->mem.err; s++) {
+        bnn_tape_reset(&u->tape);
+        if (s % u->every == 0 && r->n < POINTS) {
+            memcpy(w->theta, mu, n * sizeof *mu);
+            r->at[r->n] = (double)s, r->value[r->n++] = judge(u, &r->net);
+        }
+        bnn_batch b = bnn_minibatch(&u->tape, u->train, u->batch);
+        bnn_rng_fill_normal(&u->tape.rng, n, eps);
+        for (size_t i = 0; i < n; i++) w->theta[i] = mu[i] + log1pf(expf(rho[i])) * eps[i];
+        bnn_params_zero_grad(w);
+        bnn_backward(bnn_net_nll(&r->net, b));
+        bnn_var *kl = bnn_gaussian_kl_to(bnn_param(&u->tape, q, 0),
+                                         bnn_softplus(bnn_param(&u->tape, q, 1)), prior);
+        bnn_params_zero_grad(q);
+        bnn_backward(bnn_scale(kl, u->kl_weight / (float)b.n_data));
+        for (size_t i = 0; i < n; i++) {
+            q->grad[i] += w->grad[i];
+            q->grad[n + i] += w->grad[i] * eps[i] / (1 + expf(-rho[i]));
+        }
+        r->kl = (double)bnn_value(kl);
+        adam.lr = (float)bnn_lr_cosine((double)u->lr, s, u->steps + 1);
+        bnn_step(&adam, &u->tape);
+    }
+    memcpy(w->theta, mu, n * sizeof *mu);
+}
+
+static bnn_gaussian posterior(world *u, const run *r) { /* of a run, as a Gaussian */
+    size_t n = r->net.params->n;
+    bnn_mat v = bnn_mat_new(&u->mem, 1, n);
+    for (size_t i = 0; i < n && v.data; i++) v.data[i] = (float)pow(softplus((double)r->q->theta[n + i]), 2);
+    return bnn_gaussian_new(&u->mem, n, r->q->theta, v);
+}
+
+static bnn_gaussian standard(world *u, size_t n, const float *mean) { /* N(mean, I) */
+    bnn_mat one = bnn_mat_new(&u->mem, 1, n);
+    bnn_mat_fill(one, 1);
+    return bnn_gaussian_new(&u->mem, n, mean, one);
+}
+
+static void report(world *u, const char *setting, const char *name, run *r, double area) {
+    bnn_gaussian g = posterior(u, r);
+    bnn_ensemble e = bnn_ensemble_new(r->net.params, DRAWS);
+    for (int k = 0; k < DRAWS; k++) {
+        bnn_gaussian_sample(&g, &u->tape.rng, r->net.params->theta);
+        bnn_ensemble_push(&e);
+    }
+    memcpy(r->net.params->theta, g.mean, g.n * sizeof(float));
+    bnn_mat p = bnn_predict(&u->mem, &u->tape, &r->net, &e, u->test.x).mean;
+    bnn_mat ll = bnn_predict_log_lik(&u->mem, &u->tape, &r->net, &e, u->test);
+    int classes = r->net.likelihood == BNN_CATEGORICAL;
+    printf("RESULT prior_from_teacher setting=%s method=%s nll=%.4f rmse=%.4f area=%.1f params=%zu "
+           "kl=%.0f first=%.4f%s", setting, name, -bnn_mat_sum(ll) / (double)ll.rows,
+           classes ? sqrt(bnn_metric_brier(p, u->test.y)) : bnn_metric_rmse(p, u->test.y), area,
+           r->net.params->n, r->kl, r->value[r->n > 2 ? 2 : 0], classes ? "" : "\n");
+    if (classes) printf(" error=%.4f\n", bnn_metric_error(p, u->test.y));
+    fflush(stdout);
+}
+
+/* Students of one shape: plain; means copied; prior N(means, I); prior = the shrunk posterior */
+static void students(world *u, const char *setting, bnn_mlp_desc shape, bnn_gaussian *shrunk) {
+    static run r[METHODS];
+    bnn_rng start = u->tape.rng;
+    for (int m = 0; m < METHODS && !u->mem.err; m++) {
+        bnn_params *w = bnn_params_new(&u->mem);
+        u->tape.rng = start;
+        r[m].net = bnn_mlp(w, shape);
+        bnn_gaussian prior = m == 3 ? *shrunk : standard(u, w->n, m == 2 ? shrunk->mean : NULL);
+        if (m > 0) memcpy(w->theta, shrunk->mean, w->n * sizeof(float));
+        train(u, &r[m], &prior, 0.02f);
+        report(u, setting, method[m], &r[m], bnn_metric_area(r[m].n, r[m].at, r[m].value, r[0].value));
+        fprintf(stderr, "%s: %s is done\n", setting, method[m]);
+    }
+    for (size_t i = 0; u->dat && i < r[0].n; i++) {
+        fprintf(u->dat, "%g", r[0].at[i]);
+        for (int m = 0; m < METHODS; m++) fprintf(u->dat, " %.6g", r[m].value[i]);
+        fprintf(u->dat, "\n");
+    }
+    if (u->dat) fprintf(u->dat, "\n\n");
+}
+
+static bnn_gaussian drop(world *u, bnn_net *net, const bnn_gaussian *g, size_t layer, size_t keep) {
+    size_t width = net->params->blocks[layer].rows, *order = malloc(width * sizeof *order);
+    bnn_gaussian out = { 0 };
+    bnn_drop_order(&u->mem, order, net, g, layer, BNN_ORDER_RANDOM, NULL, &u->tape.rng);
+    *net = bnn_drop_neurons(bnn_params_new(&u->mem), &out, net, g, layer, width - keep, order, 0);
+    free(order);
+    return out;
+}
+
+/* Test RMSE after deleting k neurons of the last hidden layer, at the conditional mean */
+static void orders(world *u, const bnn_net *teacher, double sum[4][9]) {
+    bnn_laplace la = bnn_laplace_new(&u->mem, &u->tape, teacher, u->train, BNN_LAPLACE_LAST);
+    bnn_gaussian g = bnn_gaussian_laplace(&u->mem, &la, BNN_COV_LAYERS), out;
+    bnn_mat h = bnn_mat_new(&u->mem, 1, teacher->params->n);
+    bnn_ggn(&u->tape, teacher, u->train.x, h);
+    for (int kind = 0; kind < 4 && !u->tape.err; kind++) {
+        size_t order[50];
+        bnn_drop_order(&u->mem, order, teacher, &g, 2, kind, h.data, &u->tape.rng);
+        for (size_t k = 0; k <= 8; k++) {
+            bnn_mark mark = bnn_arena_mark(&u->mem);
+            bnn_net net = bnn_drop_neurons(bnn_params_new(&u->mem), &out, teacher, &g, 2, 5 * k, order, 0);
+            if (net.params) sum[kind][k] += sqrt(-judge(u, &net));
+            bnn_arena_rewind(&u->mem, mark);
+        }
+    }
+}
+
+static void regression(world *u, uint64_t seed, int print, double sum[4][9]) {
+    enum { N = 900, TEST = 124, D = 10 };
+    bnn_mat x = bnn_mat_new(&u->mem, N + TEST, D), y = bnn_mat_new(&u->mem, N + TEST, 1);
+    bnn_mat w = bnn_mat_new(&u->mem, D, 1), a = bnn_mat_new(&u->mem, D, D), b = bnn_mat_new(&u->mem, D, 1);
+    static run t;
+    u->tape.rng = bnn_rng_seed(seed);
+    bnn_rng_fill_normal(&u->tape.rng, D, w.data);
+    bnn_rng_fill_normal(&u->tape.rng, x.rows * D, x.data);
+    bnn_mat_mul(y, x, w);
+    for (size_t i = 0; i < y.rows; i++) y.data[i] += 0.1f * bnn_rng_normal(&u->tape.rng);
+    u->train = (bnn_data){ bnn_mat_rows(x, 0, N), bnn_mat_rows(y, 0, N) };
+    u->test = (bnn_data){ bnn_mat_rows(x, N, TEST), bnn_mat_rows(y, N, TEST) };
+    u->steps = 2500, u->batch = 30, u->every = 25, u->lr = 5e-3f, u->kl_weight = 1;
+    bnn_mat_mul_tn(a, u->train.x, u->train.x);
+    bnn_mat_mul_tn(b, u->train.x, u->train.y);
+    bnn_mat_cholesky(a, a, NULL);
+    bnn_mat_solve_chol(b, a, b);
+    bnn_mat fit = bnn_mat_new(&u->mem, TEST, 1);
+    bnn_mat_mul(fit, u->test.x, b);
+    bnn_mlp_desc shape = { .sizes = { D, 100, 50, 1 }, .noise_std = 0.1f, .no_bias = 1, .seed = seed };
+    t.net = bnn_mlp(bnn_params_new(&u->mem), shape);
+    bnn_gaussian prior = standard(u, t.net.params->n, NULL);
+    train(u, &t, &prior, 0.02f);
+    if (print) {
+        printf("seed %d, rmse of least squares %.4f, of the noise 0.1\n", (int)seed,
+               bnn_metric_rmse(fit, u->test.y));
+        report(u, "regression", "teacher", &t, 0);
+        bnn_gaussian g = posterior(u, &t), ga, gb;
+        bnn_net net = t.net;
+        ga = drop(u, &net, &g, 1, 10);
+        ga = drop(u, &net, &ga, 2, 10); /* 10, 10, 10, 1 */
+        shape.sizes[1] = shape.sizes[2] = 10;
+        students(u, "regression_A", shape, &ga);
+        net = t.net;
+        gb = drop(u, &net, &g, 1, 50);
+        net = bnn_drop_layer(bnn_params_new(&u->mem), &gb, &net, &gb, 2); /* 10, 50, 1 */
+        shape.sizes[1] = 50, shape.sizes[2] = 1, shape.sizes[3] = 0;
+        students(u, "regression_B", shape, &gb);
+    }
+    orders(u, &t.net, sum);
+}
+
+static bnn_mat idx(world *u, const char *folder, const char *name) {
+    char path[1024];
+    bnn_mat m = { 0, 0, NULL };
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (bnn_idx_load(&u->mem, &m, path) != BNN_OK) {
+        fprintf(stderr, "prior_from_teacher: %s\n", u->mem.msg);
+        exit(2);
+    }
+    return m;
+}
+
+static void fashion(world *u, const char *folder) { /* two epochs, batches of 8, KL weight 0.2 */
+    static run t;
+    u->train = (bnn_data){ idx(u, folder, "train-images-idx3-ubyte"),
+                           idx(u, folder, "train-labels-idx1-ubyte") };
+    u->test = (bnn_data){ idx(u, folder, "t10k-images-idx3-ubyte"),
+                          idx(u, folder, "t10k-labels-idx1-ubyte") };
+    bnn_mat_scale(u->train.x, u->train.x, 1 / 255.0f);
+    bnn_mat_scale(u->test.x, u->test.x, 1 / 255.0f);
+    u->tape.rng = bnn_rng_seed(1);
+    u->steps = 15000, u->batch = 8, u->every = 100, u->lr = 1e-3f, u->kl_weight = 0.2f;
+    bnn_mlp_desc shape = { .sizes = { 784, 800, 50, 10 }, .likelihood = BNN_CATEGORICAL, .no_bias = 1 };
+    t.net = bnn_mlp(bnn_params_new(&u->mem), shape);
+    bnn_gaussian prior = standard(u, t.net.params->n, NULL), g;
+    u->every = 3000;
+    train(u, &t, &prior, 0.02f);
+    u->every = 100;
+    report(u, "fashion", "teacher", &t, 0);
+    g = posterior(u, &t);
+    bnn_net net = t.net;
+    g = drop(u, &net, &g, 1, 50);
+    net = bnn_drop_layer(bnn_params_new(&u->mem), &g, &net, &g, 2);
+    shape.sizes[1] = 50, shape.sizes[2] = 10, shape.sizes[3] = 0;
+    students(u, "fashion", shape, &g);
+}
+
+int main(int argc, char **argv) {
+    static world u;
+    static const char *order[4] = { "random", "obd", "ratio", "belsley" };
+    double sum[4][9] = { { 0 } };
+    int full = argc > 1, seeds = full && atoi(argv[1]) > 0 ? atoi(argv[1]) : full ? 0 : 2;
+    u.dat = fopen("build/prior_from_teacher.dat", "w");
+    for (int s = 0; s < seeds; s++) {
+        regression(&u, 1 + (uint64_t)s, s == 0 || full, sum);
+        if (u.tape.err || u.mem.err) break;
+    }
+    if (seeds > 0) printf("RMSE after deleting k of 50 neurons, mean over %d seeds\n%-8s", seeds, "k");
+    for (int k = 0; seeds > 0 && k <= 8; k++) printf("%8d", 5 * k);
+    for (int o = 0; seeds > 0 && o < 4; o++) {
+        printf("\n%-8s", order[o]);
+        for (int k = 0; k <= 8; k++) printf("%8.3f", sum[o][k] / seeds);
+    }
+    printf("\n");
+    if (full && seeds == 0) fashion(&u, argv[1]);
+    if (u.tape.err || u.mem.err)
+        fprintf(stderr, "prior_from_teacher: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);
+    int failed = u.tape.err || u.mem.err;
+    if (u.dat) fclose(u.dat);
+    bnn_tape_free(&u.tape);
+    bnn_arena_free(&u.mem);
+    return failed;
+}

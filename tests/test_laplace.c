@@ -1,0 +1,513 @@
+/* test_laplace.c -- S2.12 and S3.13: the Gauss-Newton matrix against Hessians and outer products of
+ * gradients, the Laplace approximation against closed forms and quadrature, its kinds against each
+ * other. */
+#include "build.h"
+
+#define TIGHT BUILD_TOL(2e-5, 1e-11)
+
+static bnn_arena mem;
+static bnn_tape tape;
+
+static void open_all(uint64_t seed) { tape.rng = bnn_rng_seed(build_seed(seed)); }
+
+static void close_all(void) {
+    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
+    if (tape.err) printf("    %s\n", tape.msg);
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+    memset(&tape, 0, sizeof tape);
+    memset(&mem, 0, sizeof mem);
+}
+
+static int took(int err, const char *part) {
+    int ok = tape.err == err && strstr(tape.msg, part) != NULL;
+    if (!ok) printf("    err %d: %s\n", tape.err, tape.msg);
+    bnn_tape_clear_error(&tape);
+    return ok;
+}
+
+static bnn_mat normals(size_t n, size_t k, double scale) {
+    bnn_mat m = bnn_mat_new(&mem, n, k);
+    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
+    bnn_mat_scale(m, m, (float)scale);
+    return m;
+}
+
+static bnn_net make(bnn_mlp_desc d) {
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_net net = bnn_mlp(w, d);
+    for (size_t i = 0; i < w->n; i++) w->theta[i] = bnn_rng_normal(&tape.rng) / 2;
+    return net;
+}
+
+/* n x n inverse in double by Gauss-Jordan; returns ln|A| */
+static double invert(size_t n, double *a) {
+    double det = 0;
+    for (size_t i = 0; i < n; i++) {
+        double p = a[i * n + i];
+        det += log(fabs(p));
+        a[i * n + i] = 1;
+        for (size_t c = 0; c < n; c++) a[i * n + c] /= p;
+        for (size_t r = 0; r < n; r++) {
+            double f = a[r * n + i];
+            if (r == i) continue;
+            a[r * n + i] = 0;
+            for (size_t c = 0; c < n; c++) a[r * n + c] -= f * a[i * n + c];
+        }
+    }
+    return det;
+}
+
+/* ---- S2.12 */
+
+typedef struct { bnn_net *net; bnn_data d; } problem;
+
+static bnn_var *total_nll(bnn_tape *t, void *user) { /* in nats, without the prior */
+    problem *p = (problem *)user;
+    return bnn_scale(bnn_net_nll(p->net, bnn_batch_all(t, p->d)), (float)p->d.x.rows);
+}
+
+static void the_ggn_of_a_linear_net_is_its_hessian(void) {
+    static const int kinds[4] = { BNN_GAUSSIAN, BNN_BERNOULLI, BNN_CATEGORICAL, BNN_POISSON };
+    enum { N = 12 };
+    for (int q = 0; q < 4; q++) {
+        open_all(1);
+        bnn_net net = make((bnn_mlp_desc){ .sizes = { 3, 3 }, .likelihood = kinds[q],
+                                           .noise_std = (float)0.5 });
+        problem p = { &net, { normals(N, 3, 1), bnn_mat_new(&mem, N, q == 2 ? 1 : 3) } };
+        for (size_t i = 0; i < p.d.y.rows * p.d.y.cols; i++)
+            p.d.y.data[i] = (float)bnn_rng_below(&tape.rng, q == 2 ? 3 : 2);
+        size_t n = net.params->n;
+        bnn_mat h = bnn_mat_new(&mem, n, n), diag = bnn_mat_new(&mem, 1, n);
+        bnn_ggn(&tape, &net, p.d.x, h);
+        bnn_ggn(&tape, &net, p.d.x, diag);
+        float *v = bnn_mat_new(&mem, 1, n).data, *out = bnn_mat_new(&mem, 1, n).data;
+        for (size_t i = 0; i < n; i++) {
+            memset(v, 0, n * sizeof *v);
+            v[i] = 1;
+            bnn_hessian_vector(&tape, net.params, total_nll, &p, v, out);
+            for (size_t j = 0; j < n; j++)
+                CHECK_NEAR(out[j], h.data[i * n + j], BUILD_TOL(0.1, 1e-6));
+            CHECK_NEAR(diag.data[i], h.data[i * n + i], TIGHT * 100);
+        }
+        close_all();
+    }
+}
+
+/* E over y ~ model of g g^T, summed exactly over the classes */
+static void the_ggn_is_the_expected_outer_product_of_gradients(void) {
+    enum { N = 5, K = 3 };
+    for (int bern = 0; bern < 2; bern++) {
+        open_all(2);
+        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, bern ? 1 : K }, .activation = BNN_TANH,
+                                   .likelihood = bern ? BNN_BERNOULLI : BNN_CATEGORICAL });
+        size_t n = net.params->n;
+        bnn_mat x = normals(N, 2, 1), h = bnn_mat_new(&mem, n, n);
+        double *want = (double *)bnn_arena_alloc(&mem, n * n, sizeof *want);
+        bnn_ggn(&tape, &net, x, h);
+        for (size_t i = 0; i < N; i++)
+            for (int c = 0; c < (bern ? 2 : K); c++) {
+                float label = (float)c;
+                bnn_data d = { bnn_mat_rows(x, i, 1), { 1, 1, &label } };
+                bnn_tape_reset(&tape);
+                bnn_var *loss = bnn_net_nll(&net, bnn_batch_all(&tape, d));
+                bnn_params_zero_grad(net.params);
+                bnn_backward(loss);
+                double p = exp(-(double)bnn_value(loss));
+                for (size_t a = 0; a < n * n; a++)
+                    want[a] += p * (double)net.params->grad[a / n] * (double)net.params->grad[a % n];
+            }
+        for (size_t a = 0; a < n * n; a++) CHECK_NEAR(h.data[a], want[a], TIGHT);
+        close_all();
+    }
+}
+
+static void kronecker_equals_full_where_it_must(void) {
+    for (int mode = 0; mode < 3; mode++) { /* a linear net; one row; no bias */
+        open_all(3);
+        bnn_mlp_desc d = { .sizes = { 3, 2 }, .noise_std = (float)0.4, .prior = { .std = 2 } };
+        if (mode > 0) d.sizes[1] = 4, d.sizes[2] = 2, d.activation = BNN_TANH;
+        if (mode > 0) d.likelihood = BNN_CATEGORICAL;
+        if (mode == 2) d.no_bias = 1, d.prior.fan_in = 1;
+        bnn_net net = make(d);
+        size_t rows = mode == 0 ? 10 : 1, n = net.params->n;
+        bnn_data data = { normals(rows, 3, 1), bnn_mat_new(&mem, rows, mode == 0 ? 2 : 1) };
+        bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, data, BNN_LAPLACE_KRON);
+        bnn_gaussian g = bnn_gaussian_laplace(&mem, &la, BNN_COV_LAYERS);
+        bnn_gaussian diag = bnn_gaussian_laplace(&mem, &la, BNN_COV_DIAGONAL);
+        bnn_mat h = bnn_mat_new(&mem, n, n);
+        double log_det = 0;
+        bnn_ggn(&tape, &net, data.x, h);
+        for (size_t p = 0; p < g.n_pieces; p++) {
+            size_t first = g.pieces[p].first, m = g.pieces[p].n;
+            double *a = (double *)bnn_arena_alloc(&mem, m * m, sizeof *a);
+            for (size_t i = 0; i < m * m; i++)
+                a[i] = (double)h.data[(first + i / m) * n + first + i % m] +
+                       (i / m == i % m ? (double)la.prior[first + i / m] : 0);
+            log_det += invert(m, a);
+            for (size_t i = 0; i < m * m; i++) CHECK_NEAR(g.pieces[p].cov.data[i], a[i], TIGHT);
+            for (size_t i = 0; i < m; i++)
+                CHECK_NEAR(diag.pieces[0].cov.data[first + i], a[i * m + i], TIGHT);
+        }
+        bnn_laplace full = bnn_laplace_new(&mem, &tape, &net, data, BNN_LAPLACE_FULL);
+        if (mode == 0) CHECK_NEAR(la.log_evidence, full.log_evidence, TIGHT * 50);
+        bnn_mat f = bnn_predict_log_lik(&mem, &tape, &net, NULL, data);
+        CHECK_NEAR(la.log_evidence, bnn_mat_sum(f) + bnn_params_log_prior(net.params) +
+                   (double)n / 2 * log(8 * atan(1)) - log_det / 2, TIGHT * 50);
+        close_all();
+    }
+}
+
+/* ---- S3.13 */
+
+/* Linear regression: everything in closed form. Phi = [x, 1], prior 1/a, noise 1/b. */
+static void laplace_of_a_linear_model_is_exact(void) {
+    enum { N = 15, D = 3 };
+    double a = 0.25, b = 4, A[D * D] = { 0 }, c[D] = { 0 }, K[N * N], quad = 0, det, m[D] = { 0 };
+    open_all(4);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 1 }, .noise_std = (float)0.5,
+                                       .prior = { .std = 2 } });
+    bnn_data d = { normals(N, 2, 1), normals(N, 1, 1) };
+    double phi[N][D];
+    for (size_t i = 0; i < N; i++) {
+        phi[i][0] = (double)d.x.data[2 * i], phi[i][1] = (double)d.x.data[2 * i + 1], phi[i][2] = 1;
+        for (size_t j = 0; j < D; j++) {
+            c[j] += b * phi[i][j] * (double)d.y.data[i];
+            for (size_t k = 0; k < D; k++) A[j * D + k] += b * phi[i][j] * phi[i][k];
+        }
+    }
+    for (size_t j = 0; j < D; j++) A[j * D + j] += a;
+    invert(D, A);
+    for (size_t j = 0; j < D; j++)
+        for (size_t k = 0; k < D; k++) m[j] += A[j * D + k] * c[k];
+    for (size_t j = 0; j < D; j++) net.params->theta[j] = (float)m[j]; /* the maximum */
+    for (size_t i = 0; i < N; i++) /* y ~ N(0, Phi Phi'/a + I/b) */
+        for (size_t k = 0; k < N; k++) {
+            K[i * N + k] = i == k ? 1 / b : 0;
+            for (size_t j = 0; j < D; j++) K[i * N + k] += phi[i][j] * phi[k][j] / a;
+        }
+    det = invert(N, K);
+    for (size_t i = 0; i < N; i++)
+        for (size_t k = 0; k < N; k++)
+            quad += (double)d.y.data[i] * K[i * N + k] * (double)d.y.data[k];
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+        if (kind == BNN_LAPLACE_DIAGONAL) continue;
+        bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+        CHECK_NEAR(la.log_evidence, -(quad + det + N * log(8 * atan(1))) / 2, BUILD_TOL(1e-4, 1e-10));
+        bnn_gaussian g = bnn_gaussian_laplace(&mem, &la, BNN_COV_FULL);
+        for (size_t i = 0; i < D * D; i++) CHECK_NEAR(g.pieces[0].cov.data[i], A[i], TIGHT);
+        bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, d.x);
+        for (size_t i = 0; i < N; i++) {
+            double v = 0, f = 0;
+            for (size_t j = 0; j < D; j++) {
+                f += phi[i][j] * m[j];
+                for (size_t k = 0; k < D; k++) v += phi[i][j] * A[j * D + k] * phi[i][k];
+            }
+            CHECK_NEAR(p.mean.data[i], f, TIGHT);
+            CHECK_NEAR(p.epistemic.data[i], v, TIGHT);
+            CHECK_NEAR(p.aleatoric.data[i], 0.25, TIGHT);
+        }
+    }
+    close_all();
+}
+
+/* Logistic regression, two weights: evidence and predictive by quadrature */
+static void laplace_of_a_logistic_model_is_near_quadrature(void) {
+    enum { N = 60, G = 241 };
+    open_all(5);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 1 }, .likelihood = BNN_BERNOULLI, .no_bias = 1,
+                                       .prior = { .std = 2 } });
+    bnn_data d = { normals(N, 2, 1), bnn_mat_new(&mem, N, 1) };
+    for (size_t i = 0; i < N; i++) {
+        double z = 1.2 * (double)d.x.data[2 * i] - 0.7 * (double)d.x.data[2 * i + 1];
+        d.y.data[i] = (float)((double)bnn_rng_uniform(&tape.rng) < 1 / (1 + exp(-z)));
+    }
+    bnn_stepper adam = bnn_adam(net.params, (bnn_adam_desc){ .lr = (float)0.02 });
+    for (int k = 0; k < 3000; k++) {
+        bnn_tape_reset(&tape);
+        adam.lr = (float)bnn_lr_cosine(0.05, (size_t)k, 3000);
+        bnn_backward(bnn_net_loss(&net, bnn_batch_all(&tape, d)));
+        bnn_step(&adam, &tape);
+    }
+    double sum = 0, base = 0, mean[N] = { 0 }, step = 0.05;
+    float *w = net.params->theta, best[2] = { w[0], w[1] };
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < G; i++)
+            for (int j = 0; j < G; j++) {
+                double u = (double)best[0] + step * (i - G / 2), v = (double)best[1] + step * (j - G / 2);
+                double ln = -(u * u + v * v) / 8 - log(2 * 3.14159265358979 * 4), e;
+                if (pass == 0 && (i != G / 2 || j != G / 2)) continue;
+                for (size_t r = 0; r < N; r++) {
+                    double z = u * (double)d.x.data[2 * r] + v * (double)d.x.data[2 * r + 1];
+                    ln -= log1p(exp(d.y.data[r] != 0 ? -z : z));
+                }
+                if (pass == 0) base = ln;
+                if (pass == 0) continue;
+                sum += e = exp(ln - base) * step * step;
+                for (size_t r = 0; r < N; r++) {
+                    double z = u * (double)d.x.data[2 * r] + v * (double)d.x.data[2 * r + 1];
+                    mean[r] += e / (1 + exp(-z));
+                }
+            }
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL);
+    CHECK_NEAR(la.log_evidence, base + log(sum), 0.1);
+    bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, d.x);
+    for (size_t r = 0; r < N; r++) {
+        CHECK_NEAR(p.mean.data[r], mean[r] / sum, 0.03);
+        double q = (double)p.mean.data[r];
+        CHECK_NEAR(p.aleatoric.data[r] + p.epistemic.data[r], q * (1 - q), TIGHT);
+    }
+    close_all();
+}
+
+/* y = v tanh(w x): two mirror modes; one Laplace sees one of them */
+static void two_mirror_modes_add_ln_2(void) {
+    enum { N = 20, G = 401 };
+    open_all(6);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 1, 1, 1 }, .activation = BNN_TANH, .no_bias = 1,
+                                       .noise_std = (float)0.2, .prior = { .std = 2 } });
+    bnn_data d = { normals(N, 1, 1), bnn_mat_new(&mem, N, 1) };
+    for (size_t i = 0; i < N; i++)
+        d.y.data[i] = (float)(1.5 * tanh(1.2 * (double)d.x.data[i])) +
+                      (float)0.2 * bnn_rng_normal(&tape.rng);
+    float *w = net.params->theta;
+    w[0] = 1, w[1] = 1;
+    bnn_stepper adam = bnn_adam(net.params, (bnn_adam_desc){ .lr = (float)0.02 });
+    for (int k = 0; k < 3000; k++) {
+        bnn_tape_reset(&tape);
+        adam.lr = (float)bnn_lr_cosine(0.02, (size_t)k, 3000);
+        bnn_backward(bnn_net_loss(&net, bnn_batch_all(&tape, d)));
+        bnn_step(&adam, &tape);
+    }
+    double sum = 0, base = 0, step = 10.0 / (G / 2);
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < G; i++)
+            for (int j = 0; j < G; j++) {
+                double u = pass ? step * (i - G / 2) : (double)w[0];
+                double v = pass ? step * (j - G / 2) : (double)w[1];
+                double ln = -(u * u + v * v) / 8 - log(8 * 3.14159265358979);
+                if (!pass && (i || j)) continue;
+                for (size_t r = 0; r < N; r++)
+                    ln -= pow((double)d.y.data[r] - v * tanh(u * (double)d.x.data[r]), 2) / 0.08 +
+                          log(0.04 * 8 * atan(1)) / 2;
+                if (pass) sum += exp(ln - base) * step * step;
+                else base = ln;
+            }
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL);
+    CHECK_NEAR(la.log_evidence + log(2.0), base + log(sum), 0.15);
+    close_all();
+}
+
+/* ---- kinds, units, and what they leave alone */
+
+static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
+    enum { N = 9, X = 4 };
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+        open_all(7);
+        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 5, 3 }, .activation = BNN_TANH,
+                                   .likelihood = BNN_CATEGORICAL, .prior = { .std = 1, .fan_in = 1 } });
+        bnn_data d = { normals(N, 2, 1), bnn_mat_new(&mem, N, 1) };
+        size_t n = net.params->n;
+        bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+        bnn_gaussian g = bnn_gaussian_laplace(&mem, &la, BNN_COV_FULL);
+        bnn_mat x = normals(X, 2, 1), cov, f = bnn_laplace_outputs(&mem, &tape, &la, x, &cov);
+        for (size_t r = 0; r < X; r++) {
+            bnn_mat J = bnn_mat_new(&mem, 3, n);
+            bnn_tape_reset(&tape);
+            bnn_var *out = bnn_net_forward(&net, bnn_input(&tape, bnn_mat_rows(x, r, 1)));
+            for (size_t k = 0; k < 3; k++) {
+                bnn_params_zero_grad(net.params);
+                bnn_backward(bnn_sum(bnn_cols(out, k, 1)));
+                memcpy(J.data + k * n, net.params->grad, n * sizeof(float));
+                CHECK_NEAR(f.data[r * 3 + k], out->val.data[k], TIGHT);
+            }
+            for (size_t a = 0; a < 9; a++) {
+                double want = 0;
+                for (size_t i = 0; i < n; i++)
+                    for (size_t j = 0; j < n; j++)
+                        want += (double)J.data[a / 3 * n + i] * bnn__gaussian_at(&g, i, j) *
+                                (double)J.data[a % 3 * n + j];
+                CHECK_NEAR(cov.data[r * 9 + a], want, BUILD_TOL(1e-4, 1e-10));
+            }
+        }
+        bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, x);
+        for (size_t r = 0; r < X; r++) { /* classes: the probit formula */
+            double e[3], sum = 0;
+            for (size_t k = 0; k < 3; k++)
+                sum += e[k] = exp((double)f.data[r * 3 + k] /
+                                  sqrt(1 + atan(1) / 2 * (double)cov.data[r * 9 + k * 4]));
+            for (size_t k = 0; k < 3; k++) CHECK_NEAR(p.mean.data[r * 3 + k], e[k] / sum, TIGHT);
+        }
+        close_all();
+    }
+}
+
+static void the_diagonal_kind_has_the_diagonal_precision(void) {
+    open_all(8);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, 2 }, .activation = BNN_TANH,
+                                       .likelihood = BNN_GAUSSIAN_HETERO });
+    bnn_data d = { normals(6, 2, 1), normals(6, 1, 1) };
+    size_t n = net.params->n;
+    bnn_mat h = bnn_mat_new(&mem, n, n);
+    bnn_ggn(&tape, &net, d.x, h);
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_DIAGONAL);
+    for (size_t i = 0; i < n; i++) CHECK_NEAR(la.h.data[i], (double)h.data[i * n + i] + 1, TIGHT * 10);
+    close_all();
+}
+
+static void standardization_and_a_learned_noise_keep_the_units(void) {
+    enum { N = 12 };
+    open_all(9);
+    bnn_data raw = { normals(N, 2, 3), normals(N, 1, 5) };
+    bnn_mlp_desc d = { .sizes = { 2, 4, 1 }, .activation = BNN_TANH, .noise_std = (float)0.5,
+                       .prior = { .std = 1 } };
+    bnn_net net = make(d), learned;
+    CHECK(bnn_net_standardize(&net, raw) == BNN_OK);
+    d.noise_learned = 1;
+    d.noise_std = (float)0.5 / net.scaling.y_std.data[0]; /* the start is in standardized units */
+    learned = make(d);
+    CHECK(bnn_net_standardize(&learned, raw) == BNN_OK);
+    memcpy(learned.params->theta, net.params->theta, net.params->n * sizeof(float));
+    size_t n = net.params->n;
+    learned.params->theta[n] = (float)(2 * log((double)d.noise_std));
+    bnn_mat a = bnn_mat_new(&mem, n, n), b = bnn_mat_new(&mem, n + 1, n + 1);
+    bnn_ggn(&tape, &net, raw.x, a);
+    bnn_ggn(&tape, &learned, raw.x, b);
+    for (size_t i = 0; i < n * n; i++)
+        CHECK_NEAR(b.data[i / n * (n + 1) + i % n], a.data[i], TIGHT * (1 + fabs((double)a.data[i])));
+    CHECK_NEAR(b.data[(n + 1) * (n + 1) - 1], N / 2.0, TIGHT);
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, raw, BNN_LAPLACE_FULL);
+    bnn_laplace lb = bnn_laplace_new(&mem, &tape, &learned, raw, BNN_LAPLACE_FULL);
+    bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, raw.x);
+    bnn_predictive q = bnn_laplace_predict(&mem, &tape, &lb, raw.x);
+    bnn_mat cov, f = bnn_laplace_outputs(&mem, &tape, &la, raw.x, &cov);
+    double s = (double)net.scaling.y_std.data[0], m = (double)net.scaling.y_mean.data[0];
+    for (size_t i = 0; i < N; i++) {
+        CHECK_NEAR(p.mean.data[i], m + s * (double)f.data[i], TIGHT * 10);
+        CHECK_NEAR(p.epistemic.data[i], s * s * (double)cov.data[i], TIGHT * 10);
+        CHECK_NEAR(p.aleatoric.data[i], 0.25, TIGHT);
+        CHECK_NEAR(q.epistemic.data[i], p.epistemic.data[i], TIGHT * 100);
+        CHECK_NEAR(q.aleatoric.data[i], 0.25, TIGHT);
+    }
+    close_all();
+}
+
+static void weights_and_gradients_stay_as_they_are(void) {
+    open_all(10);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, 2 }, .likelihood = BNN_CATEGORICAL,
+                                       .dropout = (float)0.5 });
+    bnn_data d = { normals(6, 2, 1), bnn_mat_new(&mem, 6, 1) };
+    size_t n = net.params->n;
+    float theta[32];
+    bnn_rng rng = tape.rng;
+    memcpy(theta, net.params->theta, n * sizeof *theta);
+    for (size_t i = 0; i < n; i++) net.params->grad[i] = 3;
+    for (int kind = 0; kind <= BNN_LAPLACE_LAST; kind++) {
+        bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+        bnn_laplace_predict(&mem, &tape, &la, d.x);
+    }
+    CHECK_SAME_ARRAY(theta, net.params->theta, n);
+    for (size_t i = 0; i < n; i++) CHECK(net.params->grad[i] == 3);
+    CHECK(memcmp(&rng, &tape.rng, sizeof rng) == 0 && tape.training == 0);
+    close_all();
+}
+
+static void a_last_layer_knows_the_others(void) {
+    open_all(11);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, 2 }, .likelihood = BNN_CATEGORICAL });
+    bnn_data d = { normals(6, 2, 1), bnn_mat_new(&mem, 6, 1) };
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_LAST);
+    CHECK(la.first == 12 && la.n == 10);
+    bnn_gaussian g = bnn_gaussian_laplace(&mem, &la, BNN_COV_LAYERS);
+    CHECK(g.n_pieces == 2 && g.pieces[0].cov.data[0] == 0 && g.pieces[1].cov.data[0] > 0);
+    CHECK(bnn_gaussian_log_pdf(&g, net.params->theta) != 0 && mem.err == BNN_EARG);
+    CHECK(strstr(mem.msg, "pivot 0") != NULL);
+    mem.err = BNN_OK;
+    close_all();
+}
+
+/* ---- bad input */
+
+static bnn_var *answer(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn_matmul(x, bnn_param(t, net->params, 0));
+}
+
+static void bad_input_is_named(void) {
+    open_all(12);
+    bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, 2 }, .likelihood = BNN_CATEGORICAL,
+                                       .prior = { .kind = BNN_PRIOR_FLAT } });
+    bnn_net lap = make((bnn_mlp_desc){ .sizes = { 2, 2 }, .likelihood = BNN_CATEGORICAL,
+                                       .prior = { .kind = BNN_PRIOR_LAPLACE } });
+    bnn_net dead, own = lap;
+    bnn_data d = { normals(6, 2, 1), bnn_mat_new(&mem, 6, 1) }, none = { { 0, 2, NULL }, { 0, 1, NULL } };
+    memset(&dead, 0, sizeof dead);
+    own.mlp = NULL, own.forward = answer;
+    CHECK(bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL).n == 0);
+    CHECK(took(BNN_EARG, "pivot"));
+    bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_KRON);
+    CHECK(took(BNN_EARG, "flat"));
+    bnn_laplace_new(&mem, &tape, &lap, d, BNN_LAPLACE_FULL);
+    CHECK(took(BNN_EARG, "neither normal nor flat"));
+    bnn_laplace_new(&mem, &tape, &own, d, BNN_LAPLACE_LAST);
+    CHECK(took(BNN_EARG, "bnn_mlp"));
+    bnn_laplace_new(&mem, &tape, &dead, d, BNN_LAPLACE_FULL);
+    CHECK(took(BNN_EARG, "not made"));
+    bnn_laplace_new(&mem, &tape, &net, none, BNN_LAPLACE_FULL);
+    CHECK(took(BNN_EARG, "0 rows"));
+    bnn_laplace_new(&mem, &tape, &net, d, 9);
+    CHECK(took(BNN_EARG, "kind 9"));
+    bnn_ggn(&tape, &net, d.x, d.x);
+    CHECK(took(BNN_ESHAPE, "6x2"));
+    bnn_ggn(&tape, &net, normals(3, 5, 1), bnn_mat_new(&mem, 1, net.params->n));
+    CHECK(took(BNN_ESHAPE, "1x5"));
+    close_all();
+}
+
+static size_t budget;
+static void *limited(void *user, void *ptr, size_t old, size_t size) {
+    (void)user, (void)old;
+    if (size == 0) { free(ptr); return NULL; }
+    if (budget == 0) return NULL;
+    budget--;
+    return realloc(ptr, size);
+}
+
+static void every_failing_allocation_is_an_error(void) {
+    for (size_t allowed = 0; allowed < 12; allowed++) {
+        bnn_arena m = { .alloc = { limited, NULL } };
+        bnn_tape t = { .mem = { .alloc = { limited, NULL } } };
+        budget = 1000;
+        bnn_params *w = bnn_params_new(&m);
+        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 30, 3 }, .likelihood = BNN_CATEGORICAL });
+        float x[4] = { 1, 2, 3, 4 }, y[2] = { 0, 1 };
+        bnn_data d = { { 2, 2, x }, { 2, 1, y } };
+        budget = allowed;
+        for (int kind = 0; kind <= BNN_LAPLACE_LAST; kind++) {
+            bnn_laplace la = bnn_laplace_new(&m, &t, &net, d, kind);
+            bnn_gaussian g = bnn_gaussian_laplace(&m, &la, BNN_COV_LAYERS);
+            bnn_predictive p = bnn_laplace_predict(&m, &t, &la, d.x);
+            if (t.err || m.err) CHECK(p.mean.data == NULL || g.n == 0);
+            if (t.err || m.err) break;
+        }
+        budget = 1000;
+        bnn_tape_free(&t);
+        bnn_arena_free(&m);
+    }
+}
+
+int main(void) {
+    RUN(the_ggn_of_a_linear_net_is_its_hessian);
+    RUN(the_ggn_is_the_expected_outer_product_of_gradients);
+    RUN(kronecker_equals_full_where_it_must);
+    RUN(laplace_of_a_linear_model_is_exact);
+    RUN(laplace_of_a_logistic_model_is_near_quadrature);
+    RUN(two_mirror_modes_add_ln_2);
+    RUN(the_predictive_of_each_kind_is_the_jacobians_sandwich);
+    RUN(the_diagonal_kind_has_the_diagonal_precision);
+    RUN(standardization_and_a_learned_noise_keep_the_units);
+    RUN(weights_and_gradients_stay_as_they_are);
+    RUN(a_last_layer_knows_the_others);
+    RUN(bad_input_is_named);
+    RUN(every_failing_allocation_is_an_error);
+    return check_done();
+}
