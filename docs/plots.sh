@@ -10,3 +10,12 @@ for name in quickstart toy2d cubic; do
     gnuplot -e "dat='build/$name.dat'; out='docs/img/$name.png'" "docs/plots/$name.gp"
     echo "docs/img/$name.png"
 done
+# of the last `make bench`, if there was one: the fastest peer of each workload
+if [ -f build/bench/results.txt ]; then
+    awk '/^RESULT bench/ && /peer_us=/ { split($3, n, "="); split($NF, r, "=")
+        if (!(n[2] in best)) order[++k] = n[2]
+        if (!(n[2] in best) || r[2] + 0 < best[n[2]]) best[n[2]] = r[2] + 0 }
+        END { for (i = 1; i <= k; i++) print order[i], best[order[i]] }' build/bench/results.txt >build/bench.dat
+    gnuplot -e "dat='build/bench.dat'; out='docs/img/bench.png'" docs/plots/bench.gp
+    echo docs/img/bench.png
+fi
