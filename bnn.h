@@ -599,12 +599,6 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->e
  * constant and goes into the next bias; what any other sent on is lost. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
-/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] is 0 for the units j of hidden layer
- * l to drop; keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing
- * weights are all 0 (one stays in each layer): the same function. A dropped unit without incoming
- * weights is a constant and goes into the next bias; what any other sent on is lost. */
-BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
-                              const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
 /* Mean and standard deviation of each column of the training data, stored with the net, undone at
  * prediction, saved with it. Targets only where they are Gaussian, Laplace or Student. */
