@@ -3,18 +3,21 @@ CC      = cc
 CFLAGS  = -std=c99 -O2 -Wall -Wextra
 LDLIBS  = -lm
 BUILD   = build
+KINDS   = float double
+JOBS    = $(shell nproc 2>/dev/null || echo 1)
+MAKEFLAGS += -j$(JOBS)
 
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 RUNNABLE = $(filter-out matrix,$(EXAMPLES))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
-.PHONY: help run test sanitize matrix bench plots clean
+.PHONY: help run examples test sanitize matrix bench plots clean
 .SECONDARY:
 
 help:
 	@echo "make run       quickstart and digits: a posterior, error bars, one small student"
 	@echo "make test      the whole suite, in float and in double"
-	@echo "make sanitize  the suite under the address and undefined-behavior sanitizers"
+	@echo "make sanitize  the suite, in float, under the address and undefined-behavior sanitizers"
 	@echo "make matrix    compilers x standards x macros x optimization levels"
 	@echo "make bench     our times beside OpenBLAS and PyTorch"
 	@echo "make plots     the pictures of docs/"
@@ -29,6 +32,8 @@ LIBS_chains = -pthread
 $(RUNNABLE): %: $(BUILD)/%
 	./$(BUILD)/$@
 
+examples: $(EXAMPLES:%=$(BUILD)/%) # built only
+
 run: $(BUILD)/quickstart $(BUILD)/digits
 	./$(BUILD)/quickstart
 	./$(BUILD)/digits
@@ -41,11 +46,11 @@ $(BUILD)/double/%: tests/%.c bnn.h tests/check.h tests/build.h
 	@mkdir -p $(BUILD)/double
 	@$(CC) $(CFLAGS) $(TESTFLAGS) -DBNN_TEST_DOUBLE -I. -Itests $< -o $@ $(LDLIBS)
 
-test: $(TESTS:%=$(BUILD)/float/%) $(TESTS:%=$(BUILD)/double/%)
+test: $(foreach kind,$(KINDS),$(TESTS:%=$(BUILD)/$(kind)/%))
 	@sh tests/run.sh $(BUILD)
 
 sanitize:
-	$(MAKE) test BUILD=$(BUILD)/sanitize CFLAGS="-std=c99 -O1 -g -Wall -Wextra \
+	$(MAKE) test BUILD=$(BUILD)/sanitize KINDS=float CFLAGS="-std=c99 -O1 -g -Wall -Wextra \
 	-fsanitize=address,undefined -fno-sanitize-recover=all"
 
 matrix:
