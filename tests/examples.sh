@@ -2,6 +2,7 @@
 # Every example that runs without arguments: it compiles without a warning, ends with status 0 and
 # says something. The long ones must refuse politely without their data folder (status 2).
 cd "$(dirname "$0")/.." || exit 1
+rm -rf build/strict
 make -s -k BUILD=build/strict CFLAGS="-std=c99 -O2 -Wall -Wextra -Werror" examples
 passed=0
 failed=0
