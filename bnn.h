@@ -6741,7 +6741,7 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
     if (q->posterior == BNN_POSTERIOR_DELTA) {
         bnn_params mean = *q->of;
         mean.theta = q->params->theta;
-        return -bnn_params_log_prior(&mean);
+        return 0 - bnn_params_log_prior(&mean); /* flat: 0, not -0 */
     }
     bnn__sigma(q);
     floor = (double)bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
