@@ -1504,6 +1504,67 @@ static void a_gradient_that_is_not_finite_moves_nothing(void) {
     world_close(&l.u);
 }
 
+static void the_scale_is_softplus_and_its_slope_the_derivative(void) {
+    world u;
+    bnn_meanfield q;
+    double worst = 0, slope = 0;
+    enum { W = 4001 };
+    world_open(&u, 170);
+    bnn_params_add(u.w, 1, W, "w", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ 0 });
+    for (int i = 0; i < W; i++) {
+        q.params->theta[i] = 1;
+        q.params->theta[W + i] = (float)((i - 2000) / 100.0 + 1e-4);
+    }
+    bnn_meanfield_sample(&q, &u.tape);
+    for (int i = 0; i < W; i++) { /* g such that d sigma = 1 */
+        q.eps[i] = 1;
+        u.w->grad[i] = 1;
+        u.w->blocks[0].fresh = 0;
+    }
+    u.tape.n_data = 1;
+    bnn_meanfield_backward(&q, &u.tape);
+    for (int i = 0; i < W; i++) {
+        double r = (double)q.params->theta[W + i], s = r > 0 ? r + log1p(exp(-r)) : log1p(exp(r));
+        worst = fmax(worst, fabs((double)q.sigma[i] / s - 1));
+        slope = fmax(slope, fabs((double)q.params->grad[W + i] * (1 + exp(-r)) - 1));
+    }
+    CHECK(worst < BUILD_TOL(4e-7, 1e-15));
+    CHECK(slope < BUILD_TOL(6e-7, 1e-14));
+    world_close(&u);
+}
+
+/* Whatever the instruction set: same draw, same gradient */
+static void every_instance_makes_the_same_bits(void) {
+    const int levels[] = { 1, 4, 8, 16 };
+    float first[4][4 * 1000 + 2];
+    int kinds = 0, best = bnn__cpu();
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_STUDENT; kind++)
+        for (int scale = 0; scale < 2; scale++, kinds++)
+            for (int l = 0; l < 4; l++) {
+                world u;
+                bnn_meanfield q;
+                if (levels[l] > best) continue;
+                bnn__cpu_level = levels[l];
+                world_open(&u, 171);
+                bnn_params_add(u.w, 1, 1001, "w", (bnn_prior){ .kind = kind, .std = (float)0.3 });
+                bnn_rng_fill_normal(&u.tape.rng, 1001, u.w->theta);
+                q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = scale });
+                bnn_rng_fill_normal(&u.tape.rng, 1001, q.params->theta + 1001);
+                bnn_rng_fill_normal(&u.tape.rng, 1001, u.w->grad);
+                u.w->blocks[0].fresh = 0;
+                u.tape.n_data = 100;
+                bnn_meanfield_sample(&q, &u.tape);
+                memcpy(first[l], u.w->theta, 1001 * sizeof(float));
+                bnn_meanfield_backward(&q, &u.tape);
+                memcpy(first[l] + 1001, q.params->grad, 2002 * sizeof(float));
+                CHECK_SAME_ARRAY(first[0], first[l], 3003);
+                world_close(&u);
+            }
+    bnn__cpu_level = best;
+    CHECK(kinds == 8);
+}
+
 int main(void) {
     RUN(a_shrunk_net_is_the_masked_net);
     RUN(shrinking_strands_what_only_dead_units_fed);
@@ -1546,5 +1607,7 @@ int main(void) {
     RUN(wrong_use_is_an_error_with_a_sentence);
     RUN(sigma_stays_between_its_floor_and_its_ceiling);
     RUN(a_gradient_that_is_not_finite_moves_nothing);
+    RUN(the_scale_is_softplus_and_its_slope_the_derivative);
+    RUN(every_instance_makes_the_same_bits);
     return check_done();
 }
