@@ -1,4 +1,4 @@
-# make help | run | test | sanitize | matrix | bench | plots | clean
+# make help | run | test | sanitize | matrix | everywhere | bench | plots | clean
 CC      = cc
 CFLAGS  = -std=c99 -O2 -Wall -Wextra
 LDLIBS  = -lm
@@ -11,7 +11,7 @@ EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 RUNNABLE = $(filter-out matrix,$(EXAMPLES))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
-.PHONY: help run examples test sanitize matrix bench plots clean
+.PHONY: help run examples test sanitize matrix everywhere bench plots clean
 .SECONDARY:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test      the whole suite, in float and in double"
 	@echo "make sanitize  the suite, in float, under the address and undefined-behavior sanitizers"
 	@echo "make matrix    compilers x standards x macros x optimization levels"
+	@echo "make everywhere  other machines, builds, load, coverage: hours; docs/portability.md"
 	@echo "make bench     our times beside OpenBLAS and PyTorch"
 	@echo "make plots     the pictures of docs/"
 	@echo "make NAME      one example: $(RUNNABLE) ($(BUILD)/matrix is the matrix example)"
@@ -55,6 +56,9 @@ sanitize:
 
 matrix:
 	sh tests/matrix.sh
+
+everywhere:
+	sh tests/everywhere.sh
 
 bench:
 	sh tests/bench/bench.sh

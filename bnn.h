@@ -5967,7 +5967,7 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
         bnn_prior *p = &w->blocks[b].prior;
         size_t n = w->blocks[b].rows * w->blocks[b].cols;
         const float *x = w->theta + w->blocks[b].offset;
-        double v = (double)p->std;
+        double v;
         if (p->adapt_mean) p->mean = bnn__prior_center(w->mem, p, n, x);
         if (p->shape > 0) {
             double a = (double)p->shape + (double)n / 2;

@@ -1,7 +1,10 @@
 #!/bin/sh
 # The matrix: compilers x standards x optimization levels x macros. Every cell compiles the header
 # (warnings are errors where the compiler has them) and most run the small program tests/smoke.c,
-# whose printed digest of a training run must not depend on compiler, level, language or threads.
+# whose printed digest of a training run must not depend on compiler, level, language, instruction set
+# or threads: there is one digest for fused multiply-add and one for plain arithmetic.
+#     sh tests/matrix.sh          gcc and clang as they are installed
+#     sh tests/matrix.sh all      every version of both that is here, and the slow tools
 # Compilers that are not installed are skipped and named. Ends with "N passed, M failed".
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,7 +13,10 @@ trap 'rm -rf "$out"' EXIT
 passed=0
 failed=0
 skipped=""
-reference=""
+fused=3422f2307e84c2ac
+plain=666b83319dcf7c68
+grep -q 'avx2.* fma \| fma .*avx2' /proc/cpuinfo 2>/dev/null || case $(uname -m) in aarch64) ;; *) fused=$plain ;; esac
+everything=${1:-}
 
 strict="-pedantic -Wall -Wextra -Wshadow -Wundef -Wconversion -Wdouble-promotion -Wcast-qual"
 strict_c="-Wvla -Wc++-compat -Wstrict-prototypes -Wmissing-prototypes"
@@ -29,7 +35,7 @@ cell() {
     fi
 }
 
-# run NAME digest|any PROGRAM: it ends with status 0; its digest is that of the others
+# run NAME digest|plain|any PROGRAM: it ends with status 0; its digest is the one it must be
 run() {
     if ! text=$("$3" 2>&1); then
         bad "$1: ended with an error"
@@ -37,15 +43,15 @@ run() {
         return
     fi
     digest=$(printf '%s\n' "$text" | sed -n 's/^digest //p')
-    if [ "$2" = digest ]; then
-        [ -n "$reference" ] || reference=$digest
-        if [ "$digest" = "$reference" ]; then ok "$1 $digest"; else bad "$1: digest $digest, not $reference"; fi
-    else
-        ok "$1 $digest"
-    fi
+    case $2 in
+    digest) want=$fused ;;
+    plain) want=$plain ;;
+    *) want=$digest ;;
+    esac
+    if [ "$digest" = "$want" ]; then ok "$1 $digest"; else bad "$1: digest $digest, not $want"; fi
 }
 
-# build NAME digest|any COMPILER FLAGS...
+# build NAME digest|plain|any COMPILER FLAGS...
 build() {
     name=$1
     kind=$2
@@ -65,22 +71,24 @@ for cc in gcc clang; do
         # shellcheck disable=SC2086
         build "$cc $level" digest $cc -std=c99 $level
     done
-    build "$cc -ffast-math" any $cc -std=c99 -O2 -ffast-math
+    fast=digest # inside the implementation gcc's -ffast-math is off; clang's may fuse all the same
+    [ $cc = gcc ] || fast=any
+    build "$cc -ffast-math" $fast $cc -std=c99 -O2 -ffast-math
     build "$cc -fopenmp" digest $cc -std=c99 -O2 -fopenmp
     if echo 'int main(void) { return 0; }' | $cc -m32 -x c - -o "$out/t" 2>/dev/null; then
         # (Debian's cross compilers remove the package that links the kernel's headers for -m32)
-        build "$cc -m32" any $cc -std=c99 -O2 -m32 -msse2 -mfpmath=sse -idirafter \
+        build "$cc -m32" plain $cc -std=c99 -O2 -m32 -msse2 -mfpmath=sse -idirafter \
             "/usr/include/$(gcc -dumpmachine)"
     else
         skipped="$skipped $cc-m32"
     fi
-    build "$cc BNN_NO_SIMD" any $cc -std=c99 -O2 -DBNN_NO_SIMD
+    build "$cc BNN_NO_SIMD" plain $cc -std=c99 -O2 -DBNN_NO_SIMD
     build "$cc BNN_NO_STDIO" digest $cc -std=c99 -O2 -DSMOKE_NO_STDIO
     build "$cc BNN_STATIC" digest $cc -std=c99 -O2 -Wall -Wextra -Werror -DBNN_STATIC
     build "$cc BNN_ASSERT" digest $cc -std=c99 -O2 -DSMOKE_ASSERT
     build "$cc BNNDEF" digest $cc -std=c99 -O2 "-DBNNDEF=extern"
     build "$cc math hooks" any $cc -std=c99 -O2 -DSMOKE_HOOKS
-    build "$cc BNN_NO_STDIO BNN_STATIC BNN_NO_SIMD" any $cc -std=c99 -O2 -DSMOKE_NO_STDIO -DBNN_STATIC \
+    build "$cc BNN_NO_STDIO BNN_STATIC BNN_NO_SIMD" plain $cc -std=c99 -O2 -DSMOKE_NO_STDIO -DBNN_STATIC \
         -DBNN_NO_SIMD
 done
 for cc in g++ clang++; do
@@ -89,7 +97,7 @@ for cc in g++ clang++; do
         build "$cc -std=$std" digest $cc -x c++ -std=$std -O2 -Werror $strict
     done
 done
-build tcc any tcc
+build tcc plain tcc
 build musl-gcc digest musl-gcc -std=c99 -O2 -static
 if echo 'int main(void){return 0;}' | gcc -x c - -lopenblas -o "$out/t" 2>/dev/null; then
     build "gcc BNN_CBLAS" any gcc -std=c99 -O2 -DSMOKE_CBLAS -Wl,--no-as-needed -lopenblas
@@ -97,13 +105,74 @@ else
     skipped="$skipped openblas"
 fi
 
-# declarations alone, twice, in two units, beside an implementation; prefixed symbols; no globals
+# every macro alone and every pair of them
+openblas=$(echo 'int main(void){return 0;}' | gcc -x c - -lopenblas -o "$out/t" 2>/dev/null && echo CBLAS)
+for one in STATIC NO_STDIO NO_SIMD ASSERT HOOKS DEF $openblas; do
+    for two in STATIC NO_STDIO NO_SIMD ASSERT HOOKS DEF $openblas; do
+        [ "$one" \< "$two" ] || [ "$one" = "$two" ] || continue
+        flags=""
+        kind=digest
+        for m in "$one" "$two"; do
+            case $m in
+            STATIC) flags="$flags -DBNN_STATIC" ;;
+            NO_SIMD) flags="$flags -DBNN_NO_SIMD" ;;
+            DEF) flags="$flags -DBNNDEF=static" ;;
+            CBLAS) flags="$flags -DSMOKE_CBLAS -Wl,--no-as-needed -lopenblas" ;;
+            *) flags="$flags -DSMOKE_$m" ;;
+            esac
+        done
+        case $one$two in *HOOKS* | *CBLAS*) kind=any ;; *NO_SIMD*) kind=plain ;; esac
+        # shellcheck disable=SC2086
+        build "macros $one $two" $kind gcc -std=c99 -O0 -Wno-unused-function $flags
+    done
+done
+
+# threads and instruction sets: the same bits
+if have gcc && gcc -std=c99 -O2 -fopenmp -I. tests/smoke.c -o "$out/smoke" -lm; then
+    for n in 1 2 3 8; do
+        export OMP_NUM_THREADS=$n
+        run "OpenMP, $n threads" digest "$out/smoke"
+    done
+    unset OMP_NUM_THREADS
+fi
+case $(uname -m) in x86_64)
+    lanes="1 4"
+    [ $fused = $plain ] || lanes="$lanes 8"
+    ! grep -q avx512dq /proc/cpuinfo || lanes="$lanes 16"
+    for n in $lanes; do
+        kind=digest
+        [ "$n" -gt 4 ] || kind=plain
+        build "x86-64 with $n lanes" $kind gcc -std=c99 -O1 -DSMOKE_LANES="$n"
+    done ;;
+esac
+
+# declarations alone, twice, in two units, beside an implementation, before and after other headers;
+# C and C++ together; two private implementations in one program; prefixed symbols; no globals
 printf '#include "bnn.h"\n#include "bnn.h"\nint user(void);\nint user(void) { return bnn_rng_seed(1).left; }\n' >"$out/a.c"
 printf '#include "bnn.h"\n#define BNN_IMPLEMENTATION\n#include "bnn.h"\n#include "bnn.h"\nint user(void);\nint main(void) { return user(); }\n' >"$out/b.c"
+printf '#include <math.h>\n#include <stdio.h>\n#define BNN_IMPLEMENTATION\n#include "bnn.h"\n#undef BNN_IMPLEMENTATION\n#include <string.h>\n#include "bnn.h"\nint user(void);\nint main(void) { return user(); }\n' >"$out/c.c"
+printf '#include "bnn.h"\nextern "C" int user(void);\nint user(void) { return bnn_rng_seed(1).left; }\n' >"$out/d.cc"
+printf '#define BNN_STATIC\n#define BNN_IMPLEMENTATION\n#include "bnn.h"\nint user(void);\nint user(void) { return bnn_rng_seed(1).left; }\n' >"$out/e.c"
+sed 's/int user(void);/int user(void);\nint other(void);/; s/return user()/return user() + bnn_rng_seed(1).left/' "$out/b.c" |
+    sed '1i #define BNN_STATIC' >"$out/f.c"
 for cc in gcc clang; do
     have $cc || continue
-    cell "$cc two units, included twice" $cc -std=c99 -O1 -Wall -Wextra -I. "$out/a.c" "$out/b.c" -o "$out/two" -lm
-    cell "$cc two units run" "$out/two"
+    warn="-Wall -Wextra -Werror"
+    # shellcheck disable=SC2086
+    {
+        cell "$cc two units, included twice" $cc -std=c99 -O0 $warn -I. "$out/a.c" "$out/b.c" -o "$out/two" -lm
+        cell "$cc two units run" "$out/two"
+        cell "$cc other headers before and after" $cc -std=c99 -O0 $warn -I. "$out/a.c" "$out/c.c" -o "$out/two" -lm
+        cell "$cc other headers run" "$out/two"
+        cell "$cc two private implementations" $cc -std=c99 -O0 $warn -I. "$out/e.c" "$out/f.c" -o "$out/two" -lm
+        cell "$cc two private implementations run" "$out/two"
+        $cc -std=c99 -O0 -I. -c "$out/b.c" -o "$out/b.o"
+        cxx=g++
+        [ $cc = gcc ] || cxx=clang++
+        cell "$cc a C++ unit beside it" $cxx -x c++ -std=c++11 -O0 $warn -I. -c "$out/d.cc" -o "$out/d.o"
+        cell "$cc C and C++ link" $cc "$out/b.o" "$out/d.o" -o "$out/two" -lm
+        cell "$cc C and C++ run" "$out/two"
+    }
     # without PIE, constant tables of functions are in .rodata and not among the writable data
     $cc -std=c99 -O1 -fno-pie -I. -c "$out/b.c" -o "$out/b.o"
     if nm "$out/b.o" | awk '$2 ~ /[TDBRCVW]/ && $3 !~ /^(_?bnn_|main)/ { print $3; n = 1 } END { exit n }'; then
@@ -111,9 +180,82 @@ for cc in gcc clang; do
     else
         bad "$cc symbols are prefixed"
     fi
+    if nm -u "$out/b.o" | awk '$2 ~ /^(rand|srand|time|clock|exit|abort|getenv|setlocale)$/ { print $2; n = 1 } END { exit n }'; then
+        ok "$cc no rand, time, exit"
+    else
+        bad "$cc no rand, time, exit"
+    fi
     globals=$(nm "$out/b.o" | awk '$2 ~ /[bBdDC]/ { print $3 }' | grep -v '^bnn__cpu' || true)
     if [ -z "$globals" ]; then ok "$cc no mutable globals"; else bad "$cc mutable globals: $globals"; fi
 done
+
+# clang's every warning but these:
+#   padded                      the layout of a struct is the machine's
+#   used-but-marked-unused      a helper may be unused in some builds, and is marked so
+#   comma                       rows of assignments in the kernels
+#   float-equal                 zero is the default of a desc, and exact comparisons are meant
+#   declaration-after-statement C99
+#   unsafe-buffer-usage, unknown-warning-option    of later versions: C has pointers
+#   nrvo, shadow-header         of later versions: about speed and about system headers
+#   C++: old-style-cast, zero-as-null-pointer-constant, reserved-identifier, reserved-macro-identifier
+#   (bnn__ is private), c++98-compat-pedantic: C99 and C++11 in one text
+quiet="-Wno-padded -Wno-used-but-marked-unused -Wno-comma -Wno-float-equal -Wno-declaration-after-statement
+    -Wno-unknown-warning-option -Wno-unsafe-buffer-usage -Wno-nrvo -Wno-shadow-header -Wno-pre-c11-compat"
+quiet_cc="-Wno-old-style-cast -Wno-zero-as-null-pointer-constant -Wno-reserved-identifier
+    -Wno-reserved-macro-identifier -Wno-c++98-compat-pedantic"
+printf '#define BNN_IMPLEMENTATION\n#include "bnn.h"\n' >"$out/impl.c"
+cp "$out/impl.c" "$out/impl.cc"
+everything_of() { # everything_of CLANG
+    if ! have "$1"; then skipped="$skipped $1"; return; fi
+    # shellcheck disable=SC2086
+    cell "$1 -Weverything" "$1" -std=c99 -Weverything -Werror $quiet -I. -fsyntax-only "$out/impl.c"
+    # shellcheck disable=SC2086
+    cell "$1 -Weverything, C++" "$1" -x c++ -std=c++11 -Weverything -Werror $quiet $quiet_cc -I. -fsyntax-only "$out/impl.cc"
+}
+everything_of clang
+if have cppcheck; then
+    # nullPointerRedundantCheck: bnn__io_reals without a destination only reads
+    cell cppcheck cppcheck --quiet --std=c99 --language=c --enable=warning,performance,portability -I. \
+        -DBNN_IMPLEMENTATION -U_WIN32 -D__x86_64__ -D__GNUC__=12 -D__unix__ --max-configs=1 \
+        --suppress=nullPointerRedundantCheck --error-exitcode=3 bnn.h
+else
+    skipped="$skipped cppcheck"
+fi
+
+if [ "$everything" = all ]; then
+    for version in 11 12 13 14; do
+        # shellcheck disable=SC2086
+        build "gcc-$version" digest gcc-$version -std=c99 -O2 -Werror $strict $strict_c
+        # shellcheck disable=SC2086
+        build "g++-$version" digest g++-$version -x c++ -std=c++17 -O2 -Werror $strict
+        build "gcc-$version -O3 -march=native" digest gcc-$version -std=gnu17 -O3 -march=native
+        build "gcc-$version -Ofast" digest gcc-$version -std=c99 -Ofast
+    done
+    for version in 13 14 15 16 19 22; do
+        # shellcheck disable=SC2086
+        build "clang-$version" digest clang-$version -std=c99 -O2 -Werror $strict $strict_c
+        build "clang-$version -O3 -march=native" digest clang-$version -std=gnu17 -O3 -march=native
+        everything_of clang-$version
+    done
+    # the analyzer, bugprone and cert, but these:
+    #   easily-swappable-parameters, macro-parentheses, narrowing-conversions   taste, or -Wconversion's
+    #   reserved-identifier, dcl37, dcl51   bnn__ is private
+    #   DeprecatedOrUnsafeBufferHandling    asks for memcpy_s
+    #   FloatLoopCounter, flp30   the recurrences of >>special walk x by exactly 1
+    #   implicit-widening         enum constants in products that fit an int
+    #   sizeof-expression         arrays of pointers
+    #   not-null-terminated       lengths are carried along
+    tidy="-*,clang-analyzer-*,bugprone-*,cert-*,-bugprone-easily-swappable-parameters"
+    tidy="$tidy,-bugprone-macro-parentheses,-bugprone-narrowing-conversions,-bugprone-reserved-identifier"
+    tidy="$tidy,-cert-dcl37-c,-cert-dcl51-cpp,-cert-flp30-c,-clang-analyzer-security.FloatLoopCounter"
+    tidy="$tidy,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-bugprone-sizeof-expression"
+    tidy="$tidy,-bugprone-implicit-widening-of-multiplication-result,-bugprone-not-null-terminated-result"
+    if have clang-tidy; then
+        cell clang-tidy sh -c "clang-tidy --quiet --header-filter=bnn.h -checks='$tidy' $out/impl.c -- -std=c99 -I. 2>/dev/null"
+    else
+        skipped="$skipped clang-tidy"
+    fi
+fi
 
 # what the header promises of its text
 if LC_ALL=C grep -nP '[^\x00-\x7F]' bnn.h; then bad "ASCII only"; else ok "ASCII only"; fi

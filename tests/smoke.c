@@ -67,6 +67,9 @@ int main(void) {
     size_t a;
     float draws[100];
     volatile float ten = 10;
+#ifdef SMOKE_LANES /* an instruction set other than the best */
+    bnn__cpu_level = SMOKE_LANES;
+#endif
     memset(&mem, 0, sizeof mem);
     memset(&tape, 0, sizeof tape);
     tape.rng = bnn_rng_seed(7);

@@ -167,7 +167,7 @@ static void every_function_of_one_input_has_its_table_of_edges(void) {
     world_free(&a);
 }
 
-static void sines_far_out_are_bounded_or_nan(void) {
+static void sines_far_out_are_bounded_and_of_infinity_nan(void) {
     float x[4], y[4];
     size_t i;
     bnn_mat m;
@@ -176,9 +176,9 @@ static void sines_far_out_are_bounded_or_nan(void) {
     x[0] = big, x[1] = -big, x[2] = inf, x[3] = -inf;
     m.rows = 1, m.cols = 4, m.data = x;
     memcpy(y, bnn_sin(bnn_input(&a.tape, m))->val.data, sizeof y);
-    for (i = 0; i < 4; i++) CHECK(is_nan(y[i]) || fabs((double)y[i]) <= 1.01);
+    for (i = 0; i < 4; i++) CHECK(i < 2 ? fabs((double)y[i]) <= 1.01 : is_nan(y[i]));
     memcpy(y, bnn_cos(bnn_input(&a.tape, m))->val.data, sizeof y);
-    for (i = 0; i < 4; i++) CHECK(is_nan(y[i]) || fabs((double)y[i]) <= 1.01);
+    for (i = 0; i < 4; i++) CHECK(i < 2 ? fabs((double)y[i]) <= 1.01 : is_nan(y[i]));
     world_free(&a);
 }
 
@@ -641,7 +641,7 @@ static void views_outside_a_matrix_are_empty_or_null(void) {
 int main(void) {
     edges_make();
     RUN(every_function_of_one_input_has_its_table_of_edges);
-    RUN(sines_far_out_are_bounded_or_nan);
+    RUN(sines_far_out_are_bounded_and_of_infinity_nan);
     RUN(arithmetic_is_that_of_ieee_754_however_broadcast);
     RUN(sums_and_softmaxes_of_edges_are_as_documented);
     RUN(a_product_carries_nan_and_infinity_to_its_row_and_column_only);

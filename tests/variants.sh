@@ -3,7 +3,7 @@
 # optimization, with all of it, with -ffast-math, by other compilers, for other C libraries.
 #     sh tests/variants.sh                 all of them
 #     sh tests/variants.sh tcc O0          some
-#     TESTS="test_mat test_rng" sh tests/variants.sh m32     some programs
+#     TESTS="test_mat test_rng" KINDS=float sh tests/variants.sh m32     some programs
 # One line each, "RESULT variant name= tests= passed=", then the names of what failed. A compiler that
 # is not installed is named with the package that has it, and is counted neither as passed nor failed.
 cd "$(dirname "$0")/.." || exit 1
@@ -34,7 +34,7 @@ variant() {
     fi
     n=0 ok=0
     for test in $tests; do
-        for kind in float double; do
+        for kind in ${KINDS:-float double}; do
             flag=
             [ $kind = float ] || flag=-DBNN_TEST_DOUBLE
             program=$folder/$kind/$test
