@@ -1,9 +1,9 @@
-/* graves.c -- the ten ways to put a prior and noise on weights (Graves 2011, table 1), on real digits.
+/* graves.c -- ten ways to put a prior and noise on weights (Graves 2011, table 1), on real digits.
  *     cc -O2 -I.. graves.c -o graves -lm && ./graves [epochs] [rows] [seed] [folder of the digits]
- * Each row trains a 64-50-10 net; one call of bnn_graves_row switches. You should see adaptive L1 do
- * worst and adaptive L2 worse than L2, weights with learned noise compress the labels best, and, with
- * 300 training rows (./graves 300 300), the rows that adapt or pay for noise collapse: the prior
- * wins. Then the recipe: train plainly, go on with adaptive weight noise and Adadelta. */
+ * Each row trains a 64-50-10 net; one call of bnn_graves_row switches. You should see adaptive L1
+ * do worst and adaptive L2 worse than L2, weights with learned noise compress the labels best, and,
+ * with 300 training rows (./graves 1500 300), the rows that adapt or pay for noise collapse: the
+ * prior wins. Then the recipe: train plainly, go on with adaptive weight noise and Adadelta. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -71,8 +71,8 @@ static void train_row(task *k, int row) {
 }
 
 /* A trained net goes on with and without adaptive noise: ln sigma moves 1024 times faster than its
- * parameter, Adadelta in Zeiler's units, the divergence tempered by 0.1, the squared gradient of the
- * batch as curvature (a larger batch has a smaller one, and ends with more noise). */
+ * parameter, Adadelta in Zeiler's units, the divergence tempered by 0.1, the squared gradient of
+ * the batch as curvature (a larger batch has a smaller one, and ends with more noise). */
 static void go_on(task *k, const bnn_net *net, size_t batch, int noise) {
     bnn_mark mark = bnn_arena_mark(&k->mem);
     bnn_meanfield q = bnn_meanfield_new(net->params, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG,
