@@ -1571,6 +1571,69 @@ static void every_instance_makes_the_same_bits(void) {
     CHECK(kinds == 8);
 }
 
+/* ---- memory: in buffers of every size up to what is needed, every request fails once */
+
+static int whole_program(bnn_arena *mem, bnn_tape *t) {
+    static float xs[24] = { 1, -1, 2, 0, 3, 1 }, ys[8] = { 0, 1, 2, 1 };
+    bnn_data d = { { 8, 3, xs }, { 8, 1, ys } };
+    bnn_params *w = bnn_params_new(mem);
+    bnn_net local, small, net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 6, 3 },
+            .likelihood = BNN_CATEGORICAL, .prior = { .kind = BNN_PRIOR_LAPLACE,
+                                                      .adapt_mean = 1, .adapt_std = 1 } });
+    bnn_meanfield q = bnn_meanfield_new(w, (bnn_meanfield_desc){
+            .estimator = BNN_ESTIMATE_SQUARES });
+    bnn_stepper adam = bnn_adam(q.params, (bnn_adam_desc){ 0 });
+    bnn_ensemble post = bnn_ensemble_new(w, 2);
+    bnn_checkpoint c = { .nets = { &net }, .meanfields = { &q } };
+    bnn_meanfield_cost cost;
+    void *bytes = NULL;
+    size_t size = 0;
+    if (mem->err != BNN_OK) return mem->err;
+    for (int s = 0; s < 2; s++) {
+        bnn_tape_reset(t);
+        bnn_meanfield_update_priors(&q, 1);
+        bnn_meanfield_sample(&q, t);
+        bnn_backward(bnn_net_nll(&net, bnn_batch_all(t, d)));
+        bnn_meanfield_backward(&q, t);
+        bnn_step(&adam, t);
+    }
+    q.estimator = BNN_ESTIMATE_PATH;
+    for (int how = 0; how < 2; how++) {
+        local = bnn_meanfield_net(&q, &net, how);
+        if (local.params == NULL) return mem->err;
+        bnn_meanfield_sample(&q, t);
+        bnn_backward(bnn_net_nll(&local, bnn_batch_all(t, d)));
+        bnn_meanfield_backward(&q, t);
+        bnn_step(&adam, t);
+    }
+    bnn_meanfield_push(&q, &post, &t->rng);
+    cost = bnn_meanfield_measure(&q, t, &net, d, 2);
+    if (t->err == BNN_OK) CHECK(cost.bits > 0);
+    bnn_meanfield_prune(&q, bnn_meanfield_snr(&q, 0.5));
+    bnn_meanfield_mean(&q);
+    small = bnn_mlp_shrink(bnn_params_new(mem), &net, NULL);
+    if (mem->err == BNN_OK) CHECK(small.params != NULL);
+    if (mem->err == BNN_OK && bnn_checkpoint_write(mem, &c, &bytes, &size) != BNN_OK)
+        return BNN_ENOMEM;
+    return mem->err != BNN_OK ? mem->err : t->err;
+}
+
+static void any_request_for_memory_may_fail(void) {
+    static unsigned char space[2][400000];
+    for (int which = 0; which < 2; which++) {
+        size_t capacity;
+        int err = BNN_ENOMEM;
+        for (capacity = 64; capacity < sizeof space[0] && err != BNN_OK; capacity += 64) {
+            bnn_arena mem = { .buffer = space[0], .capacity = which ? sizeof space[0] : capacity };
+            bnn_tape t = { .rng = bnn_rng_seed(1), .mem = { .buffer = space[1],
+                           .capacity = which ? capacity : sizeof space[1] } };
+            err = whole_program(&mem, &t);
+            CHECK(err == BNN_OK || err == BNN_ENOMEM);
+        }
+        CHECK(err == BNN_OK && capacity > 1000);
+    }
+}
+
 int main(void) {
     RUN(a_shrunk_net_is_the_masked_net);
     RUN(shrinking_strands_what_only_dead_units_fed);
@@ -1615,5 +1678,6 @@ int main(void) {
     RUN(a_gradient_that_is_not_finite_moves_nothing);
     RUN(the_scale_is_softplus_and_its_slope_the_derivative);
     RUN(every_instance_makes_the_same_bits);
+    RUN(any_request_for_memory_may_fail);
     return check_done();
 }
