@@ -594,9 +594,9 @@ typedef struct bnn_mlp_desc {
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
 /* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
- * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are all
- * 0, but for one in each layer: the same function. A dropped unit without incoming weights is a
- * constant and goes into the next bias; what any other sent on is lost. */
+ * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
+ * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
+ * a constant and goes into the next bias; what any other sent on is lost. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
@@ -762,24 +762,25 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
  * and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those of w's blocks: normal
  * and Laplace in closed form, mixture and Student-t by the draw, flat adds nothing. One step:
- *     bnn_meanfield_sample(&q, &tape);                      w->theta = mu + sigma eps
- *     bnn_backward(bnn_net_nll(&net, batch));               nll, not loss: the KL is the prior's part
- *     bnn_meanfield_backward(&q, &tape);                    adds grad F/N to q.params->grad
- *     bnn_step(&adam, &tape);                               a stepper of q.params
+ *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
+ *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL is the prior's part
+ *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
+ *     bnn_step(&adam, &tape);                       a stepper of q.params
  * The first three may repeat q.draws times before the step: F/N is then averaged over the draws.
  * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
  * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
- * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight with
- * mu = 0 and sigma at the floor is removed: it stays exactly 0. */
-enum { BNN_POSTERIOR_GAUSS, BNN_POSTERIOR_FIXED /* sigma stays */, BNN_POSTERIOR_DELTA /* w = mu */ };
+ * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight
+ * with mu = 0 and sigma at the floor is removed: it stays exactly 0. */
+enum { BNN_POSTERIOR_GAUSS, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA }; /* FIXED: sigma stays;
+                                                                           DELTA: w = mu        */
 enum { BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG };
 /* dF/dsigma by the draw, E[eps g], unbiased; or sigma times a curvature: the Hessian's diagonal,
  * exact (Price; call bnn_meanfield_curvature); the mean square of the examples' gradients (Graves;
  * bnn_affine nets; equals Price in expectation where the model is right); the square of the
  * minibatch's mean gradient, which is biased: too small by about the batch size */
 enum { BNN_ESTIMATE_PATH, BNN_ESTIMATE_PRICE, BNN_ESTIMATE_SQUARES, BNN_ESTIMATE_BATCH_BIASED };
-/* normal priors whose variance follows q in closed form: one per row of a block (an input's outgoing
- * weights), or one per weight */
+/* normal priors whose variance follows q in closed form: one per row of a block (an input's
+ * outgoing weights), or one per weight */
 enum { BNN_ARD_NONE, BNN_ARD_INPUT, BNN_ARD_WEIGHT };
 
 typedef struct bnn_meanfield_desc {
@@ -814,17 +815,16 @@ BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f
 /* The priors of w with adapt_mean, adapt_std or shape and rate: to their optimum under q (Graves
  * 2011), rate >= 1, or by that fraction of a natural gradient step */
 BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate);
-BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q); /* total nats; a flat block counts 0; mixture
-                                                           and Student-t at the last draw; delta:
-                                                           -ln p(mu) */
+/* Total nats; a flat block counts 0; mixture and Student-t at the last draw; delta: -ln p(mu) */
+BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
 /* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
  * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
  * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise);
-/* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: x -> N(x mu + b, (x o x)(sd o
- * sd) + b_sd^2). flipout: x mu + b + r o ((s o x)(sd o eps) + b_sd o eps_b), signs r, s per row. */
+/* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
+ * + b_sd o b_sd). flipout: x w + b + r o ((s o x) noise + b_noise), random signs r, s per row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
@@ -832,7 +832,7 @@ BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn
 typedef struct bnn_meanfield_cost { /* of the data under q, recorded with the prior as it is now */
     double error, complexity; /* L^E, averaged over draws, and L^C, total nats; F is their sum    */
     double bits;              /* F/ln 2; NaN without a Gaussian q and proper priors               */
-    double ratio;             /* F over the uniform code, rows ln K; NaN where that is not defined */
+    double ratio;             /* F over the uniform code, rows ln K; NaN where undefined          */
 } bnn_meanfield_cost;
 /* Leaves the last draw in w->theta. Rows of d = the N of the cost */
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
@@ -849,8 +849,8 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
 BNNDEF double bnn_kl_geometric(size_t i, size_t batches);
 BNNDEF double bnn_kl_warmup(size_t k, size_t steps);
 
-/* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6, 8
- * and 9 call bnn_meanfield_update_priors every step. */
+/* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6,
+ * 8 and 9 want bnn_meanfield_update_priors every step; it does nothing in the others. */
 enum { BNN_GRAVES_ROWS = 10 };
 typedef struct bnn_graves {
     const char *name, *posterior, *prior_name;
@@ -1767,8 +1767,8 @@ BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                              
                          bnn__sel_##S(big, bnn__set_##S(1.0f), zero));                           \
     return bnn__sel_##S(bnn__lt_##S(zero, x), x, zero) + y;                                      \
 }                                                                                                \
-/* softplus and its slope for the scales of >>meanfield, where every weight needs them every step: no  \
- * denormals, half the operations. soft(x), x > -80: e = exp(-|x|), ln(1 + e) = 2 atanh(e/(e + 2)). \
+/* softplus and its slope for the scales of >>meanfield, which every weight needs every step: no \
+ * denormals, half the work. soft(x), x > -80: e = exp(-|x|), ln(1 + e) = 2 atanh(e/(e + 2)).    \
  * slope(v) = 1 - exp(-v), v > 0. Errors below 4e-7 of the value. NaN gives NaN. */              \
 BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                   \
     F a = bnn__abs_##S(x), m = bnn__set_##S(12582912.0f), z, w, r, t, k, p;                      \
@@ -2107,8 +2107,8 @@ BNN__PASS(S, colsum,                                /* columns i to n of all row
     bnn__st_##S(q.w + i, y); )
 #define BNN__MAP(S, NAME) \
     BNN__PASS(S, NAME, bnn__st_##S(q.w + i, bnn__##NAME##_##S(bnn__ld_##S(q.x + i))); )
-/* >>meanfield's passes. x rho, y mu: s = sigma; draw also t = eps and w = mu + sigma eps, or mu where
- * sigma is at its floor d. a..b bounds of c rho; flag 1: log. */
+/* >>meanfield's passes. x rho, y mu: s = sigma; draw also t = eps and w = mu + sigma eps, or mu
+ * where sigma is at its floor d. a..b bounds of c rho; flag 1: log. */
 #define BNN__SIGMA(S)                                                                            \
     bnn__f##S r = bnn__ld_##S(q.x + i) * q.c, v;                                                 \
     r = bnn__sel_##S(bnn__lt_##S(r, bnn__set_##S(q.a)), bnn__set_##S(q.a), r);                   \
@@ -2116,10 +2116,10 @@ BNN__PASS(S, colsum,                                /* columns i to n of all row
     if (q.flag & 1) v = bnn__exp_##S(r);                                                         \
     else v = bnn__soft_##S(r);                                                                   \
     bnn__st_##S(q.s + i, v)
-/* The chain from g = d L/dw to mu and rho, with the divergence. x sigma, y mu, z eps; adds to (zero:
- * writes) w = d mu, t = d rho. e scales g, lr the divergence, whose prior the last argument adds to
- * g and h = d sigma, p its numbers; s curvature if flag 2, h stays 0 if flag 4; a..b bounds of
- * sigma. */
+/* The chain from g = d L/dw to mu and rho, with the divergence. x sigma, y mu, z eps; adds to
+ * (zero: writes) w = d mu, t = d rho. e scales g, lr the divergence, whose prior the last argument
+ * adds to g and h = d sigma, p its numbers; s curvature if flag 2, h stays 0 if flag 4; a..b bounds
+ * of sigma. */
 #define BNN__NOISE(S, NAME, ...)                                                                 \
 BNN__PASS(S, noise_##NAME,                                                                       \
     bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
@@ -6652,8 +6652,8 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
         if (!own) continue;
         if (seen[y->in[1]->block]++ || (bias && seen[y->in[2]->block]++) ||
             (rows != 0 && rows != y->val.rows)) {
-            bnn__fail(t, BNN_EARG, "bnn_grad_squares: block %z (%s) is used more than once, or with "
-                      "other rows", y->in[1]->block, w->blocks[y->in[1]->block].name);
+            bnn__fail(t, BNN_EARG, "bnn_grad_squares: block %z (%s) is used more than once, or "
+                      "with other rows", y->in[1]->block, w->blocks[y->in[1]->block].name);
             break;
         }
         rows = y->val.rows;
@@ -7320,15 +7320,15 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
  * >>meanfield: q(w) = prod N(mu, s^2), F/N = E_q[net_nll] + lambda KL(q||prior)/N
  *
  *     w = mu + s eps;   s = softplus(rho) or e^(c rho);   ds/drho = 1 - e^-s or c s
- *     dmu = g + (lambda/N) dKL/dmu;   drho = (g eps + (lambda/N) dKL/ds) ds/drho;   g = d net_nll/dw
+ *     dmu = g + (lambda/N) dKL/dmu;  drho = (g eps + (lambda/N) dKL/ds) ds/drho;  g = d net_nll/dw
  *                                                                     (Blundell et al. 2015)
  *     normal   KL = ln(sqrt v/s) + (s^2 + d^2 - v)/(2v), d = mu - m;  dmu = d/v, ds = s/v - 1/s
  *     Laplace  KL = ln 2b + E|w-m|/b - ln(2 pi e s^2)/2,
  *              E|w-m| = s sqrt(2/pi) exp(-d^2/2s^2) + d erf(d/(s sqrt 2));
  *              dmu = erf(d/(s sqrt 2))/b,  ds = sqrt(2/pi) exp(-d^2/2s^2)/b - 1/s
  *     others   ln q(w) - ln p(w) at the draw;  dmu = -d ln p/dw,  ds = -1/s - eps d ln p/dw
- *     ARD      v = d^2 + s^2 of each weight, or its mean over a row: the optimum, and an optimum has
- *              slope 0, so nothing is differentiated through it
+ *     ARD      v = d^2 + s^2 of each weight, or its mean over a row: the optimum, and an optimum
+ *              has slope 0, so nothing is differentiated through it
  * Instead of g eps: s h, h the diagonal of the Hessian (Price's theorem; Opper and Archambeau 2009)
  * or an estimate of it (Graves 2011).
  * --------------------------------------------------------------------------------------------- */
@@ -7383,9 +7383,9 @@ static int bnn__meanfield_desc_ok(bnn_arena *mem, const bnn_meanfield_desc *d, d
         d->estimator < BNN_ESTIMATE_PATH || d->estimator > BNN_ESTIMATE_BATCH_BIASED ||
         d->ard < BNN_ARD_NONE || d->ard > BNN_ARD_WEIGHT || !(d->log_rate > 0) ||
         !bnn__finite(d->log_rate) || !(d->kl_weight >= 0) || !bnn__finite(d->kl_weight))
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, estimator "
-                               "%d, ard %d, log_rate %g, kl_weight %g", d->posterior, d->scale,
-                               d->estimator, d->ard, (double)d->log_rate,
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, "
+                               "estimator %d, ard %d, log_rate %g, kl_weight %g", d->posterior,
+                               d->scale, d->estimator, d->ard, (double)d->log_rate,
                                (double)d->kl_weight), 0;
     if (!((double)d->init_std >= lo && (double)d->init_std <= hi))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: init_std is %g, it must be in "

@@ -2,9 +2,9 @@
  * 2015, figure 5), beside Hamiltonian Monte Carlo on the same net.
  *     cc -O2 -I.. bbb.c -lm && ./a.out [seed]
  * You should see the sd of the function grow where there is no data (x outside 0 .. 0.5), and grow
- * less than HMC's; among the data it is larger than HMC's. A Gaussian without correlations must give
- * up one or the other: that is mean field's known weakness, not a bug. The noise of the data is
- * N(0, 0.02^2), also inside the sines. */
+ * less than HMC's; among the data it is larger than HMC's. A Gaussian without correlations must
+ * give up one or the other: that is mean field's known weakness, not a bug. The noise of the data
+ * is N(0, 0.02^2), also inside the sines. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -69,8 +69,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < G && !tape.err; i++) {
         double x = grid.data[i], s[2] = { sqrt(b.epistemic.data[i]), sqrt(h.epistemic.data[i]) };
         int data = x > -0.01 && x < 0.51;
-        printf("%6.2f   %14.3f %6.3f %14.3f %6.3f%s\n", x, b.mean.data[i], s[0], h.mean.data[i], s[1],
-               data ? "   data" : "");
+        printf("%6.2f   %14.3f %6.3f %14.3f %6.3f%s\n", x, b.mean.data[i], s[0], h.mean.data[i],
+               s[1], data ? "   data" : "");
         for (int k = 0; k < 2; k++) *(data ? &inside[k] : &outside[k]) += s[k] / (data ? 6 : 7);
     }
     printf("RESULT bbb method=meanfield sd_inside=%.4f sd_outside=%.4f error_nats=%.1f "

@@ -1,13 +1,14 @@
-/* graves.c -- the ten ways to put a prior and noise on weights (Graves 2011, table 1), on real digits.
+/* graves.c -- ten ways to put a prior and noise on weights (Graves 2011, table 1), on real digits.
  *     cc -O2 -I.. graves.c -o graves -lm && ./graves [epochs] [rows] [seed] [folder of the digits]
- * Each row trains a 64-50-10 net; one call of bnn_graves_row switches. You should see adaptive L1 do
- * worst and adaptive L2 worse than L2, weights with learned noise compress the labels best, and, with
- * 300 training rows (./graves 300 300), the rows that adapt or pay for noise collapse: the prior
- * wins. Then the recipe: train plainly, go on with adaptive weight noise and Adadelta. */
+ * Each row trains a 64-50-10 net; one call of bnn_graves_row switches. You should see adaptive L1
+ * do worst and adaptive L2 worse than L2, weights with learned noise compress the labels best, and,
+ * with 300 training rows (./graves 1500 300), the rows that adapt or pay for noise collapse: the
+ * prior wins. Then the recipe: train plainly, go on with adaptive weight noise and Adadelta. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { BATCH = 50 };
 
@@ -69,36 +70,43 @@ static void train_row(task *k, int row) {
     bnn_arena_rewind(&k->mem, mark);
 }
 
-/* Plain training, then the same again with and without adaptive noise from there: ln sigma moves
- * 1024 times faster than its parameter, Adadelta in Zeiler's units, the divergence tempered by 0.1,
- * the squared gradient of the batch as curvature. */
-static void anneal(task *k, size_t batch, int noise) {
+/* A trained net goes on with and without adaptive noise: ln sigma moves 1024 times faster than its
+ * parameter, Adadelta in Zeiler's units, the divergence tempered by 0.1, the squared gradient of
+ * the batch as curvature (a larger batch has a smaller one, and ends with more noise). */
+static void go_on(task *k, const bnn_net *net, size_t batch, int noise) {
     bnn_mark mark = bnn_arena_mark(&k->mem);
-    bnn_net net = make_net(k, (bnn_prior){ .adapt_mean = 1, .adapt_std = 1 });
-    bnn_meanfield q;
-    bnn_stepper s = bnn_adam(net.params, (bnn_adam_desc){ .lr = 2e-3f });
-    size_t plain = 10 * k->train.x.rows / BATCH, more = k->train.x.rows / batch;
-    for (size_t i = 0; i < plain; i++) {
-        bnn_tape_reset(&k->tape);
-        bnn_backward(bnn_net_nll(&net, bnn_minibatch(&k->tape, k->train, BATCH)));
-        bnn_step(&s, &k->tape);
-    }
-    q = bnn_meanfield_new(net.params, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG,
+    bnn_meanfield q = bnn_meanfield_new(net->params, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG,
             .posterior = noise ? BNN_POSTERIOR_GAUSS : BNN_POSTERIOR_DELTA, .log_rate = 1024,
             .init_std = 1e-12f, .kl_weight = 0.1f, .share = 1,
             .estimator = BNN_ESTIMATE_BATCH_BIASED });
+    bnn_stepper zeiler = bnn_adadelta(q.params, (bnn_adadelta_desc){ .eps = 1e-8f });
+    size_t more = 2 * k->train.x.rows / batch;
+    double nll[2], e[2] = { error(k, net, NULL, &nll[0]), 0 }, log_sigma = 0;
     if (!noise) q.kl_weight = 0;
-    s = bnn_adadelta(q.params, (bnn_adadelta_desc){ .eps = 1e-8f });
-    double before, after, log_sigma = 0, first = error(k, &net, NULL, &before);
-    for (size_t i = 0; i < more; i++) step(k, &net, &q, &s, batch);
+    for (size_t i = 0; i < more; i++) step(k, net, &q, &zeiler, batch);
     bnn_meanfield_kl(&q); /* sigma of the last rho */
-    for (size_t i = 0; i < q.n; i++) log_sigma += noise ? log((double)q.sigma[i]) / (double)q.n : 0;
+    for (size_t i = 0; i < q.n && noise; i++) log_sigma += log((double)q.sigma[i]) / (double)q.n;
     bnn_meanfield_mean(&q);
-    double last = error(k, &net, NULL, &after);
+    e[1] = error(k, net, NULL, &nll[1]);
     printf("RESULT anneal noise=%d batch=%zu error_before=%.2f error=%.2f nll_before=%.4f nll=%.4f "
-           "sigma=%.2g steps=%zu\n", noise, batch, first, last, before, after,
+           "sigma=%.2g steps=%zu\n", noise, batch, e[0], e[1], nll[0], nll[1],
            noise ? exp(log_sigma) : 0, more);
     bnn_arena_rewind(&k->mem, mark);
+}
+
+static void anneal(task *k) {
+    bnn_net net = make_net(k, (bnn_prior){ .adapt_mean = 1, .adapt_std = 1 });
+    bnn_stepper adam = bnn_adam(net.params, (bnn_adam_desc){ .lr = 2e-3f });
+    for (size_t i = 0; i < k->epochs * k->train.x.rows / BATCH / 2; i++) {
+        bnn_tape_reset(&k->tape);
+        bnn_backward(bnn_net_nll(&net, bnn_minibatch(&k->tape, k->train, BATCH)));
+        bnn_step(&adam, &k->tape);
+    }
+    bnn_mat start = bnn_mat_copy(&k->mem, (bnn_mat){ 1, net.params->n, net.params->theta });
+    for (int i = 0; i < 4 && start.data; i++) {
+        memcpy(net.params->theta, start.data, start.cols * sizeof(float));
+        go_on(k, &net, i % 2 ? 1 : 8, i / 2);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -117,10 +125,7 @@ int main(int argc, char **argv) {
     bnn_mat_scale(k.train.x, k.train.x, 1 / 16.0f);
     bnn_mat_scale(k.test.x, k.test.x, 1 / 16.0f);
     for (int row = 0; row < BNN_GRAVES_ROWS && !k.tape.err; row++) train_row(&k, row);
-    for (int noise = 0; noise < 2; noise++) {
-        anneal(&k, 8, noise);
-        anneal(&k, 1, noise);
-    }
+    anneal(&k);
     if (k.tape.err || k.mem.err)
         fprintf(stderr, "graves: %s\n", k.tape.err ? k.tape.msg : k.mem.msg);
     int failed = k.tape.err || k.mem.err;

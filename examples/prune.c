@@ -1,5 +1,5 @@
-/* prune.c -- which weights does a net need? A mean field knows: those whose mean stands out of their
- * noise. Removes the others and hands back a really smaller net.
+/* prune.c -- which weights does a net need? A mean field knows: those whose mean stands out of
+ * their noise. Removes the others and hands back a really smaller net.
  *     cc -O2 -I.. prune.c -o prune -lm && ./prune [epochs] [seed] [folder of the digits]
  * You should see that three quarters of the weights of a 64-200-200-10 net can go for nothing, that
  * whole neurons leave with them, and the threshold that a validation set suggests. MNIST:
@@ -29,7 +29,7 @@ static double error(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, bnn_data
     return e;
 }
 
-/* Removes that fraction of the weights and returns what is left of the net, with its mean weights */
+/* Removes that fraction of the weights and returns what is left of the net, its mean weights */
 static bnn_net smaller(bnn_arena *mem, bnn_meanfield *q, const bnn_net *net, const bnn_params *all,
                        double fraction) {
     bnn_params_copy(q->params, all);
@@ -46,8 +46,10 @@ int main(int argc, char **argv) {
     uint64_t seed = argc > 2 ? (uint64_t)atol(argv[2]) : 1;
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(seed) };
-    bnn_data all = { read_idx(&mem, folder, "train-images"), read_idx(&mem, folder, "train-labels") };
-    bnn_data test = { read_idx(&mem, folder, "test-images"), read_idx(&mem, folder, "test-labels") };
+    bnn_data all = { read_idx(&mem, folder, "train-images"),
+                     read_idx(&mem, folder, "train-labels") };
+    bnn_data test = { read_idx(&mem, folder, "test-images"),
+                      read_idx(&mem, folder, "test-labels") };
     bnn_mat_scale(all.x, all.x, 1 / 16.0f);
     bnn_mat_scale(test.x, test.x, 1 / 16.0f);
     bnn_data train = bnn_data_rows(all, 0, all.x.rows - VALID);
@@ -97,8 +99,8 @@ int main(int argc, char **argv) {
     bnn_params_copy(q.params, &kept);
     double snr = bnn_meanfield_snr(&q, fraction);
     bnn_net small = smaller(&mem, &q, &net, &kept, fraction);
-    printf("validation suggests to remove %.0f %%: |mean|/sd below %.3f, density ratio above %.3f\n",
-           100 * fraction, snr, exp(-snr * snr / 2));
+    printf("validation suggests to remove %.0f %%: |mean|/sd below %.3f, density ratio above "
+           "%.3f\n", 100 * fraction, snr, exp(-snr * snr / 2));
     printf("64-200-200-10, %zu weights, becomes 64-%zu-%zu-10, %zu weights, error %.2f -> ", w->n,
            small.params ? small.params->blocks[0].cols : 0,
            small.params ? small.params->blocks[2].cols : 0, small.params ? small.params->n : 0,

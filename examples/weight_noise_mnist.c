@@ -1,9 +1,9 @@
 /* weight_noise_mnist.c -- Bayes by backprop on MNIST (Blundell et al. 2015) beside plain SGD and MC
  * dropout, all trained alike. Long: 784-400-400-10 takes about 4 s an epoch on one core.
  *     cc -O2 -I.. weight_noise_mnist.c -o wnm -lm && ./wnm FOLDER [units] [epochs] [method] [seed]
- * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... methods: mixture,
- * gauss, sgd, dropout, or all. You should see the weight noise with the mixture below plain SGD, and
- * a mean field that can lose half of its weights for nothing; the curve of that is printed, too. */
+ * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... methods:
+ * mixture, gauss, sgd, dropout, or all. You should see the weight noise below plain SGD in error,
+ * and a mean field that loses most of its weights for nothing: the curve of that is printed. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>

@@ -36,6 +36,7 @@ static bnn_params *w;
 static bnn_net net, student;
 static bnn_stepper sgld;
 static bnn_ensemble post;
+static bnn_meanfield q;
 C
 
 # name-LINE.c for a block that begins behind that line; name-LINE.txt for what it should print

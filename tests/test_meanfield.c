@@ -94,7 +94,8 @@ static void shrinking_by_masks_drops_what_it_is_told(void) {
     bnn_net net, small;
     bnn_params *v;
     world_open(&u, 21);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 3, 1 }, .prior = { .std = 2, .fan_in = 1 } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 3, 1 },
+                                       .prior = { .std = 2, .fan_in = 1 } });
     v = bnn_params_new(&u.mem);
     small = bnn_mlp_shrink(v, &net, keep);
     CHECK(v->blocks[0].cols == 3 && v->blocks[2].rows == 3 && v->blocks[2].cols == 3);
@@ -504,7 +505,8 @@ static void priors_by_gradient_arrive_where_the_closed_form_is(void) {
         bnn_meanfield q;
         float m, s;
         world_open(&u, 71);
-        bnn_params_add(u.w, 3, 3, "w", (bnn_prior){ .kind = kind, .adapt_mean = 1, .adapt_std = 1 });
+        bnn_params_add(u.w, 3, 3, "w", (bnn_prior){ .kind = kind, .adapt_mean = 1,
+                                                    .adapt_std = 1 });
         q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.1 });
         bnn_rng_fill_normal(&u.tape.rng, 9, q.params->theta);
         bnn_meanfield_update_priors(&q, 1);
@@ -573,9 +575,10 @@ static void relevance_costs_half_a_log_of_signal_to_noise(void) {
         double kl = 0, v[2];
         for (int r = 0; r < 2; r++) {
             double m = 0;
-            for (int j = 0; j < 3; j++)
-                m += (pow((double)q.params->theta[3 * r + j], 2) + pow((double)q.sigma[3 * r + j], 2))
-                     / 3;
+            for (int j = 0; j < 3; j++) {
+                double mu = (double)q.params->theta[3 * r + j], s = (double)q.sigma[3 * r + j];
+                m += (mu * mu + s * s) / 3;
+            }
             v[r] = m * exp(i == 0 ? 0 : 0.3 * (double)bnn_rng_normal(&u.tape.rng));
             for (int j = 0; j < 3; j++) {
                 double mu = (double)q.params->theta[3 * r + j], s = (double)q.sigma[3 * r + j];
@@ -632,7 +635,8 @@ static void linear_open(linear *l, uint64_t seed, size_t copies) {
                 l->lambda[i][j] += beta * x * (double)l->data.x.data[r * DIM + (size_t)j];
         }
     }
-    l->evidence = DIM * log(alpha) / 2 + (double)rows * log(beta / (2 * acos(-1))) / 2 - beta * yy / 2;
+    l->evidence = DIM * log(alpha) / 2 + (double)rows * log(beta / (2 * acos(-1))) / 2 -
+                  beta * yy / 2;
     for (int i = 0; i < DIM; i++) /* Cholesky, and m = A^-1 b */
         for (int j = 0; j <= i; j++) {
             double t = l->lambda[i][j];
@@ -1113,7 +1117,8 @@ static void a_delta_with_a_gaussian_prior_is_weight_decay(void) {
                                                .prior = { .kind = BNN_PRIOR_FLAT } });
     q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .posterior = BNN_POSTERIOR_DELTA });
     a = bnn_sgd(q.params, (bnn_sgd_desc){ .lr = (float)0.05 });
-    b = bnn_sgd(v, (bnn_sgd_desc){ .lr = (float)0.05, .weight_decay = (float)(1 / (N * std * std)) });
+    b = bnn_sgd(v, (bnn_sgd_desc){ .lr = (float)0.05,
+                                   .weight_decay = (float)(1 / (N * std * std)) });
     for (int s = 0; s < 50; s++) {
         bnn_tape_reset(&u.tape);
         bnn_meanfield_sample(&q, &u.tape);
@@ -1475,7 +1480,8 @@ static void sigma_stays_between_its_floor_and_its_ceiling(void) {
             for (int i = 3; i < 6; i++) q.params->theta[i] = rho;
             divergence_gradient(&u, &q);
             CHECK(q.sigma[0] > 0 && (double)q.sigma[0] < 1.1e4);
-            for (int i = 0; i < 6; i++) CHECK(bnn_mat_finite((bnn_mat){ 1, 1, &q.params->grad[i] }));
+            for (int i = 0; i < 6; i++)
+                CHECK(bnn_mat_finite((bnn_mat){ 1, 1, &q.params->grad[i] }));
             CHECK(side ? q.params->grad[3] > 0 : q.params->grad[3] < 0); /* back inside */
             if (!side) CHECK(q.params->grad[4] == 0 && u.w->theta[4 - 3] == 0); /* removed */
             q.params->theta[3] = (float)NAN;
@@ -1565,6 +1571,69 @@ static void every_instance_makes_the_same_bits(void) {
     CHECK(kinds == 8);
 }
 
+/* ---- memory: in buffers of every size up to what is needed, every request fails once */
+
+static int whole_program(bnn_arena *mem, bnn_tape *t) {
+    static float xs[24] = { 1, -1, 2, 0, 3, 1 }, ys[8] = { 0, 1, 2, 1 };
+    bnn_data d = { { 8, 3, xs }, { 8, 1, ys } };
+    bnn_params *w = bnn_params_new(mem);
+    bnn_net local, small, net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 6, 3 },
+            .likelihood = BNN_CATEGORICAL, .prior = { .kind = BNN_PRIOR_LAPLACE,
+                                                      .adapt_mean = 1, .adapt_std = 1 } });
+    bnn_meanfield q = bnn_meanfield_new(w, (bnn_meanfield_desc){
+            .estimator = BNN_ESTIMATE_SQUARES });
+    bnn_stepper adam = bnn_adam(q.params, (bnn_adam_desc){ 0 });
+    bnn_ensemble post = bnn_ensemble_new(w, 2);
+    bnn_checkpoint c = { .nets = { &net }, .meanfields = { &q } };
+    bnn_meanfield_cost cost;
+    void *bytes = NULL;
+    size_t size = 0;
+    if (mem->err != BNN_OK) return mem->err;
+    for (int s = 0; s < 2; s++) {
+        bnn_tape_reset(t);
+        bnn_meanfield_update_priors(&q, 1);
+        bnn_meanfield_sample(&q, t);
+        bnn_backward(bnn_net_nll(&net, bnn_batch_all(t, d)));
+        bnn_meanfield_backward(&q, t);
+        bnn_step(&adam, t);
+    }
+    q.estimator = BNN_ESTIMATE_PATH;
+    for (int how = 0; how < 2; how++) {
+        local = bnn_meanfield_net(&q, &net, how);
+        if (local.params == NULL) return mem->err;
+        bnn_meanfield_sample(&q, t);
+        bnn_backward(bnn_net_nll(&local, bnn_batch_all(t, d)));
+        bnn_meanfield_backward(&q, t);
+        bnn_step(&adam, t);
+    }
+    bnn_meanfield_push(&q, &post, &t->rng);
+    cost = bnn_meanfield_measure(&q, t, &net, d, 2);
+    if (t->err == BNN_OK) CHECK(cost.bits > 0);
+    bnn_meanfield_prune(&q, bnn_meanfield_snr(&q, 0.5));
+    bnn_meanfield_mean(&q);
+    small = bnn_mlp_shrink(bnn_params_new(mem), &net, NULL);
+    if (mem->err == BNN_OK) CHECK(small.params != NULL);
+    if (mem->err == BNN_OK && bnn_checkpoint_write(mem, &c, &bytes, &size) != BNN_OK)
+        return BNN_ENOMEM;
+    return mem->err != BNN_OK ? mem->err : t->err;
+}
+
+static void any_request_for_memory_may_fail(void) {
+    static unsigned char space[2][400000];
+    for (int which = 0; which < 2; which++) {
+        size_t capacity;
+        int err = BNN_ENOMEM;
+        for (capacity = 64; capacity < sizeof space[0] && err != BNN_OK; capacity += 64) {
+            bnn_arena mem = { .buffer = space[0], .capacity = which ? sizeof space[0] : capacity };
+            bnn_tape t = { .rng = bnn_rng_seed(1), .mem = { .buffer = space[1],
+                           .capacity = which ? capacity : sizeof space[1] } };
+            err = whole_program(&mem, &t);
+            CHECK(err == BNN_OK || err == BNN_ENOMEM);
+        }
+        CHECK(err == BNN_OK && capacity > 1000);
+    }
+}
+
 int main(void) {
     RUN(a_shrunk_net_is_the_masked_net);
     RUN(shrinking_strands_what_only_dead_units_fed);
@@ -1609,5 +1678,6 @@ int main(void) {
     RUN(a_gradient_that_is_not_finite_moves_nothing);
     RUN(the_scale_is_softplus_and_its_slope_the_derivative);
     RUN(every_instance_makes_the_same_bits);
+    RUN(any_request_for_memory_may_fail);
     return check_done();
 }
