@@ -986,6 +986,131 @@ BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
 BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g);
 BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 
+/* ---- structure -------------------------------------------------------------------------------
+ * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
+ * the output, every edge mixes candidate operations with its weights gamma:
+ *     f_0 = x,   f_v = aggregate over the edges (j,v) of sum_k gamma_k g_k(f_j)
+ * The gammas come from logits in a parameter store of their own (or in that of the weights), so
+ * steppers, samplers and ensembles act on structures as on weights. Your own mixture is a forward
+ * function: bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
+typedef struct bnn_candidate {
+    const char *name;            /* borrowed                                                     */
+    bnn_var *(*op)(bnn_var *x);  /* keeps the shape, yours or ours: bnn_tanh; NULL = identity    */
+    size_t width;                /* > 0: op(x W + b), W (d,width) and b are parameters; 0: op(x) */
+} bnn_candidate;
+typedef struct bnn_edge {
+    size_t from, to;
+    const bnn_candidate *ops; /* one or more; one needs no gamma */
+    size_t n_ops;
+} bnn_edge;
+BNNDEF bnn_var *bnn_zero(bnn_var *x); /* zeros like x; as a candidate: no edge, no parameters */
+
+enum { BNN_AGG_SUM, BNN_AGG_MEAN, BNN_AGG_PRODUCT, BNN_AGG_CONCAT }; /* in the order of edges */
+enum { BNN_GAMMA_SOFTMAX,        /* simplex: softmax(a/tau), a the logits                        */
+       BNN_GAMMA_GUMBEL,         /* a Gumbel-softmax draw at every forward                       */
+       BNN_GAMMA_GUMBEL_HARD,    /* its argmax, with the gradient of the draw                    */
+       BNN_GAMMA_DIRICHLET,      /* a draw of Dir(tau e^a)                                       */
+       BNN_GAMMA_ARGMAX,         /* the vertex of the largest logit: a constant                  */
+       BNN_GAMMA_SIGMOID,        /* cube: sigmoid(a/tau)                                         */
+       BNN_GAMMA_BERNOULLI,      /* a relaxed Bernoulli draw                                     */
+       BNN_GAMMA_BERNOULLI_HARD, /* rounded, with the gradient of the draw                       */
+       BNN_GAMMA_THRESHOLD,      /* 1 where a > 0: a constant                                    */
+       BNN_GAMMA_RAW,            /* a itself                                                     */
+       BNN_GAMMA_ONES };         /* all 1; no logits are made                                    */
+
+typedef struct bnn_graph_desc {
+    size_t inputs;            /* columns of x                                                    */
+    const bnn_edge *edges;    /* in any order                                                    */
+    size_t n_edges;
+    const int *aggregates;    /* of each node; NULL = BNN_AGG_SUM                                 */
+    int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
+    float tau;                /* default 1                                                       */
+    int likelihood;           /* as in bnn_mlp_desc                                              */
+    float noise_std, nu;
+    bnn_prior prior, structure_prior; /* of weights and of logits, default N(0,1)                */
+    uint64_t seed;            /* of the weights, N(0, 1/fan in), 2/fan in before relu; logits 0  */
+} bnn_graph_desc;
+
+typedef struct bnn_structure { /* net.user of such a net */
+    int gamma;                 /* assign these at any time: a schedule of temperatures, ...      */
+    float tau;
+    bnn_params *params;        /* where the logits are                                           */
+    size_t *logits;            /* block of each edge, (1,n_ops); (size_t)-1: the edge has none   */
+    bnn_edge *edges;
+    size_t n_edges, n_nodes;
+    size_t *blocks, *first;    /* private: of candidate k of edge e at blocks[first[e] + k]      */
+    size_t *order, *widths;    /* private: nodes in topological order, and their columns         */
+    int *aggregates;
+} bnn_structure;
+
+/* structure NULL = w. Bad desc: w->mem->err, with the edge or node, and a dead net. */
+BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc desc);
+/* The discrete net in `to`, weights copied: the operations with the largest logit (in a cube: with
+ * a > 0), without edges that are 0 in a sum and nodes that no longer reach the output */
+BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph);
+/* P(k is chosen on this edge), mean over the samples of the logits' store (NULL = present) */
+BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p);
+BNNDEF void bnn_simplex_project(size_t k, float *x); /* Euclidean; Duchi et al. 2008 */
+
+/* The gradient of upper(a, w(a)) by a, w(a) near the minimum of lower(a, w), into a->grad: for
+ * bnn_step. w stays, its gradient is zero after. upper and lower want disjoint data. */
+typedef struct bnn_hypergradient_desc {
+    bnn_params *w, *a;         /* weights; structure or hyperparameters                          */
+    bnn_loss_fn upper, lower;  /* both to be minimized                                           */
+    void *user;
+    float unroll;              /* > 0: through one gradient step of this size (DARTS, Liu et al.
+                                  2019); 0: w is taken as a constant (first order)               */
+    int implicit;              /* 1: by the implicit function theorem, conjugate gradients       */
+    size_t iterations;         /* of those, default 20                                           */
+    float damping;             /* added to the Hessian; raised where it is indefinite            */
+    float tolerance;           /* relative residual, default 1e-3                                */
+} bnn_hypergradient_desc;
+typedef struct bnn_hypergradient_result {
+    double value;              /* of upper                                                       */
+    double residual, damping;  /* |H z - v|/|v| reached, damping used                            */
+    size_t iterations;
+} bnn_hypergradient_result;
+BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc desc);
+
+/* Two-level choice of hyperparameters h (Bakhteev 2020), both levels as losses to be minimized and
+ * of the type that bnn_hypergradient takes (user = the struct). q is what the lower level moves.
+ *     upper  kl_upper KL(q||p(.|h)) - lik_upper E_q ln p(y|w,G) + sum_j structure_j KL_j - ln p(h)
+ *     lower  kl_lower KL(q||p(.|h)) - E_q ln p(y|w,G)
+ * (1,1,1): variational evidence. kl_upper = lik_upper kl_lower: one level. (1,0,1): likelihood of
+ * the hyperparameters. kl_lower = 0: maximum likelihood. lik_upper = 0: least complexity.
+ * structure_j > 0 pulls p(G|h) to a given p'_j, < 0 repels. Terms with coefficient 0 are not built:
+ * they draw nothing. */
+typedef struct bnn_two_level {
+    float lik_upper, kl_upper, kl_lower;
+    const float *structure;    /* n_structure coefficients                                       */
+    size_t n_structure;
+    bnn_loss_fn log_lik, kl;   /* 1x1 nodes in nats, over all data                               */
+    bnn_var *(*kl_structure)(bnn_tape *t, void *user, size_t j);
+    bnn_loss_fn log_prior;     /* ln p(h); NULL = 0                                              */
+    void *user;
+} bnn_two_level;
+BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level);
+BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level);
+
+/* Relevance. Linear regression with weights N(0, 1/alpha_j) and noise N(0, 1/beta): ln p(y), and
+ * the posterior's mean (d,1) and cov (d,d) where they have data. d ln p(y)/d ln alpha_j = (1 -
+ * alpha_j (cov_jj + mean_j^2))/2. NaN: shapes, or a matrix that is not positive. */
+BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d,
+                                  const double *alpha, double beta);
+/* MacKay's fixed point for alpha (d values, started by you) and, if learn_noise, beta, to a change
+ * of 1e-6 in their logarithms or `steps` (0 = 1000). Features whose best alpha is infinite (Tipping
+ * and Faul 2003) get 1e12 and mean 0: prune them. Returns ln p(y). */
+BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d, double *alpha,
+                             double *beta, int learn_noise, size_t steps);
+/* The same for any weights of posterior mean and sd (n,k): prior variances var (n,k) per weight,
+ * (n,1) per row (an input, or a unit by what it sends), (1,k) per column (a neuron by what it
+ * hears), (1,1) for all. fast 0: mean of m^2 + s^2, the optimum for that posterior; 1: MacKay's
+ * sum m^2/sum(1 - s^2/var). By gradient: bnn_kl_normal(bnn_mul(m, r), bnn_mul(s, r)), r the inverse
+ * prior sd as a node. */
+BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast);
+/* A really smaller copy of a bnn_mlp without the inputs j where keep[j] is 0 */
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep);
+
 /* ---- distillation ----------------------------------------------------------------------------
  * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
 typedef struct bnn_inputs_desc { /* where the student's inputs come from */
@@ -10439,6 +10564,914 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     }
     bnn_arena_rewind(mem, mark);
     return err;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>structure: graphs of mixed operations, two-level problems, relevance
+ *
+ *     f_v = agg { sum_k gamma_k g_k(f_j) : edges (j,v) },  f_0 = x
+ *     DARTS      w' = w - xi grad_w L(w,a):
+ *                grad = grad_a Q(w',a) - xi [grad_a L(w+rv,a) - grad_a L(w-rv,a)]/(2r),
+ *                v = grad_w Q(w',a), r = 0.01/|v|
+ *     implicit   (H + damping) z = grad_w Q by conjugate gradients, H v by >>check:
+ *                grad = grad_a Q - [grad_a L(w+rz,a) - grad_a L(w-rz,a)]/(2r)
+ *     evidence   A = diag(alpha) + beta X'X = L L', m = beta A^-1 X'y:
+ *                2 ln p(y) = sum ln alpha - ln |A| + n ln(beta/2 pi) - beta |y - Xm|^2
+ *                            - sum alpha m^2;   gamma_j = 1 - alpha_j (A^-1)_jj,
+ *                alpha_j <- gamma_j/m_j^2,  1/beta <- |y - Xm|^2/(n - sum gamma)
+ * Liu, Simonyan, Yang: DARTS, ICLR 2019. Pedregosa, ICML 2016. Duchi et al., ICML 2008. MacKay,
+ * Bayesian interpolation, 1992. Bakhteev, thesis, 2020.
+ * --------------------------------------------------------------------------------------------- */
+
+/* ---- a graph: forward */
+
+static bnn_var *bnn__zeros(bnn_tape *t, size_t rows, size_t cols) {
+    bnn_var *y = bnn_op(t, rows, cols, NULL, 0, NULL);
+    if (y->val.data != NULL) memset(y->val.data, 0, rows * cols * sizeof(float));
+    return y;
+}
+
+BNNDEF bnn_var *bnn_zero(bnn_var *x) { return bnn__zeros(x->tape, x->val.rows, x->val.cols); }
+
+static bnn_var *bnn__candidate(bnn_tape *t, bnn_params *w, const bnn_candidate *c, size_t block,
+                               bnn_var *x) {
+    if (c->width > 0) {
+        if (c->op == bnn_zero) return bnn__zeros(t, x->val.rows, c->width);
+        x = bnn_affine(x, bnn_param(t, w, block), bnn_param(t, w, block + 1));
+    }
+    return c->op != NULL ? c->op(x) : x;
+}
+
+static bnn_var *bnn__step_up(bnn_var *x) { /* 1 where x > 0, else 0: a constant */
+    bnn_var *y = bnn_zero(x);
+    size_t i;
+    for (i = 0; i < bnn__count(y->val); i++) y->val.data[i] = x->val.data[i] > 0 ? 1 : 0;
+    return y;
+}
+
+static bnn_var *bnn__gamma(const bnn_structure *s, bnn_var *a) {
+    bnn_var *y;
+    switch (s->gamma) {
+    case BNN_GAMMA_SOFTMAX:
+        return bnn__tau_ok("bnn_graph", a, s->tau) ? bnn_softmax(bnn_scale(a, 1 / s->tau))
+                                                   : bnn__poison(a->tape);
+    case BNN_GAMMA_SIGMOID:
+        return bnn__tau_ok("bnn_graph", a, s->tau) ? bnn_sigmoid(bnn_scale(a, 1 / s->tau))
+                                                   : bnn__poison(a->tape);
+    case BNN_GAMMA_GUMBEL: return bnn_gumbel_softmax(a, s->tau);
+    case BNN_GAMMA_GUMBEL_HARD:
+        y = bnn_gumbel_softmax(a, s->tau);
+        return bnn_straight_through(bnn_one_hot(y), y);
+    case BNN_GAMMA_DIRICHLET: return bnn_dirichlet(bnn_scale(bnn_exp(a), s->tau));
+    case BNN_GAMMA_ARGMAX: return bnn_one_hot(a);
+    case BNN_GAMMA_BERNOULLI: return bnn_sigmoid(bnn_relaxed_bernoulli(a, s->tau));
+    case BNN_GAMMA_BERNOULLI_HARD:
+        y = bnn_relaxed_bernoulli(a, s->tau);
+        return bnn_straight_through(bnn__step_up(y), bnn_sigmoid(y));
+    case BNN_GAMMA_THRESHOLD: return bnn__step_up(a);
+    case BNN_GAMMA_RAW: return a;
+    default: return bnn__fail(a->tape, BNN_EARG, "bnn_graph: gamma is %d", s->gamma);
+    }
+}
+
+/* Candidates whose weight is the constant 0 are not computed; a single 1 mixes nothing. */
+static bnn_var *bnn__edge(bnn_tape *t, const bnn_net *net, size_t e, bnn_var *x) {
+    const bnn_structure *s = (const bnn_structure *)net->user;
+    const bnn_edge *edge = &s->edges[e];
+    bnn_var **c = (bnn_var **)bnn__scratch(t, edge->n_ops, sizeof *c), *gamma = NULL, *sum = NULL;
+    size_t k, kept = 0;
+    if (c == NULL) return bnn__poison(t);
+    if (s->logits[e] != BNN__NONE && s->gamma != BNN_GAMMA_ONES)
+        gamma = bnn__gamma(s, bnn_param(t, s->params != NULL ? s->params : net->params,
+                                        s->logits[e]));
+    if (t->err != BNN_OK) return bnn__poison(t);
+    for (k = 0; k < edge->n_ops; k++) {
+        float g = gamma != NULL ? gamma->val.data[k] : 1;
+        if (gamma != NULL && !gamma->wants && g == 0) continue;
+        c[kept] = bnn__candidate(t, net->params, &edge->ops[k], s->blocks[s->first[e] + k], x);
+        if (gamma != NULL && gamma->wants) {
+            kept++;
+            continue;
+        }
+        if (g != 1) c[kept] = bnn_scale(c[kept], g);
+        sum = sum == NULL ? c[kept] : bnn_add(sum, c[kept]);
+    }
+    if (kept > 0) return bnn_mix(gamma, c, kept);
+    return sum != NULL ? sum : bnn__zeros(t, x->val.rows, s->widths[edge->to]);
+}
+
+static bnn_var *bnn__aggregate(bnn_tape *t, int how, bnn_var **x, size_t n) {
+    bnn_var *y = x[0];
+    size_t i;
+    if (how == BNN_AGG_CONCAT) return n > 1 ? bnn_concat(t, n, x) : y;
+    for (i = 1; i < n; i++) y = how == BNN_AGG_PRODUCT ? bnn_mul(y, x[i]) : bnn_add(y, x[i]);
+    return how == BNN_AGG_MEAN && n > 1 ? bnn_scale(y, 1 / (float)n) : y;
+}
+
+static bnn_var *bnn__graph_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const bnn_structure *s = (const bnn_structure *)net->user;
+    bnn_var **f = (bnn_var **)bnn__scratch(t, s->n_nodes, sizeof *f);
+    bnn_var **in = (bnn_var **)bnn__scratch(t, s->n_edges, sizeof *in);
+    size_t i, e, n;
+    if (f == NULL || in == NULL) return bnn__poison(t);
+    f[0] = x;
+    for (i = 1; i < s->n_nodes && t->err == BNN_OK; i++) {
+        size_t v = s->order[i];
+        for (n = 0, e = 0; e < s->n_edges; e++)
+            if (s->edges[e].to == v) in[n++] = bnn__edge(t, net, e, f[s->edges[e].from]);
+        f[v] = t->err == BNN_OK ? bnn__aggregate(t, s->aggregates[v], in, n) : NULL;
+    }
+    return t->err == BNN_OK ? f[s->n_nodes - 1] : bnn__poison(t);
+}
+
+/* ---- a graph: making one */
+
+/* Counts the nodes; a node without edges into it or, but for the last, out of it is an error. */
+static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nodes) {
+    size_t e, v, top = 0;
+    if (d->n_edges == 0 || d->edges == NULL || d->inputs == 0)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: %z edges, %z inputs", d->n_edges,
+                               d->inputs);
+    for (e = 0; e < d->n_edges; e++) {
+        const bnn_edge *g = &d->edges[e];
+        if (g->n_ops == 0 || g->ops == NULL)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, has no "
+                                   "candidates", e, g->from, g->to);
+        if (g->to == 0)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z, ends at node 0, "
+                                   "the input", e, g->from);
+        top = g->to > top ? g->to : top;
+        top = g->from > top ? g->from : top;
+    }
+    for (v = 0; v <= top; v++) { /* with top > n_edges one of the first has no edge */
+        int in = v == 0, out = v == top;
+        for (e = 0; e < d->n_edges && !(in && out); e++) {
+            in |= d->edges[e].to == v;
+            out |= d->edges[e].from == v;
+        }
+        if (!in)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: node %z cannot be reached: no edge "
+                                   "ends there", v);
+        if (!out)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: node %z leads nowhere; the output is "
+                                   "node %z", v, top);
+    }
+    *nodes = top + 1;
+    return BNN_OK;
+}
+
+/* An edge on a cycle among nodes whose done is 0: backward from any of them one comes round. */
+static int bnn__graph_cycle(bnn_arena *mem, const bnn_structure *s, const unsigned char *done) {
+    size_t v = 0, e, i, last = 0;
+    while (done[v]) v++;
+    for (i = 0; i <= s->n_nodes; i++)
+        for (e = 0; e < s->n_edges; e++)
+            if (s->edges[e].to == v && !done[s->edges[e].from]) {
+                last = e;
+                v = s->edges[e].from;
+                break;
+            }
+    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
+                           last, s->edges[last].from, s->edges[last].to);
+}
+
+static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
+    unsigned char *done = (unsigned char *)bnn_arena_alloc(mem, s->n_nodes, 1);
+    size_t v, e, n = 0, before = 1;
+    if (done == NULL) return mem->err;
+    while (n < s->n_nodes && n != before) {
+        before = n;
+        for (v = 0; v < s->n_nodes; v++) {
+            int ready = !done[v];
+            for (e = 0; e < s->n_edges && ready; e++)
+                if (s->edges[e].to == v && !done[s->edges[e].from]) ready = 0;
+            if (!ready) continue;
+            done[v] = 1;
+            s->order[n++] = v;
+        }
+    }
+    return n == s->n_nodes ? BNN_OK : bnn__graph_cycle(mem, s, done);
+}
+
+static int bnn__graph_widths(bnn_arena *mem, bnn_structure *s) {
+    size_t i, e, k;
+    for (i = 1; i < s->n_nodes; i++) {
+        size_t v = s->order[i], width = 0;
+        for (e = 0; e < s->n_edges; e++) {
+            const bnn_edge *g = &s->edges[e];
+            size_t first = 0;
+            if (g->to != v) continue;
+            for (k = 0; k < g->n_ops; k++) {
+                size_t d = g->ops[k].width > 0 ? g->ops[k].width : s->widths[g->from];
+                if (k == 0) first = d;
+                if (d != first)
+                    return bnn__arena_fail(mem, BNN_ESHAPE, "bnn_graph: edge %z, from %z to %z: "
+                                           "candidate %z has %z columns, candidate 0 has %z", e,
+                                           g->from, g->to, k, d, first);
+            }
+            if (s->aggregates[v] == BNN_AGG_CONCAT) width += first;
+            else if (width == 0) width = first;
+            else if (first != width)
+                return bnn__arena_fail(mem, BNN_ESHAPE, "bnn_graph: edge %z, from %z to %z, has %z "
+                                       "columns, node %z has %z", e, g->from, g->to, first, v,
+                                       width);
+        }
+        s->widths[v] = width;
+    }
+    return BNN_OK;
+}
+
+/* The arrays of a structure, copied; NULL = failed, with the arena's error */
+static bnn_structure *bnn__graph_alloc(bnn_arena *mem, const bnn_graph_desc *d) {
+    bnn_structure *s = (bnn_structure *)bnn_arena_alloc(mem, 1, sizeof *s);
+    size_t e, k, ops = 0, nodes = 0;
+    if (bnn__graph_nodes(mem, d, &nodes) != BNN_OK || s == NULL) return NULL;
+    for (e = 0; e < d->n_edges; e++) ops += d->edges[e].n_ops;
+    s->n_edges = d->n_edges, s->n_nodes = nodes;
+    s->gamma = d->gamma, s->tau = d->tau;
+    s->edges = (bnn_edge *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->edges);
+    s->logits = (size_t *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->logits);
+    s->first = (size_t *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->first);
+    s->blocks = (size_t *)bnn_arena_alloc(mem, ops, sizeof *s->blocks);
+    s->order = (size_t *)bnn_arena_alloc(mem, nodes, sizeof *s->order);
+    s->widths = (size_t *)bnn_arena_alloc(mem, nodes, sizeof *s->widths);
+    s->aggregates = (int *)bnn_arena_alloc(mem, nodes, sizeof *s->aggregates);
+    for (ops = 0, e = 0; mem->err == BNN_OK && e < d->n_edges; e++) {
+        size_t n = d->edges[e].n_ops;
+        bnn_candidate *c = (bnn_candidate *)bnn_arena_alloc(mem, n, sizeof *c);
+        if (c == NULL) return NULL;
+        for (k = 0; k < n; k++) c[k] = d->edges[e].ops[k];
+        s->edges[e] = d->edges[e];
+        s->edges[e].ops = c;
+        s->first[e] = ops;
+        ops += n;
+    }
+    if (mem->err != BNN_OK) return NULL;
+    for (k = 0; k < nodes; k++) {
+        s->aggregates[k] = d->aggregates != NULL ? d->aggregates[k] : BNN_AGG_SUM;
+        if (s->aggregates[k] < BNN_AGG_SUM || s->aggregates[k] > BNN_AGG_CONCAT)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: aggregate %d of node %z",
+                                   s->aggregates[k], k), (bnn_structure *)NULL;
+    }
+    s->widths[0] = d->inputs;
+    if (bnn__graph_order(mem, s) != BNN_OK || bnn__graph_widths(mem, s) != BNN_OK) return NULL;
+    return s;
+}
+
+static void bnn__graph_blocks(bnn_params *w, bnn_params *a, bnn_structure *s,
+                              const bnn_graph_desc *d) {
+    bnn_rng rng = bnn_rng_stream(d->seed, w->n_blocks + 1);
+    size_t e, k, i;
+    for (e = 0; e < s->n_edges; e++)
+        for (k = 0; k < s->edges[e].n_ops; k++) {
+            const bnn_candidate *c = &s->edges[e].ops[k];
+            size_t rows = s->widths[s->edges[e].from], b = BNN__NONE;
+            double gain = c->op == bnn_relu || c->op == bnn_leaky_relu ? 2 : 1;
+            s->blocks[s->first[e] + k] = b;
+            if (c->width == 0 || c->op == bnn_zero) continue;
+            b = bnn_params_add(w, rows, c->width, c->name != NULL ? c->name : "w", d->prior);
+            bnn_params_add(w, 1, c->width, "b", d->prior);
+            if (w->mem->err != BNN_OK) return;
+            s->blocks[s->first[e] + k] = b;
+            bnn__v_normal(&rng, rows * c->width, bnn_params_mat(w, b).data);
+            for (i = 0; i < rows * c->width; i++)
+                bnn_params_mat(w, b).data[i] *= (float)sqrt(gain / (double)rows);
+        }
+    for (e = 0; e < s->n_edges; e++) {
+        s->logits[e] = BNN__NONE;
+        if (s->edges[e].n_ops > 1 && s->gamma != BNN_GAMMA_ONES)
+            s->logits[e] = bnn_params_add(a, 1, s->edges[e].n_ops, "gamma", d->structure_prior);
+    }
+}
+
+static bnn_net bnn__no_net(void) {
+    bnn_net net;
+    memset(&net, 0, sizeof net);
+    return net;
+}
+
+BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d) {
+    bnn_params *a = structure != NULL ? structure : w;
+    bnn_structure *s;
+    bnn_net net = bnn__no_net();
+    size_t n, blocks, an, ablocks;
+    if (w == NULL || w->mem->err != BNN_OK || a->mem->err != BNN_OK) return net;
+    if (d.tau == 0) d.tau = 1;
+    if (d.noise_std == 0) d.noise_std = 1;
+    if (!(d.tau > 0) || !(d.noise_std > 0) || d.gamma < BNN_GAMMA_SOFTMAX ||
+        d.gamma > BNN_GAMMA_ONES || d.likelihood < BNN_GAUSSIAN || d.likelihood > BNN_POISSON)
+        return bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, noise_std %g, gamma %d, "
+                               "likelihood %d", (double)d.tau, (double)d.noise_std, d.gamma,
+                               d.likelihood), net;
+    s = bnn__graph_alloc(w->mem, &d);
+    if (s == NULL) return net;
+    n = w->n, blocks = w->n_blocks, an = a->n, ablocks = a->n_blocks;
+    bnn__graph_blocks(w, a, s, &d);
+    if (w->mem->err != BNN_OK || a->mem->err != BNN_OK) { /* all or nothing */
+        w->n = n, w->n_blocks = blocks;
+        if (a != w) a->n = an, a->n_blocks = ablocks;
+        return net;
+    }
+    s->params = structure == w ? NULL : structure;
+    net.params = w;
+    net.forward = bnn__graph_forward;
+    net.likelihood = d.likelihood;
+    net.noise_std = d.noise_std;
+    net.nu = d.nu;
+    net.noise = BNN__NONE;
+    net.user = s;
+    return net;
+}
+
+/* ---- a graph: what was chosen */
+
+static const bnn_structure *bnn__structure_of(const bnn_net *net) {
+    return net->forward == bnn__graph_forward ? (const bnn_structure *)net->user : NULL;
+}
+
+static int bnn__is_cube(int gamma) {
+    return gamma >= BNN_GAMMA_SIGMOID && gamma <= BNN_GAMMA_THRESHOLD;
+}
+
+BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p) {
+    const bnn_structure *s = bnn__structure_of(graph);
+    bnn_params *store;
+    double total = 0;
+    size_t k, K, i, samples = post != NULL ? post->count : 1;
+    if (s == NULL || edge >= s->n_edges) return BNN_EARG;
+    store = s->params != NULL ? s->params : graph->params;
+    K = s->edges[edge].n_ops;
+    if (post != NULL && (post->params->n != store->n || post->count == 0)) return BNN_ESHAPE;
+    for (k = 0; k < K; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
+    for (i = 0; s->logits[edge] != BNN__NONE && i < samples; i++) {
+        bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
+        const float *a = bnn_params_mat(&view, s->logits[edge]).data;
+        double weight = post != NULL ? post->weights[i] : 1, sum = 0;
+        float top = a[bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0)];
+        for (k = 0; k < K; k++)
+            sum += s->gamma == BNN_GAMMA_RAW ? (double)(a[k] > 0 ? a[k] : 0)
+                                             : (double)BNN_MATH_EXP(a[k] - top);
+        for (k = 0; k < K; k++) {
+            double q = bnn__is_cube(s->gamma) ? (double)bnn__sigmoid_1(a[k])
+                       : s->gamma == BNN_GAMMA_RAW ? (a[k] > 0 ? (double)a[k] / sum : 0)
+                                                   : (double)BNN_MATH_EXP(a[k] - top) / sum;
+            p[k] = (float)((double)p[k] + weight * q);
+        }
+        total += weight;
+    }
+    for (k = 0; total > 0 && k < K; k++) p[k] = (float)((double)p[k] / total);
+    return BNN_OK;
+}
+
+static int bnn__chosen(const bnn_net *net, const bnn_structure *s, size_t e, size_t k) {
+    bnn_mat a;
+    if (s->logits[e] == BNN__NONE) return 1;
+    a = bnn_params_mat(s->params != NULL ? s->params : net->params, s->logits[e]);
+    return bnn__is_cube(s->gamma) ? a.data[k] > 0 : bnn_mat_row_argmax(a, 0) == k;
+}
+
+/* The chosen candidates of every edge; those that are 0 go if others stay. */
+static int bnn__extract_ops(bnn_arena *mem, const bnn_net *net, bnn_edge *edges, size_t *from) {
+    const bnn_structure *s = (const bnn_structure *)net->user;
+    size_t e, k;
+    for (e = 0; e < s->n_edges; e++) {
+        const bnn_edge *old = &s->edges[e];
+        bnn_candidate *c = (bnn_candidate *)bnn_arena_alloc(mem, old->n_ops, sizeof *c);
+        size_t n = 0;
+        if (c == NULL) return mem->err;
+        for (k = 0; k < old->n_ops; k++) {
+            if (!bnn__chosen(net, s, e, k) || old->ops[k].op == bnn_zero) continue;
+            from[s->first[e] + n] = s->blocks[s->first[e] + k];
+            c[n++] = old->ops[k];
+        }
+        if (n == 0) { /* nothing is left: a 0 of the right width */
+            c[0].name = "zero", c[0].op = bnn_zero;
+            c[0].width = old->ops[0].width > 0 ? old->ops[0].width : s->widths[old->from];
+            from[s->first[e]] = BNN__NONE;
+            n = 1;
+        }
+        edges[e] = *old;
+        edges[e].ops = c;
+        edges[e].n_ops = n;
+    }
+    return BNN_OK;
+}
+
+/* live[e] = 0: zeros added to something, and edges whose end no longer reaches the output */
+static void bnn__extract_live(const bnn_structure *s, const bnn_edge *edges, unsigned char *live) {
+    size_t e, g, n = s->n_edges;
+    int again = 1;
+    memset(live, 1, n);
+    for (e = 0; e < n; e++) {
+        size_t others = 0;
+        for (g = 0; g < n; g++) others += g != e && live[g] && edges[g].to == edges[e].to;
+        if (edges[e].ops[0].op == bnn_zero && others > 0 &&
+            s->aggregates[edges[e].to] == BNN_AGG_SUM)
+            live[e] = 0;
+    }
+    while (again) {
+        again = 0;
+        for (e = 0; e < n; e++) {
+            int out = edges[e].to == s->n_nodes - 1;
+            for (g = 0; g < n; g++) out |= live[g] && edges[g].from == edges[e].to;
+            if (!live[e] || out) continue;
+            live[e] = 0;
+            again = 1;
+        }
+    }
+}
+
+/* Live edges to the front, nodes renumbered in their order; from moves along. Returns the edges. */
+static size_t bnn__extract_pack(const bnn_structure *s, bnn_edge *edges, const unsigned char *live,
+                                size_t *from, int *aggregates, size_t *number) {
+    size_t e, v, k, n = 0, nodes = 1, ops = 0;
+    for (v = 1; v < s->n_nodes; v++) {
+        int used = 0;
+        for (e = 0; e < s->n_edges; e++) used |= live[e] && edges[e].to == v;
+        number[v] = nodes;
+        aggregates[nodes] = s->aggregates[v];
+        nodes += (size_t)used;
+    }
+    number[0] = 0;
+    for (e = 0; e < s->n_edges; e++) {
+        if (!live[e]) continue;
+        edges[n] = edges[e];
+        edges[n].from = number[edges[e].from];
+        edges[n].to = number[edges[e].to];
+        for (k = 0; k < edges[n].n_ops; k++) from[ops++] = from[s->first[e] + k];
+        n++;
+    }
+    return n;
+}
+
+BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
+    const bnn_structure *s = bnn__structure_of(graph), *small;
+    bnn_net net = bnn__no_net();
+    bnn_graph_desc d;
+    bnn_edge *edges;
+    unsigned char *live;
+    size_t *from, *number, e, k, i = 0, ops = 0;
+    int *aggregates;
+    if (to == NULL || to->mem->err != BNN_OK) return net;
+    if (s == NULL || to == graph->params)
+        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_graph_extract: not a bnn_graph, or into its "
+                               "own parameters"), net;
+    for (e = 0; e < s->n_edges; e++) ops += s->edges[e].n_ops;
+    edges = (bnn_edge *)bnn_arena_alloc(to->mem, s->n_edges, sizeof *edges);
+    live = (unsigned char *)bnn_arena_alloc(to->mem, s->n_edges, 1);
+    from = (size_t *)bnn_arena_alloc(to->mem, ops, sizeof *from);
+    number = (size_t *)bnn_arena_alloc(to->mem, s->n_nodes, sizeof *number);
+    aggregates = (int *)bnn_arena_alloc(to->mem, s->n_nodes + 1, sizeof *aggregates);
+    if (to->mem->err != BNN_OK || bnn__extract_ops(to->mem, graph, edges, from) != BNN_OK)
+        return net;
+    bnn__extract_live(s, edges, live);
+    memset(&d, 0, sizeof d);
+    d.n_edges = bnn__extract_pack(s, edges, live, from, aggregates, number);
+    d.inputs = s->widths[0];
+    d.edges = edges, d.aggregates = aggregates;
+    d.gamma = BNN_GAMMA_ONES;
+    d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
+    net = bnn_graph(to, NULL, d);
+    if (net.params == NULL) return net;
+    net.scaling = graph->scaling;
+    small = (const bnn_structure *)net.user;
+    for (e = 0; e < d.n_edges; e++)
+        for (k = 0; k < edges[e].n_ops; k++, i++) {
+            size_t b = small->blocks[small->first[e] + k], part;
+            for (part = 0; b != BNN__NONE && part < 2; part++) { /* weights and bias */
+                memcpy(bnn_params_mat(to, b + part).data,
+                       bnn_params_mat(graph->params, from[i] + part).data,
+                       bnn__count(bnn_params_mat(to, b + part)) * sizeof(float));
+                to->blocks[b + part].prior = graph->params->blocks[from[i] + part].prior;
+            }
+        }
+    return net;
+}
+
+/* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986). */
+BNNDEF void bnn_simplex_project(size_t k, float *x) {
+    double shift = -bnn__inf(), next;
+    size_t i, n, before = k + 1;
+    for (;;) {
+        double sum = 0;
+        for (n = 0, i = 0; i < k; i++)
+            if ((double)x[i] > shift) sum += (double)x[i], n++;
+        if (n == 0 || n == before) break;
+        next = (sum - 1) / (double)n;
+        before = n;
+        shift = next;
+    }
+    for (i = 0; i < k; i++) x[i] = (double)x[i] > shift ? (float)((double)x[i] - shift) : 0;
+}
+
+/* ---- hypergradients */
+
+typedef struct bnn__hyper {
+    const bnn_hypergradient_desc *d;
+    bnn_tape *t;
+    bnn_rng rng;
+    float *keep, *v, *z, *ga; /* w; grad_w Q; the direction; grad_a */
+} bnn__hyper;
+
+/* Gradients of f by w and a into their grad, at the same random numbers each time; the value */
+static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
+    bnn_tape *t = h->t;
+    bnn__time start = bnn__now(t);
+    bnn_var *loss;
+    double value;
+    t->rng = h->rng;
+    bnn_params_zero_grad(h->d->w);
+    bnn_params_zero_grad(h->d->a);
+    loss = f(t, h->d->user);
+    value = (double)bnn_value(loss);
+    bnn_backward(loss);
+    bnn__params_settle(h->d->w);
+    bnn__params_settle(h->d->a);
+    bnn__back_to(t, start);
+    return value;
+}
+
+static void bnn__hyper_move(const bnn__hyper *h, double step, const float *z) { /* w + step z */
+    size_t i;
+    for (i = 0; i < h->d->w->n; i++)
+        h->d->w->theta[i] = (float)((double)h->keep[i] + step * (double)z[i]);
+}
+
+/* ga -= c (grad_a L(w + r z) - grad_a L(w - r z))/(2r) */
+static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
+    bnn_params *a = h->d->a;
+    double zz = 0, r;
+    size_t i;
+    for (i = 0; i < h->d->w->n; i++) zz += (double)z[i] * (double)z[i];
+    if (!(zz > 0)) return;
+    r = 0.01 / sqrt(zz);
+    bnn__hyper_move(h, r, z);
+    bnn__hyper_at(h, h->d->lower);
+    for (i = 0; i < a->n; i++) h->ga[i] -= (float)(c * (double)a->grad[i] / (2 * r));
+    bnn__hyper_move(h, -r, z);
+    bnn__hyper_at(h, h->d->lower);
+    for (i = 0; i < a->n; i++) h->ga[i] += (float)(c * (double)a->grad[i] / (2 * r));
+    bnn__hyper_move(h, 0, z);
+}
+
+static double bnn__dot(size_t n, const float *x, const float *y) {
+    double s = 0;
+    size_t i;
+    for (i = 0; i < n; i++) s += (double)x[i] * (double)y[i];
+    return s;
+}
+
+/* (H + damping) z = v; where a direction has no positive curvature the damping is raised and all
+ * begins again. */
+static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
+    const bnn_hypergradient_desc *d = h->d;
+    bnn_tape *t = h->t;
+    size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k = 0, starts;
+    float *r = bnn__floats(t, n), *p = bnn__floats(t, n), *hp = bnn__floats(t, n);
+    double vv = bnn__dot(n, h->v, h->v), rr = vv, curve = 1;
+    double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3;
+    out->damping = (double)d->damping;
+    memset(h->z, 0, n * sizeof *h->z);
+    if (t->err != BNN_OK || !(vv > 0)) return;
+    for (starts = 0; starts < 40; starts++) {
+        memset(h->z, 0, n * sizeof *h->z);
+        memcpy(r, h->v, n * sizeof *r);
+        memcpy(p, h->v, n * sizeof *p);
+        for (rr = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
+            double pp = bnn__dot(n, p, p), step, old = rr;
+            t->rng = h->rng;
+            bnn_hessian_vector(t, d->w, d->lower, d->user, p, hp);
+            if (t->err != BNN_OK) return;
+            for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
+            curve = bnn__dot(n, p, hp) / pp;
+            if (!(curve > 0)) break;
+            step = rr / (curve * pp);
+            for (i = 0; i < n; i++) h->z[i] += (float)(step * (double)p[i]);
+            for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
+            rr = bnn__dot(n, r, r);
+            for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
+        }
+        out->iterations += k;
+        if (curve > 0) break;
+        out->damping = 2 * (out->damping - curve) + 1e-6;
+    }
+    out->residual = sqrt(rr / vv);
+}
+
+static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
+    const bnn_hypergradient_desc *d = h->d;
+    bnn_params *w = d->w, *a = d->a;
+    double n_data;
+    size_t i;
+    if (d->unroll > 0 && !d->implicit) {
+        bnn__hyper_at(h, d->lower);
+        bnn__hyper_move(h, -(double)d->unroll, w->grad);
+    }
+    out->value = bnn__hyper_at(h, d->upper);
+    n_data = h->t->n_data;
+    memcpy(h->v, w->grad, w->n * sizeof *h->v);
+    memcpy(h->ga, a->grad, a->n * sizeof *h->ga);
+    memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
+    if (d->implicit) {
+        bnn__hyper_solve(h, out);
+        bnn__hyper_mixed(h, 1, h->z);
+    } else if (d->unroll > 0) {
+        bnn__hyper_mixed(h, (double)d->unroll, h->v);
+    }
+    memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
+    for (i = 0; i < a->n; i++) a->grad[i] = h->ga[i];
+    bnn__params_settle(a);
+    h->t->n_data = n_data;
+}
+
+BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc d) {
+    bnn_hypergradient_result out;
+    bnn__time start = bnn__now(t);
+    bnn__hyper h;
+    memset(&out, 0, sizeof out);
+    out.value = bnn__nan();
+    if (t->err != BNN_OK) return out;
+    if (d.w == NULL || d.a == NULL || d.w == d.a || d.upper == NULL || d.lower == NULL ||
+        !(d.unroll >= 0) || !(d.damping >= 0) || !(d.tolerance >= 0)) {
+        bnn__fail(t, BNN_EARG, "bnn_hypergradient: w and a must be two stores, upper and lower "
+                  "given; unroll %g, damping %g", (double)d.unroll, (double)d.damping);
+        return out;
+    }
+    h.d = &d, h.t = t, h.rng = t->rng;
+    h.keep = bnn__floats(t, d.w->n);
+    h.v = bnn__floats(t, d.w->n);
+    h.z = bnn__floats(t, d.w->n);
+    h.ga = bnn__floats(t, d.a->n);
+    if (t->err == BNN_OK) {
+        memcpy(h.keep, d.w->theta, d.w->n * sizeof *h.keep);
+        bnn__hyper_run(&h, &out);
+        memcpy(d.w->theta, h.keep, d.w->n * sizeof *h.keep); /* also after an error on the way */
+    }
+    bnn_params_zero_grad(d.w);
+    bnn__back_to(t, start);
+    return out;
+}
+
+/* ---- two levels */
+
+static bnn_var *bnn__weigh(bnn_var *sum, bnn_var *x, double c) { /* sum + c x; sum may be NULL */
+    bnn_var *y = bnn_scale(x, (float)c);
+    return sum != NULL ? bnn_add(sum, y) : y;
+}
+
+BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level) {
+    const bnn_two_level *p = (const bnn_two_level *)two_level;
+    bnn_var *loss = bnn__weigh(NULL, p->log_lik(t, p->user), -1);
+    if (p->kl_lower != 0) loss = bnn__weigh(loss, p->kl(t, p->user), (double)p->kl_lower);
+    return loss;
+}
+
+BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level) {
+    const bnn_two_level *p = (const bnn_two_level *)two_level;
+    bnn_var *loss = NULL;
+    size_t j;
+    if (p->lik_upper != 0)
+        loss = bnn__weigh(loss, p->log_lik(t, p->user), -(double)p->lik_upper);
+    if (p->kl_upper != 0) loss = bnn__weigh(loss, p->kl(t, p->user), (double)p->kl_upper);
+    for (j = 0; j < p->n_structure; j++)
+        if (p->structure[j] != 0)
+            loss = bnn__weigh(loss, p->kl_structure(t, p->user, j), (double)p->structure[j]);
+    if (p->log_prior != NULL) loss = bnn__weigh(loss, p->log_prior(t, p->user), -1);
+    return loss != NULL ? loss : bnn_scalar(t, 0);
+}
+
+/* ---- relevance, in double */
+
+static const double bnn__pruned = 1e12; /* a precision that stands for infinity */
+
+typedef struct bnn__regress {
+    size_t n, d;
+    double *xx, *xy, yy; /* X'X, X'y, y'y */
+    double *l, *cov, *m; /* the factor of A, its inverse, the mean */
+} bnn__regress;
+
+static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
+    size_t i, j, k, d = data.x.cols;
+    double *block;
+    if (data.x.rows != data.y.rows || data.y.cols != 1 || d == 0) return 0;
+    block = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *block);
+    if (block == NULL) return 0;
+    p->n = data.x.rows, p->d = d, p->yy = 0;
+    p->xx = block, p->l = block + d * d, p->cov = p->l + d * d;
+    p->xy = p->cov + d * d, p->m = p->xy + d;
+    for (i = 0; i < p->n; i++) {
+        const float *x = data.x.data + i * d;
+        double y = (double)data.y.data[i];
+        p->yy += y * y;
+        for (j = 0; j < d; j++) {
+            p->xy[j] += (double)x[j] * y;
+            for (k = 0; k <= j; k++) p->xx[j * d + k] += (double)x[j] * (double)x[k];
+        }
+    }
+    return 1;
+}
+
+/* l l' = a, row by row; 0 = not positive definite */
+static int bnn__chol(size_t d, double *l) {
+    size_t i, j, k;
+    for (i = 0; i < d; i++)
+        for (j = 0; j <= i; j++) {
+            double s = l[i * d + j];
+            for (k = 0; k < j; k++) s -= l[i * d + k] * l[j * d + k];
+            if (i == j && !(s > 0)) return 0;
+            l[i * d + j] = i == j ? sqrt(s) : s / l[j * d + j];
+        }
+    return 1;
+}
+
+/* Posterior of the weights and ln p(y) */
+static double bnn__linear_solve(bnn__regress *p, const double *alpha, double beta) {
+    size_t i, j, k, d = p->d;
+    double log_p, quad = 0;
+    if (!(beta > 0)) return bnn__nan();
+    log_p = (double)p->n * (log(beta) - BNN__LN_2PI);
+    for (i = 0; i < d; i++) {
+        for (j = 0; j <= i; j++) p->l[i * d + j] = beta * p->xx[i * d + j];
+        p->l[i * d + i] += alpha[i];
+        if (!(alpha[i] > 0)) return bnn__nan();
+    }
+    if (!bnn__chol(d, p->l)) return bnn__nan();
+    for (k = 0; k < d; k++) { /* columns of A^-1 */
+        double *c = p->cov + k * d;
+        for (i = 0; i < d; i++) {
+            double s = i == k ? 1 : 0;
+            for (j = 0; j < i; j++) s -= p->l[i * d + j] * c[j];
+            c[i] = s / p->l[i * d + i];
+        }
+        for (i = d; i-- > 0;) {
+            double s = c[i];
+            for (j = i + 1; j < d; j++) s -= p->l[j * d + i] * c[j];
+            c[i] = s / p->l[i * d + i];
+        }
+    }
+    for (i = 0; i < d; i++) {
+        p->m[i] = 0;
+        for (j = 0; j < d; j++) p->m[i] += beta * p->cov[i * d + j] * p->xy[j];
+        quad += p->m[i] * p->xy[i]; /* beta |y - Xm|^2 + sum alpha m^2 = beta (y'y - m'X'y) */
+        log_p += log(alpha[i]) - 2 * log(p->l[i * d + i]);
+    }
+    return (log_p - beta * (p->yy - quad)) / 2;
+}
+
+static void bnn__linear_give(const bnn__regress *p, bnn_mat mean, bnn_mat cov) {
+    size_t i;
+    for (i = 0; mean.data != NULL && i < p->d; i++) mean.data[i] = (float)p->m[i];
+    for (i = 0; cov.data != NULL && i < p->d * p->d; i++) cov.data[i] = (float)p->cov[i];
+}
+
+static int bnn__linear_fits(bnn_mat mean, bnn_mat cov, size_t d) {
+    return (mean.data == NULL || (mean.rows == d && mean.cols == 1)) &&
+           (cov.data == NULL || (cov.rows == d && cov.cols == d));
+}
+
+BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
+                                  const double *alpha, double beta) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn__regress p;
+    double log_p = bnn__nan();
+    if (!bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
+    if (bnn__linear_open(mem, &p, data)) log_p = bnn__linear_solve(&p, alpha, beta);
+    if (log_p == log_p) bnn__linear_give(&p, mean, cov);
+    bnn_arena_rewind(mem, mark);
+    return log_p;
+}
+
+static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
+    double s = p->yy;
+    size_t i, j;
+    for (i = 0; i < p->d; i++) {
+        s -= 2 * p->m[i] * p->xy[i];
+        for (j = 0; j < p->d; j++)
+            s += p->m[i] * p->m[j] * (j <= i ? p->xx[i * p->d + j] : p->xx[j * p->d + i]);
+    }
+    return s;
+}
+
+/* One step of the fixed point; 0 = at rest. With s and q of Tipping and Faul,
+ * q^2 <= s is alpha m^2 <= gamma (1 - gamma): such an alpha drifts to infinity, slowly near
+ * equality. Once the others rest it is sent there. */
+static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int learn_noise,
+                            int *rest) {
+    double total = 0, change = 0, moved;
+    size_t i;
+    int sent = 0;
+    for (i = 0; i < p->d; i++) {
+        double gamma = 1 - alpha[i] * p->cov[i * p->d + i], mm = p->m[i] * p->m[i], next;
+        int drifts = alpha[i] * mm <= gamma * (1 - gamma);
+        if (alpha[i] >= bnn__pruned) continue;
+        total += gamma;
+        next = mm > 0 ? gamma / mm : bnn__pruned;
+        next = next < 1e-12 ? 1e-12 : next;
+        if (next >= bnn__pruned || (drifts && *rest)) next = bnn__pruned, sent = 1;
+        moved = fabs(log(next / alpha[i]));
+        if (!drifts && moved > change) change = moved;
+        alpha[i] = next;
+    }
+    if (learn_noise) {
+        moved = *beta;
+        *beta = ((double)p->n - total) / bnn__linear_residual(p);
+        moved = fabs(log(*beta / moved));
+        change = moved > change ? moved : change;
+    }
+    if (!sent && *rest && change <= 1e-6) return 0; /* at rest, and nobody was sent away */
+    *rest = change <= 1e-6;
+    return 1;
+}
+
+BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
+                             double *alpha, double *beta, int learn_noise, size_t steps) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn__regress p;
+    double log_p = bnn__nan();
+    size_t s, most = steps > 0 ? steps : 1000, i;
+    int rest = 0, moving = 1;
+    if (!bnn__linear_fits(mean, cov, data.x.cols) || !bnn__linear_open(mem, &p, data))
+        return log_p;
+    log_p = bnn__linear_solve(&p, alpha, *beta);
+    for (s = 0; s < most && moving && log_p == log_p; s++) {
+        moving = bnn__ard_step(&p, alpha, beta, learn_noise, &rest);
+        log_p = bnn__linear_solve(&p, alpha, *beta);
+    }
+    for (i = 0; i < p.d; i++)
+        if (alpha[i] >= bnn__pruned) p.m[i] = 0;
+    if (log_p == log_p) bnn__linear_give(&p, mean, cov);
+    bnn_arena_rewind(mem, mark);
+    return log_p;
+}
+
+BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
+    size_t i, j, a, b, n = mean.rows, k = mean.cols;
+    if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__count(mean) == 0)
+        return BNN_ESHAPE;
+    for (i = 0; i < bnn__count(mean); i++)
+        if (!(sd.data[i] >= 0) || !bnn__finite(mean.data[i]) || !bnn__finite(sd.data[i]))
+            return BNN_EARG;
+    for (i = 0; fast && i < bnn__count(var); i++)
+        if (!(var.data[i] > 0)) return BNN_EARG;
+    for (i = 0; i < var.rows; i++)
+        for (j = 0; j < var.cols; j++) {
+            double v = (double)var.data[i * var.cols + j], mm = 0, ss = 0, count = 0, known;
+            for (a = var.rows == n ? i : 0; a < (var.rows == n ? i + 1 : n); a++)
+                for (b = var.cols == k ? j : 0; b < (var.cols == k ? j + 1 : k); b++, count++) {
+                    mm += (double)mean.data[a * k + b] * (double)mean.data[a * k + b];
+                    ss += (double)sd.data[a * k + b] * (double)sd.data[a * k + b];
+                }
+            known = count - ss / v;
+            known = fast && known > 1e-6 * count ? mm / known : (mm + ss) / count;
+            var.data[i * var.cols + j] = (float)(known > 1e-12 ? known : 1e-12);
+        }
+    return BNN_OK;
+}
+
+static bnn_mat bnn__keep_cols(bnn_arena *mem, bnn_mat a, const unsigned char *keep, size_t left) {
+    bnn_mat out = bnn_mat_new(mem, a.rows, left);
+    size_t i, j, n = 0;
+    if (out.data == NULL) return out;
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++)
+            if (keep[j]) out.data[n++] = a.data[i * a.cols + j];
+    return out;
+}
+
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
+    bnn_net net = bnn__no_net();
+    const struct bnn__mlp *m = mlp->mlp;
+    bnn_mlp_desc d;
+    size_t l, b, left = 0, n = 0, blocks;
+    if (to == NULL || to->mem->err != BNN_OK) return net;
+    for (b = 0; m != NULL && b < m->desc.sizes[0]; b++) left += keep[b] != 0;
+    if (m == NULL || to == mlp->params || left == 0)
+        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: not a bnn_mlp, in `to` "
+                               "already, or no input is left"), net;
+    d = m->desc;
+    d.init = BNN_INIT_ZERO;
+    d.sizes[0] = left;
+    for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
+    net = bnn_mlp(to, d);
+    if (net.params == NULL) return net;
+    blocks = m->n_layers * (d.no_bias ? 1 : 2) + (mlp->noise_learned ? 1 : 0);
+    for (b = 0; b < blocks; b++) {
+        bnn_mat from = bnn_params_mat(mlp->params, m->first + b);
+        bnn_mat into = bnn_params_mat(to, net.mlp->first + b);
+        to->blocks[net.mlp->first + b].prior = mlp->params->blocks[m->first + b].prior;
+        if (b > 0) memcpy(into.data, from.data, bnn__count(from) * sizeof(float));
+        for (l = 0; b == 0 && l < from.rows; l++)
+            if (keep[l])
+                memcpy(into.data + n++ * from.cols, from.data + l * from.cols,
+                       from.cols * sizeof(float));
+    }
+    net.mlp->desc.init = m->desc.init;
+    net.scaling = mlp->scaling;
+    if (net.scaling.x_mean.data != NULL) {
+        net.scaling.x_mean = bnn__keep_cols(to->mem, mlp->scaling.x_mean, keep, left);
+        net.scaling.x_std = bnn__keep_cols(to->mem, mlp->scaling.x_std, keep, left);
+    }
+    return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
 
 /* ------------------------------------------------------------------------------------------------
