@@ -917,8 +917,8 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
  * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), H = GGN + prior precision (MacKay
  * 1992). Priors normal or flat. Needs theta where training left it; touches neither theta nor
  * gradients. Errors are in the tape. */
-/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by the
- * outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
+/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by
+ * the outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
 BNNDEF void bnn_ggn(bnn_tape *t, const bnn_net *net, bnn_mat x, bnn_mat out);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
@@ -941,7 +941,7 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * formula); epistemic by the delta method. No expected entropy, no mutual information. */
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x);
-/* cov (rows of x, k k): covariance of the k standardized outputs, row by row; returns their means */
+/* cov (rows of x, k k): covariance of the k standardized outputs, row by row; returns the means */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
 
@@ -1175,7 +1175,7 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
 /* A teacher's posterior over a bnn_mlp becomes that of a smaller one (Grabovoy and Strijov 2021),
  * which is made in `to` (empty parameters) with the new mean as its weights; g is over all of mlp's
  * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
- *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and the bias
+ *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
  *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
  *   layer: conditioned on w = I, b = 0. Needs equal widths and sigma(sigma(x)) = sigma(x): relu
  *       behind relu, or the identity */
@@ -2642,8 +2642,8 @@ BNN__INLINE void bnn__copy(size_t n, const float *x, float *y) {        /* short
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
     for (; n > 0; n--) *y++ = *x++;
 }
-/* Small products, without blocking. Where C is new the last panel of columns overlaps the one before
- * it: the same bits twice are cheaper than an edge. Else, or if B has no rows to load, it is packed. */
+/* Small products, without blocking. Where C is new the last panel of columns overlaps the one
+ * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
 static void bnn__gemm_small(size_t S, bnn__tile *const tiles[3][6], size_t m, size_t n, size_t k,
                             const float *a, size_t ars, size_t acs, const float *b, size_t brs,
@@ -2801,8 +2801,8 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
         return;
     }
 #elif defined(_OPENMP)
-    /* threads take columns of a wide C, so that no panel is packed twice; rows of a tall one: then a
-     * gradient lies in the cache of the core that will also move its weights */
+    /* threads take columns of a wide C, so that no panel is packed twice; rows of a tall one: then
+     * a gradient lies in the cache of the core that will also move its weights */
     size_t threads = (size_t)omp_get_max_threads(), unit = m < n ? 16 : 6, t;
     size_t whole = unit == 16 ? n : m, part = (whole + threads - 1) / threads;
     part = (part + unit - 1) / unit * unit;
@@ -9240,7 +9240,7 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
  *         Poisson  sqrt(rate) e_c                  Gaussian   e_c/sd;  e_c/sqrt 2 for ln variances
  *         Laplace  e_c/b                           Student    sqrt((nu+1)/(nu+3))/s e_c (Fisher)
  *     so one backward pass per row and column r_c gives a row of a factor B of GGN = B^T B.
- *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs and 1), G =
+ *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs, 1), G =
  *         mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision D per
  *         input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
  *         H = (D^1/2 U (x) V) diag(N e_i f_j + 1) (D^1/2 U (x) V)^T
@@ -9907,7 +9907,7 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
     return bnn__gaussian_end(&g, mark);
 }
 
-/* The layer's covariance, dense or its diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
+/* The layer's covariance, dense or diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
 static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, float *row) {
     size_t i, j, a, b, r = q->rows, c = q->cols, size = r * c;
     for (i = 0; i < size; i++) {
@@ -10207,7 +10207,8 @@ static int bnn__gaussian_ready(bnn_tape *t, const char *who, bnn_gaussian *g, si
     if (g == NULL || g->n == 0) bnn__fail(t, BNN_EARG, "%s: the Gaussian was not made", who);
     else if (g->n != n)
         bnn__fail(t, BNN_ESHAPE, "%s: %z weights, the Gaussian has %z", who, n, g->n);
-    else if (bnn__gaussian_factor(g) != BNN_OK) bnn__fail(t, g->mem->err, "%s: %s", who, g->mem->msg);
+    else if (bnn__gaussian_factor(g) != BNN_OK)
+        bnn__fail(t, g->mem->err, "%s: %s", who, g->mem->msg);
     return t->err == BNN_OK;
 }
 
@@ -10310,7 +10311,7 @@ BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
 /* ------------------------------------------------------------------------------------------------
  * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
  *
- * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t and
+ * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t,
  * its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the flat
  * vector of the smaller net.
  * --------------------------------------------------------------------------------------------- */
