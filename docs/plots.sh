@@ -10,3 +10,8 @@ for name in quickstart toy2d cubic; do
     gnuplot -e "dat='build/$name.dat'; out='docs/img/$name.png'" "docs/plots/$name.gp"
     echo "docs/img/$name.png"
 done
+
+${CC:-cc} -O2 -I${BNN:-.} examples/simplex.c -o build/simplex -lm
+./build/simplex build > build/simplex.txt
+gnuplot -e "dir='build'; out='docs/img/simplex.png'" docs/plots/simplex.gp
+echo "docs/img/simplex.png"
