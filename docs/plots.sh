@@ -19,3 +19,8 @@ if [ -f build/bench/results.txt ]; then
     gnuplot -e "dat='build/bench.dat'; out='docs/img/bench.png'" docs/plots/bench.gp
     echo docs/img/bench.png
 fi
+
+${CC:-cc} -O2 -I${BNN:-.} examples/simplex.c -o build/simplex -lm
+./build/simplex build > build/simplex.txt
+gnuplot -e "dir='build'; out='docs/img/simplex.png'" docs/plots/simplex.gp
+echo "docs/img/simplex.png"
