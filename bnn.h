@@ -763,8 +763,9 @@ typedef struct bnn_laplace {
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind);
 /* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
- * epistemic variance. Classes: mean = softmax(f_k/sqrt(1 + pi v_k/8)), or the sigmoid (probit
- * formula); epistemic by the delta method. No expected entropy, no mutual information. */
+ * epistemic variance. Classes: mean = sigmoid(f/sqrt(1 + pi v/8)) (MacKay's probit formula), for
+ * several p_k prop. to 1/sum_j exp(-(f_k - f_j)/sqrt(1 + pi v_kj/8)), v_kj = Var(f_k - f_j);
+ * epistemic by the delta method. No expected entropy, no mutual information. */
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x);
 /* cov (rows of x, k k): covariance of the k standardized outputs, row by row; returns their means */
@@ -7688,6 +7689,7 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
 static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
                                    float *mean, float *epistemic, float *aleatoric, double *p) {
     size_t i, j, l;
+    double sum = 0;
     bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
     for (i = 0; i < k; i++) {
         double v = 0, z = (double)f[i];
@@ -7704,14 +7706,23 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
         }
         epistemic[i] = (float)(v > 0 ? v : 0);
     }
-    for (i = 0; i < k; i++)
-        mean[i] = (float)((double)f[i] / sqrt(1 + BNN__PI * (double)cov[i * k + i] / 8));
-    if (likelihood != BNN_BERNOULLI) bnn__softmax_rows(1, k, mean, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) { /* kappa of differences: what moves all logits alike is no matter */
+        double odds = 0;
+        for (j = 0; j < k; j++) {
+            double v = (double)cov[i * k + i], d = (double)f[i] - (double)f[j];
+            if (likelihood == BNN_BERNOULLI ? j != i : j == i) continue;
+            if (likelihood == BNN_BERNOULLI) d = (double)f[i];
+            else v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
+            odds += exp(-d / sqrt(1 + BNN__PI * (v > 0 ? v : 0) / 8));
+        }
+        p[i] = 1 / (1 + odds);
+        sum += p[i];
+    }
     for (i = 0; i < k; i++) {
-        double q = (double)mean[i], e;
-        if (likelihood == BNN_BERNOULLI) mean[i] = (float)(q = 1 / (1 + exp(-q)));
-        p[i] = q;
-        e = q * (1 - q);
+        double e;
+        if (likelihood != BNN_BERNOULLI) p[i] /= sum;
+        e = p[i] * (1 - p[i]);
+        mean[i] = (float)p[i];
         if ((double)epistemic[i] > e) epistemic[i] = (float)e;
         aleatoric[i] = (float)(e - (double)epistemic[i]);
     }

@@ -332,10 +332,16 @@ static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
         }
         bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, x);
         for (size_t r = 0; r < X; r++) { /* classes: the probit formula */
-            double e[3], sum = 0;
-            for (size_t k = 0; k < 3; k++)
-                sum += e[k] = exp((double)f.data[r * 3 + k] /
-                                  sqrt(1 + atan(1) / 2 * (double)cov.data[r * 9 + k * 4]));
+            double e[3] = { 0 }, sum = 0;
+            for (size_t k = 0; k < 3; k++) {
+                for (size_t j = 0; j < 3; j++) {
+                    const float *c = cov.data + r * 9;
+                    double v = (double)c[4 * k] + (double)c[4 * j] - 2 * (double)c[3 * k + j];
+                    double gap = (double)f.data[r * 3 + k] - (double)f.data[r * 3 + j];
+                    e[k] += exp(-gap / sqrt(1 + atan(1) / 2 * v));
+                }
+                sum += e[k] = 1 / e[k];
+            }
             for (size_t k = 0; k < 3; k++) CHECK_NEAR(p.mean.data[r * 3 + k], e[k] / sum, TIGHT);
         }
         close_all();
