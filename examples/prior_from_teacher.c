@@ -53,20 +53,21 @@ static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
         if (s % u->every == 0 && r->n < POINTS) {
             memcpy(w->theta, mu, n * sizeof *mu);
             r->at[r->n] = (double)s, r->value[r->n++] = judge(u, &r->net);
+            if (u->steps > 9999 && s % 3000 == 0)
+                fprintf(stderr, "step %zu of %zu: %.4f\n", s, u->steps, r->value[r->n - 1]);
         }
         bnn_batch b = bnn_minibatch(&u->tape, u->train, u->batch);
+        bnn_var *m = bnn_param(&u->tape, q, 0), *sd = bnn_softplus(bnn_param(&u->tape, q, 1));
         bnn_rng_fill_normal(&u->tape.rng, n, eps);
-        for (size_t i = 0; i < n; i++) w->theta[i] = mu[i] + log1pf(expf(rho[i])) * eps[i];
+        for (size_t i = 0; i < n && sd->val.data; i++) w->theta[i] = mu[i] + sd->val.data[i] * eps[i];
         bnn_params_zero_grad(w);
-        bnn_backward(bnn_net_nll(&r->net, b));
-        bnn_var *kl = bnn_gaussian_kl_to(bnn_param(&u->tape, q, 0),
-                                         bnn_softplus(bnn_param(&u->tape, q, 1)), prior);
         bnn_params_zero_grad(q);
+        bnn_var *kl = bnn_gaussian_kl_to(m, sd, prior);
         bnn_backward(bnn_scale(kl, u->kl_weight / (float)b.n_data));
-        for (size_t i = 0; i < n; i++) {
-            q->grad[i] += w->grad[i];
-            q->grad[n + i] += w->grad[i] * eps[i] / (1 + expf(-rho[i]));
-        }
+        bnn_backward(bnn_net_nll(&r->net, b));
+        for (size_t i = 0; i < n; i++) eps[i] *= w->grad[i]; /* theta = mu + sd eps, backwards */
+        bnn_backward_from(m, (bnn_mat){ 1, n, w->grad });
+        bnn_backward_from(sd, (bnn_mat){ 1, n, eps });
         r->kl = (double)bnn_value(kl);
         adam.lr = (float)bnn_lr_cosine((double)u->lr, s, u->steps + 1);
         bnn_step(&adam, &u->tape);
