@@ -61,7 +61,8 @@ int main(int argc, char **argv) {
     size_t hidden = full ? 400 : 150, steps = epochs * (u.train.x.rows / BATCH);
 
     bnn_params *w = bnn_params_new(&u.mem), *v = bnn_params_new(&u.mem);
-    bnn_mlp_desc shape = { .sizes = { u.train.x.cols, hidden, hidden, 10 }, .dropout = full ? 0.5f : 0.3f,
+    bnn_mlp_desc shape = { .sizes = { u.train.x.cols, hidden, hidden, 10 },
+                           .dropout = full ? 0.5f : 0.3f,
                            .likelihood = BNN_CATEGORICAL, .prior = { .kind = BNN_PRIOR_FLAT },
                            .seed = seed };
     bnn_net net = bnn_mlp(w, shape);
@@ -71,7 +72,8 @@ int main(int argc, char **argv) {
         adam.lr = (float)bnn_lr_cosine(1e-3, s, steps);
         bnn_backward(bnn_net_loss(&net, bnn_minibatch(&u.tape, u.train, BATCH)));
         bnn_step(&adam, &u.tape);
-        if (full && (s + 1) % (steps / 4) == 0) fprintf(stderr, "teacher %zu of %zu\n", s + 1, steps);
+        if (full && (s + 1) % (steps / 4) == 0)
+            fprintf(stderr, "teacher %zu of %zu\n", s + 1, steps);
     }
     bnn_ensemble masks = bnn_ensemble_new(w, MASKS);
     while (masks.count < MASKS && !u.mem.err) bnn_ensemble_push_dropout(&masks, &net, &u.tape.rng);
@@ -87,11 +89,13 @@ int main(int argc, char **argv) {
         bnn_tape_reset(&u.tape);
         mask.count = 0;
         bnn_ensemble_push_dropout(&mask, &net, &u.tape.rng);
-        bnn_var *x = bnn_distill_inputs(&u.tape, u.train.x, BATCH, (bnn_inputs_desc){ .noise = 0.1f });
+        bnn_var *x = bnn_distill_inputs(&u.tape, u.train.x, BATCH,
+                                        (bnn_inputs_desc){ .noise = 0.1f });
         adam.lr = (float)bnn_lr_cosine(1e-3, s, 2 * steps);
         bnn_backward(bnn_distill_loss(&student, x, &net, &mask));
         bnn_step(&adam, &u.tape);
-        if (full && (s + 1) % (steps / 2) == 0) fprintf(stderr, "student %zu of %zu\n", s + 1, 2 * steps);
+        if (full && (s + 1) % (steps / 2) == 0)
+            fprintf(stderr, "student %zu of %zu\n", s + 1, 2 * steps);
     }
     report(&u, "student", &student, NULL);
     if (u.tape.err || u.mem.err)

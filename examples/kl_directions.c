@@ -16,7 +16,8 @@ static double normal(double x, double m, double v) {
 }
 
 /* The integrand on the grid, ln q as a node: p (ln p - ln q), or q (ln q - ln p) */
-static bnn_var *divergence(bnn_tape *t, bnn_params *w, bnn_mat x, bnn_mat p, bnn_mat lp, int reverse) {
+static bnn_var *divergence(bnn_tape *t, bnn_params *w, bnn_mat x, bnn_mat p, bnn_mat lp,
+                           int reverse) {
     bnn_var *q = bnn_param(t, w, 0), *m = bnn_cols(q, 0, 1), *a = bnn_cols(q, 1, 1); /* a = ln sd */
     bnn_var *r = bnn_mul(bnn_sub(bnn_input(t, x), m), bnn_exp(bnn_neg(a)));
     bnn_var *lq = bnn_sub(bnn_scale(bnn_square(r), -0.5f), bnn_shift(a, 0.9189385f));
@@ -30,7 +31,8 @@ static void classes(bnn_arena *mem, bnn_tape *tape) {
     float x[3] = { -1, 0, 1 }, p[6] = { 0.95f, 0.05f, 0.1f, 0.9f, 0.9f, 0.1f };
     for (int reverse = 0; reverse < 2; reverse++) {
         bnn_params *w = bnn_params_new(mem);
-        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 2 }, .likelihood = BNN_CATEGORICAL });
+        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 2 },
+                                                 .likelihood = BNN_CATEGORICAL });
         bnn_stepper adam = bnn_adam(w, (bnn_adam_desc){ .lr = 0.02f });
         float loss = 0;
         for (int k = 0; k < 3000; k++) {
@@ -42,7 +44,7 @@ static void classes(bnn_arena *mem, bnn_tape *tape) {
             bnn_step(&adam, tape);
         }
         bnn_mat f = bnn_predict(mem, tape, &net, NULL, (bnn_mat){ 3, 1, x }).mean;
-        printf("%s KL %.4f: p(class 0) of the student %.3f %.3f %.3f, of the teacher %.2f %.2f %.2f\n",
+        printf("%s KL %.4f: student's p(class 0) %.3f %.3f %.3f, teacher's %.2f %.2f %.2f\n",
                reverse ? "reverse" : "forward", (double)loss, (double)f.data[0], (double)f.data[2],
                (double)f.data[4], (double)p[0], (double)p[2], (double)p[4]);
     }

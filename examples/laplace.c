@@ -13,12 +13,14 @@
 enum { N = 60, TEST = 200, KINDS = 4 };
 static const char *name[KINDS] = { "full", "diagonal", "kronecker", "last_layer" };
 
-static void train(bnn_tape *tape, const bnn_net *net, bnn_data d, size_t steps, size_t batch, float lr) {
+static void train(bnn_tape *tape, const bnn_net *net, bnn_data d, size_t steps, size_t batch,
+                  float lr) {
     bnn_stepper adam = bnn_adam(net->params, (bnn_adam_desc){ .lr = lr });
     for (size_t s = 0; s < steps; s++) {
         bnn_tape_reset(tape);
         adam.lr = (float)bnn_lr_cosine((double)lr, s, steps);
-        bnn_backward(bnn_net_loss(net, batch ? bnn_minibatch(tape, d, batch) : bnn_batch_all(tape, d)));
+        bnn_batch b = batch ? bnn_minibatch(tape, d, batch) : bnn_batch_all(tape, d);
+        bnn_backward(bnn_net_loss(net, b));
         bnn_step(&adam, tape);
     }
 }
@@ -32,7 +34,8 @@ static double log_lik(bnn_arena *mem, bnn_predictive p, bnn_mat y) {
 
 static void regression(bnn_arena *mem, bnn_tape *tape) {
     bnn_mat x = bnn_mat_new(mem, N + TEST, 1), y = bnn_mat_new(mem, N + TEST, 1);
-    for (size_t i = 0; i < N + TEST; i++) { /* a gap in the middle, and in the test as well beyond */
+    /* a gap in the middle, and in the test as well beyond */
+    for (size_t i = 0; i < N + TEST; i++) {
         float u = 4 * bnn_rng_uniform(&tape->rng) - 2;
         x.data[i] = i < N ? (u < 0 ? u - 0.5f : u + 0.5f) : 1.3f * u;
         y.data[i] = sinf(3 * x.data[i]) + 0.1f * bnn_rng_normal(&tape->rng);
@@ -55,9 +58,9 @@ static void regression(bnn_arena *mem, bnn_tape *tape) {
             bnn_laplace la = bnn_laplace_new(mem, tape, &net, d, k);
             bnn_predictive q = bnn_laplace_predict(mem, tape, &la, where);
             p = bnn_laplace_predict(mem, tape, &la, test.x);
-            printf("RESULT laplace method=%s evidence=%.1f log_lik=%.3f sd=%.3f,%.3f,%.3f\n", name[k],
-                   la.log_evidence, log_lik(mem, p, test.y), sqrt((double)q.epistemic.data[0]),
-                   sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
+            printf("RESULT laplace method=%s evidence=%.1f log_lik=%.3f sd=%.3f,%.3f,%.3f\n",
+                   name[k], la.log_evidence, log_lik(mem, p, test.y),
+                   sqrt((double)q.epistemic.data[0]), sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
             continue;
         }
         bnn_ensemble post = bnn_ensemble_new(w, 100);
@@ -70,9 +73,9 @@ static void regression(bnn_arena *mem, bnn_tape *tape) {
         }
         bnn_predictive q = bnn_predict(mem, tape, &net, &post, where);
         p = bnn_predict(mem, tape, &net, &post, test.x);
-        printf("RESULT laplace method=hmc log_lik=%.3f sd=%.3f,%.3f,%.3f\n", log_lik(mem, p, test.y),
-               sqrt((double)q.epistemic.data[0]), sqrt((double)q.epistemic.data[1]),
-               sqrt((double)q.epistemic.data[2]));
+        printf("RESULT laplace method=hmc log_lik=%.3f sd=%.3f,%.3f,%.3f\n",
+               log_lik(mem, p, test.y), sqrt((double)q.epistemic.data[0]),
+               sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
     }
     printf("\nprior sd   ln evidence (full)   test log likelihood\n");
     for (int k = 0; k < 5; k++) {
@@ -81,7 +84,8 @@ static void regression(bnn_arena *mem, bnn_tape *tape) {
         train(tape, &net, d, 6000, 0, 1e-2f);
         bnn_laplace la = bnn_laplace_new(mem, tape, &net, d, BNN_LAPLACE_FULL);
         bnn_predictive p = bnn_laplace_predict(mem, tape, &la, test.x);
-        printf("%8.1f   %18.1f   %19.3f\n", (double)std[k], la.log_evidence, log_lik(mem, p, test.y));
+        printf("%8.1f   %18.1f   %19.3f\n", (double)std[k], la.log_evidence,
+               log_lik(mem, p, test.y));
     }
 }
 
@@ -104,7 +108,8 @@ static void classes(bnn_arena *mem, bnn_tape *tape) {
         if (k >= 0) la = bnn_laplace_new(mem, tape, &net, few, k);
         for (int r = 0; r < 2; r++) /* 24 directions, 10 and 100 sd away */
             for (int a = 0; a < 24; a++) {
-                float at[2] = { (r ? 100 : 10) * cosf(0.2618f * (float)a), (r ? 100 : 10) * sinf(0.2618f * (float)a) };
+                float at[2] = { (r ? 100 : 10) * cosf(0.2618f * (float)a),
+                                (r ? 100 : 10) * sinf(0.2618f * (float)a) };
                 bnn_mat x = { 1, 2, at }, p;
                 p = k < 0 ? bnn_predict(mem, tape, &net, NULL, x).mean
                           : bnn_laplace_predict(mem, tape, &la, x).mean;
