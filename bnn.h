@@ -937,11 +937,12 @@ typedef struct bnn_laplace {
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind);
 /* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
- * epistemic variance. Classes: mean = softmax(f_k/sqrt(1 + pi v_k/8)), or the sigmoid (probit
- * formula); epistemic by the delta method. No expected entropy, no mutual information. */
+ * epistemic variance. Classes: mean = sigmoid(f/sqrt(1 + pi v/8)) (MacKay's probit formula), for
+ * several p_k prop. to 1/sum_j exp(-(f_k - f_j)/sqrt(1 + pi v_kj/8)), v_kj = Var(f_k - f_j);
+ * epistemic by the delta method. No expected entropy, no mutual information. */
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x);
-/* cov (rows of x, k k): covariance of the k standardized outputs, row by row; returns the means */
+/* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
 
@@ -9240,9 +9241,9 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
  *         Poisson  sqrt(rate) e_c                  Gaussian   e_c/sd;  e_c/sqrt 2 for ln variances
  *         Laplace  e_c/b                           Student    sqrt((nu+1)/(nu+3))/s e_c (Fisher)
  *     so one backward pass per row and column r_c gives a row of a factor B of GGN = B^T B.
- *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs, 1), G =
- *         mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision D per
- *         input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
+ *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs and 1),
+ *         G = mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision
+ *         D per input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
  *         H = (D^1/2 U (x) V) diag(N e_i f_j + 1) (D^1/2 U (x) V)^T
  * --------------------------------------------------------------------------------------------- */
 
@@ -9328,7 +9329,7 @@ static void bnn__jacobian(bnn__probe *p, bnn_var *out, bnn_mat seed, size_t firs
 static void bnn__ggn_add(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, size_t n, bnn_mat h,
                          double *d) {
     enum { ROWS = 64 };
-    float *b = bnn__floats(t, bnn__mul(d == NULL ? (size_t)ROWS : 1, n));
+    float *b = bnn__floats(t, bnn__mul(d == NULL ? (size_t)ROWS : (size_t)1, n));
     size_t i, c, j, held = 0;
     p->start = bnn__now(t);
     for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
@@ -9386,7 +9387,7 @@ static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, struct bnn_
     enum { ROWS = 128 };
     size_t first, l, c, i;
     for (first = 0; t->err == BNN_OK && first < x.rows; first += ROWS) {
-        size_t n = x.rows - first < ROWS ? x.rows - first : ROWS;
+        size_t n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
         bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n)), *node;
         bnn_mat seed = out->val;
         seed.data = bnn__floats(t, bnn__count(out->val));
@@ -9680,13 +9681,13 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
 static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
                                    float *mean, float *epistemic, float *aleatoric, double *p) {
     size_t i, j, l;
+    double sum = 0;
     bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
     for (i = 0; i < k; i++) {
-        double v = 0, z = (double)f[i];
+        double v = 0;
         if (likelihood == BNN_BERNOULLI) {
-            p[i] = 1 / (1 + exp(-z));
-            v = p[i] * (1 - p[i]);
-            v *= v * (double)cov[i * k + i];
+            p[i] = 1 / (1 + exp(-(double)f[i]));
+            v = pow(p[i] * (1 - p[i]), 2) * (double)cov[i * k + i];
         } else {
             double pi = (double)mean[i];
             for (j = 0; j < k; j++)
@@ -9696,14 +9697,22 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
         }
         epistemic[i] = (float)(v > 0 ? v : 0);
     }
-    for (i = 0; i < k; i++)
-        mean[i] = (float)((double)f[i] / sqrt(1 + BNN__PI * (double)cov[i * k + i] / 8));
-    if (likelihood != BNN_BERNOULLI) bnn__softmax_rows(1, k, mean, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) { /* kappa of differences: what moves all logits alike is no matter */
+        double odds = 0;
+        for (j = 0; j < k; j++) {
+            double v = (double)cov[i * k + i], d = (double)f[i];
+            if ((likelihood == BNN_BERNOULLI) != (j == i)) continue; /* alone, or the others */
+            if (j != i) d -= (double)f[j];
+            if (j != i) v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
+            odds += exp(-d / sqrt(1 + BNN__PI * (v > 0 ? v : 0) / 8));
+        }
+        p[i] = 1 / (1 + odds);
+        sum += p[i];
+    }
     for (i = 0; i < k; i++) {
-        double q = (double)mean[i], e;
-        if (likelihood == BNN_BERNOULLI) mean[i] = (float)(q = 1 / (1 + exp(-q)));
-        p[i] = q;
-        e = q * (1 - q);
+        double e = likelihood == BNN_BERNOULLI ? p[i] : (p[i] /= sum);
+        e *= 1 - p[i];
+        mean[i] = (float)p[i];
         if ((double)epistemic[i] > e) epistemic[i] = (float)e;
         aleatoric[i] = (float)(e - (double)epistemic[i]);
     }
@@ -9741,8 +9750,8 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     memset(&r, 0, sizeof r);
     if (!bnn__probe_init(&one, t, &la->net)) return r;
     k = bnn__probe_out(&one, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
+    k /= lik == BNN_GAUSSIAN_HETERO ? 2 : 1;
     bnn__back_to(t, now);
-    if (lik == BNN_GAUSSIAN_HETERO) k /= 2;
     r.mean = bnn_mat_new(mem, x.rows, k);
     r.aleatoric = bnn_mat_new(mem, x.rows, k);
     r.epistemic = bnn_mat_new(mem, x.rows, k);
@@ -9754,12 +9763,11 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
         const float *c = cov.data + i * f.cols * f.cols;
         float *mean = r.mean.data + i * k, *al = r.aleatoric.data + i * k;
         float *ep = r.epistemic.data + i * k;
-        if (classes) {
-            double *p = (double *)bnn__scratch(t, k, sizeof *p);
-            if (p != NULL)
-                r.entropy.data[i] = (float)bnn__laplace_classes(lik, k, f.data + i * k, c, mean,
-                                                                ep, al, p);
-        } else {
+        double *p = (double *)bnn__scratch(t, k, sizeof *p);
+        if (classes && p != NULL)
+            r.entropy.data[i] = (float)bnn__laplace_classes(lik, k, f.data + i * k, c, mean, ep, al,
+                                                            p);
+        else if (p != NULL) {
             bnn__moments(&la->net, bnn_input(t, bnn_mat_rows(f, i, 1)), &m, &var);
             if (t->err == BNN_OK)
                 bnn__laplace_numbers(&la->net, k, f.cols, c, m.data, var.data, mean, ep, al);
@@ -9907,7 +9915,7 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
     return bnn__gaussian_end(&g, mark);
 }
 
-/* The layer's covariance, dense or diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
+/* The layer's covariance, or its diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
 static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, float *row) {
     size_t i, j, a, b, r = q->rows, c = q->cols, size = r * c;
     for (i = 0; i < size; i++) {
@@ -10311,9 +10319,9 @@ BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
 /* ------------------------------------------------------------------------------------------------
  * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
  *
- * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t,
- * its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the flat
- * vector of the smaller net.
+ * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t
+ * and its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the
+ * flat vector of the smaller net.
  * --------------------------------------------------------------------------------------------- */
 
 /* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
@@ -10407,6 +10415,19 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
     return net;
 }
 
+/* Can the layer be the identity, and gone? */
+static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) {
+    int act = d->activations[layer - 1] - 1;
+    if (d->sizes[layer - 1] != d->sizes[layer])
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_drop_layer: layer %z has width %z, the one before "
+                        "it %z", layer, d->sizes[layer], d->sizes[layer - 1]);
+    else if (act != BNN_IDENTITY &&
+             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] - 1 != BNN_RELU))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z: activation %d: needs "
+                        "sigma(sigma(x)) = sigma(x): relu behind relu, or identity", layer, act);
+    return mem->err == BNN_OK;
+}
+
 BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
@@ -10416,19 +10437,11 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
     unsigned char *what;
     float *value;
     size_t i, l, step, width;
-    int act;
     memset(&net, 0, sizeof net);
     if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    act = d.activations[layer - 1] - 1;
-    if (d.sizes[layer - 1] != width)
-        bnn__arena_fail(to->mem, BNN_ESHAPE, "%s: layer %z has width %z, the one before it %z",
-                        who, layer, width, d.sizes[layer - 1]);
-    else if (act != BNN_IDENTITY &&
-             (act != BNN_RELU || layer == 1 || d.activations[layer - 2] - 1 != BNN_RELU))
-        bnn__arena_fail(to->mem, BNN_EARG, "%s: layer %z: activation %d: needs sigma(sigma(x)) = "
-                        "sigma(x): relu behind relu, or identity", who, layer, act);
+    if (!bnn__layer_fits(to->mem, &d, layer)) return net;
     what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
     value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
     if (to->mem->err != BNN_OK) return net;
@@ -10451,6 +10464,20 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
 
 /* ---- orders */
 
+/* Columns of length 1, or a correlation; 0 = a column or a variance is zero. */
+static int bnn__belsley_scale(bnn_mat x, bnn_mat a, int covariance) {
+    size_t i, k, d = a.cols, n = a.rows;
+    for (k = 0; k < d; k++) {
+        double s = 0;
+        for (i = 0; i < n; i++) s += (double)a.data[i * d + k] * (double)a.data[i * d + k];
+        if (covariance) s = (double)a.data[k * d + k];
+        if (!(s > 0)) return 0;
+        for (i = 0; i < n; i++) x.data[i * d + k] /= (float)sqrt(s);
+        for (i = 0; covariance && i < d; i++) x.data[k * d + i] /= (float)sqrt(s);
+    }
+    return 1;
+}
+
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance) {
     size_t i, k, d = a.cols, n = a.rows;
     bnn_mark mark = bnn_arena_mark(mem);
@@ -10461,14 +10488,7 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
     if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_is(index, 1, d) ||
         !bnn__mat_is(share, d, d))
         err = BNN_ESHAPE;
-    for (k = 0; err == BNN_OK && k < d; k++) { /* columns of length 1, or a correlation */
-        double s = 0;
-        for (i = 0; i < n; i++) s += (double)a.data[i * d + k] * (double)a.data[i * d + k];
-        if (covariance) s = (double)a.data[k * d + k];
-        if (!(s > 0)) err = BNN_EARG;
-        for (i = 0; i < n; i++) x.data[i * d + k] /= (float)sqrt(s);
-        for (i = 0; covariance && i < d; i++) x.data[k * d + i] /= (float)sqrt(s);
-    }
+    if (err == BNN_OK && !bnn__belsley_scale(x, a, covariance)) err = BNN_EARG;
     u = covariance ? bnn__mat(0, 0, NULL) : bnn_mat_new(mem, n, d);
     if (err == BNN_OK) err = mem->err;
     if (err == BNN_OK) err = covariance ? bnn_mat_eig_sym(mem, e, v, x)
@@ -10525,6 +10545,24 @@ static int bnn__order_belsley(bnn_arena *mem, size_t *order, size_t width, bnn_m
     return err;
 }
 
+/* Scores of the rows of a layer's outgoing weights, or their mean correlation r. */
+static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, int kind,
+                              const float *curvature, double *score, bnn_mat r) {
+    size_t i, j, k, width = next->rows;
+    for (i = 0; i < width; i++)
+        for (j = 0; j < next->cols; j++) {
+            size_t at = next->offset + i * next->cols + j, other;
+            double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
+            if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
+            if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
+            for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
+                other = next->offset + k * next->cols + j;
+                r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
+                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
+            }
+        }
+}
+
 BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
     bnn_mlp_desc d;
@@ -10532,7 +10570,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     bnn_mark mark = bnn_arena_mark(mem);
     double *score;
     bnn_mat r;
-    size_t i, j, k, width;
+    size_t width;
     int err;
     if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
     width = d.sizes[layer];
@@ -10546,18 +10584,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     score = (double *)bnn_arena_alloc(mem, width, sizeof *score);
     r = bnn_mat_new(mem, kind == BNN_ORDER_BELSLEY ? width : 0, width);
     if (mem->err != BNN_OK) return mem->err;
-    for (i = 0; i < width; i++)
-        for (j = 0; j < next->cols; j++) {
-            size_t at = next->offset + i * next->cols + j, other;
-            double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
-            if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
-            if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
-            for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
-                other = next->offset + k * next->cols + j;
-                r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
-                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
-            }
-        }
+    bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
     else {
         bnn__order(width, score, 1, 1, order);

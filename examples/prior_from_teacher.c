@@ -53,20 +53,22 @@ static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
         if (s % u->every == 0 && r->n < POINTS) {
             memcpy(w->theta, mu, n * sizeof *mu);
             r->at[r->n] = (double)s, r->value[r->n++] = judge(u, &r->net);
+            if (u->steps > 9999 && s % 3000 == 0)
+                fprintf(stderr, "step %zu of %zu: %.4f\n", s, u->steps, r->value[r->n - 1]);
         }
         bnn_batch b = bnn_minibatch(&u->tape, u->train, u->batch);
+        bnn_var *m = bnn_param(&u->tape, q, 0), *sd = bnn_softplus(bnn_param(&u->tape, q, 1));
         bnn_rng_fill_normal(&u->tape.rng, n, eps);
-        for (size_t i = 0; i < n; i++) w->theta[i] = mu[i] + log1pf(expf(rho[i])) * eps[i];
+        for (size_t i = 0; i < n && sd->val.data; i++)
+            w->theta[i] = mu[i] + sd->val.data[i] * eps[i];
         bnn_params_zero_grad(w);
-        bnn_backward(bnn_net_nll(&r->net, b));
-        bnn_var *kl = bnn_gaussian_kl_to(bnn_param(&u->tape, q, 0),
-                                         bnn_softplus(bnn_param(&u->tape, q, 1)), prior);
         bnn_params_zero_grad(q);
+        bnn_var *kl = bnn_gaussian_kl_to(m, sd, prior);
         bnn_backward(bnn_scale(kl, u->kl_weight / (float)b.n_data));
-        for (size_t i = 0; i < n; i++) {
-            q->grad[i] += w->grad[i];
-            q->grad[n + i] += w->grad[i] * eps[i] / (1 + expf(-rho[i]));
-        }
+        bnn_backward(bnn_net_nll(&r->net, b));
+        for (size_t i = 0; i < n; i++) eps[i] *= w->grad[i]; /* theta = mu + sd eps, backwards */
+        bnn_backward_from(m, (bnn_mat){ 1, n, w->grad });
+        bnn_backward_from(sd, (bnn_mat){ 1, n, eps });
         r->kl = (double)bnn_value(kl);
         adam.lr = (float)bnn_lr_cosine((double)u->lr, s, u->steps + 1);
         bnn_step(&adam, &u->tape);
@@ -77,7 +79,8 @@ static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
 static bnn_gaussian posterior(world *u, const run *r) { /* of a run, as a Gaussian */
     size_t n = r->net.params->n;
     bnn_mat v = bnn_mat_new(&u->mem, 1, n);
-    for (size_t i = 0; i < n && v.data; i++) v.data[i] = (float)pow(softplus((double)r->q->theta[n + i]), 2);
+    for (size_t i = 0; i < n && v.data; i++)
+        v.data[i] = (float)pow(softplus((double)r->q->theta[n + i]), 2);
     return bnn_gaussian_new(&u->mem, n, r->q->theta, v);
 }
 
@@ -117,7 +120,8 @@ static void students(world *u, const char *setting, bnn_mlp_desc shape, bnn_gaus
         bnn_gaussian prior = m == 3 ? *shrunk : standard(u, w->n, m == 2 ? shrunk->mean : NULL);
         if (m > 0) memcpy(w->theta, shrunk->mean, w->n * sizeof(float));
         train(u, &r[m], &prior, 0.02f);
-        report(u, setting, method[m], &r[m], bnn_metric_area(r[m].n, r[m].at, r[m].value, r[0].value));
+        report(u, setting, method[m], &r[m],
+               bnn_metric_area(r[m].n, r[m].at, r[m].value, r[0].value));
         fprintf(stderr, "%s: %s is done\n", setting, method[m]);
     }
     for (size_t i = 0; u->dat && i < r[0].n; i++) {
@@ -148,7 +152,8 @@ static void orders(world *u, const bnn_net *teacher, double sum[4][9]) {
         bnn_drop_order(&u->mem, order, teacher, &g, 2, kind, h.data, &u->tape.rng);
         for (size_t k = 0; k <= 8; k++) {
             bnn_mark mark = bnn_arena_mark(&u->mem);
-            bnn_net net = bnn_drop_neurons(bnn_params_new(&u->mem), &out, teacher, &g, 2, 5 * k, order, 0);
+            bnn_net net = bnn_drop_neurons(bnn_params_new(&u->mem), &out, teacher, &g, 2, 5 * k,
+                                           order, 0);
             if (net.params) sum[kind][k] += sqrt(-judge(u, &net));
             bnn_arena_rewind(&u->mem, mark);
         }
@@ -158,7 +163,8 @@ static void orders(world *u, const bnn_net *teacher, double sum[4][9]) {
 static void regression(world *u, uint64_t seed, int print, double sum[4][9]) {
     enum { N = 900, TEST = 124, D = 10 };
     bnn_mat x = bnn_mat_new(&u->mem, N + TEST, D), y = bnn_mat_new(&u->mem, N + TEST, 1);
-    bnn_mat w = bnn_mat_new(&u->mem, D, 1), a = bnn_mat_new(&u->mem, D, D), b = bnn_mat_new(&u->mem, D, 1);
+    bnn_mat w = bnn_mat_new(&u->mem, D, 1), a = bnn_mat_new(&u->mem, D, D),
+        b = bnn_mat_new(&u->mem, D, 1);
     static run t;
     u->tape.rng = bnn_rng_seed(seed);
     bnn_rng_fill_normal(&u->tape.rng, D, w.data);
@@ -174,7 +180,8 @@ static void regression(world *u, uint64_t seed, int print, double sum[4][9]) {
     bnn_mat_solve_chol(b, a, b);
     bnn_mat fit = bnn_mat_new(&u->mem, TEST, 1);
     bnn_mat_mul(fit, u->test.x, b);
-    bnn_mlp_desc shape = { .sizes = { D, 100, 50, 1 }, .noise_std = 0.1f, .no_bias = 1, .seed = seed };
+    bnn_mlp_desc shape = { .sizes = { D, 100, 50, 1 }, .noise_std = 0.1f, .no_bias = 1,
+                           .seed = seed };
     t.net = bnn_mlp(bnn_params_new(&u->mem), shape);
     bnn_gaussian prior = standard(u, t.net.params->n, NULL);
     train(u, &t, &prior, 0.02f);
@@ -218,7 +225,8 @@ static void fashion(world *u, const char *folder) { /* two epochs, batches of 8,
     bnn_mat_scale(u->test.x, u->test.x, 1 / 255.0f);
     u->tape.rng = bnn_rng_seed(1);
     u->steps = 15000, u->batch = 8, u->every = 100, u->lr = 1e-3f, u->kl_weight = 0.2f;
-    bnn_mlp_desc shape = { .sizes = { 784, 800, 50, 10 }, .likelihood = BNN_CATEGORICAL, .no_bias = 1 };
+    bnn_mlp_desc shape = { .sizes = { 784, 800, 50, 10 }, .likelihood = BNN_CATEGORICAL,
+                           .no_bias = 1 };
     t.net = bnn_mlp(bnn_params_new(&u->mem), shape);
     bnn_gaussian prior = standard(u, t.net.params->n, NULL), g;
     u->every = 3000;
@@ -243,7 +251,8 @@ int main(int argc, char **argv) {
         regression(&u, 1 + (uint64_t)s, s == 0 || full, sum);
         if (u.tape.err || u.mem.err) break;
     }
-    if (seeds > 0) printf("RMSE after deleting k of 50 neurons, mean over %d seeds\n%-8s", seeds, "k");
+    if (seeds > 0)
+        printf("RMSE after deleting k of 50 neurons, mean over %d seeds\n%-8s", seeds, "k");
     for (int k = 0; seeds > 0 && k <= 8; k++) printf("%8d", 5 * k);
     for (int o = 0; seeds > 0 && o < 4; o++) {
         printf("\n%-8s", order[o]);

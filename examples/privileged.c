@@ -113,7 +113,8 @@ static void synthetic(world *u, int task, int repetitions, size_t epochs) {
         bnn_mat x = bnn_mat_new(&u->mem, N + TEST, D), p, y = bnn_mat_new(&u->mem, N + TEST, 1);
         make(u, task, x, &p, y);
         standardize(x, N), standardize(p, N);
-        bnn_mlp_desc on_p = { .sizes = { p.cols, 1 }, .likelihood = BNN_BERNOULLI, .init_scale = 0.1f };
+        bnn_mlp_desc on_p = { .sizes = { p.cols, 1 }, .likelihood = BNN_BERNOULLI,
+                              .init_scale = 0.1f };
         bnn_mlp_desc on_x = { .sizes = { D, 1 }, .likelihood = BNN_BERNOULLI, .init_scale = 0.1f };
         bnn_soft_desc none = { 0 }, all = { .lambda = 1 };
         bnn_net teacher = fit(u, on_p, rows_of(p, y, 0, N), none, 128, epochs);
@@ -161,8 +162,10 @@ static void mnist(world *u, const char *folder, size_t n) {
     enum { REPS = 10, TS = 6, LS = 5 };
     static const float T[TS] = { 1, 2, 5, 10, 20, 50 }, L[LS] = { 0.1f, 0.3f, 0.6f, 0.9f, 1 };
     static double acc[2][TS][LS], teacher_acc, plain[REPS], mean, sd;
-    bnn_data test = { idx(u, folder, "t10k-images-idx3-ubyte"), idx(u, folder, "t10k-labels-idx1-ubyte") };
-    bnn_mat x = idx(u, folder, "train-images-idx3-ubyte"), y = idx(u, folder, "train-labels-idx1-ubyte");
+    bnn_data test = { idx(u, folder, "t10k-images-idx3-ubyte"),
+                      idx(u, folder, "t10k-labels-idx1-ubyte") };
+    bnn_mat x = idx(u, folder, "train-images-idx3-ubyte");
+    bnn_mat y = idx(u, folder, "train-labels-idx1-ubyte");
     bnn_mat_scale(x, x, 1 / 255.0f);
     bnn_mat_scale(test.x, test.x, 1 / 255.0f);
     bnn_data low = { small(u, test.x), test.y };
@@ -189,7 +192,8 @@ static void mnist(world *u, const char *folder, size_t n) {
         for (int way = 0; way < 2; way++)
             for (int t = 0; t < TS; t++)
                 for (int l = 0; l < LS; l++) {
-                    bnn_soft_desc soft = { .lambda = L[l], .temperature = T[t], .teacher_only = !way };
+                    bnn_soft_desc soft = { .lambda = L[l], .temperature = T[t],
+                                           .teacher_only = !way };
                     bnn_mark here = bnn_arena_mark(&u->mem);
                     bnn_net net = fit(u, shape, d, soft, 128, 50);
                     acc[way][t][l] += accuracy(u, &net, low) / REPS;
@@ -216,8 +220,8 @@ static void mnist(world *u, const char *folder, size_t n) {
             }
         }
         printf("\nRESULT privileged_mnist n=%zu student=%s teacher=%.3f plain=%.3f plain_sd=%.3f "
-               "best=%.3f T=%g lambda=%.1f\n", n, way ? "tempered" : "untempered", teacher_acc, mean,
-               sqrt(sd), acc[way][bt][bl], (double)T[bt], (double)L[bl]);
+               "best=%.3f T=%g lambda=%.1f\n", n, way ? "tempered" : "untempered", teacher_acc,
+               mean, sqrt(sd), acc[way][bt][bl], (double)T[bt], (double)L[bl]);
     }
     fflush(stdout);
 }
@@ -231,7 +235,8 @@ int main(int argc, char **argv) {
     } else {
         for (int task = 1; task <= 4; task++) synthetic(&u, task, count, 1000);
     }
-    if (u.tape.err || u.mem.err) fprintf(stderr, "privileged: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);
+    if (u.tape.err || u.mem.err)
+        fprintf(stderr, "privileged: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);
     int failed = u.tape.err || u.mem.err;
     bnn_tape_free(&u.tape);
     bnn_arena_free(&u.mem);

@@ -2,9 +2,9 @@
  * teacher's answers, and what the normalizer of the answers does.
  *     cc -O2 -I.. probabilistic.c -lm -o probabilistic && ./probabilistic [DATA [epochs [runs]]]
  * Without a folder: synthetic classes whose true law is known (10 features, 3 classes), regression
- * as weighted least squares, and the digits that ship. DATA has fashion-mnist/ (four IDX files) and,
- * if you have them, tweets/ (two TSV files), gunzipped. You should see answers at temperature 1 help
- * a little, answers at temperature 10 flatten the student, and the published extra term do harm. */
+ * as weighted least squares, and the digits that ship. DATA has fashion-mnist/ (four IDX files)
+ * and, if you have them, tweets/ (two TSV files), gunzipped. You should see answers at temperature
+ * 1 help a little, at temperature 10 flatten the student, and the published extra term do harm. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -72,10 +72,13 @@ static score judge(world *u, const bnn_net *net, bnn_data test, bnn_mat law) {
 
 static void line(const char *set, const char *method, const score *s, int runs) {
     double m[3] = { 0 }, v[2] = { 0 };
-    for (int r = 0; r < runs; r++) m[0] += s[r].ce / runs, m[1] += s[r].acc / runs, m[2] += s[r].real / runs;
+    for (int r = 0; r < runs; r++) {
+        m[0] += s[r].ce / runs, m[1] += s[r].acc / runs, m[2] += s[r].real / runs;
+    }
     for (int r = 0; r < runs; r++) v[0] += pow(s[r].ce - m[0], 2), v[1] += pow(s[r].acc - m[1], 2);
-    printf("RESULT probabilistic set=%s method=%s ce=%.4f ce_sd=%.4f acc=%.4f acc_sd=%.4f", set, method,
-           m[0], runs > 1 ? sqrt(v[0] / (runs - 1)) : 0, m[1], runs > 1 ? sqrt(v[1] / (runs - 1)) : 0);
+    printf("RESULT probabilistic set=%s method=%s ce=%.4f ce_sd=%.4f acc=%.4f acc_sd=%.4f", set,
+           method, m[0], runs > 1 ? sqrt(v[0] / (runs - 1)) : 0, m[1],
+           runs > 1 ? sqrt(v[1] / (runs - 1)) : 0);
     if (m[2] > 0) printf(" ce_to_law=%.4f", m[2]);
     printf("\n");
     fflush(stdout);
@@ -129,18 +132,22 @@ static void synthetic(world *u, int runs) {
 static void least_squares(world *u) {
     enum { N = 60, D = 3 };
     double lam = 0.4, s2 = 1, t2 = 0.1, worst = 0;
-    bnn_mat x = bnn_mat_new(&u->mem, N, D), y = bnn_mat_new(&u->mem, N, 1), t = bnn_mat_new(&u->mem, N, 1);
-    bnn_mat px = bnn_mat_new(&u->mem, N, D), A = bnn_mat_new(&u->mem, D, D), b = bnn_mat_new(&u->mem, D, 1);
+    bnn_mat x = bnn_mat_new(&u->mem, N, D), y = bnn_mat_new(&u->mem, N, 1),
+        t = bnn_mat_new(&u->mem, N, 1);
+    bnn_mat px = bnn_mat_new(&u->mem, N, D), A = bnn_mat_new(&u->mem, D, D),
+        b = bnn_mat_new(&u->mem, D, 1);
     bnn_mat has = bnn_mat_new(&u->mem, N, 1), target = bnn_mat_new(&u->mem, N, 1);
     u->tape.rng = bnn_rng_seed(7);
     bnn_rng_fill_normal(&u->tape.rng, N * D, x.data);
     for (size_t i = 0; i < N; i++) {
-        double f = (double)x.data[i * D] - 0.5 * (double)x.data[i * D + 1], m = i < N / 2 ? lam : 0, p;
+        double f = (double)x.data[i * D] - 0.5 * (double)x.data[i * D + 1];
+        double m = i < N / 2 ? lam : 0, p;
         has.data[i] = i < N / 2;
         y.data[i] = (float)f + bnn_rng_normal(&u->tape.rng);
         t.data[i] = (float)f + 0.3f * bnn_rng_normal(&u->tape.rng);
         p = (1 - m) / s2 + m / t2;
-        target.data[i] = (float)(((1 - m) / s2 * (double)y.data[i] + m / t2 * (double)t.data[i]) / p);
+        target.data[i] = (float)(((1 - m) / s2 * (double)y.data[i] +
+                                  m / t2 * (double)t.data[i]) / p);
         for (size_t j = 0; j < D; j++) px.data[i * D + j] = (float)p * x.data[i * D + j];
     }
     bnn_mat_mul_tn(A, px, x);
@@ -153,12 +160,15 @@ static void least_squares(world *u) {
     for (int k = 0; k < 2000; k++) {
         bnn_tape_reset(&u->tape);
         bnn_var *g = bnn_matmul(bnn_input(&u->tape, x), bnn_param(&u->tape, w, 0));
-        bnn_var *hard = bnn_gaussian_nll(g, bnn_input(&u->tape, y), bnn_scalar(&u->tape, (float)log(s2)));
-        bnn_var *soft = bnn_gaussian_nll(g, bnn_input(&u->tape, t), bnn_scalar(&u->tape, (float)log(t2)));
+        bnn_var *hard = bnn_gaussian_nll(g, bnn_input(&u->tape, y),
+                                         bnn_scalar(&u->tape, (float)log(s2)));
+        bnn_var *soft = bnn_gaussian_nll(g, bnn_input(&u->tape, t),
+                                         bnn_scalar(&u->tape, (float)log(t2)));
         bnn_backward(bnn_mean(bnn_soft_mix(hard, soft, bnn_input(&u->tape, has), (float)lam)));
         bnn_step(&sgd, &u->tape);
     }
-    for (size_t j = 0; j < D; j++) worst = fmax(worst, fabs((double)w->theta[j] - (double)b.data[j]));
+    for (size_t j = 0; j < D; j++)
+        worst = fmax(worst, fabs((double)w->theta[j] - (double)b.data[j]));
     printf("RESULT probabilistic set=regression largest_difference_to_wls=%.1e\n", worst);
 }
 
@@ -246,7 +256,8 @@ static bnn_data tweets(world *u, const char *path, unsigned bits, int pairs) {
 
 static void sentiment(world *u, const char *folder, size_t epochs) {
     enum { HELD = 4000 };
-    static const bnn_soft_desc soft[3] = { { 0 }, { .lambda = 0.5f }, { .lambda = 1, .temperature = 2 } };
+    static const bnn_soft_desc soft[3] = { { 0 }, { .lambda = 0.5f },
+                                           { .lambda = 1, .temperature = 2 } };
     static const char *name[3] = { "plain", "answers", "answers_only_T2" };
     char path[1024], test_path[1024];
     snprintf(path, sizeof path, "%s/tweets/sentiment140_train_sample.tsv", folder);
@@ -269,7 +280,8 @@ static void sentiment(world *u, const char *folder, size_t epochs) {
     if (!xb.data) return;
     bnn_data train = { bnn_mat_rows(xb, 0, n), bnn_mat_rows(y, 0, n) };
     bnn_data held = { bnn_mat_rows(xb, n, HELD), bnn_mat_rows(y, n, HELD) };
-    bnn_net teacher = fit(u, (bnn_mlp_desc){ .sizes = { 16384, 16, 2 }, .likelihood = BNN_CATEGORICAL,
+    bnn_net teacher = fit(u, (bnn_mlp_desc){ .sizes = { 16384, 16, 2 },
+                                             .likelihood = BNN_CATEGORICAL,
                                              .init_scale = 0.5f }, train, plain, 1, 3, "tweets");
     s = judge(u, &teacher, held, (bnn_mat){ 0, 0, NULL });
     line("tweets_held_out", "teacher", &s, 1);
@@ -279,8 +291,8 @@ static void sentiment(world *u, const char *folder, size_t epochs) {
     train.x = bnn_mat_rows(xs, 0, n), held.x = bnn_mat_rows(xs, n, HELD);
     for (int m = 0; m < 3; m++) {
         u->tape.rng = bnn_rng_seed(6);
-        bnn_net net = fit(u, (bnn_mlp_desc){ .sizes = { 1024, 2 }, .likelihood = BNN_CATEGORICAL }, train,
-                          soft[m], 1, epochs, name[m]);
+        bnn_net net = fit(u, (bnn_mlp_desc){ .sizes = { 1024, 2 }, .likelihood = BNN_CATEGORICAL },
+                          train, soft[m], 1, epochs, name[m]);
         s = judge(u, &net, held, (bnn_mat){ 0, 0, NULL });
         line("tweets_held_out", name[m], &s, 1);
         s = judge(u, &net, test, (bnn_mat){ 0, 0, NULL });

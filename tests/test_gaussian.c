@@ -82,7 +82,8 @@ static void the_density_is_the_formula(void) {
     bnn_rng_fill_normal(&tape.rng, N, x);
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
-            quad += ((double)x[i] - (double)g.mean[i]) * a[i * N + j] * ((double)x[j] - (double)g.mean[j]);
+            quad += ((double)x[i] - (double)g.mean[i]) * a[i * N + j] *
+                    ((double)x[j] - (double)g.mean[j]);
     CHECK_NEAR(bnn_gaussian_log_pdf(&g, x), -(quad + det + N * log(8 * atan(1))) / 2, TIGHT);
     close_all();
 }
@@ -160,7 +161,8 @@ static void conditioning_agrees_with_sampling(void) {
 
 static void a_diagonal_covariance_reduces_to_selection(void) {
     static const unsigned char what[5] = { 2, 0, 1, 0, 2 };
-    float mean[5] = { 1, 2, 3, 4, 5 }, var[5] = { (float)0.1, (float)0.2, (float)0.3, (float)0.4, 7 };
+    float mean[5] = { 1, 2, 3, 4, 5 }, var[5] = { (float)0.1, (float)0.2, (float)0.3, (float)0.4,
+                                                  7 };
     open_all(4);
     bnn_gaussian g = bnn_gaussian_new(&mem, 5, mean, (bnn_mat){ 1, 5, var });
     bnn_gaussian c = bnn_gaussian_reduce(&mem, &g, what, NULL);
@@ -219,12 +221,14 @@ static void both_nodes_have_their_value_and_gradient(void) {
         bnn_rng_fill_normal(&tape.rng, N, w->theta);
         bnn_rng_fill_normal(&tape.rng, 2 * N, q->theta);
         prior_of map = { w, &g[k] }, kl = { q, &g[k] };
-        CHECK_NEAR(bnn_value(as_map(&tape, &map)), -bnn_gaussian_log_pdf(&g[k], w->theta), TIGHT * 10);
+        CHECK_NEAR(bnn_value(as_map(&tape, &map)), -bnn_gaussian_log_pdf(&g[k], w->theta),
+                   TIGHT * 10);
         CHECK(bnn_grad_check(&tape, w, as_map, &map) < BUILD_TOL(5e-2, 1e-6));
         float sd2[N];
         for (int i = 0; i < N; i++) sd2[i] = (float)pow(log1p(exp((double)q->theta[N + i])), 2);
         bnn_gaussian own = bnn_gaussian_new(&mem, N, q->theta, (bnn_mat){ 1, N, sd2 });
-        CHECK_NEAR(bnn_value(as_kl(&tape, &kl)), bnn_gaussian_kl(&own, &g[k]), BUILD_TOL(2e-4, 1e-10));
+        CHECK_NEAR(bnn_value(as_kl(&tape, &kl)), bnn_gaussian_kl(&own, &g[k]),
+                   BUILD_TOL(2e-4, 1e-10));
         CHECK(bnn_grad_check(&tape, q, as_kl, &kl) < BUILD_TOL(5e-2, 1e-6));
     }
     close_all();
@@ -251,7 +255,8 @@ static void samples_give_back_mean_and_covariance(void) {
         CHECK_NEAR(diag.pieces[0].cov.data[i], bnn__gaussian_at(&full, i, i), TIGHT);
         for (size_t j = 0; j < 5; j++) {
             double want = bnn__gaussian_at(&g, i, j), vj = bnn__gaussian_at(&g, j, j);
-            CHECK_NEAR(bnn__gaussian_at(&full, i, j), want, Z * sqrt((vi * vj + want * want) / S) + vi / S);
+            CHECK_NEAR(bnn__gaussian_at(&full, i, j), want,
+                       Z * sqrt((vi * vj + want * want) / S) + vi / S);
             ridge = i == j ? 0.5 : 0;
             CHECK_NEAR(bnn__gaussian_at(&layers, i, j),
                        (i < 3) == (j < 3) ? bnn__gaussian_at(&full, i, j) + ridge : 0, TIGHT);
@@ -333,7 +338,8 @@ static void dropping_neurons_conditions_and_shrinks(void) {
     for (int kind = BNN_COV_DIAGONAL; kind <= BNN_COV_FULL; kind++)
         for (int all = 0; all < 2; all++) {
             open_all(9);
-            bnn_mlp_desc d = { .sizes = { 2, 4, 3, 2 }, .activations = { 1 + BNN_TANH, 1 + BNN_RELU },
+            bnn_mlp_desc d = { .sizes = { 2, 4, 3, 2 },
+                               .activations = { 1 + BNN_TANH, 1 + BNN_RELU },
                                .likelihood = BNN_CATEGORICAL, .prior = { .std = 3, .fan_in = 1 },
                                .no_bias = kind == BNN_COV_LAYERS };
             bnn_net net = teacher(d), less;
@@ -401,7 +407,8 @@ static void an_identity_layer_can_go(void) {
                 double *kk = (double *)bnn_arena_alloc(&mem, k * k, sizeof *kk);
                 invert(n, p);
                 for (size_t i = 0; i < k * k; i++) {
-                    size_t r = i / k < first ? i / k : i / k + gap, c = i % k < first ? i % k : i % k + gap;
+                    size_t r = i / k < first ? i / k : i / k + gap,
+                        c = i % k < first ? i % k : i % k + gap;
                     kk[i] = p[r * n + c];
                 }
                 invert(k, kk);
@@ -415,7 +422,8 @@ static void an_identity_layer_can_go(void) {
 static void chains_of_removals_end_in_a_net_that_runs(void) {
     static const size_t gone[6] = { 0, 1, 2, 4, 5, 7 };
     open_all(12);
-    bnn_net a = teacher((bnn_mlp_desc){ .sizes = { 2, 8, 2, 2, 1 }, .noise_std = (float)0.3 }), b, c, e;
+    bnn_net a = teacher((bnn_mlp_desc){ .sizes = { 2, 8, 2, 2, 1 }, .noise_std = (float)0.3 }), b,
+        c, e;
     bnn_gaussian g = around(&a, BNN_COV_FULL), h, i, j;
     a.scaling.x_mean = normals(1, 2, 1);
     a.scaling.x_std = bnn_mat_new(&mem, 1, 2);
@@ -439,21 +447,28 @@ static void what_cannot_be_removed_is_refused(void) {
     static const size_t out[2] = { 0, 9 }, twice[2] = { 1, 1 }, all[3] = { 0, 1, 2 };
     open_all(13);
     bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 }, .activation = BNN_TANH });
-    bnn_net mixed = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 }, .activations = { 1 + BNN_TANH } });
+    bnn_net mixed = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 },
+                                            .activations = { 1 + BNN_TANH } });
     bnn_net wide = teacher((bnn_mlp_desc){ .sizes = { 3, 4, 3 } });
     bnn_gaussian g = around(&net, BNN_COV_DIAGONAL), w = around(&wide, BNN_COV_DIAGONAL), o;
     bnn_params *to = bnn_params_new(&mem);
-    CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, out, 0).params == NULL && took(BNN_EARG, "neuron 9"));
-    CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, twice, 0).params == NULL && took(BNN_EARG, "twice"));
-    CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 3, all, 0).params == NULL && took(BNN_EARG, "all of"));
-    CHECK(bnn_drop_neurons(to, &o, &net, &g, 3, 1, out, 0).params == NULL && took(BNN_EARG, "layer 3"));
-    CHECK(bnn_drop_neurons(to, &o, &net, &g, 0, 1, out, 0).params == NULL && took(BNN_EARG, "layer 0"));
+    CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, out, 0).params == NULL &&
+          took(BNN_EARG, "neuron 9"));
+    CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, twice, 0).params == NULL &&
+          took(BNN_EARG, "twice"));
+    CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 3, all, 0).params == NULL &&
+          took(BNN_EARG, "all of"));
+    CHECK(bnn_drop_neurons(to, &o, &net, &g, 3, 1, out, 0).params == NULL &&
+          took(BNN_EARG, "layer 3"));
+    CHECK(bnn_drop_neurons(to, &o, &net, &g, 0, 1, out, 0).params == NULL &&
+          took(BNN_EARG, "layer 0"));
     CHECK(bnn_drop_neurons(to, &o, &net, &w, 1, 1, out, 0).params == NULL &&
           took(BNN_ESHAPE, "Gaussian of 31 weights"));
     CHECK(bnn_drop_neurons(net.params, &o, &net, &g, 1, 1, out, 0).params == NULL &&
           took(BNN_EARG, "empty parameters"));
     CHECK(bnn_drop_layer(to, &o, &net, &g, 2).params == NULL && took(BNN_EARG, "sigma"));
-    CHECK(bnn_drop_layer(to, &o, &mixed, &g, 2).params == NULL && took(BNN_EARG, "relu behind relu"));
+    CHECK(bnn_drop_layer(to, &o, &mixed, &g, 2).params == NULL &&
+          took(BNN_EARG, "relu behind relu"));
     CHECK(bnn_drop_layer(to, &o, &mixed, &g, 1).params == NULL && took(BNN_EARG, "activation"));
     CHECK(bnn_drop_layer(to, &o, &net, &g, 3).params == NULL && took(BNN_EARG, "layer 3"));
     CHECK(bnn_drop_layer(to, &o, &wide, &w, 1).params == NULL && took(BNN_ESHAPE, "width 4"));
@@ -470,7 +485,8 @@ static void a_covariance_that_is_none_names_its_pivot(void) {
     CHECK(bnn_gaussian_reduce(&mem, &g, fix, NULL).n == 0 && took(BNN_EARG, "pivot 2"));
     CHECK(bnn_gaussian_reduce(&mem, &g, none, NULL).n == 0 && took(BNN_EARG, "none"));
     CHECK(bnn_gaussian_reduce(&mem, &g, odd, NULL).n == 0 && took(BNN_EARG, "weight 2"));
-    CHECK(bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 1, 3, neg }).n == 0 && took(BNN_EARG, "weight 1"));
+    CHECK(bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 1, 3, neg }).n == 0 &&
+          took(BNN_EARG, "weight 1"));
     CHECK(bnn_gaussian_new(&mem, 2, NULL, (bnn_mat){ 3, 3, c }).n == 0 && took(BNN_ESHAPE, "3x3"));
     bnn_params *w = bnn_params_new(&mem);
     bnn_params_add(w, 1, 2, "w", (bnn_prior){ 0 });
@@ -644,7 +660,8 @@ static void a_variational_student_finds_the_posterior_under_that_prior(void) {
         bnn_tape_reset(&tape);
         bnn_var *mu = bnn_param(&tape, q, 0), *sd = bnn_softplus(bnn_param(&tape, q, 1));
         bnn_var *xs = bnn_input(&tape, x), *f = bnn_matmul(xs, bnn_transpose(mu));
-        bnn_var *nll = bnn_gaussian_nll(f, bnn_input(&tape, y), bnn_scalar(&tape, (float)log(0.25)));
+        bnn_var *nll = bnn_gaussian_nll(f, bnn_input(&tape, y),
+                                        bnn_scalar(&tape, (float)log(0.25)));
         bnn_var *extra = bnn_matmul(bnn_square(xs), bnn_transpose(bnn_square(sd)));
         adam.lr = (float)bnn_lr_cosine(0.02, (size_t)k, 4000);
         bnn_backward(bnn_scale(bnn_add(bnn_add(bnn_sum(nll), bnn_scale(bnn_sum(extra), 2)),

@@ -115,7 +115,8 @@ static void the_ggn_is_the_expected_outer_product_of_gradients(void) {
                 bnn_backward(loss);
                 double p = exp(-(double)bnn_value(loss));
                 for (size_t a = 0; a < n * n; a++)
-                    want[a] += p * (double)net.params->grad[a / n] * (double)net.params->grad[a % n];
+                    want[a] += p * (double)net.params->grad[a / n] *
+                               (double)net.params->grad[a % n];
             }
         for (size_t a = 0; a < n * n; a++) CHECK_NEAR(h.data[a], want[a], TIGHT);
         close_all();
@@ -193,7 +194,8 @@ static void laplace_of_a_linear_model_is_exact(void) {
     for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
         if (kind == BNN_LAPLACE_DIAGONAL) continue;
         bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
-        CHECK_NEAR(la.log_evidence, -(quad + det + N * log(8 * atan(1))) / 2, BUILD_TOL(1e-4, 1e-10));
+        CHECK_NEAR(la.log_evidence, -(quad + det + N * log(8 * atan(1))) / 2,
+                   BUILD_TOL(1e-4, 1e-10));
         bnn_gaussian g = bnn_gaussian_laplace(&mem, &la, BNN_COV_FULL);
         for (size_t i = 0; i < D * D; i++) CHECK_NEAR(g.pieces[0].cov.data[i], A[i], TIGHT);
         bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, d.x);
@@ -234,7 +236,8 @@ static void laplace_of_a_logistic_model_is_near_quadrature(void) {
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < G; i++)
             for (int j = 0; j < G; j++) {
-                double u = (double)best[0] + step * (i - G / 2), v = (double)best[1] + step * (j - G / 2);
+                double u = (double)best[0] + step * (i - G / 2),
+                    v = (double)best[1] + step * (j - G / 2);
                 double ln = -(u * u + v * v) / 8 - log(2 * 3.14159265358979 * 4), e;
                 if (pass == 0 && (i != G / 2 || j != G / 2)) continue;
                 for (size_t r = 0; r < N; r++) {
@@ -305,7 +308,8 @@ static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
     for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
         open_all(7);
         bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 5, 3 }, .activation = BNN_TANH,
-                                   .likelihood = BNN_CATEGORICAL, .prior = { .std = 1, .fan_in = 1 } });
+                                   .likelihood = BNN_CATEGORICAL,
+                                       .prior = { .std = 1, .fan_in = 1 } });
         bnn_data d = { normals(N, 2, 1), bnn_mat_new(&mem, N, 1) };
         size_t n = net.params->n;
         bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
@@ -332,10 +336,16 @@ static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
         }
         bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, x);
         for (size_t r = 0; r < X; r++) { /* classes: the probit formula */
-            double e[3], sum = 0;
-            for (size_t k = 0; k < 3; k++)
-                sum += e[k] = exp((double)f.data[r * 3 + k] /
-                                  sqrt(1 + atan(1) / 2 * (double)cov.data[r * 9 + k * 4]));
+            double e[3] = { 0 }, sum = 0;
+            for (size_t k = 0; k < 3; k++) {
+                for (size_t j = 0; j < 3; j++) {
+                    const float *c = cov.data + r * 9;
+                    double v = (double)c[4 * k] + (double)c[4 * j] - 2 * (double)c[3 * k + j];
+                    double gap = (double)f.data[r * 3 + k] - (double)f.data[r * 3 + j];
+                    e[k] += exp(-gap / sqrt(1 + atan(1) / 2 * v));
+                }
+                sum += e[k] = 1 / e[k];
+            }
             for (size_t k = 0; k < 3; k++) CHECK_NEAR(p.mean.data[r * 3 + k], e[k] / sum, TIGHT);
         }
         close_all();
@@ -351,7 +361,8 @@ static void the_diagonal_kind_has_the_diagonal_precision(void) {
     bnn_mat h = bnn_mat_new(&mem, n, n);
     bnn_ggn(&tape, &net, d.x, h);
     bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_DIAGONAL);
-    for (size_t i = 0; i < n; i++) CHECK_NEAR(la.h.data[i], (double)h.data[i * n + i] + 1, TIGHT * 10);
+    for (size_t i = 0; i < n; i++) CHECK_NEAR(la.h.data[i], (double)h.data[i * n + i] + 1,
+                                              TIGHT * 10);
     close_all();
 }
 
@@ -374,7 +385,8 @@ static void standardization_and_a_learned_noise_keep_the_units(void) {
     bnn_ggn(&tape, &net, raw.x, a);
     bnn_ggn(&tape, &learned, raw.x, b);
     for (size_t i = 0; i < n * n; i++)
-        CHECK_NEAR(b.data[i / n * (n + 1) + i % n], a.data[i], TIGHT * (1 + fabs((double)a.data[i])));
+        CHECK_NEAR(b.data[i / n * (n + 1) + i % n], a.data[i],
+                   TIGHT * (1 + fabs((double)a.data[i])));
     CHECK_NEAR(b.data[(n + 1) * (n + 1) - 1], N / 2.0, TIGHT);
     bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, raw, BNN_LAPLACE_FULL);
     bnn_laplace lb = bnn_laplace_new(&mem, &tape, &learned, raw, BNN_LAPLACE_FULL);
@@ -439,7 +451,8 @@ static void bad_input_is_named(void) {
     bnn_net lap = make((bnn_mlp_desc){ .sizes = { 2, 2 }, .likelihood = BNN_CATEGORICAL,
                                        .prior = { .kind = BNN_PRIOR_LAPLACE } });
     bnn_net dead, own = lap;
-    bnn_data d = { normals(6, 2, 1), bnn_mat_new(&mem, 6, 1) }, none = { { 0, 2, NULL }, { 0, 1, NULL } };
+    bnn_data d = { normals(6, 2, 1), bnn_mat_new(&mem, 6, 1) },
+        none = { { 0, 2, NULL }, { 0, 1, NULL } };
     memset(&dead, 0, sizeof dead);
     own.mlp = NULL, own.forward = answer;
     CHECK(bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL).n == 0);
@@ -478,7 +491,8 @@ static void every_failing_allocation_is_an_error(void) {
         bnn_tape t = { .mem = { .alloc = { limited, NULL } } };
         budget = 1000;
         bnn_params *w = bnn_params_new(&m);
-        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 30, 3 }, .likelihood = BNN_CATEGORICAL });
+        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 30, 3 },
+                                                 .likelihood = BNN_CATEGORICAL });
         float x[4] = { 1, 2, 3, 4 }, y[2] = { 0, 1 };
         bnn_data d = { { 2, 2, x }, { 2, 1, y } };
         budget = allowed;

@@ -77,7 +77,8 @@ static void weights_one_hot_are_that_teacher_bit_for_bit(void) {
     bnn_var *v[3], *bad;
     float one[3] = { 0, 1, 0 }, mix[3] = { 1, 2, 5 }, none[3] = { 0, 0, 0 }, neg[3] = { 1, -1, 1 };
     for (int i = 0; i < 3; i++) v[i] = bnn_input(&tape, normals(5, 4, 2));
-    bnn_var *a = bnn_soft_target(&tape, 3, v, one, 3), *b = bnn_soft_target(&tape, 1, v + 1, NULL, 3);
+    bnn_var *a = bnn_soft_target(&tape, 3, v, one, 3),
+        *b = bnn_soft_target(&tape, 1, v + 1, NULL, 3);
     CHECK_SAME_ARRAY(a->val.data, b->val.data, 20);
     a = bnn_soft_target(&tape, 3, v, mix, 3);
     for (size_t i = 0; i < 5; i++) {
@@ -144,7 +145,8 @@ static void at_a_high_temperature_logits_are_matched(void) { /* S8.2: to 1e-3 at
         double mz = 0, mv = 0;
         for (size_t k = 0; k < K; k++) mz += zm.data[i * K + k] / K, mv += vm.data[i * K + k] / K;
         for (size_t k = 0; k < K; k++)
-            CHECK_NEAR(g.data[i * K + k], ((zm.data[i * K + k] - mz) - (vm.data[i * K + k] - mv)) / K,
+            CHECK_NEAR(g.data[i * K + k],
+                       ((zm.data[i * K + k] - mz) - (vm.data[i * K + k] - mv)) / K,
                        1e-3);
     }
     close_all();
@@ -254,7 +256,8 @@ static void at_temperature_one_the_targets_are_mixed(void) {
     for (size_t i = 0; i < N * K; i++)
         mixed.data[i] = (float)(0.4 * (double)f->val.data[i] +
                                 0.6 * ((double)y.data[i / K] == (double)(i % K)));
-    bnn_var *la = bnn_soft_nll(a, bnn_input(&tape, y), f, NULL, (bnn_soft_desc){ (float)0.4, 0, 0, 0,
+    bnn_var *la = bnn_soft_nll(a, bnn_input(&tape, y), f, NULL,
+                               (bnn_soft_desc){ (float)0.4, 0, 0, 0,
                                                                              0, 0 });
     bnn_var *lb = bnn_cross_entropy(b, bnn_input(&tape, mixed), 1);
     grad_of(a, la), grad_of(b, lb);
@@ -503,7 +506,8 @@ static void fit(int reverse, double start, double *m, double *v) { /* start 1: b
         bnn_var *lq = bnn_sub(bnn_scale(bnn_square(r), (float)-0.5),
                               bnn_shift(a, (float)(log(8 * atan(1)) / 2)));
         bnn_var *loss = bnn_mul(bnn_input(&tape, (bnn_mat){ G, 1, p }), bnn_neg(lq));
-        if (reverse) loss = bnn_mul(bnn_exp(lq), bnn_sub(lq, bnn_input(&tape, (bnn_mat){ G, 1, lp })));
+        if (reverse) loss = bnn_mul(bnn_exp(lq), bnn_sub(lq,
+                                                         bnn_input(&tape, (bnn_mat){ G, 1, lp })));
         adam.lr = (float)bnn_lr_cosine(0.02, (size_t)k, 1500);
         bnn_backward(bnn_scale(bnn_sum(loss), (float)0.01));
         bnn_step(&adam, &tape);
@@ -550,9 +554,11 @@ static void students_learn_from_teachers_of_every_kind(void) {
         open_all(18);
         bnn_data d = { normals(N, 1, 1), bnn_mat_new(&mem, N, 1) };
         for (size_t i = 0; i < N; i++)
-            d.y.data[i] = (float)(sin(2 * (double)d.x.data[i])) + (float)0.1 * bnn_rng_normal(&tape.rng);
+            d.y.data[i] = (float)(sin(2 * (double)d.x.data[i])) +
+                          (float)0.1 * bnn_rng_normal(&tape.rng);
         bnn_params *w = bnn_params_new(&mem), *s = bnn_params_new(&mem);
-        bnn_mlp_desc shape = { .sizes = { 1, 16, 1 }, .activation = BNN_TANH, .noise_std = (float)0.1 };
+        bnn_mlp_desc shape = { .sizes = { 1, 16, 1 }, .activation = BNN_TANH,
+                               .noise_std = (float)0.1 };
         if (kind == 3) shape.dropout = (float)0.1;
         bnn_net net = bnn_mlp(w, shape);
         bnn_ensemble post = bnn_ensemble_new(w, 20);
@@ -595,7 +601,8 @@ static void students_learn_from_teachers_of_every_kind(void) {
         if (kind % 3 == 1) in = (bnn_inputs_desc){ .box = 1 };
         if (kind % 3 == 2) in = (bnn_inputs_desc){ .generate = generate };
         bnn_distill(&tape, &student, &net, &post, d.x,
-                    (bnn_distill_desc){ .steps = 2500, .batch = 32, .lr = (float)0.01, .inputs = in });
+                    (bnn_distill_desc){ .steps = 2500, .batch = 32, .lr = (float)0.01,
+                                        .inputs = in });
         bnn_mat t = bnn_predict(&mem, &tape, &net, &post, d.x).mean;
         bnn_mat p = bnn_predict(&mem, &tape, &student, NULL, d.x).mean;
         double gap = bnn_metric_rmse(p, t), spread = bnn_metric_rmse(t, d.y);
@@ -622,7 +629,8 @@ static void privileged_inputs_equal_to_the_students_are_plain_distillation(void)
     v[1] = bnn_net_forward(&teacher, in);
     for (int k = 0; k < 2; k++) {
         bnn_soft_desc d = { .lambda = (float)0.6, .temperature = 3 };
-        loss[k] = bnn_value(bnn_mean(bnn_soft_nll(bnn_net_forward(&student, in), bnn_input(&tape, y),
+        loss[k] = bnn_value(bnn_mean(bnn_soft_nll(bnn_net_forward(&student, in),
+                                                  bnn_input(&tape, y),
                                                   bnn_soft_target(&tape, 1, v + k, NULL, 3), NULL,
                                                   d)));
     }
@@ -646,7 +654,8 @@ static void bad_input_is_named(void) {
     bnn_mat_fill(mask, 7);
     CHECK(bnn_soft_mask(mask, out, 2) == BNN_EARG && mask.data[1] == 7);
     CHECK(bnn_soft_mask(normals(2, 2, 1), out, 1) == BNN_ESHAPE);
-    bnn_var *z = bnn_input(&tape, normals(2, 2, 1)), *bad = bnn_input(&tape, (bnn_mat){ 2, 2, off });
+    bnn_var *z = bnn_input(&tape, normals(2, 2, 1)),
+        *bad = bnn_input(&tape, (bnn_mat){ 2, 2, off });
     bnn_var *y = bnn_input(&tape, labels(2, 2)), *f = bnn_softmax(z);
     bnn_soft_desc half = { .lambda = (float)0.5 };
     bnn_soft_nll(z, y, bad, NULL, half);
