@@ -41,6 +41,7 @@
  *     bnn_params  a flat vector with named shapes: what Bayesian methods act on.
  *     bnn_net     parameters and a forward function. A loss is a 1x1 node.
  *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
+ *     bnn_meanfield a Gaussian over every weight: mu and sigma are parameters, too.
  *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
  *
  * SCALE
@@ -792,8 +793,8 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
 
 /* Weights of the KL as plain functions: batch i of 0 .. batches-1 gets batches 2^(batches-1-i) /
  * (2^batches - 1) (Blundell et al. 2015; mean 1); a ramp from 1/steps to 1 */
-BNNDEF double bnn_kl_geometric(size_t i, size_t batches);
-BNNDEF double bnn_kl_warmup(size_t k, size_t steps);
+BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches);
+BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps);
 
 /* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6,
  * 8 and 9 want bnn_meanfield_update_priors every step; it does nothing in the others. */
@@ -7039,13 +7040,13 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
 
 /* ---- schedules and Graves's table */
 
-BNNDEF double bnn_kl_geometric(size_t i, size_t batches) {
+BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches) {
     double m = (double)batches;
     if (i >= batches) return 0;
     return m * pow(2, -(double)(i + 1)) / -expm1(-m * 0.69314718055994530942);
 }
 
-BNNDEF double bnn_kl_warmup(size_t k, size_t steps) {
+BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps) {
     return k + 1 >= steps ? 1 : (double)(k + 1) / (double)steps;
 }
 

@@ -1238,13 +1238,13 @@ static void pruning_orders_agree_and_removed_weights_are_exact_zeros(void) {
 
 static void schedules_of_the_divergence_have_mean_one(void) {
     double sum = 0;
-    for (size_t i = 0; i < 10; i++) sum += bnn_kl_geometric(i, 10);
+    for (size_t i = 0; i < 10; i++) sum += bnn_kl_weight_geometric(i, 10);
     CHECK_NEAR(sum, 10, 1e-12);
-    CHECK_NEAR(bnn_kl_geometric(0, 10), 10 * 512 / 1023.0, 1e-12);
-    CHECK_NEAR(bnn_kl_geometric(0, 5000), 2500, 1e-9); /* no overflow */
-    CHECK_NEAR(bnn_kl_warmup(0, 4), 0.25, 0);
-    CHECK_NEAR(bnn_kl_warmup(3, 4), 1, 0);
-    CHECK_NEAR(bnn_kl_warmup(9, 0), 1, 0);
+    CHECK_NEAR(bnn_kl_weight_geometric(0, 10), 10 * 512 / 1023.0, 1e-12);
+    CHECK_NEAR(bnn_kl_weight_geometric(0, 5000), 2500, 1e-9); /* no overflow */
+    CHECK_NEAR(bnn_kl_weight_warmup(0, 4), 0.25, 0);
+    CHECK_NEAR(bnn_kl_weight_warmup(3, 4), 1, 0);
+    CHECK_NEAR(bnn_kl_weight_warmup(9, 0), 1, 0);
 }
 
 static void several_draws_average(void) {
