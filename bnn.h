@@ -767,8 +767,8 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
 /* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
  * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
- * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per step
- * divide that nll by q.draws yourself. */
+ * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per
+ * step divide that nll by q.draws yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise);
 /* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
