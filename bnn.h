@@ -41,6 +41,7 @@
  *     bnn_params  a flat vector with named shapes: what Bayesian methods act on.
  *     bnn_net     parameters and a forward function. A loss is a 1x1 node.
  *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
+ *     bnn_meanfield a Gaussian over every weight: mu and sigma are parameters, too.
  *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
  *
  * SCALE
@@ -820,7 +821,8 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
 /* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
  * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
- * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. */
+ * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per
+ * step divide that nll by q.draws yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise);
 /* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
@@ -846,8 +848,8 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
 
 /* Weights of the KL as plain functions: batch i of 0 .. batches-1 gets batches 2^(batches-1-i) /
  * (2^batches - 1) (Blundell et al. 2015; mean 1); a ramp from 1/steps to 1 */
-BNNDEF double bnn_kl_geometric(size_t i, size_t batches);
-BNNDEF double bnn_kl_warmup(size_t k, size_t steps);
+BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches);
+BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps);
 
 /* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6,
  * 8 and 9 want bnn_meanfield_update_priors every step; it does nothing in the others. */
@@ -8062,13 +8064,13 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
 
 /* ---- schedules and Graves's table */
 
-BNNDEF double bnn_kl_geometric(size_t i, size_t batches) {
+BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches) {
     double m = (double)batches;
     if (i >= batches) return 0;
     return m * pow(2, -(double)(i + 1)) / -expm1(-m * 0.69314718055994530942);
 }
 
-BNNDEF double bnn_kl_warmup(size_t k, size_t steps) {
+BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps) {
     return k + 1 >= steps ? 1 : (double)(k + 1) / (double)steps;
 }
 

@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
     for (size_t s = 0; s < STEPS; s++) {
         bnn_tape_reset(&tape);
         adam.lr = (float)bnn_lr_cosine(1e-2, s, STEPS);
-        q.kl_weight = (float)bnn_kl_warmup(s, STEPS / 4);
+        q.kl_weight = (float)bnn_kl_weight_warmup(s, STEPS / 4);
         bnn_meanfield_sample(&q, &tape);
         bnn_var *nll = bnn_net_nll(&net, bnn_batch_all(&tape, train));
         if (s % (STEPS / 4) == 0)

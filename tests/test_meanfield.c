@@ -1238,13 +1238,13 @@ static void pruning_orders_agree_and_removed_weights_are_exact_zeros(void) {
 
 static void schedules_of_the_divergence_have_mean_one(void) {
     double sum = 0;
-    for (size_t i = 0; i < 10; i++) sum += bnn_kl_geometric(i, 10);
+    for (size_t i = 0; i < 10; i++) sum += bnn_kl_weight_geometric(i, 10);
     CHECK_NEAR(sum, 10, 1e-12);
-    CHECK_NEAR(bnn_kl_geometric(0, 10), 10 * 512 / 1023.0, 1e-12);
-    CHECK_NEAR(bnn_kl_geometric(0, 5000), 2500, 1e-9); /* no overflow */
-    CHECK_NEAR(bnn_kl_warmup(0, 4), 0.25, 0);
-    CHECK_NEAR(bnn_kl_warmup(3, 4), 1, 0);
-    CHECK_NEAR(bnn_kl_warmup(9, 0), 1, 0);
+    CHECK_NEAR(bnn_kl_weight_geometric(0, 10), 10 * 512 / 1023.0, 1e-12);
+    CHECK_NEAR(bnn_kl_weight_geometric(0, 5000), 2500, 1e-9); /* no overflow */
+    CHECK_NEAR(bnn_kl_weight_warmup(0, 4), 0.25, 0);
+    CHECK_NEAR(bnn_kl_weight_warmup(3, 4), 1, 0);
+    CHECK_NEAR(bnn_kl_weight_warmup(9, 0), 1, 0);
 }
 
 static void several_draws_average(void) {
@@ -1634,6 +1634,44 @@ static void any_request_for_memory_may_fail(void) {
     }
 }
 
+/* Every byte of the section set to other values, the checksum made right again */
+static void a_damaged_mean_field_is_refused_or_whole(void) {
+    linear l;
+    bnn_meanfield q;
+    bnn_checkpoint c;
+    void *bytes = NULL;
+    unsigned char *file;
+    size_t size = 0, at = 0, refused = 0;
+    linear_open(&l, 180, 1);
+    q = bnn_meanfield_new(l.u.w, (bnn_meanfield_desc){ 0 });
+    c = (bnn_checkpoint){ .nets = { &l.net }, .meanfields = { &q } };
+    CHECK(bnn_checkpoint_write(&l.u.mem, &c, &bytes, &size) == BNN_OK);
+    file = (unsigned char *)bytes;
+    while (at + 4 < size && memcmp(file + at, "MEAN", 4) != 0) at++;
+    CHECK(at + 4 < size);
+    for (; at + 4 < size; at++)
+        for (int v = 0; v < 4; v++) {
+            const unsigned char to[4] = { 0, 255, 1, 128 };
+            unsigned char keep = file[at];
+            bnn_meanfield before = q;
+            uint32_t crc;
+            int err;
+            file[at] = to[v];
+            crc = bnn__crc32(file, size - 4);
+            for (int i = 0; i < 4; i++) file[size - 4 + (size_t)i] = (unsigned char)(crc >> 8 * i);
+            err = bnn_checkpoint_read(&l.u.mem, &c, file, size);
+            if (err != BNN_OK) {
+                refused++;
+                CHECK(memcmp(&before, &q, sizeof q) == 0);
+            }
+            CHECK(q.n == DIM && q.draws > 0 && q.sigma == before.sigma);
+            q = before;
+            file[at] = keep;
+        }
+    CHECK(refused > 100);
+    world_close(&l.u);
+}
+
 int main(void) {
     RUN(a_shrunk_net_is_the_masked_net);
     RUN(shrinking_strands_what_only_dead_units_fed);
@@ -1679,5 +1717,6 @@ int main(void) {
     RUN(the_scale_is_softplus_and_its_slope_the_derivative);
     RUN(every_instance_makes_the_same_bits);
     RUN(any_request_for_memory_may_fail);
+    RUN(a_damaged_mean_field_is_refused_or_whole);
     return check_done();
 }
