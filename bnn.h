@@ -11152,22 +11152,25 @@ static double bnn__dot(size_t n, const float *x, const float *y) {
 }
 
 /* (H + damping) z = v; where a direction has no positive curvature the damping is raised and all
- * begins again. */
+ * begins again. Differences of a gradient with kinks are not a symmetric matrix, and then residuals
+ * may grow: the best z so far is kept. */
 static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
     const bnn_hypergradient_desc *d = h->d;
     bnn_tape *t = h->t;
     size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k = 0, starts;
     float *r = bnn__floats(t, n), *p = bnn__floats(t, n), *hp = bnn__floats(t, n);
-    double vv = bnn__dot(n, h->v, h->v), rr = vv, curve = 1;
+    float *z = bnn__floats(t, n);
+    double vv = bnn__dot(n, h->v, h->v), rr = vv, curve = 1, best = vv;
     double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3;
     out->damping = (double)d->damping;
     memset(h->z, 0, n * sizeof *h->z);
     if (t->err != BNN_OK || !(vv > 0)) return;
     for (starts = 0; starts < 40; starts++) {
+        memset(z, 0, n * sizeof *z);
         memset(h->z, 0, n * sizeof *h->z);
         memcpy(r, h->v, n * sizeof *r);
         memcpy(p, h->v, n * sizeof *p);
-        for (rr = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
+        for (rr = best = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
             double pp = bnn__dot(n, p, p), step, old = rr;
             t->rng = h->rng;
             bnn_hessian_vector(t, d->w, d->lower, d->user, p, hp);
@@ -11176,16 +11179,17 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
             curve = bnn__dot(n, p, hp) / pp;
             if (!(curve > 0)) break;
             step = rr / (curve * pp);
-            for (i = 0; i < n; i++) h->z[i] += (float)(step * (double)p[i]);
+            for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
             for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
             rr = bnn__dot(n, r, r);
+            if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
             for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
         }
         out->iterations += k;
         if (curve > 0) break;
         out->damping = 2 * (out->damping - curve) + 1e-6;
     }
-    out->residual = sqrt(rr / vv);
+    out->residual = sqrt(best / vv);
 }
 
 static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {

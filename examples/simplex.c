@@ -68,7 +68,8 @@ int main(int argc, char **argv) {
     static const picture pictures[] = {
         { "gumbel-0.1", 0, .1f, { 1, 1, 1 } },    { "gumbel-0.995", 0, .995f, { 1, 1, 1 } },
         { "gumbel-5", 0, 5, { 1, 1, 1 } },        { "gumbel-20", 0, 20, { 1, 1, 1 } },
-        { "shifted-0.1", 0, .1f, { 10, .1f, .1f } }, { "shifted-0.995", 0, .995f, { 10, .1f, .1f } },
+        { "shifted-0.1", 0, .1f, { 10, .1f, .1f } },
+        { "shifted-0.995", 0, .995f, { 10, .1f, .1f } },
         { "shifted-5", 0, 5, { 10, .1f, .1f } },  { "shifted-20", 0, 20, { 10, .1f, .1f } },
         { "dirichlet-0.1", 1, .1f, { 1, 1, 1 } }, { "dirichlet-0.995", 1, .995f, { 1, 1, 1 } },
         { "dirichlet-5", 1, 5, { 1, 1, 1 } },     { "dirichlet-20", 1, 20, { 1, 1, 1 } },
@@ -109,8 +110,8 @@ int main(int argc, char **argv) {
             first[k] /= DRAWS, vertex[k] /= DRAWS, far[k] /= DRAWS;
         }
         last = far[0] * taus[c] * taus[c];
-        printf("%7.3f   %.3f     %.3f    %.6f   %8.5f |  %.3f     %.3f    %.6f\n", taus[c], first[0],
-               vertex[0], far[0], last, first[1], vertex[1], far[1]);
+        printf("%7.3f   %.3f     %.3f    %.6f   %8.5f |  %.3f     %.3f    %.6f\n", taus[c],
+               first[0], vertex[0], far[0], last, first[1], vertex[1], far[1]);
         if (out) fprintf(out, "%g %g %g %g\n", taus[c], far[0], limit / taus[c] / taus[c], far[1]);
     }
     bnn_tape_reset(&tape);

@@ -2,8 +2,8 @@
  *     cc -O2 -I.. structure.c -lm && ./a.out [seeds]
  * y = g(a x + b) + noise, g one of linear, tanh, relu, sin, several seeds each. The hidden layer is
  * a mixture of the four with a Gumbel-softmax draw at every step; Adam moves the weights, SGLD the
- * logits of the structure. You should see nearly all mass on sin and on tanh when they generated the
- * data; linear and relu, which two units of the others imitate within the noise, win less often.
+ * logits of the structure. You should see nearly all mass on sin and on tanh when they generated
+ * the data; linear and relu, which two units of the others imitate within the noise, win less.
  * The discrete net is cut out of the mixture at a third of the size. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
