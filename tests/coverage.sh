@@ -21,7 +21,7 @@ for source in tests/test_*.c; do
             gcc -std=c99 -O0 --coverage $flag -DBNN_STATIC -I"$root" -I"$root/tests" "$root/$source" -o "$name" -lm 2>"$name.log" &&
             timeout 900 "./$name" >"$name.log" 2>&1
         ) || { echo "$kind $name failed"; failed=1; }
-        (cd "$out/$kind" && gcov -o . "$name-$name" >/dev/null 2>&1; [ -f bnn.h.gcov ] && mv bnn.h.gcov "$name.gcov"; rm -f ./*.c.gcov "$name" check.h.gcov build.h.gcov)
+        (cd "$out/$kind" && gcov "$name.gcda" >/dev/null 2>&1; [ -f bnn.h.gcov ] && mv bnn.h.gcov "$name.gcov"; rm -f ./*.c.gcov "$name" check.h.gcov build.h.gcov)
     done
 done
 # a line of the implementation counts as reached if any build reached it

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Memory that was never written, and what valgrind sees: the parsers, the faults and the edges under
-# clang's MemorySanitizer and under valgrind.
+# clang's MemorySanitizer and under valgrind. Both with plain loops: in the vector kernels lanes beyond the
+# edge of a matrix hold anything and are never stored, which the sanitizer cannot see through assembly.
 #     sh tests/memory.sh                   these
 #     sh tests/memory.sh test_net ...      others
 # Ends with "N passed, M failed", counted in tests.
@@ -22,7 +23,7 @@ take() { # take NAME: the last line of the log
 for test in "$@"; do
     if ! command -v clang >/dev/null; then
         echo "skipped MemorySanitizer: apt-get install clang libclang-rt-14-dev"
-    elif clang -std=c99 -O1 -g -fsanitize=memory -fno-omit-frame-pointer -I. -Itests "tests/$test.c" -o "$out/$test" \
+    elif clang -std=c99 -O1 -g -DBNN_NO_SIMD -fsanitize=memory -I. -Itests "tests/$test.c" -o "$out/$test" \
         -lm >$out/log 2>&1; then
         "$out/$test" >$out/log 2>&1
         take "msan/$test" $?

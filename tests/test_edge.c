@@ -638,8 +638,42 @@ static void views_outside_a_matrix_are_empty_or_null(void) {
     }
 }
 
+static void every_error_has_a_sentence_of_its_own(void) {
+    int i, j;
+    for (i = BNN_OK; i <= BNN_ECANCEL; i++) {
+        CHECK(bnn_strerror(i)[0] != '\0');
+        for (j = BNN_OK; j < i; j++) CHECK(strcmp(bnn_strerror(i), bnn_strerror(j)) != 0);
+    }
+    CHECK(strcmp(bnn_strerror(-1), bnn_strerror(INT_MAX)) == 0);
+}
+
+static void an_arena_counts_what_is_used_over_its_chunks(void) {
+    size_t i;
+    world a;
+    world_make(&a);
+    CHECK(bnn_arena_used(&a.mem) == 0);
+    for (i = 1; i < 40; i++) { /* many chunks: a block is at least what was asked for */
+        CHECK(bnn_arena_alloc(&a.mem, 10000, 1) != NULL);
+        CHECK(bnn_arena_used(&a.mem) >= 10000 * i && bnn_arena_used(&a.mem) <= bnn_arena_size(&a.mem));
+    }
+    world_free(&a);
+}
+
+static void a_block_that_is_not_there_is_an_error(void) {
+    bnn_params *w;
+    world a;
+    world_make(&a);
+    w = bnn_params_new(&a.mem);
+    CHECK(bnn_param(&a.tape, w, 0)->val.data == NULL && a.tape.err == BNN_EARG);
+    CHECK(strcmp(a.tape.msg, "bnn_param: block 0 of 0") == 0);
+    world_free(&a);
+}
+
 int main(void) {
     edges_make();
+    RUN(every_error_has_a_sentence_of_its_own);
+    RUN(an_arena_counts_what_is_used_over_its_chunks);
+    RUN(a_block_that_is_not_there_is_an_error);
     RUN(every_function_of_one_input_has_its_table_of_edges);
     RUN(sines_far_out_are_bounded_and_of_infinity_nan);
     RUN(arithmetic_is_that_of_ieee_754_however_broadcast);

@@ -121,6 +121,32 @@ static void gemm_may_cut_long_sums_in_blocks_without_changing_a_bit(void) {
             for (int form = 0; form < 32; form += 1 + (i != 3))
                 CHECK(gemm_matches(levels[l], big[i][0], big[i][1], big[i][2], form + (form == 2)));
 }
+static void gemm_packs_a_wide_transposed_operand_without_changing_a_bit(void) {
+    static const int forms[] = { 1, 3, 5, 9, 17 }; /* k times the width of A beyond 60000 */
+    for (int l = 0; l < level_count; l++)
+        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+            CHECK(gemm_matches(levels[l], 470, 33, 133, forms[i]));
+}
+static void sums_of_squares_and_finiteness_agree_at_every_level(void) {
+    float x[100];
+    fill(x, 100);
+    for (size_t n = 0; n <= 100; n++) {
+        double first = 0;
+        for (int l = 0; l < level_count; l++) {
+            bnn__cpu_level = levels[l];
+            double s = bnn__v_sumsq(n, x, 0.25f);
+            if (l == 0) first = s;
+            CHECK_SAME(s, first);
+            CHECK(bnn__v_finite(n, x));
+            if (n > 0) {
+                float keep = x[n - 1];
+                x[n - 1] = n % 2 ? INFINITY : NAN;
+                CHECK(!bnn__v_finite(n, x));
+                x[n - 1] = keep;
+            }
+        }
+    }
+}
 static void gemm_takes_a_broadcast_operand(void) {     /* stride 0 */
     float a[3], b[20], c[60], d[60];
     fill(a, 3), fill(b, 20);
@@ -542,6 +568,8 @@ int main(int argc, char **argv) {
     find_levels();
     RUN(gemm_is_a_chain_of_multiply_adds_at_every_level_and_shape);
     RUN(gemm_may_cut_long_sums_in_blocks_without_changing_a_bit);
+    RUN(gemm_packs_a_wide_transposed_operand_without_changing_a_bit);
+    RUN(sums_of_squares_and_finiteness_agree_at_every_level);
     RUN(gemm_takes_a_broadcast_operand);
     RUN(functions_are_as_accurate_as_promised);
     RUN(functions_know_zeros_infinities_and_nan);
