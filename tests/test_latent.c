@@ -889,7 +889,7 @@ static void two_of_six_relevances_survive(void) {
             double v = (double)x.data[i] - 1;
             x.data[i] = (float)(curved ? tanh(0.3 * v) : 0.3 * v) + (float)0.1 * bnn_rng_normal(&tape.rng);
         }
-        train_vae(&tape, &m, x, 6000, 1e-2);
+        train_vae(&tape, &m, x, 8000, 2e-2);
         scale = bnn_params_mat(m.v, m.scales);
         for (size_t j = 0; j < M; j++) largest = fmax(largest, fabs((double)scale.data[j]));
         for (size_t j = 0; j < M; j++) survive += fabs((double)scale.data[j]) > largest / 10;
