@@ -44,8 +44,11 @@ static inline vae vae_new(bnn_params *w, vae_desc desc) {
                        .activation = desc.activation, .prior = flat, .seed = desc.seed };
     bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .activation = desc.activation,
                        .prior = desc.std > 0 ? normal : flat, .seed = desc.seed + 1,
-                       .likelihood = desc.likelihood, .noise_std = desc.noise_std,
-                       .noise_learned = desc.noise_learned };
+                       .likelihood = desc.likelihood };
+    if (desc.likelihood == BNN_GAUSSIAN) {
+        d.noise_std = desc.noise_std;
+        d.noise_learned = desc.noise_learned;
+    }
     if (desc.hidden == 0) {
         e.sizes[1] = e.sizes[2], d.sizes[1] = d.sizes[2];
         e.sizes[2] = d.sizes[2] = 0;
