@@ -2,9 +2,9 @@
  *     cc -O2 -I.. cifar_semi.c -lm -o cifar_semi && ./cifar_semi [folder of CIFAR-10 [repetitions]]
  * The teacher sees clean images and 300 labels. The student sees noisy ones: the 300 labels, or
  * those and the teacher's answers for every image; an index set says who has no label and counts by
- * the answer alone. Without a folder: the 8x8 digits that ship. You should see answers for unlabeled
- * images help at temperature 1 and high temperatures harm. CIFAR-10: data_batch_1.bin and
- * test_batch.bin, gunzipped. */
+ * the answer alone. Without a folder: the 8x8 digits that ship. You should see answers for
+ * unlabeled images help at temperature 1 and high temperatures harm. CIFAR-10: data_batch_1.bin
+ * and test_batch.bin, gunzipped. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
