@@ -2,10 +2,10 @@
  * shrunk to the student's shape, is the student's prior; then variational training under it.
  *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [folder of Fashion-MNIST | seeds]
  * Regression [10,100,50,1] to [10,10,10,1] (neurons) and [10,50,1] (neurons, then a layer), orders
- * of removal, and, with a folder, [784,800,50,10] to [784,50,10]. `area` compares test curves with
- * the plain student's: -MSE, or log likelihood; > 0 is better. You should see distilled students
- * lead at first, copied means explain most of that, and narrow variances cost at the end: the data
- * was used twice. Curves go to build/prior_from_teacher.dat where there is a build/. */
+ * of removal, digits, and, with a folder, [784,800,50,10] to [784,50,10]. `area` compares test
+ * curves with the plain student's: -MSE, or log likelihood; > 0 is better. You should see distilled
+ * students lead at first, copied means explain most of that, and narrow variances cost at the end:
+ * the data was used twice. Curves go to build/prior_from_teacher.dat where there is a build/. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -215,30 +215,31 @@ static bnn_mat idx(world *u, const char *folder, const char *name) {
     return m;
 }
 
-static void fashion(world *u, const char *folder) { /* two epochs, batches of 8, KL weight 0.2 */
+static bnn_data read(world *u, const char *folder, const char *x, const char *y, float top) {
+    bnn_data d = { idx(u, folder, x), idx(u, folder, y) };
+    bnn_mat_scale(d.x, d.x, 1 / top);
+    return d;
+}
+
+/* [in,wide,narrow,10] to [in,narrow,10]: neurons, then a layer; batches of 8, KL weight 0.2 */
+static void images(world *u, const char *setting, size_t wide, size_t narrow, size_t steps) {
     static run t;
-    u->train = (bnn_data){ idx(u, folder, "train-images-idx3-ubyte"),
-                           idx(u, folder, "train-labels-idx1-ubyte") };
-    u->test = (bnn_data){ idx(u, folder, "t10k-images-idx3-ubyte"),
-                          idx(u, folder, "t10k-labels-idx1-ubyte") };
-    bnn_mat_scale(u->train.x, u->train.x, 1 / 255.0f);
-    bnn_mat_scale(u->test.x, u->test.x, 1 / 255.0f);
+    size_t in = u->train.x.cols;
     u->tape.rng = bnn_rng_seed(1);
-    u->steps = 15000, u->batch = 8, u->every = 100, u->lr = 1e-3f, u->kl_weight = 0.2f;
-    bnn_mlp_desc shape = { .sizes = { 784, 800, 50, 10 }, .likelihood = BNN_CATEGORICAL,
+    u->steps = steps, u->batch = 8, u->every = steps / 5, u->lr = 1e-3f, u->kl_weight = 0.2f;
+    bnn_mlp_desc shape = { .sizes = { in, wide, narrow, 10 }, .likelihood = BNN_CATEGORICAL,
                            .no_bias = 1 };
     t.net = bnn_mlp(bnn_params_new(&u->mem), shape);
     bnn_gaussian prior = standard(u, t.net.params->n, NULL), g;
-    u->every = 3000;
     train(u, &t, &prior, 0.02f);
-    u->every = 100;
-    report(u, "fashion", "teacher", &t, 0);
+    u->every = steps / 150;
+    report(u, setting, "teacher", &t, 0);
     g = posterior(u, &t);
     bnn_net net = t.net;
-    g = drop(u, &net, &g, 1, 50);
+    g = drop(u, &net, &g, 1, narrow);
     net = bnn_drop_layer(bnn_params_new(&u->mem), &g, &net, &g, 2);
-    shape.sizes[1] = 50, shape.sizes[2] = 10, shape.sizes[3] = 0;
-    students(u, "fashion", shape, &g);
+    shape.sizes[1] = narrow, shape.sizes[2] = 10, shape.sizes[3] = 0;
+    students(u, setting, shape, &g);
 }
 
 int main(int argc, char **argv) {
@@ -259,7 +260,19 @@ int main(int argc, char **argv) {
         for (int k = 0; k <= 8; k++) printf("%8.3f", sum[o][k] / seeds);
     }
     printf("\n");
-    if (full && seeds == 0) fashion(&u, argv[1]);
+    if (full && seeds == 0) {
+        const char *f = argv[1];
+        u.train = read(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
+        u.test = read(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
+        images(&u, "fashion", 800, 50, 15000);
+    } else if (!full) {
+        FILE *here = fopen("data/digits-test-labels.idx", "rb");
+        const char *f = here ? "data" : "examples/data";
+        if (here) fclose(here);
+        u.train = read(&u, f, "digits-train-images.idx", "digits-train-labels.idx", 16);
+        u.test = read(&u, f, "digits-test-images.idx", "digits-test-labels.idx", 16);
+        images(&u, "digits", 100, 20, 1500);
+    }
     if (u.tape.err || u.mem.err)
         fprintf(stderr, "prior_from_teacher: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);
     int failed = u.tape.err || u.mem.err;

@@ -2,9 +2,10 @@
  *     cc -O2 -I.. privileged.c -o privileged && ./privileged [folder of MNIST | repetitions]
  * Without a folder: four synthetic tasks, teacher on x*, student on x, logistic models, accuracy
  * of privileged teacher, student alone, student with the teacher's answers. You should see gains
- * where x* says something about x (tasks 1 and 3), none where it does not (2 and 4). With MNIST's
- * four IDX files: teacher at 28x28, student at 7x7, a few hundred training digits, by temperature
- * and share of the answers, both for an untempered student (the published code) and a tempered. */
+ * where x* says something about x (tasks 1 and 3), none where it does not (2 and 4). Then 8x8
+ * digits seen at 4x4, or, with the four IDX files of MNIST, 28x28 seen at 7x7: a few hundred of them,
+ * by temperature and share of the answers, for an untempered student (the published code) and a
+ * tempered one. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -138,7 +139,7 @@ static void synthetic(world *u, int task, int repetitions, size_t epochs) {
     fflush(stdout);
 }
 
-/* ---- MNIST: 28x28 for the teacher, means of 4x4 blocks for the student */
+/* ---- MNIST: 28x28 for the teacher, 7x7 for the student; digits: 8x8 and 4x4 */
 
 static bnn_mat idx(world *u, const char *folder, const char *name) {
     char path[1024];
@@ -151,44 +152,51 @@ static bnn_mat idx(world *u, const char *folder, const char *name) {
     return m;
 }
 
-static bnn_mat small(world *u, bnn_mat x) {
-    bnn_mat s = bnn_mat_new(&u->mem, x.rows, 49);
-    for (size_t i = 0; i < x.rows * 784 && s.data; i++)
-        s.data[i / 784 * 49 + i % 784 / 112 * 7 + i % 28 / 4] += x.data[i] / 16;
+static bnn_data read(world *u, const char *folder, const char *x, const char *y, float top) {
+    bnn_data d = { idx(u, folder, x), idx(u, folder, y) };
+    bnn_mat_scale(d.x, d.x, 1 / top);
+    return d;
+}
+
+/* Means of blocks of `by` x `by` pixels of square images */
+static bnn_mat small(world *u, bnn_mat x, size_t by) {
+    size_t side = x.cols == 784 ? 28 : 8, less = side / by;
+    bnn_mat s = bnn_mat_new(&u->mem, x.rows, less * less);
+    for (size_t i = 0; i < x.rows && s.data; i++)
+        for (size_t r = 0; r < side; r++)
+            for (size_t c = 0; c < side; c++)
+                s.data[i * s.cols + r / by * less + c / by] +=
+                    x.data[i * x.cols + r * side + c] / (float)(by * by);
     return s;
 }
 
-static void mnist(world *u, const char *folder, size_t n) {
+static void images(world *u, const char *name, bnn_data all, bnn_data test, size_t by, size_t n,
+                   int reps) {
     enum { REPS = 10, TS = 6, LS = 5 };
     static const float T[TS] = { 1, 2, 5, 10, 20, 50 }, L[LS] = { 0.1f, 0.3f, 0.6f, 0.9f, 1 };
     static double acc[2][TS][LS], teacher_acc, plain[REPS], mean, sd;
-    bnn_data test = { idx(u, folder, "t10k-images-idx3-ubyte"),
-                      idx(u, folder, "t10k-labels-idx1-ubyte") };
-    bnn_mat x = idx(u, folder, "train-images-idx3-ubyte");
-    bnn_mat y = idx(u, folder, "train-labels-idx1-ubyte");
-    bnn_mat_scale(x, x, 1 / 255.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 255.0f);
-    bnn_data low = { small(u, test.x), test.y };
+    bnn_mat x = all.x, y = all.y;
+    bnn_data low = { small(u, test.x, by), test.y };
     memset(acc, 0, sizeof acc);
     teacher_acc = mean = sd = 0;
-    for (int r = 0; r < REPS; r++) {
+    for (int r = 0; r < reps; r++) {
         bnn_mark mark = bnn_arena_mark(&u->mem);
         u->tape.rng = bnn_rng_seed((uint64_t)(n + (size_t)r));
-        bnn_mat pick = bnn_mat_new(&u->mem, n, 784), label = bnn_mat_new(&u->mem, n, 1);
+        bnn_mat pick = bnn_mat_new(&u->mem, n, x.cols), label = bnn_mat_new(&u->mem, n, 1);
         for (size_t i = 0; i < n; i++) {
             size_t k = bnn_rng_below(&u->tape.rng, x.rows);
-            memcpy(pick.data + i * 784, x.data + k * 784, 784 * sizeof(float));
+            memcpy(pick.data + i * x.cols, x.data + k * x.cols, x.cols * sizeof(float));
             label.data[i] = y.data[k];
         }
-        bnn_mlp_desc shape = { .sizes = { 784, 20, 20, 10 }, .likelihood = BNN_CATEGORICAL,
+        bnn_mlp_desc shape = { .sizes = { x.cols, 20, 20, 10 }, .likelihood = BNN_CATEGORICAL,
                                .seed = (uint64_t)r };
         bnn_soft_desc none = { 0 };
         bnn_data d = { pick, label };
         bnn_net teacher = fit(u, shape, d, none, n < 128 ? n : 128, 50);
-        teacher_acc += accuracy(u, &teacher, test) / REPS;
+        teacher_acc += accuracy(u, &teacher, test) / reps;
         d.y = with_answers(u, label, &teacher, pick);
-        d.x = small(u, pick);
-        shape.sizes[0] = 49;
+        d.x = small(u, pick, by);
+        shape.sizes[0] = d.x.cols;
         for (int way = 0; way < 2; way++)
             for (int t = 0; t < TS; t++)
                 for (int l = 0; l < LS; l++) {
@@ -196,16 +204,16 @@ static void mnist(world *u, const char *folder, size_t n) {
                                            .teacher_only = !way };
                     bnn_mark here = bnn_arena_mark(&u->mem);
                     bnn_net net = fit(u, shape, d, soft, 128, 50);
-                    acc[way][t][l] += accuracy(u, &net, low) / REPS;
+                    acc[way][t][l] += accuracy(u, &net, low) / reps;
                     bnn_arena_rewind(&u->mem, here);
                 }
         bnn_net net = fit(u, shape, d, none, 128, 50);
         plain[r] = accuracy(u, &net, low);
         bnn_arena_rewind(&u->mem, mark);
-        fprintf(stderr, "n = %zu: repetition %d of %d\n", n, r + 1, REPS);
+        fprintf(stderr, "n = %zu: repetition %d of %d\n", n, r + 1, reps);
     }
-    for (int r = 0; r < REPS; r++) mean += plain[r] / REPS;
-    for (int r = 0; r < REPS; r++) sd += pow(plain[r] - mean, 2) / (REPS - 1);
+    for (int r = 0; r < reps; r++) mean += plain[r] / reps;
+    for (int r = 0; r < reps; r++) sd += pow(plain[r] - mean, 2) / (reps - 1);
     printf("n = %zu: teacher %.3f, student alone %.3f +- %.3f; with answers, lambda across:\n", n,
            teacher_acc, mean, sqrt(sd));
     for (int way = 0; way < 2; way++) {
@@ -219,21 +227,29 @@ static void mnist(world *u, const char *folder, size_t n) {
                 if (acc[way][t][l] > acc[way][bt][bl]) bt = t, bl = l;
             }
         }
-        printf("\nRESULT privileged_mnist n=%zu student=%s teacher=%.3f plain=%.3f plain_sd=%.3f "
-               "best=%.3f T=%g lambda=%.1f\n", n, way ? "tempered" : "untempered", teacher_acc,
-               mean, sqrt(sd), acc[way][bt][bl], (double)T[bt], (double)L[bl]);
+        printf("\nRESULT privileged_%s n=%zu student=%s teacher=%.3f plain=%.3f plain_sd=%.3f "
+               "best=%.3f T=%g lambda=%.1f\n", name, n, way ? "tempered" : "untempered",
+               teacher_acc, mean, sqrt(sd), acc[way][bt][bl], (double)T[bt], (double)L[bl]);
     }
     fflush(stdout);
 }
 
 int main(int argc, char **argv) {
     static world u;
-    int count = argc > 1 ? atoi(argv[1]) : 10;
+    int count = argc > 1 ? atoi(argv[1]) : 5;
     if (argc > 1 && count == 0) {
-        mnist(&u, argv[1], 300);
-        mnist(&u, argv[1], 500);
+        bnn_data d = read(&u, argv[1], "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
+        bnn_data t = read(&u, argv[1], "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
+        images(&u, "mnist", d, t, 4, 300, 10);
+        images(&u, "mnist", d, t, 4, 500, 10);
     } else {
+        FILE *here = fopen("data/digits-test-labels.idx", "rb");
+        const char *at = here ? "data" : "examples/data";
+        if (here) fclose(here);
         for (int task = 1; task <= 4; task++) synthetic(&u, task, count, 1000);
+        bnn_data d = read(&u, at, "digits-train-images.idx", "digits-train-labels.idx", 16);
+        bnn_data t = read(&u, at, "digits-test-images.idx", "digits-test-labels.idx", 16);
+        images(&u, "digits", d, t, 2, 300, 3);
     }
     if (u.tape.err || u.mem.err)
         fprintf(stderr, "privileged: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);

@@ -675,7 +675,48 @@ static void a_variational_student_finds_the_posterior_under_that_prior(void) {
     close_all();
 }
 
+/* ---- memory */
+
+static size_t budget;
+static void *limited(void *user, void *ptr, size_t old, size_t size) {
+    (void)user, (void)old;
+    if (size == 0) {
+        free(ptr);
+        return NULL;
+    }
+    if (budget == 0) return NULL;
+    budget--;
+    return realloc(ptr, size);
+}
+
+static void every_failing_allocation_leaves_nothing_half_done(void) {
+    static const size_t gone[2] = { 0, 5 };
+    for (size_t allowed = 0; allowed < 16; allowed++) {
+        bnn_arena m = { .alloc = { limited, NULL } };
+        bnn_tape t = { .mem = { .alloc = { limited, NULL } } };
+        bnn_gaussian out = { 0 };
+        size_t order[40];
+        budget = 1000;
+        bnn_params *w = bnn_params_new(&m), *to = bnn_params_new(&m);
+        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 40, 3 } }), less;
+        bnn_ensemble e = bnn_ensemble_new(w, 2);
+        bnn_ensemble_push(&e), bnn_ensemble_push(&e);
+        budget = allowed;
+        bnn_gaussian g = bnn_gaussian_fit(&m, &e, &net, BNN_COV_LAYERS, 1);
+        bnn_drop_order(&m, order, &net, &g, 1, BNN_ORDER_BELSLEY, NULL, NULL);
+        less = bnn_drop_neurons(to, &out, &net, &g, 1, 2, gone, 0);
+        bnn_gaussian_prior_nll(&t, to, &out);
+        if (m.err) CHECK(less.params == NULL || t.err != BNN_OK);
+        if (!m.err && !t.err) CHECK(out.n == to->n && out.n > 0);
+        if (less.params == NULL) CHECK(to->n == 0 && out.n == 0);
+        budget = 1000;
+        bnn_tape_free(&t);
+        bnn_arena_free(&m);
+    }
+}
+
 int main(void) {
+    RUN(every_failing_allocation_leaves_nothing_half_done);
     RUN(the_density_is_the_formula);
     RUN(conditioning_is_the_schur_complement);
     RUN(conditioning_agrees_with_sampling);
