@@ -137,20 +137,20 @@ static int three_models(int restarts) {
     printf("strong       tau   constant   one  eleven   test mse (floor 0.25)   sd of f\n");
     for (int r = 0; r < 3; r++)
         for (int k = 0; k < 3; k++) {
-            outcome best = { .loss = 1e300 }, now;
+            outcome mean = { .loss = 0 }, now;
             m.tau = taus[k];
             for (int s = 0; s < restarts; s++) {
                 bnn_mark mark = bnn_arena_mark(&mem);
-                double loss = fit(&t, &m, lowers[r]);
+                mean.loss += fit(&t, &m, lowers[r]) / restarts;
                 look(&t, &m, test, &now);
-                now.loss = loss;
-                if (loss < best.loss) best = now;
+                for (int j = 0; j < 3; j++) mean.gamma[j] += now.gamma[j] / restarts;
+                mean.mse += now.mse / restarts, mean.variance += now.variance / restarts;
                 bnn_arena_rewind(&mem, mark);
             }
             printf("%-10s %5.1f   %8.2f %5.2f  %6.2f   %8.2f %21.2f\n", regimes[r], taus[k],
-                   best.gamma[0], best.gamma[1], best.gamma[2], best.mse, sqrt(best.variance));
+                   mean.gamma[0], mean.gamma[1], mean.gamma[2], mean.mse, sqrt(mean.variance));
             printf("RESULT relevance regime=%s temperature=%g constant=%.3f one=%.3f eleven=%.3f\n",
-                   regimes[r], taus[k], best.gamma[0], best.gamma[1], best.gamma[2]);
+                   regimes[r], taus[k], mean.gamma[0], mean.gamma[1], mean.gamma[2]);
         }
     if (t.err || mem.err) fprintf(stderr, "relevance: %s%s\n", t.msg, mem.msg);
     int failed = t.err || mem.err;
