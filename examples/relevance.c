@@ -77,7 +77,7 @@ static bnn_var *kl(bnn_tape *t, void *user) {
 /* One restart: both levels are one here, so q and h move together. The final objective. */
 static double fit(bnn_tape *t, model *m, float kl_lower) {
     bnn_two_level level = { .kl_lower = kl_lower, .log_lik = log_lik, .kl = kl, .user = m };
-    bnn_stepper adam = bnn_adam(m->w, (bnn_adam_desc){ .lr = .01f, .clip = 1e4f });
+    bnn_stepper adam = bnn_adam(m->w, (bnn_adam_desc){ .lr = .01f, .clip = 3.0f });
     double last = 0;
     bnn_rng_fill_normal(&t->rng, m->w->n, m->w->theta);
     for (size_t i = 0; i < P; i++) bnn_params_mat(m->w, RHO).data[i] = -1;
