@@ -4729,7 +4729,7 @@ static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, f
         float scale, log_sum;
         for (j = 0; j < k; j++) sum += (double)out[i * k + j];
         scale = (float)(1 / sum);
-        log_sum = BNN_MATH_LOG((float)sum);
+        log_sum = log_out != NULL || lse != NULL ? BNN_MATH_LOG((float)sum) : 0;
         if (lse != NULL) lse[i] += log_sum;
         for (j = 0; log_out != NULL && j < k; j++) log_out[i * k + j] -= log_sum;
         for (j = 0; j < k; j++) out[i * k + j] *= scale;
@@ -5315,7 +5315,7 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
     bnn_var *y;
     bnn__relaxed *r;
     float *l, *p;
-    size_t n = bnn__count(a->val);
+    size_t n = bnn__count(a->val), k = a->val.cols, block = k < 4096 ? 4096 / (k + 1) + 1 : 1, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
     y = bnn_op(t, a->val.rows, a->val.cols, bnn__gumbel_softmax_backward, 1, &a);
     r = (bnn__relaxed *)bnn__scratch(t, 1, sizeof *r);
@@ -5323,11 +5323,15 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
     if (l == NULL || r == NULL) return bnn__poison(t);
     p = l;
     bnn__v_gumbel(&t->rng, n, l);
-    bnn__v_axpy(n, 1, a->val.data, l);
     r->inv_tau = 1 / tau;
     r->p = p;
     y->aux = r;
-    bnn__softmax_rows(a->val.rows, a->val.cols, l, r->inv_tau, p, logs ? y->val.data : NULL, NULL);
+    for (i = 0; i < a->val.rows; i += block) { /* as many rows as stay in the cache */
+        size_t rows = a->val.rows - i < block ? a->val.rows - i : block, at = i * k;
+        bnn__v_axpy(rows * k, 1, a->val.data + at, l + at);
+        bnn__softmax_rows(rows, k, l + at, r->inv_tau, p + at, logs ? y->val.data + at : NULL,
+                          NULL);
+    }
     return y;
 }
 

@@ -1392,6 +1392,73 @@ static void dropping_inputs_shrinks_the_net_and_keeps_its_function(void) {
     world_close(&u);
 }
 
+/* ---- memory that ends */
+
+typedef struct shortage {
+    size_t left;
+    int live;
+} shortage;
+
+static void *short_alloc(void *user, void *ptr, size_t old_size, size_t new_size) {
+    shortage *s = (shortage *)user;
+    (void)old_size;
+    if (new_size == 0) {
+        if (ptr != NULL) s->live--;
+        free(ptr);
+        return NULL;
+    }
+    if (s->left == 0) return NULL;
+    s->left--;
+    if (ptr == NULL) s->live++;
+    return realloc(ptr, new_size);
+}
+
+static bnn_var *whole_lower(bnn_tape *t, void *user) {
+    world *u = (world *)user;
+    return bnn_scale(bnn_add(bnn_prior_nll(t, u->w), bnn_prior_nll(t, u->a)), 1);
+}
+
+/* A graph with wide layers takes chunk after chunk; allocation n fails, for every n */
+static void every_failed_allocation_is_an_error_without_a_crash_or_a_leak(void) {
+    static const bnn_candidate wide[3] = { { "tanh", bnn_tanh, 90 }, { "sin", bnn_sin, 90 },
+                                           { "none", bnn_zero, 90 } };
+    int done = 0;
+    for (size_t n = 0; n < 60 && !done; n++) {
+        world u;
+        shortage s = { n, 0 };
+        bnn_edge edges[3] = { { 0, 1, wide, 3 }, { 1, 2, wide, 3 }, { 2, 3, readout, 1 } };
+        bnn_params *v;
+        bnn_net net, small;
+        float x[40];
+        memset(&u, 0, sizeof u);
+        memset(x, 0, sizeof x);
+        u.mem.alloc = (bnn_alloc){ short_alloc, &s };
+        u.tape.mem.alloc = u.mem.alloc;
+        u.w = bnn_params_new(&u.mem);
+        u.a = u.w != NULL ? bnn_params_new(&u.mem) : NULL;
+        v = u.a != NULL ? bnn_params_new(&u.mem) : NULL;
+        if (v != NULL) {
+            net = bnn_graph(u.w, u.a, (bnn_graph_desc){ .inputs = 4, .edges = edges, .n_edges = 3,
+                                                        .gamma = BNN_GAMMA_GUMBEL });
+            CHECK((net.params == NULL) == (u.mem.err != BNN_OK));
+            if (net.params != NULL) {
+                net.forward(&u.tape, &net, bnn_input(&u.tape, (bnn_mat){ 10, 4, x }));
+                bnn_hypergradient(&u.tape, (bnn_hypergradient_desc){
+                    .w = u.w, .a = u.a, .upper = whole_lower, .lower = whole_lower, .user = &u,
+                    .implicit = 1 });
+                small = bnn_graph_extract(v, &net);
+                CHECK((small.params == NULL) == (u.mem.err != BNN_OK));
+            }
+        }
+        done = u.mem.err == BNN_OK && u.tape.err == BNN_OK;
+        CHECK(done || u.mem.err == BNN_ENOMEM || u.tape.err == BNN_ENOMEM);
+        bnn_tape_free(&u.tape);
+        bnn_arena_free(&u.mem);
+        CHECK(s.live == 0);
+    }
+    CHECK(done);
+}
+
 /* ---- the classical alternatives, in the small */
 
 static void a_controller_finds_the_best_arm_and_ignores_equal_ones(void) { /* S7.25 */
@@ -1485,6 +1552,7 @@ int main(void) {
     RUN(fast_ard_updates_have_the_fixed_point_of_the_evidence);
     RUN(a_structured_prior_is_a_scale_and_complexity_bounds_the_density_ratio);
     RUN(dropping_inputs_shrinks_the_net_and_keeps_its_function);
+    RUN(every_failed_allocation_is_an_error_without_a_crash_or_a_leak);
     RUN(a_controller_finds_the_best_arm_and_ignores_equal_ones);
     RUN(a_boosting_step_has_its_closed_form);
     return check_done();

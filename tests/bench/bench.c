@@ -182,6 +182,12 @@ static void gamma_step(workload *b) {
     bnn_rng_fill_gamma(&b->tape.rng, 1024 * 1024, 0.7f, b->a.data);
 }
 
+static void softmax_make(workload *b) { b->a = bnn_mat_new(&b->mem, 1000000, 4); }
+static void softmax_step(workload *b) {
+    bnn_tape_reset(&b->tape);
+    bnn_gumbel_softmax(bnn_input(&b->tape, b->a), 0.5f);
+}
+
 #define GEMM(F, M, K, N, FORM) { F #M "x" #K "x" #N, gemm_make, gemm_step, M, K, N, FORM, 0 }
 #define GEMMS(M, K, N)                                                                             \
     GEMM("gemm_nn_", M, K, N, 0), /* X W      */                                                   \
@@ -203,6 +209,7 @@ static workload works[] = {
     { "rng_normal", random_make, normal_step, 0, 0, 0, 0, 0 },
     { "rng_gamma", random_make, gamma_step, 0, 0, 0, 0, 0 },
     { "rng_gumbel", random_make, gumbel_step, 0, 0, 0, 0, 0 },
+    { "gumbel_softmax", softmax_make, softmax_step, 0, 0, 0, 0, 0 },
 };
 enum { WORKS = sizeof works / sizeof works[0] };
 

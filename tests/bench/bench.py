@@ -309,6 +309,11 @@ def randoms(kind):
     return ways
 
 
+def gumbel_softmax():
+    logits = torch.zeros(1000000, 4)
+    return {"torch": repeat(lambda: F.gumbel_softmax(logits, tau=0.5))}
+
+
 def peers(ours, name):
     if name.startswith("gemm_"):
         lib = blas()
@@ -321,6 +326,7 @@ def peers(ours, name):
     make = {"sgd_400": lambda: steps(mnist, 100, 10, False), "sgld_400": lambda: steps(mnist, 100, 10, True),
             "bdk_400": dark_knowledge, "predict_100x10000": predictive,
             "sgld_1_50_1": lambda: steps((1, 50, 1), 32, None, True, True),
+            "gumbel_softmax": gumbel_softmax,
             "bbb_13_50_1": lambda: bayes_by_backprop((13, 50, 1), 32, None, True)}
     for units in (400, 1200):
         for adam in (False, True):
