@@ -11038,13 +11038,29 @@ static size_t bnn__extract_pack(const bnn_structure *s, bnn_edge *edges, const u
     return n;
 }
 
+/* Weights and biases of candidate i of the small net, counted over all edges: block from[i] of w */
+static void bnn__extract_fill(const bnn_net *net, const bnn_params *w, const size_t *from) {
+    const bnn_structure *s = (const bnn_structure *)net->user;
+    size_t e, k, i = 0, part;
+    for (e = 0; e < s->n_edges; e++)
+        for (k = 0; k < s->edges[e].n_ops; k++, i++) {
+            size_t b = s->blocks[s->first[e] + k];
+            for (part = 0; b != BNN__NONE && part < 2; part++) {
+                bnn_mat to = bnn_params_mat(net->params, b + part);
+                memcpy(to.data, bnn_params_mat(w, from[i] + part).data,
+                       bnn__count(to) * sizeof(float));
+                net->params->blocks[b + part].prior = w->blocks[from[i] + part].prior;
+            }
+        }
+}
+
 BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
-    const bnn_structure *s = bnn__structure_of(graph), *small;
+    const bnn_structure *s = bnn__structure_of(graph);
     bnn_net net = bnn__no_net();
     bnn_graph_desc d;
     bnn_edge *edges;
     unsigned char *live;
-    size_t *from, *number, e, k, i = 0, ops = 0;
+    size_t *from, *number, e, ops = 0;
     int *aggregates;
     if (to == NULL || to->mem->err != BNN_OK) return net;
     if (s == NULL || to == graph->params)
@@ -11068,17 +11084,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
     net.scaling = graph->scaling;
-    small = (const bnn_structure *)net.user;
-    for (e = 0; e < d.n_edges; e++)
-        for (k = 0; k < edges[e].n_ops; k++, i++) {
-            size_t b = small->blocks[small->first[e] + k], part;
-            for (part = 0; b != BNN__NONE && part < 2; part++) { /* weights and bias */
-                memcpy(bnn_params_mat(to, b + part).data,
-                       bnn_params_mat(graph->params, from[i] + part).data,
-                       bnn__count(bnn_params_mat(to, b + part)) * sizeof(float));
-                to->blocks[b + part].prior = graph->params->blocks[from[i] + part].prior;
-            }
-        }
+    bnn__extract_fill(&net, graph->params, from);
     return net;
 }
 
