@@ -3,7 +3,8 @@
  * f(t) = -(x - t)^2. The path gradient differentiates through t = m + s eps (a VAE's way); the
  * score gradient multiplies f by the gradient of ln q (REINFORCE). You should see equal means and,
  * side by side, variances that match their closed forms: the score's are larger everywhere and grow
- * without bound as s goes to zero or f moves away from zero. Where there is build/: estimators.dat. */
+ * without bound as s goes to zero or f moves away from zero. Where there is a folder build/:
+ * estimators.dat. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
