@@ -3,7 +3,7 @@
  * Without arguments on the 8x8 digits; else on sheets of TILE x TILE tiles, or on images of one
  * size. You should see the linear autoencoder arrive at the closed-form optimum, the sum of the
  * discarded eigenvalues, for every number of latents, and the deep one below it where latents are
- * few. Where there is a folder build/: autoencoder.dat and autoencoder.png (images, linear, deep). */
+ * few. Where there is a folder build/: autoencoder.dat, autoencoder.png, digits-sheet.png. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include "tiles.h"
@@ -88,7 +88,7 @@ static void put(bnn_mat sheet, size_t row, bnn_mat x, size_t count) {
 
 /* Images as one sheet without gaps: what this program reads when it is given a sheet */
 static void write_sheet(bnn_arena *mem, const char *path, bnn_mat x, tiles_size tile) {
-    bnn_mat back;
+    bnn_mat back = { 0, 0, NULL };
     double off = 0;
     if (tiles_write(mem, path, x, tile, 40, 1, 0) || tiles_read(mem, &back, &tile, 1, &path)) {
         printf("no pictures: %s\n", mem->msg);

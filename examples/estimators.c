@@ -1,9 +1,10 @@
 /* estimators.c -- two unbiased gradients of E f(t) under t ~ N(m, s^2), and how noisy they are.
  *     cc -O2 -I.. estimators.c -lm && ./a.out
- * f(t) = -(x - t)^2. The path gradient differentiates through t = m + s eps (a VAE's way); the score
- * gradient multiplies f by the gradient of ln q (REINFORCE). You should see equal means and, side by
- * side, variances that match their closed forms: the score's are larger everywhere and grow without
- * bound as s goes to zero or f moves away from zero. Where there is build/: estimators.dat. */
+ * f(t) = -(x - t)^2. The path gradient differentiates through t = m + s eps (a VAE's way); the
+ * score gradient multiplies f by the gradient of ln q (REINFORCE). You should see equal means and,
+ * side by side, variances that match their closed forms: the score's are larger everywhere and grow
+ * without bound as s goes to zero or f moves away from zero. Where there is a folder build/:
+ * estimators.dat. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -59,16 +60,17 @@ int main(void) {
         double d = at[i][0], s = at[i][1];
         estimate e = measure(&tape, zero, sd, d, s);
         closed_form(d, s, v);
-        printf("%3g  %4g   %6.3f  %10.3f (%g)   %8.3f (%8.3f) %9.1f (%9.1f)  %6.0f\n", d, s, e.mean[0],
-               e.mean[2], 2 * d, e.variance[0], v[0], e.variance[2], v[2], v[2] / v[0]);
+        printf("%3g  %4g   %6.3f  %10.3f (%g)   %8.3f (%8.3f) %9.1f (%9.1f)  %6.0f\n", d, s,
+               e.mean[0], e.mean[2], 2 * d, e.variance[0], v[0], e.variance[2], v[2], v[2] / v[0]);
     }
-    printf("\nx-m    s      path s     score s         path s              score s         ratio\n");
+    printf("\nx-m    s      path s     score s         path s              score s"
+           "         ratio\n");
     for (int i = 0; i < 4 && !mem.err; i++) {
         double d = at[i][0], s = at[i][1];
         estimate e = measure(&tape, zero, sd, d, s);
         closed_form(d, s, v);
-        printf("%3g  %4g   %6.3f  %10.3f (%g)   %8.3f (%8.3f) %9.1f (%9.1f)  %6.0f\n", d, s, e.mean[1],
-               e.mean[3], -2 * s, e.variance[1], v[1], e.variance[3], v[3], v[3] / v[1]);
+        printf("%3g  %4g   %6.3f  %10.3f (%g)   %8.3f (%8.3f) %9.1f (%9.1f)  %6.0f\n", d, s,
+               e.mean[1], e.mean[3], -2 * s, e.variance[1], v[1], e.variance[3], v[3], v[3] / v[1]);
     }
     for (double s = 0.05; f && s < 5 && !mem.err; s *= 1.3) { /* the picture: x - m = 1 */
         estimate e = measure(&tape, zero, sd, 1, s);

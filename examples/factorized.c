@@ -1,9 +1,10 @@
 /* factorized.c -- densities of images without and with latents, and what their samples look like.
  *     cc -O2 -I.. factorized.c -lm && ./a.out
- * Binary images (bars, digits): independent pixels against a fully visible autoregressive model; gray
- * digits: an independent Gaussian against linear latents and a mixture. You should see independent
- * pixels behind, with samples that have no structure, probabilities that sum to one over all states, and
- * why a net's output is no ln p(x) unless it is normalized. Where there is build/: factorized_*.png. */
+ * Binary images (bars, digits): independent pixels against a fully visible autoregressive model;
+ * gray digits: an independent Gaussian against linear latents and a mixture. You should see
+ * independent pixels behind, with samples without structure, probabilities that sum to one over all
+ * states, and why a net's output is no ln p(x) unless normalized. Where there is a folder build/:
+ * factorized_*.png (data and samples). */
 #define BNN_IMPLEMENTATION
 #include "factorized.h"
 #include "gmm.h"
@@ -69,7 +70,8 @@ static void binary(bnn_arena *mem, bnn_tape *tape, const char *name, bnn_mat tra
 /* 2^9 states of a 3x3 image: both models spread exactly one unit of probability */
 static void sum_of_all(bnn_arena *mem, bnn_tape *tape) {
     enum { D = 9, ALL = 1 << D };
-    bnn_mat x = bnn_mat_new(mem, ALL, D), p = bnn_mat_new(mem, 1, D), bars = bnn_mat_new(mem, 100, D);
+    bnn_mat x = bnn_mat_new(mem, ALL, D), p = bnn_mat_new(mem, 1, D);
+    bnn_mat bars = bnn_mat_new(mem, 100, D);
     visible m = visible_new(bnn_params_new(mem), D);
     double independent = 0, autoregressive = 0;
     if (mem->err) return;
@@ -89,7 +91,8 @@ static void sum_of_all(bnn_arena *mem, bnn_tape *tape) {
 
 /* Gray values plus uniform noise of one step: densities in nats per image */
 static void gray(bnn_arena *mem, bnn_tape *tape) {
-    bnn_mat train = bnn_mat_rows(load(mem, "digits-train-images.idx"), 0, 1500), test = load(mem, "digits-test-images.idx");
+    bnn_mat train = bnn_mat_rows(load(mem, "digits-train-images.idx"), 0, 1500);
+    bnn_mat test = load(mem, "digits-test-images.idx");
     bnn_mat sheet = bnn_mat_new(mem, 3 * SHOW, 64), none = { 0, 0, NULL };
     double independent, linear, factors, log_p, mixed;
     gmm one, many;
@@ -117,8 +120,8 @@ static void gray(bnn_arena *mem, bnn_tape *tape) {
         exit(1);
     }
     double n = (double)test.rows;
-    printf("\ngray digits, held-out nll per image: independent Gaussian %.2f, PPCA (15 latents, one "
-           "noise) %.2f, with a noise for each pixel %.2f, mixture of 20 diagonal %.2f\n",
+    printf("\ngray digits, held-out nll per image: independent Gaussian %.2f, PPCA (15 latents, "
+           "one noise) %.2f, with a noise for each pixel %.2f, mixture of 20 diagonal %.2f\n",
            -independent / n, -linear / n, -factors / n, -mixed / n);
     gmm_sample(mem, &one, &tape->rng, bnn_mat_rows(sheet, 0, SHOW));
     ppca_sample(&p, &tape->rng, bnn_mat_rows(sheet, SHOW, SHOW), 1);
@@ -126,7 +129,7 @@ static void gray(bnn_arena *mem, bnn_tape *tape) {
     show(mem, "gray", sheet, 8);
 }
 
-/* ln p(x) = f(x) for a net f needs ln Z = ln of the integral of e^f (LeCun et al. 2006). Without it,
+/* ln p(x) = f(x) for a net f needs ln Z = ln of the integral of e^f (LeCun et al. 2006). Without,
  * training raises f everywhere and the "likelihood" has no bound. Data N(0,1); Z by trapezoids. */
 static void without_normalizer(bnn_arena *mem, bnn_tape *tape) {
     enum { N = 200, G = 161 };

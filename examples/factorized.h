@@ -1,7 +1,7 @@
 /* factorized.h -- two models of binary images without latents:
  *     independent pixels   p(x) = prod_d p_d(x_d), counts plus one (Laplace's rule)
- *     fully visible        p(x) = prod_d p(x_d | x_1 .. x_(d-1)), a logistic regression for each pixel
- *                          (Frey 1998): one affine map whose matrix is masked above the diagonal */
+ *     fully visible        p(x) = prod_d p(x_d | x_1 .. x_(d-1)), a logistic regression for each
+ *                          pixel (Frey 1998): one affine map, its matrix masked to the past */
 #ifndef FACTORIZED_H
 #define FACTORIZED_H
 #include "bnn.h"

@@ -124,7 +124,8 @@ static inline void gmm_maximize_one(gmm *g, bnn_mat x, bnn_mat r, size_t k, doub
     }
     for (size_t a = 0; a < d; a++)
         for (size_t b = 0; b <= a; b++) {
-            double sum = 0, ma = (double)g->mean.data[k * d + a], mb = (double)g->mean.data[k * d + b];
+            double sum = 0, ma = (double)g->mean.data[k * d + a];
+            double mb = (double)g->mean.data[k * d + b];
             if (a != b && g->kind != GMM_FULL) continue;
             for (size_t i = 0; i < x.rows; i++)
                 sum += (double)r.data[i * g->k + k] * ((double)x.data[i * d + a] - ma) *

@@ -58,7 +58,8 @@ static double rmse_at_gaps(bnn_mat gaps, bnn_mat filled, bnn_mat truth) {
 int main(void) {
     bnn_arena mem = { 0 };
     bnn_rng rng = bnn_rng_seed(1);
-    bnn_mat all = load(&mem, "digits-train-images.idx"), test = load(&mem, "digits-test-images.idx");
+    bnn_mat all = load(&mem, "digits-train-images.idx");
+    bnn_mat test = load(&mem, "digits-test-images.idx");
     bnn_mat x = bnn_mat_rows(all, 0, ROWS), none = { 0, 0, NULL };
     ppca closed, em, gappy, mean;
     double closed_p, em_p, fall, log_p;
@@ -69,7 +70,8 @@ int main(void) {
         return 1;
     }
     em_p = climb(&mem, &em, x, &rng, closed_p, &fall);
-    printf("largest fall of ln p in one step, relative: %.0e (rounding of float)\n\n", fall / fabs(em_p));
+    printf("largest fall of ln p in one step, relative: %.0e (rounding of float)\n\n",
+           fall / fabs(em_p));
 
     /* the posterior of one image: the same for both, up to a rotation of the latents */
     bnn_mat t = bnn_mat_new(&mem, M, 1), s = bnn_mat_new(&mem, M, M), l = bnn_mat_new(&mem, M, M);
@@ -80,7 +82,8 @@ int main(void) {
     printf("\n\n");
 
     /* missing at random: learn from rows with gaps, then fill in rows never seen */
-    bnn_mat gaps = bnn_mat_copy(&mem, x), test_gaps = bnn_mat_copy(&mem, bnn_mat_rows(test, 0, ROWS));
+    bnn_mat gaps = bnn_mat_copy(&mem, x);
+    bnn_mat test_gaps = bnn_mat_copy(&mem, bnn_mat_rows(test, 0, ROWS));
     bnn_mat filled = bnn_mat_new(&mem, ROWS, x.cols), plain = bnn_mat_new(&mem, ROWS, x.cols);
     for (size_t i = 0; i < ROWS * x.cols; i++) {
         if (bnn_rng_below(&rng, 100) < GAPS) gaps.data[i] = NAN;

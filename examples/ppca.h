@@ -77,7 +77,8 @@ static inline int ppca_posterior(const ppca *p, const float *x, bnn_mat t, bnn_m
         lik -= (ln_2pi + log(v) + r * r / v) / 2;
         for (size_t a = 0; a < m; a++) {
             t.data[a] += (float)((double)w[a] * r / v);
-            for (size_t b = 0; b < m; b++) chol.data[a * m + b] += (float)((double)(w[a] * w[b]) / v);
+            for (size_t b = 0; b < m; b++)
+                chol.data[a * m + b] += (float)((double)(w[a] * w[b]) / v);
         }
     }
     err = bnn_mat_cholesky(chol, chol, NULL);
@@ -167,7 +168,8 @@ static inline int ppca_maximize(bnn_arena *mem, ppca *p, const double *zz, const
     }
     if (err == BNN_OK && !p->factors) bnn_mat_fill(p->noise, (float)(all / n));
     if (err == BNN_OK && !(all > 0))
-        return ppca_fail(mem, "the data have no noise: rank at most that of the latents", p->latent);
+        return ppca_fail(mem, "the data have no noise: rank at most that of the latents",
+                         p->latent);
     return err;
 }
 

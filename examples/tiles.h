@@ -46,13 +46,13 @@ static inline int tiles_fail(bnn_arena *mem, int err, const char *path, const ch
 }
 
 static inline int tiles_no_stb(bnn_arena *mem, const char *path) {
-    return tiles_fail(mem, BNN_EIO, path, "made without stb_image; install libstb-dev, compile again");
+    return tiles_fail(mem, BNN_EIO, path, "made without stb_image: install libstb-dev, compile");
 }
 
 #ifdef TILES_STB
 /* One sheet's pixels as gray bytes; the caller frees them */
-static inline int tiles_open(bnn_arena *mem, const char *path, unsigned char **pixels, size_t *width,
-                             size_t *height) {
+static inline int tiles_open(bnn_arena *mem, const char *path, unsigned char **pixels,
+                             size_t *width, size_t *height) {
     int w = 0, h = 0, channels = 0;
     char what[120];
     *pixels = stbi_load(path, &w, &h, &channels, 1);
@@ -125,8 +125,9 @@ static inline int tiles_read(bnn_arena *mem, bnn_mat *out, tiles_size *tile, siz
 #endif
 }
 
-/* Writes the rows of m as tiles, `across` side by side, each pixel `zoom` x `zoom`, `gap` gray pixels
- * between (gap 0: a sheet that tiles_read reads back). Values are cut to [0,1]; same bytes always. */
+/* Writes the rows of m as tiles, `across` side by side, each pixel `zoom` x `zoom`, `gap` gray
+ * pixels between (gap 0: a sheet that tiles_read reads back). Values are cut to [0,1]; same bytes
+ * always. */
 static inline int tiles_write(bnn_arena *mem, const char *path, bnn_mat m, tiles_size tile,
                               size_t across, size_t zoom, size_t gap) {
 #ifndef TILES_STB

@@ -1,4 +1,4 @@
-/* vae.c -- a variational autoencoder on digits: the bound, its parts, and pictures of what it knows.
+/* vae.c -- a variational autoencoder on digits: the bound, its parts, and pictures of it.
  *     cc -O2 -I.. vae.c -o vae -lm && ./vae          the 8x8 digits, under a minute
  *     ./vae FOLDER [epochs, 50] [seed]               MNIST, IDX files gunzipped: many minutes
  *     ./vae SHEET.png TILE [epochs, 100] [seed]      a sheet of TILE x TILE images
@@ -84,7 +84,8 @@ static void train(bnn_tape *tape, const vae *m, const images *d, size_t epochs, 
         double progress = (double)s / (double)steps;
         bnn_tape_reset(tape);
         bnn_var *x = input(m, bnn_minibatch(tape, data, batch).x);
-        bnn_var *loss = vae_loss(m, x, progress < warmup ? beta * (float)(progress / warmup) : beta);
+        float warm = progress < warmup ? (float)(progress / warmup) : 1;
+        bnn_var *loss = vae_loss(m, x, beta * warm);
         bnn_backward(loss);
         adam.lr = (float)bnn_lr_cosine(2e-3, s, steps);
         bnn_step(&adam, tape);
@@ -208,7 +209,8 @@ static void study(bnn_arena *mem, bnn_tape *tape, const vae *m, const images *d,
            vae_mean(s.elbo), vae_mean(s.nll), vae_mean(s.kl), vae_mean(s.iwae),
            active_units(mem, tape, m, d), seconds);
     if (result)
-        printf("RESULT vae data=%s latent=%zu elbo=%.2f recon=%.2f kl=%.2f iwae=%.2f seconds=%.0f\n",
+        printf("RESULT vae data=%s latent=%zu elbo=%.2f recon=%.2f kl=%.2f iwae=%.2f "
+               "seconds=%.0f\n",
                d->name, m->desc.latent, vae_mean(s.elbo), vae_mean(s.nll), vae_mean(s.kl),
                vae_mean(s.iwae), seconds);
     fflush(stdout);
@@ -245,8 +247,8 @@ int main(int argc, char **argv) {
         const float beta[] = { 0.25f, 2 };
         for (int i = 0; i < 2; i++) {
             vae b = vae_new(bnn_params_new(&mem), desc);
-            study(&mem, &tape, &b, &d, i ? "Bernoulli, beta 2" : "Bernoulli, beta 1/4", d.epochs / 2,
-                  beta[i], 0, 0);
+            study(&mem, &tape, &b, &d, i ? "Bernoulli, beta 2" : "Bernoulli, beta 1/4",
+                  d.epochs / 2, beta[i], 0, 0);
         }
         vae warm = vae_new(bnn_params_new(&mem), desc);
         study(&mem, &tape, &warm, &d, "Bernoulli, warm-up", d.epochs / 2, 1, 0.3, 0);

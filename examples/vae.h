@@ -119,12 +119,12 @@ static inline bnn_var *vae_loss_prior(const vae *m, bnn_var *x) {
 }
 
 /* ln w_j = ln p(x, t_j) - ln q(t_j|x) of k draws, (n,k) (Burda et al. 2016). Their mean is the
- * ELBO; bnn_logsumexp minus ln k is the importance-weighted bound. The ln 2 pi of p(t) and q cancel. */
+ * ELBO; bnn_logsumexp minus ln k is the importance-weighted bound. ln 2 pi of p(t) and q cancel. */
 static inline bnn_var *vae_log_weights(const vae *m, bnn_var *x, size_t k) {
     vae_bound b = vae_encode(m, x);
     bnn_var *sd = bnn_exp(bnn_scale(b.log_var, 0.5f));
     bnn_var **column = (bnn_var **)bnn_arena_alloc(&x->tape->mem, k, sizeof(bnn_var *));
-    if (column == NULL) return bnn_tape_fail(x->tape, BNN_ENOMEM, "vae_log_weights", "out of memory");
+    if (column == NULL) return bnn_tape_fail(x->tape, BNN_ENOMEM, "vae_log_weights", "no memory");
     for (size_t j = 0; j < k; j++) {
         bnn_var *t = bnn_normal(b.mean, sd), *eps = bnn_div(bnn_sub(t, b.mean), sd);
         bnn_var *ratio = bnn_add(bnn_sub(bnn_square(eps), bnn_square(t)), b.log_var);

@@ -102,7 +102,8 @@ static void outliers(bnn_arena *mem, bnn_tape *tape, const vae *m, const images 
             float *to = set[s].data + i * d->test.cols;
             bnn_rng_permutation(&tape->rng, d->test.cols, order);
             for (size_t j = 0; j < d->test.cols; j++)
-                to[j] = s == 1 ? from[order[j]] : s == 2 ? bnn_rng_uniform(&tape->rng) : 1 - from[j];
+                to[j] = s == 1 ? from[order[j]] : s == 2 ? bnn_rng_uniform(&tape->rng)
+                                                         : 1 - from[j];
         }
         out = vae_evaluate(mem, tape, m, set[s], DRAWS);
         printf("%-22s %7.2f %11.4f %8.4f %8.4f\n", name[s], vae_mean(out.kl),
@@ -141,8 +142,8 @@ static void missing(bnn_arena *mem, bnn_tape *tape, const vae *m, const images *
         columns.data[i] = start.data[i % D];
     }
     vae_impute(tape, m, gaps, start, 300, 100, mean, last);
-    printf("\nlower halves, RMSE: column means %.4f, pseudo-Gibbs from black and white %.4f", rmse(columns, x, gaps),
-           rmse(mean, x, gaps));
+    printf("\nlower halves, RMSE: column means %.4f, pseudo-Gibbs from black and white %.4f",
+           rmse(columns, x, gaps), rmse(mean, x, gaps));
     if (D < 100 && ppca_fit(mem, &p, d->train, 10) == BNN_OK) { /* exact, but linear */
         ppca_infer(mem, &p, gray, none, linear, NULL);
         printf(", PPCA, exact, from gray %.4f", rmse(linear, x, gaps));
@@ -174,8 +175,8 @@ static void linear_case(bnn_arena *mem, bnn_tape *tape, const images *d) {
         if (i % D >= D / 2) x.data[i] = NAN;
     ppca_infer(mem, &p, x, none, exact, NULL);
     vae_impute(tape, &m, x, p.mean, 4000, 500, mean, last);
-    printf("linear decoder, exact encoder: pseudo-Gibbs is within RMSE %.4f of the conditional mean "
-           "(the gaps' own RMSE: %.4f)\n", rmse(mean, exact, x), rmse(exact, d->test, x));
+    printf("linear decoder, exact encoder: pseudo-Gibbs is within RMSE %.4f of the conditional "
+           "mean (the gaps' own RMSE: %.4f)\n", rmse(mean, exact, x), rmse(exact, d->test, x));
 }
 
 /* ---- relevance: data on a curved surface of two dimensions, six latents */

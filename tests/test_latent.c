@@ -28,7 +28,8 @@ static void close_all(bnn_arena *mem, bnn_tape *tape) {
 }
 
 /* n rows of a linear model with latents of sd 2, 1, .. and noise */
-static bnn_mat linear_data(bnn_arena *mem, bnn_rng *rng, size_t n, size_t d, size_t m, double noise) {
+static bnn_mat linear_data(bnn_arena *mem, bnn_rng *rng, size_t n, size_t d, size_t m,
+                           double noise) {
     bnn_mat x = bnn_mat_new(mem, n, d), w = bnn_mat_new(mem, m, d), t = bnn_mat_new(mem, n, m);
     bnn_rng_fill_normal(rng, m * d, w.data);
     bnn_rng_fill_normal(rng, n * m, t.data);
@@ -99,7 +100,8 @@ static void an_autoregressive_model_beats_independent_pixels_and_samples_bars(vo
     enum { N = 400, SIDE = 4, D = 16, DRAWS = 4000 };
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(build_seed(3)) };
-    bnn_mat x = bnn_mat_new(&mem, N, D), held = bnn_mat_new(&mem, N, D), p = bnn_mat_new(&mem, 1, D);
+    bnn_mat x = bnn_mat_new(&mem, N, D), held = bnn_mat_new(&mem, N, D);
+    bnn_mat p = bnn_mat_new(&mem, 1, D);
     visible m = visible_new(bnn_params_new(&mem), D);
     bnn_stepper adam = bnn_adam(m.w, (bnn_adam_desc){ .lr = (float)0.03 });
     double independent = 0, autoregressive;
@@ -120,7 +122,8 @@ static void an_autoregressive_model_beats_independent_pixels_and_samples_bars(vo
     CHECK(autoregressive < 3.2 && independent > 8);
     /* independent pixels have no mutual information: pixels 0 and 1 agree as often as by chance */
     for (size_t i = 0; i < DRAWS; i++)
-        both += (bnn_rng_uniform(&tape.rng) < p.data[0]) && (bnn_rng_uniform(&tape.rng) < p.data[1]);
+        both += (bnn_rng_uniform(&tape.rng) < p.data[0]) &&
+                (bnn_rng_uniform(&tape.rng) < p.data[1]);
     {
         double q = (double)p.data[0] * (double)p.data[1];
         CHECK_NEAR((double)both / DRAWS, q, Z * sqrt(q * (1 - q) / DRAWS));
@@ -149,7 +152,8 @@ static void ppca_is_the_closed_form_of_scikit_learn_and_scipy(void) {
     CHECK(ppca_fit(&mem, &p, x, OR_M) == BNN_OK);
     CHECK_NEAR(p.noise.data[0], or_s2[0], BUILD_TOL(1e-5, 1e-12));
     bnn_mat_mul_nt(wwt, p.w, p.w); /* free of the rotation of the latents */
-    for (size_t i = 0; i < OR_D * OR_D; i++) CHECK_NEAR(wwt.data[i], or_wwt[i], BUILD_TOL(1e-4, 1e-10));
+    for (size_t i = 0; i < OR_D * OR_D; i++)
+        CHECK_NEAR(wwt.data[i], or_wwt[i], BUILD_TOL(1e-4, 1e-10));
     for (size_t i = 0; i < OR_N; i++) {
         ppca_infer(&mem, &p, bnn_mat_rows(x, i, 1), none, none, &log_p);
         CHECK_NEAR(log_p, or_ppca_rows[i], BUILD_TOL(1e-3, 1e-10));
@@ -380,7 +384,8 @@ static void one_component_has_the_sample_moments_after_one_step(void) {
     gmm_em(&mem, &g, x, 0, &rng, &log_p);
     bnn_mat_col_mean(mean, x);
     bnn_mat_cov(cov, x);
-    for (size_t j = 0; j < OR_D; j++) CHECK_NEAR(g.mean.data[j], mean.data[j], BUILD_TOL(1e-5, 1e-12));
+    for (size_t j = 0; j < OR_D; j++)
+        CHECK_NEAR(g.mean.data[j], mean.data[j], BUILD_TOL(1e-5, 1e-12));
     for (size_t j = 0; j < OR_D * OR_D; j++)
         CHECK_NEAR(g.cov.data[j], cov.data[j], BUILD_TOL(1e-4, 1e-12));
     gmm_sample(&mem, &g, &rng, draws); /* and so have its samples: mean, and a covariance */
@@ -389,7 +394,8 @@ static void one_component_has_the_sample_moments_after_one_step(void) {
         CHECK_NEAR(mean.data[j], g.mean.data[j], Z * sqrt((double)cov.data[j * OR_D + j] / 20000));
     bnn_mat_cov(cov, draws);
     CHECK_NEAR(cov.data[1], g.cov.data[1],
-               Z * sqrt((double)(g.cov.data[0] * g.cov.data[6] + g.cov.data[1] * g.cov.data[1]) / 20000));
+               Z * sqrt((double)(g.cov.data[0] * g.cov.data[6] + g.cov.data[1] * g.cov.data[1]) /
+                        20000));
     close_all(&mem, NULL);
 }
 
@@ -604,7 +610,8 @@ static void at_the_exact_posterior_every_weight_is_the_likelihood(void) {
             ppca_posterior(&p, x.data + i * OR_D, t, s, l, &log_p);
             for (size_t a = 0; a < OR_M; a++)
                 kl += (pow((double)t.data[a], 2) + (double)*bnn_mat_at(s, a, a) - 1) / 2;
-            CHECK_NEAR(b.kl->val.data[i], kl + bnn_mat_logdet_chol(l) / 2, BUILD_TOL(1e-3, 1e-12) * 10);
+            kl += bnn_mat_logdet_chol(l) / 2;
+            CHECK_NEAR(b.kl->val.data[i], kl, BUILD_TOL(1e-2, 1e-11));
         }
     }
     close_all(&mem, &tape);
@@ -784,7 +791,8 @@ static void the_bounds_are_ordered_below_the_likelihood_by_quadrature(void) {
             for (size_t j = 0; j < DRAWS; j++)
                 var += pow((double)w->val.data[j] - elbo, 2) / DRAWS;
             for (size_t j = 0; j < DRAWS / 5; j++)
-                l5 += ((double)bnn_value(bnn_logsumexp(bnn_cols(w, 5 * j, 5))) - log(5)) / (DRAWS / 5);
+                l5 += ((double)bnn_value(bnn_logsumexp(bnn_cols(w, 5 * j, 5))) - log(5)) /
+                      (DRAWS / 5);
             for (size_t j = 0; j < DRAWS / 50; j++)
                 l50 += ((double)bnn_value(bnn_logsumexp(bnn_cols(w, 50 * j, 50))) - log(50)) /
                        (DRAWS / 50);
@@ -887,7 +895,8 @@ static void two_of_six_relevances_survive(void) {
         int survive = 0;
         for (size_t i = 0; i < N * D; i++) {
             double v = (double)x.data[i] - 1;
-            x.data[i] = (float)(curved ? tanh(0.3 * v) : 0.3 * v) + (float)0.1 * bnn_rng_normal(&tape.rng);
+            x.data[i] = (float)(curved ? tanh(0.3 * v) : 0.3 * v);
+            x.data[i] += (float)0.1 * bnn_rng_normal(&tape.rng);
         }
         train_vae(&tape, &m, x, 8000, 2e-2);
         scale = bnn_params_mat(m.v, m.scales);
