@@ -53,6 +53,7 @@ static bnn_net fit(world *u, bnn_data d, bnn_soft_desc soft, size_t epochs, uint
     bnn_params *w = bnn_params_new(&u->mem);
     bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { d.x.cols, 20, 20, K }, .seed = seed,
                                              .likelihood = BNN_CATEGORICAL });
+    bnn_net_standardize(&net, d);
     bnn_stepper adam = bnn_adam(w, (bnn_adam_desc){ .lr = 1e-3f });
     size_t batch = d.x.rows < 100 ? d.x.rows : 100, steps = epochs * d.x.rows / batch;
     for (size_t s = 0; s < steps && !u->tape.err; s++) {

@@ -60,7 +60,8 @@ static void regression(bnn_arena *mem, bnn_tape *tape) {
             p = bnn_laplace_predict(mem, tape, &la, test.x);
             printf("RESULT laplace method=%s evidence=%.1f log_lik=%.3f sd=%.3f,%.3f,%.3f\n",
                    name[k], la.log_evidence, log_lik(mem, p, test.y),
-                   sqrt((double)q.epistemic.data[0]), sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
+                   sqrt((double)q.epistemic.data[0]),
+                   sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
             continue;
         }
         bnn_ensemble post = bnn_ensemble_new(w, 100);

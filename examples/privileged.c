@@ -3,7 +3,7 @@
  * Without a folder: four synthetic tasks, teacher on x*, student on x, logistic models, accuracy
  * of privileged teacher, student alone, student with the teacher's answers. You should see gains
  * where x* says something about x (tasks 1 and 3), none where it does not (2 and 4). Then 8x8
- * digits seen at 4x4, or, with the four IDX files of MNIST, 28x28 seen at 7x7: a few hundred of them,
+ * digits seen at 4x4, or, with four IDX files of MNIST, 28x28 seen at 7x7: a few hundred images,
  * by temperature and share of the answers, for an untempered student (the published code) and a
  * tempered one. */
 #define BNN_IMPLEMENTATION
