@@ -344,7 +344,7 @@ def main():
     ours = Ours(sys.argv[1])
     if len(sys.argv) == 3 and sys.argv[2].endswith(".so"):
         two = Ours(sys.argv[2])
-        for name in ("sgd_400", "sgld_400", "bdk_400", "gemm_nn_128x1200x1200"):
+        for name in ("sgd_400", "sgld_400", "bdk_400", "bbb_400_sgd", "bbb_1200_sgd", "gemm_nn_128x1200x1200"):
             t = median_times({"two": two.way(name), "one": ours.way(name)})
             show(name + "_t2", 2, t["two"], "ours_t1", t["one"])
         return
