@@ -19,7 +19,8 @@ typedef struct world {
     float x[4], y[4];
     bnn_data data;
     bnn_net net;
-    bnn_stepper adam, hmc;
+    bnn_stepper adam, hmc, noise;
+    bnn_meanfield q;
     bnn_ensemble post;
     bnn_checkpoint all;
 } world;
@@ -28,11 +29,13 @@ static void world_make(world *a) {
     bnn_mlp_desc net;
     bnn_adam_desc adam;
     bnn_hmc_desc hmc;
+    bnn_meanfield_desc q;
     size_t i;
     memset(a, 0, sizeof *a);
     memset(&net, 0, sizeof net);
     memset(&adam, 0, sizeof adam);
     memset(&hmc, 0, sizeof hmc);
+    memset(&q, 0, sizeof q);
     for (i = 0; i < 4; i++) a->x[i] = a->y[i] = (float)i;
     a->data.x.rows = a->data.y.rows = 4;
     a->data.x.cols = a->data.y.cols = 1;
@@ -51,9 +54,13 @@ static void world_make(world *a) {
     hmc.leapfrog = 2;
     a->hmc = bnn_hmc(a->net.params, hmc);
     a->post = bnn_ensemble_new(a->net.params, 3);
+    a->q = bnn_meanfield_new(a->net.params, q);
+    a->noise = bnn_adam(a->q.params, adam);
     a->all.nets[0] = &a->net;
     a->all.steppers[0] = &a->adam;
     a->all.steppers[1] = &a->hmc;
+    a->all.steppers[2] = &a->noise;
+    a->all.meanfields[0] = &a->q;
     a->all.ensembles[0] = &a->post;
     a->all.rngs[0] = &a->tape.rng;
     MUST(a->mem.err == BNN_OK);
@@ -63,6 +70,15 @@ static void world_step(world *a, bnn_stepper *s) {
     bnn_tape_reset(&a->tape);
     if (s->kind != BNN_HMC) bnn_backward(bnn_net_loss(&a->net, bnn_batch_all(&a->tape, a->data)));
     bnn_step(s, &a->tape);
+    bnn_tape_clear_error(&a->tape);
+}
+
+static void world_noise(world *a) {
+    bnn_tape_reset(&a->tape);
+    bnn_meanfield_sample(&a->q, &a->tape);
+    bnn_backward(bnn_net_nll(&a->net, bnn_batch_all(&a->tape, a->data)));
+    bnn_meanfield_backward(&a->q, &a->tape);
+    bnn_step(&a->noise, &a->tape);
     bnn_tape_clear_error(&a->tape);
 }
 
@@ -119,6 +135,7 @@ static void into_a_run(const unsigned char *bytes, size_t size) {
         world_free(&b);
         if (a.hmc.hmc->desc.leapfrog < 100 && a.hmc.hmc->desc.trajectory == 0) world_step(&a, &a.hmc);
         world_step(&a, &a.adam);
+        if (a.q.draws == 1) world_noise(&a);
         (void)bnn_ensemble_reservoir(&a.post, &a.tape.rng);
         (void)bnn_predict(&a.mem, &a.tape, &a.net, &a.post, a.data.x);
     }
@@ -160,6 +177,7 @@ int main(int argc, char **argv) {
     for (i = 0; i < 6; i++) {
         world_step(&a, &a.adam);
         world_step(&a, &a.hmc);
+        world_noise(&a);
         MUST(bnn_ensemble_reservoir(&a.post, &a.tape.rng) == BNN_OK);
     }
     seed_write(argv[1], "run.bnn", &a.mem, &a.all);
