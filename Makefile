@@ -45,7 +45,7 @@ $(BUILD)/float/%: tests/%.c bnn.h tests/check.h tests/build.h $(wildcard example
 
 $(BUILD)/double/%: tests/%.c bnn.h tests/check.h tests/build.h $(wildcard examples/*.h)
 	@mkdir -p $(BUILD)/double
-	@$(CC) $(CFLAGS) $(TESTFLAGS) -DBNN_TEST_DOUBLE -I. -Itests $< -o $@ $(LDLIBS)
+	@$(CC) $(CFLAGS) -O1 $(TESTFLAGS) -DBNN_TEST_DOUBLE -I. -Itests $< -o $@ $(LDLIBS)
 
 test: $(foreach kind,$(KINDS),$(TESTS:%=$(BUILD)/$(kind)/%))
 	@sh tests/run.sh $(BUILD)

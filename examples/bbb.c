@@ -9,6 +9,7 @@
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { N = 200, G = 13, STEPS = 12000, DRAWS = 200, BURN_IN = 150, KEEP = 150 };
 

@@ -7,6 +7,7 @@
  * that differ by little. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -7,6 +7,7 @@
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { BATCH = 100, MAP_STEPS = 4000, BURN_IN = 8000, THIN = 250, KEEP = 120 };
 

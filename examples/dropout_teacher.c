@@ -7,6 +7,7 @@
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { MASKS = 100, BATCH = 100 };

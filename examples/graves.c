@@ -8,6 +8,7 @@
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BATCH = 50 };

@@ -6,6 +6,7 @@
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #ifdef __unix__
 #include <unistd.h>

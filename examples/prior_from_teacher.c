@@ -10,6 +10,8 @@
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { POINTS = 400, METHODS = 4, DRAWS = 30 };
 static const char *method[METHODS] = { "student", "copy", "distilled", "distilled_full" };

@@ -10,6 +10,8 @@
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     bnn_arena mem;

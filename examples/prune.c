@@ -8,6 +8,7 @@
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { BATCH = 100, VALID = 623 };
 

@@ -7,7 +7,10 @@
  * one set. You should see test log likelihoods (units of y) far above MAP's and MC dropout's. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #ifdef __unix__
 #include <unistd.h>
