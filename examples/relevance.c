@@ -4,9 +4,10 @@
  * its 15 weights in the last part; a Gumbel-softmax over g = (constant, one feature, eleven), a
  * Gaussian over w. Three weights of the prior, three temperatures, means over the restarts. At
  * temperature 1 you should see mass leave eleven features under a strong prior and the constant
- * under a strong likelihood, and more even shares when hot. Then relevance by evidence on a table: per input of a linear model, by the fixed
- * point, and per input of a network, by gradient; three columns of pure noise stand beside the
- * real ones, and what does not matter is cut out. */
+ * under a strong likelihood, and more even shares when hot; then, with terms that push the prior
+ * of the structure away from both ends, mass at one feature. Then relevance by evidence on a
+ * table: per input of a linear model, by the fixed point, and per input of a network, by gradient;
+ * three columns of pure noise stand beside the real ones, and what does not matter is cut out. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -74,9 +75,24 @@ static bnn_var *kl(bnn_tape *t, void *user) {
     return ((model *)user)->kl; /* of the same draws */
 }
 
-/* One restart: both levels are one here, so q and h move together. The final objective. */
-static double fit(bnn_tape *t, model *m, float kl_lower) {
-    bnn_two_level level = { .kl_lower = kl_lower, .log_lik = log_lik, .kl = kl, .user = m };
+/* KL(p(G|h)||p'_j), p'_j at the constant and at eleven features, by 16 draws */
+static bnn_var *away(bnn_tape *t, void *user, size_t j) {
+    static const float weights[2][3] = { { .99f, .05f, .05f }, { .05f, .05f, .99f } };
+    const model *m = user;
+    bnn_mat end = bnn_mat_new(&t->mem, 1, 3);
+    for (int k = 0; k < 3; k++) end.data[k] = logf(weights[j][k]);
+    bnn_var *rows = bnn_input(t, bnn_mat_new(&t->mem, 16, 1)); /* zeros */
+    bnn_var *p = bnn_add(rows, bnn_param(t, m->w, S)), *y = bnn_log_gumbel_softmax(p, m->tau);
+    return bnn_mean(bnn_sub(bnn_concrete_log_prob(y, p, m->tau),
+                            bnn_concrete_log_prob(y, bnn_add(rows, bnn_input(t, end)), .1f)));
+}
+
+/* One restart: both levels are one here (kl_upper = lik_upper kl_lower, and the terms of the
+ * structure do not see q), so q and h move together. The final objective. */
+static double fit(bnn_tape *t, model *m, float kl_weight, const float *structure) {
+    bnn_two_level level = { .lik_upper = 1, .kl_upper = kl_weight, .kl_lower = kl_weight,
+        .structure = structure, .n_structure = structure ? 2 : 0, .log_lik = log_lik, .kl = kl,
+        .kl_structure = away, .user = m };
     bnn_stepper adam = bnn_adam(m->w, (bnn_adam_desc){ .lr = .01f, .clip = 3.0f });
     double last = 0;
     bnn_rng_fill_normal(&t->rng, m->w->n, m->w->theta);
@@ -86,7 +102,7 @@ static double fit(bnn_tape *t, model *m, float kl_lower) {
         bnn_tape_reset(t);
         m->structured = s >= STEPS / 2;
         if (s == STEPS / 2) bnn_mat_fill(bnn_params_mat(m->w, A), 10);
-        bnn_var *loss = bnn_two_level_lower(t, &level);
+        bnn_var *loss = structure ? bnn_two_level_upper(t, &level) : bnn_two_level_lower(t, &level);
         if (s >= STEPS - 100) last += bnn_value(loss) / 100;
         bnn_backward(bnn_scale(loss, 1.f / N));
         bnn_step(&adam, t);
@@ -124,6 +140,18 @@ static bnn_data generate(bnn_arena *mem, bnn_rng *rng, size_t n) {
     return d;
 }
 
+static void average(bnn_tape *t, model *m, bnn_data test, int restarts, float kl_weight,
+                    const float *structure, outcome *mean) {
+    outcome now;
+    memset(mean, 0, sizeof *mean);
+    for (int s = 0; s < restarts; s++) {
+        mean->loss += fit(t, m, kl_weight, structure) / restarts;
+        look(t, m, test, &now);
+        for (int j = 0; j < 3; j++) mean->gamma[j] += now.gamma[j] / restarts;
+        mean->mse += now.mse / restarts, mean->variance += now.variance / restarts;
+    }
+}
+
 static int three_models(int restarts) {
     static const char *const regimes[3] = { "prior", "even", "likelihood" };
     static const float lowers[3] = { 100, 1, .01f }, taus[3] = { .2f, 1, 10 };
@@ -137,21 +165,23 @@ static int three_models(int restarts) {
     printf("strong       tau   constant   one  eleven   test mse (floor 0.25)   sd of f\n");
     for (int r = 0; r < 3; r++)
         for (int k = 0; k < 3; k++) {
-            outcome mean = { .loss = 0 }, now;
+            outcome mean;
             m.tau = taus[k];
-            for (int s = 0; s < restarts; s++) {
-                bnn_mark mark = bnn_arena_mark(&mem);
-                mean.loss += fit(&t, &m, lowers[r]) / restarts;
-                look(&t, &m, test, &now);
-                for (int j = 0; j < 3; j++) mean.gamma[j] += now.gamma[j] / restarts;
-                mean.mse += now.mse / restarts, mean.variance += now.variance / restarts;
-                bnn_arena_rewind(&mem, mark);
-            }
+            average(&t, &m, test, restarts, lowers[r], NULL, &mean);
             printf("%-10s %5.1f   %8.2f %5.2f  %6.2f   %8.2f %21.2f\n", regimes[r], taus[k],
                    mean.gamma[0], mean.gamma[1], mean.gamma[2], mean.mse, sqrt(mean.variance));
             printf("RESULT relevance regime=%s temperature=%g constant=%.3f one=%.3f eleven=%.3f\n",
                    regimes[r], taus[k], mean.gamma[0], mean.gamma[1], mean.gamma[2]);
         }
+    printf("\npushed from both ends, tau = 1\n");
+    m.tau = 1;
+    for (int r = 0; r < 2; r++) { /* all coefficients times 1/lik_upper: -1 of .01 is -100 of 1 */
+        const float push[2][2] = { { -100, -100 }, { -1, -1 } };
+        outcome mean;
+        average(&t, &m, test, restarts, lowers[r], push[r], &mean);
+        printf("RESULT relevance_moved regime=%s constant=%.3f one=%.3f eleven=%.3f mse=%.2f\n",
+               regimes[r], mean.gamma[0], mean.gamma[1], mean.gamma[2], mean.mse);
+    }
     if (t.err || mem.err) fprintf(stderr, "relevance: %s%s\n", t.msg, mem.msg);
     int failed = t.err || mem.err;
     bnn_tape_free(&t);
