@@ -42,6 +42,7 @@
  *     bnn_net     parameters and a forward function. A loss is a 1x1 node.
  *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
  *     bnn_meanfield a Gaussian over every weight: mu and sigma are parameters, too.
+ *     bnn_meanfield is a Gaussian over every weight, with parameters that a stepper moves.
  *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
  *
  * SCALE
