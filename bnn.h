@@ -42,7 +42,6 @@
  *     bnn_net     parameters and a forward function. A loss is a 1x1 node.
  *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
  *     bnn_meanfield a Gaussian over every weight: mu and sigma are parameters, too.
- *     bnn_meanfield is a Gaussian over every weight, with parameters that a stepper moves.
  *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
  *
  * SCALE
@@ -13500,7 +13499,8 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
 /* ------------------------------------------------------------------------------------------------
  * HISTORY
  *     1.0  arena, rng, matrices, autodiff, nets, optimizers, SGLD, pSGLD, SGHMC, HMC, ensembles,
- *          prediction, metrics, diagnostics, distillation, files
+ *          prediction, metrics, diagnostics, distillation, files; weight noise, distributions on
+ *          the simplex, structure, curvature, Gaussians over weights, soft targets
  *
  * LICENSE: this software is available under two licenses, choose the one you like.
  *
