@@ -1693,12 +1693,20 @@ BNN__INLINE float bnn__ld_1(const float *p) { return *p; }
 BNN__INLINE void bnn__st_1(float *p, float x) { *p = x; }
 BNN__INLINE uint32_t bnn__ldu_1(const uint32_t *p) { return *p; }
 BNN__INLINE float bnn__set_1(float x) { return x; }
-#if defined(BNN__FAST_MATH) && !defined(float) /* gcc: x86 may still take a < NaN for true */
+#if defined(BNN__FAST_MATH) /* gcc: x86 may still take a < NaN for true */
+#if defined(float)
+BNN__INLINE uint32_t bnn__nan_1(float a) {
+    uint64_t u, inf = (uint64_t)0x7ff00000u << 32;
+    memcpy(&u, &a, sizeof u);
+    return 0u - (uint32_t)((inf - (u & ~((uint64_t)1 << 63))) >> 63);
+}
+#else
 BNN__INLINE uint32_t bnn__nan_1(float a) {
     uint32_t u;
     memcpy(&u, &a, sizeof u);
     return 0u - ((0x7f800000u - (u & 0x7fffffffu)) >> 31);
 }
+#endif
 #define BNN__NAN_S(x, S) (0u - ((0x7f800000u - (bnn__bits_##S(x) & 0x7fffffffu)) >> 31))
 #define BNN__LT(a, b, S) & ~bnn__nan_##S(a) & ~bnn__nan_##S(b)
 #else
@@ -4317,8 +4325,8 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
     X(sigmoid,    bnn__v_sigmoid,    bnn__v_sigmoid_slope, ys, e[i])  /* y (1 - y) */              \
     X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,       xs, e[i])                               \
-    X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,          xs, x > 0 ? 1 : (float)0.01)            \
-    X(elu,        bnn__v_elu,        bnn__v_none,          xs, x > 0 ? 1 : y + 1)                  \
+    X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,          xs, bnn__lt_1(0, x) ? 1 : (float)0.01)  \
+    X(elu,        bnn__v_elu,        bnn__v_none,          xs, bnn__lt_1(0, x) ? 1 : y + 1)        \
     X(silu,       bnn__v_silu,       bnn__v_sigmoid,       xs, e[i] + x * e[i] * (1 - e[i]))       \
     X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope,    xs, e[i])
 
