@@ -2602,17 +2602,25 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
 }
 #define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
     BNN__TILE(S, 4, V) BNN__TILE(S, 5, V) BNN__TILE(S, 6, V)
-#define BNN__NAMES(t) { t##_1, t##_2, t##_3, t##_4, t##_5, t##_6 }
+/* The tile of v vectors and r rows; no table, for that would be data to relocate */
+#define BNN__CASE(S, V) \
+    case 6 * V + 1: return bnn__tile_##S##_##V##_1; case 6 * V + 2: return bnn__tile_##S##_##V##_2; \
+    case 6 * V + 3: return bnn__tile_##S##_##V##_3; case 6 * V + 4: return bnn__tile_##S##_##V##_4; \
+    case 6 * V + 5: return bnn__tile_##S##_##V##_5; case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__GEMM(S) BNN__TILES(S, 0) BNN__TILES(S, 1) BNN__TILES(S, 2) \
-    static bnn__tile *const bnn__tiles_##S[3][6] = { BNN__NAMES(bnn__tile_##S##_0), \
-        BNN__NAMES(bnn__tile_##S##_1), BNN__NAMES(bnn__tile_##S##_2) };
+    static bnn__tile *bnn__tiles_##S(size_t v, size_t r) { \
+        switch (6 * v + r) { BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2) } \
+        return NULL; \
+    }
 BNN__GEMM(4)
 #if BNN__SIMD == 16
 BNN__GEMM(8)
 BNN__GEMM(16)
-#define BNN__TILES_FOR(S) ((S) == 16 ? bnn__tiles_16 : (S) == 8 ? bnn__tiles_8 : bnn__tiles_4)
+static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) {
+    return S == 16 ? bnn__tiles_16(v, r) : S == 8 ? bnn__tiles_8(v, r) : bnn__tiles_4(v, r);
+}
 #else
-#define BNN__TILES_FOR(S) bnn__tiles_4
+#define bnn__tile_of(S, v, r) bnn__tiles_4(v, r)
 #endif
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
@@ -2656,9 +2664,9 @@ BNN__INLINE void bnn__copy(size_t n, const float *x, float *y) {        /* short
 /* Small products, without blocking. Where C is new the last panel of columns overlaps the one
  * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
-static void bnn__gemm_small(size_t S, bnn__tile *const tiles[3][6], size_t m, size_t n, size_t k,
-                            const float *a, size_t ars, size_t acs, const float *b, size_t brs,
-                            size_t bcs, float *c, size_t ldc, int more) {
+static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
+                            size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                            size_t ldc, int more) {
     float room[32 * BNN__SMALL_K], edge[6 * 32];
     size_t j, i, r, l, w, nb;
     for (j = 0; j < n; j += w) {
@@ -2677,11 +2685,11 @@ static void bnn__gemm_small(size_t S, bnn__tile *const tiles[3][6], size_t m, si
             float *ci = c + i * ldc + at;
             r = m - i > 8 || m - i == 6 ? 6 : m - i > 6 ? 4 : m - i;
             if (nb == w) {
-                tiles[v][r - 1](k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
+                bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
                 continue;
             }
             if (more) for (l = 0; l < r; l++) bnn__copy(nb, ci + l * ldc, edge + l * w);
-            tiles[v][r - 1](k, a + i * ars, ars, acs, bj, bs, edge, w, more);
+            bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, edge, w, more);
             for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, ci + l * ldc);
         }
     }
@@ -2692,9 +2700,9 @@ static void bnn__gemm_small(size_t S, bnn__tile *const tiles[3][6], size_t m, si
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { BNN__ROOM = 16384, BNN__FEW = 32, BNN__SHORT = 64 };
-static void bnn__gemm_v(size_t S, bnn__tile *const tiles[3][6], size_t m, size_t n, size_t k,
-                        const float *a, size_t ars, size_t acs, const float *b, size_t brs,
-                        size_t bcs, float *c, size_t ldc, int more) {
+static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
+                        size_t acs, const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                        int more) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
     float edge[6 * 32];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > 60000;
@@ -2732,7 +2740,7 @@ static void bnn__gemm_v(size_t S, bnn__tile *const tiles[3][6], size_t m, size_t
                     float *cx = c + (i + x) * ldc + j;
                     bnn__tile *tile;
                     r = mb - x > 8 || mb - x == 6 ? 6 : mb - x > 6 ? 4 : mb - x;
-                    tile = tiles[v][r - 1];
+                    tile = bnn__tile_of(S, v, r);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
                         const float *cn = mb - x > r ? cx + r * ldc : c + i * ldc + j + w;
@@ -2790,11 +2798,9 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
     }
     if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
         if (lanes == 16 && (n < 16 || (m > 1 && (n - 1) % 16 < 8))) lanes = 8; /* less is wasted */
-        bnn__gemm_small((size_t)lanes, BNN__TILES_FOR(lanes), m, n, k, a, ars, acs, b, brs, bcs, c,
-                        ldc, more);
+        bnn__gemm_small((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
     } else if (lanes > 1 && k > 0)
-        bnn__gemm_v((size_t)lanes, BNN__TILES_FOR(lanes), m, n, k, a, ars, acs, b, brs, bcs, c, ldc,
-                    more);
+        bnn__gemm_v((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
     else
 #endif
         bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
@@ -6340,11 +6346,19 @@ static int bnn__all_zero(const float *x, size_t n, size_t stride) {
 }
 
 static float bnn__activation_at(int activation, float x) {
-    static void (*const f[])(size_t, const float *, float *) = {
-        bnn__v_relu, bnn__v_tanh, bnn__v_sigmoid, bnn__v_leaky_relu, bnn__v_elu, bnn__v_silu,
-        bnn__v_gelu, bnn__v_softplus, bnn__v_sin };
     float y = x;
-    if (activation != BNN_IDENTITY) f[activation](1, &x, &y);
+    switch (activation) {
+    case BNN_RELU: bnn__v_relu(1, &x, &y); break;
+    case BNN_TANH: bnn__v_tanh(1, &x, &y); break;
+    case BNN_SIGMOID: bnn__v_sigmoid(1, &x, &y); break;
+    case BNN_LEAKY_RELU: bnn__v_leaky_relu(1, &x, &y); break;
+    case BNN_ELU: bnn__v_elu(1, &x, &y); break;
+    case BNN_SILU: bnn__v_silu(1, &x, &y); break;
+    case BNN_GELU: bnn__v_gelu(1, &x, &y); break;
+    case BNN_SOFTPLUS: bnn__v_softplus(1, &x, &y); break;
+    case BNN_SIN: bnn__v_sin(1, &x, &y); break;
+    default: break; /* BNN_IDENTITY */
+    }
     return y;
 }
 
@@ -8087,7 +8101,7 @@ BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps) {
 }
 
 BNNDEF bnn_graves bnn_graves_row(int row) {
-    static const char *const names[BNN_GRAVES_ROWS] = {
+    static const char names[BNN_GRAVES_ROWS][28] = {
         "maximum_likelihood", "l2", "adaptive_mean_l2", "adaptive_l2", "l1", "adaptive_mean_l1",
         "adaptive_l1", "weight_noise", "adaptive_prior_weight_noise", "adaptive_weight_noise" };
     int laplace = row >= 4 && row <= 6, flat = row == 0 || row == 7, noise = row >= 7;

@@ -187,7 +187,7 @@ static void stage_ensemble(double scale) {
     mem.err = BNN_OK; /* sticky until cleared */
     for (i = 0; i < 100; i++) check(bnn_ensemble_reservoir(&post, &tape.rng) == BNN_OK, "reservoir"), passed--;
     p = bnn_predict(&mem, &tape, &a.net, &post, x);
-    check(tape.err == BNN_OK && bnn_mat_finite(p.mean) && bnn_mat_finite(p.epistemic), 
+    check(tape.err == BNN_OK && bnn_mat_finite(p.mean) && bnn_mat_finite(p.epistemic),
           tape.err != BNN_OK ? tape.msg : "ensemble: predicts");
     check(t.peak < 4 << 20, "ensemble: scratch does not grow with the samples");
     printf("RESULT load stage=ensemble samples=%lu weights=%lu bytes=%lu scratch=%lu seconds=%.2f\n",
