@@ -39,11 +39,11 @@ run: $(BUILD)/quickstart $(BUILD)/digits
 	./$(BUILD)/quickstart
 	./$(BUILD)/digits
 
-$(BUILD)/float/%: tests/%.c bnn.h tests/check.h tests/build.h $(wildcard examples/*.h)
+$(BUILD)/float/%: tests/%.c bnn.h $(wildcard tests/*.h) $(wildcard examples/*.h)
 	@mkdir -p $(BUILD)/float
 	@$(CC) $(CFLAGS) $(TESTFLAGS) -I. -Itests $< -o $@ $(LDLIBS)
 
-$(BUILD)/double/%: tests/%.c bnn.h tests/check.h tests/build.h $(wildcard examples/*.h)
+$(BUILD)/double/%: tests/%.c bnn.h $(wildcard tests/*.h) $(wildcard examples/*.h)
 	@mkdir -p $(BUILD)/double
 	@$(CC) $(CFLAGS) -O1 $(TESTFLAGS) -DBNN_TEST_DOUBLE -I. -Itests $< -o $@ $(LDLIBS)
 

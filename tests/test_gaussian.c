@@ -2,38 +2,10 @@
  * conjugate models; neurons and layers removed from nets; orders of removal; the student's prior.
  * Statistical checks allow Z standard errors (two-sided 1e-4 each). */
 #include "build.h"
+#include "world.h"
 
 #define Z 3.9
 #define TIGHT BUILD_TOL(2e-5, 1e-11)
-
-static bnn_arena mem;
-static bnn_tape tape;
-
-static void open_all(uint64_t seed) { tape.rng = bnn_rng_seed(build_seed(seed)); }
-
-static void close_all(void) {
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    if (tape.err) printf("    %s\n", tape.msg);
-    if (mem.err) printf("    %s\n", mem.msg);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-    memset(&tape, 0, sizeof tape);
-    memset(&mem, 0, sizeof mem);
-}
-
-static int took(int err, const char *part) { /* the arena's error was this one */
-    int ok = mem.err == err && strstr(mem.msg, part) != NULL;
-    if (!ok) printf("    err %d: %s\n", mem.err, mem.msg);
-    mem.err = BNN_OK;
-    return ok;
-}
-
-static bnn_mat normals(size_t n, size_t k, double scale) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    bnn_mat_scale(m, m, (float)scale);
-    return m;
-}
 
 static bnn_mat some_cov(size_t n) { /* A A^T/n + 1/2 */
     bnn_mat a = normals(n, n, 1), c = bnn_mat_new(&mem, n, n);
@@ -46,23 +18,6 @@ static bnn_mat some_cov(size_t n) { /* A A^T/n + 1/2 */
 static bnn_gaussian some(size_t n) {
     bnn_mat m = normals(1, n, 1);
     return bnn_gaussian_new(&mem, n, m.data, some_cov(n));
-}
-
-static double invert(size_t n, double *a) {
-    double det = 0;
-    for (size_t i = 0; i < n; i++) {
-        double p = a[i * n + i];
-        det += log(fabs(p));
-        a[i * n + i] = 1;
-        for (size_t c = 0; c < n; c++) a[i * n + c] /= p;
-        for (size_t r = 0; r < n; r++) {
-            double f = a[r * n + i];
-            if (r == i) continue;
-            a[r * n + i] = 0;
-            for (size_t c = 0; c < n; c++) a[r * n + c] -= f * a[i * n + c];
-        }
-    }
-    return det;
 }
 
 static double *dense(const bnn_gaussian *g) { /* the whole covariance, in double */
@@ -453,25 +408,25 @@ static void what_cannot_be_removed_is_refused(void) {
     bnn_gaussian g = around(&net, BNN_COV_DIAGONAL), w = around(&wide, BNN_COV_DIAGONAL), o;
     bnn_params *to = bnn_params_new(&mem);
     CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, out, 0).params == NULL &&
-          took(BNN_EARG, "neuron 9"));
+          mem_took(BNN_EARG, "neuron 9"));
     CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, twice, 0).params == NULL &&
-          took(BNN_EARG, "twice"));
+          mem_took(BNN_EARG, "twice"));
     CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 3, all, 0).params == NULL &&
-          took(BNN_EARG, "all of"));
+          mem_took(BNN_EARG, "all of"));
     CHECK(bnn_drop_neurons(to, &o, &net, &g, 3, 1, out, 0).params == NULL &&
-          took(BNN_EARG, "layer 3"));
+          mem_took(BNN_EARG, "layer 3"));
     CHECK(bnn_drop_neurons(to, &o, &net, &g, 0, 1, out, 0).params == NULL &&
-          took(BNN_EARG, "layer 0"));
+          mem_took(BNN_EARG, "layer 0"));
     CHECK(bnn_drop_neurons(to, &o, &net, &w, 1, 1, out, 0).params == NULL &&
-          took(BNN_ESHAPE, "Gaussian of 31 weights"));
+          mem_took(BNN_ESHAPE, "Gaussian of 31 weights"));
     CHECK(bnn_drop_neurons(net.params, &o, &net, &g, 1, 1, out, 0).params == NULL &&
-          took(BNN_EARG, "empty parameters"));
-    CHECK(bnn_drop_layer(to, &o, &net, &g, 2).params == NULL && took(BNN_EARG, "sigma"));
+          mem_took(BNN_EARG, "empty parameters"));
+    CHECK(bnn_drop_layer(to, &o, &net, &g, 2).params == NULL && mem_took(BNN_EARG, "sigma"));
     CHECK(bnn_drop_layer(to, &o, &mixed, &g, 2).params == NULL &&
-          took(BNN_EARG, "relu behind relu"));
-    CHECK(bnn_drop_layer(to, &o, &mixed, &g, 1).params == NULL && took(BNN_EARG, "activation"));
-    CHECK(bnn_drop_layer(to, &o, &net, &g, 3).params == NULL && took(BNN_EARG, "layer 3"));
-    CHECK(bnn_drop_layer(to, &o, &wide, &w, 1).params == NULL && took(BNN_ESHAPE, "width 4"));
+          mem_took(BNN_EARG, "relu behind relu"));
+    CHECK(bnn_drop_layer(to, &o, &mixed, &g, 1).params == NULL && mem_took(BNN_EARG, "activation"));
+    CHECK(bnn_drop_layer(to, &o, &net, &g, 3).params == NULL && mem_took(BNN_EARG, "layer 3"));
+    CHECK(bnn_drop_layer(to, &o, &wide, &w, 1).params == NULL && mem_took(BNN_ESHAPE, "width 4"));
     CHECK(to->n == 0 && to->n_blocks == 0);
     close_all();
 }
@@ -481,13 +436,13 @@ static void a_covariance_that_is_none_names_its_pivot(void) {
     static const unsigned char fix[3] = { 0, 2, 2 }, none[3] = { 1, 2, 2 }, odd[3] = { 0, 0, 5 };
     open_all(14);
     bnn_gaussian g = bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 3, 3, c });
-    CHECK(!(bnn_gaussian_log_pdf(&g, x) < 0) && took(BNN_EARG, "pivot 2"));
-    CHECK(bnn_gaussian_reduce(&mem, &g, fix, NULL).n == 0 && took(BNN_EARG, "pivot 2"));
-    CHECK(bnn_gaussian_reduce(&mem, &g, none, NULL).n == 0 && took(BNN_EARG, "none"));
-    CHECK(bnn_gaussian_reduce(&mem, &g, odd, NULL).n == 0 && took(BNN_EARG, "weight 2"));
+    CHECK(!(bnn_gaussian_log_pdf(&g, x) < 0) && mem_took(BNN_EARG, "pivot 2"));
+    CHECK(bnn_gaussian_reduce(&mem, &g, fix, NULL).n == 0 && mem_took(BNN_EARG, "pivot 2"));
+    CHECK(bnn_gaussian_reduce(&mem, &g, none, NULL).n == 0 && mem_took(BNN_EARG, "none"));
+    CHECK(bnn_gaussian_reduce(&mem, &g, odd, NULL).n == 0 && mem_took(BNN_EARG, "weight 2"));
     CHECK(bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 1, 3, neg }).n == 0 &&
-          took(BNN_EARG, "weight 1"));
-    CHECK(bnn_gaussian_new(&mem, 2, NULL, (bnn_mat){ 3, 3, c }).n == 0 && took(BNN_ESHAPE, "3x3"));
+          mem_took(BNN_EARG, "weight 1"));
+    CHECK(bnn_gaussian_new(&mem, 2, NULL, (bnn_mat){ 3, 3, c }).n == 0 && mem_took(BNN_ESHAPE, "3x3"));
     bnn_params *w = bnn_params_new(&mem);
     bnn_params_add(w, 1, 2, "w", (bnn_prior){ 0 });
     bnn_gaussian_prior_nll(&tape, w, &g);
@@ -497,7 +452,7 @@ static void a_covariance_that_is_none_names_its_pivot(void) {
     bnn_gaussian_prior_nll(&tape, w, &g);
     CHECK(tape.err == BNN_EARG && strstr(tape.msg, "pivot 2"));
     bnn_tape_clear_error(&tape);
-    took(BNN_EARG, "pivot 2");
+    mem_took(BNN_EARG, "pivot 2");
     close_all();
 }
 
@@ -561,11 +516,11 @@ static void scores_add_over_the_outgoing_row(void) {
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_OK);
     CHECK(o[0] == 2 && o[1] == 0 && o[2] == 1); /* .505, 450.1, .455 */
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_OBD, NULL, NULL) == BNN_EARG);
-    took(BNN_EARG, "curvature");
+    mem_took(BNN_EARG, "curvature");
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RANDOM, NULL, NULL) == BNN_EARG);
-    took(BNN_EARG, "rng");
+    mem_took(BNN_EARG, "rng");
     CHECK(bnn_drop_order(&mem, o, &net, &g, 2, BNN_ORDER_RATIO, NULL, NULL) == BNN_EARG);
-    took(BNN_EARG, "layer 2");
+    mem_took(BNN_EARG, "layer 2");
     close_all();
 }
 

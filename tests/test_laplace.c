@@ -2,60 +2,15 @@
  * gradients, the Laplace approximation against closed forms and quadrature, its kinds against each
  * other. */
 #include "build.h"
+#include "world.h"
 
 #define TIGHT BUILD_TOL(2e-5, 1e-11)
-
-static bnn_arena mem;
-static bnn_tape tape;
-
-static void open_all(uint64_t seed) { tape.rng = bnn_rng_seed(build_seed(seed)); }
-
-static void close_all(void) {
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    if (tape.err) printf("    %s\n", tape.msg);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-    memset(&tape, 0, sizeof tape);
-    memset(&mem, 0, sizeof mem);
-}
-
-static int took(int err, const char *part) {
-    int ok = tape.err == err && strstr(tape.msg, part) != NULL;
-    if (!ok) printf("    err %d: %s\n", tape.err, tape.msg);
-    bnn_tape_clear_error(&tape);
-    return ok;
-}
-
-static bnn_mat normals(size_t n, size_t k, double scale) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    bnn_mat_scale(m, m, (float)scale);
-    return m;
-}
 
 static bnn_net make(bnn_mlp_desc d) {
     bnn_params *w = bnn_params_new(&mem);
     bnn_net net = bnn_mlp(w, d);
     for (size_t i = 0; i < w->n; i++) w->theta[i] = bnn_rng_normal(&tape.rng) / 2;
     return net;
-}
-
-/* n x n inverse in double by Gauss-Jordan; returns ln|A| */
-static double invert(size_t n, double *a) {
-    double det = 0;
-    for (size_t i = 0; i < n; i++) {
-        double p = a[i * n + i];
-        det += log(fabs(p));
-        a[i * n + i] = 1;
-        for (size_t c = 0; c < n; c++) a[i * n + c] /= p;
-        for (size_t r = 0; r < n; r++) {
-            double f = a[r * n + i];
-            if (r == i) continue;
-            a[r * n + i] = 0;
-            for (size_t c = 0; c < n; c++) a[r * n + c] -= f * a[i * n + c];
-        }
-    }
-    return det;
 }
 
 /* ---- S2.12 */

@@ -2,37 +2,10 @@
  * continuous categorical against quadrature (oracles/soft.py), weighted least squares, the two
  * directions of KL, and a student of every kind of teacher. Statistical checks say their error. */
 #include "build.h"
+#include "world.h"
 #include "oracles/soft.inc"
 
 #define TIGHT BUILD_TOL(3e-6, 1e-12)
-
-static bnn_arena mem;
-static bnn_tape tape;
-
-static void open_all(uint64_t seed) { tape.rng = bnn_rng_seed(build_seed(seed)); }
-
-static void close_all(void) { /* no error is left, and nothing but what the user gave back */
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    if (tape.err) printf("    %s\n", tape.msg);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-    memset(&tape, 0, sizeof tape);
-    memset(&mem, 0, sizeof mem);
-}
-
-static int took(int err, const char *part) { /* the error was this one, and says so */
-    int ok = tape.err == err && strstr(tape.msg, part) != NULL;
-    if (!ok) printf("    err %d: %s\n", tape.err, tape.msg);
-    bnn_tape_clear_error(&tape);
-    return ok;
-}
-
-static bnn_mat normals(size_t n, size_t k, double scale) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    bnn_mat_scale(m, m, (float)scale);
-    return m;
-}
 
 static bnn_mat labels(size_t n, size_t k) {
     bnn_mat m = bnn_mat_new(&mem, n, 1);
