@@ -2604,9 +2604,12 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
     BNN__TILE(S, 4, V) BNN__TILE(S, 5, V) BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
-    case 6 * V + 1: return bnn__tile_##S##_##V##_1; case 6 * V + 2: return bnn__tile_##S##_##V##_2; \
-    case 6 * V + 3: return bnn__tile_##S##_##V##_3; case 6 * V + 4: return bnn__tile_##S##_##V##_4; \
-    case 6 * V + 5: return bnn__tile_##S##_##V##_5; case 6 * V + 6: return bnn__tile_##S##_##V##_6;
+    case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
+    case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
+    case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
+    case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
+    case 6 * V + 5: return bnn__tile_##S##_##V##_5;                                          \
+    case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__GEMM(S) BNN__TILES(S, 0) BNN__TILES(S, 1) BNN__TILES(S, 2) \
     static bnn__tile *bnn__tiles_##S(size_t v, size_t r) { \
         switch (6 * v + r) { BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2) } \
