@@ -2530,16 +2530,12 @@ BNN__UNUSED static void bnn__v_muladd(size_t n, const float *x, const float *y, 
 BNN__UNUSED static void bnn__v_relu_back(size_t n, const float *y, const float *g, float *gx) {
     bnn__run_xy(n, 0, g, y, gx, BNN__PICK(bnn__p_relu_back));
 }
-/* out[j] += sum_i g[i,j], rows in order;  y[i,:] += b */
+/* out[j] += sum_i g[i,j], rows in order */
 BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, float *out) {
     bnn__job q;
     memset(&q, 0, sizeof q);
     q.x = g, q.w = out, q.rows = rows, q.cols = cols;
     bnn__run(cols, &q, BNN__PICK(bnn__p_colsum));
-}
-BNN__UNUSED static void bnn__v_addrow(size_t rows, size_t cols, const float *b, float *y) {
-    for (size_t i = 0; i < rows; i++)
-        bnn__run_xy(cols, 0, y + i * cols, b, y + i * cols, BNN__PICK(bnn__p_add));
 }
 
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
@@ -2713,7 +2709,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
     size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
     for (p = 0; p < k; p += kc, more = 1) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : 40000) / kb / 6 * 6;
+        mc = (packa ? BNN__ROOM - 2 * S * kb : S == 16 ? 110000 : 40000) / kb / 6 * 6;
         cuts = (m + mc - 1) / mc;
         mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
         for (i = 0; i < m; i += mc) {

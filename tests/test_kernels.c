@@ -115,7 +115,8 @@ static void gemm_is_a_chain_of_multiply_adds_at_every_level_and_shape(void) {
 }
 static void gemm_may_cut_long_sums_in_blocks_without_changing_a_bit(void) {
     static const size_t big[][3] = { { 1, 1, 1000 }, { 7, 33, 641 }, { 100, 40, 321 }, { 97, 65, 129 },
-        { 131, 50, 257 }, { 129, 17, 320 }, { 400, 33, 100 }, { 13, 100, 997 }, { 61, 70, 260 } };
+        { 131, 50, 257 }, { 129, 17, 320 }, { 400, 33, 100 },
+        { 1103, 33, 100 }, { 13, 100, 997 }, { 61, 70, 260 } };
     for (int l = 0; l < level_count; l++)
         for (size_t i = 0; i < sizeof big / sizeof *big; i++)
             for (int form = 0; form < 32; form += 1 + (i != 3))
@@ -549,16 +550,13 @@ static void helpers_do_what_they_say_at_every_level(void) {
         }
     for (int l = 0; l < level_count; l++) {     /* 7 rows of 17 columns */
         bnn__cpu_level = levels[l];
-        fill(x, N), fill(y, N), memcpy(o, y, sizeof o), memcpy(z, x, sizeof z);
+        fill(x, N), fill(y, N), memcpy(o, y, sizeof o);
         bnn__v_colsum(7, 17, x, o);
         for (size_t j = 0; j < 17; j++) {
             float s = y[j];
             for (size_t i = 0; i < 7; i++) s += x[17 * i + j];
             CHECK_SAME(o[j], s);
         }
-        bnn__v_addrow(7, 17, y, z);
-        for (size_t i = 0; i < 7 * 17; i++) CHECK_SAME(z[i], x[i] + y[i % 17]);
-        CHECK_SAME_ARRAY(z + 7 * 17, x + 7 * 17, N - 7 * 17);
         CHECK_SAME_ARRAY(o + 17, y + 17, N - 17);
     }
 }
