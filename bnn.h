@@ -1877,13 +1877,16 @@ BNN__INLINE BNN__AT_##S F bnn__logfe_##S(F f, F e) {                            
     p = p * f * z + e * -2.12194440e-4f;                                                         \
     return (f + (p - z * 0.5f)) + e * 0.693359375f;                                              \
 }                                                                                                \
+/* the number with bits b, positive and not denormal, times 2^shift */                           \
+BNN__INLINE BNN__AT_##S F bnn__logb_##S(U b, F shift) {                                          \
+    U d = (U)((I)(b - 0x3f3504f3u) >> 23);                         /* exponent over sqrt(1/2) */ \
+    return bnn__logfe_##S(bnn__val_##S(b - (d << 23)) - 1.0f, bnn__flt_##S((I)d) + shift);       \
+}                                                                                                \
 BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                                    \
     F zero = bnn__set_##S(0.0f), inf = bnn__val_##S(bnn__bits_##S(zero) | 0x7f800000u), y;       \
-    U sub = bnn__lt_##S(x, bnn__set_##S(1.17549435e-38f)), b, d;                                 \
-    b = bnn__bits_##S(bnn__sel_##S(sub, x * 33554432.0f, x));      /* denormals times 2^25 */    \
-    d = (U)((I)(b - 0x3f3504f3u) >> 23);                           /* exponent over sqrt(1/2) */ \
-    y = bnn__logfe_##S(bnn__val_##S(b - (d << 23)) - 1.0f,                                       \
-                       bnn__flt_##S((I)d) - bnn__sel_##S(sub, bnn__set_##S(25.0f), zero));       \
+    U sub = bnn__lt_##S(x, bnn__set_##S(1.17549435e-38f));         /* denormals times 2^25 */    \
+    y = bnn__logb_##S(bnn__bits_##S(bnn__sel_##S(sub, x * 33554432.0f, x)),                      \
+                      bnn__sel_##S(sub, bnn__set_##S(-25.0f), zero));                            \
     y = bnn__sel_##S(bnn__lt_##S(x, inf), y, x + x);               /* inf and NaN */             \
     y = bnn__sel_##S(bnn__lt_##S(zero, x) | bnn__nan_##S(x), y, -inf);                           \
     return bnn__sel_##S(bnn__lt_##S(x, zero), bnn__val_##S(bnn__bits_##S(inf) | 0x400000u), y);  \
@@ -1995,8 +1998,9 @@ BNN__INLINE BNN__AT_##S F bnn__uniform_##S(U u, U v, F *second) {               
     return (bnn__flt_##S((I)(u >> 9)) + 0.5f) * 1.1920929e-7f;                                   \
 }                                                                                                \
 BNN__INLINE BNN__AT_##S F bnn__gumbel_##S(U u, U v, F *second) {                                 \
-    *second = -bnn__log_##S(bnn__expo_##S(v));                                                   \
-    return -bnn__log_##S(bnn__expo_##S(u));                                                      \
+    F zero = bnn__set_##S(0.0f);                   /* an exponential is 1.1e-10 at least */     \
+    *second = -bnn__logb_##S(bnn__bits_##S(bnn__expo_##S(v)), zero);                             \
+    return -bnn__logb_##S(bnn__bits_##S(bnn__expo_##S(u)), zero);                                \
 }                                                                                                \
 BNN__INLINE BNN__AT_##S F bnn__exponential_##S(U u, U v, F *second) {                            \
     *second = bnn__expo_##S(v);                                                                  \
@@ -2396,10 +2400,11 @@ BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
 BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
 }
-/* -ln(-ln u), from -3.1 to 22.9 */
+/* -ln u, from 1.2e-10 to 22.9 */
 BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_exponential));
 }
+/* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
 }
@@ -2536,6 +2541,28 @@ BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, 
     memset(&q, 0, sizeof q);
     q.x = g, q.w = out, q.rows = rows, q.cols = cols;
     bnn__run(cols, &q, BNN__PICK(bnn__p_colsum));
+}
+
+/* A row of a few numbers, where calling a pass would cost more than the work: its maximum (a NaN is
+ * passed over), and y = (x - a) b. */
+BNN__INLINE float bnn__row_max(size_t n, const float *x) {
+    float top = -(float)bnn__inf();
+    size_t i = 0;
+#if BNN__SIMD
+    bnn__f4 t = bnn__set_4(top), v;
+    for (; i + 4 <= n; i += 4) v = bnn__ld_4(x + i), t = bnn__sel_4(bnn__lt_4(t, v), v, t);
+    for (size_t l = 0; l < 4; l++) top = bnn__lt_1(top, t[l]) ? t[l] : top;
+#endif
+    for (; i < n; i++) top = bnn__lt_1(top, x[i]) ? x[i] : top;
+    return top;
+}
+BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, float *y) {
+    size_t i = 0;
+#if BNN__SIMD
+    for (; i + 4 <= n; i += 4)
+        bnn__st_4(y + i, (bnn__ld_4(x + i) - bnn__set_4(a)) * bnn__set_4(b));
+#endif
+    for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
 
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
@@ -4728,12 +4755,10 @@ static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, f
     size_t i, j;
     float inf = (float)bnn__inf();
     for (i = 0; i < n; i++) {
-        const float *x = z + i * k;
-        float top = -inf;
-        for (j = 0; j < k; j++) top = x[j] > top ? x[j] : top;
+        float top = bnn__row_max(k, z + i * k);
         if (!(top > -inf)) top = 0;
         if (lse != NULL) lse[i] = top * inv_t;
-        for (j = 0; j < k; j++) out[i * k + j] = (x[j] - top) * inv_t;
+        bnn__row_affine(k, z + i * k, top, inv_t, out + i * k);
     }
     if (log_out != NULL) memcpy(log_out, out, n * k * sizeof(float));
     bnn__v_exp(n * k, out, out);
@@ -4745,7 +4770,7 @@ static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, f
         log_sum = log_out != NULL || lse != NULL ? BNN_MATH_LOG((float)sum) : 0;
         if (lse != NULL) lse[i] += log_sum;
         for (j = 0; log_out != NULL && j < k; j++) log_out[i * k + j] -= log_sum;
-        for (j = 0; j < k; j++) out[i * k + j] *= scale;
+        bnn__row_affine(k, out + i * k, 0, scale, out + i * k);
     }
 }
 
@@ -5327,24 +5352,27 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
     bnn_tape *t = a->tape;
     bnn_var *y;
     bnn__relaxed *r;
-    float *l, *p;
-    size_t n = bnn__count(a->val), k = a->val.cols, block = k < 4096 ? 4096 / (k + 1) + 1 : 1, i;
+    float *l;
+    size_t n = bnn__count(a->val), k = a->val.cols, step, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
-    y = bnn_op(t, a->val.rows, a->val.cols, bnn__gumbel_softmax_backward, 1, &a);
+    y = bnn_op(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a);
     r = (bnn__relaxed *)bnn__scratch(t, 1, sizeof *r);
     l = logs ? bnn__floats(t, n) : y->val.data;
     if (l == NULL || r == NULL) return bnn__poison(t);
-    p = l;
-    bnn__v_gumbel(&t->rng, n, l);
     r->inv_tau = 1 / tau;
-    r->p = p;
+    r->p = l;
     y->aux = r;
-    for (i = 0; i < a->val.rows; i += block) { /* as many rows as stay in the cache */
-        size_t rows = a->val.rows - i < block ? a->val.rows - i : block, at = i * k;
-        bnn__v_axpy(rows * k, 1, a->val.data + at, l + at);
-        bnn__softmax_rows(rows, k, l + at, r->inv_tau, p + at, logs ? y->val.data + at : NULL,
-                          NULL);
+    step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows that stay in the cache; noise comes by 64 */
+    BNN__PARALLEL(n > 2 * BNN__TASK)
+    for (i = 0; i < n; i += step) {
+        size_t count = n - i < step ? n - i : step;
+        bnn_rng noise = t->rng;
+        bnn__rng_advance(&noise, i / 4);
+        bnn__v_gumbel(&noise, count, l + i);
+        bnn__v_axpy(count, 1, a->val.data + i, l + i);
+        bnn__softmax_rows(count / k, k, l + i, 1 / tau, l + i, logs ? y->val.data + i : NULL, NULL);
     }
+    bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
     return y;
 }
 
