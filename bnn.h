@@ -5362,7 +5362,7 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
     r->inv_tau = 1 / tau;
     r->p = l;
     y->aux = r;
-    step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows that stay in the cache; noise comes by 64 */
+    step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows for the cache; noise comes by 64 */
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (i = 0; i < n; i += step) {
         size_t count = n - i < step ? n - i : step;
