@@ -6608,8 +6608,12 @@ BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
     if (t->err != BNN_OK) return bnn__poison(t);
     if (net->params == NULL || net->forward == NULL)
         return bnn__fail(t, BNN_EARG, "bnn_net_forward: the net was not made");
-    if (s->x_mean.data != NULL)
+    if (s->x_mean.data != NULL) { /* one column would be repeated to all */
+        if (x->val.cols != s->x_mean.cols)
+            return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
+                             "standardized on %z", x->val.cols, s->x_mean.cols);
         x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
+    }
     return net->forward(t, net, x);
 }
 
@@ -6630,7 +6634,10 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
         a = bnn_param(t, net->params, net->noise);
     else if (net->likelihood == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
-    if (s->y_mean.data != NULL) {
+    if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
+        mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
+                         "on %z", mean->val.cols, s->y_mean.cols);
+    } else if (s->y_mean.data != NULL) {
         mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
         if (hetero || net->noise_learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
