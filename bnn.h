@@ -6621,6 +6621,8 @@ static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net m
     return net->noise_std == 0 ? 1 : net->noise_std;
 }
 
+static float bnn__nu(const bnn_net *net) { return net->nu == 0 ? 4 : net->nu; }
+
 /* Location and ln variance of y from the standardized output, in units of y. log_var may be
  * broadcast; it is NULL where the likelihood has none. */
 static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
@@ -6658,7 +6660,7 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     case BNN_GAUSSIAN_HETERO: return bnn_gaussian_nll(m, y, a);
     case BNN_LAPLACE: return bnn_laplace_nll(m, y, bnn__noise_std(net));
     case BNN_STUDENT:
-        return bnn_student_nll(m, y, net->nu == 0 ? 4 : net->nu, bnn__noise_std(net));
+        return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
     case BNN_BERNOULLI: return bnn_bernoulli_nll(out, y);
     case BNN_POISSON: return bnn_poisson_nll(out, y);
     default:
@@ -8247,7 +8249,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
     bnn_tape *t = out->tape;
     bnn_var *a, *m, *v;
     size_t i, n;
-    double s = (double)net->noise_std, nu = (double)net->nu;
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     if (net->likelihood == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
     else if (net->likelihood == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
     else if (net->likelihood == BNN_POISSON) m = bnn_exp(out), a = NULL;
@@ -9329,7 +9331,7 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
-    double s = (double)bnn__noise_std(net), nu = net->nu == 0 ? 4 : (double)net->nu, v = 1 / s;
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s;
     if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
     else if (net->scaling.y_std.data != NULL && net->likelihood != BNN_GAUSSIAN_HETERO)
         v *= (double)net->scaling.y_std.data[c];
