@@ -6735,7 +6735,7 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
         left = (here - left) / ((double)x - (double)down);
         if (fabs(right - left) > 0.1 * (fabs(left) + fabs(right)) + 0.01) continue; /* a kink */
         error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
-        if (!(error <= worst)) worst = error;
+        if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
     t->rng = rng;
     return t->err == BNN_OK ? worst : bnn__nan();
