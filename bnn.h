@@ -6463,22 +6463,29 @@ static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) 
     return 1;
 }
 
+static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a) {
+    return a.data != NULL ? bnn_mat_copy(mem, a) : a;
+}
+
+/* In mem: the arena of the net it is from may be freed before. */
+static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s) {
+    bnn_scaling c;
+    c.x_mean = bnn__row_copy(mem, s->x_mean);
+    c.x_std = bnn__row_copy(mem, s->x_std);
+    c.y_mean = bnn__row_copy(mem, s->y_mean);
+    c.y_std = bnn__row_copy(mem, s->y_std);
+    return c;
+}
+
+/* What a smaller net has from the larger one beside weights and priors */
 static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
-    const bnn_scaling *s = &net->scaling;
     small->likelihood = net->likelihood;
     small->noise_std = net->noise_std;
     small->nu = net->nu;
     if (small->noise_learned)
         bnn_params_mat(small->params, small->noise).data[0] =
             bnn_params_mat(net->params, net->noise).data[0];
-    if (s->x_mean.data != NULL) {
-        small->scaling.x_mean = bnn_mat_copy(mem, s->x_mean);
-        small->scaling.x_std = bnn_mat_copy(mem, s->x_std);
-    }
-    if (s->y_mean.data != NULL) {
-        small->scaling.y_mean = bnn_mat_copy(mem, s->y_mean);
-        small->scaling.y_std = bnn_mat_copy(mem, s->y_std);
-    }
+    small->scaling = bnn__scaling_copy(mem, &net->scaling);
 }
 
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
@@ -10396,15 +10403,16 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
  * dropped layer's) and the mean as its weights. */
 static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
                              size_t gone, size_t blocks) {
-    bnn_net net = bnn_mlp(to, d);
+    bnn_net net = bnn_mlp(to, d), dead;
     size_t b;
-    if (net.params == NULL) return net;
+    memset(&dead, 0, sizeof dead);
+    if (net.params == NULL) return dead;
     BNN_ASSERT(to->n == out->n);
     for (b = 0; b < to->n_blocks; b++)
         to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    net.scaling = mlp->scaling;
+    bnn__shrink_rest(to->mem, &net, mlp);
     memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return net;
+    return to->mem->err == BNN_OK ? net : dead;
 }
 
 static int bnn__drop_to(const char *who, bnn_params *to) {
@@ -11117,9 +11125,9 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
-    net.scaling = graph->scaling;
+    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling);
     bnn__extract_fill(&net, graph->params, from);
-    return net;
+    return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
 
 /* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986). */
@@ -11544,8 +11552,8 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const uns
                        from.cols * sizeof(float));
     }
     net.mlp->desc.init = m->desc.init;
-    net.scaling = mlp->scaling;
-    if (net.scaling.x_mean.data != NULL) {
+    bnn__shrink_rest(to->mem, &net, mlp);
+    if (mlp->scaling.x_mean.data != NULL) {
         net.scaling.x_mean = bnn__keep_cols(to->mem, mlp->scaling.x_mean, keep, left);
         net.scaling.x_std = bnn__keep_cols(to->mem, mlp->scaling.x_std, keep, left);
     }
