@@ -1353,26 +1353,24 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
     bnn__put(msg, n, digits + i);
 }
 
-static void bnn__put_real(char *msg, size_t *n, double v) { /* six digits, enough for a sentence */
+/* Six decimals below 1, else three: enough for a sentence */
+static void bnn__put_real(char *msg, size_t *n, double v) {
     int exponent = 0;
-    size_t scaled;
+    size_t scaled, unit;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
     }
     if (v < 0) bnn__put(msg, n, "-");
     v = v < 0 ? -v : v;
-    while (v >= 1e6) v /= 10, exponent++;
-    while (v > 0 && v < 1e-3) v *= 10, exponent--;
-    scaled = (size_t)(v * 1000 + 0.5);
-    bnn__put_size(msg, n, scaled / 1000);
-    if (scaled % 1000 != 0) {
-        char fraction[5] = { '.', '0', '0', '0', '\0' };
-        fraction[1] = (char)('0' + (int)(scaled / 100 % 10));
-        fraction[2] = (char)('0' + (int)(scaled / 10 % 10));
-        fraction[3] = (char)('0' + (int)(scaled % 10));
-        bnn__put(msg, n, fraction);
-    }
+    if (v >= 1e6) for (; v >= 10; exponent++) v /= 10;
+    if (v > 0 && v < 1e-3) for (; v < 1; exponent--) v *= 10;
+    unit = v < 1 ? 1000000 : 1000;
+    scaled = (size_t)(v * (double)unit + 0.5);
+    bnn__put_size(msg, n, scaled / unit);
+    if (scaled % unit != 0) bnn__put(msg, n, ".");
+    for (scaled %= unit; scaled != 0; scaled = scaled * 10 % unit)
+        bnn__put_size(msg, n, scaled * 10 / unit);
     if (exponent != 0) {
         bnn__put(msg, n, exponent < 0 ? "e-" : "e");
         bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
@@ -6218,9 +6216,10 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
         !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
         !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d, noise_std %g, nu %g, init "
-                               "%d", d->likelihood, (double)d->noise_std, (double)d->nu,
-                               d->init), 0;
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (0 to 6), noise_std %g (> 0)"
+                               ", nu %g (> 0), init %d (0 to 5), init_scale %g", d->likelihood,
+                               (double)d->noise_std, (double)d->nu, d->init,
+                               (double)d->init_scale), 0;
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
                                (double)d->dropout, (double)d->dropout_input), 0;
