@@ -7063,7 +7063,7 @@ static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
     default: {
         double friction = 1 - (double)s->momentum - (double)s->dampening;
         bnn__pass_sghmc(&t->rng, s->n, w->theta, w->grad, s->s1, s->lr, s->momentum,
-                        (float)sqrt(2 * friction * heat), 0, 0, 0);
+                        (float)sqrt(2 * (friction > 0 ? friction : 0) * heat), 0, 0, 0);
     }
     }
 }
@@ -10976,7 +10976,7 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
     if (s == NULL || edge >= s->n_edges) return BNN_EARG;
     store = s->params != NULL ? s->params : graph->params;
     K = s->edges[edge].n_ops;
-    if (post != NULL && (post->params->n != store->n || post->count == 0)) return BNN_ESHAPE;
+    if (post != NULL && (post->count == 0 || post->params->n != store->n)) return BNN_ESHAPE;
     for (k = 0; k < K; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
     for (i = 0; s->logits[edge] != BNN__NONE && i < samples; i++) {
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
@@ -11338,7 +11338,7 @@ typedef struct bnn__regress {
 static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
     size_t i, j, k, d = data.x.cols;
     double *block;
-    if (data.x.rows != data.y.rows || data.y.cols != 1 || d == 0) return 0;
+    if (d == 0 || !bnn__mat_ok(data.x) || !bnn__mat_is(data.y, data.x.rows, 1)) return 0;
     block = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *block);
     if (block == NULL) return 0;
     p->n = data.x.rows, p->d = d, p->yy = 0;
@@ -11963,6 +11963,7 @@ BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_va
         hard = bnn__soft_hard(logit, y, has, d.lambda);
     }
     if (d.lambda == 0 || count == 0) return hard;
+    if (target == NULL) return bnn__fail(t, BNN_EARG, "bnn_soft_nll: the target is missing");
     if (!bnn__check_pair("bnn_soft_nll", logit, target) ||
         !bnn__on_simplex("bnn_soft_nll: targets", t, target->val))
         return bnn__poison(t);
