@@ -677,7 +677,7 @@ typedef struct bnn_sghmc_desc {
     float temperature;
 } bnn_sghmc_desc;
 typedef struct bnn_hmc_desc {
-    const bnn_net *net;  /* with data: the whole posterior of the net                             */
+    const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
     bnn_data data;
     bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node */
     void *user;
@@ -934,7 +934,8 @@ typedef struct bnn_laplace {
     bnn_mat h;           /* Cholesky factor of H (n,n), or its diagonal (1,n)     */
     struct bnn__kron *layers;
     double n_data;
-    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode */
+    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode;
+                            with flat priors, which count 0, only up to a constant        */
 } bnn_laplace;
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind);
@@ -956,7 +957,7 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
 enum { BNN_COV_DIAGONAL, BNN_COV_LAYERS, BNN_COV_FULL };
 typedef struct bnn_gaussian_piece {
     size_t first, n;
-    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known */
+    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known, and no density or draw */
     bnn_mat chol; /* of a dense one, when it was needed         */
     double log_det; /* then known, too                          */
     int factored;
@@ -2394,10 +2395,11 @@ BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
 BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
 }
-/* -ln(-ln u), from -3.1 to 22.9 */
+/* -ln u, from 1.2e-10 to 22.9 */
 BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_exponential));
 }
+/* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
     bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
 }
@@ -2528,16 +2530,12 @@ BNN__UNUSED static void bnn__v_muladd(size_t n, const float *x, const float *y, 
 BNN__UNUSED static void bnn__v_relu_back(size_t n, const float *y, const float *g, float *gx) {
     bnn__run_xy(n, 0, g, y, gx, BNN__PICK(bnn__p_relu_back));
 }
-/* out[j] += sum_i g[i,j], rows in order;  y[i,:] += b */
+/* out[j] += sum_i g[i,j], rows in order */
 BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, float *out) {
     bnn__job q;
     memset(&q, 0, sizeof q);
     q.x = g, q.w = out, q.rows = rows, q.cols = cols;
     bnn__run(cols, &q, BNN__PICK(bnn__p_colsum));
-}
-BNN__UNUSED static void bnn__v_addrow(size_t rows, size_t cols, const float *b, float *y) {
-    for (size_t i = 0; i < rows; i++)
-        bnn__run_xy(cols, 0, y + i * cols, b, y + i * cols, BNN__PICK(bnn__p_add));
 }
 
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
@@ -9963,7 +9961,7 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
 
 /* The layer's covariance, or its diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
 static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, float *row) {
-    size_t i, j, a, b, r = q->rows, c = q->cols, size = r * c;
+    size_t i, a, b, r = q->rows, c = q->cols, size = r * c;
     for (i = 0; i < size; i++) {
         float *to = row + (out.rows == 1 ? 0 : i * size);
         double sum = 0;
@@ -9976,7 +9974,7 @@ static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, flo
             }
         if (out.rows == 1) out.data[i] = (float)sum;
     }
-    for (j = 0; out.rows != 1 && j < 1; j++)
+    if (out.rows != 1)
         bnn__gemm(size, size, size, row, size, 1, row, 1, size, out.data, size, 0);
 }
 
@@ -10064,7 +10062,7 @@ static int bnn__gaussian_factor(bnn_gaussian *g) {
     return g->n == 0 ? BNN_EARG : g->mem->err;
 }
 
-/* y = L^-1 d of a piece (may be in place); returns |y|^2. with: also L^-T, y = C^-1 d */
+/* y becomes L^-1 y of a piece, or with both C^-1 y; returns |L^-1 y|^2. */
 static double bnn__piece_solve(const bnn_gaussian_piece *p, float *y, int both) {
     bnn_mat v = bnn__mat(p->n, 1, y);
     double sum = 0;
@@ -11441,7 +11439,7 @@ static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
  * q^2 <= s is alpha m^2 <= gamma (1 - gamma): such an alpha drifts to infinity, slowly near
  * equality. Once the others rest it is sent there. */
 static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int learn_noise,
-                            int *rest) {
+                         int *rest) {
     double total = 0, change = 0, moved;
     size_t i;
     int sent = 0;
@@ -11770,7 +11768,7 @@ static size_t bnn__log_probs(size_t k, const float *z, double *l) {
     return top;
 }
 
-/* ln C and its derivative by the logits; l, d, row: k, k, k + 1 numbers of scratch. */
+/* ln C and its derivative by the logits; l, d, row: k, k, 2 k + 1 numbers of scratch. */
 static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l, double *d,
                           double *row) {
     size_t j, top = bnn__log_probs(k, z, l);
@@ -12779,18 +12777,6 @@ static int bnn__stepper_vectors(const bnn_stepper *s) {
     return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
 }
 
-static int bnn__stepper_needs(const bnn_stepper *s) { /* what bnn_step will touch */
-    switch (s->kind) {
-    case BNN_SGD: return s->momentum != 0;
-    case BNN_ADAM: return s->amsgrad ? 3 : 2;
-    case BNN_RMSPROP: return s->momentum != 0 || s->centered ? 3 : 1;
-    case BNN_ADADELTA: return 2;
-    case BNN_SGLD:
-    case BNN_HMC: return 0;
-    default: return 1;
-    }
-}
-
 static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
     bnn_hmc_desc *d = &h->desc;
     float *real[3] = { &d->step, &d->trajectory, &d->accept };
@@ -12847,7 +12833,7 @@ static void bnn__io_stepper(bnn__file *f, size_t slot) {
                      "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
                      bnn__stepper_vectors(own), own->n);
     bnn__io_stepper_scalars(io, &s);
-    if (vectors < bnn__stepper_needs(&s))
+    if (vectors < bnn__states(&s))
         bnn__io_fail(io, BNN_EFORMAT, "stepper %z lacks state vectors", slot);
     bnn__io_reals(io, keep ? s.s1 : NULL, vectors > 0 ? s.n : 0, 0, "state of a stepper");
     bnn__io_reals(io, keep ? s.s2 : NULL, vectors > 1 ? s.n : 0, 0, "state of a stepper");
