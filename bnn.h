@@ -1721,7 +1721,7 @@ BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
 
 /* >>math  Own elementary functions, after Cephes (Moshier 1989) where not said otherwise: reduce
  * the argument, polynomial, rebuild. Largest error over all floats, in units of the last place:
- * exp 1.0, log 0.85, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
+ * exp 1.0, log 0.86, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
  * sqrt 0.5; sin and cos 2.4 for |x| <= 30.
  * sin and cos are for |x| <= 1e5; beyond that the result is bounded but means nothing. NaN gives
  * NaN, overflow infinity, denormals and signed zeros are right.
@@ -12427,7 +12427,8 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
  * runs once more to apply, which cannot fail.
  *
  * What is saved: the parameters ("stores", each once, however many objects share them) of all nets,
- * steppers and ensembles; then these; then generators. A section names its store by number.
+ * steppers, ensembles and mean fields; then these; then generators. A section names its store by
+ * number.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__CP_VERSION = 2, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
