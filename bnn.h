@@ -677,7 +677,7 @@ typedef struct bnn_sghmc_desc {
     float temperature;
 } bnn_sghmc_desc;
 typedef struct bnn_hmc_desc {
-    const bnn_net *net;  /* with data: the whole posterior of the net                             */
+    const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
     bnn_data data;
     bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node */
     void *user;
@@ -934,7 +934,8 @@ typedef struct bnn_laplace {
     bnn_mat h;           /* Cholesky factor of H (n,n), or its diagonal (1,n)     */
     struct bnn__kron *layers;
     double n_data;
-    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode */
+    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode;
+                            with flat priors, which count 0, only up to a constant        */
 } bnn_laplace;
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind);
@@ -956,7 +957,7 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
 enum { BNN_COV_DIAGONAL, BNN_COV_LAYERS, BNN_COV_FULL };
 typedef struct bnn_gaussian_piece {
     size_t first, n;
-    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known */
+    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known, and no density or draw */
     bnn_mat chol; /* of a dense one, when it was needed         */
     double log_det; /* then known, too                          */
     int factored;
@@ -1353,26 +1354,24 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
     bnn__put(msg, n, digits + i);
 }
 
-static void bnn__put_real(char *msg, size_t *n, double v) { /* six digits, enough for a sentence */
+/* Six decimals below 1, else three: enough for a sentence */
+static void bnn__put_real(char *msg, size_t *n, double v) {
     int exponent = 0;
-    size_t scaled;
+    size_t scaled, unit;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
     }
     if (v < 0) bnn__put(msg, n, "-");
     v = v < 0 ? -v : v;
-    while (v >= 1e6) v /= 10, exponent++;
-    while (v > 0 && v < 1e-3) v *= 10, exponent--;
-    scaled = (size_t)(v * 1000 + 0.5);
-    bnn__put_size(msg, n, scaled / 1000);
-    if (scaled % 1000 != 0) {
-        char fraction[5] = { '.', '0', '0', '0', '\0' };
-        fraction[1] = (char)('0' + (int)(scaled / 100 % 10));
-        fraction[2] = (char)('0' + (int)(scaled / 10 % 10));
-        fraction[3] = (char)('0' + (int)(scaled % 10));
-        bnn__put(msg, n, fraction);
-    }
+    if (v >= 1e6) for (; v >= 10; exponent++) v /= 10;
+    if (v > 0 && v < 1e-3) for (; v < 1; exponent--) v *= 10;
+    unit = v < 1 ? 1000000 : 1000;
+    scaled = (size_t)(v * (double)unit + 0.5);
+    bnn__put_size(msg, n, scaled / unit);
+    if (scaled % unit != 0) bnn__put(msg, n, ".");
+    for (scaled %= unit; scaled != 0; scaled = scaled * 10 % unit)
+        bnn__put_size(msg, n, scaled * 10 / unit);
     if (exponent != 0) {
         bnn__put(msg, n, exponent < 0 ? "e-" : "e");
         bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
@@ -1722,7 +1721,7 @@ BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
 
 /* >>math  Own elementary functions, after Cephes (Moshier 1989) where not said otherwise: reduce
  * the argument, polynomial, rebuild. Largest error over all floats, in units of the last place:
- * exp 1.0, log 0.85, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
+ * exp 1.0, log 0.86, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
  * sqrt 0.5; sin and cos 2.4 for |x| <= 30.
  * sin and cos are for |x| <= 1e5; beyond that the result is bounded but means nothing. NaN gives
  * NaN, overflow infinity, denormals and signed zeros are right.
@@ -6242,9 +6241,10 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
         !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
         !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d, noise_std %g, nu %g, init "
-                               "%d", d->likelihood, (double)d->noise_std, (double)d->nu,
-                               d->init), 0;
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (0 to 6), noise_std %g (> 0)"
+                               ", nu %g (> 0), init %d (0 to 5), init_scale %g", d->likelihood,
+                               (double)d->noise_std, (double)d->nu, d->init,
+                               (double)d->init_scale), 0;
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
                                (double)d->dropout, (double)d->dropout_input), 0;
@@ -6487,22 +6487,29 @@ static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) 
     return 1;
 }
 
+static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a) {
+    return a.data != NULL ? bnn_mat_copy(mem, a) : a;
+}
+
+/* In mem: the arena of the net it is from may be freed before. */
+static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s) {
+    bnn_scaling c;
+    c.x_mean = bnn__row_copy(mem, s->x_mean);
+    c.x_std = bnn__row_copy(mem, s->x_std);
+    c.y_mean = bnn__row_copy(mem, s->y_mean);
+    c.y_std = bnn__row_copy(mem, s->y_std);
+    return c;
+}
+
+/* What a smaller net has from the larger one beside weights and priors */
 static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
-    const bnn_scaling *s = &net->scaling;
     small->likelihood = net->likelihood;
     small->noise_std = net->noise_std;
     small->nu = net->nu;
     if (small->noise_learned)
         bnn_params_mat(small->params, small->noise).data[0] =
             bnn_params_mat(net->params, net->noise).data[0];
-    if (s->x_mean.data != NULL) {
-        small->scaling.x_mean = bnn_mat_copy(mem, s->x_mean);
-        small->scaling.x_std = bnn_mat_copy(mem, s->x_std);
-    }
-    if (s->y_mean.data != NULL) {
-        small->scaling.y_mean = bnn_mat_copy(mem, s->y_mean);
-        small->scaling.y_std = bnn_mat_copy(mem, s->y_std);
-    }
+    small->scaling = bnn__scaling_copy(mem, &net->scaling);
 }
 
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
@@ -6632,14 +6639,20 @@ BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
     if (t->err != BNN_OK) return bnn__poison(t);
     if (net->params == NULL || net->forward == NULL)
         return bnn__fail(t, BNN_EARG, "bnn_net_forward: the net was not made");
-    if (s->x_mean.data != NULL)
+    if (s->x_mean.data != NULL) { /* one column would be repeated to all */
+        if (x->val.cols != s->x_mean.cols)
+            return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
+                             "standardized on %z", x->val.cols, s->x_mean.cols);
         x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
+    }
     return net->forward(t, net, x);
 }
 
 static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net made by hand */
     return net->noise_std == 0 ? 1 : net->noise_std;
 }
+
+static float bnn__nu(const bnn_net *net) { return net->nu == 0 ? 4 : net->nu; }
 
 /* Location and ln variance of y from the standardized output, in units of y. log_var may be
  * broadcast; it is NULL where the likelihood has none. */
@@ -6654,7 +6667,10 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
         a = bnn_param(t, net->params, net->noise);
     else if (net->likelihood == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
-    if (s->y_mean.data != NULL) {
+    if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
+        mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
+                         "on %z", mean->val.cols, s->y_mean.cols);
+    } else if (s->y_mean.data != NULL) {
         mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
         if (hetero || net->noise_learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
@@ -6675,7 +6691,7 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     case BNN_GAUSSIAN_HETERO: return bnn_gaussian_nll(m, y, a);
     case BNN_LAPLACE: return bnn_laplace_nll(m, y, bnn__noise_std(net));
     case BNN_STUDENT:
-        return bnn_student_nll(m, y, net->nu == 0 ? 4 : net->nu, bnn__noise_std(net));
+        return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
     case BNN_BERNOULLI: return bnn_bernoulli_nll(out, y);
     case BNN_POISSON: return bnn_poisson_nll(out, y);
     default:
@@ -6750,7 +6766,7 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
         left = (here - left) / ((double)x - (double)down);
         if (fabs(right - left) > 0.1 * (fabs(left) + fabs(right)) + 0.01) continue; /* a kink */
         error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
-        if (!(error <= worst)) worst = error;
+        if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
     t->rng = rng;
     return t->err == BNN_OK ? worst : bnn__nan();
@@ -7072,7 +7088,7 @@ static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
     default: {
         double friction = 1 - (double)s->momentum - (double)s->dampening;
         bnn__pass_sghmc(&t->rng, s->n, w->theta, w->grad, s->s1, s->lr, s->momentum,
-                        (float)sqrt(2 * friction * heat), 0, 0, 0);
+                        (float)sqrt(2 * (friction > 0 ? friction : 0) * heat), 0, 0, 0);
     }
     }
 }
@@ -8264,7 +8280,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
     bnn_tape *t = out->tape;
     bnn_var *a, *m, *v;
     size_t i, n;
-    double s = (double)net->noise_std, nu = (double)net->nu;
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     if (net->likelihood == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
     else if (net->likelihood == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
     else if (net->likelihood == BNN_POISSON) m = bnn_exp(out), a = NULL;
@@ -9346,7 +9362,7 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
-    double s = (double)bnn__noise_std(net), nu = net->nu == 0 ? 4 : (double)net->nu, v = 1 / s;
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s;
     if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
     else if (net->scaling.y_std.data != NULL && net->likelihood != BNN_GAUSSIAN_HETERO)
         v *= (double)net->scaling.y_std.data[c];
@@ -9972,7 +9988,7 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
 
 /* The layer's covariance, or its diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
 static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, float *row) {
-    size_t i, j, a, b, r = q->rows, c = q->cols, size = r * c;
+    size_t i, a, b, r = q->rows, c = q->cols, size = r * c;
     for (i = 0; i < size; i++) {
         float *to = row + (out.rows == 1 ? 0 : i * size);
         double sum = 0;
@@ -9985,7 +10001,7 @@ static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, flo
             }
         if (out.rows == 1) out.data[i] = (float)sum;
     }
-    for (j = 0; out.rows != 1 && j < 1; j++)
+    if (out.rows != 1)
         bnn__gemm(size, size, size, row, size, 1, row, 1, size, out.data, size, 0);
 }
 
@@ -10073,7 +10089,7 @@ static int bnn__gaussian_factor(bnn_gaussian *g) {
     return g->n == 0 ? BNN_EARG : g->mem->err;
 }
 
-/* y = L^-1 d of a piece (may be in place); returns |y|^2. with: also L^-T, y = C^-1 d */
+/* y becomes L^-1 y of a piece, or with both C^-1 y; returns |L^-1 y|^2. */
 static double bnn__piece_solve(const bnn_gaussian_piece *p, float *y, int both) {
     bnn_mat v = bnn__mat(p->n, 1, y);
     double sum = 0;
@@ -10411,15 +10427,16 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
  * dropped layer's) and the mean as its weights. */
 static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
                              size_t gone, size_t blocks) {
-    bnn_net net = bnn_mlp(to, d);
+    bnn_net net = bnn_mlp(to, d), dead;
     size_t b;
-    if (net.params == NULL) return net;
+    memset(&dead, 0, sizeof dead);
+    if (net.params == NULL) return dead;
     BNN_ASSERT(to->n == out->n);
     for (b = 0; b < to->n_blocks; b++)
         to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    net.scaling = mlp->scaling;
+    bnn__shrink_rest(to->mem, &net, mlp);
     memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return net;
+    return to->mem->err == BNN_OK ? net : dead;
 }
 
 static int bnn__drop_to(const char *who, bnn_params *to) {
@@ -10984,7 +11001,7 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
     if (s == NULL || edge >= s->n_edges) return BNN_EARG;
     store = s->params != NULL ? s->params : graph->params;
     K = s->edges[edge].n_ops;
-    if (post != NULL && (post->params->n != store->n || post->count == 0)) return BNN_ESHAPE;
+    if (post != NULL && (post->count == 0 || post->params->n != store->n)) return BNN_ESHAPE;
     for (k = 0; k < K; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
     for (i = 0; s->logits[edge] != BNN__NONE && i < samples; i++) {
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
@@ -11132,9 +11149,9 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
-    net.scaling = graph->scaling;
+    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling);
     bnn__extract_fill(&net, graph->params, from);
-    return net;
+    return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
 
 /* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986). */
@@ -11346,7 +11363,7 @@ typedef struct bnn__regress {
 static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
     size_t i, j, k, d = data.x.cols;
     double *block;
-    if (data.x.rows != data.y.rows || data.y.cols != 1 || d == 0) return 0;
+    if (d == 0 || !bnn__mat_ok(data.x) || !bnn__mat_is(data.y, data.x.rows, 1)) return 0;
     block = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *block);
     if (block == NULL) return 0;
     p->n = data.x.rows, p->d = d, p->yy = 0;
@@ -11449,7 +11466,7 @@ static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
  * q^2 <= s is alpha m^2 <= gamma (1 - gamma): such an alpha drifts to infinity, slowly near
  * equality. Once the others rest it is sent there. */
 static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int learn_noise,
-                            int *rest) {
+                         int *rest) {
     double total = 0, change = 0, moved;
     size_t i;
     int sent = 0;
@@ -11559,8 +11576,8 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const uns
                        from.cols * sizeof(float));
     }
     net.mlp->desc.init = m->desc.init;
-    net.scaling = mlp->scaling;
-    if (net.scaling.x_mean.data != NULL) {
+    bnn__shrink_rest(to->mem, &net, mlp);
+    if (mlp->scaling.x_mean.data != NULL) {
         net.scaling.x_mean = bnn__keep_cols(to->mem, mlp->scaling.x_mean, keep, left);
         net.scaling.x_std = bnn__keep_cols(to->mem, mlp->scaling.x_std, keep, left);
     }
@@ -11778,7 +11795,7 @@ static size_t bnn__log_probs(size_t k, const float *z, double *l) {
     return top;
 }
 
-/* ln C and its derivative by the logits; l, d, row: k, k, k + 1 numbers of scratch. */
+/* ln C and its derivative by the logits; l, d, row: k, k, 2 k + 1 numbers of scratch. */
 static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l, double *d,
                           double *row) {
     size_t j, top = bnn__log_probs(k, z, l);
@@ -11971,6 +11988,7 @@ BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_va
         hard = bnn__soft_hard(logit, y, has, d.lambda);
     }
     if (d.lambda == 0 || count == 0) return hard;
+    if (target == NULL) return bnn__fail(t, BNN_EARG, "bnn_soft_nll: the target is missing");
     if (!bnn__check_pair("bnn_soft_nll", logit, target) ||
         !bnn__on_simplex("bnn_soft_nll: targets", t, target->val))
         return bnn__poison(t);
@@ -12436,7 +12454,8 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
  * runs once more to apply, which cannot fail.
  *
  * What is saved: the parameters ("stores", each once, however many objects share them) of all nets,
- * steppers and ensembles; then these; then generators. A section names its store by number.
+ * steppers, ensembles and mean fields; then these; then generators. A section names its store by
+ * number.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__CP_VERSION = 2, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
@@ -12786,18 +12805,6 @@ static int bnn__stepper_vectors(const bnn_stepper *s) {
     return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
 }
 
-static int bnn__stepper_needs(const bnn_stepper *s) { /* what bnn_step will touch */
-    switch (s->kind) {
-    case BNN_SGD: return s->momentum != 0;
-    case BNN_ADAM: return s->amsgrad ? 3 : 2;
-    case BNN_RMSPROP: return s->momentum != 0 || s->centered ? 3 : 1;
-    case BNN_ADADELTA: return 2;
-    case BNN_SGLD:
-    case BNN_HMC: return 0;
-    default: return 1;
-    }
-}
-
 static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
     bnn_hmc_desc *d = &h->desc;
     float *real[3] = { &d->step, &d->trajectory, &d->accept };
@@ -12854,7 +12861,7 @@ static void bnn__io_stepper(bnn__file *f, size_t slot) {
                      "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
                      bnn__stepper_vectors(own), own->n);
     bnn__io_stepper_scalars(io, &s);
-    if (vectors < bnn__stepper_needs(&s))
+    if (vectors < bnn__states(&s))
         bnn__io_fail(io, BNN_EFORMAT, "stepper %z lacks state vectors", slot);
     bnn__io_reals(io, keep ? s.s1 : NULL, vectors > 0 ? s.n : 0, 0, "state of a stepper");
     bnn__io_reals(io, keep ? s.s2 : NULL, vectors > 1 ? s.n : 0, 0, "state of a stepper");

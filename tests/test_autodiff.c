@@ -553,6 +553,16 @@ static void grad_check_accepts_a_right_program_and_finds_a_wrong_derivative(void
 static bnn_var *kinked_loss(bnn_tape *t, void *user) {
     return bnn_sum(bnn_abs(bnn_param(t, ((whole *)user)->w, 0)));
 }
+static void first_slope_is_nan(bnn_var *y) {
+    bnn_mat g = y->in[0]->grad;
+    for (size_t i = 0; i < g.cols; i++) g.data[i] += i == 0 ? (float)bnn__nan() : y->grad.data[0];
+}
+static bnn_var *sum_with_nan_slope(bnn_tape *t, void *user) {
+    bnn_var *x = bnn_param(t, ((whole *)user)->w, 0);
+    bnn_var *y = bnn_op(t, 1, 1, first_slope_is_nan, 1, &x);
+    if (y->val.data != NULL) y->val.data[0] = (float)bnn_mat_sum(x->val);
+    return y;
+}
 static void grad_check_skips_kinks_and_reports_errors(void) {
     bnn_arena mem = { 0 };
     bnn_tape t = { 0 };
@@ -560,6 +570,7 @@ static void grad_check_skips_kinks_and_reports_errors(void) {
     bnn_params_add(u.w, 1, 3, "a", (bnn_prior){ 0 });
     u.w->theta[1] = 1;
     CHECK(bnn_grad_check(&t, u.w, kinked_loss, &u) < BUILD_TOL(1e-2, 1e-7)); /* two sit at a kink */
+    CHECK(isnan(bnn_grad_check(&t, u.w, sum_with_nan_slope, &u)));
     bnn_tape_fail(&t, BNN_EARG, "test", "before");
     CHECK(isnan(bnn_grad_check(&t, u.w, kinked_loss, &u)));
     bnn_tape_free(&t);

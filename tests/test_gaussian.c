@@ -387,7 +387,8 @@ static void chains_of_removals_end_in_a_net_that_runs(void) {
     c = bnn_drop_layer(bnn_params_new(&mem), &i, &b, &h, 3);
     e = bnn_drop_layer(bnn_params_new(&mem), &j, &c, &i, 2);
     CHECK(e.params != NULL && e.params->n == 2 * 2 + 2 + 2 + 1 && j.n == e.params->n);
-    CHECK(e.scaling.x_mean.data == a.scaling.x_mean.data && e.noise_std == a.noise_std);
+    CHECK(e.scaling.x_mean.data != a.scaling.x_mean.data && e.noise_std == a.noise_std);
+    CHECK_SAME_ARRAY(e.scaling.x_mean.data, a.scaling.x_mean.data, 2); /* its own copy */
     CHECK(bnn_mat_finite(outputs(&e, normals(4, 2, 1))));
     CHECK(bnn_gaussian_log_pdf(&j, e.params->theta) > -1e9); /* still positive definite */
     /* dropping both layers in the other order conditions on the same event */

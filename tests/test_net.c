@@ -374,6 +374,15 @@ static void wrong_widths_are_shape_errors(void) {
     bnn_data d = { random_mat(&mem, 5, 3, 0, 1), random_mat(&mem, 5, 7, 0, 1) };
     bnn_net_nll(&net, bnn_batch_all(&t, d));
     CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "5x7") != NULL && strstr(t.msg, "5x2") != NULL);
+    bnn_tape_clear_error(&t);
+    CHECK(bnn_net_standardize(&net, d) == BNN_OK); /* scaling repeats nothing */
+    bnn_net_forward(&net, bnn_input(&t, random_mat(&mem, 5, 1, 0, 1)));
+    CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "1 columns") && strstr(t.msg, "on 3"));
+    bnn_tape_clear_error(&t);
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 1 } });
+    CHECK(bnn_net_standardize(&net, d) == BNN_OK);
+    CHECK(bnn_net_nll(&net, bnn_batch_all(&t, d)) == &t.poison);
+    CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "1 columns") && strstr(t.msg, "on 7"));
     bnn_tape_free(&t);
     bnn_arena_free(&mem);
 }

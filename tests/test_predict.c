@@ -264,6 +264,21 @@ static void a_predicted_ln_variance_has_the_bounds_of_its_likelihood(void) {
     world_close(&u);
 }
 
+static void a_net_made_by_hand_has_the_noise_of_its_loss(void) { /* noise_std 1, nu 4 */
+    int lik[3] = { BNN_GAUSSIAN, BNN_LAPLACE, BNN_STUDENT };
+    double var[3] = { 1, 2, 2 };
+    for (int i = 0; i < 3; i++) {
+        world u;
+        memset(&u, 0, sizeof u);
+        u.w = bnn_params_new(&u.mem);
+        bnn_params_add(u.w, 1, 1, "mean", (bnn_prior){ 0 });
+        u.net = (bnn_net){ .params = u.w, .forward = logits_are_weights, .likelihood = lik[i] };
+        CHECK_NEAR(bnn_predict(&u.out, &u.tape, &u.net, NULL, grid(&u.mem, 1, 1)).aleatoric.data[0],
+                   var[i], TIGHT);
+        world_close(&u);
+    }
+}
+
 /* ---- S3.10: samples of w ~ N(m, A^-1) */
 
 static void conjugate_samples_give_the_exact_predictive_variance(void) {
@@ -747,6 +762,7 @@ int main(void) {
     RUN(equal_weights_of_any_size_change_nothing_and_zero_weights_drop_a_member);
     RUN(entropies_split_into_noise_and_disagreement);
     RUN(a_predicted_ln_variance_has_the_bounds_of_its_likelihood);
+    RUN(a_net_made_by_hand_has_the_noise_of_its_loss);
     RUN(conjugate_samples_give_the_exact_predictive_variance);
     RUN(the_log_likelihood_of_a_mixture_is_the_log_of_the_mean_density);
     RUN(log_likelihoods_far_in_the_tail_do_not_underflow);
