@@ -6571,6 +6571,8 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
+    if (!bnn__mat_ok(train.x) || (real && !bnn__mat_ok(train.y)))
+        return bnn__arena_say(mem, BNN_EARG, "bnn_net_standardize: the data has no numbers");
     if (!bnn_mat_finite(train.x) || (real && !bnn_mat_finite(train.y)))
         return bnn__arena_say(mem, BNN_ENONFINITE, "bnn_net_standardize: the data has NaN or inf");
     memset(&s, 0, sizeof s);
@@ -6629,6 +6631,13 @@ BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
         rows[i] = r;
     }
     return bnn_batch_rows(t, d, size, rows);
+}
+
+/* Rows and columns promise numbers: are they there? Views of no data look empty further down. */
+static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
+    if (t->err == BNN_OK && !bnn__mat_ok(x))
+        bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", who, x.rows, x.cols);
+    return t->err == BNN_OK;
 }
 
 /* ---- outputs and losses */
@@ -8077,6 +8086,7 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
                   d.y.rows, draws);
         return c;
     }
+    if (!bnn__has_data(t, "bnn_meanfield_measure", d.x)) return c;
     for (b = 0; b < q->of->n_blocks; b++) proper &= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
     c.error = bnn__meanfield_error(q, t, net, d, draws);
     if (t->err != BNN_OK) c.error = bnn__nan();
@@ -8241,6 +8251,7 @@ static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
 /* One row tells how many columns an answer has. */
 static int bnn__tour_probe(bnn__tour *v, bnn_mat x, size_t block) {
     bnn__time now = bnn__now(v->t);
+    if (!bnn__has_data(v->t, "bnn_predict", x)) return 0;
     v->x = x;
     v->block = x.rows < block ? x.rows : block;
     v->cols = bnn__tour_answer(v, 0, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
@@ -8452,7 +8463,8 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
     if (!bnn__tour_init(&v, t, net, post)) return none;
     n = v.samples;
     if (!(q > 0 && q < 1) || net->likelihood > BNN_GAUSSIAN_HETERO) {
-        bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g; Gaussian noise only", (double)q);
+        bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g, likelihood %d: q must be in "
+                  "(0,1), the noise Gaussian", (double)q, net->likelihood);
         return none;
     }
     if (!bnn__tour_probe(&v, x, ROWS)) return none;
@@ -9337,7 +9349,7 @@ static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const bnn_net *net) {
     p->base = bnn__now(t);
     if (t->err != BNN_OK) return 0;
     if (net->params == NULL || net->forward == NULL)
-        return bnn__fail(t, BNN_EARG, "bnn_laplace: the net was not made"), 0;
+        return bnn__fail(t, BNN_EARG, "bnn_laplace: the net, or its bnn_laplace, was not made"), 0;
     p->net = *net;
     p->view = *net->params;
     p->view.grad = bnn__floats(t, p->view.n);
@@ -9431,7 +9443,7 @@ BNNDEF void bnn_ggn(bnn_tape *t, const bnn_net *net, bnn_mat x, bnn_mat out) {
     bnn__probe p;
     double *d = NULL;
     size_t i, n;
-    if (!bnn__probe_init(&p, t, net)) return;
+    if (!bnn__has_data(t, "bnn_ggn", x) || !bnn__probe_init(&p, t, net)) return;
     n = p.view.n;
     if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n)) {
         bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
@@ -9621,7 +9633,7 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     la.n_data = (double)d.x.rows;
     if (kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
         bnn__fail(t, BNN_EARG, "bnn_laplace_new: kind %d, %z rows", kind, d.x.rows);
-    if (!bnn__probe_init(&p, t, net)) return dead;
+    if (!bnn__has_data(t, "bnn_laplace_new", d.x) || !bnn__probe_init(&p, t, net)) return dead;
     la.net = *net;
     u = -bnn__laplace_prior(mem, t, &la);
     if (t->err == BNN_OK && mem->err == BNN_OK)
@@ -9724,7 +9736,8 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
     double *v;
     size_t i, j, k = 0;
     *cov = mean;
-    if (!bnn__probe_init(&p, t, &la->net)) return mean;
+    if (!bnn__has_data(t, "bnn_laplace_outputs", x) || !bnn__probe_init(&p, t, &la->net))
+        return mean;
     p.view.theta = la->mean;
     for (i = 0; i < x.rows && t->err == BNN_OK; i++) {
         bnn_var *out = bnn__probe_out(&p, t, bnn_mat_rows(x, i, 1));
@@ -9898,7 +9911,8 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
     bnn_gaussian g;
     size_t i;
     if (mem->err != BNN_OK) return bnn__no_gaussian();
-    if (n == 0 || cov.cols != n || (cov.rows != n && cov.rows != 1) || !bnn_mat_finite(cov)) {
+    if (n == 0 || cov.cols != n || (cov.rows != n && cov.rows != 1) || !bnn__mat_ok(cov) ||
+        !bnn_mat_finite(cov)) {
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_gaussian_new: %z weights, the covariance is %zx%z, "
                         "it must be finite and %zx%z or 1x%z", n, cov.rows, cov.cols, n, n, n);
         return bnn__no_gaussian();
@@ -10557,7 +10571,7 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
     double top = 0;
     int err = BNN_OK;
     if (mem->err != BNN_OK) return mem->err;
-    if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_is(index, 1, d) ||
+    if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_ok(a) || !bnn__mat_is(index, 1, d) ||
         !bnn__mat_is(share, d, d))
         err = BNN_ESHAPE;
     if (err == BNN_OK && !bnn__belsley_scale(x, a, covariance)) err = BNN_EARG;
@@ -11516,7 +11530,8 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     size_t i, j, a, b, n = mean.rows, k = mean.cols;
-    if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__count(mean) == 0)
+    if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__count(mean) == 0 ||
+        !bnn__mat_ok(mean) || !bnn__mat_ok(sd) || !bnn__mat_ok(var))
         return BNN_ESHAPE;
     for (i = 0; i < bnn__count(mean); i++)
         if (!(sd.data[i] >= 0) || !bnn__finite(mean.data[i]) || !bnn__finite(sd.data[i]))
@@ -11641,7 +11656,7 @@ static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_des
     if (!(d->noise >= 0) || !bnn__finite(d->noise) || !bnn__finite(d->margin))
         bnn__fail(t, BNN_EARG, "bnn_distill_inputs: noise %g, margin %g", (double)d->noise,
                   (double)d->margin);
-    return t->err == BNN_OK;
+    return d->generate != NULL ? t->err == BNN_OK : bnn__has_data(t, "bnn_distill_inputs", x);
 }
 
 BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc d) {

@@ -716,7 +716,7 @@ static void bad_samples_are_refused(void) {
 }
 
 static void predictions_that_cannot_be_are_errors_with_empty_results(void) {
-    for (int which = 0; which < 9; which++) {
+    for (int which = 0; which < 10; which++) {
         world u;
         bnn_mat x;
         bnn_ensemble empty, wrong;
@@ -747,6 +747,7 @@ static void predictions_that_cannot_be_are_errors_with_empty_results(void) {
             bnn_arena tiny = { .buffer = room, .capacity = sizeof room };
             got = bnn_predict(&tiny, &u.tape, &u.net, &u.post, grid(&u.mem, 200, 2)).mean.data;
         }
+        if (which == 9) got = predict(&u, (bnn_mat){ 4, 2, NULL }).mean.data;
         CHECK(got == NULL && u.tape.err != BNN_OK && u.tape.msg[0] != '\0');
         if (which == 8) CHECK(u.tape.err == BNN_ENOMEM);
         bnn_tape_clear_error(&u.tape);
