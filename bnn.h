@@ -729,7 +729,7 @@ typedef struct bnn_ensemble {
 } bnn_ensemble;
 
 BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity);
-BNNDEF int bnn_ensemble_push(bnn_ensemble *e);                     /* theta; full: BNN_EARG */
+BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG, which stays in the arena */
 BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight);
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
 /* the present weights under one dropout mask */
@@ -3030,27 +3030,36 @@ BNNDEF int bnn_mat_mul_tn(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(ou
 BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 0, 1); }
 BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 1); }
 
+/* Three of one shape, out the very place of an operand or apart from it: BNN_OK */
 static int bnn__mat_three(bnn_mat out, bnn_mat a, bnn_mat b) {
-    return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_is(out, a.rows, a.cols);
+    if (!bnn__mat_ok(a) || !bnn__mat_is(b, a.rows, a.cols) || !bnn__mat_is(out, a.rows, a.cols))
+        return BNN_ESHAPE;
+    if ((out.data != a.data && bnn__mat_overlap(out, a)) ||
+        (out.data != b.data && bnn__mat_overlap(out, b)))
+        return BNN_EARG;
+    return BNN_OK;
 }
 
 BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b) {
     size_t i, n = bnn__mat_size(a);
-    if (!bnn__mat_three(out, a, b)) return BNN_ESHAPE;
+    int err = bnn__mat_three(out, a, b);
+    if (err != BNN_OK) return err;
     for (i = 0; i < n; i++) out.data[i] = a.data[i] + b.data[i];
     return BNN_OK;
 }
 
 BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b) {
     size_t i, n = bnn__mat_size(a);
-    if (!bnn__mat_three(out, a, b)) return BNN_ESHAPE;
+    int err = bnn__mat_three(out, a, b);
+    if (err != BNN_OK) return err;
     for (i = 0; i < n; i++) out.data[i] = a.data[i] - b.data[i];
     return BNN_OK;
 }
 
 BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s) {
     size_t i, n = bnn__mat_size(a);
-    if (!bnn__mat_three(out, a, a)) return BNN_ESHAPE;
+    int err = bnn__mat_three(out, a, a);
+    if (err != BNN_OK) return err;
     for (i = 0; i < n; i++) out.data[i] = s * a.data[i];
     return BNN_OK;
 }
@@ -3145,7 +3154,7 @@ BNNDEF double bnn_mat_sum(bnn_mat a) {
 BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b) {
     size_t i, n = bnn__mat_size(a);
     double sum = 0;
-    if (!bnn__mat_three(a, a, b)) return bnn__nan();
+    if (!bnn__mat_ok(a) || !bnn__mat_is(b, a.rows, a.cols)) return bnn__nan();
     for (i = 0; i < n; i++) sum += (double)a.data[i] * (double)b.data[i];
     return sum;
 }
@@ -5198,14 +5207,17 @@ BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
     bnn_tape *t = logit->tape;
     bnn_var *v = bnn__rowwise(logit, NULL);
     size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    double total = 0;
     float *ratio = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
     if (ratio == NULL) return bnn__poison(t);
     p = ((float **)v->aux)[0];
     bnn__softmax_rows(n, k, logit->val.data, 1, p, ratio, NULL);
-    for (j = 0; p0 != NULL && j < k; j++)
+    for (j = 0; p0 != NULL && j < k; total += (double)p0[j++])
         if (!(p0[j] > 0) || !bnn__finite(p0[j]))
             return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: prior %g of class %z", (double)p0[j],
                              j);
+    if (p0 != NULL && !(fabs(total - 1) <= 1e-3))
+        return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: the prior sums to %g, not 1", total);
     for (i = 0; i < n; i++) {
         float *pi = p + i * k, *r = ratio + i * k;
         double kl = 0;
@@ -9374,7 +9386,9 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
-    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s;
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s, shift = 0;
+    if (net->likelihood == BNN_GAUSSIAN_HETERO && net->scaling.y_std.data != NULL)
+        shift = 2 * log((double)net->scaling.y_std.data[c % (k / 2)]); /* to units of y */
     if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
     else if (net->scaling.y_std.data != NULL && net->likelihood != BNN_GAUSSIAN_HETERO)
         v *= (double)net->scaling.y_std.data[c];
@@ -9392,8 +9406,11 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             break;
         case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
         case BNN_POISSON: to[c] = (float)exp(z / 2); break;
-        case BNN_GAUSSIAN_HETERO:
-            to[c] = (float)(c >= k / 2 ? sqrt(0.5) : exp(-(double)o[c + k / 2] / 2));
+        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn_gaussian_nll */
+            z = (double)o[c % (k / 2) + k / 2] + shift;
+            v = (double)bnn__clamp_log_var((float)z);
+            if (c < k / 2) to[c] = (float)exp((shift - v) / 2);
+            else to[c] = (float)(v == (double)(float)z ? sqrt(0.5) : 0);
             break;
         default: to[c] = (float)v;
         }
@@ -11460,7 +11477,7 @@ BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn
     double log_p = bnn__nan();
     if (!bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
     if (bnn__linear_open(mem, &p, data)) log_p = bnn__linear_solve(&p, alpha, beta);
-    if (log_p == log_p) bnn__linear_give(&p, mean, cov);
+    if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
     bnn_arena_rewind(mem, mark);
     return log_p;
 }
@@ -11517,13 +11534,13 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
     if (!bnn__linear_fits(mean, cov, data.x.cols) || !bnn__linear_open(mem, &p, data))
         return log_p;
     log_p = bnn__linear_solve(&p, alpha, *beta);
-    for (s = 0; s < most && moving && log_p == log_p; s++) {
+    for (s = 0; s < most && moving && !bnn__is_nan(log_p); s++) {
         moving = bnn__ard_step(&p, alpha, beta, learn_noise, &rest);
         log_p = bnn__linear_solve(&p, alpha, *beta);
     }
     for (i = 0; i < p.d; i++)
         if (alpha[i] >= bnn__pruned) p.m[i] = 0;
-    if (log_p == log_p) bnn__linear_give(&p, mean, cov);
+    if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
     bnn_arena_rewind(mem, mark);
     return log_p;
 }
@@ -13556,7 +13573,8 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     return bnn_checkpoint_load(mem, &c, path);
 }
 #endif /* BNN_NO_STDIO */
-/* contraction as it was: the counterpart of the block at the top of the implementation */
+/* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the
+ * implementation */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #ifdef BNN__FAST_MATH

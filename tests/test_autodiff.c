@@ -839,6 +839,7 @@ static void shape_errors_name_both_shapes(void) {
     FAILS(bnn_kl_bernoulli(x, 1), BNN_EARG, "p0", "1");
     FAILS(bnn_kl_dirichlet(x, NULL), BNN_EARG, "alpha", "0");
     FAILS(bnn_kl_categorical(x, xs), BNN_EARG, "prior", "0");
+    FAILS(bnn_kl_categorical(x, (float[]){ 1, 1, 1 }), BNN_EARG, "sums to 3", "bnn_kl_categorical");
     FAILS(bnn_activation(x, 99), BNN_EARG, "bnn_activation", "99");
     FAILS(bnn_input(&t, (bnn_mat){ 3, 3, NULL }), BNN_EARG, "3x3", "bnn_input");
     FAILS(bnn_leaf(&t, (bnn_mat){ 3, 3, NULL }), BNN_EARG, "3x3", "bnn_leaf");

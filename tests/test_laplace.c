@@ -321,6 +321,30 @@ static void the_diagonal_kind_has_the_diagonal_precision(void) {
     close_all();
 }
 
+/* A linear net of one input: the GGN is Fisher's information of (mean, ln variance) times x x^T. At a
+ * bound of ln variance (20, in units of y) the loss is flat in it, and the variance is the bound's. */
+static void a_predicted_ln_variance_is_bounded_as_in_its_likelihood(void) {
+    double out[3] = { 3, 30, -30 };
+    open_all(10);
+    for (int standard = 0; standard < 2; standard++)
+        for (int i = 0; i < 3; i++) {
+            bnn_net net = make((bnn_mlp_desc){ .sizes = { 1, 2 }, .likelihood = BNN_GAUSSIAN_HETERO });
+            bnn_data d = { normals(5, 1, 1), normals(5, 1, 100) };
+            if (standard) CHECK(bnn_net_standardize(&net, d) == BNN_OK);
+            double s = standard ? (double)net.scaling.y_std.data[0] : 1, mean = 0, var;
+            bnn_mat h = bnn_mat_new(&mem, 4, 4);
+            memset(net.params->theta, 0, 4 * sizeof(float));
+            net.params->theta[3] = (float)out[i]; /* weights, then biases: of mean, of ln variance */
+            bnn_ggn(&tape, &net, d.x, h);
+            var = out[i] + 2 * log(s);
+            var = exp(var > 20 ? 20 : var < -20 ? -20 : var);
+            mean = 5 * s * s / var;
+            CHECK_NEAR(h.data[2 * 4 + 2] / mean, 1, TIGHT * 10);
+            CHECK_NEAR(h.data[3 * 4 + 3], i == 0 ? 2.5 : 0, TIGHT * 10);
+        }
+    close_all();
+}
+
 static void standardization_and_a_learned_noise_keep_the_units(void) {
     enum { N = 12 };
     open_all(9);
@@ -473,6 +497,7 @@ int main(void) {
     RUN(two_mirror_modes_add_ln_2);
     RUN(the_predictive_of_each_kind_is_the_jacobians_sandwich);
     RUN(the_diagonal_kind_has_the_diagonal_precision);
+    RUN(a_predicted_ln_variance_is_bounded_as_in_its_likelihood);
     RUN(standardization_and_a_learned_noise_keep_the_units);
     RUN(weights_and_gradients_stay_as_they_are);
     RUN(a_last_layer_knows_the_others);

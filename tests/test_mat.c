@@ -204,6 +204,8 @@ static void overlapping_outputs_are_refused(void) {
     b = bnn_mat_rows(big, 1, 4); /* shifted by a row */
     CHECK(bnn_mat_cholesky(b, a, NULL) == BNN_EARG);
     CHECK(bnn_mat_solve_lower(b, identity(4), a) == BNN_EARG);
+    CHECK(bnn_mat_add(b, a, a) == BNN_EARG && bnn_mat_sub(a, a, b) == BNN_EARG);
+    CHECK(bnn_mat_scale(a, b, 2) == BNN_EARG);
     CHECK(bnn_mat_sum(big) == 4);
 }
 
