@@ -1034,8 +1034,8 @@ static void complexity_is_monotone_in_the_upper_prior(void) {
     world_close(&l.u);
 }
 
-/* X'X = e I, so that the slope of Q by alpha is a quadratic: with u = beta e/lL, k = lQ/(lLL lL) and
- * r the mean square of the least-squares weights its root is the maximum up to k = 2 - 1/(r u) */
+/* X'X = e I, so that the slope of Q by alpha is a quadratic: with u = beta e/lL, k = lQ/(lLL lL)
+ * and r the mean square of the least-squares weights, its root is the maximum up to k = 2 - 1/ru */
 static double orthogonal_alpha(double r, double u, double k) {
     double a = (2 - k) * r * u - 1, b = u * (k * (r * u - 1) - 1), c = -k * u * u;
     return (-b + sqrt(b * b - 4 * a * c)) / (2 * a);
@@ -1086,9 +1086,9 @@ static void in_an_orthogonal_design_the_upper_optimum_is_the_root_of_a_quadratic
     world_close(&l.u);
 }
 
-/* With lQ = 0 the upper level sees h only through q: the optimum is where q's motion pulls on nothing
- * (v = 0 in the bound below), whatever lLL, and it is not the weakest prior. With many data it is
- * tr S/(2 m'S m), S = (X'X)^-1, m the least squares; the evidence's is F/m'm. */
+/* With lQ = 0 the upper level sees h only through q: the optimum is where q's motion pulls on
+ * nothing (v = 0 in the bound below), whatever lLL, and it is not the weakest prior. With many data
+ * it is tr S/(2 m'S m), S = (X'X)^-1, m the least squares; the evidence's is F/m'm. */
 static void without_upper_prior_the_optimum_is_where_the_posterior_stops_helping(void) {
     linear l;
     double a[2], trace = 0, quad = 0;
@@ -1124,8 +1124,8 @@ static void without_upper_prior_the_optimum_is_where_the_posterior_stops_helping
 }
 
 /* S7.19: at an inner optimum grad_h Q at fixed q = lL (lQ - lLL lL) v, v = (grad2_qh KL)' (grad2_q
- * Lq)^-1 grad_q KL, and lL v is what the motion of q adds to d KL/dh; the least complexity min_h
- * KL(q||p) of a larger lQ exceeds that of a smaller one by at most |grad_h KL| times the interval */
+ * Lq)^-1 grad_q KL, and lL v is what the motion of q adds to d KL/dh; the least complexity, min_h
+ * KL(q||p), of a larger lQ exceeds that of a smaller one by at most |grad_h KL| times the range */
 static double least_kl(linear *l) { /* of the q in the parameters */
     double square = 0, logdet = 0;
     for (size_t i = 0; i < F + F * F; i++)
