@@ -288,7 +288,8 @@ static int table(const char *path, int repetitions) {
     bnn_arena file = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed(1) };
     bnn_mat m = read_table(&file, path);
-    double held[ALL] = { 0 }, train[ALL] = { 0 }, rounds[ALL] = { 0 }, deepest[ALL] = { 0 }, folds = 0;
+    double held[ALL] = { 0 }, train[ALL] = { 0 }, rounds[ALL] = { 0 }, deepest[ALL] = { 0 };
+    double folds = 0;
     float labels[2] = { 0, 0 };
     int falling = 1, failed;
     size_t rows = 0;
