@@ -681,6 +681,91 @@ static void unrolling_many_steps_converges_to_the_implicit_hypergradient(void) {
     CHECK(error[0] > 0.05 && error[1] < BUILD_TOL(0.01, 1e-8));
 }
 
+/* One step of length 1/(1 + c) ends at the lower optimum, wherever it begins: DARTS through it is
+ * the implicit hypergradient. The first order is d a alone: it does not see how w follows a. */
+static void a_newton_step_makes_the_second_order_implicit(void) {
+    quadratic q;
+    bnn_hypergradient_desc d;
+    float g[3][A];
+    quadratic_open(&q, 217);
+    for (int k = 0; k < 3; k++) {
+        d = quadratic_desc(&q);
+        if (k == 1) to_the_lower_optimum(&q);
+        if (k == 0) d.unroll = (float)(1 / (1 + q.c));
+        d.implicit = k == 1;
+        bnn_hypergradient(&q.u.tape, d);
+        memcpy(g[k], q.u.a->grad, sizeof g[k]);
+    }
+    for (size_t j = 0; j < A; j++) {
+        CHECK_NEAR(g[0][j], g[1][j], BUILD_TOL(3e-3, 1e-8));
+        CHECK_NEAR(g[2][j], q.d * (double)q.u.a->theta[j], TIGHT);
+    }
+    world_close(&q.u);
+}
+
+/* X28 in the small: a layer for y = sin(2x) out of four operations, weights on one half of the data
+ * and structure on the other, under a prior that keeps weights from making up for any gamma */
+typedef struct halves {
+    bnn_net net;
+    bnn_data train, valid;
+} halves;
+
+static bnn_var *half_lower(bnn_tape *t, void *user) {
+    halves *h = (halves *)user;
+    return bnn_net_loss(&h->net, bnn_batch_all(t, h->train));
+}
+
+static bnn_var *half_upper(bnn_tape *t, void *user) {
+    halves *h = (halves *)user;
+    return bnn_net_nll(&h->net, bnn_batch_all(t, h->valid));
+}
+
+static size_t searched(uint64_t seed, int order) { /* the operation with the largest probability */
+    world u;
+    halves h;
+    bnn_data d;
+    bnn_edge edges[2] = { { 0, 1, waves, 4 }, { 1, 2, scalar_out, 1 } };
+    bnn_stepper sw, sa;
+    float p[4] = { 0, 0, 0, 0 };
+    size_t best = 0;
+    world_open(&u, seed);
+    d = sine(&u, 160);
+    h.train = bnn_data_rows(d, 0, 80), h.valid = bnn_data_rows(d, 80, 80);
+    for (size_t i = 0; i < 160; i++) { /* 3/4 of the range: one and a half waves on each side */
+        d.x.data[i] *= (float)0.75;
+        d.y.data[i] = (float)sin(2 * (double)d.x.data[i]) +
+                      bnn_rng_normal(&u.tape.rng) * (float)0.1;
+    }
+    h.net = bnn_graph(u.w, u.a, (bnn_graph_desc){ .inputs = 1, .edges = edges, .n_edges = 2,
+        .noise_std = (float)0.5, .prior = { .std = (float)0.5 }, .seed = seed });
+    sw = bnn_adam(u.w, (bnn_adam_desc){ .lr = (float)0.03 });
+    sa = bnn_adam(u.a, (bnn_adam_desc){ .lr = (float)0.1 });
+    for (int s = 0; s < 500; s++) {
+        bnn_tape_reset(&u.tape);
+        if (s >= 400) {
+            bnn_hypergradient(&u.tape, (bnn_hypergradient_desc){ .w = u.w, .a = u.a,
+                .upper = half_upper, .lower = half_lower, .user = &h, .implicit = order == 2,
+                .unroll = order == 1 ? (float)0.05 : 0, .iterations = 8, .damping = 1 });
+            bnn_step(&sa, &u.tape);
+        }
+        bnn_backward(half_lower(&u.tape, &h));
+        bnn_params_zero_grad(u.a);
+        bnn_step(&sw, &u.tape);
+    }
+    CHECK(bnn_graph_probs(&h.net, NULL, 0, p) == BNN_OK);
+    for (size_t k = 1; k < 4; k++) best = p[k] > p[best] ? k : best;
+    world_close(&u);
+    return best;
+}
+
+static void first_second_and_implicit_hypergradients_find_the_sine(void) {
+    for (int order = 0; order < 3; order++) {
+        int right = 0;
+        for (uint64_t seed = 0; seed < 3; seed++) right += searched(218 + seed, order) == 3;
+        CHECK(right >= 2); /* 40 of 40 in examples/darts.c */
+    }
+}
+
 static void an_indefinite_hessian_is_damped_and_said_so(void) {
     quadratic q;
     bnn_hypergradient_result r;
@@ -1652,6 +1737,8 @@ int main(void) {
     RUN(hypergradients_of_quadratics_are_exact);
     RUN(the_implicit_hypergradient_is_that_of_full_reoptimization);
     RUN(unrolling_many_steps_converges_to_the_implicit_hypergradient);
+    RUN(a_newton_step_makes_the_second_order_implicit);
+    RUN(first_second_and_implicit_hypergradients_find_the_sine);
     RUN(an_indefinite_hessian_is_damped_and_said_so);
     RUN(too_few_iterations_return_the_residual);
     RUN(nothing_to_pull_on_is_skipped_and_bad_input_refused);
