@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { N = 200, ROUNDS = 12, STEPS = 100, DEEPEST = 3, FOLDS = 10, UNITS = 8, NET_STEPS = 1000 };
 static const double RADIUS = 1; /* bound on the norm of a learner's last weights */
@@ -209,6 +210,18 @@ static bnn_mat read_table(bnn_arena *mem, const char *path) {
     return csv.values;
 }
 
+/* A held-out copy of a training row would be known: copies count once */
+static bnn_mat distinct(bnn_mat m) {
+    size_t n = 0, bytes = m.cols * sizeof(float);
+    for (size_t i = 0; i < m.rows; i++) {
+        size_t j = 0;
+        while (j < n && memcmp(m.data + j * m.cols, m.data + i * m.cols, bytes) != 0) j++;
+        if (j == n) memmove(m.data + n++ * m.cols, m.data + i * m.cols, bytes);
+    }
+    m.rows = n;
+    return m;
+}
+
 /* Rows of the two largest classes, in a random order, labels 1 for the larger and -1 */
 static bnn_data two_largest(bnn_arena *mem, bnn_rng *rng, bnn_mat m, float *labels) {
     size_t best[2] = { 0, 0 }, n = 0, d = m.cols - 1;
@@ -287,7 +300,7 @@ static int table(const char *path, int repetitions) {
     static const size_t units[ALL] = { UNITS, UNITS, UNITS, 16, 200 };
     bnn_arena file = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed(1) };
-    bnn_mat m = read_table(&file, path);
+    bnn_mat m = distinct(read_table(&file, path));
     double held[ALL] = { 0 }, train[ALL] = { 0 }, rounds[ALL] = { 0 }, deepest[ALL] = { 0 };
     double folds = 0;
     float labels[2] = { 0, 0 };
