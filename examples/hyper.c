@@ -6,7 +6,7 @@
  * a straight line (Fu et al. 2016); implicit, at the optimum. About equally many gradients each,
  * then training from scratch; beside them a = 0 on the training rows and on these pooled with the
  * validation rows. A linear model of which 5 of 30 inputs matter, and digits; noisy: N(0, 0.5^2)
- * added to the test inputs. You should see the three gradients far ahead on the linear model, and
+ * added to the test inputs. You should see all but random search far ahead on the linear model, and
  * nothing gained on the digits that pooling does not give. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
