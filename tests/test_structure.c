@@ -681,6 +681,91 @@ static void unrolling_many_steps_converges_to_the_implicit_hypergradient(void) {
     CHECK(error[0] > 0.05 && error[1] < BUILD_TOL(0.01, 1e-8));
 }
 
+/* One step of length 1/(1 + c) ends at the lower optimum, wherever it begins: DARTS through it is
+ * the implicit hypergradient. The first order is d a alone: it does not see how w follows a. */
+static void a_newton_step_makes_the_second_order_implicit(void) {
+    quadratic q;
+    bnn_hypergradient_desc d;
+    float g[3][A];
+    quadratic_open(&q, 217);
+    for (int k = 0; k < 3; k++) {
+        d = quadratic_desc(&q);
+        if (k == 1) to_the_lower_optimum(&q);
+        if (k == 0) d.unroll = (float)(1 / (1 + q.c));
+        d.implicit = k == 1;
+        bnn_hypergradient(&q.u.tape, d);
+        memcpy(g[k], q.u.a->grad, sizeof g[k]);
+    }
+    for (size_t j = 0; j < A; j++) {
+        CHECK_NEAR(g[0][j], g[1][j], BUILD_TOL(3e-3, 1e-8));
+        CHECK_NEAR(g[2][j], q.d * (double)q.u.a->theta[j], TIGHT);
+    }
+    world_close(&q.u);
+}
+
+/* X28 in the small: a layer for y = sin(2x) out of four operations, weights on one half of the data
+ * and structure on the other, under a prior that keeps weights from making up for any gamma */
+typedef struct halves {
+    bnn_net net;
+    bnn_data train, valid;
+} halves;
+
+static bnn_var *half_lower(bnn_tape *t, void *user) {
+    halves *h = (halves *)user;
+    return bnn_net_loss(&h->net, bnn_batch_all(t, h->train));
+}
+
+static bnn_var *half_upper(bnn_tape *t, void *user) {
+    halves *h = (halves *)user;
+    return bnn_net_nll(&h->net, bnn_batch_all(t, h->valid));
+}
+
+static size_t searched(uint64_t seed, int order) { /* the operation with the largest probability */
+    world u;
+    halves h;
+    bnn_data d;
+    bnn_edge edges[2] = { { 0, 1, waves, 4 }, { 1, 2, scalar_out, 1 } };
+    bnn_stepper sw, sa;
+    float p[4] = { 0, 0, 0, 0 };
+    size_t best = 0;
+    world_open(&u, seed);
+    d = sine(&u, 160);
+    h.train = bnn_data_rows(d, 0, 80), h.valid = bnn_data_rows(d, 80, 80);
+    for (size_t i = 0; i < 160; i++) { /* 3/4 of the range: one and a half waves on each side */
+        d.x.data[i] *= (float)0.75;
+        d.y.data[i] = (float)sin(2 * (double)d.x.data[i]) +
+                      bnn_rng_normal(&u.tape.rng) * (float)0.1;
+    }
+    h.net = bnn_graph(u.w, u.a, (bnn_graph_desc){ .inputs = 1, .edges = edges, .n_edges = 2,
+        .noise_std = (float)0.5, .prior = { .std = (float)0.5 }, .seed = seed });
+    sw = bnn_adam(u.w, (bnn_adam_desc){ .lr = (float)0.03 });
+    sa = bnn_adam(u.a, (bnn_adam_desc){ .lr = (float)0.1 });
+    for (int s = 0; s < 500; s++) {
+        bnn_tape_reset(&u.tape);
+        if (s >= 400) {
+            bnn_hypergradient(&u.tape, (bnn_hypergradient_desc){ .w = u.w, .a = u.a,
+                .upper = half_upper, .lower = half_lower, .user = &h, .implicit = order == 2,
+                .unroll = order == 1 ? (float)0.05 : 0, .iterations = 8, .damping = 1 });
+            bnn_step(&sa, &u.tape);
+        }
+        bnn_backward(half_lower(&u.tape, &h));
+        bnn_params_zero_grad(u.a);
+        bnn_step(&sw, &u.tape);
+    }
+    CHECK(bnn_graph_probs(&h.net, NULL, 0, p) == BNN_OK);
+    for (size_t k = 1; k < 4; k++) best = p[k] > p[best] ? k : best;
+    world_close(&u);
+    return best;
+}
+
+static void first_second_and_implicit_hypergradients_find_the_sine(void) {
+    for (int order = 0; order < 3; order++) {
+        int right = 0;
+        for (uint64_t seed = 0; seed < 3; seed++) right += searched(218 + seed, order) == 3;
+        CHECK(right >= 2); /* 40 of 40 in examples/darts.c */
+    }
+}
+
 static void an_indefinite_hessian_is_damped_and_said_so(void) {
     quadratic q;
     bnn_hypergradient_result r;
@@ -929,7 +1014,7 @@ static void case_3_without_upper_prior_hyperparameters_have_maximum_likelihood(v
     double a, b;
     linear_open(&l, 340);
     p = levels(&l, 1, 0, 1);
-    a = best_alpha(&l, &p, -12, 6); /* E_q ln p of the posterior: the weakest prior fits best */
+    a = best_alpha(&l, &p, -12, 6); /* no price for q != p: a weaker prior than the evidence's */
     p = levels(&l, 1, 1, 1);
     b = best_alpha(&l, &p, -12, 6);
     CHECK(a < b);
@@ -1015,13 +1100,13 @@ static void case_7_the_objective_is_continuous_in_the_coefficients(void) {
 
 /* S7.19 over X29's grid: at the optimum the complexity KL(q||p) falls as the upper prior grows */
 static void complexity_is_monotone_in_the_upper_prior(void) {
-    static const double lqs[] = { 0.1, 0.5, 1, 2, 10, 100 }, lls[] = { 0.01, 1, 100 };
+    static const double lqs[] = { 0, 0.1, 0.5, 1, 2, 10, 100 }, lls[] = { 0.01, 1, 100 };
     linear l;
     linear_open(&l, 390);
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
             double before = 1e300;
-            for (int k = 0; k < 6; k++) {
+            for (int k = 0; k < 7; k++) {
                 bnn_two_level p = levels(&l, lls[j], lqs[k], lls[i]);
                 double a = best_alpha(&l, &p, -8, 8), kl;
                 lower_optimum(&l, a, lls[i]);
@@ -1031,6 +1116,131 @@ static void complexity_is_monotone_in_the_upper_prior(void) {
                 before = kl;
             }
         }
+    world_close(&l.u);
+}
+
+/* X'X = e I, so that the slope of Q by alpha is a quadratic: with u = beta e/lL, k = lQ/(lLL lL)
+ * and r the mean square of the least-squares weights, its root is the maximum up to k = 2 - 1/ru */
+static double orthogonal_alpha(double r, double u, double k) {
+    double a = (2 - k) * r * u - 1, b = u * (k * (r * u - 1) - 1), c = -k * u * u;
+    return (-b + sqrt(b * b - 4 * a * c)) / (2 * a);
+}
+
+static double column_dot(bnn_mat a, size_t i, bnn_mat b, size_t j) {
+    double sum = 0;
+    for (size_t k = 0; k < a.rows; k++)
+        sum += (double)a.data[k * a.cols + i] * (double)b.data[k * b.cols + j];
+    return sum;
+}
+
+static double orthogonal_open(linear *l, uint64_t seed) { /* Gram and Schmidt, e = N; gives r */
+    bnn_mat x;
+    double r = 0;
+    linear_open(l, seed);
+    x = l->data.x;
+    for (size_t j = 0; j < F; j++) {
+        double scale;
+        for (size_t k = 0; k < j; k++) {
+            double c = column_dot(x, j, x, k) / N;
+            for (size_t i = 0; i < N; i++) x.data[i * F + j] -= (float)c * x.data[i * F + k];
+        }
+        scale = sqrt(N / column_dot(x, j, x, j));
+        for (size_t i = 0; i < N; i++) x.data[i * F + j] *= (float)scale;
+        r += pow(column_dot(x, j, l->data.y, 0) / N, 2) / F;
+    }
+    return r;
+}
+
+static void in_an_orthogonal_design_the_upper_optimum_is_the_root_of_a_quadratic(void) {
+    static const double lqs[] = { 0, 0.3, 1, 1.5 }, lls[] = { 0.5, 1, 3 }, lowers[] = { 0.5, 1, 2 };
+    linear l;
+    double r = orthogonal_open(&l, 392);
+    for (int i = 0; i < 3; i++) {
+        double u = l.beta * N / lowers[i];
+        CHECK(r * u > 3);
+        for (int j = 0; j < 3; j++)
+            for (int k = 0; k < 4; k++) { /* lQ in units of the one-level value */
+                bnn_two_level p = levels(&l, lls[j], lqs[k] * lls[j] * lowers[i], lowers[i]);
+                double a = best_alpha(&l, &p, -6, 8);
+                CHECK_NEAR(exp(a) / orthogonal_alpha(r, u, lqs[k]), 1, BUILD_TOL(0.1, 1e-5));
+            }
+        CHECK_NEAR(orthogonal_alpha(r, u, 1) * (r - 1 / u), 1, 1e-10); /* one level: the evidence */
+        CHECK_NEAR(orthogonal_alpha(r, u, 0) * (2 * r - 1 / u), 1, 1e-10);
+        CHECK(orthogonal_alpha(r, u, 0) < orthogonal_alpha(r, u, 1));
+    }
+    world_close(&l.u);
+}
+
+/* With lQ = 0 the upper level sees h only through q: the optimum is where q's motion pulls on
+ * nothing (v = 0 in the bound below), whatever lLL, and it is not the weakest prior. With many data
+ * it is tr S/(2 m'S m), S = (X'X)^-1, m the least squares; the evidence's is F/m'm. */
+static void without_upper_prior_the_optimum_is_where_the_posterior_stops_helping(void) {
+    linear l;
+    double a[2], trace = 0, quad = 0;
+    linear_open(&l, 394);
+    for (int k = 0; k < 2; k++) {
+        bnn_two_level p = levels(&l, k ? 5 : 1, 0, 1);
+        a[k] = best_alpha(&l, &p, -8, 8);
+        CHECK(a[k] > -7 && a[k] < 7);
+        CHECK(upper_at(&l, &p, a[k]) < upper_at(&l, &p, -8)); /* losses: a weak prior is worse */
+        CHECK(upper_at(&l, &p, a[k]) < upper_at(&l, &p, 8));
+        CHECK_SAME(partial_slope(&l, &p, a[k]), 0);
+        implicit_slope(&l, &p, a[k]);
+        CHECK_NEAR(l.u.a->grad[0], 0, BUILD_TOL(0.05, 1e-6) * (k ? 5 : 1));
+    }
+    CHECK_NEAR(a[0], a[1], BUILD_TOL(0.1, 1e-4));
+    for (size_t i = 0; i < N * F; i++) l.data.x.data[i] *= 30; /* as 900 times the data */
+    for (size_t i = 0; i < N; i++) l.data.y.data[i] *= 30;
+    lower_optimum(&l, -20, 1);
+    for (size_t j = 0; j < F; j++) { /* cov = R R', m'cov m = |R'm|^2 */
+        double s = 0;
+        for (size_t i = 0; i < F; i++) {
+            double root = (double)l.u.w->theta[F + i * F + j];
+            s += root * (double)l.u.w->theta[i];
+            trace += root * root;
+        }
+        quad += s * s;
+    }
+    if (sizeof(float) == sizeof(double)) { /* nearly flat: float does not see the maximum */
+        bnn_two_level p = levels(&l, 1, 0, 1);
+        CHECK_NEAR(exp(best_alpha(&l, &p, -8, 8)) / (trace / (2 * quad)), 1, 1e-2);
+    }
+    world_close(&l.u);
+}
+
+/* S7.19: at an inner optimum grad_h Q at fixed q = lL (lQ - lLL lL) v, v = (grad2_qh KL)' (grad2_q
+ * Lq)^-1 grad_q KL, and lL v is what the motion of q adds to d KL/dh; the least complexity, min_h
+ * KL(q||p), of a larger lQ exceeds that of a smaller one by at most |grad_h KL| times the range */
+static double least_kl(linear *l) { /* of the q in the parameters */
+    double square = 0, logdet = 0;
+    for (size_t i = 0; i < F + F * F; i++)
+        square += (double)l->u.w->theta[i] * (double)l->u.w->theta[i];
+    for (size_t j = 0; j < F; j++) logdet -= 2 * log((double)l->u.w->theta[F + j * F + j]);
+    return (F * log(square / F) + logdet) / 2;
+}
+
+static void the_gain_of_least_complexity_is_bounded_by_the_slope(void) {
+    static const double lqs[] = { 0, 0.1, 0.5, 1, 1.5 };
+    linear l;
+    if (sizeof(float) == 4) return; /* differences of optima need digits */
+    linear_open(&l, 396);
+    for (int i = 0; i < 3; i++) {
+        double lower = i == 0 ? 0.3 : i, least = 0, most = 0;
+        for (int k = 0; k < 5; k++) {
+            bnn_two_level p = levels(&l, 1, lqs[k] * lower, lower), kl = levels(&l, 0, 1, lower);
+            double a = best_alpha(&l, &p, -8, 8), slope = partial_slope(&l, &kl, a);
+            double v = (total_slope(&l, &kl, a) - slope) / lower;
+            CHECK(a > -7.9 && a < 7.9);
+            CHECK_NEAR(-lqs[k] * lower * slope, lower * (lqs[k] - 1) * lower * v, 2e-5);
+            if (lqs[k] == 0) CHECK_NEAR(v, 0, 2e-5);
+            if (lqs[k] == 1) CHECK_NEAR(slope, 0, 2e-5); /* one level */
+            lower_optimum(&l, a, lower);
+            if (k > 0) CHECK(least_kl(&l) - least <= most * 16 + 1e-6);
+            CHECK(least_kl(&l) <= upper_at(&l, &kl, a) + 1e-9);
+            lower_optimum(&l, a, lower);
+            least = least_kl(&l), most = fabs(slope);
+        }
+    }
     world_close(&l.u);
 }
 
@@ -1527,6 +1737,8 @@ int main(void) {
     RUN(hypergradients_of_quadratics_are_exact);
     RUN(the_implicit_hypergradient_is_that_of_full_reoptimization);
     RUN(unrolling_many_steps_converges_to_the_implicit_hypergradient);
+    RUN(a_newton_step_makes_the_second_order_implicit);
+    RUN(first_second_and_implicit_hypergradients_find_the_sine);
     RUN(an_indefinite_hessian_is_damped_and_said_so);
     RUN(too_few_iterations_return_the_residual);
     RUN(nothing_to_pull_on_is_skipped_and_bad_input_refused);
@@ -1541,6 +1753,9 @@ int main(void) {
     RUN(case_6_structure_terms_pull_to_and_push_from_given_structures);
     RUN(case_7_the_objective_is_continuous_in_the_coefficients);
     RUN(complexity_is_monotone_in_the_upper_prior);
+    RUN(in_an_orthogonal_design_the_upper_optimum_is_the_root_of_a_quadratic);
+    RUN(without_upper_prior_the_optimum_is_where_the_posterior_stops_helping);
+    RUN(the_gain_of_least_complexity_is_bounded_by_the_slope);
     RUN(replicating_the_data_is_dividing_the_lower_prior);
     RUN(a_monte_carlo_upper_level_agrees_within_its_error);
     RUN(evidence_is_the_density_of_the_data);
