@@ -947,6 +947,9 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
 /* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
+/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: wider than linearized
+ * and often worse (Immer et al. 2021). Kronecker: no covariance is formed, n numbers of scratch */
+BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
  * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
@@ -9808,6 +9811,44 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     bnn_arena_rewind(mem, t->err == BNN_OK ? results : mark);
     if (t->err != BNN_OK) memset(&r, 0, sizeof r);
     return r;
+}
+
+/* y (rows, cols) of N(0,1) becomes a draw of N(0, H^-1): D^-1/2 U (y / sqrt(N e f^T + 1)) V^T */
+static void bnn__kron_draw(const struct bnn__kron *q, double n, float *y, float *tmp) {
+    bnn_mat z = bnn__mat(q->rows, q->cols, y), zv = bnn__mat(q->rows, q->cols, tmp);
+    size_t i, c = q->cols;
+    for (i = 0; i < q->rows * c; i++)
+        y[i] /= (float)sqrt(n * (double)q->e.data[i / c] * (double)q->f.data[i % c] + 1);
+    bnn_mat_mul_nt(zv, z, q->g);
+    bnn_mat_mul(z, q->a, zv);
+}
+
+BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
+    bnn_arena *mem = e->params == NULL ? NULL : e->params->mem;
+    bnn_params draw;
+    bnn_mark mark;
+    float *y;
+    size_t i, n = la->n;
+    int err;
+    if (mem == NULL || la->net.params == NULL || la->net.params->n != e->params->n)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
+    mark = bnn_arena_mark(mem);
+    draw = *la->net.params;
+    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
+    if (draw.theta == NULL) return mem->err;
+    y = draw.theta + la->first;
+    bnn_rng_fill_normal(rng, n, y);
+    for (i = 0; la->kind == BNN_LAPLACE_DIAGONAL && i < n; i++)
+        y[i] /= (float)sqrt((double)la->h.data[i]);
+    if (la->kind == BNN_LAPLACE_FULL || la->kind == BNN_LAPLACE_LAST)
+        bnn_mat_solve_lower_t(bnn__mat(n, 1, y), la->h, bnn__mat(n, 1, y));
+    for (i = 0; la->kind == BNN_LAPLACE_KRON && i < la->net.mlp->n_layers; i++)
+        bnn__kron_draw(&la->layers[i], la->n_data, draw.theta +
+                       la->net.params->blocks[la->layers[i].block].offset, draw.theta + draw.n);
+    for (i = 0; i < draw.n; i++) draw.theta[i] += la->mean[i];
+    err = bnn_ensemble_push_from(e, &draw, 1);
+    bnn_arena_rewind(mem, mark);
+    return err;
 }
 
 /* ------------------------------------------------------------------------------------------------
