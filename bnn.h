@@ -1194,13 +1194,15 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
  * outgoing weights u: OBD h u^2/2 with h the diagonal of a Hessian or GGN (LeCun et al. 1990);
  * ratio u^2/(2 var), the log of density at u over density at 0. Belsley: the neuron that has the
  * largest share of the largest condition index, again and again, of the correlation of u averaged
- * over the outputs. curvature: params->n values for OBD. rng: for random. */
+ * over the outputs; it finds copies of neurons, not useless ones, which come last. curvature:
+ * params->n values for OBD. rng: for random. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
 BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
-/* Belsley, Kuh, Welsch 1980. a: a design (n,d), n >= d, or with covariance = 1 the (d,d) covariance
- * of its coefficients. index (1,d) ascending: d_max/d_k of the scaled columns; share (d,d): row k =
- * what direction k contributes to the variance of each coefficient; columns sum to 1. */
+/* Belsley, Kuh, Welsch 1980. a: a design X (n,d), n >= d, or with covariance = 1 that of the
+ * coefficients (d,d), positive definite: (X'X)^-1 says the same as X. index (1,d) ascending: d_max/
+ * d_k of the columns at length 1; share (d,d): row k = what direction k contributes to the variance
+ * of each coefficient; columns sum to 1. */
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- files -----------------------------------------------------------------------------------
@@ -10536,18 +10538,27 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
 
 /* ---- orders */
 
-/* Columns of length 1, or a correlation; 0 = a column or a variance is zero. */
-static int bnn__belsley_scale(bnn_mat x, bnn_mat a, int covariance) {
-    size_t i, k, d = a.cols, n = a.rows;
+/* Belsley's X'X, of columns of length 1: their cosines, the correlation form of the precision. So a
+ * covariance (made a correlation, for a better condition) is inverted first. */
+static int bnn__belsley_scale(bnn_mat x, int covariance) {
+    size_t i, k, d = x.cols, n = covariance ? 0 : x.rows;
     for (k = 0; k < d; k++) {
-        double s = 0;
-        for (i = 0; i < n; i++) s += (double)a.data[i * d + k] * (double)a.data[i * d + k];
-        if (covariance) s = (double)a.data[k * d + k];
-        if (!(s > 0)) return 0;
-        for (i = 0; i < n; i++) x.data[i * d + k] /= (float)sqrt(s);
+        double s = covariance ? (double)x.data[k * d + k] : 0;
+        for (i = 0; i < n; i++) s += (double)x.data[i * d + k] * (double)x.data[i * d + k];
+        if (!(s > 0)) return BNN_EARG;
+        for (i = 0; i < x.rows; i++) x.data[i * d + k] /= (float)sqrt(s);
         for (i = 0; covariance && i < d; i++) x.data[k * d + i] /= (float)sqrt(s);
     }
-    return 1;
+    return BNN_OK;
+}
+
+static int bnn__belsley_cosines(bnn_mat x, bnn_mat scratch) {
+    int err = bnn__belsley_scale(x, 1);
+    if (err == BNN_OK) err = bnn_mat_cholesky(scratch, x, NULL);
+    if (err != BNN_OK) return err;
+    bnn_mat_eye(x);
+    bnn_mat_solve_chol(x, scratch, x);
+    return bnn__belsley_scale(x, 1);
 }
 
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance) {
@@ -10560,27 +10571,26 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
     if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_is(index, 1, d) ||
         !bnn__mat_is(share, d, d))
         err = BNN_ESHAPE;
-    if (err == BNN_OK && !bnn__belsley_scale(x, a, covariance)) err = BNN_EARG;
+    if (err == BNN_OK) err = covariance ? bnn__belsley_cosines(x, v) : bnn__belsley_scale(x, 0);
     u = covariance ? bnn__mat(0, 0, NULL) : bnn_mat_new(mem, n, d);
     if (err == BNN_OK) err = mem->err;
     if (err == BNN_OK) err = covariance ? bnn_mat_eig_sym(mem, e, v, x)
                                         : bnn_mat_svd(mem, u, e, v, x);
-    for (k = 0; err == BNN_OK && k < d; k++) { /* e becomes 1/d^2, ascending */
-        double s = (double)e.data[k];
-        if (!covariance && !(s > 0)) s = bnn__epsilon() * (double)e.data[0];
-        if (covariance && !(s > 0)) s = bnn__epsilon() * (double)e.data[d - 1];
-        s = covariance ? s : 1 / (s * s);
-        if (k == 0) top = s; /* of the largest d */
-        e.data[k] = (float)(s / top);
-        index.data[k] = (float)sqrt(s / top);
+    for (k = 0; err == BNN_OK && k < d; k++) { /* index and 1/d^2 of direction k, ascending */
+        size_t at = covariance ? d - 1 - k : k;
+        double s = (double)e.data[at];
+        if (k == 0) top = s;
+        if (!(s > bnn__epsilon() * top)) s = bnn__epsilon() * top;
+        s = covariance ? top / s : top * top / (s * s);
+        index.data[k] = (float)sqrt(s);
+        for (i = 0; i < d; i++)
+            share.data[k * d + i] = (float)(s * (double)v.data[i * d + at] *
+                                            (double)v.data[i * d + at]);
     }
     for (i = 0; err == BNN_OK && i < d; i++) {
         double sum = 0;
-        for (k = 0; k < d; k++)
-            sum += (double)v.data[i * d + k] * (double)v.data[i * d + k] * (double)e.data[k];
-        for (k = 0; k < d; k++)
-            share.data[k * d + i] = (float)((double)v.data[i * d + k] * (double)v.data[i * d + k] *
-                                            (double)e.data[k] / sum);
+        for (k = 0; k < d; k++) sum += (double)share.data[k * d + i];
+        for (k = 0; k < d; k++) share.data[k * d + i] /= (float)sum;
     }
     bnn_arena_rewind(mem, mark);
     return err;

@@ -469,7 +469,7 @@ static void every_failing_allocation_is_an_error(void) {
 
 /* ---- draws */
 
-/* N A (x) G + prior of a layer by its definition: A = mean of a a^T, G = mean of sum_c g_c g_c^T with
+/* N A (x) G + prior of a layer by its definition: A = mean of a a^T, G = mean of sum_c g_c g_c^T,
  * g_c = d(sum_k r_ck f_k)/d(layer's output), r_c = sqrt(p_c) (e_c - p); a 2-3-2 tanh net */
 static void kronecker_precision(const bnn_net *net, bnn_mat x, int layer, const float *prior,
                                 double *h) {
