@@ -947,8 +947,8 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
 /* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
-/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: wider than linearized
- * and often worse (Immer et al. 2021). Kronecker: no covariance is formed, n numbers of scratch */
+/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: mostly worse than
+ * linearized (Immer et al. 2021). Kronecker factors draw without forming a covariance */
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
