@@ -1,10 +1,10 @@
 /* hinton.c -- soft targets (Hinton, Vinyals, Dean 2015): a large net teaches a small one.
- *     cc -O2 -I.. hinton.c -o hinton -lm && ./hinton [MNIST [epochs [seed [rate]]]]
+ *     cc -O2 -I.. hinton.c -o hinton -lm && ./hinton [MNIST [epochs [seed [rate [images]]]]]
  * Without a folder: the 8x8 digits that ship with the library, in seconds. With the four IDX files
- * of MNIST: teacher 2x1200 with dropout, jitter and twice the epochs, students 2x800 at that learning
- * rate, tens of minutes. You should see soft targets close part of the gap between student and
- * teacher; a student that never saw a 3 recognize threes, more when one bias is raised; how a very
- * small student takes temperatures. */
+ * of MNIST: teacher 2x1200 with dropout, jitter and twice the epochs, students 2x800 at that
+ * learning rate; tens of minutes for all images. You should see soft targets close part of the gap
+ * between student and teacher; a student that never saw a 3 recognize threes, more when one bias is
+ * raised; how a very small student takes temperatures. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -145,7 +145,7 @@ static void open_world(world *u, int argc, char **argv) {
     if (here) fclose(here);
     u->seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
     u->epochs = argc > 2 ? (size_t)atol(argv[2]) : full ? 8 : 60;
-    u->rate = argc > 4 ? atof(argv[4]) : full ? 3e-3 : 1e-3;
+    u->rate = argc > 4 ? atof(argv[4]) : 1e-3;
     u->tape.rng = bnn_rng_seed(u->seed);
     u->side = full ? 28 : 8;
     u->jitter = full ? 2 : 0;
@@ -155,6 +155,8 @@ static void open_world(world *u, int argc, char **argv) {
     u->test.y = read_idx(u, folder, full ? "t10k-labels-idx1-ubyte" : "digits-test-labels.idx");
     bnn_mat_scale(u->train.x, u->train.x, 1 / top);
     bnn_mat_scale(u->test.x, u->test.x, 1 / top);
+    if (argc > 5 && (size_t)atol(argv[5]) < label.rows)
+        u->train.x.rows = label.rows = (size_t)atol(argv[5]);
     u->train.y = bnn_mat_new(&u->mem, label.rows, 1 + K);
     for (size_t i = 0; i < label.rows; i++) u->train.y.data[i * (1 + K)] = label.data[i];
     bnn_mlp_desc big = { .sizes = { 64, 200, 200, K }, .likelihood = BNN_CATEGORICAL,
