@@ -948,6 +948,9 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
 /* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
+/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: mostly worse than
+ * linearized (Immer et al. 2021). Kronecker factors draw without forming a covariance */
+BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
  * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
@@ -1192,13 +1195,15 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
  * outgoing weights u: OBD h u^2/2 with h the diagonal of a Hessian or GGN (LeCun et al. 1990);
  * ratio u^2/(2 var), the log of density at u over density at 0. Belsley: the neuron that has the
  * largest share of the largest condition index, again and again, of the correlation of u averaged
- * over the outputs. curvature: params->n values for OBD. rng: for random. */
+ * over the outputs; it finds copies of neurons, not useless ones, which come last. curvature:
+ * params->n values for OBD. rng: for random. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
 BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
-/* Belsley, Kuh, Welsch 1980. a: a design (n,d), n >= d, or with covariance = 1 the (d,d) covariance
- * of its coefficients. index (1,d) ascending: d_max/d_k of the scaled columns; share (d,d): row k =
- * what direction k contributes to the variance of each coefficient; columns sum to 1. */
+/* Belsley, Kuh, Welsch 1980. a: a design X (n,d), n >= d, or with covariance = 1 that of the
+ * coefficients (d,d), positive definite: (X'X)^-1 says the same as X. index (1,d) ascending: d_max/
+ * d_k of the columns at length 1; share (d,d): row k = what direction k contributes to the variance
+ * of each coefficient; columns sum to 1. */
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- files -----------------------------------------------------------------------------------
@@ -9880,6 +9885,44 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     return r;
 }
 
+/* y (rows, cols) of N(0,1) becomes a draw of N(0, H^-1): D^-1/2 U (y / sqrt(N e f^T + 1)) V^T */
+static void bnn__kron_draw(const struct bnn__kron *q, double n, float *y, float *tmp) {
+    bnn_mat z = bnn__mat(q->rows, q->cols, y), zv = bnn__mat(q->rows, q->cols, tmp);
+    size_t i, c = q->cols;
+    for (i = 0; i < q->rows * c; i++)
+        y[i] /= (float)sqrt(n * (double)q->e.data[i / c] * (double)q->f.data[i % c] + 1);
+    bnn_mat_mul_nt(zv, z, q->g);
+    bnn_mat_mul(z, q->a, zv);
+}
+
+BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
+    bnn_arena *mem = e->params == NULL ? NULL : e->params->mem;
+    bnn_params draw;
+    bnn_mark mark;
+    float *y;
+    size_t i, n = la->n;
+    int err;
+    if (mem == NULL || la->net.params == NULL || la->net.params->n != e->params->n)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
+    mark = bnn_arena_mark(mem);
+    draw = *la->net.params;
+    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
+    if (draw.theta == NULL) return mem->err;
+    y = draw.theta + la->first;
+    bnn_rng_fill_normal(rng, n, y);
+    for (i = 0; la->kind == BNN_LAPLACE_DIAGONAL && i < n; i++)
+        y[i] /= (float)sqrt((double)la->h.data[i]);
+    if (la->kind == BNN_LAPLACE_FULL || la->kind == BNN_LAPLACE_LAST)
+        bnn_mat_solve_lower_t(bnn__mat(n, 1, y), la->h, bnn__mat(n, 1, y));
+    for (i = 0; la->kind == BNN_LAPLACE_KRON && i < la->net.mlp->n_layers; i++)
+        bnn__kron_draw(&la->layers[i], la->n_data, draw.theta +
+                       la->net.params->blocks[la->layers[i].block].offset, draw.theta + draw.n);
+    for (i = 0; i < draw.n; i++) draw.theta[i] += la->mean[i];
+    err = bnn_ensemble_push_from(e, &draw, 1);
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
 /* ------------------------------------------------------------------------------------------------
  * >>gaussian: N(m, C) over weights, in independent pieces
  *
@@ -10567,18 +10610,27 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
 
 /* ---- orders */
 
-/* Columns of length 1, or a correlation; 0 = a column or a variance is zero. */
-static int bnn__belsley_scale(bnn_mat x, bnn_mat a, int covariance) {
-    size_t i, k, d = a.cols, n = a.rows;
+/* Belsley's X'X, of columns of length 1: their cosines, the correlation form of the precision. So a
+ * covariance (made a correlation, for a better condition) is inverted first. */
+static int bnn__belsley_scale(bnn_mat x, int covariance) {
+    size_t i, k, d = x.cols, n = covariance ? 0 : x.rows;
     for (k = 0; k < d; k++) {
-        double s = 0;
-        for (i = 0; i < n; i++) s += (double)a.data[i * d + k] * (double)a.data[i * d + k];
-        if (covariance) s = (double)a.data[k * d + k];
-        if (!(s > 0)) return 0;
-        for (i = 0; i < n; i++) x.data[i * d + k] /= (float)sqrt(s);
+        double s = covariance ? (double)x.data[k * d + k] : 0;
+        for (i = 0; i < n; i++) s += (double)x.data[i * d + k] * (double)x.data[i * d + k];
+        if (!(s > 0)) return BNN_EARG;
+        for (i = 0; i < x.rows; i++) x.data[i * d + k] /= (float)sqrt(s);
         for (i = 0; covariance && i < d; i++) x.data[k * d + i] /= (float)sqrt(s);
     }
-    return 1;
+    return BNN_OK;
+}
+
+static int bnn__belsley_cosines(bnn_mat x, bnn_mat scratch) {
+    int err = bnn__belsley_scale(x, 1);
+    if (err == BNN_OK) err = bnn_mat_cholesky(scratch, x, NULL);
+    if (err != BNN_OK) return err;
+    bnn_mat_eye(x);
+    bnn_mat_solve_chol(x, scratch, x);
+    return bnn__belsley_scale(x, 1);
 }
 
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance) {
@@ -10591,27 +10643,26 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
     if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_ok(a) || !bnn__mat_is(index, 1, d) ||
         !bnn__mat_is(share, d, d))
         err = BNN_ESHAPE;
-    if (err == BNN_OK && !bnn__belsley_scale(x, a, covariance)) err = BNN_EARG;
+    if (err == BNN_OK) err = covariance ? bnn__belsley_cosines(x, v) : bnn__belsley_scale(x, 0);
     u = covariance ? bnn__mat(0, 0, NULL) : bnn_mat_new(mem, n, d);
     if (err == BNN_OK) err = mem->err;
     if (err == BNN_OK) err = covariance ? bnn_mat_eig_sym(mem, e, v, x)
                                         : bnn_mat_svd(mem, u, e, v, x);
-    for (k = 0; err == BNN_OK && k < d; k++) { /* e becomes 1/d^2, ascending */
-        double s = (double)e.data[k];
-        if (!covariance && !(s > 0)) s = bnn__epsilon() * (double)e.data[0];
-        if (covariance && !(s > 0)) s = bnn__epsilon() * (double)e.data[d - 1];
-        s = covariance ? s : 1 / (s * s);
-        if (k == 0) top = s; /* of the largest d */
-        e.data[k] = (float)(s / top);
-        index.data[k] = (float)sqrt(s / top);
+    for (k = 0; err == BNN_OK && k < d; k++) { /* index and 1/d^2 of direction k, ascending */
+        size_t at = covariance ? d - 1 - k : k;
+        double s = (double)e.data[at];
+        if (k == 0) top = s;
+        if (!(s > bnn__epsilon() * top)) s = bnn__epsilon() * top;
+        s = covariance ? top / s : top * top / (s * s);
+        index.data[k] = (float)sqrt(s);
+        for (i = 0; i < d; i++)
+            share.data[k * d + i] = (float)(s * (double)v.data[i * d + at] *
+                                            (double)v.data[i * d + at]);
     }
     for (i = 0; err == BNN_OK && i < d; i++) {
         double sum = 0;
-        for (k = 0; k < d; k++)
-            sum += (double)v.data[i * d + k] * (double)v.data[i * d + k] * (double)e.data[k];
-        for (k = 0; k < d; k++)
-            share.data[k * d + i] = (float)((double)v.data[i * d + k] * (double)v.data[i * d + k] *
-                                            (double)e.data[k] / sum);
+        for (k = 0; k < d; k++) sum += (double)share.data[k * d + i];
+        for (k = 0; k < d; k++) share.data[k * d + i] /= (float)sum;
     }
     bnn_arena_rewind(mem, mark);
     return err;

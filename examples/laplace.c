@@ -4,7 +4,8 @@
  * test log likelihood and the error bars in the data, in a gap and outside, beside the plain net
  * and HMC. The evidence chooses the prior's width without a validation set (that of the last layer
  * takes the others as known: compare it with itself only). Then two classes in the plane: you
- * should see the plain net certain a hundred sd away from all data, and the others not. */
+ * should see the plain net certain a hundred sd away from all data, and the others not. `_draws`
+ * lines send 100 draws of the weights through the whole net instead of linearizing it: worse. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
@@ -23,6 +24,14 @@ static void train(bnn_tape *tape, const bnn_net *net, bnn_data d, size_t steps, 
         bnn_backward(bnn_net_loss(net, b));
         bnn_step(&adam, tape);
     }
+}
+
+/* 100 draws of the weights; a generator of their own */
+static bnn_ensemble draw(const bnn_laplace *la) {
+    bnn_ensemble post = bnn_ensemble_new(la->net.params, 100);
+    bnn_rng rng = bnn_rng_seed(2);
+    while (post.count < 100 && bnn_laplace_push(la, &post, &rng) == BNN_OK) {}
+    return post;
 }
 
 /* Mean ln N(y; mean, aleatoric + epistemic) */
@@ -62,6 +71,12 @@ static void regression(bnn_arena *mem, bnn_tape *tape) {
                    name[k], la.log_evidence, log_lik(mem, p, test.y),
                    sqrt((double)q.epistemic.data[0]),
                    sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
+            bnn_ensemble post = draw(&la);
+            q = bnn_predict(mem, tape, &net, &post, where);
+            p = bnn_predict(mem, tape, &net, &post, test.x);
+            printf("RESULT laplace method=%s_draws log_lik=%.3f sd=%.3f,%.3f,%.3f\n", name[k],
+                   log_lik(mem, p, test.y), sqrt((double)q.epistemic.data[0]),
+                   sqrt((double)q.epistemic.data[1]), sqrt((double)q.epistemic.data[2]));
             continue;
         }
         bnn_ensemble post = bnn_ensemble_new(w, 100);
@@ -90,6 +105,13 @@ static void regression(bnn_arena *mem, bnn_tape *tape) {
     }
 }
 
+/* k: -1 the plain net, even linearized, odd by draws */
+static bnn_mat classify(bnn_arena *mem, bnn_tape *tape, int k, const bnn_net *net,
+                        const bnn_laplace *la, const bnn_ensemble *post, bnn_mat x) {
+    if (k >= 0 && k % 2 == 0) return bnn_laplace_predict(mem, tape, la, x).mean;
+    return bnn_predict(mem, tape, net, k < 0 ? NULL : post, x).mean;
+}
+
 /* Two classes in the plane: how sure far away from all data? (Kristiadi, Hein, Hennig 2020) */
 static void classes(bnn_arena *mem, bnn_tape *tape) {
     bnn_data d = { bnn_mat_new(mem, 500, 2), bnn_mat_new(mem, 500, 1) };
@@ -103,24 +125,24 @@ static void classes(bnn_arena *mem, bnn_tape *tape) {
     bnn_net net = bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){ .sizes = { 2, 30, 2 },
         .likelihood = BNN_CATEGORICAL, .prior = { .std = 1 } });
     train(tape, &net, few, 4000, 0, 1e-2f);
-    for (int k = -1; k < KINDS; k++) {
-        bnn_laplace la = { .kind = k };
+    for (int k = -1; k < 2 * KINDS; k++) {
+        static bnn_laplace la;
+        bnn_ensemble post = { 0 };
         double sure[2] = { 0 };
-        if (k >= 0) la = bnn_laplace_new(mem, tape, &net, few, k);
+        if (k >= 0 && k % 2 == 0) la = bnn_laplace_new(mem, tape, &net, few, k / 2);
+        if (k >= 0 && k % 2) post = draw(&la);
         for (int r = 0; r < 2; r++) /* 24 directions, 10 and 100 sd away */
             for (int a = 0; a < 24; a++) {
                 float at[2] = { (r ? 100 : 10) * cosf(0.2618f * (float)a),
                                 (r ? 100 : 10) * sinf(0.2618f * (float)a) };
-                bnn_mat x = { 1, 2, at }, p;
-                p = k < 0 ? bnn_predict(mem, tape, &net, NULL, x).mean
-                          : bnn_laplace_predict(mem, tape, &la, x).mean;
+                bnn_mat p = classify(mem, tape, k, &net, &la, &post, (bnn_mat){ 1, 2, at });
                 if (p.data) sure[r] += (double)(p.data[0] > p.data[1] ? p.data[0] : p.data[1]) / 24;
             }
-        bnn_mat p = k < 0 ? bnn_predict(mem, tape, &net, NULL, test.x).mean
-                          : bnn_laplace_predict(mem, tape, &la, test.x).mean;
-        printf("RESULT laplace classes=%s error=%.2f nll=%.4f ece=%.4f confidence_at_10=%.3f "
-               "at_100=%.3f\n", k < 0 ? "plain" : name[k], 100 * bnn_metric_error(p, test.y),
-               bnn_metric_nll(p, test.y), bnn_metric_ece(p, test.y, 15), sure[0], sure[1]);
+        bnn_mat p = classify(mem, tape, k, &net, &la, &post, test.x);
+        printf("RESULT laplace classes=%s%s error=%.2f nll=%.4f ece=%.4f confidence_at_10=%.3f "
+               "at_100=%.3f\n", k < 0 ? "plain" : name[k / 2], k % 2 > 0 ? "_draws" : "",
+               100 * bnn_metric_error(p, test.y), bnn_metric_nll(p, test.y),
+               bnn_metric_ece(p, test.y, 15), sure[0], sure[1]);
     }
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINTS = 400, METHODS = 4, DRAWS = 30 };
+enum { POINTS = 400, METHODS = 4, DRAWS = 30, ORDERS = 5, WIDTH = 50 };
 static const char *method[METHODS] = { "student", "copy", "distilled", "distilled_full" };
 
 typedef struct {
@@ -143,15 +143,21 @@ static bnn_gaussian drop(world *u, bnn_net *net, const bnn_gaussian *g, size_t l
     return out;
 }
 
-/* Test RMSE after deleting k neurons of the last hidden layer, at the conditional mean */
-static void orders(world *u, const bnn_net *teacher, double sum[4][9]) {
+/* Test RMSE after deleting k neurons of the last hidden layer, at the conditional mean. Column 9: the
+ * neurons that are never active, and Belsley's largest index (30 and more: there are copies). */
+static void orders(world *u, const bnn_net *teacher, double sum[ORDERS][10]) {
     bnn_laplace la = bnn_laplace_new(&u->mem, &u->tape, teacher, u->train, BNN_LAPLACE_LAST);
     bnn_gaussian g = bnn_gaussian_laplace(&u->mem, &la, BNN_COV_LAYERS), out;
     bnn_mat h = bnn_mat_new(&u->mem, 1, teacher->params->n);
     bnn_ggn(&u->tape, teacher, u->train.x, h);
-    for (int kind = 0; kind < 4 && !u->tape.err; kind++) {
-        size_t order[50];
-        bnn_drop_order(&u->mem, order, teacher, &g, 2, kind, h.data, &u->tape.rng);
+    size_t order[WIDTH], dead = 0;
+    for (int kind = 0; kind < ORDERS && !u->tape.err; kind++) {
+        if (kind < 4)
+            bnn_drop_order(&u->mem, order, teacher, &g, 2, kind, h.data, &u->tape.rng);
+        for (size_t i = 0; kind == 4 && i < WIDTH / 2; i++) { /* Belsley's from the other end */
+            size_t first = order[i];
+            order[i] = order[WIDTH - 1 - i], order[WIDTH - 1 - i] = first;
+        }
         for (size_t k = 0; k <= 8; k++) {
             bnn_mark mark = bnn_arena_mark(&u->mem);
             bnn_net net = bnn_drop_neurons(bnn_params_new(&u->mem), &out, teacher, &g, 2, 5 * k,
@@ -160,9 +166,14 @@ static void orders(world *u, const bnn_net *teacher, double sum[4][9]) {
             bnn_arena_rewind(&u->mem, mark);
         }
     }
+    bnn_mat index = bnn_mat_new(&u->mem, 1, WIDTH), share = bnn_mat_new(&u->mem, WIDTH, WIDTH);
+    bnn_belsley(&u->mem, index, share, g.pieces[g.n_pieces - 1].cov, 1);
+    for (size_t i = 0; i < WIDTH; i++) dead += h.data[h.cols - WIDTH + i] == 0;
+    sum[0][9] += (double)dead;
+    if (index.data) sum[3][9] += (double)index.data[WIDTH - 1];
 }
 
-static void regression(world *u, uint64_t seed, int print, double sum[4][9]) {
+static void regression(world *u, uint64_t seed, int print, double sum[ORDERS][10]) {
     enum { N = 900, TEST = 124, D = 10 };
     bnn_mat x = bnn_mat_new(&u->mem, N + TEST, D), y = bnn_mat_new(&u->mem, N + TEST, 1);
     bnn_mat w = bnn_mat_new(&u->mem, D, 1), a = bnn_mat_new(&u->mem, D, D),
@@ -182,7 +193,7 @@ static void regression(world *u, uint64_t seed, int print, double sum[4][9]) {
     bnn_mat_solve_chol(b, a, b);
     bnn_mat fit = bnn_mat_new(&u->mem, TEST, 1);
     bnn_mat_mul(fit, u->test.x, b);
-    bnn_mlp_desc shape = { .sizes = { D, 100, 50, 1 }, .noise_std = 0.1f, .no_bias = 1,
+    bnn_mlp_desc shape = { .sizes = { D, 100, WIDTH, 1 }, .noise_std = 0.1f, .no_bias = 1,
                            .seed = seed };
     t.net = bnn_mlp(bnn_params_new(&u->mem), shape);
     bnn_gaussian prior = standard(u, t.net.params->n, NULL);
@@ -246,8 +257,8 @@ static void images(world *u, const char *setting, size_t wide, size_t narrow, si
 
 int main(int argc, char **argv) {
     static world u;
-    static const char *order[4] = { "random", "obd", "ratio", "belsley" };
-    double sum[4][9] = { { 0 } };
+    static const char *order[ORDERS] = { "random", "obd", "ratio", "belsley", "reversed" };
+    double sum[ORDERS][10] = { { 0 } };
     int full = argc > 1, seeds = full && atoi(argv[1]) > 0 ? atoi(argv[1]) : full ? 0 : 2;
     u.dat = fopen("build/prior_from_teacher.dat", "w");
     for (int s = 0; s < seeds; s++) {
@@ -257,10 +268,13 @@ int main(int argc, char **argv) {
     if (seeds > 0)
         printf("RMSE after deleting k of 50 neurons, mean over %d seeds\n%-8s", seeds, "k");
     for (int k = 0; seeds > 0 && k <= 8; k++) printf("%8d", 5 * k);
-    for (int o = 0; seeds > 0 && o < 4; o++) {
+    for (int o = 0; seeds > 0 && o < ORDERS; o++) {
         printf("\n%-8s", order[o]);
         for (int k = 0; k <= 8; k++) printf("%8.3f", sum[o][k] / seeds);
     }
+    if (seeds > 0)
+        printf("\nnever active: %.1f of 50; Belsley's largest index: %.1f", sum[0][9] / seeds,
+               sum[3][9] / seeds);
     printf("\n");
     if (full && seeds == 0) {
         const char *f = argv[1];

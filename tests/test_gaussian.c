@@ -1,8 +1,10 @@
 /* test_gaussian.c -- S1.13, S8.13 to S8.16: Gaussians over weights against inverses, sampling and
- * conjugate models; neurons and layers removed from nets; orders of removal; the student's prior.
- * Statistical checks allow Z standard errors (two-sided 1e-4 each). */
+ * conjugate models; neurons and layers removed from nets; orders of removal, Belsley's diagnostics
+ * by NumPy (oracles/belsley.py); the student's prior. Statistical checks allow Z standard errors
+ * (two-sided 1e-4 each). */
 #include "build.h"
 #include "world.h"
+#include "oracles/belsley.inc"
 
 #define Z 3.9
 #define TIGHT BUILD_TOL(2e-5, 1e-11)
@@ -546,7 +548,7 @@ static void variance_proportions_find_the_near_collinear(void) {
         for (size_t k = 0; k < D; k++)
             gram[j * D + k] = xx[j * D + k] / sqrt(xx[j * D + j] * xx[k * D + k]);
     }
-    /* sum_k v_jk^2/d_k^2 = [(X'X)^-1]_jj; and the covariance finds the same two */
+    /* sum_k v_jk^2/d_k^2 = [(X'X)^-1]_jj; and the covariance says what the design says */
     double scaled[D * D];
     memcpy(scaled, gram, sizeof gram);
     invert(D, scaled);
@@ -567,9 +569,63 @@ static void variance_proportions_find_the_near_collinear(void) {
     CHECK_NEAR(index.data[D - 1], s.data[0] / s.data[D - 1], 1e-6 * index.data[D - 1]);
 #endif
     CHECK(bnn_belsley(&mem, i2, s2, c, 1) == BNN_OK);
-    for (size_t j = 0; j < D; j++) /* a correlation is scaled otherwise than the columns are */
-        CHECK(j == 1 || j == 3 ? s2.data[(D - 1) * D + j] > 0.8 : s2.data[(D - 1) * D + j] < 0.7);
+    for (size_t j = 0; j < D; j++) {
+        CHECK_NEAR((double)i2.data[j] / (double)index.data[j], 1, BUILD_TOL(1e-2, 1e-8));
+        for (size_t k = 0; k < D; k++)
+            CHECK_NEAR(s2.data[k * D + j], share.data[k * D + j], BUILD_TOL(1e-2, 1e-8));
+    }
+    bnn_mat_fill(c, 1); /* singular: no precision */
+    CHECK(bnn_belsley(&mem, i2, s2, c, 1) == BNN_EARG);
     CHECK(bnn_belsley(&mem, i2, s2, bnn_mat_rows(x, 0, 3), 0) == BNN_ESHAPE);
+    close_all();
+}
+
+static void belsleys_diagnostics_are_those_of_numpy(void) {
+    enum { N = BELSLEY_N, D = BELSLEY_D };
+    open_all(24);
+    for (int cov = 0; cov < 2; cov++) {
+        bnn_mat a = bnn_mat_new(&mem, cov ? D : N, D);
+        bnn_mat index = bnn_mat_new(&mem, 1, D), share = bnn_mat_new(&mem, D, D);
+        const double *want = cov ? belsley_index_covariance : belsley_index_design;
+        for (size_t i = 0; i < a.rows * D; i++)
+            a.data[i] = (float)(cov ? belsley_cov : belsley_x)[i];
+        CHECK(bnn_belsley(&mem, index, share, a, cov) == BNN_OK);
+        for (int k = 0; k < D; k++)
+            CHECK_NEAR((double)index.data[k] / want[k], 1, BUILD_TOL(2e-3, 1e-10));
+        want = cov ? belsley_share_covariance : belsley_share_design;
+        for (int i = 0; i < D * D; i++) CHECK_NEAR(share.data[i], want[i], BUILD_TOL(2e-3, 1e-10));
+    }
+    close_all();
+}
+
+/* Neurons 0 and 1, 2 and 3 nearly the same, 4 and 5 alone: what Belsley takes first is what the
+ * others can replace, though it never looks at the weights' size. */
+static void belsley_drops_copies_first_and_loses_little(void) {
+    enum { N = 300, H = 6 };
+    open_all(25);
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 4, H, 1 }, .noise_std = (float)0.1,
+                                          .activation = BNN_TANH, .no_bias = 1,
+                                          .prior = { .std = 3 } });
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j += 2) {
+            float *w = net.params->theta + i * H + j;
+            w[1] = w[0] + (float)0.02 * bnn_rng_normal(&tape.rng);
+        }
+    for (int j = 0; j < H; j++) net.params->theta[4 * H + j] = 1;
+    bnn_data d = { normals(N, 4, 1), bnn_mat_new(&mem, N, 1) };
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_LAST);
+    bnn_gaussian g = bnn_gaussian_laplace(&mem, &la, BNN_COV_LAYERS), out;
+    size_t o[H], alone[2] = { 4, 5 };
+    CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_BELSLEY, NULL, NULL) == BNN_OK);
+    CHECK(o[0] < 4 && o[1] < 4 && o[0] / 2 != o[1] / 2);
+    bnn_mat f = outputs(&net, d.x);
+    double loss[2];
+    for (int k = 0; k < 2; k++) {
+        bnn_net less = bnn_drop_neurons(bnn_params_new(&mem), &out, &net, &g, 1, 2,
+                                        k == 0 ? o : alone, 0);
+        loss[k] = bnn_metric_rmse(outputs(&less, d.x), f);
+    }
+    CHECK(loss[0] < 0.05 && loss[1] > 0.3);
     close_all();
 }
 
@@ -691,7 +747,9 @@ int main(void) {
     RUN(damage_and_surgeon_are_exact_on_a_quadratic);
     RUN(scores_add_over_the_outgoing_row);
     RUN(variance_proportions_find_the_near_collinear);
+    RUN(belsleys_diagnostics_are_those_of_numpy);
     RUN(belsley_drops_one_of_two_equal_neurons_first);
+    RUN(belsley_drops_copies_first_and_loses_little);
     RUN(a_variational_student_finds_the_posterior_under_that_prior);
     return check_done();
 }
