@@ -96,7 +96,7 @@ static inline int tiles_read(bnn_arena *mem, bnn_mat *out, tiles_size *tile, siz
     for (size_t pass = 0; pass < 2; pass++) { /* first the sizes, then the pixels */
         for (size_t i = 0; i < n; i++) {
             unsigned char *pixels;
-            size_t width, height, more = 0;
+            size_t width = 0, height = 0, more = 0;
             int err = tiles_open(mem, paths[i], &pixels, &width, &height);
             if (err == BNN_OK)
                 err = tiles_fit(mem, paths[i], &size, tile->width == 0, width, height);

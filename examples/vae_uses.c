@@ -3,9 +3,10 @@
  *     ./vae_uses MNIST FASHION [epochs, 30] [seed]    folders of IDX files, gunzipped: minutes
  * You should see: images that are not digits told apart by the KL, better by the ELBO and by the
  * importance-weighted ln p(x); lower halves of images completed; two of six latents survive on data
- * of two dimensions; and a decoder with a posterior over its weights, about as good as one best
- * decoder, whose members disagree the more the farther a latent is from all data. Where there is a
- * folder build/, pictures go to build/vae_uses_*.png. */
+ * of two dimensions; and a decoder with a posterior over its weights, level with one best decoder
+ * where the prior suits and a nat ahead where it is too wide, whose members disagree the more the
+ * farther a latent is from all data. Where there is a folder build/, pictures go to
+ * build/vae_uses_*.png. */
 #define BNN_IMPLEMENTATION
 #include "ppca.h"
 #include "tiles.h"
@@ -249,42 +250,62 @@ static void binarize_once(bnn_rng *rng, bnn_mat x) {
         x.data[i] = bnn_rng_uniform(rng) < x.data[i];
 }
 
-static void bayesian_decoder(bnn_arena *mem, bnn_tape *tape, const images *d) {
-    enum { FEW = 150, KEEP = 40, BURN_IN = 6000, THIN = 200, IW = 50 };
-    bnn_mat few = bnn_mat_copy(mem, bnn_mat_rows(d->train, 0, FEW));
-    bnn_mat test = bnn_mat_copy(mem, bnn_mat_rows(d->test, 0, 300));
+/* Mean over the images of ln mean_w p(x|w), each decoder with its encoder; *each: mean ln p(x|w) */
+static double average(bnn_arena *mem, bnn_tape *tape, const vae *m, const bnn_ensemble *decoders,
+                      const bnn_ensemble *encoders, bnn_mat test, size_t draws, double *each) {
+    double *p = (double *)bnn_arena_alloc(mem, test.rows, sizeof(double)), mean = 0;
+    double count = (double)decoders->count;
+    for (size_t k = 0; k < decoders->count && !tape->err && !mem->err; k++) {
+        bnn_mark mark = bnn_arena_mark(mem);
+        bnn_params v = bnn_ensemble_sample(decoders, k), w = bnn_ensemble_sample(encoders, k);
+        bnn_params_copy(m->v, &v);
+        bnn_params_copy(m->w, &w);
+        vae_score one = vae_evaluate(mem, tape, m, test, draws);
+        *each += vae_mean(one.iwae) / count;
+        for (size_t i = 0; i < test.rows && !mem->err; i++)
+            p[i] += exp((double)one.iwae.data[i]) / count;
+        bnn_arena_rewind(mem, mark);
+    }
+    for (size_t i = 0; i < test.rows && !mem->err; i++) mean += log(p[i]) / (double)test.rows;
+    return mean;
+}
+
+/* The same number of draws for one decoder and for all together; each decoder with the encoder that
+ * it had in the chain, for the posterior of t moves with the weights */
+static void bayesian_decoder(bnn_arena *mem, bnn_tape *tape, bnn_mat few, bnn_mat test, float std) {
+    enum { KEEP = 80, BURN_IN = 4000, THIN = 100, IW = 5 };
     bnn_data data = { few, few };
-    binarize_once(&tape->rng, few); /* these are all the data there are */
-    binarize_once(&tape->rng, test);
-    vae_desc desc = { .pixels = few.cols, .hidden = 64, .latent = 5, .std = 2, .seed = 1,
+    vae_desc desc = { .pixels = few.cols, .hidden = 64, .latent = 5, .std = std, .seed = 1,
                       .likelihood = BNN_BERNOULLI, .decoder = bnn_params_new(mem) };
     vae m = vae_new(bnn_params_new(mem), desc);
     train(tape, &m, few, 8000, 2e-3); /* one best decoder */
-    vae_score best = vae_evaluate(mem, tape, &m, test, IW);
-    double *p = (double *)bnn_arena_alloc(mem, test.rows, sizeof(double)), mean = 0;
+    double seen = vae_mean(vae_evaluate(mem, tape, &m, few, KEEP * IW).iwae);
+    double best = vae_mean(vae_evaluate(mem, tape, &m, test, KEEP * IW).iwae), mean = 0, each = 0;
     bnn_stepper adam = bnn_adam(m.w, (bnn_adam_desc){ .lr = 5e-4f });
-    bnn_stepper sgld = bnn_sgld(m.v, (bnn_sgld_desc){ .lr = 1e-2f });
-    bnn_ensemble post = bnn_ensemble_new(m.v, KEEP);
+    bnn_stepper sgld = bnn_sgld(m.v, (bnn_sgld_desc){ .lr = 5e-2f });
+    bnn_ensemble post = bnn_ensemble_new(m.v, KEEP), codes = bnn_ensemble_new(m.w, KEEP);
     for (size_t s = 0; s < BURN_IN + (size_t)KEEP * THIN; s++) {
         bnn_tape_reset(tape);
         bnn_backward(vae_loss_prior(&m, bnn_minibatch(tape, data, 50).x));
         bnn_step(&adam, tape);
         bnn_step(&sgld, tape);
-        if (s >= BURN_IN && s % THIN == 0) bnn_ensemble_push(&post);
+        if (s >= BURN_IN && s % THIN == 0) bnn_ensemble_push(&post), bnn_ensemble_push(&codes);
     }
-    for (size_t k = 0; k < post.count && !tape->err && !mem->err; k++) { /* mean of p(x|w) */
-        bnn_mark mark = bnn_arena_mark(mem);
-        bnn_params w = bnn_ensemble_sample(&post, k);
-        bnn_params_copy(m.v, &w);
-        vae_score one = vae_evaluate(mem, tape, &m, test, IW);
-        for (size_t i = 0; i < test.rows && !mem->err; i++)
-            p[i] += exp((double)one.iwae.data[i]) / (double)post.count;
-        bnn_arena_rewind(mem, mark);
-    }
-    for (size_t i = 0; i < test.rows && !mem->err; i++) mean += log(p[i]) / (double)test.rows;
-    printf("\n%d training images, ln p(x) of test images: one decoder %.3f, %d from the posterior "
-           "%.3f\n", FEW, vae_mean(best.iwae), KEEP, mean);
-    disagreement(mem, tape, &m, &post);
+    mean = average(mem, tape, &m, &post, &codes, test, IW, &each);
+    printf("%8g %12.2f %12.2f %20.2f %17.2f\n", (double)std, seen, best, each, mean);
+    if (std < 3) disagreement(mem, tape, &m, &post);
+}
+
+static void bayesian(bnn_arena *mem, bnn_tape *tape, const images *d) {
+    enum { FEW = 150 };
+    bnn_mat few = bnn_mat_copy(mem, bnn_mat_rows(d->train, 0, FEW));
+    bnn_mat test = bnn_mat_copy(mem, bnn_mat_rows(d->test, 0, 300));
+    binarize_once(&tape->rng, few); /* these are all the data there are */
+    binarize_once(&tape->rng, test);
+    printf("\nln p(x), %d training images      test images:\n"
+           "prior sd  one decoder  one decoder  each of a posterior  the mean of p(x)\n", FEW);
+    bayesian_decoder(mem, tape, few, test, 4);
+    bayesian_decoder(mem, tape, few, test, 2);
 }
 
 int main(int argc, char **argv) {
@@ -304,7 +325,7 @@ int main(int argc, char **argv) {
     if (!large) {
         linear_case(&mem, &tape, &d);
         relevance(&mem, &tape);
-        bayesian_decoder(&mem, &tape, &d);
+        bayesian(&mem, &tape, &d);
     }
     if (tape.err || mem.err) fprintf(stderr, "vae_uses: %s\n", tape.err ? tape.msg : mem.msg);
     int failed = tape.err || mem.err;

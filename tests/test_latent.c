@@ -2,6 +2,7 @@
  * NumPy, SciPy and scikit-learn (oracles/latent.py). Statistical checks allow Z standard errors: a
  * two-sided check fails by chance with probability 1e-4 or less. */
 #include "build.h"
+#include "../examples/discrete_vae.h"
 #include "../examples/factorized.h"
 #include "../examples/gmm.h"
 #include "../examples/ppca.h"
@@ -907,6 +908,202 @@ static void two_of_six_relevances_survive(void) {
     }
 }
 
+/* ---- S9.18 */
+
+/* Three kinds of tiny models, 8, 9 and 2 codes, with weights that are far from 0; 3 images */
+static discrete_vae tiny_discrete(bnn_arena *mem, bnn_rng *rng, int kind, bnn_mat *x) {
+    const size_t latents[] = { 3, 2, 1 }, classes[] = { 0, 3, 2 };
+    discrete_desc desc = { 4, latents[kind], classes[kind], 1 };
+    discrete_vae m = discrete_new(bnn_params_new(mem), desc);
+    *x = binary(mem, rng, 3, 4);
+    bnn_rng_fill_normal(rng, m.w->n, m.w->theta);
+    for (size_t j = 0; j < m.w->n; j++) /* a broad q, a decoder that is far from linear */
+        m.w->theta[j] *= j < m.w->blocks[m.w->n_blocks / 2].offset ? (float)0.5 : 2;
+    return m;
+}
+
+static size_t codes_of(const discrete_vae *m) {
+    size_t n = 1;
+    for (size_t l = 0; l < m->desc.latents; l++) n *= m->desc.classes ? m->desc.classes : 2;
+    return n;
+}
+
+/* The code with this number, as `rows` equal rows */
+static bnn_mat code_rows(bnn_arena *mem, const discrete_vae *m, size_t code, size_t rows) {
+    size_t k = m->desc.classes ? m->desc.classes : 2;
+    bnn_mat z = bnn_mat_new(mem, rows, m->units);
+    for (size_t l = 0; l < m->desc.latents; l++, code /= k)
+        for (size_t r = 0; r < rows; r++) {
+            if (m->desc.classes) *bnn_mat_at(z, r, l * k + code % k) = 1;
+            else *bnn_mat_at(z, r, l) = (float)(code % 2);
+        }
+    return z;
+}
+
+typedef struct enumeration { /* means over the images, by all codes */
+    double elbo, log_p, kl, weight; /* weight: of q, must be 1 */
+} enumeration;
+
+/* ELBO and ln p(x) from probabilities; the gradient of -ELBO by a sum over codes on the tape */
+static enumeration enumerate(bnn_arena *mem, bnn_tape *tape, const discrete_vae *m, bnn_mat x) {
+    enumeration e = { 0, 0, 0, 0 };
+    double p[3] = { 0 }, n = (double)x.rows, codes = (double)codes_of(m);
+    bnn_var *in, *logits, *sum = NULL;
+    bnn_tape_reset(tape);
+    bnn_params_zero_grad(m->w);
+    in = bnn_input(tape, x);
+    logits = bnn_net_forward(&m->encoder, in);
+    for (size_t c = 0; c < codes_of(m); c++) {
+        bnn_var *z = bnn_input(tape, code_rows(mem, m, c, x.rows));
+        bnn_var *q = bnn_exp(discrete_log_q(m, logits, z));
+        bnn_var *nll = bnn_bernoulli_nll(bnn_net_forward(&m->decoder, z), in), *term;
+        for (size_t r = 0; r < x.rows; r++) {
+            double qr = (double)q->val.data[r], fr = -(double)nll->val.data[r];
+            e.weight += qr / n;
+            e.kl += qr * log(qr * codes) / n;
+            e.elbo += qr * (fr - log(qr * codes)) / n;
+            p[r] += exp(fr) / codes;
+        }
+        term = bnn_mean(bnn_mul(q, nll));
+        sum = sum ? bnn_add(sum, term) : term;
+    }
+    for (size_t r = 0; r < x.rows; r++) e.log_p += log(p[r]) / n;
+    sum = bnn_add(sum, bnn_mean(discrete_kl(m, logits)));
+    CHECK_NEAR(-(double)bnn_value(sum), e.elbo, BUILD_TOL(1e-5, 1e-12));
+    bnn_backward(sum);
+    return e;
+}
+
+static bnn_mat repeated(bnn_arena *mem, bnn_mat x, size_t times) {
+    bnn_mat out = bnn_mat_new(mem, x.rows * times, x.cols);
+    for (size_t i = 0; i < times; i++)
+        memcpy(out.data + i * x.rows * x.cols, x.data, x.rows * x.cols * sizeof(float));
+    return out;
+}
+
+/* Mean and variance of the mean of value and gradient over repetitions; how 0: no baseline, 1: the
+ * other rows' mean, 2: a guess for each row */
+static void repeat_loss(bnn_arena *mem, bnn_tape *tape, const discrete_vae *m, bnn_mat x,
+                        int estimator, float tau, int how, double *mean, double *var) {
+    enum { TIMES = 200, ROWS = 100 };
+    size_t n = m->w->n;
+    bnn_mat many = repeated(mem, x, ROWS), guess = bnn_mat_new(mem, many.rows, 1);
+    for (size_t j = 0; j <= n; j++) mean[j] = var[j] = 0;
+    for (size_t r = 0; r < many.rows; r++) guess.data[r] = (float)(2 + (double)(r % x.rows));
+    for (size_t i = 0; i < TIMES; i++) {
+        bnn_var *loss, *b;
+        bnn_tape_reset(tape);
+        bnn_params_zero_grad(m->w);
+        b = how == 0 ? bnn_scalar(tape, 0) : how == 1 ? NULL : bnn_input(tape, guess);
+        loss = discrete_loss(m, bnn_input(tape, many), estimator, tau, b, NULL);
+        bnn_backward(loss);
+        for (size_t j = 0; j <= n; j++) {
+            double g = j < n ? (double)m->w->grad[j] : (double)bnn_value(loss);
+            mean[j] += g / TIMES, var[j] += g * g / TIMES;
+        }
+    }
+    for (size_t j = 0; j <= n; j++) var[j] = (var[j] - mean[j] * mean[j]) / (TIMES - 1);
+}
+
+/* 640 comparisons at 5 standard errors: false alarms below 1e-3 */
+static void score_gradients_of_discrete_latents_are_those_of_enumeration(void) {
+    double mean[64], var[64], total[3];
+    for (int kind = 0; kind < 3; kind++) {
+        bnn_arena mem = { 0 };
+        bnn_tape tape = { .rng = bnn_rng_seed(build_seed(33 + (uint64_t)kind)) };
+        bnn_mat x, exact;
+        discrete_vae m = tiny_discrete(&mem, &tape.rng, kind, &x);
+        enumeration e = enumerate(&mem, &tape, &m, x);
+        CHECK(m.w->n < 64);
+        CHECK_NEAR(e.weight, 1, BUILD_TOL(1e-6, 1e-14));
+        CHECK_NEAR(bnn_mat_sum(discrete_kl(&m, bnn_net_forward(&m.encoder,
+                   bnn_input(&tape, x)))->val) / 3, e.kl, BUILD_TOL(1e-6, 1e-14));
+        CHECK(e.elbo < e.log_p);
+        exact = bnn_mat_new(&mem, 1, m.w->n);
+        memcpy(exact.data, m.w->grad, m.w->n * sizeof(float));
+        for (int how = 0; how < 3; how++) {
+            repeat_loss(&mem, &tape, &m, x, DISCRETE_SF, 1, how, mean, var);
+            total[how] = 0;
+            for (size_t j = 0; j < m.w->n; j++) {
+                CHECK_NEAR(mean[j], exact.data[j], 5 * sqrt(var[j]) + BUILD_TOL(1e-5, 1e-12));
+                total[how] += var[j];
+            }
+            CHECK_NEAR(mean[m.w->n], -e.elbo, 5 * sqrt(var[m.w->n])); /* hard draws: the bound */
+        }
+        CHECK(total[1] < total[0]); /* a baseline helps */
+        repeat_loss(&mem, &tape, &m, x, DISCRETE_ST, 1, 0, mean, var);
+        CHECK_NEAR(mean[m.w->n], -e.elbo, 5 * sqrt(var[m.w->n]));
+        close_all(&mem, &tape);
+    }
+}
+
+static double distance(const discrete_vae *m, const double *mean, const double *var,
+                       bnn_mat exact) {
+    double d = 0; /* squared, without what the noise adds */
+    for (size_t j = 0; j < m->w->n; j++)
+        d += pow(mean[j] - (double)exact.data[j], 2) - var[j];
+    return d;
+}
+
+static void relaxed_gradients_of_discrete_latents_are_biased_less_when_cold(void) {
+    double hot[64], cold[64], hot_var[64], cold_var[64];
+    for (int kind = 0; kind < 3; kind++) {
+        bnn_arena mem = { 0 };
+        bnn_tape tape = { .rng = bnn_rng_seed(build_seed(36 + (uint64_t)kind)) };
+        bnn_mat x, exact;
+        discrete_vae m = tiny_discrete(&mem, &tape.rng, kind, &x);
+        double norm, far, near, noise = 0;
+        enumeration e = enumerate(&mem, &tape, &m, x);
+        exact = bnn_mat_copy(&mem, (bnn_mat){ 1, m.w->n, m.w->grad });
+        norm = bnn_mat_dot(exact, exact);
+        repeat_loss(&mem, &tape, &m, x, DISCRETE_GS, 2, 0, hot, hot_var);
+        repeat_loss(&mem, &tape, &m, x, DISCRETE_GS, (float)0.1, 0, cold, cold_var);
+        far = distance(&m, hot, hot_var, exact);
+        near = distance(&m, cold, cold_var, exact);
+        for (size_t j = 0; j < m.w->n; j++) noise += cold_var[j];
+        CHECK(near < far);
+        CHECK(near < 1e-2 * norm + 4 * noise);
+        CHECK(fabs(cold[m.w->n] + e.elbo) <
+              fabs(hot[m.w->n] + e.elbo) + 5 * sqrt(cold_var[m.w->n]));
+        close_all(&mem, &tape);
+    }
+}
+
+static void discrete_bounds_are_ordered_below_the_likelihood_by_enumeration(void) {
+    enum { MANY = 2000 };
+    for (int kind = 0; kind < 3; kind++) {
+        bnn_arena mem = { 0 };
+        bnn_tape tape = { .rng = bnn_rng_seed(build_seed(39 + (uint64_t)kind)) };
+        bnn_mat x, many;
+        discrete_vae m = tiny_discrete(&mem, &tape.rng, kind, &x);
+        enumeration e = enumerate(&mem, &tape, &m, x);
+        discrete_score one, ten, most;
+        double sum[3] = { 0 }, square[3] = { 0 };
+        bnn_var *in, *w;
+        many = repeated(&mem, x, MANY);
+        one = discrete_evaluate(&mem, &tape, &m, many, 1);
+        ten = discrete_evaluate(&mem, &tape, &m, many, 10);
+        most = discrete_evaluate(&mem, &tape, &m, bnn_mat_rows(many, 0, 600), 3000);
+        CHECK_NEAR(one.elbo, one.bound, BUILD_TOL(1e-5, 1e-12));
+        CHECK_NEAR(one.kl, e.kl, BUILD_TOL(1e-6, 1e-12));
+        CHECK(ten.elbo < ten.bound && ten.bound < e.log_p + 0.1); /* 5 standard errors */
+        CHECK_NEAR(most.bound, e.log_p, 0.02);
+        bnn_tape_reset(&tape);
+        in = bnn_input(&tape, many);
+        w = discrete_log_weight(&m, in, bnn_net_forward(&m.encoder, in));
+        for (size_t i = 0; i < many.rows; i++) { /* E w = p(x) */
+            double p = exp((double)w->val.data[i]);
+            sum[i % 3] += p / MANY, square[i % 3] += p * p / MANY;
+        }
+        for (size_t r = 0; r < 3; r++) {
+            bnn_mat row = bnn_mat_rows(x, r, 1);
+            double p = exp(enumerate(&mem, &tape, &m, row).log_p);
+            CHECK_NEAR(sum[r], p, 5 * sqrt((square[r] - sum[r] * sum[r]) / MANY));
+        }
+        close_all(&mem, &tape);
+    }
+}
+
 /* ---- images */
 
 #ifdef TILES_STB
@@ -1004,6 +1201,9 @@ int main(void) {
     RUN(a_vae_of_bars_comes_near_their_entropy_and_knows_what_is_no_bar);
     RUN(pseudo_gibbs_in_the_linear_case_is_the_conditional_mean);
     RUN(two_of_six_relevances_survive);
+    RUN(score_gradients_of_discrete_latents_are_those_of_enumeration);
+    RUN(relaxed_gradients_of_discrete_latents_are_biased_less_when_cold);
+    RUN(discrete_bounds_are_ordered_below_the_likelihood_by_enumeration);
 #ifdef TILES_STB
     RUN(sheets_of_tiles_come_back_and_have_the_same_bytes);
     RUN(bad_image_files_are_named_with_the_reason);
