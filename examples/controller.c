@@ -1,10 +1,10 @@
 /* controller.c -- a REINFORCE controller over architectures.
  *     cc -O2 -I.. controller.c -lm && ./a.out [rounds]
  * An architecture is a choice of activation (linear, tanh, relu, sin) and of width (1, 2, 4, 8):
- * two categorical variables. The controller draws four of them, trains each for a moment on y = sin(2x)
- * + noise, and learns from the validation error by the score function, each draw with the mean of
- * the others as baseline. You should see sin found with probability above 0.9, and the exact
- * gradient of a small bandit beside the mean and variance of its estimates. */
+ * two categorical variables. The controller draws four of them, trains each for a moment on
+ * y = sin(2x) + noise, and learns from the validation error by the score function, each draw with
+ * the mean of the others as baseline. You should see sin found with probability above 0.9, and the
+ * exact gradient of a small bandit beside the mean and variance of its estimates. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
