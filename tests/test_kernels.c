@@ -561,6 +561,26 @@ static void helpers_do_what_they_say_at_every_level(void) {
     }
 }
 
+static void short_rows_equal_their_plain_loops(void) {
+    float x[24], y[25];
+    CHECK_SAME(bnn__row_max(0, x), -(float)bnn__inf());
+    for (size_t n = 1; n <= 24; n++)
+        for (size_t nan = 0; nan <= n; nan++) { /* at n: none */
+            float top = -(float)bnn__inf();
+            fill(x, 24), y[n] = 7;
+            if (nan < n) x[nan] = (float)bnn__nan();
+            for (size_t i = 0; i < n; i++) if (x[i] > top) top = x[i];
+            CHECK_SAME(bnn__row_max(n, x), top);
+            bnn__row_affine(n, x, (float)0.3, (float)1.7, y);
+            for (size_t i = 0; i < n; i++) {
+                volatile float gap = x[i] - (float)0.3; /* not fused */
+                if (i != nan) CHECK_SAME(y[i], gap * (float)1.7);
+                else CHECK(y[i] != y[i]);
+            }
+            CHECK_SAME(y[n], (float)7);
+        }
+}
+
 int main(int argc, char **argv) {
     long_run = argc > 1 && strcmp(argv[1], "long") == 0;
     find_levels();
@@ -584,5 +604,6 @@ int main(int argc, char **argv) {
     RUN(passes_follow_their_formulas_with_the_same_bits_at_every_level);
     RUN(limits_of_one_method_are_another_bit_for_bit);
     RUN(helpers_do_what_they_say_at_every_level);
+    RUN(short_rows_equal_their_plain_loops);
     return check_done();
 }
