@@ -445,9 +445,10 @@ static bnn_var *op_kl_categorical(bnn_tape *t, bnn_var **v) {
     return bnn_kl_categorical(v[0], NULL);
 }
 static bnn_var *op_kl_to_prior(bnn_tape *t, bnn_var **v) {
-    static const float p0[7] = { (float)0.1, (float)0.2, (float)0.3, (float)0.05, (float)0.05,
-                                 (float)0.2, (float)0.1 };
+    float p0[7] = { 2, 4, 6, 1, 1, 4, 2 }, total = 0;
     (void)t;
+    for (size_t j = 0; j < v[0]->val.cols; j++) total += p0[j];
+    for (size_t j = 0; j < v[0]->val.cols; j++) p0[j] /= total;
     return bnn_kl_categorical(v[0], p0);
 }
 static bnn_var *op_kl_bernoulli(bnn_tape *t, bnn_var **v) {
