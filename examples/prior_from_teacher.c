@@ -143,7 +143,7 @@ static bnn_gaussian drop(world *u, bnn_net *net, const bnn_gaussian *g, size_t l
     return out;
 }
 
-/* Test RMSE after deleting k neurons of the last hidden layer, at the conditional mean. Column 9: the
+/* Test RMSE after deleting k neurons of the last hidden layer, at the conditional mean. Column 9:
  * neurons that are never active, and Belsley's largest index (30 and more: there are copies). */
 static void orders(world *u, const bnn_net *teacher, double sum[ORDERS][10]) {
     bnn_laplace la = bnn_laplace_new(&u->mem, &u->tape, teacher, u->train, BNN_LAPLACE_LAST);
