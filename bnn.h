@@ -7921,7 +7921,7 @@ static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
 static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
                               const float *sigma, double rate) {
     int laplace = p->kind == BNN_PRIOR_LAPLACE;
-    double m = (double)p->mean, best = 0, old = (double)p->std, a = (double)n / 2;
+    double m, best = 0, old = (double)p->std, a = (double)n / 2;
     size_t i;
     if (n == 0) return;
     if (p->adapt_mean) {
@@ -11318,7 +11318,7 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
     size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k = 0, starts;
     float *r = bnn__floats(t, n), *p = bnn__floats(t, n), *hp = bnn__floats(t, n);
     float *z = bnn__floats(t, n);
-    double vv = bnn__dot(n, h->v, h->v), rr = vv, curve = 1, best = vv;
+    double vv = bnn__dot(n, h->v, h->v), rr, curve = 1, best = vv;
     double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3;
     out->damping = (double)d->damping;
     memset(h->z, 0, n * sizeof *h->z);
