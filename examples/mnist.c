@@ -2,7 +2,7 @@
  * the student that learns from it while it runs. Long: tens of minutes on one core.
  *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps] [seed]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
- * SGLD below SGD in error, and the student, which heard far more samples, below both. */
+ * SGLD well below SGD in error, and the student, one net that heard far more samples, near it. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>
