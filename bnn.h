@@ -5217,10 +5217,12 @@ BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
     if (ratio == NULL) return bnn__poison(t);
     p = ((float **)v->aux)[0];
     bnn__softmax_rows(n, k, logit->val.data, 1, p, ratio, NULL);
-    for (j = 0; p0 != NULL && j < k; total += (double)p0[j++])
+    for (j = 0; p0 != NULL && j < k; j++) {
         if (!(p0[j] > 0) || !bnn__finite(p0[j]))
             return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: prior %g of class %z", (double)p0[j],
                              j);
+        total += (double)p0[j];
+    }
     if (p0 != NULL && !(fabs(total - 1) <= 1e-3))
         return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: the prior sums to %g, not 1", total);
     for (i = 0; i < n; i++) {
@@ -5386,7 +5388,8 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
         bnn__rng_advance(&noise, i / 4);
         bnn__v_gumbel(&noise, count, l + i);
         bnn__v_axpy(count, 1, a->val.data + i, l + i);
-        bnn__softmax_rows(count / k, k, l + i, 1 / tau, l + i, logs ? y->val.data + i : NULL, NULL);
+        bnn__softmax_rows(count / k, k, l + i, r->inv_tau, l + i, logs ? y->val.data + i : NULL,
+                          NULL);
     }
     bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
     return y;

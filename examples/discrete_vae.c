@@ -21,19 +21,8 @@ typedef struct images {
     size_t bits, latents, classes; /* so many bits, or latents of so many classes */
 } images;
 
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name, float white) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
-        fprintf(stderr, "discrete_vae: %s\n", mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / white);
-    return m;
-}
-
 static images load(bnn_arena *mem, bnn_rng *rng, int argc, char **argv) {
+    const char *who = "discrete_vae";
     FILE *here = fopen("data/digits-train-images.idx", "rb");
     const char *folder = here ? "data" : "examples/data";
     images d = { "digits", { 0, 0, NULL }, { 0, 0, NULL }, { 8, 8 }, 60, 1000, 32, 8, 4 };
@@ -43,11 +32,11 @@ static images load(bnn_arena *mem, bnn_rng *rng, int argc, char **argv) {
                          200, 20, 10 };
         d = mnist;
         if (argc > 2) d.epochs = (size_t)atol(argv[2]);
-        d.train = read_idx(mem, argv[1], "train-images-idx3-ubyte", 255);
-        d.test = read_idx(mem, argv[1], "t10k-images-idx3-ubyte", 255);
+        d.train = tiles_idx(mem, who, argv[1], "train-images-idx3-ubyte", 255);
+        d.test = tiles_idx(mem, who, argv[1], "t10k-images-idx3-ubyte", 255);
     } else {
-        d.train = read_idx(mem, folder, "digits-train-images.idx", 16);
-        d.test = read_idx(mem, folder, "digits-test-images.idx", 16);
+        d.train = tiles_idx(mem, who, folder, "digits-train-images.idx", 16);
+        d.test = tiles_idx(mem, who, folder, "digits-test-images.idx", 16);
     }
     for (size_t i = 0; i < d.test.rows * d.test.cols; i++)
         d.test.data[i] = bnn_rng_uniform(rng) < d.test.data[i];

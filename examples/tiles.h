@@ -6,6 +6,7 @@
 #define TILES_H
 #include "bnn.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __has_include
@@ -43,6 +44,20 @@ static inline int tiles_fail(bnn_arena *mem, int err, const char *path, const ch
     size_t length = strlen(path), tail = length > 60 ? length - 60 : 0; /* the end of a long path */
     snprintf(mem->msg, sizeof mem->msg, "tiles: %.60s: %.90s", path + tail, what);
     return err;
+}
+
+/* The images of an IDX file, a row each, `white` made 1; or `who` says what failed, and ends */
+static inline bnn_mat tiles_idx(bnn_arena *mem, const char *who, const char *folder,
+                                const char *name, float white) {
+    char path[1024];
+    bnn_mat m = { 0, 0, NULL };
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+        fprintf(stderr, "%s: %s\n", who, mem->msg);
+        exit(1);
+    }
+    bnn_mat_scale(m, m, 1 / white);
+    return m;
 }
 
 static inline int tiles_no_stb(bnn_arena *mem, const char *path) {

@@ -22,19 +22,8 @@ typedef struct images {
     tiles_size tile;
 } images;
 
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name, float white) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
-        fprintf(stderr, "vae_uses: %s\n", mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / white);
-    return m;
-}
-
 static images load(bnn_arena *mem, int argc, char **argv) {
+    const char *who = "vae_uses";
     FILE *here = fopen("data/digits-train-images.idx", "rb");
     const char *folder = here ? "data" : "examples/data";
     images d = { "digits", { 0, 0, NULL }, { 0, 0, NULL }, { 0, 0, NULL }, { 8, 8 } };
@@ -42,12 +31,14 @@ static images load(bnn_arena *mem, int argc, char **argv) {
     if (argc > 2) {
         d.name = "mnist";
         d.tile.width = d.tile.height = 28;
-        d.train = read_idx(mem, argv[1], "train-images-idx3-ubyte", 255);
-        d.test = bnn_mat_rows(read_idx(mem, argv[1], "t10k-images-idx3-ubyte", 255), 0, 2000);
-        d.other = bnn_mat_rows(read_idx(mem, argv[2], "t10k-images-idx3-ubyte", 255), 0, 2000);
+        d.train = tiles_idx(mem, who, argv[1], "train-images-idx3-ubyte", 255);
+        d.test = tiles_idx(mem, who, argv[1], "t10k-images-idx3-ubyte", 255);
+        d.test = bnn_mat_rows(d.test, 0, 2000);
+        d.other = tiles_idx(mem, who, argv[2], "t10k-images-idx3-ubyte", 255);
+        d.other = bnn_mat_rows(d.other, 0, 2000);
     } else {
-        d.train = read_idx(mem, folder, "digits-train-images.idx", 16);
-        d.test = bnn_mat_rows(read_idx(mem, folder, "digits-test-images.idx", 16), 0, 1000);
+        d.train = tiles_idx(mem, who, folder, "digits-train-images.idx", 16);
+        d.test = bnn_mat_rows(tiles_idx(mem, who, folder, "digits-test-images.idx", 16), 0, 1000);
     }
     return d;
 }

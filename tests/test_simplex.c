@@ -87,6 +87,30 @@ static void gumbel_softmax_is_softmax_of_noisy_logits_over_tau(void) {
     }
 }
 
+/* At tau 1 it is the softmax of bnn_gumbel, whose noise is drawn in one piece, to the last bit, and
+ * leaves the generator at the same place; rows in more than one block of >>simplex */
+static void gumbel_softmax_in_blocks_draws_what_one_piece_draws(void) {
+    static const size_t shape[][2] = { { 3001, 2 }, { 2050, 3 }, { 1500, 10 }, { 130, 63 },
+                                       { 129, 64 }, { 65, 100 }, { 1, 5000 } };
+    for (size_t c = 0; c < sizeof shape / sizeof *shape; c++) {
+        world u;
+        bnn_rng start;
+        bnn_var *a, *y, *z;
+        world_open(&u, 40 + c);
+        a = bnn_op(&u.tape, shape[c][0], shape[c][1], NULL, 0, NULL);
+        bnn_rng_fill_normal(&u.tape.rng, shape[c][0] * shape[c][1], a->val.data);
+        start = u.tape.rng;
+        y = bnn_gumbel_softmax(a, 1);
+        float next = bnn_rng_uniform(&u.tape.rng), again;
+        u.tape.rng = start;
+        z = bnn_softmax(bnn_gumbel(a));
+        CHECK_SAME_ARRAY(y->val.data, z->val.data, shape[c][0] * shape[c][1]);
+        again = bnn_rng_uniform(&u.tape.rng);
+        CHECK_SAME(next, again);
+        world_close(&u);
+    }
+}
+
 static void the_largest_entry_has_the_odds_of_the_logits_at_every_temperature(void) {
     enum { N = 20000 };
     static const double taus[] = { 0.01, 0.3, 1, 10, 100 };
@@ -1066,6 +1090,7 @@ static void the_same_seed_draws_the_same_bits(void) {
 
 int main(void) {
     RUN(gumbel_softmax_is_softmax_of_noisy_logits_over_tau);
+    RUN(gumbel_softmax_in_blocks_draws_what_one_piece_draws);
     RUN(the_largest_entry_has_the_odds_of_the_logits_at_every_temperature);
     RUN(samplers_have_the_gradient_of_their_formula_at_fixed_noise);
     RUN(straight_through_has_the_gradient_of_the_soft_draw);
