@@ -1,4 +1,4 @@
-/* bnn.h - v1.0 - Bayesian neural networks in one C header - public domain or MIT, your choice
+/* bnn.h - v2.0 - Bayesian neural networks in one C header - public domain or MIT, your choice
  *
  * Do this:
  *     #define BNN_IMPLEMENTATION
@@ -106,6 +106,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define BNN_VERSION 20000 /* major 10000 + minor 100 + patch: a number to compare */
+
 #ifndef BNNDEF
 #if defined(BNN_STATIC) && (defined(__GNUC__) || defined(__clang__))
 #define BNNDEF static __attribute__((unused))
@@ -133,8 +135,18 @@ enum {
     BNN_EFORMAT,    /* a file's contents are not what its format says              */
     BNN_ECANCEL     /* the progress callback asked to stop                         */
 };
-enum { BNN_MSG = 160 };                    /* bytes of an error sentence, with its end */
+enum { BNN_MSG = 160 };                    /* bytes of a sentence, with its end */
 BNNDEF const char *bnn_strerror(int err);  /* a constant string, never NULL */
+BNNDEF int bnn_version(void);              /* BNN_VERSION of the implementation */
+
+/* What is no error but makes a result worthless is a note: one sentence that names the remedy and
+ * changes no result. The first stays in `note` of the tape or the arena at hand, `notes` counts
+ * all, `on_note` (if given) gets each as it comes. To begin anew set note[0] and notes to 0. */
+typedef void (*bnn_note_fn)(void *user, const char *note);
+
+/* In a desc a field that is 0 means its default. Where 0 itself is a legal value (a temperature, a
+ * momentum, a weight), this says it. */
+#define BNN_ZERO 1.17549435e-38f
 
 /* ---- arena: space ----------------------------------------------------------------------------
  * Zero = empty and valid, on the heap. Give `buffer` and `capacity` to live in your own memory
@@ -151,6 +163,10 @@ typedef struct bnn_arena {
     size_t capacity; /* its size in bytes                  */
     int err;
     char msg[BNN_MSG];
+    char note[BNN_MSG];  /* the first note, "" = none */
+    size_t notes;        /* how many                  */
+    bnn_note_fn on_note; /* NULL = none               */
+    void *note_user;
     struct bnn__chunk *chunk; /* private: the chunk in use, its predecessors behind it */
     size_t used;              /* private: bytes used of it                              */
 } bnn_arena;
@@ -187,7 +203,7 @@ BNNDEF float bnn_rng_normal(bnn_rng *r);                       /* N(0,1) */
 BNNDEF float bnn_rng_exponential(bnn_rng *r);                  /* mean 1 */
 BNNDEF float bnn_rng_gumbel(bnn_rng *r);                       /* mean 0.5772, variance pi^2/6 */
 BNNDEF float bnn_rng_logistic(bnn_rng *r);                     /* variance pi^2/3 */
-BNNDEF float bnn_rng_laplace(bnn_rng *r);                      /* variance 2 */
+BNNDEF float bnn_rng_double_exponential(bnn_rng *r);                      /* variance 2 */
 BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape);       /* ln of a Gamma(shape, 1) draw: safe
                                                         where the draw underflows; shape > 0 */
 BNNDEF float bnn_rng_gamma(bnn_rng *r, float shape);           /* exp of it */
@@ -303,6 +319,10 @@ struct bnn_tape {
     bnn_rng rng;
     int err;
     char msg[BNN_MSG];
+    char note[BNN_MSG];       /* the first note, "" = none                                      */
+    size_t notes;             /* how many                                                       */
+    bnn_note_fn on_note;      /* NULL = none                                                    */
+    void *note_user;
     bnn_arena mem;            /* scratch; set mem.buffer or mem.alloc to choose where it lives */
     double n_data;            /* rows of the data behind the last batch; samplers divide by it   */
     int training;             /* 1 while a loss is built: dropout is on                         */
@@ -405,7 +425,8 @@ BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient);
  * bnn_mean of it is the loss. y is a constant: no gradient goes there. */
 /* log_var (n,k), (1,k) or (1,1), clamped to [-20,20] with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
-BNNDEF bnn_var *bnn_laplace_nll(bnn_var *mean, bnn_var *y, float b);       /* |y-m|/b + ln 2b */
+BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b);
+                                                                   /* |y-m|/b + ln 2b */
 BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale);
 BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y);             /* y in [0,1] */
 BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label);       /* label (n,1): 0..k-1 */
@@ -413,8 +434,8 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label);       /* la
 BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float temperature);
 BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y);
 /* KL(q||p) in nats, one number per row */
-BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd);                   /* to N(0,1) */
-BNNDEF bnn_var *bnn_kl_normal_to(bnn_var *mu, bnn_var *sd, float m0, float sd0);
+BNNDEF bnn_var *bnn_kl_standard_normal(bnn_var *mu, bnn_var *sd);                   /* to N(0,1) */
+BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0);
 BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0);       /* p0 NULL = uniform */
 BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0);
 BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior);      /* prior NULL = ones */
@@ -492,10 +513,11 @@ BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc 
 
 /* ---- parameters ------------------------------------------------------------------------------
  * A flat vector with named shapes. Each block of it has a prior. */
-enum { BNN_PRIOR_NORMAL, BNN_PRIOR_LAPLACE, BNN_PRIOR_MIXTURE, BNN_PRIOR_STUDENT, BNN_PRIOR_FLAT };
+enum { BNN_PRIOR_NORMAL = 1, BNN_PRIOR_DOUBLE_EXPONENTIAL, BNN_PRIOR_MIXTURE, BNN_PRIOR_STUDENT,
+       BNN_PRIOR_FLAT };
 
 typedef struct bnn_prior {
-    int kind;
+    int kind;     /* default BNN_PRIOR_NORMAL                                                  */
     float mean;   /* default 0                                                                 */
     float std;    /* default 1. Normal: sd; Laplace, Student-t: scale b, s; mixture: larger sd */
     float std2;   /* mixture: smaller sd, default std e^-6                                     */
@@ -543,15 +565,15 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng);      /* theta 
 /* ---- nets ------------------------------------------------------------------------------------
  * A model is parameters plus a forward function. bnn_mlp makes one; your own is a struct with
  * your function in `forward`. */
-enum { BNN_RELU, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU, BNN_SOFTPLUS,
-       BNN_SIN, BNN_IDENTITY, BNN__ACTS };
-enum { BNN_GAUSSIAN,         /* k outputs: mean; noise_std known, or learned (noise_learned)      */
+enum { BNN_RELU = 1, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU,
+       BNN_SOFTPLUS, BNN_SIN, BNN_IDENTITY };
+enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std known, or learned (noise_learned)      */
        BNN_GAUSSIAN_HETERO,  /* 2k outputs: mean, ln variance                                     */
-       BNN_LAPLACE, BNN_STUDENT, /* k outputs: location; scale noise_std                          */
+       BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT, /* k outputs: location; scale noise_std               */
        BNN_BERNOULLI,        /* k logits, y in [0,1]                                              */
        BNN_CATEGORICAL,      /* k logits; y (n,1) labels, or (n,k) soft labels                    */
        BNN_POISSON };        /* k log rates                                                       */
-enum { BNN_INIT_AUTO, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
+enum { BNN_INIT_AUTO = 1, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
        BNN_INIT_ZERO };
 enum { BNN_MAX_LAYERS = 16 };
 
@@ -576,7 +598,7 @@ struct bnn_net {
 typedef struct bnn_mlp_desc {
     size_t sizes[BNN_MAX_LAYERS + 1]; /* inputs, hidden ..., outputs; ends at the first 0        */
     int activation;                   /* of all hidden layers, default BNN_RELU                  */
-    int activations[BNN_MAX_LAYERS];  /* or of each: 1 + BNN_TANH ...; 0 = `activation`          */
+    int activations[BNN_MAX_LAYERS];  /* or of each; 0 = `activation`                            */
     int likelihood;                   /* default BNN_GAUSSIAN                                    */
     float noise_std;                  /* default 1; units of y                                   */
     int noise_learned;                /* 1: learned with the weights, from noise_std as start; the
@@ -772,20 +794,22 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
  * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight
  * with mu = 0 and sigma at the floor is removed: it stays exactly 0. */
-enum { BNN_POSTERIOR_GAUSS, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA }; /* FIXED: sigma stays;
-                                                                           DELTA: w = mu        */
-enum { BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG };
+/* FIXED: sigma stays; DELTA: w = mu */
+enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
+enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
 /* dF/dsigma by the draw, E[eps g], unbiased; or sigma times a curvature: the Hessian's diagonal,
  * exact (Price; call bnn_meanfield_curvature); the mean square of the examples' gradients (Graves;
  * bnn_affine nets; equals Price in expectation where the model is right); the square of the
  * minibatch's mean gradient, which is biased: too small by about the batch size */
-enum { BNN_ESTIMATE_PATH, BNN_ESTIMATE_PRICE, BNN_ESTIMATE_SQUARES, BNN_ESTIMATE_BATCH_BIASED };
+enum { BNN_ESTIMATE_PATH = 1, BNN_ESTIMATE_PRICE, BNN_ESTIMATE_SQUARES,
+       BNN_ESTIMATE_BATCH_BIASED };
 /* normal priors whose variance follows q in closed form: one per row of a block (an input's
  * outgoing weights), or one per weight */
 enum { BNN_ARD_NONE, BNN_ARD_INPUT, BNN_ARD_WEIGHT };
 
 typedef struct bnn_meanfield_desc {
-    int posterior, scale, estimator, ard;
+    int posterior, scale, estimator; /* the first of each enum is the default                    */
+    int ard;
     int share;       /* 1: adaptive priors of neighboring blocks of one kind are one prior       */
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
@@ -991,7 +1015,7 @@ BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
 /* As a prior: -ln N(theta; mean, cov) of w's weights, a 1x1 node; and for a variational student
  * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). Over N in a loss (scale). */
 BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g);
-BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
+BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 
 /* ---- structure -------------------------------------------------------------------------------
  * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
@@ -1012,8 +1036,9 @@ typedef struct bnn_edge {
 } bnn_edge;
 BNNDEF bnn_var *bnn_zero(bnn_var *x); /* zeros like x; as a candidate: no edge, no parameters */
 
-enum { BNN_AGG_SUM, BNN_AGG_MEAN, BNN_AGG_PRODUCT, BNN_AGG_CONCAT }; /* in the order of edges */
-enum { BNN_GAMMA_SOFTMAX,        /* simplex: softmax(a/tau), a the logits                        */
+/* in the order of the edges */
+enum { BNN_AGG_SUM = 1, BNN_AGG_MEAN, BNN_AGG_PRODUCT, BNN_AGG_CONCAT };
+enum { BNN_GAMMA_SOFTMAX = 1,    /* simplex: softmax(a/tau), a the logits                        */
        BNN_GAMMA_GUMBEL,         /* a Gumbel-softmax draw at every forward                       */
        BNN_GAMMA_GUMBEL_HARD,    /* its argmax, with the gradient of the draw                    */
        BNN_GAMMA_DIRICHLET,      /* a draw of Dir(tau e^a)                                       */
@@ -1029,7 +1054,7 @@ typedef struct bnn_graph_desc {
     size_t inputs;            /* columns of x                                                    */
     const bnn_edge *edges;    /* in any order                                                    */
     size_t n_edges;
-    const int *aggregates;    /* of each node; NULL = BNN_AGG_SUM                                 */
+    const int *aggregates;    /* of each node; NULL and 0 = BNN_AGG_SUM                           */
     int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
     float tau;                /* default 1                                                       */
     int likelihood;           /* as in bnn_mlp_desc                                              */
@@ -1112,8 +1137,8 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
 /* The same for any weights of posterior mean and sd (n,k): prior variances var (n,k) per weight,
  * (n,1) per row (an input, or a unit by what it sends), (1,k) per column (a neuron by what it
  * hears), (1,1) for all. fast 0: mean of m^2 + s^2, the optimum for that posterior; 1: MacKay's
- * sum m^2/sum(1 - s^2/var). By gradient: bnn_kl_normal(bnn_mul(m, r), bnn_mul(s, r)), r the inverse
- * prior sd as a node. */
+ * sum m^2/sum(1 - s^2/var). By gradient:
+ * bnn_kl_standard_normal(bnn_mul(m, r), bnn_mul(s, r)), r the inverse prior sd as a node. */
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast);
 /* A really smaller copy of a bnn_mlp without the inputs j where keep[j] is 0 */
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep);
@@ -1347,6 +1372,11 @@ static size_t bnn__mul(size_t a, size_t b) {
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
+/* A field of a desc: 0 = the default, BNN_ZERO = 0 */
+static float bnn__or(float value, double standard) {
+    return value == 0 ? (float)standard : value == (float)BNN_ZERO ? 0 : value;
+}
+
 static void bnn__put(char *msg, size_t *n, const char *s) {
     while (*s != '\0' && *n + 1 < (size_t)BNN_MSG) msg[(*n)++] = *s++;
 }
@@ -1408,6 +1438,8 @@ static void bnn__vformat(char *msg, const char *fmt, va_list args) {
     msg[n] = '\0';
 }
 
+BNNDEF int bnn_version(void) { return BNN_VERSION; }
+
 BNNDEF const char *bnn_strerror(int err) {
     switch (err) {
     case BNN_OK: return "no error";
@@ -1463,6 +1495,22 @@ static int bnn__arena_say(bnn_arena *mem, int err, const char *fmt, ...) {
     bnn__vformat(mem->msg, fmt, args);
     va_end(args);
     return err;
+}
+
+static void bnn__note_to(char *note, size_t *notes, bnn_note_fn fn, void *user, const char *fmt,
+                         va_list args) {
+    char text[BNN_MSG];
+    bnn__vformat(text, fmt, args);
+    if ((*notes)++ == 0) memcpy(note, text, sizeof text);
+    if (fn != NULL) fn(user, text);
+}
+
+static void bnn__arena_note(bnn_arena *mem, const char *fmt, ...) {
+    va_list args;
+    if (mem == NULL) return;
+    va_start(args, fmt);
+    bnn__note_to(mem->note, &mem->notes, mem->on_note, mem->note_user, fmt, args);
+    va_end(args);
 }
 
 static unsigned char *bnn__align_up(unsigned char *p) {
@@ -3868,7 +3916,7 @@ BNNDEF float bnn_rng_logistic(bnn_rng *r) {
     return bnn__expo_1(~w) - bnn__expo_1(w); /* ~w is the word of 1 - u */
 }
 
-BNNDEF float bnn_rng_laplace(bnn_rng *r) {
+BNNDEF float bnn_rng_double_exponential(bnn_rng *r) {
     float e = bnn__expo_1(bnn_rng_u32(r));
     return e - bnn__expo_1(bnn_rng_u32(r));
 }
@@ -4041,6 +4089,13 @@ static bnn_var *bnn__fail(bnn_tape *t, int err, const char *fmt, ...) {
         va_end(args);
     }
     return bnn__poison(t);
+}
+
+static void bnn__note(bnn_tape *t, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    bnn__note_to(t->note, &t->notes, t->on_note, t->note_user, fmt, args);
+    va_end(args);
 }
 
 BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char *what) {
@@ -5020,12 +5075,12 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
 }
 
 /* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality */
-BNNDEF bnn_var *bnn_laplace_nll(bnn_var *mean, bnn_var *y, float b) {
+BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     bnn_var *v;
     size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    if (!bnn__check_pair("bnn_laplace_nll", mean, y)) return bnn__poison(mean->tape);
+    if (!bnn__check_pair("bnn_double_exponential_nll", mean, y)) return bnn__poison(mean->tape);
     if (!(b > 0))
-        return bnn__fail(mean->tape, BNN_EARG, "bnn_laplace_nll: b is %g, it must be > 0",
+        return bnn__fail(mean->tape, BNN_EARG, "bnn_double_exponential_nll: b is %g, not > 0",
                          (double)b);
     v = bnn__rowwise(mean, NULL);
     for (i = 0; v->val.data != NULL && i < n; i++) {
@@ -5177,14 +5232,14 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
  *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
  * --------------------------------------------------------------------------------------------- */
 
-BNNDEF bnn_var *bnn_kl_normal_to(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
+BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
     bnn_tape *t = mu->tape;
     bnn_var *y;
     size_t i, j, n = mu->val.rows, k = mu->val.cols;
     double v0 = (double)sd0 * (double)sd0;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (!bnn__spreads(sd->val, mu->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_kl_normal: mu is %zx%z, sd is %zx%z", n, k,
+        return bnn__fail(t, BNN_ESHAPE, "bnn_kl_standard_normal: mu is %zx%z, sd is %zx%z", n, k,
                          sd->val.rows, sd->val.cols);
     if (!(sd0 > 0))
         return bnn__fail(t, BNN_EARG, "bnn_kl_normal: sd0 is %g, it must be > 0", (double)sd0);
@@ -5195,7 +5250,7 @@ BNNDEF bnn_var *bnn_kl_normal_to(bnn_var *mu, bnn_var *sd, float m0, float sd0) 
             double s = (double)bnn__spread(sd->val, i, j), a = 2 * log(s / (double)sd0);
             double d = (double)mu->val.data[i * k + j] - (double)m0;
             if (!(s > 0))
-                return bnn__fail(t, BNN_EARG, "bnn_kl_normal: sd %g in row %z", s, i);
+                return bnn__fail(t, BNN_EARG, "bnn_kl_standard_normal: sd %g in row %z", s, i);
             sum += d * d / (2 * v0) + (expm1(a) - a) / 2;
             ((float **)y->aux)[0][i * k + j] = (float)(d / v0);
             ((float **)y->aux)[1][i * k + j] = (float)(s / v0 - 1 / s);
@@ -5205,7 +5260,9 @@ BNNDEF bnn_var *bnn_kl_normal_to(bnn_var *mu, bnn_var *sd, float m0, float sd0) 
     return y;
 }
 
-BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd) { return bnn_kl_normal_to(mu, sd, 0, 1); }
+BNNDEF bnn_var *bnn_kl_standard_normal(bnn_var *mu, bnn_var *sd) {
+    return bnn_kl_normal(mu, sd, 0, 1);
+}
 
 /* sum p_k ln(p_k/p0_k), p = softmax(z);  dz_k = p_k (ln(p_k/p0_k) - KL) */
 BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
@@ -5877,6 +5934,7 @@ static int bnn__prior_real(float x) { return x >= 0 && bnn__finite(x); }
 
 /* Zero fields become defaults. 0 = a bad prior, with the arena's error set. */
 static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const char *name) {
+    if (p->kind == 0) p->kind = BNN_PRIOR_NORMAL;
     if (p->std == 0) p->std = 1;
     if (p->kind < BNN_PRIOR_NORMAL || p->kind > BNN_PRIOR_FLAT || !(p->std > 0) ||
         !bnn__finite(p->mean) || !bnn__prior_real(p->std2) || !bnn__prior_real(p->nu) ||
@@ -5887,7 +5945,7 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
                         (double)p->std2, (double)p->weight, (double)p->nu);
         return 0;
     }
-    if ((p->kind > BNN_PRIOR_LAPLACE && (p->adapt_mean || p->adapt_std)) ||
+    if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
         (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and Laplace "
                         "priors adapt; shape and rate go together, with a normal prior", name);
@@ -6022,7 +6080,7 @@ static double bnn__log_prior_block(const bnn_prior *p, size_t n, const float *w)
     switch (p->kind) {
     case BNN_PRIOR_NORMAL:
         return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) - count * (BNN__LN_2PI / 2 + log(s));
-    case BNN_PRIOR_LAPLACE: return -bnn__abs_sum(n, w, p->mean) / s - count * log(2 * s);
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL: return -bnn__abs_sum(n, w, p->mean) / s - count * log(2 * s);
     case BNN_PRIOR_MIXTURE:
         m = bnn__mixture_of(p);
         for (i = 0; i < n; i++) sum += bnn__mixture_at(&m, (double)w[i] - (double)p->mean, NULL);
@@ -6056,7 +6114,7 @@ static void bnn__prior_slope(const bnn_prior *p, float g, size_t n, const float 
     case BNN_PRIOR_NORMAL:
         for (i = 0; i < n; i++) gx[i] += g / (p->std * p->std) * (w[i] - p->mean);
         return;
-    case BNN_PRIOR_LAPLACE:
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL:
         for (i = 0; i < n; i++)
             gx[i] += g / p->std * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
         return;
@@ -6149,7 +6207,8 @@ static float bnn__prior_center(bnn_arena *mem, const bnn_prior *p, size_t n, con
     size_t i;
     float m;
     for (i = 0; i < n; i++) sum += (double)x[i];
-    m = p->kind == BNN_PRIOR_LAPLACE && n > 0 ? bnn__median(mem, n, x) : (float)(sum / (double)n);
+    m = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL && n > 0 ? bnn__median(mem, n, x)
+                                                         : (float)(sum / (double)n);
     return bnn__finite(m) ? m : p->mean;
 }
 
@@ -6166,7 +6225,7 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
             double c = (double)p->rate + bnn__v_sumsq(n, x, p->mean) / 2;
             v = sqrt(rng != NULL ? c / exp((double)bnn_rng_log_gamma(rng, (float)a)) : c / (a + 1));
         } else if (p->adapt_std && n > 0) {
-            v = p->kind == BNN_PRIOR_LAPLACE ? bnn__abs_sum(n, x, p->mean) / (double)n
+            v = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? bnn__abs_sum(n, x, p->mean) / (double)n
                                              : sqrt(bnn__v_sumsq(n, x, p->mean) / (double)n);
         } else {
             continue;
@@ -6182,7 +6241,8 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
         size_t n = w->blocks[b].rows * w->blocks[b].cols;
         float *x = w->theta + w->blocks[b].offset;
         if (p->kind == BNN_PRIOR_FLAT) continue; /* not a distribution: left as it is */
-        if (p->kind == BNN_PRIOR_LAPLACE) for (i = 0; i < n; i++) x[i] = bnn_rng_laplace(rng);
+        if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
+            for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
         else bnn__v_normal(rng, n, x);
         for (i = 0; i < n; i++) {
             float s = p->std;
@@ -6201,6 +6261,10 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
  * the answer into location and ln variance in the units of y, so every likelihood, prediction and
  * loss is stated in those.
  * --------------------------------------------------------------------------------------------- */
+
+static int bnn__likelihood(const bnn_net *net) { /* 0 in a net made by hand: the default */
+    return net->likelihood != 0 ? net->likelihood : BNN_GAUSSIAN;
+}
 
 struct bnn__mlp {
     bnn_mlp_desc desc; /* resolved */
@@ -6249,9 +6313,12 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     if (n < 2)
         return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n), 0;
     *n_layers = n - 1;
+    if (d->activation == 0) d->activation = BNN_RELU;
+    if (d->likelihood == 0) d->likelihood = BNN_GAUSSIAN;
+    if (d->init == 0) d->init = BNN_INIT_AUTO;
     for (l = 0; l < BNN_MAX_LAYERS; l++) {
-        d->activations[l] = d->activations[l] == 0 ? d->activation : d->activations[l] - 1;
-        if (d->activations[l] < 0 || d->activations[l] >= BNN__ACTS)
+        if (d->activations[l] == 0) d->activations[l] = d->activation;
+        if (d->activations[l] < BNN_RELU || d->activations[l] > BNN_IDENTITY)
             return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z",
                                    d->activations[l], l), 0;
     }
@@ -6261,8 +6328,8 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
         !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
         !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (0 to 6), noise_std %g (> 0)"
-                               ", nu %g (> 0), init %d (0 to 5), init_scale %g", d->likelihood,
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (1 to 7), noise_std %g (> 0)"
+                               ", nu %g (> 0), init %d (1 to 6), init_scale %g", d->likelihood,
                                (double)d->noise_std, (double)d->nu, d->init,
                                (double)d->init_scale), 0;
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
@@ -6552,7 +6619,6 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
     if (fault != NULL) return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault), dead;
     d = s.m->desc;
     d.init = BNN_INIT_ZERO;
-    for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
     for (l = 0; l + 1 < s.m->n_layers; l++)
         for (d.sizes[l + 1] = 0, j = 0; j < s.m->desc.sizes[l + 1]; j++)
             d.sizes[l + 1] += s.keep[l][j];
@@ -6584,8 +6650,7 @@ static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat 
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
     bnn_arena *mem;
     bnn_scaling s;
-    int real = net->likelihood == BNN_GAUSSIAN || net->likelihood == BNN_GAUSSIAN_HETERO ||
-               net->likelihood == BNN_LAPLACE || net->likelihood == BNN_STUDENT;
+    int lik = bnn__likelihood(net), real = lik <= BNN_STUDENT;
     if (net->params == NULL) return BNN_EARG;
     mem = net->params->mem;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
@@ -6689,12 +6754,12 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
     bnn_tape *t = out->tape;
     const bnn_scaling *s = &net->scaling;
     size_t k = out->val.cols, j;
-    int hetero = net->likelihood == BNN_GAUSSIAN_HETERO;
+    int hetero = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO;
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
     if (hetero) a = bnn_cols(out, k / 2, k / 2);
-    else if (net->likelihood == BNN_GAUSSIAN && net->noise_learned)
+    else if (bnn__likelihood(net) == BNN_GAUSSIAN && net->noise_learned)
         a = bnn_param(t, net->params, net->noise);
-    else if (net->likelihood == BNN_GAUSSIAN)
+    else if (bnn__likelihood(net) == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
     if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
         mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
@@ -6715,10 +6780,10 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
 /* -ln p(y|x) per row */
 static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     bnn_var *a, *m = bnn__units(net, out, &a);
-    switch (net->likelihood) {
+    switch (bnn__likelihood(net)) {
     case BNN_GAUSSIAN:
     case BNN_GAUSSIAN_HETERO: return bnn_gaussian_nll(m, y, a);
-    case BNN_LAPLACE: return bnn_laplace_nll(m, y, bnn__noise_std(net));
+    case BNN_DOUBLE_EXPONENTIAL: return bnn_double_exponential_nll(m, y, bnn__noise_std(net));
     case BNN_STUDENT:
         return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
     case BNN_BERNOULLI: return bnn_bernoulli_nll(out, y);
@@ -6914,10 +6979,6 @@ BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
  *     SGHMC     v' = (1-f) v - lr g + sqrt(2 (f-b) lr T/N) xi;  theta' = theta + v'
  *               (Chen et al. 2014)
  * --------------------------------------------------------------------------------------------- */
-
-static float bnn__or(float value, double standard) { /* zero means the default */
-    return value == 0 ? (float)standard : value;
-}
 
 static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr) {
     bnn_stepper s;
@@ -7604,7 +7665,7 @@ static bnn_params *bnn__meanfield_params(bnn_params *w) {
 
 static int bnn__meanfield_desc_ok(bnn_arena *mem, const bnn_meanfield_desc *d, double lo,
                                   double hi) {
-    if (d->posterior < BNN_POSTERIOR_GAUSS || d->posterior > BNN_POSTERIOR_DELTA ||
+    if (d->posterior < BNN_POSTERIOR_GAUSSIAN || d->posterior > BNN_POSTERIOR_DELTA ||
         d->scale < BNN_SCALE_SOFTPLUS || d->scale > BNN_SCALE_LOG ||
         d->estimator < BNN_ESTIMATE_PATH || d->estimator > BNN_ESTIMATE_BATCH_BIASED ||
         d->ard < BNN_ARD_NONE || d->ard > BNN_ARD_WEIGHT || !(d->log_rate > 0) ||
@@ -7633,6 +7694,9 @@ BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     memset(&dead, 0, sizeof dead);
     q = dead;
     if (w == NULL || w->mem->err != BNN_OK) return dead;
+    if (d.posterior == 0) d.posterior = BNN_POSTERIOR_GAUSSIAN;
+    if (d.scale == 0) d.scale = BNN_SCALE_SOFTPLUS;
+    if (d.estimator == 0) d.estimator = BNN_ESTIMATE_PATH;
     d.init_std = bnn__or(d.init_std, 0.02);
     d.log_rate = d.scale == BNN_SCALE_LOG ? bnn__or(d.log_rate, 1) : 1;
     d.kl_weight = bnn__or(d.kl_weight, 1);
@@ -7733,7 +7797,7 @@ static bnn__pass *bnn__noise_pass(bnn__job *j, const bnn_prior *p, double k) {
     j->lr = (float)k;
     j->pm = p->mean;
     switch (p->kind) {
-    case BNN_PRIOR_LAPLACE:
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL:
         j->p[0] = (float)(k / s), j->p[1] = (float)(k / s * sqrt(2 / BNN__PI));
         return BNN__PICKM(bnn__p_noise_laplace);
     case BNN_PRIOR_MIXTURE:
@@ -7828,7 +7892,7 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     if (proper && q->kl_weight > 0)
         k = (double)q->kl_weight / (t->n_data * (double)q->draws);
     bnn__params_settle(q->of);
-    if (q->posterior == BNN_POSTERIOR_GAUSS && q->estimator != BNN_ESTIMATE_PATH &&
+    if (q->posterior == BNN_POSTERIOR_GAUSSIAN && q->estimator != BNN_ESTIMATE_PATH &&
         !bnn__meanfield_curve(q, t)) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else {
@@ -7857,7 +7921,7 @@ static double bnn__kl_one(const bnn_prior *p, double d, double s, double eps, do
     float x = (float)w + p->mean;
     switch (p->kind) {
     case BNN_PRIOR_NORMAL: return bnn__kl_normal(d, s, v);
-    case BNN_PRIOR_LAPLACE:
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL:
         return log(2 * (double)p->std) + bnn__abs_mean(d, s) / (double)p->std -
                (BNN__LN_2PI + 1) / 2 - log(s);
     case BNN_PRIOR_FLAT: return 0;
@@ -7923,7 +7987,7 @@ static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
 /* One prior for n weights. delta: sigma NULL */
 static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
                               const float *sigma, double rate) {
-    int laplace = p->kind == BNN_PRIOR_LAPLACE;
+    int laplace = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL;
     double m, best = 0, old = (double)p->std, a = (double)n / 2;
     size_t i;
     if (n == 0) return;
@@ -8114,8 +8178,8 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     if (!proper) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
     if (net->mlp != NULL) outputs = (double)net->mlp->desc.sizes[net->mlp->n_layers];
-    if (net->likelihood == BNN_CATEGORICAL) uniform = log(outputs);
-    if (net->likelihood == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
+    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = log(outputs);
+    if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
     if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
     return c;
 }
@@ -8184,11 +8248,12 @@ BNNDEF bnn_graves bnn_graves_row(int row) {
     g.name = names[row];
     g.posterior = !noise ? "delta" : row == 9 ? "gauss" : "gauss_fixed";
     g.prior_name = flat ? "uniform" : laplace ? "laplace" : "gauss";
-    g.prior.kind = flat ? BNN_PRIOR_FLAT : laplace ? BNN_PRIOR_LAPLACE : BNN_PRIOR_NORMAL;
+    g.prior.kind = flat ? BNN_PRIOR_FLAT
+                        : laplace ? BNN_PRIOR_DOUBLE_EXPONENTIAL : BNN_PRIOR_NORMAL;
     g.prior.std = laplace ? (float)(1.0 / 12) : (float)0.31622776601683793320; /* v = 0.1 */
     g.prior.adapt_mean = !flat && row != 1 && row != 4;
     g.prior.adapt_std = !flat && row != 1 && row != 2 && row != 4 && row != 5;
-    g.desc.posterior = !noise ? BNN_POSTERIOR_DELTA : row == 9 ? BNN_POSTERIOR_GAUSS
+    g.desc.posterior = !noise ? BNN_POSTERIOR_DELTA : row == 9 ? BNN_POSTERIOR_GAUSSIAN
                                                                : BNN_POSTERIOR_FIXED;
     g.desc.init_std = (float)0.075;
     g.desc.share = 1;
@@ -8312,19 +8377,19 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
     bnn_var *a, *m, *v;
     size_t i, n;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
-    if (net->likelihood == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
-    else if (net->likelihood == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
-    else if (net->likelihood == BNN_POISSON) m = bnn_exp(out), a = NULL;
+    if (bnn__likelihood(net) == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
+    else if (bnn__likelihood(net) == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
+    else if (bnn__likelihood(net) == BNN_POISSON) m = bnn_exp(out), a = NULL;
     else m = bnn__units(net, out, &a);
     v = bnn_op(t, m->val.rows, m->val.cols, NULL, 0, NULL);
     n = bnn__count(v->val);
     for (i = 0; i < n; i++) {
         float p = m->val.data[i];
-        switch (net->likelihood) {
+        switch (bnn__likelihood(net)) {
         case BNN_CATEGORICAL:
         case BNN_BERNOULLI: v->val.data[i] = p * (1 - p); break;
         case BNN_POISSON: v->val.data[i] = p; break;
-        case BNN_LAPLACE: v->val.data[i] = (float)(2 * s * s); break;
+        case BNN_DOUBLE_EXPONENTIAL: v->val.data[i] = (float)(2 * s * s); break;
         case BNN_STUDENT: v->val.data[i] = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
             break;
         default: /* the bounds of bnn_gaussian_nll */
@@ -8370,7 +8435,7 @@ static void bnn__moments_add(bnn__tour *v, bnn_mat m, bnn_mat var) {
             m2[at] += v->weight * d * (row[j] - mean[at]);
             variance[at] += v->weight * (double)var.data[at];
         }
-        entropy[i] += v->weight * bnn__entropy(v->net.likelihood, k, row);
+        entropy[i] += v->weight * bnn__entropy(bnn__likelihood(&v->net), k, row);
     }
 }
 
@@ -8387,7 +8452,7 @@ static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
             p->epistemic.data[to] = (float)(m2[at] / weight);
         }
         if (p->entropy.data == NULL) continue;
-        total = bnn__entropy(v->net.likelihood, k, mean + i * k);
+        total = bnn__entropy(bnn__likelihood(&v->net), k, mean + i * k);
         p->entropy.data[v->first + i] = (float)total;
         p->expected_entropy.data[v->first + i] = (float)expected;
         p->mutual_information.data[v->first + i] = (float)(total > expected ? total - expected : 0);
@@ -8403,11 +8468,11 @@ BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *ne
     p = none;
     if (!bnn__tour_init(&v, t, net, post)) return none;
     if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
-    k = net->likelihood == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
+    k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
     p.mean = bnn_mat_new(mem, x.rows, k);
     p.aleatoric = bnn_mat_new(mem, x.rows, k);
     p.epistemic = bnn_mat_new(mem, x.rows, k);
-    if (net->likelihood == BNN_CATEGORICAL || net->likelihood == BNN_BERNOULLI) {
+    if (bnn__likelihood(net) == BNN_CATEGORICAL || bnn__likelihood(net) == BNN_BERNOULLI) {
         p.entropy = bnn_mat_new(mem, x.rows, 1);
         p.expected_entropy = bnn_mat_new(mem, x.rows, 1);
         p.mutual_information = bnn_mat_new(mem, x.rows, 1);
@@ -8482,13 +8547,13 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
     size_t k, i, n;
     if (!bnn__tour_init(&v, t, net, post)) return none;
     n = v.samples;
-    if (!(q > 0 && q < 1) || net->likelihood > BNN_GAUSSIAN_HETERO) {
+    if (!(q > 0 && q < 1) || bnn__likelihood(net) > BNN_GAUSSIAN_HETERO) {
         bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g, likelihood %d: q must be in "
-                  "(0,1), the noise Gaussian", (double)q, net->likelihood);
+                  "(0,1), the noise Gaussian", (double)q, bnn__likelihood(net));
         return none;
     }
     if (!bnn__tour_probe(&v, x, ROWS)) return none;
-    k = net->likelihood == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
+    k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
     out = bnn_mat_new(mem, x.rows, k);
     if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, k) + 1))) return none;
     while (bnn__tour_next(&v)) {
@@ -8517,8 +8582,8 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     if (!bnn__tour_start(&v, mem, 0)) return none;
     while (bnn__tour_next(&v)) {
         bnn_var *both[2], *y = v.out;
-        if (net->likelihood < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
-        if (net->likelihood == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
+        if (bnn__likelihood(net) < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
+        if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
         if (t->err == BNN_OK)
             memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
                    bnn__count(y->val) * sizeof(float));
@@ -9395,18 +9460,18 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s, shift = 0;
-    if (net->likelihood == BNN_GAUSSIAN_HETERO && net->scaling.y_std.data != NULL)
+    if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO && net->scaling.y_std.data != NULL)
         shift = 2 * log((double)net->scaling.y_std.data[c % (k / 2)]); /* to units of y */
     if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
-    else if (net->scaling.y_std.data != NULL && net->likelihood != BNN_GAUSSIAN_HETERO)
+    else if (net->scaling.y_std.data != NULL && bnn__likelihood(net) != BNN_GAUSSIAN_HETERO)
         v *= (double)net->scaling.y_std.data[c];
-    if (net->likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
+    if (bnn__likelihood(net) == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
     for (i = 0; i < out.rows; i++) {
         const float *o = out.data + i * k;
         float *to = r.data + i * k;
         double z = (double)o[c];
         memset(to, 0, k * sizeof *to);
-        switch (net->likelihood) {
+        switch (bnn__likelihood(net)) {
         case BNN_CATEGORICAL:
             bnn__softmax_rows(1, k, o, 1, to, NULL, NULL);
             z = sqrt((double)to[c]);
@@ -9837,7 +9902,7 @@ static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, cons
         double v = (double)cov[i * outs + i], s = 1;
         mean[i] = m[i];
         aleatoric[i] = var[i];
-        if (net->likelihood == BNN_POISSON) { /* f normal: the rate is log-normal */
+        if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
             mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
             v = expm1(v) * (double)mean[i] * (double)mean[i];
         } else if (net->scaling.y_std.data != NULL) {
@@ -9854,7 +9919,7 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     bnn_mat cov, f, m, var;
     bnn_mark mark = bnn_arena_mark(mem), results;
     bnn__time now = bnn__now(t);
-    int lik = la->net.likelihood, classes = lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI;
+    int lik = bnn__likelihood(&la->net), classes = lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI;
     size_t i, k = 0;
     memset(&r, 0, sizeof r);
     if (!bnn__probe_init(&one, t, &la->net)) return r;
@@ -10435,18 +10500,18 @@ static void bnn__gaussian_kl_backward(bnn_var *y) {
             bnn__v_axpy(n, y->grad.data[0], slope + q * n, y->in[q]->grad.data);
 }
 
-BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
+BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
     bnn_tape *t = mu->tape;
     bnn_var *in[2], *y;
     float *slope;
     double sum;
     size_t i, n = bnn__count(mu->val);
     in[0] = mu, in[1] = sd;
-    if (!bnn__check_pair("bnn_gaussian_kl_to", mu, sd) ||
-        !bnn__gaussian_ready(t, "bnn_gaussian_kl_to", g, n))
+    if (!bnn__check_pair("bnn_kl_gaussian", mu, sd) ||
+        !bnn__gaussian_ready(t, "bnn_kl_gaussian", g, n))
         return bnn__poison(t);
     if (bnn__gaussian_precision(g) != BNN_OK)
-        return bnn__fail(t, g->mem->err, "bnn_gaussian_kl_to: %s", g->mem->msg);
+        return bnn__fail(t, g->mem->err, "bnn_kl_gaussian: %s", g->mem->msg);
     y = bnn_op(t, 1, 1, bnn__gaussian_kl_backward, 2, in);
     slope = bnn__floats(t, 2 * n);
     if (slope == NULL) return bnn__poison(t);
@@ -10456,7 +10521,7 @@ BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
     for (i = 0; i < n; i++) {
         double s = (double)sd->val.data[i], c = (double)g->precision[i];
         if (!(s > 0))
-            return bnn__fail(t, BNN_EARG, "bnn_gaussian_kl_to: sd %g of weight %z", s, i);
+            return bnn__fail(t, BNN_EARG, "bnn_kl_gaussian: sd %g of weight %z", s, i);
         sum += s * s * c - 2 * log(s);
         slope[n + i] = (float)(s * c - 1 / s);
     }
@@ -10476,7 +10541,7 @@ BNNDEF bnn_var *bnn_gaussian_kl_to(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
 static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
                            const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
     const struct bnn__mlp *m = mlp->mlp;
-    size_t l, blocks;
+    size_t blocks;
     if (mem->err != BNN_OK) return 0;
     if (m == NULL || g->n == 0 || g->n != mlp->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
@@ -10496,7 +10561,6 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
     *d = m->desc;
     d->init = BNN_INIT_ZERO;
     memset(&d->prior, 0, sizeof d->prior);
-    for (l = 0; l < BNN_MAX_LAYERS; l++) d->activations[l]++;
     return 1;
 }
 
@@ -10566,12 +10630,12 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
 
 /* Can the layer be the identity, and gone? */
 static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) {
-    int act = d->activations[layer - 1] - 1;
+    int act = d->activations[layer - 1];
     if (d->sizes[layer - 1] != d->sizes[layer])
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_drop_layer: layer %z has width %z, the one before "
                         "it %z", layer, d->sizes[layer], d->sizes[layer - 1]);
     else if (act != BNN_IDENTITY &&
-             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] - 1 != BNN_RELU))
+             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] != BNN_RELU))
         bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z: activation %d: needs "
                         "sigma(sigma(x)) = sigma(x): relu behind relu, or identity", layer, act);
     return mem->err == BNN_OK;
@@ -10994,6 +11058,7 @@ static bnn_structure *bnn__graph_alloc(bnn_arena *mem, const bnn_graph_desc *d) 
     if (mem->err != BNN_OK) return NULL;
     for (k = 0; k < nodes; k++) {
         s->aggregates[k] = d->aggregates != NULL ? d->aggregates[k] : BNN_AGG_SUM;
+        if (s->aggregates[k] == 0) s->aggregates[k] = BNN_AGG_SUM;
         if (s->aggregates[k] < BNN_AGG_SUM || s->aggregates[k] > BNN_AGG_CONCAT)
             return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: aggregate %d of node %z",
                                    s->aggregates[k], k), (bnn_structure *)NULL;
@@ -11043,6 +11108,8 @@ BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d)
     if (w == NULL || w->mem->err != BNN_OK || a->mem->err != BNN_OK) return net;
     if (d.tau == 0) d.tau = 1;
     if (d.noise_std == 0) d.noise_std = 1;
+    if (d.gamma == 0) d.gamma = BNN_GAMMA_SOFTMAX;
+    if (d.likelihood == 0) d.likelihood = BNN_GAUSSIAN;
     if (!(d.tau > 0) || !(d.noise_std > 0) || d.gamma < BNN_GAMMA_SOFTMAX ||
         d.gamma > BNN_GAMMA_ONES || d.likelihood < BNN_GAUSSIAN || d.likelihood > BNN_POISSON)
         return bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, noise_std %g, gamma %d, "
@@ -11647,7 +11714,6 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const uns
     d = m->desc;
     d.init = BNN_INIT_ZERO;
     d.sizes[0] = left;
-    for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
     net = bnn_mlp(to, d);
     if (net.params == NULL) return net;
     blocks = m->n_layers * (d.no_bias ? 1 : 2) + (mlp->noise_learned ? 1 : 0);
@@ -11767,20 +11833,21 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
     bnn_tape *t = x->tape;
     bnn_mat f, v;
     bnn_var *out, *loss;
-    int classes = teacher->likelihood == BNN_CATEGORICAL || teacher->likelihood == BNN_BERNOULLI;
+    int of = bnn__likelihood(teacher), to = bnn__likelihood(student);
+    int classes = of == BNN_CATEGORICAL || of == BNN_BERNOULLI;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (classes ? student->likelihood != teacher->likelihood
-                : student->likelihood > BNN_GAUSSIAN_HETERO)
+    if (classes ? to != of
+                : to > BNN_GAUSSIAN_HETERO)
         return bnn__fail(t, BNN_EARG, "bnn_distill: a student of likelihood %d cannot learn from a "
-                         "teacher of likelihood %d", student->likelihood, teacher->likelihood);
+                         "teacher of likelihood %d", to, of);
     bnn__teach(teacher, post, x, &f, &v);
     t->training++;
     out = bnn_net_forward(student, x);
     t->training--;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (classes) {
-        loss = teacher->likelihood == BNN_CATEGORICAL ? bnn_cross_entropy(out, bnn_input(t, f), 1)
-                                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
+        loss = of == BNN_CATEGORICAL ? bnn_cross_entropy(out, bnn_input(t, f), 1)
+                                     : bnn_bernoulli_nll(out, bnn_input(t, f));
     } else {
         bnn_var *a, *m = bnn__units(student, out, &a);
         a = bnn_clamp(a, -20, 20);
@@ -12621,6 +12688,13 @@ static void bnn__io_int(bnn__io *io, int *v, int max, const char *what) { /* 0 .
     else *v = (int)u;
 }
 
+/* 1 .. max, stored less 1: the numbers of version 1 */
+static void bnn__io_kind(bnn__io *io, int *v, int max, const char *what) {
+    int k = *v > 0 ? *v - 1 : 0;
+    bnn__io_int(io, &k, max - 1, what);
+    *v = k + 1;
+}
+
 static void bnn__io_flag(bnn__io *io, int *v, const char *what) {
     *v = *v != 0;
     bnn__io_int(io, v, 1, what);
@@ -12712,7 +12786,7 @@ static void bnn__io_width(bnn__io *io, float *v, int used, const char *what) {
 }
 
 static void bnn__io_prior(bnn__io *io, bnn_prior *p, int resolved) {
-    bnn__io_int(io, &p->kind, BNN_PRIOR_FLAT, "prior");
+    bnn__io_kind(io, &p->kind, BNN_PRIOR_FLAT, "prior");
     bnn__io_flag(io, &p->fan_in, "fan_in");
     bnn__io_flag(io, &p->adapt_mean, "adapt_mean");
     bnn__io_flag(io, &p->adapt_std, "adapt_std");
@@ -12795,13 +12869,13 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     bnn__io_int(io, &layers, BNN_MAX_LAYERS, "number of layers");
     m->n_layers = (size_t)layers;
     for (l = 0; l <= m->n_layers; l++) bnn__io_size(io, &d->sizes[l]);
-    bnn__io_int(io, &d->activation, BNN__ACTS - 1, "activation");
+    bnn__io_kind(io, &d->activation, BNN_IDENTITY, "activation");
     for (l = 0; l < BNN_MAX_LAYERS; l++)
-        if (l < m->n_layers) bnn__io_int(io, &d->activations[l], BNN__ACTS - 1, "activation");
+        if (l < m->n_layers) bnn__io_kind(io, &d->activations[l], BNN_IDENTITY, "activation");
         else d->activations[l] = d->activation;
-    bnn__io_int(io, &d->likelihood, BNN_POISSON, "likelihood");
+    bnn__io_kind(io, &d->likelihood, BNN_POISSON, "likelihood");
     bnn__io_flag(io, &d->noise_learned, "noise_learned");
-    bnn__io_int(io, &d->init, BNN_INIT_ZERO, "init");
+    bnn__io_kind(io, &d->init, BNN_INIT_ZERO, "init");
     bnn__io_flag(io, &d->no_bias, "no_bias");
     bnn__io_real(io, &d->noise_std, 0, "noise_std");
     bnn__io_real(io, &d->nu, 0, "nu");
@@ -12868,7 +12942,7 @@ static void bnn__io_net(bnn__file *f, size_t slot) {
     bnn_net *n = &f->net[slot];
     bnn_net *own = f->c.nets[slot];
     bnn__io_int(io, &f->owner[BNN__CP_NET][slot], BNN__CP_STORES - 1, "store");
-    bnn__io_int(io, &n->likelihood, BNN_POISSON, "likelihood");
+    bnn__io_kind(io, &n->likelihood, BNN_POISSON, "likelihood");
     bnn__io_flag(io, &n->noise_learned, "noise_learned");
     bnn__io_flag(io, &f->has_mlp[slot], "kind of net");
     bnn__io_size(io, &n->noise);
@@ -12998,9 +13072,9 @@ static void bnn__io_meanfield(bnn__file *f, size_t slot) {
         bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
     bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
     bnn__io_int(io, &of, BNN__CP_STORES - 1, "store of the weights");
-    bnn__io_int(io, &q.posterior, BNN_POSTERIOR_DELTA, "posterior");
-    bnn__io_int(io, &q.scale, BNN_SCALE_LOG, "scale");
-    bnn__io_int(io, &q.estimator, BNN_ESTIMATE_BATCH_BIASED, "estimator");
+    bnn__io_kind(io, &q.posterior, BNN_POSTERIOR_DELTA, "posterior");
+    bnn__io_kind(io, &q.scale, BNN_SCALE_LOG, "scale");
+    bnn__io_kind(io, &q.estimator, BNN_ESTIMATE_BATCH_BIASED, "estimator");
     bnn__io_int(io, &q.ard, BNN_ARD_WEIGHT, "ard");
     bnn__io_flag(io, &q.share, "share");
     bnn__io_real(io, &q.log_rate, 0, "log_rate");
@@ -13290,7 +13364,7 @@ static void bnn__file_build(bnn__file *f, size_t k) {
     bnn__io *io = &f->io;
     bnn_arena *mem = io->mem;
     bnn_params *w = bnn_params_new(mem);
-    size_t i, l, slot;
+    size_t i, slot;
     bnn__file_seek(f, BNN__CP_STORE, k);
     io->pos += 16;
     for (i = 0; i < f->n_blocks[k] && mem->err == BNN_OK; i++) {
@@ -13302,8 +13376,7 @@ static void bnn__file_build(bnn__file *f, size_t k) {
         slot = bnn__file_new_net(f, k, i);
         if (slot < BNN__CP_PLACES) {
             bnn_mlp_desc d = f->mlp[slot].desc;
-            for (l = 0; l < BNN_MAX_LAYERS; l++) d.activations[l]++;
-            d.init = BNN_INIT_ZERO; /* the values follow */
+                    d.init = BNN_INIT_ZERO; /* the values follow */
             f->net[slot] = bnn_mlp(w, d);
         } else {
             (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
@@ -13641,6 +13714,7 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
 
 /* ------------------------------------------------------------------------------------------------
  * HISTORY
+ *     2.0  docs/renames.md has the names that changed
  *     1.0  arena, rng, matrices, autodiff, nets, optimizers, SGLD, pSGLD, SGHMC, HMC, ensembles,
  *          prediction, metrics, diagnostics, distillation, files; weight noise, distributions on
  *          the simplex, structure, curvature, Gaussians over weights, soft targets

@@ -41,7 +41,7 @@ static bnn_net make(bnn_arena *mem, size_t d, size_t latent, size_t hidden, int 
     bnn_mlp_desc linear = { .sizes = { d, latent, d }, .activation = BNN_IDENTITY,
                             .prior = { .kind = BNN_PRIOR_FLAT }, .seed = 1 };
     bnn_mlp_desc deep = { .sizes = { d, hidden, latent, hidden, d }, .activation = BNN_TANH,
-                          .activations = { 0, 1 + BNN_IDENTITY, 0 },
+                          .activations = { 0, BNN_IDENTITY, 0 },
                           .prior = { .kind = BNN_PRIOR_FLAT }, .seed = 1,
                           .likelihood = likelihood };
     return bnn_mlp(bnn_params_new(mem), hidden ? deep : linear);

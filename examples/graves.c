@@ -77,7 +77,7 @@ static void train_row(task *k, int row) {
 static void go_on(task *k, const bnn_net *net, size_t batch, int noise) {
     bnn_mark mark = bnn_arena_mark(&k->mem);
     bnn_meanfield q = bnn_meanfield_new(net->params, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG,
-            .posterior = noise ? BNN_POSTERIOR_GAUSS : BNN_POSTERIOR_DELTA, .log_rate = 1024,
+            .posterior = noise ? BNN_POSTERIOR_GAUSSIAN : BNN_POSTERIOR_DELTA, .log_rate = 1024,
             .init_std = 1e-12f, .kl_weight = 0.1f, .share = 1,
             .estimator = BNN_ESTIMATE_BATCH_BIASED });
     bnn_stepper zeiler = bnn_adadelta(q.params, (bnn_adadelta_desc){ .eps = 1e-8f });

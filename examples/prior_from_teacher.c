@@ -65,7 +65,7 @@ static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
             w->theta[i] = mu[i] + sd->val.data[i] * eps[i];
         bnn_params_zero_grad(w);
         bnn_params_zero_grad(q);
-        bnn_var *kl = bnn_gaussian_kl_to(m, sd, prior);
+        bnn_var *kl = bnn_kl_gaussian(m, sd, prior);
         bnn_backward(bnn_scale(kl, u->kl_weight / (float)b.n_data));
         bnn_backward(bnn_net_nll(&r->net, b));
         for (size_t i = 0; i < n; i++) eps[i] *= w->grad[i]; /* theta = mu + sd eps, backwards */

@@ -59,7 +59,7 @@ static void terms(bnn_tape *t, model *m) {
         m->lik = bnn_add(m->lik, bnn_scale(nll, -1.f / DRAWS));
         if (m->structured) half = bnn_add(half, bnn_matmul(bnn_clamp(y, -30, 0), member(t)));
         scale = bnn_exp(bnn_neg(half));
-        bnn_var *kl = bnn_add(bnn_kl_normal(bnn_mul(mu, scale), bnn_mul(sd, scale)),
+        bnn_var *kl = bnn_add(bnn_kl_standard_normal(bnn_mul(mu, scale), bnn_mul(sd, scale)),
             bnn_sub(bnn_concrete_log_prob(y, bnn_param(t, m->w, Q), m->tau),
                     bnn_concrete_log_prob(y, bnn_param(t, m->w, S), m->tau)));
         m->kl = bnn_add(m->kl, bnn_scale(kl, 1.f / DRAWS));
@@ -201,7 +201,7 @@ static bnn_var *elbo(bnn_tape *t, void *user) { /* first layer Gaussian, the res
     bnn_var *half = bnn_exp(bnn_scale(bnn_param(t, n->w, 6), -.5f)); /* 1/prior sd, per input */
     bnn_var *h = bnn_tanh(bnn_affine(b.x, bnn_normal(m, sd), bnn_param(t, n->w, 2)));
     bnn_var *f = bnn_affine(h, bnn_param(t, n->w, 3), bnn_param(t, n->w, 4));
-    bnn_var *kl = bnn_sum(bnn_kl_normal(bnn_mul(m, half), bnn_mul(sd, half)));
+    bnn_var *kl = bnn_sum(bnn_kl_standard_normal(bnn_mul(m, half), bnn_mul(sd, half)));
     kl = bnn_add(kl, bnn_prior_nll(t, n->w));
     return bnn_add(bnn_mean(bnn_gaussian_nll(f, b.y, bnn_param(t, n->w, 5))),
                    bnn_scale(kl, 1 / (float)b.n_data));

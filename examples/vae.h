@@ -96,7 +96,7 @@ static inline vae_bound vae_encode(const vae *m, bnn_var *x) {
     b.log_var = bnn_clamp(bnn_cols(h, k, k), -20, 10);
     sd = bnn_exp(bnn_scale(b.log_var, 0.5f));
     b.t = bnn_normal(b.mean, bnn_scale(sd, m->sigma)); /* m + s eps: gradients go through */
-    b.kl = bnn_kl_normal(b.mean, sd);
+    b.kl = bnn_kl_standard_normal(b.mean, sd);
     return b;
 }
 

@@ -195,7 +195,7 @@ static void relevance(bnn_arena *mem, bnn_tape *tape) {
     for (size_t j = 0; j < M && !tape->err; j++) largest = fmaxf(largest, fabsf(scale.data[j]));
     printf("\nrelevance of %d latents on data of 2 dimensions (KL of each):", M);
     for (size_t j = 0; j < M && !tape->err; j++) {
-        double kl = vae_mean(bnn_kl_normal(bnn_cols(b.mean, j, 1),
+        double kl = vae_mean(bnn_kl_standard_normal(bnn_cols(b.mean, j, 1),
                              bnn_exp(bnn_scale(bnn_cols(b.log_var, j, 1), 0.5f)))->val);
         printf(" %.3f (%.2f)", fabs((double)scale.data[j]), kl);
         survive += fabsf(scale.data[j]) > largest / 10;

@@ -186,7 +186,7 @@ static void a_training_loop_does_not_allocate_after_its_first_step(void) {
         bnn_params *w = bnn_params_new(&mem);
         bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 12, 12, 1 }, .dropout = (float)0.1,
             .noise_std = (float)0.3,
-            .prior = { .kind = i % 2 ? BNN_PRIOR_LAPLACE : BNN_PRIOR_NORMAL,
+            .prior = { .kind = i % 2 ? BNN_PRIOR_DOUBLE_EXPONENTIAL : BNN_PRIOR_NORMAL,
             .adapt_mean = 1, .adapt_std = 1 } });
         bnn_stepper s = stepper_of(i, w);
         bnn_ensemble e = bnn_ensemble_new(w, 10);
@@ -263,11 +263,11 @@ static void many_ops(bnn_tape *t) {
     static float labels[4] = { 0, 1, 2, 0 };
     bnn_var *x = bnn_leaf(t, (bnn_mat){ 4, 3, xs }), *y = bnn_input(t, (bnn_mat){ 4, 3, ones });
     bnn_var *row = bnn_leaf(t, (bnn_mat){ 1, 3, xs }), *c[3] = { x, y, bnn_gelu(x) }, *l;
-    l = bnn_add(bnn_gaussian_nll(x, y, row), bnn_laplace_nll(x, y, 1));
+    l = bnn_add(bnn_gaussian_nll(x, y, row), bnn_double_exponential_nll(x, y, 1));
     l = bnn_add(l, bnn_add(bnn_student_nll(x, y, 3, 1), bnn_bernoulli_nll(x, y)));
     l = bnn_add(l, bnn_add(bnn_cross_entropy(x, y, 2), bnn_poisson_nll(x, y)));
     l = bnn_add(l, bnn_categorical_nll(x, bnn_input(t, (bnn_mat){ 4, 1, labels })));
-    l = bnn_add(l, bnn_add(bnn_kl_normal(x, row), bnn_kl_categorical(x, NULL)));
+    l = bnn_add(l, bnn_add(bnn_kl_standard_normal(x, row), bnn_kl_categorical(x, NULL)));
     l = bnn_add(l, bnn_add(bnn_kl_bernoulli(x, (float)0.5), bnn_kl_dirichlet(x, NULL)));
     l = bnn_add(l, bnn_rowsum(bnn_mix(bnn_softmax(row), c, 3)));
     l = bnn_add(l, bnn_rowsum(bnn_concat(t, 3, c)));

@@ -420,7 +420,7 @@ static bnn_var *op_gaussian(bnn_tape *t, bnn_var **v) {
     return bnn_gaussian_nll(v[0], targets(t, v[0], 3), v[1]);
 }
 static bnn_var *op_laplace(bnn_tape *t, bnn_var **v) {
-    return bnn_laplace_nll(v[0], targets(t, v[0], 9), (float)0.7);
+    return bnn_double_exponential_nll(v[0], targets(t, v[0], 9), (float)0.7);
 }
 static bnn_var *op_student(bnn_tape *t, bnn_var **v) {
     return bnn_student_nll(v[0], targets(t, v[0], 3), 3, (float)0.6);
@@ -462,11 +462,11 @@ static bnn_var *op_kl_dirichlet(bnn_tape *t, bnn_var **v) {
 }
 static bnn_var *op_kl_normal(bnn_tape *t, bnn_var **v) {
     (void)t;
-    return bnn_kl_normal(v[0], v[1]);
+    return bnn_kl_standard_normal(v[0], v[1]);
 }
 static bnn_var *op_kl_normal_to(bnn_tape *t, bnn_var **v) {
     (void)t;
-    return bnn_kl_normal_to(v[0], v[1], (float)0.4, (float)1.3);
+    return bnn_kl_normal(v[0], v[1], (float)0.4, (float)1.3);
 }
 
 static void losses_have_the_gradient_of_differences(void) {
@@ -819,24 +819,24 @@ static void shape_errors_name_both_shapes(void) {
     FAILS(bnn_straight_through(x, y), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_gaussian_nll(x, y, x), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_gaussian_nll(x, x, y), BNN_ESHAPE, "4x3", "2x5");
-    FAILS(bnn_laplace_nll(x, y, 1), BNN_ESHAPE, "4x3", "2x5");
+    FAILS(bnn_double_exponential_nll(x, y, 1), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_student_nll(x, y, 1, 1), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_bernoulli_nll(x, y), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_cross_entropy(x, y, 1), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_categorical_nll(x, y), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_poisson_nll(x, y), BNN_ESHAPE, "4x3", "2x5");
-    FAILS(bnn_kl_normal(x, y), BNN_ESHAPE, "4x3", "2x5");
+    FAILS(bnn_kl_standard_normal(x, y), BNN_ESHAPE, "4x3", "2x5");
     FAILS(bnn_cols(x, 2, 2), BNN_ESHAPE, "4", "3");
     FAILS(bnn_rows(x, 3, 2), BNN_ESHAPE, "4", "4");
     FAILS(bnn_rows(x, 0, 9), BNN_ESHAPE, "9", "4");
     FAILS(bnn_gather(x, 1, &(size_t){ 6 }), BNN_ESHAPE, "6", "4");
     FAILS(bnn_dropout(x, 1), BNN_EARG, "bnn_dropout", "1");
     FAILS(bnn_dropout(x, (float)-0.1), BNN_EARG, "bnn_dropout", "-");
-    FAILS(bnn_laplace_nll(x, x, 0), BNN_EARG, "bnn_laplace_nll", "0");
+    FAILS(bnn_double_exponential_nll(x, x, 0), BNN_EARG, "bnn_double_exponential_nll", "0");
     FAILS(bnn_student_nll(x, x, 0, 1), BNN_EARG, "bnn_student_nll", "nu");
     FAILS(bnn_cross_entropy(x, x, 0), BNN_EARG, "temperature", "0");
-    FAILS(bnn_kl_normal(x, x), BNN_EARG, "sd", "0");
-    FAILS(bnn_kl_normal_to(x, x, 0, 0), BNN_EARG, "sd0", "0");
+    FAILS(bnn_kl_standard_normal(x, x), BNN_EARG, "sd", "0");
+    FAILS(bnn_kl_normal(x, x, 0, 0), BNN_EARG, "sd0", "0");
     FAILS(bnn_kl_bernoulli(x, 1), BNN_EARG, "p0", "1");
     FAILS(bnn_kl_dirichlet(x, NULL), BNN_EARG, "alpha", "0");
     FAILS(bnn_kl_categorical(x, xs), BNN_EARG, "prior", "0");

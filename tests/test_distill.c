@@ -159,7 +159,7 @@ static void minibatches_over_samples_and_inputs_average_to_the_full_gradient(voi
 
 static void regression_has_the_stated_loss_and_gradients(void) {
     enum { N = 4, K = 2 };
-    static const int teachers[5] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_LAPLACE, BNN_STUDENT,
+    static const int teachers[5] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT,
                                      BNN_POISSON };
     for (int kind = 0; kind < 5; kind++) {
         for (int learned = 0; learned < 2; learned++) {
@@ -175,7 +175,7 @@ static void regression_has_the_stated_loss_and_gradients(void) {
                 size_t at = learned ? i / K * 2 * K + i % K : i;
                 double f = (double)*t, v = 0.25, m = (double)u.v->theta[at], a = 2 * log(0.25), r;
                 if (lik == BNN_GAUSSIAN_HETERO) v = exp((double)t[K]);
-                if (lik == BNN_LAPLACE || lik == BNN_STUDENT) v = 0.5; /* 2 b^2; s^2 nu/(nu-2) */
+                if (lik == BNN_DOUBLE_EXPONENTIAL || lik == BNN_STUDENT) v = 0.5; /* 2 b^2; s^2 nu/(nu-2) */
                 if (lik == BNN_POISSON) f = v = exp(f);
                 if (learned) a = (double)u.v->theta[at + K];
                 r = exp(-a) * ((m - f) * (m - f) + v);

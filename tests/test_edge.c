@@ -358,14 +358,14 @@ static bnn_var *op_normal(bnn_var *x) { return bnn_normal(x, x); }
 static bnn_var *op_through(bnn_var *x) { return bnn_straight_through(bnn_square(x), x); }
 static bnn_var *op_detach(bnn_var *x) { return bnn_mul(bnn_detach(x), x); }
 static bnn_var *op_gaussian(bnn_var *x) { return bnn_gaussian_nll(x, ones(x->tape), x); }
-static bnn_var *op_laplace(bnn_var *x) { return bnn_laplace_nll(x, ones(x->tape), 1); }
+static bnn_var *op_laplace(bnn_var *x) { return bnn_double_exponential_nll(x, ones(x->tape), 1); }
 static bnn_var *op_student(bnn_var *x) { return bnn_student_nll(x, ones(x->tape), 4, 1); }
 static bnn_var *op_bernoulli(bnn_var *x) { return bnn_bernoulli_nll(x, half(x->tape)); }
 static bnn_var *op_categorical(bnn_var *x) { return bnn_categorical_nll(x, bnn_scalar(x->tape, 1)); }
 static bnn_var *op_cross(bnn_var *x) { return bnn_cross_entropy(x, half(x->tape), 2); }
 static bnn_var *op_poisson(bnn_var *x) { return bnn_poisson_nll(x, ones(x->tape)); }
-static bnn_var *op_kl_normal(bnn_var *x) { return bnn_kl_normal(x, bnn_abs(x)); }
-static bnn_var *op_kl_to(bnn_var *x) { return bnn_kl_normal_to(x, ones(x->tape), 1, 2); }
+static bnn_var *op_kl_normal(bnn_var *x) { return bnn_kl_standard_normal(x, bnn_abs(x)); }
+static bnn_var *op_kl_to(bnn_var *x) { return bnn_kl_normal(x, ones(x->tape), 1, 2); }
 static bnn_var *op_kl_cat(bnn_var *x) { return bnn_kl_categorical(x, NULL); }
 static bnn_var *op_kl_bern(bnn_var *x) { return bnn_kl_bernoulli(x, (float)0.5); }
 static bnn_var *op_kl_dir(bnn_var *x) { return bnn_kl_dirichlet(bnn_abs(x), NULL); }
@@ -455,12 +455,12 @@ static void losses_refuse_targets_and_settings_outside_their_domain(void) {
                 y = bnn_poisson_nll(bnn_scalar(t, 1), bnn_scalar(t, b));
                 want = b >= 0 ? BNN_OK : BNN_EARG;
                 break;
-            case 3: y = bnn_laplace_nll(ones(t), ones(t), s); break;
+            case 3: y = bnn_double_exponential_nll(ones(t), ones(t), s); break;
             case 4: y = bnn_student_nll(ones(t), ones(t), s, 1); break;
             case 5: y = bnn_student_nll(ones(t), ones(t), 1, s); break;
             case 6: y = bnn_cross_entropy(ones(t), ones(t), s); break;
-            case 7: y = bnn_kl_normal(ones(t), bnn_scalar(t, s)); break;
-            default: y = bnn_kl_normal_to(ones(t), ones(t), 0, s); break;
+            case 7: y = bnn_kl_standard_normal(ones(t), bnn_scalar(t, s)); break;
+            default: y = bnn_kl_normal(ones(t), ones(t), 0, s); break;
             }
             if (loud(CHECK(t->err == want))) printf("    case %d, %g or %g\n", (int)k, (double)b, (double)s);
             CHECK(y != NULL && (want == BNN_OK || (t->msg[0] != '\0' && y->val.data == NULL)));

@@ -415,7 +415,7 @@ static bnn_mlp_desc world_desc(uint64_t seed) {
     prior.std = 2;
     prior.fan_in = 1;
     prior.adapt_std = 1;
-    return (bnn_mlp_desc){ .sizes = { 1, 5, 3, 1 }, .activation = BNN_TANH, .activations = { 0, 1 + BNN_SILU },
+    return (bnn_mlp_desc){ .sizes = { 1, 5, 3, 1 }, .activation = BNN_TANH, .activations = { 0, BNN_SILU },
                            .noise_std = (float)0.3, .noise_learned = 1, .dropout = (float)0.1,
                            .prior = prior, .seed = seed };
 }
@@ -609,7 +609,7 @@ static void a_net_of_the_users_is_loaded_into_one_of_equal_shapes_only(void) {
     b = raw_net(&space, 3, 2);
     wrong = raw_net(&space, 2, 3);
     for (i = 0; i < a.params->n; i++) a.params->theta[i] = (float)i - (float)0.25;
-    a.likelihood = BNN_LAPLACE;
+    a.likelihood = BNN_DOUBLE_EXPONENTIAL;
     a.noise_std = (float)0.7;
     b.user = &user;
     c.nets[0] = &a;
@@ -617,12 +617,12 @@ static void a_net_of_the_users_is_loaded_into_one_of_equal_shapes_only(void) {
     c.nets[0] = &b;
     CHECK(bnn_checkpoint_read(&space, &c, bytes, size) == BNN_OK);
     CHECK_SAME_ARRAY(a.params->theta, b.params->theta, a.params->n);
-    CHECK(b.likelihood == BNN_LAPLACE && b.noise_std == (float)0.7 && b.forward == raw_forward);
+    CHECK(b.likelihood == BNN_DOUBLE_EXPONENTIAL && b.noise_std == (float)0.7 && b.forward == raw_forward);
     CHECK(b.user == &user);
     c.nets[0] = &wrong;
     CHECK(bnn_checkpoint_read(&space, &c, bytes, size) == BNN_ESHAPE);
     CHECK(has(space.msg, "block 0 (weights) is 3x2, expected 2x3"));
-    CHECK(wrong.params->theta[0] == 0 && wrong.likelihood == BNN_GAUSSIAN);
+    CHECK(wrong.params->theta[0] == 0 && wrong.likelihood == 0);
     c.nets[0] = &empty;
     CHECK(bnn_checkpoint_read(&space, &c, bytes, size) == BNN_EARG);
     CHECK(has(space.msg, "net 0 must be made before it is loaded") && empty.params == NULL);
@@ -641,7 +641,7 @@ static void nets_that_share_parameters_are_saved_once_and_share_again(void) {
     memset(&fresh, 0, sizeof fresh);
     memset(&c, 0, sizeof c);
     memset(&prior, 0, sizeof prior);
-    prior.kind = BNN_PRIOR_LAPLACE;
+    prior.kind = BNN_PRIOR_DOUBLE_EXPONENTIAL;
     w = bnn_params_new(&space);
     bnn_params_add(w, 1, 3, "alpha", prior);
     enc = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 4, 3, 2 }, .seed = 3 });
@@ -661,7 +661,7 @@ static void nets_that_share_parameters_are_saved_once_and_share_again(void) {
     CHECK_SAME_ARRAY(e2.params->theta, w->theta, w->n);
     CHECK(e2.mlp->first == 1 && d2.mlp->first == 6 && d2.likelihood == BNN_BERNOULLI);
     CHECK(strcmp(e2.params->blocks[5].name, "between") == 0);
-    CHECK(e2.params->blocks[0].prior.kind == BNN_PRIOR_LAPLACE);
+    CHECK(e2.params->blocks[0].prior.kind == BNN_PRIOR_DOUBLE_EXPONENTIAL);
     memset(&d2, 0, sizeof d2);
     c.nets[0] = NULL; /* one of the two alone: the rest of the parameters comes along */
     CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_OK && d2.params->n == w->n);
@@ -806,7 +806,7 @@ static void the_bytes_of_a_file_are_little_endian_and_as_documented(void) {
     CHECK(net.params->theta[0] == 1 && net.params->theta[1] == (float)-2.5);
     CHECK(net.noise_std == (float)0.5 && net.nu == 4 && net.likelihood == BNN_STUDENT);
     CHECK(rng.key[0] == 0x01020304 && rng.ctr[3] == 0x0a0b0c0d && rng.buf[2] == 7 && rng.left == 3);
-    CHECK(net.params->blocks[0].prior.std == 2 && net.params->blocks[0].prior.kind == BNN_PRIOR_LAPLACE);
+    CHECK(net.params->blocks[0].prior.std == 2 && net.params->blocks[0].prior.kind == BNN_PRIOR_DOUBLE_EXPONENTIAL);
     CHECK(bnn_checkpoint_write(&space, &c, &bytes, &size) == BNN_OK);
     if (sizeof(float) == 4) {
         CHECK(size == sizeof golden && memcmp(bytes, golden, size) == 0);
@@ -1101,7 +1101,7 @@ static void everything_works_in_a_callers_buffer(void) {
 static void what_a_likelihood_cannot_use_is_refused_both_ways(void) {
     bnn_net net;
     net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_learned = 1 });
-    net.likelihood = BNN_LAPLACE; /* found by the fuzzer: the loss of such a net read a null pointer */
+    net.likelihood = BNN_DOUBLE_EXPONENTIAL; /* found by the fuzzer: the loss of such a net read a null pointer */
     CHECK(bnn_save(path_of("laplace.bnn"), &net) == BNN_EARG && has(mem.msg, "net 0 learns noise"));
     net.noise_learned = 0;
     CHECK(bnn_save(path_of("laplace.bnn"), &net) == BNN_OK);

@@ -159,7 +159,7 @@ static bnn_var *as_map(bnn_tape *t, void *user) {
 
 static bnn_var *as_kl(bnn_tape *t, void *user) {
     prior_of *p = (prior_of *)user;
-    return bnn_gaussian_kl_to(bnn_param(t, p->w, 0), bnn_softplus(bnn_param(t, p->w, 1)), p->g);
+    return bnn_kl_gaussian(bnn_param(t, p->w, 0), bnn_softplus(bnn_param(t, p->w, 1)), p->g);
 }
 
 static void both_nodes_have_their_value_and_gradient(void) {
@@ -296,7 +296,7 @@ static void dropping_neurons_conditions_and_shrinks(void) {
         for (int all = 0; all < 2; all++) {
             open_all(9);
             bnn_mlp_desc d = { .sizes = { 2, 4, 3, 2 },
-                               .activations = { 1 + BNN_TANH, 1 + BNN_RELU },
+                               .activations = { BNN_TANH, BNN_RELU },
                                .likelihood = BNN_CATEGORICAL, .prior = { .std = 3, .fan_in = 1 },
                                .no_bias = kind == BNN_COV_LAYERS };
             bnn_net net = teacher(d), less;
@@ -406,7 +406,7 @@ static void what_cannot_be_removed_is_refused(void) {
     open_all(13);
     bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 }, .activation = BNN_TANH });
     bnn_net mixed = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 },
-                                            .activations = { 1 + BNN_TANH } });
+                                            .activations = { BNN_TANH } });
     bnn_net wide = teacher((bnn_mlp_desc){ .sizes = { 3, 4, 3 } });
     bnn_gaussian g = around(&net, BNN_COV_DIAGONAL), w = around(&wide, BNN_COV_DIAGONAL), o;
     bnn_params *to = bnn_params_new(&mem);
@@ -677,7 +677,7 @@ static void a_variational_student_finds_the_posterior_under_that_prior(void) {
         bnn_var *extra = bnn_matmul(bnn_square(xs), bnn_transpose(bnn_square(sd)));
         adam.lr = (float)bnn_lr_cosine(0.02, (size_t)k, 4000);
         bnn_backward(bnn_scale(bnn_add(bnn_add(bnn_sum(nll), bnn_scale(bnn_sum(extra), 2)),
-                                       bnn_gaussian_kl_to(mu, sd, &prior)), (float)(1.0 / N)));
+                                       bnn_kl_gaussian(mu, sd, &prior)), (float)(1.0 / N)));
         bnn_step(&adam, &tape);
     }
     for (size_t j = 0; j < D; j++) { /* the best diagonal q: exact mean, precision's diagonal */

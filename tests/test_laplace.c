@@ -428,7 +428,7 @@ static void bad_input_is_named(void) {
     bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, 2 }, .likelihood = BNN_CATEGORICAL,
                                        .prior = { .kind = BNN_PRIOR_FLAT } });
     bnn_net lap = make((bnn_mlp_desc){ .sizes = { 2, 2 }, .likelihood = BNN_CATEGORICAL,
-                                       .prior = { .kind = BNN_PRIOR_LAPLACE } });
+                                       .prior = { .kind = BNN_PRIOR_DOUBLE_EXPONENTIAL } });
     bnn_net dead, own = lap;
     bnn_data d = { normals(6, 2, 1), bnn_mat_new(&mem, 6, 1) },
         none = { { 0, 2, NULL }, { 0, 1, NULL } };

@@ -22,7 +22,7 @@ static double density(double y, const double *p) { /* p: kind, location, scale o
     bnn_var *m = one(&t, p[1]), *v = one(&t, y), *l;
     double out;
     if (p[0] == GAUSSIAN) l = bnn_gaussian_nll(m, v, one(&t, p[2]));
-    else if (p[0] == LAPLACE) l = bnn_laplace_nll(m, v, (float)p[2]);
+    else if (p[0] == LAPLACE) l = bnn_double_exponential_nll(m, v, (float)p[2]);
     else l = bnn_student_nll(m, v, (float)p[3], (float)p[2]);
     out = exp(-(double)bnn_value(l));
     bnn_tape_free(&t);
@@ -71,7 +71,7 @@ static void losses_have_their_closed_form_values(void) {
     bnn_var *mean = bnn_input(&t, (bnn_mat){ 2, 3, m }),
         *target = bnn_input(&t, (bnn_mat){ 2, 3, y });
     bnn_var *g = bnn_gaussian_nll(mean, target, bnn_input(&t, (bnn_mat){ 1, 3, a }));
-    bnn_var *l = bnn_laplace_nll(mean, target, (float)0.75);
+    bnn_var *l = bnn_double_exponential_nll(mean, target, (float)0.75);
     bnn_var *s = bnn_student_nll(mean, target, 5, (float)1.5);
     bnn_var *p = bnn_poisson_nll(mean, bnn_square(target));
     for (int i = 0; i < 2; i++) {
@@ -239,10 +239,10 @@ static void kl_of_normals_equals_quadrature(void) {
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const double *p = cases[c];
         double q = simpson(kl_integrand, p, p[0] - 11 * p[1], p[0] + 11 * p[1], 2000);
-        bnn_var *k = bnn_kl_normal_to(one(&t, p[0]), one(&t, p[1]), (float)p[2], (float)p[3]);
+        bnn_var *k = bnn_kl_normal(one(&t, p[0]), one(&t, p[1]), (float)p[2], (float)p[3]);
         CHECK_NEAR(bnn_value(k), q, BUILD_TOL(2e-6 * (1 + q), 1e-8));
         if (p[2] == 0 && p[3] == 1)
-            CHECK_SAME(bnn_value(k), bnn_value(bnn_kl_normal(one(&t, p[0]), one(&t, p[1]))));
+            CHECK_SAME(bnn_value(k), bnn_value(bnn_kl_standard_normal(one(&t, p[0]), one(&t, p[1]))));
     }
     bnn_tape_free(&t);
 }
@@ -250,16 +250,16 @@ static void kl_of_normals_equals_quadrature(void) {
 static void kl_is_zero_at_equality_and_keeps_its_digits_close_to_it(void) {
     bnn_tape t = { 0 };
     float half = (float)0.5, u[4] = { 2, 2, 2, 2 }, a[3] = { (float)0.5, 2, 7 };
-    CHECK_NEAR(bnn_value(bnn_kl_normal(one(&t, 0), one(&t, 1))), 0, 0);
-    CHECK_NEAR(bnn_value(bnn_kl_normal_to(one(&t, -3), one(&t, 0.25), -3, (float)0.25)), 0, 0);
+    CHECK_NEAR(bnn_value(bnn_kl_standard_normal(one(&t, 0), one(&t, 1))), 0, 0);
+    CHECK_NEAR(bnn_value(bnn_kl_normal(one(&t, -3), one(&t, 0.25), -3, (float)0.25)), 0, 0);
     double s = (double)(float)(1 + 1e-4), d = s - 1; /* KL = d^2 - d^3/3 + ... */
-    CHECK_NEAR((double)bnn_value(bnn_kl_normal(one(&t, 0), one(&t, s))) / (d * d * (1 - d / 3)), 1,
+    CHECK_NEAR((double)bnn_value(bnn_kl_standard_normal(one(&t, 0), one(&t, s))) / (d * d * (1 - d / 3)), 1,
                1e-6);
     CHECK_NEAR(bnn_value(bnn_kl_bernoulli(one(&t, 0), half)), 0, tol);
     CHECK_NEAR(bnn_value(bnn_kl_bernoulli(one(&t, log(0.3 / 0.7)), (float)0.3)), 0, tol);
     CHECK_NEAR(bnn_value(bnn_kl_categorical(bnn_input(&t, (bnn_mat){ 1, 4, u }), NULL)), 0, tol);
     CHECK_NEAR(bnn_value(bnn_kl_dirichlet(bnn_input(&t, (bnn_mat){ 1, 3, a }), a)), 0, 10 * tol);
-    CHECK((double)bnn_value(bnn_kl_normal(one(&t, 0), one(&t, 1e-30))) > 60);
+    CHECK((double)bnn_value(bnn_kl_standard_normal(one(&t, 0), one(&t, 1e-30))) > 60);
     CHECK(t.err == BNN_OK);
     bnn_tape_free(&t);
 }

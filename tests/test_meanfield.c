@@ -160,7 +160,7 @@ static void set_q(bnn_meanfield *q, size_t i, double mu, double s) {
 
 static void the_divergence_of_normal_and_laplace_is_the_integral(void) {
     const double at[][2] = { { 0.3, 0.5 }, { -1.2, 0.05 }, { 0, 1 }, { 2, 3 }, { 0.5, 0.2 } };
-    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_LAPLACE; kind++)
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_DOUBLE_EXPONENTIAL; kind++)
         for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
             world u;
             bnn_meanfield q;
@@ -225,7 +225,7 @@ static void the_gradient_of_the_divergence_is_its_difference(void) {
                 bnn_params_add(u.w, 2, 2, "w", (bnn_prior){ .kind = kind, .std = (float)0.7,
                                .std2 = (float)0.1, .mean = (float)0.2, .nu = 3 });
                 bnn_params_add(u.w, 1, 3, "flat", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
-                q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = scale != 0, .ard = ard,
+                q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = 1 + (scale != 0), .ard = ard,
                                       .log_rate = scale == 2 ? 4 : 0 });
                 for (size_t i = 0; i < 7; i++)
                     set_q(&q, i, 0.3 * (double)i - 0.8, 0.1 + 0.2 * (double)i);
@@ -463,8 +463,8 @@ static double kl_with(bnn_meanfield *q, double mean, double std) {
 
 static void adaptive_priors_are_optimal(void) {
     enum { W = 9 };
-    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_LAPLACE; kind++)
-        for (int posterior = 0; posterior <= BNN_POSTERIOR_DELTA; posterior++) {
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_DOUBLE_EXPONENTIAL; kind++)
+        for (int posterior = 1; posterior <= BNN_POSTERIOR_DELTA; posterior++) {
             world u;
             bnn_meanfield q;
             double best, m, b, h = BUILD_TOL(1e-2, 1e-4);
@@ -493,14 +493,14 @@ static void adaptive_priors_are_optimal(void) {
                 for (size_t i = 0; i < W; i++) sum += log(b / (double)q.sigma[i]);
                 CHECK_NEAR(best, sum, TIGHT * 10);
             }
-            if (kind == BNN_PRIOR_LAPLACE && posterior == BNN_POSTERIOR_DELTA)
+            if (kind == BNN_PRIOR_DOUBLE_EXPONENTIAL && posterior == BNN_POSTERIOR_DELTA)
                 CHECK_NEAR(best, W * log(2 * exp(1) * b), TIGHT * 10);
             world_close(&u);
         }
 }
 
 static void priors_by_gradient_arrive_where_the_closed_form_is(void) {
-    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_LAPLACE; kind++) {
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_DOUBLE_EXPONENTIAL; kind++) {
         world u;
         bnn_meanfield q;
         float m, s;
@@ -1340,7 +1340,7 @@ static void resuming_continues_bit_for_bit(void) {
     linear_open(&b, 153, 1);
     for (int i = 0; i < 2; i++) {
         l[i]->u.w->blocks[0].prior.adapt_std = 1;
-        q[i] = bnn_meanfield_new(l[i]->u.w, (bnn_meanfield_desc){ .scale = i == 0, .ard = 0 });
+        q[i] = bnn_meanfield_new(l[i]->u.w, (bnn_meanfield_desc){ .scale = 1 + (i == 0), .ard = 0 });
         q[i].scale = BNN_SCALE_LOG;
         adam[i] = bnn_adam(q[i].params, (bnn_adam_desc){ 0 });
     }
@@ -1404,10 +1404,10 @@ static void bad_descriptions_are_refused(void) {
     CHECK(refuses((bnn_meanfield_desc){ .init_std = (float)nan }, "init_std"));
     CHECK(refuses((bnn_meanfield_desc){ .kl_weight = -1 }, "kl_weight"));
     CHECK(refuses((bnn_meanfield_desc){ .posterior = 7 }, "posterior 7"));
-    CHECK(refuses((bnn_meanfield_desc){ .scale = 2 }, "scale 2"));
+    CHECK(refuses((bnn_meanfield_desc){ .scale = 3 }, "scale 3"));
     CHECK(refuses((bnn_meanfield_desc){ .estimator = -1 }, "estimator -1"));
     CHECK(refuses((bnn_meanfield_desc){ .ard = 3 }, "ard 3"));
-    CHECK(refuses((bnn_meanfield_desc){ .scale = 1, .log_rate = -2 }, "log_rate -2"));
+    CHECK(refuses((bnn_meanfield_desc){ .scale = BNN_SCALE_LOG, .log_rate = -2 }, "log_rate -2"));
 }
 
 static int says(world *u, const char *word) {
@@ -1468,7 +1468,7 @@ static void wrong_use_is_an_error_with_a_sentence(void) {
 }
 
 static void sigma_stays_between_its_floor_and_its_ceiling(void) {
-    for (int scale = 0; scale < 2; scale++)
+    for (int scale = BNN_SCALE_SOFTPLUS; scale <= BNN_SCALE_LOG; scale++)
         for (int side = 0; side < 2; side++) {
             world u;
             bnn_meanfield q;
@@ -1546,7 +1546,7 @@ static void every_instance_makes_the_same_bits(void) {
     float first[4][4 * 1000 + 2];
     int kinds = 0, best = bnn__cpu();
     for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_STUDENT; kind++)
-        for (int scale = 0; scale < 2; scale++, kinds++)
+        for (int scale = BNN_SCALE_SOFTPLUS; scale <= BNN_SCALE_LOG; scale++, kinds++)
             for (int l = 0; l < 4; l++) {
                 world u;
                 bnn_meanfield q;
@@ -1578,7 +1578,7 @@ static int whole_program(bnn_arena *mem, bnn_tape *t) {
     bnn_data d = { { 8, 3, xs }, { 8, 1, ys } };
     bnn_params *w = bnn_params_new(mem);
     bnn_net local, small, net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 6, 3 },
-            .likelihood = BNN_CATEGORICAL, .prior = { .kind = BNN_PRIOR_LAPLACE,
+            .likelihood = BNN_CATEGORICAL, .prior = { .kind = BNN_PRIOR_DOUBLE_EXPONENTIAL,
                                                       .adapt_mean = 1, .adapt_std = 1 } });
     bnn_meanfield q = bnn_meanfield_new(w, (bnn_meanfield_desc){
             .estimator = BNN_ESTIMATE_SQUARES });

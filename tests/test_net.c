@@ -79,12 +79,12 @@ static double by_hand(int act, double x) {
     }
 }
 static void an_mlp_computes_affine_maps_and_activations(void) {
-    for (int act = 0; act < BNN__ACTS; act++)
+    for (int act = BNN_RELU; act <= BNN_IDENTITY; act++)
         for (int bias = 0; bias < 2; bias++) {
             bnn_arena mem = { 0 };
             bnn_tape t = { 0 };
             bnn_params *w = bnn_params_new(&mem);
-            bnn_mlp_desc d = { .sizes = { 2, 3, 4, 1 }, .activations = { 1 + act, 1 + BNN_TANH },
+            bnn_mlp_desc d = { .sizes = { 2, 3, 4, 1 }, .activations = { act, BNN_TANH },
                                .init = BNN_INIT_PRIOR, .seed = 5, .no_bias = !bias };
             bnn_net net = bnn_mlp(w, d);
             bnn_mat x = random_mat(&mem, 6, 2, -2, 2);
@@ -124,7 +124,7 @@ static double nll_by_hand(const bnn_net *net, const double *out, const double *y
         switch (net->likelihood) {
         case BNN_GAUSSIAN:
         case BNN_GAUSSIAN_HETERO: sum += r * r / (2 * v) + log(2 * PI * v) / 2; break;
-        case BNN_LAPLACE: sum += fabs(r) / s + log(2 * s); break;
+        case BNN_DOUBLE_EXPONENTIAL: sum += fabs(r) / s + log(2 * s); break;
         case BNN_STUDENT:
             sum += (nu + 1) / 2 * log1p(r * r / (nu * s * s)) + log(s) + log(nu * PI) / 2 +
                    lgamma(nu / 2) - lgamma((nu + 1) / 2);
@@ -213,7 +213,7 @@ static void standardization_uses_mean_and_deviation_and_spares_constant_columns(
 }
 
 static void the_density_of_a_scaled_net_integrates_to_1_in_units_of_y(void) {
-    int likes[4] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_LAPLACE, BNN_GAUSSIAN };
+    int likes[4] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_DOUBLE_EXPONENTIAL, BNN_GAUSSIAN };
     for (int c = 0; c < 4; c++) { /* the last with learned noise */
         bnn_arena mem = { 0 };
         bnn_tape t = { 0 };
@@ -317,7 +317,7 @@ static void bad_descriptions_make_a_dead_net_and_leave_the_parameters(void) {
         { .sizes = { 3, 1 }, .init = 17 }, { .sizes = { 3, 1 }, .init_scale = nan },
         { .sizes = { 3, 1 }, .dropout = 1 }, { .sizes = { 3, 1 }, .dropout_input = -1 },
         { .sizes = { 3, 3 }, .likelihood = BNN_GAUSSIAN_HETERO },
-        { .sizes = { 3, 1 }, .noise_learned = 1, .likelihood = BNN_LAPLACE },
+        { .sizes = { 3, 1 }, .noise_learned = 1, .likelihood = BNN_DOUBLE_EXPONENTIAL },
         { .sizes = { 3, 4, 1 }, .priors = bad_second }, { .sizes = { SIZE_MAX / 2, 5 } } };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         bnn_arena mem = { 0 };

@@ -43,7 +43,7 @@ static double prior_slope_at(double x, bnn_prior p) { /* of -ln p, by the tape *
 
 static const bnn_prior kinds[] = {
     { .mean = (float)0.5, .std = (float)0.75 },
-    { .kind = BNN_PRIOR_LAPLACE, .mean = -1, .std = (float)0.5 },
+    { .kind = BNN_PRIOR_DOUBLE_EXPONENTIAL, .mean = -1, .std = (float)0.5 },
     { .kind = BNN_PRIOR_MIXTURE, .std = 1, .std2 = (float)0.125, .weight = (float)0.25 },
     { .kind = BNN_PRIOR_MIXTURE, .std = 2, .mean = 1 },
     { .kind = BNN_PRIOR_STUDENT, .std = (float)0.5, .nu = 4, .mean = (float)0.25 },
@@ -199,7 +199,7 @@ static void the_adaptive_optimum_is_never_beaten(void) {
     for (int kind = 0; kind < 2; kind++)
         for (size_t n = 6; n < 8; n++) {
             bnn_arena mem = { 0 };
-            bnn_params *w = adaptive(&mem, kind == 0 ? BNN_PRIOR_NORMAL : BNN_PRIOR_LAPLACE, n);
+            bnn_params *w = adaptive(&mem, kind == 0 ? BNN_PRIOR_NORMAL : BNN_PRIOR_DOUBLE_EXPONENTIAL, n);
             bnn_params_update_priors(w, NULL);
             bnn_prior *p = &w->blocks[0].prior, best = *p;
             double top = bnn_params_log_prior(w), s = (double)best.std, e = exp(1.0);
@@ -224,7 +224,7 @@ static void the_laplace_mean_is_the_median_of_any_list(void) {
         bnn_arena mem = { 0 };
         size_t n = 1 + (size_t)(12 * lcg());
         float sorted[16], keep[16];
-        bnn_params *w = adaptive(&mem, BNN_PRIOR_LAPLACE, n);
+        bnn_params *w = adaptive(&mem, BNN_PRIOR_DOUBLE_EXPONENTIAL, n);
         if (round % 3 == 0) for (size_t i = 0; i < n; i++) w->theta[i] = (float)(int)(3 * lcg());
         memcpy(sorted, w->theta, n * sizeof *sorted), memcpy(keep, sorted, n * sizeof *sorted);
         qsort(sorted, n, sizeof *sorted, ascending);
@@ -355,7 +355,7 @@ static void bad_priors_and_sizes_are_errors(void) {
         { .kind = BNN_PRIOR_MIXTURE, .weight = nan }, { .kind = BNN_PRIOR_STUDENT, .nu = -1 },
         { .kind = BNN_PRIOR_STUDENT, .nu = inf }, { .shape = -1 }, { .rate = nan }, { .shape = 1 },
         { .kind = BNN_PRIOR_MIXTURE, .adapt_std = 1 },
-        { .kind = BNN_PRIOR_LAPLACE, .shape = 1, .rate = 1 } };
+        { .kind = BNN_PRIOR_DOUBLE_EXPONENTIAL, .shape = 1, .rate = 1 } };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         bnn_arena mem = { 0 };
         bnn_params *w = bnn_params_new(&mem);

@@ -66,7 +66,7 @@ static void by_hand(const bnn_net *net, const float *out, size_t cols, size_t j,
     }
     if (net->likelihood == BNN_BERNOULLI) *m = 1 / (1 + exp(-(double)out[j])), *v = *m * (1 - *m);
     if (net->likelihood == BNN_POISSON) *m = *v = exp((double)out[j]);
-    if (net->likelihood == BNN_LAPLACE)
+    if (net->likelihood == BNN_DOUBLE_EXPONENTIAL)
         *m = (double)out[j], *v = 2 * pow((double)net->noise_std, 2);
     if (net->likelihood == BNN_STUDENT)
         *m = (double)out[j], *v = 2 * pow((double)net->noise_std, 2); /* nu = 4 */
@@ -265,7 +265,7 @@ static void a_predicted_ln_variance_has_the_bounds_of_its_likelihood(void) {
 }
 
 static void a_net_made_by_hand_has_the_noise_of_its_loss(void) { /* noise_std 1, nu 4 */
-    int lik[3] = { BNN_GAUSSIAN, BNN_LAPLACE, BNN_STUDENT };
+    int lik[3] = { BNN_GAUSSIAN, BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT };
     double var[3] = { 1, 2, 2 };
     for (int i = 0; i < 3; i++) {
         world u;
@@ -320,7 +320,7 @@ static double log_density(const bnn_net *net, const float *out, size_t cols, con
         case BNN_GAUSSIAN:
             sum -= (a + (t - o) * (t - o) * exp(-a) + log(8 * atan(1))) / 2;
             break;
-        case BNN_LAPLACE: sum -= fabs(t - o) / s + log(2 * s); break;
+        case BNN_DOUBLE_EXPONENTIAL: sum -= fabs(t - o) / s + log(2 * s); break;
         case BNN_STUDENT: /* nu = 4: Gamma(5/2)/(Gamma(2) sqrt(4 pi)) = 3/8 */
             sum += log(0.375 / s) - 2.5 * log(1 + (t - o) * (t - o) / (4 * s * s));
             break;
