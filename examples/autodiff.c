@@ -3,6 +3,7 @@
  * You should see the gradient of sum sin(x) exp(-x^2/2) beside its formula, equal to 6 digits; a
  * user operation x^3 that passes the gradient check, and one with a wrong derivative that does not;
  * and H v of a quadratic beside A v. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -4,6 +4,7 @@
  * size. You should see the linear autoencoder arrive at the closed-form optimum, the sum of the
  * discarded eigenvalues, for every number of latents, and the deep one below it where latents are
  * few. Where there is a folder build/: autoencoder.dat, autoencoder.png, digits-sheet.png. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include "tiles.h"

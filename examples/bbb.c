@@ -5,6 +5,7 @@
  * less than HMC's; among the data it is larger than HMC's. A Gaussian without correlations must
  * give up one or the other: that is mean field's known weakness, not a bug. The noise of the data
  * is N(0, 0.02^2), also inside the sines. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -5,6 +5,7 @@
  * R-hat below 1.02 for what the networks predict, and above 1.05, with a much smaller effective
  * sample, for one of their weights: hidden units can be swapped, a weight means nothing alone. */
 #define _POSIX_C_SOURCE 200112L
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -5,6 +5,7 @@
  * the answer alone. Without a folder: the 8x8 digits that ship. You should see answers for
  * unlabeled images help at temperature 1 and high temperatures harm. CIFAR-10: data_batch_1.bin
  * and test_batch.bin, gunzipped. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -5,6 +5,7 @@
  * y = sin(2x) + noise, and learns from the validation error by the score function, each draw with
  * the mean of the others as baseline. You should see sin found with probability above 0.9, and the
  * exact gradient of a small bandit beside the mean and variance of its estimates. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

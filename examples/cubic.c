@@ -4,6 +4,7 @@
  * new y: HMC, SGLD, and one student of the SGLD networks that stays within 15 percent of its
  * teacher on [-4,4]. All grow outside, SGLD, which moves less far in its time, less than HMC.
  * Where there is a folder build/, the curves go to build/cubic.dat for docs/plots/cubic.gp. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

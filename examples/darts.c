@@ -7,6 +7,7 @@
  * errors that differ by little. One layer for y = sin(2x) out of linear, tanh, relu and sin, over
  * seeds: sin. Quadratics: each gradient beside its closed form, and where its search ends; the
  * implicit one and the second-order one through a Newton step are the true gradient. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -4,6 +4,7 @@
  * ensemble of SGLD samples, and a student distilled from the ensemble. You should see the ensemble
  * beat the single net in log likelihood and calibration, the student keep most of that at one
  * net's cost, and the predictive entropy rise on inputs that are not digits. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>

@@ -4,6 +4,7 @@
  *     ./discrete_vae FOLDER [epochs, 20] [seed]      MNIST, IDX files gunzipped: minutes
  * You should see Gumbel-softmax below the score function in nats for both kinds of latents, and
  * why: the spread of the encoder's gradient over draws, at the model that was reached. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "discrete_vae.h"
 #include "tiles.h"

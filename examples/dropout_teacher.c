@@ -4,6 +4,7 @@
  * that average from noisy inputs, a new mask in every step. Without a folder: the digits that ship.
  * You should see the masks beat one plain pass in log likelihood, and the student keep nearly all
  * of that at a hundredth of the cost. Times are of one prediction, in batches, on this machine. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * learns exclusive or by SGLD. You should see probabilities near 0 and 1 at the four corners, an
  * undecided one with a large standard deviation far away from the data, and the bytes used. */
 #define BNN_NO_STDIO /* the library needs no files and no printf */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

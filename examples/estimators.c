@@ -5,6 +5,7 @@
  * side by side, variances that match their closed forms: the score's are larger everywhere and grow
  * without bound as s goes to zero or f moves away from zero. Where there is a folder build/:
  * estimators.dat. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -5,6 +5,7 @@
  * independent pixels behind, with samples without structure, probabilities that sum to one over all
  * states, and why a net's output is no ln p(x) unless normalized. Where there is a folder build/:
  * factorized_*.png (data and samples). */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "factorized.h"
 #include "gmm.h"

@@ -4,6 +4,7 @@
  * Carlo EM tremble at S = 1 and follow EM at S = 100; then a mixture over the PCA latents of
  * digits, whose samples, decoded, look like digits where those of one Gaussian look like mixtures
  * of digits. Where there is a folder build/: gmm.dat, gmm_means.png, gmm_samples.png. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "gmm.h"
 #include "ppca.h"

@@ -4,6 +4,7 @@
  * do worst and adaptive L2 worse than L2, weights with learned noise compress the labels best, and,
  * with 300 training rows (./graves 1500 300), the rows that adapt or pay for noise collapse: the
  * prior wins. Then the recipe: train plainly, go on with adaptive weight noise and Adadelta. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

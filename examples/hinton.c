@@ -5,6 +5,7 @@
  * learning rate; tens of minutes for all images. You should see soft targets close part of the gap
  * between student and teacher; a student that never saw a 3 recognize threes, more when one bias is
  * raised; how a very small student takes temperatures. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

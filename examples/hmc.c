@@ -3,6 +3,7 @@
  * y = v tanh(w x) has two mirror modes, (w, v) and (-w, -v). You should see predictions that agree
  * with a 400 x 400 grid and between chains (R-hat near 1), while the weight w does not (R-hat far
  * above 1): no chain finds the other mode, and none has to, for both predict the same. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

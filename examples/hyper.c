@@ -8,6 +8,7 @@
  * validation rows. A linear model of which 5 of 30 inputs matter, and digits; noisy: N(0, 0.5^2)
  * added to the test inputs. You should see all but random search far ahead on the linear model, and
  * nothing gained on the digits that pooling does not give. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

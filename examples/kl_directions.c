@@ -4,6 +4,7 @@
  * a grid. Forward: mean .25 and variance 5.7425, the moments of p. Reverse: one optimum near each
  * mode and a broad one, by the start. Then the same for classes: a student of too small a class
  * with both losses. Curves go to build/kl_directions.dat where there is a folder build/. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -3,6 +3,7 @@
  * b ~ N(0, 10^2), sigma ~ half-normal(10), 100 data. The energy is written in ops; the exact
  * posterior means are a one-dimensional integral over sigma. You should see every mean within 4
  * Monte Carlo standard errors, and R-hat near 1. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

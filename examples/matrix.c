@@ -3,6 +3,7 @@
  * You should see a fit that finds 1 - 2x + 0.5x^2 within two standard errors, the eigenvalues of
  * the second-difference matrix beside their closed form 2 - 2 cos(k pi/6), equal to 6 digits, and a
  * matrix without a Cholesky factor refused, with the row where it fails. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

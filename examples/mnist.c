@@ -3,6 +3,7 @@
  *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps] [seed]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
  * SGLD well below SGD in error, and the student, one net that heard far more samples, near it. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * The model is in ppca.h. You should see EM climb to the likelihood of the closed form without
  * ever falling, the posterior of the latents of one digit, and gaps filled in by their conditional
  * mean far better than by column means. Where there is a folder build/: ppca.dat, ppca.png. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "ppca.h"
 #include "tiles.h"

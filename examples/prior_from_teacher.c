@@ -6,6 +6,7 @@
  * curves with the plain student's: -MSE, or log likelihood; > 0 is better. You should see distilled
  * students lead at first, copied means explain most of that, and narrow variances cost at the end:
  * the data was used twice. Curves go to build/prior_from_teacher.dat where there is a build/. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -6,6 +6,7 @@
  * digits seen at 4x4, or, with four IDX files of MNIST, 28x28 seen at 7x7: a few hundred images,
  * by temperature and share of the answers, for an untempered student (the published code) and a
  * tempered one. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

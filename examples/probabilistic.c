@@ -5,6 +5,7 @@
  * as weighted least squares, and the digits that ship. DATA has fashion-mnist/ (four IDX files)
  * and, if you have them, tweets/ (two TSV files), gunzipped. You should see answers at temperature
  * 1 help a little, at temperature 10 flatten the student, and the published extra term do harm. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -4,6 +4,7 @@
  * You should see that three quarters of the weights of a 64-200-200-10 net can go for nothing, that
  * whole neurons leave with them, and the threshold that a validation set suggests. MNIST:
  * weight_noise_mnist.c prints the same curve. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -4,6 +4,7 @@
  * standard deviations, ensemble and student, that agree: near the noise (0.2) at the data, and
  * clearly more in the hole and beyond the ends, where nobody measured. Where there is a folder
  * build/, the curves go to build/quickstart.dat for docs/plots/quickstart.gp. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

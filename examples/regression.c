@@ -4,6 +4,7 @@
  * "-") a fifth of the rows is held out. Without arguments: data/friedman.csv, 300 rows of the
  * formula in data/README.md, noise of sd 1. You should see about 90 % of the held-out rows inside
  * their intervals, and an RMSE of about 1.4, the noise and what 240 rows leave unknown. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

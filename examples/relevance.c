@@ -8,6 +8,7 @@
  * of the structure away from both ends, mass at one feature. Then relevance by evidence on a
  * table: per input of a linear model, by the fixed point, and per input of a network, by gradient;
  * three columns of pure noise stand beside the real ones, and what does not matter is cut out. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

@@ -4,6 +4,7 @@
  * moment is within 4 standard errors of a grid. Then the price of a step that is never decreased:
  * on a Gaussian posterior the variance grows by a known factor, 1/(1 - lr/2) from the step and
  * more from minibatch noise; the measured factors agree within 4 standard errors. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

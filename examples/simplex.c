@@ -4,6 +4,7 @@
  * the center. With a folder: PPM pictures of the log densities and a data file for gnuplot. You
  * should see the corners keep their odds at every temperature, the distance fall as 1/tau^2, and
  * that of the three only the Dirichlet is near uniform at a temperature of 0.995. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

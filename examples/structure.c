@@ -5,6 +5,7 @@
  * logits of the structure. You should see nearly all mass on sin and on tanh when they generated
  * the data; linear and relu, which two units of the others imitate within the noise, win less.
  * The discrete net is cut out of the mixture at a third of the size. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

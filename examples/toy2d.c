@@ -4,6 +4,7 @@
  * nats, for three data sets. You should see the single best network (MAP) far off, SGLD closest,
  * the smallest student in between and both larger ones near SGLD. Where there is a folder build/,
  * the class probabilities go to build/toy2d.dat (docs/plots/toy2d.gp) and build/toy2d.pgm. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

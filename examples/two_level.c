@@ -5,6 +5,7 @@
  * The map of the optimum over all three coefficients: you should see the complexity KL fall along
  * every column, and alpha leave for infinity where no likelihood is worth its KL. Then the special
  * cases one by one, and bnn_two_level with bnn_hypergradient at the same alpha. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

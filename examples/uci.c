@@ -5,6 +5,7 @@
  * relu units with learned noise and hierarchical priors by MAP, SGHMC and HMC (small sets), and a
  * student that distills the posterior; --method stops after one of them, --quick is one split of
  * one set. You should see test log likelihoods (units of y) far above MAP's and MC dropout's. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>

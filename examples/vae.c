@@ -6,6 +6,7 @@
  * You should see -ELBO split into reconstruction and KL, the importance-weighted bound some nats
  * above the ELBO, the price of beta, and a plain autoencoder's gradients as sigma goes to zero.
  * Where there is a folder build/, pictures go to build/vae_*.png, curves to build/vae_*.dat. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "vae.h"
 #include "factorized.h"

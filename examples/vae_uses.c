@@ -7,6 +7,7 @@
  * where the prior suits and a nat ahead where it is too wide, whose members disagree the more the
  * farther a latent is from all data. Where there is a folder build/, pictures go to
  * build/vae_uses_*.png. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "ppca.h"
 #include "tiles.h"

@@ -4,6 +4,7 @@
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... methods:
  * mixture, gauss, sgd, dropout, or all. You should see the weight noise below plain SGD in error,
  * and a mean field that loses most of its weights for nothing: the curve of that is printed. */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <stdio.h>

@@ -41,6 +41,9 @@
 #define BUILD_TOL(in_float, in_double) (in_float)
 #endif
 
+#ifndef BNNDEF
+#define BNN_STATIC
+#endif
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include "check.h"
