@@ -1084,7 +1084,8 @@ BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc de
 BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph);
 /* P(k is chosen on this edge), mean over the samples of the logits' store (NULL = present) */
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p);
-BNNDEF void bnn_simplex_project(size_t k, float *x); /* Euclidean; Duchi et al. 2008 */
+BNNDEF void bnn_simplex_project(size_t k, float *x); /* Euclidean; Duchi et al. 2008. An entry that
+                                                        is not finite: all NaN */
 
 /* The gradient of upper(a, w(a)) by a, w(a) near the minimum of lower(a, w), into a->grad: for
  * bnn_step. w stays, its gradient is zero after. upper and lower want disjoint data. */
@@ -1148,7 +1149,9 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const uns
 /* ---- distillation ----------------------------------------------------------------------------
  * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
 typedef struct bnn_inputs_desc { /* where the student's inputs come from */
-    float noise;   /* rows of x plus N(0, noise^2) per column                                  */
+    float noise;   /* rows of x plus N(0, noise^2) per column; in units of the column's standard
+                      deviation where `net` is standardized                                    */
+    const bnn_net *net; /* NULL = none; bnn_distill takes the student, or else the teacher     */
     int box;       /* 1: uniform in [lo, hi] per column instead: the range of x widened by     */
     float margin;  /*    margin times its width on both sides                                  */
     void (*generate)(void *user, bnn_rng *rng, bnn_mat out); /* or your own                     */
@@ -1158,15 +1161,17 @@ typedef struct bnn_distill_desc {
     size_t steps;   /* default 10000                                                            */
     size_t batch;   /* default 64                                                               */
     float lr;       /* default 1e-3, Adam, cosine to 0                                          */
-    double n_data;  /* rows the student's prior is weighed against, default those of x           */
+    double n_data;  /* rows the student's prior is weighed against; default: without end, as the
+                       inputs are, so that the prior counts nothing                             */
     bnn_inputs_desc inputs;
 } bnn_distill_desc;
 
 BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc desc);
 /* The student's loss against the teacher's present weights (post NULL) or one random sample of
- * post, mean over rows, plus the student's prior over t->n_data. The teacher is a constant.
+ * post, mean over rows, plus the student's prior over t->n_data if that is given. The teacher is a
+ * constant.
  * Classes: cross-entropy to its probabilities. Regression: expected Gaussian nll, the teacher's
- * noise included. */
+ * noise included; it must have a variance (a Student's t with nu > 2). */
 BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
                                  const bnn_ensemble *post);
 BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teacher,
@@ -11432,19 +11437,24 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
 }
 
 /* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986). */
+/* On x less its largest entry, so that large values keep their differences */
 BNNDEF void bnn_simplex_project(size_t k, float *x) {
-    double shift = -bnn__inf(), next;
+    double top = -bnn__inf(), shift = -bnn__inf();
     size_t i, n, before = k + 1;
+    for (i = 0; i < k; i++)
+        if (!((double)x[i] <= top) && top == top) top = (double)x[i]; /* a NaN stays */
     for (;;) {
         double sum = 0;
         for (n = 0, i = 0; i < k; i++)
-            if ((double)x[i] > shift) sum += (double)x[i], n++;
+            if ((double)x[i] - top > shift) sum += (double)x[i] - top, n++;
         if (n == 0 || n == before) break;
-        next = (sum - 1) / (double)n;
+        shift = (sum - 1) / (double)n;
         before = n;
-        shift = next;
     }
-    for (i = 0; i < k; i++) x[i] = (double)x[i] > shift ? (float)((double)x[i] - shift) : 0;
+    for (i = 0; i < k; i++) {
+        double above = (double)x[i] - top - shift;
+        x[i] = n == 0 ? (float)bnn__nan() : above > 0 ? (float)above : 0;
+    }
 }
 
 /* ---- hypergradients */
@@ -11480,20 +11490,26 @@ static void bnn__hyper_move(const bnn__hyper *h, double step, const float *z) { 
         h->d->w->theta[i] = (float)((double)h->keep[i] + step * (double)z[i]);
 }
 
-/* ga -= c (grad_a L(w + r z) - grad_a L(w - r z))/(2r) */
+/* ga -= c d/dr grad_a L(w + r z), by differences over r and 2r (error r^4). r moves w by a share of
+ * its own size where z points, which balances that error and the rounding of the gradients. */
 static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
+    static const double weight[4] = { 1, -8, 8, -1 }, at[4] = { -2, -1, 1, 2 };
+    double share = sizeof(float) == sizeof(double) ? 1e-3 : 0.05, zz = 0, zw = 0, r;
     bnn_params *a = h->d->a;
-    double zz = 0, r;
-    size_t i;
-    for (i = 0; i < h->d->w->n; i++) zz += (double)z[i] * (double)z[i];
+    size_t i, q;
+    for (i = 0; i < h->d->w->n; i++) {
+        double w = (double)h->keep[i], v = (double)z[i];
+        zz += v * v;
+        zw += v * v * w * w;
+    }
     if (!(zz > 0)) return;
-    r = 0.01 / sqrt(zz);
-    bnn__hyper_move(h, r, z);
-    bnn__hyper_at(h, h->d->lower);
-    for (i = 0; i < a->n; i++) h->ga[i] -= (float)(c * (double)a->grad[i] / (2 * r));
-    bnn__hyper_move(h, -r, z);
-    bnn__hyper_at(h, h->d->lower);
-    for (i = 0; i < a->n; i++) h->ga[i] += (float)(c * (double)a->grad[i] / (2 * r));
+    r = share * (zw > 0 ? sqrt(zw / zz) : 1) / sqrt(zz);
+    for (q = 0; q < 4; q++) {
+        bnn__hyper_move(h, at[q] * r, z);
+        bnn__hyper_at(h, h->d->lower);
+        for (i = 0; i < a->n; i++)
+            h->ga[i] -= (float)(c * weight[q] * (double)a->grad[i] / (12 * r));
+    }
     bnn__hyper_move(h, 0, z);
 }
 
@@ -11892,6 +11908,7 @@ static void bnn__box(bnn_mat x, float margin, float *low, float *width) {
 static bnn_var *bnn__draw_inputs(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d,
                                  const float *box) {
     bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
+    const float *unit = d->net != NULL ? d->net->scaling.x_std.data : NULL;
     size_t i, k;
     if (v->val.data == NULL) return v;
     if (d->generate != NULL) {
@@ -11905,19 +11922,25 @@ static bnn_var *bnn__draw_inputs(bnn_tape *t, bnn_mat x, size_t n, const bnn_inp
         float *to = v->val.data + i * x.cols;
         for (k = 0; k < x.cols; k++) {
             if (d->box) to[k] = row[k] + box[x.cols + k] * to[k];
-            else to[k] = d->noise > 0 ? row[k] + d->noise * to[k] : row[k];
+            else if (d->noise > 0) to[k] = row[k] + d->noise * (unit != NULL ? unit[k] : 1) * to[k];
+            else to[k] = row[k];
         }
     }
     return v;
 }
 
 static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d) {
+    bnn_mat unit = { 0, 0, NULL };
+    if (d->net != NULL) unit = d->net->scaling.x_std;
     if (t->err != BNN_OK) return 0;
     if (n == 0 || x.cols == 0 || (d->generate == NULL && x.rows == 0))
         bnn__fail(t, BNN_EARG, "bnn_distill_inputs: %z rows from %zx%z", n, x.rows, x.cols);
     if (!(d->noise >= 0) || !bnn__finite(d->noise) || !bnn__finite(d->margin))
         bnn__fail(t, BNN_EARG, "bnn_distill_inputs: noise %g, margin %g", (double)d->noise,
                   (double)d->margin);
+    if (unit.data != NULL && unit.cols != x.cols)
+        bnn__fail(t, BNN_ESHAPE, "bnn_distill_inputs: x has %z columns, the net's scaling %z",
+                  x.cols, unit.cols);
     return d->generate != NULL ? t->err == BNN_OK : bnn__has_data(t, "bnn_distill_inputs", x);
 }
 
@@ -11961,8 +11984,10 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
     int of = bnn__likelihood(teacher), to = bnn__likelihood(student);
     int classes = of == BNN_CATEGORICAL || of == BNN_BERNOULLI;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (classes ? to != of
-                : to > BNN_GAUSSIAN_HETERO)
+    if (of == BNN_STUDENT && !(teacher->nu > 2))
+        return bnn__fail(t, BNN_EARG, "bnn_distill: the teacher's Student noise with nu %g has no "
+                         "variance to learn", (double)teacher->nu);
+    if (classes ? to != of : to > BNN_GAUSSIAN_HETERO)
         return bnn__fail(t, BNN_EARG, "bnn_distill: a student of likelihood %d cannot learn from a "
                          "teacher of likelihood %d", to, of);
     bnn__teach(teacher, post, x, &f, &v);
@@ -11975,7 +12000,6 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
     } else {
         bnn_var *a, *m = bnn__units(student, out, &a);
-        a = bnn_clamp(a, -20, 20);
         loss = bnn_gaussian_nll(m, bnn_input(t, f), a);
         a = bnn_mul(bnn_input(t, v), bnn_exp(bnn_neg(a)));
         loss = bnn_add(loss, bnn_scale(bnn_rowsum(a), (float)0.5));
@@ -11993,7 +12017,10 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     bnn_arena *mem;
     bnn_mark before, after, now;
     size_t s, steps = d.steps == 0 ? 10000 : d.steps, batch = d.batch == 0 ? 64 : d.batch;
+    double n_data = t->n_data;
     float *box;
+    if (d.inputs.net == NULL)
+        d.inputs.net = student->scaling.x_std.data != NULL ? student : teacher;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
     if (student->params == NULL) {
         bnn__fail(t, BNN_EARG, "bnn_distill: the student was not made");
@@ -12011,13 +12038,14 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
         bnn__box(x, d.inputs.margin, box, box + x.cols);
     for (s = 0; s < steps && t->err == BNN_OK; s++) {
         bnn_tape_reset(t);
-        t->n_data = d.n_data > 0 ? d.n_data : (double)x.rows;
+        t->n_data = d.n_data;
         adam.lr = (float)bnn_lr_cosine((double)rate.lr, s, steps);
         bnn_backward(bnn_distill_loss(student, bnn__draw_inputs(t, x, batch, &d.inputs, box),
                                       teacher, post));
         bnn_step(&adam, t);
         if (s % 100 == 99) bnn__report(t, s + 1, steps);
     }
+    t->n_data = n_data;
     now = bnn_arena_mark(mem);
     if (now.chunk == after.chunk && now.used == after.used) /* no callback has taken any */
         bnn_arena_rewind(mem, before);

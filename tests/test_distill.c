@@ -315,6 +315,86 @@ static void the_students_prior_counts_once_per_data_set(void) {
     world_close(&u);
 }
 
+/* bnn_distill draws inputs without end: a prior moves the student only if n_data is given. */
+static void a_distilled_student_has_no_prior_unless_rows_are_given(void) {
+    float theta[3][64], x[4] = { -1, 0, 1, 2 };
+    for (int c = 0; c < 3; c++) {
+        bnn_mlp_desc d = { .sizes = { 1, 3 }, .likelihood = BNN_CATEGORICAL };
+        world u;
+        memset(&u, 0, sizeof u);
+        u.tape.rng = bnn_rng_seed(build_seed(31));
+        u.tape.n_data = 77;
+        u.w = bnn_params_new(&u.mem), u.v = bnn_params_new(&u.mem);
+        u.teacher = bnn_mlp(u.w, d);
+        if (c == 0) d.prior = flat;
+        else d.prior.std = (float)0.1;
+        u.student = bnn_mlp(u.v, d);
+        bnn_distill(&u.tape, &u.student, &u.teacher, NULL, (bnn_mat){ 4, 1, x },
+                    (bnn_distill_desc){ .steps = 50, .n_data = c == 2 ? 10 : 0 });
+        memcpy(theta[c], u.v->theta, u.v->n * sizeof(float));
+        CHECK(u.v->n == 6 && u.tape.n_data == 77); /* what the user has said stays */
+        world_close(&u);
+    }
+    CHECK_SAME_ARRAY(theta[0], theta[1], 6);
+    CHECK(memcmp(theta[0], theta[2], 6 * sizeof(float)) != 0);
+}
+
+/* Columns of size 1e-6, 1 and 1e6 around means of their own: a net that is standardized gets noise in
+ * units of their standard deviations; one that is not, in their own. Six standard errors. */
+static void noise_is_in_units_of_the_columns_of_a_standardized_net(void) {
+    enum { N = 200, DRAWS = 4000 };
+    static float x[N * 3], y[N];
+    static const double unit[3] = { 1e-6, 1, 1e6 };
+    for (int standardized = 0; standardized < 2; standardized++) {
+        world u;
+        bnn_var *v;
+        memset(&u, 0, sizeof u);
+        u.tape.rng = bnn_rng_seed(build_seed(32));
+        u.w = bnn_params_new(&u.mem);
+        for (int i = 0; i < N; i++) y[i] = (float)(i % 2);
+        for (int i = 0; i < N * 3; i++)
+            x[i] = (float)(unit[i % 3] * (5 + (double)bnn_rng_normal(&u.tape.rng)));
+        u.student = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 3, 1 }, .likelihood = BNN_BERNOULLI });
+        if (standardized)
+            CHECK(bnn_net_standardize(&u.student, (bnn_data){ { N, 3, x }, { N, 1, y } }) == BNN_OK);
+        v = bnn_distill_inputs(&u.tape, (bnn_mat){ 1, 3, x }, DRAWS,
+                               (bnn_inputs_desc){ .noise = (float)0.5, .net = &u.student });
+        for (int j = 0; j < 3; j++) {
+            double want = standardized ? 0.5 * (double)u.student.scaling.x_std.data[j] : 0.5, s = 0;
+            if (!standardized && j == 2) continue; /* lost in the float of a million */
+            for (int i = 0; i < DRAWS; i++) {
+                double e = (double)v->val.data[3 * i + j] - (double)x[j];
+                s += e * e;
+            }
+            CHECK_NEAR(sqrt(s / DRAWS) / want, 1, 6 / sqrt(2.0 * DRAWS));
+        }
+        CHECK(bnn_distill_inputs(&u.tape, (bnn_mat){ 1, 2, x }, 3, (bnn_inputs_desc){
+                  .noise = 1, .net = &u.student }) == &u.tape.poison || !standardized);
+        bnn_tape_clear_error(&u.tape);
+        world_close(&u);
+    }
+}
+
+static void a_teacher_without_a_variance_is_an_error(void) {
+    static const float nus[3] = { 1, 2, (float)2.5 };
+    float x[2] = { 0, 1 };
+    for (int c = 0; c < 3; c++) {
+        world u;
+        memset(&u, 0, sizeof u);
+        u.w = bnn_params_new(&u.mem), u.v = bnn_params_new(&u.mem);
+        u.teacher = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 1, 4, 1 }, .likelihood = BNN_STUDENT,
+                            .noise_std = 1, .nu = nus[c] });
+        u.student = bnn_mlp(u.v, (bnn_mlp_desc){ .sizes = { 1, 4, 2 },
+                            .likelihood = BNN_GAUSSIAN_HETERO });
+        bnn_distill(&u.tape, &u.student, &u.teacher, NULL, (bnn_mat){ 2, 1, x },
+                    (bnn_distill_desc){ .steps = 10 });
+        CHECK(c == 2 ? u.tape.err == BNN_OK : u.tape.err == BNN_EARG &&
+              strstr(u.tape.msg, "no variance") != NULL);
+        bnn_tape_clear_error(&u.tape);
+        world_close(&u);
+    }
+}
+
 static void likelihoods_that_cannot_teach_each_other_are_an_error(void) {
     for (int teacher = BNN_GAUSSIAN; teacher <= BNN_POISSON; teacher++) {
         for (int student = BNN_GAUSSIAN; student <= BNN_POISSON; student++) {
@@ -581,7 +661,6 @@ static void bnn_distill_is_its_loop_written_out_bit_for_bit(void) {
     adam = bnn_adam(b.u.v, (bnn_adam_desc){ .lr = (float)1e-3 });
     for (size_t s = 0; s < STEPS; s++) {
         bnn_tape_reset(&b.u.tape);
-        b.u.tape.n_data = GRID;
         adam.lr = (float)bnn_lr_cosine((double)(float)1e-3, s, STEPS);
         bnn_backward(bnn_distill_loss(&b.u.student, bnn_distill_inputs(&b.u.tape, b.grid, 64, box),
                                       &b.u.teacher, NULL));
@@ -659,6 +738,9 @@ int main(void) {
     RUN(samples_are_drawn_by_their_weights);
     RUN(the_teacher_is_a_constant_and_drops_nothing);
     RUN(the_students_prior_counts_once_per_data_set);
+    RUN(a_distilled_student_has_no_prior_unless_rows_are_given);
+    RUN(noise_is_in_units_of_the_columns_of_a_standardized_net);
+    RUN(a_teacher_without_a_variance_is_an_error);
     RUN(likelihoods_that_cannot_teach_each_other_are_an_error);
     RUN(answers_of_different_width_are_an_error);
     RUN(inputs_are_rows_of_x_plus_noise);

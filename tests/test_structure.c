@@ -621,6 +621,67 @@ static double reoptimized(quadratic *q) { /* Q(w*(a), a) */
     return v;
 }
 
+/* The projection of x + c is that of x, for every c; of NaN and infinity there is none. */
+static void the_projection_keeps_its_digits_at_large_values(void) {
+    static const double shift[5] = { 0, -3, 1e4, -1e9, 1e30 };
+    float three[3], two[2] = { (float)1e16, 0 }, low[2] = { (float)-1e38, (float)-1e38 };
+    float bad[3] = { 1, (float)bnn__inf(), 0 };
+    for (int c = 0; c < 5; c++) {
+        for (int i = 0; i < 3; i++) three[i] = (float)shift[c];
+        bnn_simplex_project(3, three);
+        for (int i = 0; i < 3; i++) CHECK_NEAR(three[i], 1.0 / 3, 1e-7);
+    }
+    bnn_simplex_project(2, two);
+    CHECK(two[0] == 1 && two[1] == 0);
+    bnn_simplex_project(2, low);
+    CHECK(low[0] == 0.5 && low[1] == 0.5);
+    for (int c = 0; c < 3; c++) {
+        bad[0] = bad[2] = 0, bad[1] = (float)(c == 0 ? bnn__inf() : c == 1 ? -bnn__inf() : bnn__nan());
+        bnn_simplex_project(3, bad);
+        if (c == 1) CHECK(bad[0] == 0.5 && bad[1] == 0 && bad[2] == 0.5);
+        else for (int i = 0; i < 3; i++) CHECK(!(bad[i] <= 0) && !(bad[i] > 0));
+    }
+}
+
+/* Q = w^4/4 with lower level exp(w) - a w + w^2/2 (not quadratic): w*(a) solves e^w + w = a, and
+ * dQ/da = w^3/(e^w + 1). Scales of the problem from 1e-3 to 1e3: w = c u, so that dw/da = c du/da. */
+typedef struct exponential {
+    world u;
+    double c;
+} exponential;
+static bnn_var *exp_upper(bnn_tape *t, void *user) {
+    exponential *q = (exponential *)user;
+    bnn_var *w = bnn_scale(bnn_param(t, q->u.w, 0), (float)(1 / q->c));
+    return bnn_scale(bnn_sum(bnn_square(bnn_square(w))), (float)0.25);
+}
+static bnn_var *exp_lower(bnn_tape *t, void *user) {
+    exponential *q = (exponential *)user;
+    bnn_var *w = bnn_scale(bnn_param(t, q->u.w, 0), (float)(1 / q->c)), *a = bnn_param(t, q->u.a, 0);
+    bnn_var *e = bnn_mul(bnn_exp(w), bnn_exp(bnn_scale(a, (float)-0.1))); /* a enters nonlinearly */
+    return bnn_sum(bnn_add(bnn_sub(e, bnn_mul(a, w)), bnn_scale(bnn_square(w), (float)0.5)));
+}
+static void the_mixed_difference_fits_the_scale_of_the_weights(void) {
+    static const double scales[4] = { 1e-3, 1, 30, 1e3 };
+    for (int k = 0; k < 4; k++) {
+        exponential q;
+        bnn_hypergradient_desc d = { .upper = exp_upper, .lower = exp_lower, .implicit = 1,
+                                     .tolerance = (float)1e-7, .iterations = 100 };
+        double a = 2.5, w = 1, g;
+        world_open(&q.u, 215);
+        q.c = scales[k];
+        bnn_params_add(q.u.w, 1, 1, "w", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+        bnn_params_add(q.u.a, 1, 1, "a", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+        for (int i = 0; i < 100; i++)
+            w -= (exp(w - 0.1 * a) + w - a) / (exp(w - 0.1 * a) + 1);
+        q.u.w->theta[0] = (float)(q.c * w), q.u.a->theta[0] = (float)a;
+        g = w * w * w * (1 + 0.1 * exp(w - 0.1 * a)) / (exp(w - 0.1 * a) + 1);
+        d.w = q.u.w, d.a = q.u.a, d.user = &q;
+        bnn_hypergradient(&q.u.tape, d);
+        CHECK_NEAR(q.u.a->grad[0], g, BUILD_TOL(2e-3, 1e-8) * g);
+        world_close(&q.u);
+    }
+}
+
 static void the_implicit_hypergradient_is_that_of_full_reoptimization(void) {
     quadratic q;
     double w[D], g[A];
@@ -1735,6 +1796,8 @@ int main(void) {
     RUN(the_useful_operation_is_found_and_the_posterior_repeats);
     RUN(probabilities_are_means_of_softmax_over_the_samples);
     RUN(hypergradients_of_quadratics_are_exact);
+    RUN(the_projection_keeps_its_digits_at_large_values);
+    RUN(the_mixed_difference_fits_the_scale_of_the_weights);
     RUN(the_implicit_hypergradient_is_that_of_full_reoptimization);
     RUN(unrolling_many_steps_converges_to_the_implicit_hypergradient);
     RUN(a_newton_step_makes_the_second_order_implicit);
