@@ -1664,7 +1664,8 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
     (__GNUC__ < 9 && !defined(__clang__)) || (defined(__i386__) && !defined(__SSE2_MATH__)) || \
     !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #define BNN__SIMD 0
-/*   x86-64: 4 lanes (SSE2, no FMA), 8 (AVX2 + FMA), 16 (AVX-512), by function attribute. */
+/*   x86-64: 8 lanes (AVX2 + FMA), and 16 (AVX-512) for random numbers, products and the commonest
+ *   functions, by function attribute. Machines before 2013 take the plain loops. */
 #elif defined(__x86_64__)
 #define BNN__SIMD 16
 /*   elsewhere: 4 lanes; on AArch64 with FMA, other machines as the compiler can. */
@@ -1684,22 +1685,22 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
 #define BNN__AT_16 __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")))
 
 /* Lanes to use, asked once. Writing the same answer twice is harmless, so relaxed order will do.
- * Tests assign 1, 4, 8 or 16 to force an instance. */
+ * Tests assign 1, 4, 8 or 16 to force an instance (x86-64 has no 4: plain). */
 BNN__UNUSED static int bnn__cpu_level;
 
 #if BNN__SIMD == 16
 static int bnn__cpu_ask(void) {
     unsigned a = 0, b, c = 0, d, f, x, xh;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if (a < 7) return 4;
+    if (a < 7) return 1;
     a = 1, c = 0;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     f = c;
-    if ((f >> 27 & 1) == 0) return 4;               /* OSXSAVE: may we ask what the OS saves? */
+    if ((f >> 27 & 1) == 0) return 1;               /* OSXSAVE: may we ask what the OS saves? */
     __asm__ __volatile__(".byte 0x0f, 0x01, 0xd0" : "=a"(x), "=d"(xh) : "c"(0)); /* xgetbv */
     a = 7, c = 0;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 4; /* FMA AVX AVX2 */
+    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 1; /* FMA AVX AVX2 */
     if ((b >> 16 & b >> 17 & b >> 30 & b >> 31 & 1) == 0 || (x & 0xe6) != 0xe6) return 8;
     return 16;                                      /* F, DQ, BW, VL, and the OS saves ZMM */
 }
@@ -1718,13 +1719,16 @@ BNN__UNUSED static int bnn__cpu(void) {
     return 1;
 #endif
 }
+/* The instance to run: of a pass, and of what has 16 lanes too where they pay */
 #if BNN__SIMD == 16
-#define BNN__PICK(f) (bnn__cpu() == 16 ? f##_16 : bnn__cpu() == 8 ? f##_8 : \
-                      bnn__cpu() == 4 ? f##_4 : f##_1)
+#define BNN__PICK(f) (bnn__cpu() >= 8 ? f##_8 : f##_1)
+#define BNN__PICK16(f) (bnn__cpu() == 16 ? f##_16 : BNN__PICK(f))
 #elif BNN__SIMD == 4
 #define BNN__PICK(f) (bnn__cpu() == 4 ? f##_4 : f##_1)
+#define BNN__PICK16(f) BNN__PICK(f)
 #else
 #define BNN__PICK(f) f##_1
+#define BNN__PICK16(f) f##_1
 #endif
 #define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
 #if defined(_OPENMP)
@@ -1835,6 +1839,7 @@ BNN__INLINE float bnn__sqrt_1(float x) { return BNN_MATH_SQRT(x); }
 
 #if BNN__HOOKS
 #define BNN__PICKM(f) f##_1
+#define BNN__PICKM16(f) f##_1
 #define BNN__ONE ((float)1)
 BNN__INLINE float bnn__exp_1(float x) { return BNN_MATH_EXP(x); }
 BNN__INLINE float bnn__log_1(float x) { return BNN_MATH_LOG(x); }
@@ -1855,6 +1860,7 @@ BNN__INLINE float bnn__soft_1(float x) { return bnn__softplus_1(x); }
 BNN__INLINE float bnn__slope_1(float v) { return -BNN_MATH_EXPM1(-v); }
 #else
 #define BNN__PICKM(f) BNN__PICK(f)
+#define BNN__PICKM16(f) BNN__PICK16(f)
 BNN__INLINE uint32_t bnn__bits_1(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
 BNN__INLINE float bnn__val_1(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 BNN__INLINE int32_t bnn__int_1(float x) { return (int32_t)x; }
@@ -2413,26 +2419,21 @@ BNN__NOISE(S, student,                                                          
     bnn__f##S w = d + v * e;                                                                     \
     w = w * q.p[0] / (w * w + q.p[1]);                                                           \
     g = g + w, h = h + w * e; )
-#define BNN__MAPS(S) BNN__MAP(S, exp) BNN__MAP(S, log) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) \
-    BNN__MAP(S, softplus) BNN__MAP(S, sin) BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) \
-    BNN__NOISES(S)
+#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid)
+#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
+    BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt) BNN__NOISES(S)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
-BNN__MAP(1, sqrt)
 #if BNN__SIMD
 /* What GNU vectors lack, in assembly, so that neither -O0 nor a compiler's taste changes it:
  * sqrt(y, x), mulw(y, a, b) = low halves of 64-bit lanes multiplied, fma(c, a, b) = c + a b. */
 #if BNN__SIMD == 16
-#define BNN__SQRT_4(y, x) __asm__("sqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
 #define BNN__SQRT_8(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
 #define BNN__SQRT_16(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=v"(y) : "v"(x))
-#define BNN__MULW_4(y, a, b) \
-    __asm__("pmuludq {%2, %0|%0, %2}" : "=x"(y) : "0"(a), "x"(b))
 #define BNN__MULW_8(y, a, b) \
     __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=x"(y) : "x"(a), "x"(b))
 #define BNN__MULW_16(y, a, b) \
     __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=v"(y) : "v"(a), "v"(b))
-#define BNN__FMA_4(c, a, b) (c) = (c) + (a) * (b)
 #define BNN__FMA_8(c, a, b) \
     __asm__("vfmadd231ps {%2, %1, %0|%0, %1, %2}" : "+x"(c) : "x"(a), "x"(b))
 #define BNN__FMA_16(c, a, b) \
@@ -2449,13 +2450,20 @@ BNN__MAP(1, sqrt)
 #endif
 static const uint64_t bnn__evens[8] = { 0, 2, 4, 6, 8, 10, 12, 14 };
 
-#define BNN__VECTOR(S, F, I, U, W)                                                               \
+#define BNN__LANES(S, F, I, U)                                                                   \
 typedef float F __attribute__((vector_size(4 * S)));                                             \
 typedef int32_t I __attribute__((vector_size(4 * S)));                                           \
 typedef uint32_t U __attribute__((vector_size(4 * S)));                                          \
-typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
 BNN__INLINE BNN__AT_##S F bnn__ld_##S(const float *p) { F x; memcpy(&x, p, sizeof x); return x; }\
 BNN__INLINE BNN__AT_##S void bnn__st_##S(float *p, F x) { memcpy(p, &x, sizeof x); }             \
+BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
+BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
+BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
+BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
+BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
+BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }
+#define BNN__VECTOR(S, F, I, U, W)                                                               \
+typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
 BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                                      \
     U x;                                                                                         \
     memcpy(&x, p, sizeof x);                                                                     \
@@ -2463,29 +2471,31 @@ BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                     
 }                                                                                                \
 BNN__INLINE BNN__AT_##S void bnn__stu_##S(uint32_t *p, U x) { memcpy(p, &x, sizeof x); }         \
 BNN__INLINE BNN__AT_##S W bnn__even_##S(void) { W x; memcpy(&x, bnn__evens, sizeof x); return x; } \
-BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
 BNN__INLINE BNN__AT_##S W bnn__setw_##S(uint64_t x) { W o = { 0 }; return o + x; }               \
-BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
-BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
 BNN__INLINE BNN__AT_##S I bnn__int_##S(F x) { return __builtin_convertvector(x, I); }            \
 BNN__INLINE BNN__AT_##S F bnn__flt_##S(I x) { return __builtin_convertvector(x, F); }            \
-BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
-BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
-BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }  \
 BNN__INLINE BNN__AT_##S F bnn__sqrt_##S(F x) { F y; BNN__SQRT_##S(y, x); return y; }             \
 BNN__INLINE BNN__AT_##S W bnn__mulw_##S(W a, W b) { W y; BNN__MULW_##S(y, a, b); return y; }
+BNN__LANES(4, bnn__f4, bnn__i4, bnn__u4)    /* for short rows and transposing everywhere */
 #if BNN__HOOKS
 #define BNN__MATHS(S)
+#define BNN__MATHS16(S)
 #else
-#define BNN__MATHS(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
-    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S) BNN__MAPS(S) BNN__MAP(S, sqrt)
+#define BNN__DRAWN(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
+    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S)
+#define BNN__MATHS(S) BNN__DRAWN(S) BNN__MAPS(S)
+#define BNN__MATHS16(S) BNN__DRAWN(S) BNN__MAPS16(S)
 #endif
 #define BNN__INSTANCE(S) BNN__VECTOR(S, bnn__f##S, bnn__i##S, bnn__u##S, bnn__w##S) \
     BNN__MATHS(S) BNN__PASSES(S, bnn__f##S)
+#if BNN__SIMD == 4
 BNN__INSTANCE(4)
-#if BNN__SIMD == 16
+#else
+BNN__LANES(8, bnn__f8, bnn__i8, bnn__u8)
+BNN__LANES(16, bnn__f16, bnn__i16, bnn__u16)
 BNN__INSTANCE(8)
-BNN__INSTANCE(16)
+BNN__VECTOR(16, bnn__f16, bnn__i16, bnn__u16, bnn__w16)
+BNN__MATHS16(16)
 #endif
 #endif
 typedef void bnn__draw(const bnn_rng *, uint64_t, size_t, float *);
@@ -2506,19 +2516,19 @@ BNN__UNUSED static void bnn__v_draw(bnn_rng *r, size_t n, float *out, bnn__draw 
 }
 /* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
 BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_uniform));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_uniform));
 }
 /* N(0, 1), |x| up to 6.76 */
 BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_normal));
 }
 /* -ln u, from 1.2e-10 to 22.9 */
 BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_exponential));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_exponential));
 }
 /* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_gumbel));
 }
 BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass) {
     size_t tasks = (n + BNN__TASK - 1) / BNN__TASK, t;
@@ -2527,7 +2537,7 @@ BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass)
         pass(job, t * BNN__TASK, n - t * BNN__TASK < BNN__TASK ? n : (t + 1) * BNN__TASK);
 }
 BNN__UNUSED static void bnn__run_noise(bnn_rng *r, size_t n, const bnn__job *job, bnn__pass *pass) {
-    bnn__draw *draw = BNN__PICKM(bnn__d_normal);
+    bnn__draw *draw = BNN__PICKM16(bnn__d_normal);
     size_t tasks = (n + BNN__ZN - 1) / BNN__ZN, t;
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (t = 0; t < tasks; t++) {
@@ -2616,10 +2626,10 @@ BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const flo
 BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, float *y) {                      \
     bnn__run_xy(n, 0, x, x, y, PICK(bnn__p_##NAME));                                             \
 }
-BNN__V_MAP(exp, BNN__PICKM)
+BNN__V_MAP(exp, BNN__PICKM16)
 BNN__V_MAP(log, BNN__PICKM)
-BNN__V_MAP(tanh, BNN__PICKM)
-BNN__V_MAP(sigmoid, BNN__PICKM)
+BNN__V_MAP(tanh, BNN__PICKM16)
+BNN__V_MAP(sigmoid, BNN__PICKM16)
 BNN__V_MAP(softplus, BNN__PICKM)
 BNN__V_MAP(sin, BNN__PICKM)
 BNN__V_MAP(cos, BNN__PICKM)
@@ -2750,14 +2760,14 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
         switch (6 * v + r) { BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2) } \
         return NULL; \
     }
-BNN__GEMM(4)
 #if BNN__SIMD == 16
 BNN__GEMM(8)
 BNN__GEMM(16)
 static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) {
-    return S == 16 ? bnn__tiles_16(v, r) : S == 8 ? bnn__tiles_8(v, r) : bnn__tiles_4(v, r);
+    return S == 16 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r);
 }
 #else
+BNN__GEMM(4)
 #define bnn__tile_of(S, v, r) bnn__tiles_4(v, r)
 #endif
 
@@ -2926,7 +2936,7 @@ static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
                            const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
 #if BNN__SIMD
-    int lanes = bnn__cpu();
+    int lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : bnn__cpu();
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
@@ -3030,10 +3040,10 @@ typedef uint32_t bnn__b8 __attribute__((vector_size(32)));
         for (l = 0; l < 8; l++) all |= top[l];                                                     \
         return !(all >> 31) && bnn__v_finite_1(n - i, x + i);                                      \
     }
-BNN__SUMS(4)
 #if BNN__SIMD == 16
 BNN__SUMS(8)
-BNN__SUMS(16)
+#else
+BNN__SUMS(4)
 #endif
 #endif
 
