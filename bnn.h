@@ -1671,7 +1671,8 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
     (__GNUC__ < 9 && !defined(__clang__)) || (defined(__i386__) && !defined(__SSE2_MATH__)) || \
     !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #define BNN__SIMD 0
-/*   x86-64: 4 lanes (SSE2, no FMA), 8 (AVX2 + FMA), 16 (AVX-512), by function attribute. */
+/*   x86-64: 8 lanes (AVX2 + FMA), and 16 (AVX-512) for random numbers, products and the commonest
+ *   functions, by function attribute. Machines before 2013 take the plain loops. */
 #elif defined(__x86_64__)
 #define BNN__SIMD 16
 /*   elsewhere: 4 lanes; on AArch64 with FMA, other machines as the compiler can. */
@@ -1691,22 +1692,22 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
 #define BNN__AT_16 __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")))
 
 /* Lanes to use, asked once. Writing the same answer twice is harmless, so relaxed order will do.
- * Tests assign 1, 4, 8 or 16 to force an instance. */
+ * Tests assign 1, 4, 8 or 16 to force an instance (x86-64 has no 4: plain). */
 BNN__UNUSED static int bnn__cpu_level;
 
 #if BNN__SIMD == 16
 static int bnn__cpu_ask(void) {
     unsigned a = 0, b, c = 0, d, f, x, xh;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if (a < 7) return 4;
+    if (a < 7) return 1;
     a = 1, c = 0;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     f = c;
-    if ((f >> 27 & 1) == 0) return 4;               /* OSXSAVE: may we ask what the OS saves? */
+    if ((f >> 27 & 1) == 0) return 1;               /* OSXSAVE: may we ask what the OS saves? */
     __asm__ __volatile__(".byte 0x0f, 0x01, 0xd0" : "=a"(x), "=d"(xh) : "c"(0)); /* xgetbv */
     a = 7, c = 0;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 4; /* FMA AVX AVX2 */
+    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 1; /* FMA AVX AVX2 */
     if ((b >> 16 & b >> 17 & b >> 30 & b >> 31 & 1) == 0 || (x & 0xe6) != 0xe6) return 8;
     return 16;                                      /* F, DQ, BW, VL, and the OS saves ZMM */
 }
@@ -1725,13 +1726,16 @@ BNN__UNUSED static int bnn__cpu(void) {
     return 1;
 #endif
 }
+/* The instance to run: of a pass, and of what has 16 lanes too where they pay */
 #if BNN__SIMD == 16
-#define BNN__PICK(f) (bnn__cpu() == 16 ? f##_16 : bnn__cpu() == 8 ? f##_8 : \
-                      bnn__cpu() == 4 ? f##_4 : f##_1)
+#define BNN__PICK(f) (bnn__cpu() >= 8 ? f##_8 : f##_1)
+#define BNN__PICK16(f) (bnn__cpu() == 16 ? f##_16 : BNN__PICK(f))
 #elif BNN__SIMD == 4
 #define BNN__PICK(f) (bnn__cpu() == 4 ? f##_4 : f##_1)
+#define BNN__PICK16(f) BNN__PICK(f)
 #else
 #define BNN__PICK(f) f##_1
+#define BNN__PICK16(f) f##_1
 #endif
 #define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
 #if defined(_OPENMP)
@@ -1842,6 +1846,7 @@ BNN__INLINE float bnn__sqrt_1(float x) { return BNN_MATH_SQRT(x); }
 
 #if BNN__HOOKS
 #define BNN__PICKM(f) f##_1
+#define BNN__PICKM16(f) f##_1
 #define BNN__ONE ((float)1)
 BNN__INLINE float bnn__exp_1(float x) { return BNN_MATH_EXP(x); }
 BNN__INLINE float bnn__log_1(float x) { return BNN_MATH_LOG(x); }
@@ -1862,6 +1867,7 @@ BNN__INLINE float bnn__soft_1(float x) { return bnn__softplus_1(x); }
 BNN__INLINE float bnn__slope_1(float v) { return -BNN_MATH_EXPM1(-v); }
 #else
 #define BNN__PICKM(f) BNN__PICK(f)
+#define BNN__PICKM16(f) BNN__PICK16(f)
 BNN__INLINE uint32_t bnn__bits_1(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
 BNN__INLINE float bnn__val_1(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 BNN__INLINE int32_t bnn__int_1(float x) { return (int32_t)x; }
@@ -2118,6 +2124,66 @@ BNN__INLINE float bnn__cosf_(float x) { return bnn__cos_1(x); }
 BNN__INLINE float bnn__erff_(float x) { return bnn__erf_1(x); }
 BNN__INLINE float bnn__sqrtf_(float x) { return bnn__sqrt_1(x); }
 
+/* The same in double, after Sun's fdlibm, for sums and state that are kept in double: exp and log
+ * to 1 ulp, log1p and expm1 to 3; cos to 2^-52 for |x| <= 1e5;
+ * pow for x >= 0, exp(y ln x), to 1 + |y ln x|. Only + - * / and powers of 2, so with the same bits
+ * everywhere; libm's differ in the last place from one machine to the next. */
+BNN__INLINE double bnn__dexpr(double x, int *n) {   /* x = n ln 2 + r, |x| < 1e5; gives e^r - 1 */
+    double k = (double)(int)(x * 1.44269504088896338700 + (x < 0 ? -0.5 : 0.5));
+    double hi = x - k * 6.93147180369123816490e-01, lo = k * 1.90821492927058770002e-10;
+    double r = hi - lo, t = r * r, c = t * 4.13813679705723846039e-08 - 1.65339022054652515390e-06;
+    c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 +
+                 t * (6.61375632143793436117e-05 + t * c)));
+    *n = (int)k;
+    return hi - (lo - r * c / (2 - c));
+}
+BNN__UNUSED static double bnn__dexp(double x) {
+    int n;
+    double y;
+    if (!bnn__finite_d(x)) return x == -bnn__inf() ? 0 : x;
+    y = 1 + bnn__dexpr(x < -750 ? -750 : x > 750 ? 750 : x, &n);
+    return ldexp(y, n);
+}
+BNN__UNUSED static double bnn__dexpm1(double x) {
+    int n;
+    return x > -0.34 && x < 0.34 ? bnn__dexpr(x, &n) : bnn__dexp(x) - 1;
+}
+BNN__UNUSED static double bnn__dlog(double x) {
+    static const double a[7] = { 6.666666666666735130e-01, 3.999999999940941908e-01,
+        2.857142874366239149e-01, 2.222219843214978396e-01, 1.818357216161805012e-01,
+        1.531383769920937332e-01, 1.479819860511658591e-01 };
+    int n = 0;
+    double f, k, s, z, p, h;
+    if (!bnn__finite_d(x)) return x == -bnn__inf() ? bnn__nan() : x;
+    if (!(x > 0)) return x < 0 ? bnn__nan() : -bnn__inf();
+    f = frexp(x, &n) - 1;
+    if (f < -0.29289321881345247560) f = f + f + 1, n--;          /* now 1 + f is 2^(-1/2 .. 1/2) */
+    k = n, s = f / (2 + f), z = s * s, h = 0.5 * f * f;
+    p = z * (a[0] + z * (a[1] + z * (a[2] + z * (a[3] + z * (a[4] + z * (a[5] + z * a[6]))))));
+    return k * 6.93147180369123816490e-01 -
+           ((h - (s * (h + p) + k * 1.90821492927058770002e-10)) - f);
+}
+BNN__UNUSED static double bnn__dlog1p(double x) {
+    double u = 1 + x;
+    return x > -1 && x < 1e300 ? bnn__dlog(u) + (x - (u - 1)) / u : bnn__dlog(u);
+}
+BNN__UNUSED static double bnn__dpow(double x, double y) {
+    return y == 0 ? 1 : bnn__dexp(y * bnn__dlog(x));
+}
+BNN__UNUSED static double bnn__dcos(double x) {
+    int n = (int)(x * 0.63661977236758134308 + (x < 0 ? -0.5 : 0.5));
+    double r = (x - n * 1.57079632673412561417) - n * 6.07710050650619224932e-11, z = r * r, y;
+    if (n % 2 == 0)
+        y = 1 - (z * 0.5 - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 +
+            z * (2.48015872894767294178e-05 + z * (-2.75573143513906633035e-07 +
+            z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11))))));
+    else
+        y = r + r * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 +
+            z * (-1.98412698298579493134e-04 + z * (2.75573137070700676789e-06 +
+            z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
+    return ((n + 1) & 2) != 0 ? -y : y;
+}
+
 /* >>philox  Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): a block cipher in counter mode. Word w
  * of block l is a function of (key, counter + l, stream) alone, so any part of a sequence can be
  * drawn by anybody, in any order. */
@@ -2360,26 +2426,21 @@ BNN__NOISE(S, student,                                                          
     bnn__f##S w = d + v * e;                                                                     \
     w = w * q.p[0] / (w * w + q.p[1]);                                                           \
     g = g + w, h = h + w * e; )
-#define BNN__MAPS(S) BNN__MAP(S, exp) BNN__MAP(S, log) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) \
-    BNN__MAP(S, softplus) BNN__MAP(S, sin) BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) \
-    BNN__NOISES(S)
+#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid)
+#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
+    BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt) BNN__NOISES(S)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
-BNN__MAP(1, sqrt)
 #if BNN__SIMD
 /* What GNU vectors lack, in assembly, so that neither -O0 nor a compiler's taste changes it:
  * sqrt(y, x), mulw(y, a, b) = low halves of 64-bit lanes multiplied, fma(c, a, b) = c + a b. */
 #if BNN__SIMD == 16
-#define BNN__SQRT_4(y, x) __asm__("sqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
 #define BNN__SQRT_8(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
 #define BNN__SQRT_16(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=v"(y) : "v"(x))
-#define BNN__MULW_4(y, a, b) \
-    __asm__("pmuludq {%2, %0|%0, %2}" : "=x"(y) : "0"(a), "x"(b))
 #define BNN__MULW_8(y, a, b) \
     __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=x"(y) : "x"(a), "x"(b))
 #define BNN__MULW_16(y, a, b) \
     __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=v"(y) : "v"(a), "v"(b))
-#define BNN__FMA_4(c, a, b) (c) = (c) + (a) * (b)
 #define BNN__FMA_8(c, a, b) \
     __asm__("vfmadd231ps {%2, %1, %0|%0, %1, %2}" : "+x"(c) : "x"(a), "x"(b))
 #define BNN__FMA_16(c, a, b) \
@@ -2396,13 +2457,20 @@ BNN__MAP(1, sqrt)
 #endif
 static const uint64_t bnn__evens[8] = { 0, 2, 4, 6, 8, 10, 12, 14 };
 
-#define BNN__VECTOR(S, F, I, U, W)                                                               \
+#define BNN__LANES(S, F, I, U)                                                                   \
 typedef float F __attribute__((vector_size(4 * S)));                                             \
 typedef int32_t I __attribute__((vector_size(4 * S)));                                           \
 typedef uint32_t U __attribute__((vector_size(4 * S)));                                          \
-typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
 BNN__INLINE BNN__AT_##S F bnn__ld_##S(const float *p) { F x; memcpy(&x, p, sizeof x); return x; }\
 BNN__INLINE BNN__AT_##S void bnn__st_##S(float *p, F x) { memcpy(p, &x, sizeof x); }             \
+BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
+BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
+BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
+BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
+BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
+BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }
+#define BNN__VECTOR(S, F, I, U, W)                                                               \
+typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
 BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                                      \
     U x;                                                                                         \
     memcpy(&x, p, sizeof x);                                                                     \
@@ -2410,29 +2478,31 @@ BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                     
 }                                                                                                \
 BNN__INLINE BNN__AT_##S void bnn__stu_##S(uint32_t *p, U x) { memcpy(p, &x, sizeof x); }         \
 BNN__INLINE BNN__AT_##S W bnn__even_##S(void) { W x; memcpy(&x, bnn__evens, sizeof x); return x; } \
-BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
 BNN__INLINE BNN__AT_##S W bnn__setw_##S(uint64_t x) { W o = { 0 }; return o + x; }               \
-BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
-BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
 BNN__INLINE BNN__AT_##S I bnn__int_##S(F x) { return __builtin_convertvector(x, I); }            \
 BNN__INLINE BNN__AT_##S F bnn__flt_##S(I x) { return __builtin_convertvector(x, F); }            \
-BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
-BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
-BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }  \
 BNN__INLINE BNN__AT_##S F bnn__sqrt_##S(F x) { F y; BNN__SQRT_##S(y, x); return y; }             \
 BNN__INLINE BNN__AT_##S W bnn__mulw_##S(W a, W b) { W y; BNN__MULW_##S(y, a, b); return y; }
+BNN__LANES(4, bnn__f4, bnn__i4, bnn__u4)    /* for short rows and transposing everywhere */
 #if BNN__HOOKS
 #define BNN__MATHS(S)
+#define BNN__MATHS16(S)
 #else
-#define BNN__MATHS(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
-    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S) BNN__MAPS(S) BNN__MAP(S, sqrt)
+#define BNN__DRAWN(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
+    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S)
+#define BNN__MATHS(S) BNN__DRAWN(S) BNN__MAPS(S)
+#define BNN__MATHS16(S) BNN__DRAWN(S) BNN__MAPS16(S)
 #endif
 #define BNN__INSTANCE(S) BNN__VECTOR(S, bnn__f##S, bnn__i##S, bnn__u##S, bnn__w##S) \
     BNN__MATHS(S) BNN__PASSES(S, bnn__f##S)
+#if BNN__SIMD == 4
 BNN__INSTANCE(4)
-#if BNN__SIMD == 16
+#else
+BNN__LANES(8, bnn__f8, bnn__i8, bnn__u8)
+BNN__LANES(16, bnn__f16, bnn__i16, bnn__u16)
 BNN__INSTANCE(8)
-BNN__INSTANCE(16)
+BNN__VECTOR(16, bnn__f16, bnn__i16, bnn__u16, bnn__w16)
+BNN__MATHS16(16)
 #endif
 #endif
 typedef void bnn__draw(const bnn_rng *, uint64_t, size_t, float *);
@@ -2453,19 +2523,19 @@ BNN__UNUSED static void bnn__v_draw(bnn_rng *r, size_t n, float *out, bnn__draw 
 }
 /* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
 BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_uniform));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_uniform));
 }
 /* N(0, 1), |x| up to 6.76 */
 BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_normal));
 }
 /* -ln u, from 1.2e-10 to 22.9 */
 BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_exponential));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_exponential));
 }
 /* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_gumbel));
 }
 BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass) {
     size_t tasks = (n + BNN__TASK - 1) / BNN__TASK, t;
@@ -2474,7 +2544,7 @@ BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass)
         pass(job, t * BNN__TASK, n - t * BNN__TASK < BNN__TASK ? n : (t + 1) * BNN__TASK);
 }
 BNN__UNUSED static void bnn__run_noise(bnn_rng *r, size_t n, const bnn__job *job, bnn__pass *pass) {
-    bnn__draw *draw = BNN__PICKM(bnn__d_normal);
+    bnn__draw *draw = BNN__PICKM16(bnn__d_normal);
     size_t tasks = (n + BNN__ZN - 1) / BNN__ZN, t;
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (t = 0; t < tasks; t++) {
@@ -2563,10 +2633,10 @@ BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const flo
 BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, float *y) {                      \
     bnn__run_xy(n, 0, x, x, y, PICK(bnn__p_##NAME));                                             \
 }
-BNN__V_MAP(exp, BNN__PICKM)
+BNN__V_MAP(exp, BNN__PICKM16)
 BNN__V_MAP(log, BNN__PICKM)
-BNN__V_MAP(tanh, BNN__PICKM)
-BNN__V_MAP(sigmoid, BNN__PICKM)
+BNN__V_MAP(tanh, BNN__PICKM16)
+BNN__V_MAP(sigmoid, BNN__PICKM16)
 BNN__V_MAP(softplus, BNN__PICKM)
 BNN__V_MAP(sin, BNN__PICKM)
 BNN__V_MAP(cos, BNN__PICKM)
@@ -2697,14 +2767,14 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
         switch (6 * v + r) { BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2) } \
         return NULL; \
     }
-BNN__GEMM(4)
 #if BNN__SIMD == 16
 BNN__GEMM(8)
 BNN__GEMM(16)
 static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) {
-    return S == 16 ? bnn__tiles_16(v, r) : S == 8 ? bnn__tiles_8(v, r) : bnn__tiles_4(v, r);
+    return S == 16 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r);
 }
 #else
+BNN__GEMM(4)
 #define bnn__tile_of(S, v, r) bnn__tiles_4(v, r)
 #endif
 
@@ -2873,7 +2943,7 @@ static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
                            const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
 #if BNN__SIMD
-    int lanes = bnn__cpu();
+    int lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : bnn__cpu();
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
@@ -2977,10 +3047,10 @@ typedef uint32_t bnn__b8 __attribute__((vector_size(32)));
         for (l = 0; l < 8; l++) all |= top[l];                                                     \
         return !(all >> 31) && bnn__v_finite_1(n - i, x + i);                                      \
     }
-BNN__SUMS(4)
 #if BNN__SIMD == 16
 BNN__SUMS(8)
-BNN__SUMS(16)
+#else
+BNN__SUMS(4)
 #endif
 #endif
 
