@@ -331,6 +331,7 @@ struct bnn_tape {
     bnn_var *last; /* private */
     unsigned pass;
     bnn_var poison;
+    size_t resets; /* private: how often */
 };
 
 BNNDEF void bnn_tape_reset(bnn_tape *t);
@@ -533,6 +534,7 @@ typedef struct bnn_block {
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
     int fresh;       /* private: its gradient was consumed, the next one overwrites */
+    int reached; /* private: a gradient arrived since the last step */
 } bnn_block;
 
 struct bnn_params {
@@ -1367,6 +1369,14 @@ static int bnn__finite(float x) {
     return bnn__finite_d((double)x);
 }
 
+/* Is there a NaN or an infinity, and where is the first? */
+static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
+    for (*row = 0; *row < m.rows; ++*row)
+        for (*col = 0; *col < m.cols; ++*col)
+            if (!bnn__finite(m.data[*row * m.cols + *col])) return 1;
+    return 0;
+}
+
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
@@ -1389,28 +1399,30 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
     bnn__put(msg, n, digits + i);
 }
 
-/* Six decimals below 1, else three: enough for a sentence */
+/* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
 static void bnn__put_real(char *msg, size_t *n, double v) {
-    int exponent = 0;
-    size_t scaled, unit;
+    int exponent = 0, plain, i;
+    size_t digits, unit = 100000;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
     }
     if (v < 0) bnn__put(msg, n, "-");
     v = v < 0 ? -v : v;
-    if (v >= 1e6) for (; v >= 10; exponent++) v /= 10;
-    if (v > 0 && v < 1e-3) for (; v < 1; exponent--) v *= 10;
-    unit = v < 1 ? 1000000 : 1000;
-    scaled = (size_t)(v * (double)unit + 0.5);
-    bnn__put_size(msg, n, scaled / unit);
-    if (scaled % unit != 0) bnn__put(msg, n, ".");
-    for (scaled %= unit; scaled != 0; scaled = scaled * 10 % unit)
-        bnn__put_size(msg, n, scaled * 10 / unit);
-    if (exponent != 0) {
-        bnn__put(msg, n, exponent < 0 ? "e-" : "e");
-        bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
-    }
+    for (; v >= 10; exponent++) v /= 10;
+    for (; v > 0 && v < 1; exponent--) v *= 10;
+    digits = (size_t)(v * (double)unit + 0.5);
+    if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
+    plain = exponent >= -3 && exponent < 6;
+    for (i = exponent; plain && i > 0; i--) unit /= 10;
+    for (i = exponent; plain && i < 0; i++) unit *= 10;
+    bnn__put_size(msg, n, digits / unit);
+    if (digits % unit != 0) bnn__put(msg, n, ".");
+    for (digits %= unit; digits != 0; digits = digits * 10 % unit)
+        bnn__put_size(msg, n, digits * 10 / unit);
+    if (plain) return;
+    bnn__put(msg, n, exponent < 0 ? "e-" : "e");
+    bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
@@ -1487,10 +1499,10 @@ static int bnn__arena_fail(bnn_arena *mem, int err, const char *fmt, ...) { /* s
     return err;
 }
 
-/* A sentence that does not stick. */
+/* A sentence that does not stick. Where an error has stuck, the sentence there is the error's. */
 static int bnn__arena_say(bnn_arena *mem, int err, const char *fmt, ...) {
     va_list args;
-    if (mem == NULL) return err;
+    if (mem == NULL || mem->err != BNN_OK) return err;
     va_start(args, fmt);
     bnn__vformat(mem->msg, fmt, args);
     va_end(args);
@@ -4178,6 +4190,7 @@ BNNDEF void bnn_tape_reset(bnn_tape *t) {
     bnn_arena_rewind(&t->mem, start);
     t->last = NULL;
     t->pass = 0; /* no node carries a stamp now, so the counter never wraps */
+    t->resets++;
 }
 
 BNNDEF void bnn_tape_free(bnn_tape *t) {
@@ -4191,6 +4204,19 @@ BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
     t->msg[0] = '\0';
     t->mem.err = BNN_OK;
     t->mem.msg[0] = '\0';
+}
+
+/* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
+ * tape, where its gradient would be lost: both tapes hear that. */
+static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
+    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its operands "
+                              "must share one tape";
+    bnn_tape *other = x->tape;
+    if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
+    if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
+    bnn__fail(t, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
+    bnn__fail(other, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
+    return 1;
 }
 
 /* A mark of the whole tape: functions that evaluate a net many times give the memory back. */
@@ -4227,15 +4253,15 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
 BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                        size_t n_in, bnn_var *const *in) {
     bnn_var *v;
-    float *data;
+    bnn_mat m;
     size_t i;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    data = bnn__floats(t, bnn__mul(rows, cols));
+    m.rows = rows, m.cols = cols;
+    for (i = 0; i < n_in; i++)
+        if (bnn__apart(t, m, in[i])) break;
+    m.data = bnn__floats(t, bnn__mul(rows, cols));
     v = bnn__node(t, n_in);
     if (t->err != BNN_OK) return bnn__poison(t);
-    v->val.rows = rows;
-    v->val.cols = cols;
-    v->val.data = data;
+    v->val = m;
     v->backward = backward;
     for (i = 0; i < n_in; i++) {
         v->in[i] = in[i];
@@ -4289,8 +4315,13 @@ BNNDEF float bnn_value(const bnn_var *v) {
 
 /* 1: add to x->grad. 0: its contents are old, write over all of it. Counts as written after. */
 static int bnn__claim(bnn_var *x) {
-    int fresh = x->owner != NULL ? x->owner->blocks[x->block].fresh : x->fresh;
-    if (x->owner != NULL) x->owner->blocks[x->block].fresh = 0;
+    int fresh = x->fresh;
+    if (x->owner != NULL) {
+        bnn_block *b = &x->owner->blocks[x->block];
+        fresh = b->fresh;
+        b->fresh = 0;
+        b->reached = 1;
+    }
     x->fresh = 0;
     return !fresh;
 }
@@ -4354,6 +4385,22 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
         if (v->owner != NULL) bnn__params_settle(v->owner);
 }
 
+/* A loss that is not finite: the oldest node behind it that is not, and where in it */
+static void bnn__blame(bnn_tape *t, bnn_var *root) {
+    bnn_var *v, *origin = root;
+    size_t i, row = 0, col = 0;
+    root->pass = ++t->pass;
+    for (v = root; v != NULL; v = v->prev) {
+        if (v->pass != t->pass) continue;
+        if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
+    }
+    bnn__mat_where(origin->val, &row, &col);
+    bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g; the first such value is in row %z, "
+              "column %z of a node of %zx%z", (double)root->val.data[0], row, col,
+              origin->val.rows, origin->val.cols);
+}
+
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
     bnn_mat seed;
@@ -4365,7 +4412,7 @@ BNNDEF void bnn_backward(bnn_var *root) {
         return;
     }
     if (!bnn__finite(root->val.data[0])) {
-        bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g", (double)root->val.data[0]);
+        bnn__blame(t, root);
         return;
     }
     seed.rows = seed.cols = 1;
