@@ -1453,17 +1453,10 @@ static void bnn__vformat(char *msg, const char *fmt, va_list args) {
 BNNDEF int bnn_version(void) { return BNN_VERSION; }
 
 BNNDEF const char *bnn_strerror(int err) {
-    switch (err) {
-    case BNN_OK: return "no error";
-    case BNN_ENOMEM: return "out of memory";
-    case BNN_ESHAPE: return "shapes do not fit";
-    case BNN_EARG: return "argument outside its domain";
-    case BNN_ENONFINITE: return "not a finite number";
-    case BNN_EIO: return "input or output failed";
-    case BNN_EFORMAT: return "wrong file format";
-    case BNN_ECANCEL: return "canceled";
-    default: return "unknown error";
-    }
+    static const char *const text[] = { "no error", "out of memory", "shapes do not fit",
+        "argument outside its domain", "not a finite number", "input or output failed",
+        "wrong file format", "canceled" };
+    return err >= 0 && err <= BNN_ECANCEL ? text[err] : "unknown error";
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4536,8 +4529,8 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     X(square,     bnn__v_square,     bnn__v_none,          xs, 2 * x)                              \
     X(exp,        bnn__v_exp,        bnn__v_none,          xs, y)                                  \
     X(log,        bnn__v_log,        bnn__v_none,          xs, 1 / x)                              \
-    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : y)         \
-    X(abs,        bnn__v_abs,        bnn__v_none,          xs, x > 0 ? 1 : x < 0 ? -1 : x)         \
+    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : 0)         \
+    X(abs,        bnn__v_abs,        bnn__v_none,          xs, (float)(x > 0) - (float)(x < 0))    \
     X(sin,        bnn__v_sin,        bnn__v_cos,           xs, e[i])                               \
     X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -e[i])                              \
     X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
@@ -4601,10 +4594,8 @@ BNNDEF bnn_var *bnn_shift(bnn_var *x, float c) { return bnn__linear(x, 1, c); }
 static void bnn__clamp_backward(bnn_var *y) {
     const bnn_var *x = y->in[0];
     size_t i, n = bnn__count(y->val);
-    for (i = 0; i < n; i++) {
-        int outside = x->val.data[i] < y->val.data[i] || x->val.data[i] > y->val.data[i];
-        if (!outside) x->grad.data[i] += y->grad.data[i]; /* a NaN is inside */
-    }
+    for (i = 0; i < n; i++)
+        if (x->val.data[i] == y->val.data[i]) x->grad.data[i] += y->grad.data[i];
 }
 
 BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi) {
@@ -5153,23 +5144,29 @@ static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
     return 0;
 }
 
-/* l(x, p, y) with its derivatives by x and by p; c holds what all terms share. */
-typedef double (*bnn__term)(const double *c, double x, double p, double y, double *dx, double *dp);
+/* Where a term l(x, p, y) is taken, and its derivatives there; c is what all terms share */
+typedef struct bnn__point {
+    double x, p, y, dx, dp;
+} bnn__point;
+typedef double (*bnn__term)(const double *c, bnn__point *at);
 
 /* Rows of sums of terms. p may be repeated or NULL, y NULL. */
 static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c, bnn_var *x,
                                bnn_var *p, const bnn_var *y) {
     bnn_var *v = bnn__rowwise(x, p);
-    size_t i, j, k = x->val.cols, at = 0, step = p != NULL && p->val.cols != 1;
+    size_t i, j, k = x->val.cols, e = 0, step = p != NULL && p->val.cols != 1;
+    bnn__point at;
+    memset(&at, 0, sizeof at);
     for (i = 0; i < v->val.rows; i++) {
         const float *pi = p != NULL ? bnn__row(p->val, i) : NULL;
         double sum = 0;
-        for (j = 0; j < k; j++, at++) {
-            double dx = 0, dp = 0;
-            sum += term(c, (double)x->val.data[at], pi != NULL ? (double)pi[j * step] : 0,
-                        y != NULL ? (double)y->val.data[at] : 0, &dx, &dp);
-            bnn__slopes(v, 0)[at] = (float)dx;
-            if (p != NULL) bnn__slopes(v, 1)[at] = (float)dp;
+        for (j = 0; j < k; j++, e++) {
+            at.x = (double)x->val.data[e];
+            if (p != NULL) at.p = (double)pi[j * step];
+            if (y != NULL) at.y = (double)y->val.data[e];
+            sum += term(c, &at);
+            bnn__slopes(v, 0)[e] = (float)at.dx;
+            if (p != NULL) bnn__slopes(v, 1)[e] = (float)at.dp;
         }
         if (!bnn__row_done(who, v, i, sum)) return bnn__poison(x->tape);
     }
@@ -5212,11 +5209,9 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
 }
 
 /* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: b, ln 2b */
-static double bnn__double_exponential(const double *c, double x, double p, double y, double *dx,
-                                      double *dp) {
-    double r = x - y;
-    (void)p, (void)dp;
-    *dx = r > 0 ? 1 / c[0] : r < 0 ? -1 / c[0] : r;
+static double bnn__double_exponential(const double *c, bnn__point *at) {
+    double r = at->x - at->y;
+    at->dx = r > 0 ? 1 / c[0] : r < 0 ? -1 / c[0] : r; /* 0 or NaN */
     return fabs(r) / c[0] + c[1];
 }
 
@@ -5240,10 +5235,9 @@ static double bnn__lgamma_rest(double x) {
 /* (nu+1)/2 ln(1 + r^2/(nu s^2)) + ln s + ln(nu pi)/2 + lnG(nu/2) - lnG((nu+1)/2);
  * dm = (nu+1) r/(nu s^2 + r^2), r = m - y. c: nu, nu s^2 and what does not depend on r, which is
  * ln s + ln(2 pi)/2 + 1/2 - h ln(1 + 1/2h) + S(h) - S(h + 1/2), h = nu/2 */
-static double bnn__student(const double *c, double x, double p, double y, double *dx, double *dp) {
-    double r = x - y;
-    (void)p, (void)dp;
-    *dx = (c[0] + 1) * r / (c[1] + r * r);
+static double bnn__student(const double *c, bnn__point *at) {
+    double r = at->x - at->y;
+    at->dx = (c[0] + 1) * r / (c[1] + r * r);
     return (c[0] + 1) / 2 * bnn__dlog1p(r * r / c[1]) + c[2];
 }
 
@@ -5348,12 +5342,12 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
 
 /* e^o - y o + ln y!;  do = e^o - y. Around the large numbers of large counts, with d = o - ln y:
  * y (e^d - 1 - d) + ln(2 pi y)/2 + S(y) */
-static double bnn__poisson(const double *c, double x, double p, double y, double *dx, double *dp) {
-    double rate = (double)BNN_MATH_EXP((float)x), d;
-    (void)c, (void)p, (void)dp;
-    *dx = rate - y;
-    if (y < 1e6) return rate - (y > 0 ? y * x : 0) + bnn_lgamma(y + 1);
-    d = x - bnn__dlog(y);
+static double bnn__poisson(const double *c, bnn__point *at) {
+    double rate = (double)BNN_MATH_EXP((float)at->x), y = at->y, d;
+    (void)c;
+    at->dx = rate - y;
+    if (y < 1e6) return rate - (y > 0 ? y * at->x : 0) + bnn_lgamma(y + 1);
+    d = at->x - bnn__dlog(y);
     return y * (bnn__dexpm1(d) - d) + (BNN__LN_2PI + bnn__dlog(y)) / 2 + bnn__lgamma_rest(y);
 }
 
@@ -5372,11 +5366,10 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
  *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
  * --------------------------------------------------------------------------------------------- */
 
-static double bnn__normals(const double *c, double x, double p, double y, double *dx, double *dp) {
-    double d = x - c[0], v = c[1] * c[1], a = 2 * bnn__dlog(p / c[1]); /* c: m, sqrt v */
-    (void)y;
-    *dx = d / v;
-    *dp = p / v - 1 / p;
+static double bnn__normals(const double *c, bnn__point *at) { /* c: m, sqrt v */
+    double s = at->p, d = at->x - c[0], v = c[1] * c[1], a = 2 * bnn__dlog(s / c[1]);
+    at->dx = d / v;
+    at->dp = s / v - 1 / s;
     return d * d / (2 * v) + (bnn__dexpm1(a) - a) / 2;
 }
 
@@ -5429,16 +5422,14 @@ BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
 }
 
 /* p ln(p/p0) + (1-p) ln((1-p)/(1-p0)), p = sigmoid(z);  dz = p (1-p) (z - logit p0).
- * c: ln p0, ln(1-p0). `far` is the smaller of p and 1-p: 0 contributes 0. */
-static double bnn__bernoullis(const double *c, double x, double p, double y, double *dx,
-                              double *dp) {
-    double a = fabs(x), e = bnn__dexp(-a), l = bnn__dlog1p(e), near1 = 1 / (1 + e);
-    double far1 = e / (1 + e), sum = near1 * (-l - c[x > 0 ? 0 : 1]);
-    (void)p, (void)y, (void)dp;
-    *dx = far1;
-    if (far1 == 0) return sum;
-    *dx = near1 * far1 * (x - c[0] + c[1]);
-    return sum + far1 * (-a - l - c[x > 0 ? 1 : 0]);
+ * c: ln p0, ln(1-p0). `least` is the smaller of p and 1-p: 0 contributes 0. */
+static double bnn__bernoullis(const double *c, bnn__point *at) {
+    double a = fabs(at->x), e = bnn__dexp(-a), l = bnn__dlog1p(e), most = 1 / (1 + e);
+    double least = e / (1 + e), kl = most * (-l - c[at->x > 0 ? 0 : 1]);
+    at->dx = least;
+    if (least == 0) return kl;
+    at->dx = most * least * (at->x - c[0] + c[1]);
+    return kl + least * (-a - l - c[at->x > 0 ? 1 : 0]);
 }
 
 BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0) {
@@ -7527,6 +7518,7 @@ static double bnn__hmc_trajectory(bnn_stepper *s, bnn_tape *t, double e, size_t 
     for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
     h0 = *u + bnn__hmc_kinetic(s);
     bnn__hmc_leapfrog(s, t, e, steps, u);
+    if (t->err == BNN_ENONFINITE) bnn_tape_clear_error(t); /* off too far: the energy is infinite */
     return *u + bnn__hmc_kinetic(s) - h0;
 }
 
@@ -7599,7 +7591,7 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     }
     memcpy(h->saved, s->params->theta, bytes);
     before = u = bnn__hmc_energy(s, t);
-    if (t->err == BNN_OK && !bnn__finite_d(u)) {
+    if (t->err != BNN_OK || !bnn__finite_d(u)) {
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
         return;
     }
