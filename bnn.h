@@ -5340,13 +5340,13 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
     return bnn_cross_entropy(logit, hot, 1);
 }
 
-/* e^o - y o + ln y!;  do = e^o - y. Around the large numbers of large counts, with d = o - ln y:
+/* e^o - y o + ln y!;  do = e^o - y. Without the large numbers of large counts, d = o - ln y:
  * y (e^d - 1 - d) + ln(2 pi y)/2 + S(y) */
 static double bnn__poisson(const double *c, bnn__point *at) {
     double rate = (double)BNN_MATH_EXP((float)at->x), y = at->y, d;
     (void)c;
     at->dx = rate - y;
-    if (y < 1e6) return rate - (y > 0 ? y * at->x : 0) + bnn_lgamma(y + 1);
+    if (y < 30) return rate - (y > 0 ? y * at->x : 0) + bnn_lgamma(y + 1);
     d = at->x - bnn__dlog(y);
     return y * (bnn__dexpm1(d) - d) + (BNN__LN_2PI + bnn__dlog(y)) / 2 + bnn__lgamma_rest(y);
 }
