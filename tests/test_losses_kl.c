@@ -1,6 +1,7 @@
 /* test_losses_kl.c -- likelihoods and divergences: normalizers and divergences by quadrature,
  * identities between losses, optima in closed form, extreme inputs. */
 #include "build.h"
+#include "oracles/losses.inc"
 
 #define PI 3.14159265358979323846
 static const double tol = BUILD_TOL(2e-6, 1e-12);
@@ -108,20 +109,232 @@ static void the_best_log_variance_is_the_mean_square_and_costs_half_ln_2_pi_e_v(
     bnn_tape_free(&t);
 }
 
-static void log_variances_are_clamped_at_20_with_gradient_0_outside(void) {
+static void log_variances_are_clamped_at_87_with_gradient_0_outside(void) {
     bnn_tape t = { 0 };
-    float m[4] = { 1, 1, 1, 1 }, y[4] = { 0, 0, 0, 0 }, a[4] = { 25, (float)1e8, -21, -19 };
-    bnn_var *var = bnn_leaf(&t, (bnn_mat){ 4, 1, a }), *mean = bnn_leaf(&t, (bnn_mat){ 4, 1, m });
-    bnn_var *l = bnn_gaussian_nll(mean, bnn_input(&t, (bnn_mat){ 4, 1, y }), var);
+    float m[5] = { 1, 1, 0, 0, 1 }, y[5] = { 0, 0, 0, 0, 0 };
+    float a[5] = { 90, (float)1e8, -88, -87, -19 };
+    bnn_var *var = bnn_leaf(&t, (bnn_mat){ 5, 1, a }), *mean = bnn_leaf(&t, (bnn_mat){ 5, 1, m });
+    bnn_var *l = bnn_gaussian_nll(mean, bnn_input(&t, (bnn_mat){ 5, 1, y }), var);
     bnn_backward(bnn_sum(l));
-    CHECK_NEAR(l->val.data[0], (exp(-20.0) + 20 + log(2 * PI)) / 2, 10 * tol);
+    CHECK_NEAR(l->val.data[0], (exp(-87.0) + 87 + log(2 * PI)) / 2, 50 * tol);
     CHECK_SAME(l->val.data[0], l->val.data[1]);
-    CHECK_NEAR((double)l->val.data[2] / ((exp(20.0) - 20 + log(2 * PI)) / 2), 1, tol);
+    CHECK_SAME(l->val.data[2], l->val.data[3]);
+    CHECK_NEAR(l->val.data[3], (-87 + log(2 * PI)) / 2, 50 * tol);
     CHECK(var->grad.data[0] == 0 && var->grad.data[1] == 0 && var->grad.data[2] == 0);
-    CHECK_NEAR((double)var->grad.data[3] / ((1 - exp(19.0)) / 2), 1, tol);
-    CHECK_NEAR(mean->grad.data[0], exp(-20.0), 1e-14);
+    CHECK_NEAR(var->grad.data[3], 0.5, 0);
+    CHECK_NEAR((double)var->grad.data[4] / ((1 - exp(19.0)) / 2), 1, tol);
+    CHECK_NEAR((double)mean->grad.data[0] / exp(-87.0), 1, 10 * tol);
     CHECK(t.err == BNN_OK);
     bnn_tape_free(&t);
+}
+
+/* Other units of y change ln p by the Jacobian, and slopes by mean and ln variance by their unit. */
+static void other_units_change_every_likelihood_by_the_jacobian_alone(void) {
+    enum { K = 7 };
+    static const double at[K][2] = { { 0, 0 }, { 0.1, 0.5 }, { 3, 2.9 }, { -2, 5 }, { 0, 30 },
+                                     { 1, 1.25 }, { -7, -7.5 } };
+    for (int unit = -16; unit <= 16; unit += 2)
+        for (int kind = GAUSSIAN; kind <= STUDENT; kind++)
+            for (int k = 0; k < K; k++) {
+                bnn_tape t = { 0 };
+                double c = pow(10, unit), value[2], slope[2], by_scale[2] = { 0, 0 };
+                for (int i = 0; i < 2; i++) {
+                    double u = i == 0 ? 1 : c;
+                    float m = (float)(u * at[k][0]);
+                    bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 1, &m }), *l, *a;
+                    bnn_var *y = one(&t, (double)m + u * (at[k][1] - at[k][0]));
+                    float lv = (float)(2 * log(0.7 * u));
+                    a = bnn_leaf(&t, (bnn_mat){ 1, 1, &lv });
+                    if (kind == GAUSSIAN) l = bnn_gaussian_nll(x, y, a);
+                    else if (kind == LAPLACE) l = bnn_double_exponential_nll(x, y, (float)(0.7 * u));
+                    else l = bnn_student_nll(x, y, 4, (float)(0.7 * u));
+                    bnn_backward(l);
+                    value[i] = (double)bnn_value(l) - log(u);
+                    slope[i] = (double)x->grad.data[0] * u;
+                    if (kind == GAUSSIAN) by_scale[i] = (double)a->grad.data[0];
+                }
+                CHECK_NEAR(value[1], value[0], BUILD_TOL(2e-5, 1e-11) * (1 + fabs(value[0])));
+                CHECK_NEAR(slope[1], slope[0], BUILD_TOL(2e-5, 1e-11) * (1 + fabs(slope[0])));
+                CHECK_NEAR(by_scale[1], by_scale[0],
+                           BUILD_TOL(2e-5, 1e-11) * (1 + fabs(by_scale[0])));
+                CHECK(t.err == BNN_OK);
+                bnn_tape_free(&t);
+            }
+}
+
+static void check_against(const double *want, bnn_var *l, bnn_var *x, double slope_tol) {
+    bnn_backward(l);
+    CHECK_NEAR(bnn_value(l), want[0], BUILD_TOL(1e-6, 1e-10) * (fabs(want[0]) + 1));
+    if (fabs(want[1]) < 1e38)
+        CHECK_NEAR(x->grad.data[0], want[1], slope_tol * fabs(want[1]) + BUILD_TOL(1e-30, 1e-40));
+}
+
+static void losses_far_from_1_equal_mpmath(void) {
+    for (size_t i = 0; i < sizeof oracle_student / sizeof *oracle_student; i++) {
+        const double *p = oracle_student[i];
+        bnn_tape t = { 0 };
+        float r = (float)p[2];
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 1, &r });
+        check_against(p + 3, bnn_student_nll(x, one(&t, 0), (float)p[0], (float)p[1]), x,
+                      BUILD_TOL(1e-6, 1e-13));
+        bnn_tape_free(&t);
+    }
+    for (size_t i = 0; i < sizeof oracle_poisson / sizeof *oracle_poisson; i++) {
+        const double *p = oracle_poisson[i];
+        bnn_tape t = { 0 };
+        float o = (float)p[0];
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 1, &o });
+        check_against(p + 2, bnn_poisson_nll(x, one(&t, p[1])), x, /* e^o - y cancels */
+                      fabs(p[3]) < 1e-3 * p[1] ? 1 : BUILD_TOL(1e-3, 1e-10));
+        bnn_tape_free(&t);
+    }
+}
+
+static void divergences_far_from_1_equal_mpmath(void) {
+    for (size_t i = 0; i < sizeof oracle_dirichlet / sizeof *oracle_dirichlet; i++) {
+        const double *p = oracle_dirichlet[i];
+        bnn_tape t = { 0 };
+        float a[3] = { (float)p[0], (float)p[1], (float)p[2] };
+        float b[3] = { (float)p[3], (float)p[4], (float)p[5] };
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 3, a }), *l = bnn_kl_dirichlet(x, b);
+        double largest = fmax(fmax(p[3], p[4]), p[5]), scale = 1 + fabs(p[6]) + 1e-9 * largest;
+        bnn_backward(l);
+        CHECK_NEAR(bnn_value(l), p[6], BUILD_TOL(1e-6, 1e-11) * scale);
+        CHECK_NEAR(x->grad.data[0], p[7], BUILD_TOL(1e-6, 1e-11) * (fabs(p[7]) + 1e-6));
+        bnn_tape_free(&t);
+    }
+    for (size_t i = 0; i < sizeof oracle_bernoulli / sizeof *oracle_bernoulli; i++) {
+        const double *p = oracle_bernoulli[i];
+        bnn_tape t = { 0 };
+        float z = (float)p[0];
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 1, &z });
+        check_against(p + 2, bnn_kl_bernoulli(x, (float)p[1]), x, BUILD_TOL(1e-6, 1e-12));
+        bnn_tape_free(&t);
+    }
+}
+
+/* ---- what is NaN, empty or too large */
+
+enum { N_LOSSES = 14 };
+static const char *const loss_name[N_LOSSES] = {
+    "gaussian", "gaussian's variance", "double exponential", "student", "bernoulli", "categorical",
+    "cross-entropy", "poisson", "kl to a standard normal", "kl of normals", "kl of categoricals",
+    "kl of bernoullis", "logsumexp", "kl of categoricals, prior given" };
+static bnn_var *loss_of(int which, bnn_tape *t, bnn_var *x, const float *prior) {
+    size_t n = x->val.rows, k = x->val.cols;
+    bnn_var *y = bnn_op(t, n, k, NULL, 0, NULL), *label = bnn_op(t, n, 1, NULL, 0, NULL);
+    bnn_mat_fill(y->val, 0);
+    bnn_mat_fill(label->val, 0);
+    for (size_t i = 0; i < n; i++) *bnn_mat_at(y->val, i, 0) = 1;
+    switch (which) {
+    case 0: return bnn_gaussian_nll(x, y, one(t, 0));
+    case 1: return bnn_gaussian_nll(y, y, x);
+    case 2: return bnn_double_exponential_nll(x, y, 1);
+    case 3: return bnn_student_nll(x, y, 3, 1);
+    case 4: return bnn_bernoulli_nll(x, y);
+    case 5: return bnn_categorical_nll(x, label);
+    case 6: return bnn_cross_entropy(x, y, 2);
+    case 7: return bnn_poisson_nll(x, y);
+    case 8: return bnn_kl_standard_normal(x, one(t, 1));
+    case 9: return bnn_kl_normal(x, one(t, 2), 1, 3);
+    case 10: return bnn_kl_categorical(x, NULL);
+    case 11: return bnn_kl_bernoulli(x, (float)0.25);
+    case 12: return bnn_logsumexp(x);
+    default: return bnn_kl_categorical(x, prior);
+    }
+}
+
+static void a_nan_makes_its_row_nan_and_leaves_the_others(void) {
+    float prior[3] = { (float)0.5, (float)0.25, (float)0.25 };
+    for (int which = 0; which < N_LOSSES; which++)
+        for (size_t k = 1; k <= 3; k++)
+            for (size_t at = 0; at < 3 * k; at++) {
+                bnn_tape t = { 0 };
+                float v[9], w[9], all = 1;
+                for (size_t i = 0; i < 3 * k; i++) v[i] = w[i] = (float)(0.25 * (double)i - 0.5);
+                if (which == 13 && k != 3) continue;
+                w[at] = (float)bnn__nan();
+                bnn_var *x = bnn_leaf(&t, (bnn_mat){ 3, k, v }), *a = loss_of(which, &t, x, prior);
+                bnn_var *z = bnn_leaf(&t, (bnn_mat){ 3, k, w }), *b = loss_of(which, &t, z, prior);
+                float seed[3] = { all, all, all };
+                bnn_backward_from(a, (bnn_mat){ 3, 1, seed });
+                bnn_backward_from(b, (bnn_mat){ 3, 1, seed });
+                if (!CHECK(t.err == BNN_OK)) printf("    %s: %s\n", loss_name[which], t.msg);
+                for (size_t i = 0; t.err == BNN_OK && i < 3; i++) {
+                    int lost = i == at / k, ok = isnan((double)b->val.data[i]) != 0;
+                    if (lost) ok = ok && isnan((double)z->grad.data[at]);
+                    else ok = memcmp(a->val.data + i, b->val.data + i, sizeof(float)) == 0 &&
+                              memcmp(x->grad.data + i * k, z->grad.data + i * k,
+                                     k * sizeof(float)) == 0;
+                    if (!CHECK(ok))
+                        printf("    %s, NaN at %d of 3x%d: row %d is %g\n", loss_name[which],
+                               (int)at, (int)k, (int)i, (double)b->val.data[i]);
+                }
+                bnn_tape_free(&t);
+            }
+}
+
+static void a_row_of_logits_that_are_all_minus_infinity_is_an_error(void) {
+    static const int those[5] = { 5, 6, 10, 13, -1 };
+    float inf = (float)(1.0 / 0.0), p0[3] = { (float)0.2, (float)0.3, (float)0.5 };
+    float v[12] = { 1, 2, 3, 1, -inf, 2, -inf, -inf, -inf, 0, 0, 0 };
+    for (int i = 0; i < 6; i++) {
+        bnn_tape t = { 0 };
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 4, 3, v });
+        bnn_var *y = i < 4 ? loss_of(those[i], &t, x, p0) : i == 4 ? bnn_softmax(x)
+                                                                   : bnn_log_softmax(x);
+        CHECK(t.err == BNN_EARG && strstr(t.msg, "row 2") != NULL && y->val.data == NULL);
+        bnn_tape_free(&t);
+    }
+}
+
+static void nothing_times_its_infinite_logarithm_is_nothing(void) {
+    float inf = (float)(1.0 / 0.0), y[3] = { 1, 0, 0 };
+    float z[5][3] = { { 0, -inf, -inf }, { 0, -inf, -1000 }, { 1000, 0, -inf }, { 0, -200, -200 },
+                      { 3, -inf, 2 } };
+    float p0[3] = { (float)0.25, (float)0.25, (float)0.5 };
+    bnn_tape t = { 0 };
+    for (int i = 0; i < 5; i++) {
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 3, z[i] });
+        bnn_var *hot = bnn_input(&t, (bnn_mat){ 1, 3, y });
+        bnn_var *sum = bnn_add(bnn_cross_entropy(x, hot, 1), bnn_kl_categorical(x, p0));
+        sum = bnn_add(sum, bnn_add(bnn_kl_categorical(x, NULL), bnn_cross_entropy(x, hot, 3)));
+        CHECK(isfinite((double)bnn_value(sum)));
+        bnn_backward(bnn_add(sum, bnn_categorical_nll(x, one(&t, 0))));
+        for (int j = 0; j < 3; j++) CHECK(isfinite((double)x->grad.data[j]));
+        if (i == 0) CHECK_NEAR(bnn_value(sum), log(4.0) + log(3.0), tol);
+    }
+    for (int i = 0; i < 2; i++) { /* and in the other direction */
+        float l = i ? inf : -inf, p = (float)0.25;
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 1, 1, &l }), *k = bnn_kl_bernoulli(x, p);
+        bnn_backward(bnn_add(k, bnn_bernoulli_nll(x, one(&t, i))));
+        CHECK_NEAR(bnn_value(k), i ? log(4.0) : log(4.0 / 3), tol);
+        CHECK_NEAR(x->grad.data[0], 0, 0);
+    }
+    CHECK(t.err == BNN_OK);
+    bnn_tape_free(&t);
+}
+
+static void a_row_too_large_for_a_float_is_an_error_that_names_it(void) {
+    double huge = BUILD_TOL(3e38, 1e308);
+    float far = (float)huge, tiny_b = (float)BUILD_TOL(1e-30, 1e-300);
+    for (int which = 0; which < 7; which++) {
+        bnn_tape t = { 0 };
+        float x[3] = { 1, 2, far }, zero[3] = { 0, 0, 0 }, v[3] = { 1, 2, 710 };
+        bnn_var *m = bnn_leaf(&t, (bnn_mat){ 3, 1, x }), *y = bnn_input(&t, (bnn_mat){ 3, 1, zero });
+        bnn_var *o = bnn_leaf(&t, (bnn_mat){ 3, 1, v });
+        if (which == 0) bnn_gaussian_nll(m, y, one(&t, 0));
+        if (which == 1) bnn_double_exponential_nll(m, y, tiny_b);
+        if (which == 2) bnn_poisson_nll(o, y);
+        if (which == 3) bnn_kl_standard_normal(m, one(&t, 1));
+        if (which == 4) bnn_kl_normal(m, one(&t, 1), 0, tiny_b);
+        if (which == 5) v[2] = -(float)(1.0 / 0.0), bnn_poisson_nll(o, bnn_shift(y, 1));
+        if (which == 6) bnn_poisson_nll(y, bnn_shift(y, (float)(1.0 / 0.0)));
+        CHECK(t.err == (which == 6 ? BNN_EARG : BNN_ENONFINITE));
+        CHECK(strstr(t.msg, which == 4 || which == 6 ? "row 0" : "row 2") != NULL);
+        CHECK(strstr(t.msg, "bnn_") == t.msg);
+        bnn_tape_free(&t);
+    }
 }
 
 static void a_student_with_endless_degrees_is_a_gaussian(void) {
@@ -323,7 +536,14 @@ int main(void) {
     RUN(every_mass_function_sums_to_1);
     RUN(losses_have_their_closed_form_values);
     RUN(the_best_log_variance_is_the_mean_square_and_costs_half_ln_2_pi_e_v);
-    RUN(log_variances_are_clamped_at_20_with_gradient_0_outside);
+    RUN(log_variances_are_clamped_at_87_with_gradient_0_outside);
+    RUN(other_units_change_every_likelihood_by_the_jacobian_alone);
+    RUN(losses_far_from_1_equal_mpmath);
+    RUN(divergences_far_from_1_equal_mpmath);
+    RUN(a_nan_makes_its_row_nan_and_leaves_the_others);
+    RUN(a_row_of_logits_that_are_all_minus_infinity_is_an_error);
+    RUN(nothing_times_its_infinite_logarithm_is_nothing);
+    RUN(a_row_too_large_for_a_float_is_an_error_that_names_it);
     RUN(a_student_with_endless_degrees_is_a_gaussian);
     RUN(equal_logits_cost_ln_K_and_one_class_costs_nothing);
     RUN(hard_labels_equal_one_hot_targets_bit_for_bit);
