@@ -600,9 +600,11 @@ typedef struct bnn_mlp_desc {
     int activation;                   /* of all hidden layers, default BNN_RELU                  */
     int activations[BNN_MAX_LAYERS];  /* or of each; 0 = `activation`                            */
     int likelihood;                   /* default BNN_GAUSSIAN                                    */
-    float noise_std;                  /* default 1; units of y                                   */
-    int noise_learned;                /* 1: learned with the weights, from noise_std as start; the
-                                         start is in standardized units if those are used        */
+    float noise_std;                  /* sd or scale of y around the net, in units of y: Gaussian,
+                                         double exponential and Student need it                  */
+    int noise_learned;                /* 1: Gaussian noise learned with the weights; noise_std is
+                                         the start, default 1, in standardized units if those are
+                                         used                                                    */
     float nu;                         /* default 4                                               */
     bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
     bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
@@ -1058,7 +1060,7 @@ typedef struct bnn_graph_desc {
     int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
     float tau;                /* default 1                                                       */
     int likelihood;           /* as in bnn_mlp_desc                                              */
-    float noise_std, nu;
+    float noise_std, nu;      /* needed or not, as there                                         */
     bnn_prior prior, structure_prior; /* of weights and of logits, default N(0,1)                */
     uint64_t seed;            /* of the weights, N(0, 1/fan in), 2/fan in before relu; logits 0  */
 } bnn_graph_desc;
@@ -6288,6 +6290,28 @@ BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
     }
 }
 
+static int bnn__has_noise_std(int likelihood) {
+    return likelihood == BNN_GAUSSIAN || likelihood == BNN_DOUBLE_EXPONENTIAL ||
+           likelihood == BNN_STUDENT;
+}
+
+/* What every constructor of nets asks of its likelihood. A noise of 1 that nobody chose is in no
+ * unit; where there is none, or where it is only the start of what is learned, it is 1. */
+static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int likelihood, size_t outputs,
+                                   int learned, float *noise_std) {
+    static const char *const names[] = { "Gaussian", "", "double exponential", "Student" };
+    if (bnn__has_noise_std(likelihood) && !learned && *noise_std == 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: the %s likelihood needs .noise_std (the %s of y around "
+                        "the net, in units of y)%s", who, names[likelihood - BNN_GAUSSIAN],
+                        likelihood == BNN_GAUSSIAN ? "sd" : "scale",
+                        likelihood == BNN_GAUSSIAN ? " or .noise_learned = 1" : "");
+    else if (likelihood == BNN_CATEGORICAL && outputs == 1)
+        bnn__arena_fail(mem, BNN_EARG, "%s: BNN_CATEGORICAL with 1 output is certain of its only "
+                        "class: use BNN_BERNOULLI, or 2 outputs", who);
+    if (*noise_std == 0) *noise_std = 1;
+    return mem->err == BNN_OK;
+}
+
 static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
     size_t l, block = m->first;
@@ -6322,11 +6346,13 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
             return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z",
                                    d->activations[l], l), 0;
     }
-    if (d->noise_std == 0) d->noise_std = 1;
+    if (!bnn__likelihood_resolve(mem, "bnn_mlp", d->likelihood, d->sizes[n - 1], d->noise_learned,
+                                 &d->noise_std))
+        return 0;
     if (d->nu == 0) d->nu = 4;
-    if (d->init_scale == 0) d->init_scale = 1;
-    if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
-        !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
+    d->init_scale = bnn__or(d->init_scale, 1);
+    if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON ||
+        !(d->noise_std > (float)BNN_ZERO) || !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
         !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
         return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (1 to 7), noise_std %g (> 0)"
                                ", nu %g (> 0), init %d (1 to 6), init_scale %g", d->likelihood,
@@ -11107,16 +11133,17 @@ BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d)
     size_t n, blocks, an, ablocks;
     if (w == NULL || w->mem->err != BNN_OK || a->mem->err != BNN_OK) return net;
     if (d.tau == 0) d.tau = 1;
-    if (d.noise_std == 0) d.noise_std = 1;
     if (d.gamma == 0) d.gamma = BNN_GAMMA_SOFTMAX;
     if (d.likelihood == 0) d.likelihood = BNN_GAUSSIAN;
-    if (!(d.tau > 0) || !(d.noise_std > 0) || d.gamma < BNN_GAMMA_SOFTMAX ||
+    if (!(d.tau > 0) || !(d.noise_std >= 0) || d.noise_std == (float)BNN_ZERO || d.gamma < BNN_GAMMA_SOFTMAX ||
         d.gamma > BNN_GAMMA_ONES || d.likelihood < BNN_GAUSSIAN || d.likelihood > BNN_POISSON)
         return bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, noise_std %g, gamma %d, "
                                "likelihood %d", (double)d.tau, (double)d.noise_std, d.gamma,
                                d.likelihood), net;
     s = bnn__graph_alloc(w->mem, &d);
-    if (s == NULL) return net;
+    if (s == NULL || !bnn__likelihood_resolve(w->mem, "bnn_graph", d.likelihood,
+                                              s->widths[s->n_nodes - 1], 0, &d.noise_std))
+        return net;
     n = w->n, blocks = w->n_blocks, an = a->n, ablocks = a->n_blocks;
     bnn__graph_blocks(w, a, s, &d);
     if (w->mem->err != BNN_OK || a->mem->err != BNN_OK) { /* all or nothing */

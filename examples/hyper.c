@@ -255,7 +255,7 @@ static int one_seed(const task *k, bnn_data all, bnn_data test, uint64_t seed, o
     bnn_arena mem = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed(seed) };
     bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
-    bnn_mlp_desc d = { .activation = BNN_TANH, .seed = seed, .prior = flat,
+    bnn_mlp_desc d = { .noise_std = 1, .activation = BNN_TANH, .seed = seed, .prior = flat,
                        .likelihood = k->useful ? BNN_BERNOULLI : BNN_CATEGORICAL };
     problem p = { .k = k, .w = bnn_params_new(&mem), .a = bnn_params_new(&mem) };
     for (int l = 0; l < 4; l++) d.sizes[l] = k->sizes[l];

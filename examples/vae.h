@@ -40,9 +40,10 @@ static inline vae vae_new(bnn_params *w, vae_desc desc) {
     vae m = { desc, w, desc.decoder ? desc.decoder : w, { 0 }, { 0 }, 0, 1 };
     size_t out = desc.likelihood == BNN_GAUSSIAN_HETERO ? 2 * desc.pixels : desc.pixels;
     bnn_prior flat = { .kind = BNN_PRIOR_FLAT }, normal = { .std = desc.std, .fan_in = 1 };
-    bnn_mlp_desc e = { .sizes = { desc.pixels, desc.hidden, 2 * desc.latent },
+    bnn_mlp_desc e = { .sizes = { desc.pixels, desc.hidden, 2 * desc.latent }, .noise_std = 1,
                        .activation = desc.activation, .prior = flat, .seed = desc.seed };
-    bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .activation = desc.activation,
+    bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .noise_std = 1,
+                       .activation = desc.activation,
                        .prior = desc.std > 0 ? normal : flat, .seed = desc.seed + 1,
                        .likelihood = desc.likelihood };
     if (desc.likelihood == BNN_GAUSSIAN) {

@@ -54,7 +54,8 @@ static void the_ggn_is_the_expected_outer_product_of_gradients(void) {
     enum { N = 5, K = 3 };
     for (int bern = 0; bern < 2; bern++) {
         open_all(2);
-        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, bern ? 1 : K }, .activation = BNN_TANH,
+        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, bern ? 1 : K }, .noise_std = 1,
+                                           .activation = BNN_TANH,
                                    .likelihood = bern ? BNN_BERNOULLI : BNN_CATEGORICAL });
         size_t n = net.params->n;
         bnn_mat x = normals(N, 2, 1), h = bnn_mat_new(&mem, n, n);

@@ -74,7 +74,8 @@ static void shrinking_strands_what_only_dead_units_fed(void) {
     bnn_mat x, w3;
     bnn_params *v;
     world_open(&u, 20);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 3, 3, 1 }, .activation = BNN_TANH });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 3, 3, 1 }, .noise_std = 1,
+                                       .activation = BNN_TANH });
     bnn_rng_fill_normal(&u.tape.rng, u.w->n, u.w->theta);
     x = bnn_mat_new(&u.mem, 9, 2);
     bnn_rng_fill_normal(&u.tape.rng, 18, x.data);
@@ -94,7 +95,7 @@ static void shrinking_by_masks_drops_what_it_is_told(void) {
     bnn_net net, small;
     bnn_params *v;
     world_open(&u, 21);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 3, 1 },
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 3, 1 }, .noise_std = 1,
                                        .prior = { .std = 2, .fan_in = 1 } });
     v = bnn_params_new(&u.mem);
     small = bnn_mlp_shrink(v, &net, keep);
@@ -120,7 +121,8 @@ static void a_constant_without_a_bias_to_go_to_stays(void) {
     bnn_net net;
     bnn_params *v;
     world_open(&u, 22);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 1, 2, 1 }, .activation = BNN_SIGMOID,
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 1, 2, 1 }, .noise_std = 1,
+                                       .activation = BNN_SIGMOID,
                                        .no_bias = 1 });
     bnn_params_mat(u.w, 0).data[0] = 0;
     v = bnn_params_new(&u.mem);
@@ -349,7 +351,7 @@ static void the_square_of_the_gradient_is_biased_as_predicted(void) {
 
 /* One weight, nll -ln N(y; w, 1) per row: y ~ N(w, 1) makes the model right */
 static bnn_net mean_net(world *u) {
-    bnn_net net = bnn_mlp(u->w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .no_bias = 1,
+    bnn_net net = bnn_mlp(u->w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1, .no_bias = 1,
                                                 .prior = { .kind = BNN_PRIOR_FLAT } });
     return net;
 }
@@ -867,7 +869,8 @@ static void noise_moments(int how, double *mean, double *var, double *g, double 
     bnn_mat x, y;
     double *sum = (double *)calloc(2 * N + 2 * R * K, sizeof *sum);
     world_open(&u, 100);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { D, K }, .prior = { .kind = BNN_PRIOR_FLAT } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { D, K }, .noise_std = 1,
+                                       .prior = { .kind = BNN_PRIOR_FLAT } });
     x = bnn_mat_new(&u.mem, R, D), y = bnn_mat_new(&u.mem, R, K);
     bnn_rng_fill_normal(&u.tape.rng, R * D, x.data);
     bnn_rng_fill_normal(&u.tape.rng, R * K, y.data);
@@ -1111,9 +1114,10 @@ static void a_delta_with_a_gaussian_prior_is_weight_decay(void) {
     d.x = bnn_mat_new(&u.mem, N, 2), d.y = bnn_mat_new(&u.mem, N, 1);
     bnn_rng_fill_normal(&u.tape.rng, 2 * N, d.x.data);
     bnn_rng_fill_normal(&u.tape.rng, N, d.y.data);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 1 }, .prior = { .std = (float)std } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 1 }, .noise_std = 1,
+                                       .prior = { .std = (float)std } });
     v = bnn_params_new(&u.mem); /* the same start, flat, with weight decay 1/(N std^2) */
-    bnn_net plain = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { 2, 4, 1 },
+    bnn_net plain = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { 2, 4, 1 }, .noise_std = 1,
                                                .prior = { .kind = BNN_PRIOR_FLAT } });
     q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .posterior = BNN_POSTERIOR_DELTA });
     a = bnn_sgd(q.params, (bnn_sgd_desc){ .lr = (float)0.05 });
@@ -1192,7 +1196,7 @@ static void pruning_orders_agree_and_removed_weights_are_exact_zeros(void) {
     double snr, before;
     size_t gone;
     world_open(&u, 140);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 4, 30, 20, 2 } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 4, 30, 20, 2 }, .noise_std = 1 });
     bnn_rng_fill_normal(&u.tape.rng, u.w->n, u.w->theta);
     q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ 0 });
     for (size_t i = 0; i < q.n; i++)
