@@ -2113,6 +2113,66 @@ BNN__INLINE float bnn__cosf_(float x) { return bnn__cos_1(x); }
 BNN__INLINE float bnn__erff_(float x) { return bnn__erf_1(x); }
 BNN__INLINE float bnn__sqrtf_(float x) { return bnn__sqrt_1(x); }
 
+/* The same in double, after Sun's fdlibm, for sums and state that are kept in double: exp and log
+ * to 1 ulp, log1p and expm1 to 3; cos to 2^-52 for |x| <= 1e5;
+ * pow for x >= 0, exp(y ln x), to 1 + |y ln x|. Only + - * / and powers of 2, so with the same bits
+ * everywhere; libm's differ in the last place from one machine to the next. */
+BNN__INLINE double bnn__dexpr(double x, int *n) {   /* x = n ln 2 + r, |x| < 1e5; gives e^r - 1 */
+    double k = (double)(int)(x * 1.44269504088896338700 + (x < 0 ? -0.5 : 0.5));
+    double hi = x - k * 6.93147180369123816490e-01, lo = k * 1.90821492927058770002e-10;
+    double r = hi - lo, t = r * r, c = t * 4.13813679705723846039e-08 - 1.65339022054652515390e-06;
+    c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 +
+                 t * (6.61375632143793436117e-05 + t * c)));
+    *n = (int)k;
+    return hi - (lo - r * c / (2 - c));
+}
+BNN__UNUSED static double bnn__dexp(double x) {
+    int n;
+    double y;
+    if (!bnn__finite_d(x)) return x == -bnn__inf() ? 0 : x;
+    y = 1 + bnn__dexpr(x < -750 ? -750 : x > 750 ? 750 : x, &n);
+    return ldexp(y, n);
+}
+BNN__UNUSED static double bnn__dexpm1(double x) {
+    int n;
+    return x > -0.34 && x < 0.34 ? bnn__dexpr(x, &n) : bnn__dexp(x) - 1;
+}
+BNN__UNUSED static double bnn__dlog(double x) {
+    static const double a[7] = { 6.666666666666735130e-01, 3.999999999940941908e-01,
+        2.857142874366239149e-01, 2.222219843214978396e-01, 1.818357216161805012e-01,
+        1.531383769920937332e-01, 1.479819860511658591e-01 };
+    int n = 0;
+    double f, k, s, z, p, h;
+    if (!bnn__finite_d(x)) return x == -bnn__inf() ? bnn__nan() : x;
+    if (!(x > 0)) return x < 0 ? bnn__nan() : -bnn__inf();
+    f = frexp(x, &n) - 1;
+    if (f < -0.29289321881345247560) f = f + f + 1, n--;          /* now 1 + f is 2^(-1/2 .. 1/2) */
+    k = n, s = f / (2 + f), z = s * s, h = 0.5 * f * f;
+    p = z * (a[0] + z * (a[1] + z * (a[2] + z * (a[3] + z * (a[4] + z * (a[5] + z * a[6]))))));
+    return k * 6.93147180369123816490e-01 -
+           ((h - (s * (h + p) + k * 1.90821492927058770002e-10)) - f);
+}
+BNN__UNUSED static double bnn__dlog1p(double x) {
+    double u = 1 + x;
+    return x > -1 && x < 1e300 ? bnn__dlog(u) + (x - (u - 1)) / u : bnn__dlog(u);
+}
+BNN__UNUSED static double bnn__dpow(double x, double y) {
+    return y == 0 ? 1 : bnn__dexp(y * bnn__dlog(x));
+}
+BNN__UNUSED static double bnn__dcos(double x) {
+    int n = (int)(x * 0.63661977236758134308 + (x < 0 ? -0.5 : 0.5));
+    double r = (x - n * 1.57079632673412561417) - n * 6.07710050650619224932e-11, z = r * r, y;
+    if (n % 2 == 0)
+        y = 1 - (z * 0.5 - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 +
+            z * (2.48015872894767294178e-05 + z * (-2.75573143513906633035e-07 +
+            z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11))))));
+    else
+        y = r + r * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 +
+            z * (-1.98412698298579493134e-04 + z * (2.75573137070700676789e-06 +
+            z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
+    return ((n + 1) & 2) != 0 ? -y : y;
+}
+
 /* >>philox  Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): a block cipher in counter mode. Word w
  * of block l is a function of (key, counter + l, stream) alone, so any part of a sequence can be
  * drawn by anybody, in any order. */
