@@ -324,12 +324,14 @@ struct bnn_tape {
     bnn_note_fn on_note;      /* NULL = none                                                    */
     void *note_user;
     bnn_arena mem;            /* scratch; set mem.buffer or mem.alloc to choose where it lives */
-    double n_data;            /* rows of the data behind the last batch; samplers divide by it   */
+    double n_data;            /* rows of the data behind the last batch, or, once you set it, what
+                                 you say: samplers and mean fields divide by it                 */
     int training;             /* 1 while a loss is built: dropout is on                         */
     bnn_progress_fn progress; /* NULL = none                                                    */
     void *progress_user;
     bnn_var *last; /* private */
     unsigned pass;
+    double batch_n, loss_n; /* private: N of the last batch, of the loss that last went backward */
     bnn_var poison;
 };
 
@@ -542,6 +544,7 @@ struct bnn_params {
     size_t n_blocks;
     bnn_arena *mem;
     size_t room, block_room; /* private: capacities */
+    int noted;               /* private: which notes were given */
 };
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
@@ -591,8 +594,9 @@ struct bnn_net {
     size_t noise;    /* block of the learned ln noise variance, or no block */
     int noise_learned;
     bnn_scaling scaling;
-    void *user;      /* yours; for bnn_mlp its layers                       */
+    void *user;      /* yours                                               */
     struct bnn__mlp *mlp;
+    bnn_arena *mem;  /* private: why a net was not made is said there       */
 };
 
 typedef struct bnn_mlp_desc {
@@ -605,6 +609,8 @@ typedef struct bnn_mlp_desc {
     int noise_learned;                /* 1: Gaussian noise learned with the weights; noise_std is
                                          the start, default 1, in standardized units if those are
                                          used                                                    */
+    bnn_prior noise_prior;            /* of the learned ln variance, in the same units; default
+                                         N(0, 5^2)                                               */
     float nu;                         /* default 4                                               */
     bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
     bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
@@ -4195,22 +4201,44 @@ BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
     t->mem.msg[0] = '\0';
 }
 
+/* What the user said of N once for all, or 0: what is in n_data and no batch wrote. */
+static double bnn__said_n(const bnn_tape *t) {
+    return t->n_data > 0 && t->n_data != t->batch_n ? t->n_data : 0;
+}
+
+static void bnn__batch_n(bnn_tape *t, double n) { /* what a batch says: the user is not overruled */
+    if (bnn__said_n(t) > 0) return;
+    t->n_data = n;
+    t->batch_n = n;
+}
+
+/* N of the gradient at hand: what the user said, else that of the loss which went backward, so that
+ * a batch made in between, to look at, changes nothing. 0 = nobody knows. */
+static double bnn__n_data(const bnn_tape *t) {
+    return t->n_data == t->batch_n && t->loss_n > 0 ? t->loss_n : t->n_data;
+}
+
 /* A mark of the whole tape: functions that evaluate a net many times give the memory back. */
 typedef struct bnn__time {
     bnn_mark mark;
     bnn_var *last;
+    double batch_n, loss_n;
 } bnn__time;
 
 static bnn__time bnn__now(bnn_tape *t) {
     bnn__time now;
     now.mark = bnn_arena_mark(&t->mem);
     now.last = t->last;
+    now.batch_n = t->batch_n;
+    now.loss_n = t->loss_n;
     return now;
 }
 
 static void bnn__back_to(bnn_tape *t, bnn__time then) {
     bnn_arena_rewind(&t->mem, then.mark);
     t->last = then.last;
+    t->loss_n = then.loss_n;
+    bnn__batch_n(t, then.batch_n);
 }
 
 static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
@@ -4372,6 +4400,7 @@ BNNDEF void bnn_backward(bnn_var *root) {
     }
     seed.rows = seed.cols = 1;
     seed.data = &one;
+    t->loss_n = t->batch_n; /* the best guess, if no bnn_net_nll on the way knows better */
     bnn_backward_from(root, seed);
 }
 
@@ -6334,43 +6363,50 @@ struct bnn__mlp {
     size_t n_layers;
 };
 
+/* What is said of a net that was not made: the reason, which its arena knows */
+static bnn_var *bnn__dead_net(bnn_tape *t, const bnn_net *net, const char *who) {
+    if (net->mem != NULL && net->mem->err != BNN_OK)
+        return bnn__fail(t, net->mem->err, "%s", net->mem->msg);
+    return bnn__fail(t, BNN_EARG, "%s: the net was not made", who);
+}
+
+static bnn_net bnn__net_dead(bnn_arena *mem) {
+    bnn_net net;
+    memset(&net, 0, sizeof net);
+    net.mem = mem;
+    return net;
+}
+
+/* ---- activations, in the order of their enumerators */
+
+typedef struct bnn__activate {
+    bnn_var *(*op)(bnn_var *x);
+    void (*pass)(size_t n, const float *x, float *y);
+    double gain; /* of the initial weights behind it: 2 where half of the values are lost */
+} bnn__activate;
+
+static bnn_var *bnn__identity(bnn_var *x) { return x; }
+
+static void bnn__v_identity(size_t n, const float *x, float *y) { memmove(y, x, n * sizeof *x); }
+
+static const bnn__activate *bnn__activation(int activation) { /* NULL = there is none such */
+    static const bnn__activate all[] = {
+        { bnn_relu, bnn__v_relu, 2 },       { bnn_tanh, bnn__v_tanh, 1 },
+        { bnn_sigmoid, bnn__v_sigmoid, 1 }, { bnn_leaky_relu, bnn__v_leaky_relu, 2 },
+        { bnn_elu, bnn__v_elu, 2 },         { bnn_silu, bnn__v_silu, 2 },
+        { bnn_gelu, bnn__v_gelu, 2 },       { bnn_softplus, bnn__v_softplus, 1 },
+        { bnn_sin, bnn__v_sin, 1 },         { bnn__identity, bnn__v_identity, 1 } };
+    if (activation < BNN_RELU || activation > BNN_IDENTITY) return NULL;
+    return &all[activation - BNN_RELU];
+}
+
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
-    switch (activation) {
-    case BNN_RELU: return bnn_relu(x);
-    case BNN_TANH: return bnn_tanh(x);
-    case BNN_SIGMOID: return bnn_sigmoid(x);
-    case BNN_LEAKY_RELU: return bnn_leaky_relu(x);
-    case BNN_ELU: return bnn_elu(x);
-    case BNN_SILU: return bnn_silu(x);
-    case BNN_GELU: return bnn_gelu(x);
-    case BNN_SOFTPLUS: return bnn_softplus(x);
-    case BNN_SIN: return bnn_sin(x);
-    case BNN_IDENTITY: return x;
-    default: return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
-    }
+    const bnn__activate *a = bnn__activation(activation);
+    if (a == NULL) return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
+    return a->op(x);
 }
 
-static int bnn__has_noise_std(int likelihood) {
-    return likelihood == BNN_GAUSSIAN || likelihood == BNN_DOUBLE_EXPONENTIAL ||
-           likelihood == BNN_STUDENT;
-}
-
-/* What every constructor of nets asks of its likelihood. A noise of 1 that nobody chose is in no
- * unit; where there is none, or where it is only the start of what is learned, it is 1. */
-static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int likelihood, size_t outputs,
-                                   int learned, float *noise_std) {
-    static const char *const names[] = { "Gaussian", "", "double exponential", "Student" };
-    if (bnn__has_noise_std(likelihood) && !learned && *noise_std == 0)
-        bnn__arena_fail(mem, BNN_EARG, "%s: the %s likelihood needs .noise_std (the %s of y around "
-                        "the net, in units of y)%s", who, names[likelihood - BNN_GAUSSIAN],
-                        likelihood == BNN_GAUSSIAN ? "sd" : "scale",
-                        likelihood == BNN_GAUSSIAN ? " or .noise_learned = 1" : "");
-    else if (likelihood == BNN_CATEGORICAL && outputs == 1)
-        bnn__arena_fail(mem, BNN_EARG, "%s: BNN_CATEGORICAL with 1 output is certain of its only "
-                        "class: use BNN_BERNOULLI, or 2 outputs", who);
-    if (*noise_std == 0) *noise_std = 1;
-    return mem->err == BNN_OK;
-}
+/* ---- making a bnn_mlp */
 
 static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
@@ -6387,52 +6423,73 @@ static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     return x;
 }
 
+/* Scales whose square and its inverse are floats */
+static int bnn__noise_ok(float s) { return s >= (float)1e-18 && s <= (float)1e18; }
+
+static int bnn__has_noise_std(int likelihood) {
+    return likelihood == BNN_GAUSSIAN || likelihood == BNN_DOUBLE_EXPONENTIAL ||
+           likelihood == BNN_STUDENT;
+}
+
+/* What every constructor of nets asks of its likelihood; zeros become defaults. A noise of 1 that
+ * nobody chose is in no unit; where there is none, or where it is only the start of what is
+ * learned, it is 1. 0 = refused, with the arena's error set. */
+static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int *likelihood, size_t outputs,
+                                   int learned, float *noise_std, float *nu) {
+    static const char *const names[] = { "Gaussian", "", "double exponential", "Student" };
+    int gauss, kind = *likelihood == 0 ? BNN_GAUSSIAN : *likelihood;
+    gauss = kind == BNN_GAUSSIAN;
+    if (bnn__has_noise_std(kind) && !learned && *noise_std == 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: the %s likelihood needs .noise_std (the %s of y around "
+                        "the net, in units of y)%s", who, names[kind - BNN_GAUSSIAN],
+                        gauss ? "sd" : "scale", gauss ? " or .noise_learned = 1" : "");
+    else if (kind == BNN_CATEGORICAL && outputs == 1)
+        bnn__arena_fail(mem, BNN_EARG, "%s: BNN_CATEGORICAL with 1 output is certain of its only "
+                        "class: use BNN_BERNOULLI, or 2 outputs", who);
+    if (*noise_std == 0) *noise_std = 1;
+    if (*nu == 0) *nu = 4;
+    if (kind < BNN_GAUSSIAN || kind > BNN_POISSON || !bnn__noise_ok(*noise_std) || !(*nu > 0) ||
+        !bnn__finite(*nu))
+        bnn__arena_fail(mem, BNN_EARG, "%s: likelihood %d (1 to 7), noise_std %g (1e-18 to 1e18), "
+                        "nu %g (> 0)", who, kind, (double)*noise_std, (double)*nu);
+    else if (learned && !gauss)
+        bnn__arena_fail(mem, BNN_EARG, "%s: noise_learned is for BNN_GAUSSIAN, the likelihood is "
+                        "%d", who, kind);
+    else if (kind == BNN_GAUSSIAN_HETERO && outputs % 2 != 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: %z outputs cannot be means and ln variances", who,
+                        outputs);
+    *likelihood = kind;
+    return mem->err == BNN_OK;
+}
+
 /* Resolves zeros to defaults; 0 = a bad desc, with the arena's error set. */
 static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     size_t n = 0, l;
     while (n <= BNN_MAX_LAYERS && d->sizes[n] != 0) n++;
     for (l = n; l <= BNN_MAX_LAYERS; l++)
         if (d->sizes[l] != 0)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n), 0;
-    if (n < 2)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n), 0;
+            bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n);
+    if (n < 2) bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n);
+    if (mem->err != BNN_OK) return 0;
     *n_layers = n - 1;
     if (d->activation == 0) d->activation = BNN_RELU;
-    if (d->likelihood == 0) d->likelihood = BNN_GAUSSIAN;
-    if (d->init == 0) d->init = BNN_INIT_AUTO;
     for (l = 0; l < BNN_MAX_LAYERS; l++) {
         if (d->activations[l] == 0) d->activations[l] = d->activation;
-        if (d->activations[l] < BNN_RELU || d->activations[l] > BNN_IDENTITY)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z",
-                                   d->activations[l], l), 0;
+        if (bnn__activation(d->activations[l]) == NULL)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z", d->activations[l],
+                            l);
     }
-    if (!bnn__likelihood_resolve(mem, "bnn_mlp", d->likelihood, d->sizes[n - 1], d->noise_learned,
-                                 &d->noise_std))
-        return 0;
-    if (d->nu == 0) d->nu = 4;
+    if (d->init == 0) d->init = BNN_INIT_AUTO;
     d->init_scale = bnn__or(d->init_scale, 1);
-    if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON ||
-        !(d->noise_std > (float)BNN_ZERO) || !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
-        !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (1 to 7), noise_std %g (> 0)"
-                               ", nu %g (> 0), init %d (1 to 6), init_scale %g", d->likelihood,
-                               (double)d->noise_std, (double)d->nu, d->init,
-                               (double)d->init_scale), 0;
+    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: init %d (1 to 6), init_scale %g", d->init,
+                        (double)d->init_scale);
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
-                               (double)d->dropout, (double)d->dropout_input), 0;
-    if (d->noise_learned && d->likelihood != BNN_GAUSSIAN)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: noise_learned is for BNN_GAUSSIAN, the "
-                               "likelihood is %d", d->likelihood), 0;
-    if (d->likelihood == BNN_GAUSSIAN_HETERO && d->sizes[n - 1] % 2 != 0)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z outputs cannot be means and ln "
-                               "variances", d->sizes[n - 1]), 0;
-    return 1;
-}
-
-static int bnn__relu_like(int act) {
-    return act == BNN_RELU || act == BNN_LEAKY_RELU || act == BNN_ELU || act == BNN_SILU ||
-           act == BNN_GELU;
+        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
+                        (double)d->dropout, (double)d->dropout_input);
+    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
+    return bnn__likelihood_resolve(mem, "bnn_mlp", &d->likelihood, d->sizes[n - 1],
+                                   d->noise_learned, &d->noise_std, &d->nu);
 }
 
 /* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
@@ -6440,11 +6497,11 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, si
                               bnn_rng *rng) {
     size_t i, n = bnn__count(w);
     /* what feeds this layer; the inputs are taken for what the first activation makes of them */
-    int relu = n_layers > 1 && bnn__relu_like(d->activations[layer == 0 ? 0 : layer - 1]);
-    double fan = (double)w.rows, v;
-    v = d->init == BNN_INIT_GLOROT ? 2 / (fan + (double)w.cols)
-        : d->init == BNN_INIT_HE || (d->init == BNN_INIT_AUTO && relu) ? 2 / fan
-                                                                      : 1 / fan;
+    int before = d->activations[layer == 0 ? 0 : layer - 1];
+    double fan = (double)w.rows, v = 1 / fan;
+    if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
+    if (d->init == BNN_INIT_HE) v = 2 / fan;
+    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation(before)->gain / fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -6473,9 +6530,6 @@ static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
 static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net) {
     const bnn_mlp_desc *d = &m->desc;
     size_t l;
-    bnn_prior flat;
-    memset(&flat, 0, sizeof flat);
-    flat.kind = BNN_PRIOR_FLAT;
     for (l = 0; l < m->n_layers; l++) {
         bnn_prior p = d->priors != NULL ? d->priors[l] : d->prior;
         char name[8] = { 'w', (char)('0' + (l + 1) / 10), (char)('0' + (l + 1) % 10), 0 };
@@ -6484,10 +6538,8 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
         if (!d->no_bias) bnn_params_add(w, 1, d->sizes[l + 1], name, p);
     }
     net->noise = BNN__NONE;
-    if (d->noise_learned) {
-        net->noise = bnn_params_add(w, 1, 1, "noise", flat);
-        net->noise_learned = 1;
-    }
+    net->noise_learned = d->noise_learned != 0;
+    if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
     if (w->mem->err != BNN_OK) return 0;
     if (d->noise_learned)
         bnn_params_mat(w, net->noise).data[0] = (float)(2 * log((double)d->noise_std));
@@ -6495,11 +6547,9 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net, dead;
+    bnn_net net, dead = bnn__net_dead(w != NULL ? w->mem : NULL);
     struct bnn__mlp *m;
     size_t n_layers = 0, n;
-    memset(&dead, 0, sizeof dead);
-    net = dead;
     if (w == NULL || w->mem->err != BNN_OK) return dead;
     if (!bnn__mlp_resolve(w->mem, &desc, &n_layers)) return dead;
     m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
@@ -6508,6 +6558,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     m->n_layers = n_layers;
     m->desc = desc;
     n = w->n;
+    net = dead;
     if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
         w->n_blocks = m->first;
         w->n = n;
@@ -6524,13 +6575,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     return net;
 }
 
-/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
-
-typedef struct bnn__shrink {
-    const struct bnn__mlp *m;
-    bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS];
-} bnn__shrink;
+/* ---- smaller copies */
 
 static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
     bnn_mat none = { 0, 0, NULL };
@@ -6538,28 +6583,124 @@ static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t 
     return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
 }
 
+static size_t bnn__kept(const unsigned char *keep, size_t n) { /* NULL keeps all */
+    size_t i, left = 0;
+    for (i = 0; i < n; i++) left += keep == NULL || keep[i] != 0;
+    return left;
+}
+
+/* Rows that `rows` keeps and columns that `cols` keeps */
+static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
+                      const unsigned char *cols) {
+    float *x = to.data;
+    size_t i, j;
+    for (i = 0; i < from.rows; i++) {
+        if (rows != NULL && !rows[i]) continue;
+        for (j = 0; j < from.cols; j++)
+            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
+    }
+}
+
+/* In mem: the arena of the net it is from may be freed before. */
+static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a, const unsigned char *keep) {
+    bnn_mat copy = a;
+    if (a.data == NULL) return a;
+    copy = bnn_mat_new(mem, 1, bnn__kept(keep, a.cols));
+    if (copy.data != NULL) bnn__pick(copy, a, NULL, keep);
+    return copy;
+}
+
+static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s,
+                                     const unsigned char *inputs) {
+    bnn_scaling c;
+    c.x_mean = bnn__row_copy(mem, s->x_mean, inputs);
+    c.x_std = bnn__row_copy(mem, s->x_std, inputs);
+    c.y_mean = bnn__row_copy(mem, s->y_mean, NULL);
+    c.y_std = bnn__row_copy(mem, s->y_std, NULL);
+    return c;
+}
+
+/* A bnn_mlp of other sizes in `to`: it has what net has beside weights and priors. */
+static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
+                             const unsigned char *inputs) {
+    bnn_net like;
+    int init = d.init;
+    d.init = BNN_INIT_ZERO;
+    like = bnn_mlp(to, d);
+    if (like.params == NULL) return like;
+    like.mlp->desc.init = init;
+    like.likelihood = net->likelihood;
+    like.noise_std = net->noise_std;
+    like.nu = net->nu;
+    if (like.noise_learned)
+        bnn_params_mat(to, like.noise).data[0] = bnn_params_mat(net->params, net->noise).data[0];
+    like.scaling = bnn__scaling_copy(to->mem, &net->scaling, inputs);
+    return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
+}
+
+/* The copy without what keep drops of its inputs, keep[0], and hidden layers, keep[1], ... (NULL
+ * keeps all), of net with the weights w. Priors are as in force, not as for the new fan in. */
+static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
+                             unsigned char *const *keep) {
+    const struct bnn__mlp *m = net->mlp;
+    bnn_mlp_desc d = m->desc;
+    bnn_net less;
+    size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
+    for (l = 0; l < m->n_layers; l++) d.sizes[l] = bnn__kept(keep[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, keep[0]);
+    if (less.params == NULL) return less;
+    for (l = 0; l < m->n_layers; l++) {
+        const unsigned char *cols = l + 1 < m->n_layers ? keep[l + 1] : NULL;
+        bnn_mat b = bnn__layer(to, less.mlp, l, 1);
+        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), keep[l], cols);
+        if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
+    }
+    for (i = 0; i < blocks; i++)
+        to->blocks[less.mlp->first + i].prior = w->blocks[m->first + i].prior;
+    return less;
+}
+
+static bnn_net bnn__copy_fault(bnn_params *to, const char *who, const char *fault) {
+    bnn__arena_fail(to->mem, BNN_EARG, "%s: %s", who, fault);
+    return bnn__net_dead(to->mem);
+}
+
+/* Why net cannot be copied to `to`, or NULL */
+static const char *bnn__not_copied(const bnn_params *to, const bnn_net *net) {
+    if (net->mlp == NULL || net->params == NULL || net->params == to)
+        return "not a bnn_mlp, or one that is in `to` already";
+    return NULL;
+}
+
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
+    unsigned char *all[BNN_MAX_LAYERS] = { NULL }, *inputs;
+    const char *fault;
+    size_t n;
+    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
+    fault = bnn__not_copied(to, mlp);
+    if (fault == NULL && bnn__kept(keep, mlp->mlp->desc.sizes[0]) == 0) fault = "no input is left";
+    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_keep_inputs", fault);
+    n = mlp->mlp->desc.sizes[0];
+    inputs = (unsigned char *)bnn_arena_alloc(to->mem, n, 1);
+    if (inputs == NULL) return bnn__net_dead(to->mem);
+    memcpy(inputs, keep, n);
+    all[0] = inputs;
+    return bnn__net_less(to, mlp, mlp->params, all);
+}
+
+/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
+
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w; /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l; [0], the inputs, stays NULL */
+} bnn__shrink;
+
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     size_t i;
     for (i = 0; i < n; i++)
         if (x[i * stride] != 0) return 0;
     return 1;
-}
-
-static float bnn__activation_at(int activation, float x) {
-    float y = x;
-    switch (activation) {
-    case BNN_RELU: bnn__v_relu(1, &x, &y); break;
-    case BNN_TANH: bnn__v_tanh(1, &x, &y); break;
-    case BNN_SIGMOID: bnn__v_sigmoid(1, &x, &y); break;
-    case BNN_LEAKY_RELU: bnn__v_leaky_relu(1, &x, &y); break;
-    case BNN_ELU: bnn__v_elu(1, &x, &y); break;
-    case BNN_SILU: bnn__v_silu(1, &x, &y); break;
-    case BNN_GELU: bnn__v_gelu(1, &x, &y); break;
-    case BNN_SOFTPLUS: bnn__v_softplus(1, &x, &y); break;
-    case BNN_SIN: bnn__v_sin(1, &x, &y); break;
-    default: break; /* BNN_IDENTITY */
-    }
-    return y;
 }
 
 static void bnn__clear_column(bnn_mat m, size_t j) {
@@ -6570,14 +6711,15 @@ static void bnn__clear_column(bnn_mat m, size_t j) {
 /* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
  * none that could take it. */
 static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
-    bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
-    bnn_mat b = bnn__layer(&s->w, s->m, l, 1), next = bnn__layer(&s->w, s->m, l + 1, 1);
+    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
+    bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
     float *sends = out.data + j * out.cols;
     size_t i;
     if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
-        float c = bnn__activation_at(s->m->desc.activations[l], b.data != NULL ? b.data[j] : 0);
-        if (next.data == NULL && c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
-        for (i = 0; next.data != NULL && i < out.cols; i++) next.data[i] += c * sends[i];
+        float x = b.data != NULL ? b.data[j] : 0, c;
+        bnn__activation(s->m->desc.activations[l - 1])->pass(1, &x, &c);
+        if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
+        else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
     }
     bnn__clear_column(in, j);
     for (i = 0; i < out.cols; i++) sends[i] = 0;
@@ -6585,73 +6727,57 @@ static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
     return 1;
 }
 
-/* Drops what no weight enters or leaves, until no more falls: the end of one may strand others. The
- * last of a layer stays; if it sends nothing, it need not hear anything. */
-static void bnn__drop_dead(bnn__shrink *s) {
-    size_t l, j, left;
-    int again = 1;
-    while (again) {
-        again = 0;
-        for (l = 0; l + 1 < s->m->n_layers; l++) {
-            bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
-            for (left = 0, j = 0; j < in.cols; j++) left += s->keep[l][j];
-            for (j = 0; j < in.cols; j++) {
-                int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
-                int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
-                if (!s->keep[l][j] || (!deaf && !mute)) continue;
-                if (left > 1 && bnn__drop(s, l, j)) again = 1, left--;
-                else if (mute && !deaf) again = 1, bnn__clear_column(in, j);
-            }
+/* Drops the units of hidden layer l that no weight enters or leaves; 1 = something changed. The
+ * last unit stays; if it sends nothing, it need not hear anything. */
+static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
+    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
+    size_t j, left = bnn__kept(s->keep[l], in.cols);
+    int changed = 0;
+    for (j = 0; j < in.cols; j++) {
+        int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
+        int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
+        if (!s->keep[l][j] || (!deaf && !mute)) continue;
+        if (left > 1 && bnn__drop(s, l, j)) {
+            changed = 1;
+            left--;
+        } else if (mute && !deaf) {
+            changed = 1;
+            bnn__clear_column(in, j);
         }
     }
+    return changed;
 }
 
-/* Drops what the caller says; the sentence of what is wrong with that, or NULL */
-static const char *bnn__drop_given(bnn__shrink *s, const unsigned char *const *keep) {
-    size_t l, j, left;
-    for (l = 0; l + 1 < s->m->n_layers; l++) {
-        size_t units = s->m->desc.sizes[l + 1];
-        for (left = 0, j = 0; j < units; j++) left += keep[l] == NULL || keep[l][j];
-        if (left == 0) return "a layer would lose all its units";
+/* Drops what the caller says, or, where keep is NULL, what is dead, until no more falls: the end of
+ * one may strand others. The sentence of what is wrong with that, or NULL */
+static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *keep) {
+    size_t l, j;
+    int again = keep == NULL;
+    while (again) {
+        again = 0;
+        for (l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
+    }
+    if (keep == NULL) return NULL;
+    for (l = 1; l < s->m->n_layers; l++) {
+        size_t units = s->m->desc.sizes[l];
+        if (bnn__kept(keep[l - 1], units) == 0) return "a layer would lose all its units";
+        if (keep[l - 1] == NULL) continue;
         for (j = 0; j < units; j++)
-            if (keep[l] != NULL && !keep[l][j] && !bnn__drop(s, l, j))
+            if (!keep[l - 1][j] && !bnn__drop(s, l, j))
                 return "a constant unit needs a bias to go to";
     }
     return NULL;
 }
 
-/* Rows that `rows` keeps and columns that `cols` keeps; NULL keeps all */
-static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
-                      const unsigned char *cols) {
-    float *x = to.data;
-    size_t i, j;
-    for (i = 0; i < from.rows; i++)
-        for (j = 0; (rows == NULL || rows[i]) && j < from.cols; j++)
-            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
-}
-
-static void bnn__shrink_fill(const bnn__shrink *s, const bnn_net *net) {
-    const struct bnn__mlp *m = net->mlp;
-    size_t l, i, blocks = m->n_layers * (m->desc.no_bias ? 1 : 2);
-    for (l = 0; l < m->n_layers; l++) {
-        const unsigned char *rows = l > 0 ? s->keep[l - 1] : NULL;
-        const unsigned char *cols = l + 1 < m->n_layers ? s->keep[l] : NULL;
-        bnn_mat b = bnn__layer(net->params, m, l, 1);
-        bnn__pick(bnn__layer(net->params, m, l, 0), bnn__layer(&s->w, s->m, l, 0), rows, cols);
-        if (b.data != NULL) bnn__pick(b, bnn__layer(&s->w, s->m, l, 1), NULL, cols);
-    }
-    for (i = 0; i < blocks; i++) /* as in force, not as for the new fan in */
-        net->params->blocks[m->first + i].prior = s->w.blocks[s->m->first + i].prior;
-}
-
 static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
     size_t l, units;
     float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
+    memset(s, 0, sizeof *s);
     s->m = net->mlp;
     s->w = *net->params;
     s->w.theta = theta;
-    for (l = 0; l + 1 < s->m->n_layers; l++) {
-        units = s->m->desc.sizes[l + 1];
+    for (l = 1; l < s->m->n_layers; l++) {
+        units = s->m->desc.sizes[l];
         s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
         if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
     }
@@ -6660,63 +6786,34 @@ static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) 
     return 1;
 }
 
-static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a) {
-    return a.data != NULL ? bnn_mat_copy(mem, a) : a;
-}
-
-/* In mem: the arena of the net it is from may be freed before. */
-static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s) {
-    bnn_scaling c;
-    c.x_mean = bnn__row_copy(mem, s->x_mean);
-    c.x_std = bnn__row_copy(mem, s->x_std);
-    c.y_mean = bnn__row_copy(mem, s->y_mean);
-    c.y_std = bnn__row_copy(mem, s->y_std);
-    return c;
-}
-
-/* What a smaller net has from the larger one beside weights and priors */
-static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
-    small->likelihood = net->likelihood;
-    small->noise_std = net->noise_std;
-    small->nu = net->nu;
-    if (small->noise_learned)
-        bnn_params_mat(small->params, small->noise).data[0] =
-            bnn_params_mat(net->params, net->noise).data[0];
-    small->scaling = bnn__scaling_copy(mem, &net->scaling);
-}
-
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
-    bnn_net small, dead;
     bnn__shrink s;
-    bnn_mlp_desc d;
-    const char *fault = NULL;
-    size_t l, j;
-    memset(&dead, 0, sizeof dead);
-    memset(&s, 0, sizeof s);
-    if (to == NULL || to->mem->err != BNN_OK) return dead;
-    if (net->mlp == NULL || net->params == NULL || net->params == to) fault = "not a bnn_mlp, or "
-        "one that is in `to` already";
+    const char *fault;
+    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
+    fault = bnn__not_copied(to, net);
     if (fault == NULL) {
-        if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
-        if (keep != NULL) fault = bnn__drop_given(&s, keep);
-        else bnn__drop_dead(&s);
+        if (!bnn__shrink_open(to->mem, &s, net)) /* stays behind in the arena */
+            return bnn__net_dead(to->mem);
+        fault = bnn__drop_all(&s, keep);
     }
-    if (fault != NULL) return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault), dead;
-    d = s.m->desc;
-    d.init = BNN_INIT_ZERO;
-    for (l = 0; l + 1 < s.m->n_layers; l++)
-        for (d.sizes[l + 1] = 0, j = 0; j < s.m->desc.sizes[l + 1]; j++)
-            d.sizes[l + 1] += s.keep[l][j];
-    small = bnn_mlp(to, d);
-    if (small.params == NULL) return dead;
-    small.mlp->desc.init = s.m->desc.init;
-    bnn__shrink_fill(&s, &small);
-    bnn__shrink_rest(to->mem, &small, net);
-    return to->mem->err == BNN_OK ? small : dead;
+    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_shrink", fault);
+    return bnn__net_less(to, net, &s.w, s.keep);
 }
 
+/* ---- standardizing */
+
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
+
+/* The first entry that is NaN or infinite, 0 = there is none */
+static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
+    size_t i, n = bnn__count(m);
+    if (m.data == NULL || bnn__v_finite(n, m.data)) return 0;
+    for (i = 0; i + 1 < n && bnn__finite(m.data[i]);) i++;
+    *row = i / m.cols;
+    *col = i % m.cols;
+    return 1;
+}
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
  * error, becomes 0: its std is 1. */
@@ -6733,75 +6830,134 @@ static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat 
     }
 }
 
+/* One of the two matrices; the error, or BNN_OK */
+static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
+                            bnn_mat *std) {
+    const char *who = "bnn_net_standardize";
+    size_t i, j;
+    if (!bnn__mat_ok(a))
+        return bnn__arena_say(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what,
+                              a.rows, a.cols);
+    if (bnn__where(a, &i, &j))
+        return bnn__arena_say(mem, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
+                              (double)a.data[i * a.cols + j], i, j);
+    bnn__column_scale(mem, a, mean, std);
+    if (mem->err != BNN_OK) return mem->err;
+    for (j = 0; j < a.cols; j++)
+        if (!bnn__finite(mean->data[j]) || !bnn__finite(std->data[j]) ||
+            (square && !bnn__noise_ok(std->data[j])))
+            return bnn__arena_say(mem, BNN_EARG, "%s: column %z of %s has standard deviation %g: "
+                                  "choose a unit in which its square is a float", who, j, what,
+                                  (double)std->data[j]);
+    return BNN_OK;
+}
+
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
-    bnn_arena *mem;
+    bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
+    int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
-    int lik = bnn__likelihood(net), real = lik <= BNN_STUDENT;
-    if (net->params == NULL) return BNN_EARG;
-    mem = net->params->mem;
+    if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
-    if (!bnn__mat_ok(train.x) || (real && !bnn__mat_ok(train.y)))
-        return bnn__arena_say(mem, BNN_EARG, "bnn_net_standardize: the data has no numbers");
-    if (!bnn_mat_finite(train.x) || (real && !bnn_mat_finite(train.y)))
-        return bnn__arena_say(mem, BNN_ENONFINITE, "bnn_net_standardize: the data has NaN or inf");
     memset(&s, 0, sizeof s);
-    bnn__column_scale(mem, train.x, &s.x_mean, &s.x_std);
-    if (real) bnn__column_scale(mem, train.y, &s.y_mean, &s.y_std);
-    if (mem->err != BNN_OK) return mem->err;
-    net->scaling = s;
-    return BNN_OK;
+    err = bnn__standardize(mem, "x", train.x, 0, &s.x_mean, &s.x_std);
+    if (err == BNN_OK && real) err = bnn__standardize(mem, "y", train.y, 1, &s.y_mean, &s.y_std);
+    if (err == BNN_OK) net->scaling = s;
+    return err;
 }
 
 /* ---- batches */
 
-static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+static bnn_batch bnn__batch_dead(bnn_var *poison) {
     bnn_batch b;
-    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
-    b.x = bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who, n, d.x.rows,
-                    d.y.rows);
-    b.y = b.x;
+    b.x = b.y = poison;
     b.n_data = 0;
     return b;
 }
 
-BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
+    return bnn__batch_dead(bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who,
+                                     n, d.x.rows, d.y.rows));
+}
+
+/* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
+ * in the data the rows of the batch are from, NULL = it is the data. 0 = not finite */
+static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v,
+                             const size_t *rows) {
+    size_t i, j;
+    double bad;
+    if (v->tape->err != BNN_OK || !bnn__where(v->val, &i, &j)) return v->tape->err == BNN_OK;
+    bad = (double)v->val.data[i * v->val.cols + j];
+    if (rows == NULL)
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what, bad, i,
+                  j);
+    else
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), "
+                  "column %z", who, what, bad, rows[i], i, j);
+    return 0;
+}
+
+/* n rows of d, or with rows = NULL all of it. In a stream d is only what is at hand: there the user
+ * has said how many there are. */
+static bnn_batch bnn__batch(bnn_tape *t, const char *who, bnn_data d, size_t n,
+                            const size_t *rows) {
     bnn_batch b;
-    if (d.x.rows != d.y.rows || d.x.rows == 0)
-        return bnn__batch_fail(t, "bnn_batch_all", d, d.x.rows);
+    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, who, d, n);
     b.x = bnn_input(t, d.x);
     b.y = bnn_input(t, d.y);
-    b.n_data = t->n_data = (double)d.x.rows;
+    if (rows != NULL) {
+        b.x = bnn_gather(b.x, n, rows);
+        b.y = bnn_gather(b.y, n, rows);
+    }
+    if (!bnn__batch_finite(who, "x", b.x, rows) || !bnn__batch_finite(who, "y", b.y, rows))
+        return bnn__batch_dead(bnn__poison(t));
+    bnn__batch_n(t, (double)d.x.rows);
+    b.n_data = t->n_data;
     return b;
+}
+
+BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+    return bnn__batch(t, "bnn_batch_all", d, d.x.rows, NULL);
 }
 
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows) {
-    bnn_batch b;
-    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, "bnn_batch_rows", d, n);
-    b.x = bnn_gather(bnn_input(t, d.x), n, rows);
-    b.y = bnn_gather(bnn_input(t, d.y), n, rows);
-    b.n_data = t->n_data = (double)d.x.rows;
-    return b;
+    if (rows == NULL) return bnn__batch_fail(t, "bnn_batch_rows", d, 0);
+    return bnn__batch(t, "bnn_batch_rows", d, n, rows);
 }
 
-/* Floyd's algorithm: every subset of that size is equally likely; one bit per row remembers. */
+/* Adds r to a set, an open table of 2^bits places that is at most half full; 0 = it is there */
+static int bnn__set_add(size_t *set, int bits, size_t r) {
+    size_t mask = ((size_t)1 << bits) - 1;
+    size_t i = (size_t)((uint64_t)r * 0x9e3779b97f4a7c15u >> (64 - bits));
+    while (set[i] != 0) {
+        if (set[i] == r + 1) return 0;
+        i = (i + 1) & mask;
+    }
+    set[i] = r + 1;
+    return 1;
+}
+
+/* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
-    size_t i, n = d.x.rows, *rows;
-    unsigned char *seen;
+    size_t i, n = d.x.rows, *rows, *set;
+    int bits = 1;
     if (size == 0 || size > n || n != d.y.rows)
         return bnn__batch_fail(t, "bnn_minibatch", d, size);
+    while (size > (size_t)1 << (bits - 1)) bits++;
     rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
-    seen = (unsigned char *)bnn__scratch(t, n / 8 + 1, 1);
-    if (seen == NULL) return bnn__batch_fail(t, "bnn_minibatch", d, size);
-    memset(seen, 0, n / 8 + 1);
+    set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
+    if (rows == NULL || set == NULL) return bnn__batch_dead(bnn__poison(t));
+    memset(set, 0, sizeof *set << bits);
     for (i = 0; i < size; i++) {
-        size_t top = n - size + i, r = bnn_rng_below(&t->rng, top + 1);
-        if (seen[r / 8] >> (r % 8) & 1) r = top;
-        seen[r / 8] = (unsigned char)(seen[r / 8] | 1u << (r % 8));
-        rows[i] = r;
+        size_t top = n - size + i;
+        rows[i] = bnn_rng_below(&t->rng, top + 1);
+        if (bnn__set_add(set, bits, rows[i])) continue;
+        rows[i] = top; /* larger than all there are */
+        bnn__set_add(set, bits, top);
     }
-    return bnn_batch_rows(t, d, size, rows);
+    return bnn__batch(t, "bnn_minibatch", d, size, rows);
 }
 
 /* Rows and columns promise numbers: are they there? Views of no data look empty further down. */
@@ -6816,9 +6972,9 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (net->params == NULL || net->forward == NULL)
-        return bnn__fail(t, BNN_EARG, "bnn_net_forward: the net was not made");
+        return bnn__dead_net(t, net, "bnn_net_forward");
+    if (t->err != BNN_OK) return bnn__poison(t);
     if (s->x_mean.data != NULL) { /* one column would be repeated to all */
         if (x->val.cols != s->x_mean.cols)
             return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
@@ -6834,25 +6990,46 @@ static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net m
 
 static float bnn__nu(const bnn_net *net) { return net->nu == 0 ? 4 : net->nu; }
 
+/* Learned ln variances end here, in standardized units where the net has those, with gradient 0
+ * beyond: the noise is between 4.5e-5 and 22026 times y's own scale. */
+#define BNN__LOG_VAR 20
+
+enum { BNN__NOTED_NOISE = 1, BNN__NOTED_BOUND = 2 }; /* bits of bnn_params.noted */
+
+/* The known scale of y: one that is no scale, as a net made by hand can have, is an error, and one
+ * that nobody chose a note, once for these parameters. */
+static void bnn__noise_check(bnn_tape *t, const bnn_net *net) {
+    if (!bnn__noise_ok(bnn__noise_std(net)))
+        bnn__fail(t, BNN_EARG, "bnn_net: noise_std %g, it must be from 1e-18 to 1e18",
+                  (double)net->noise_std);
+    if (net->noise_std != 0 || net->params == NULL || net->params->noted & BNN__NOTED_NOISE) return;
+    net->params->noted |= BNN__NOTED_NOISE;
+    bnn__note(t, "bnn_net: the net was made by hand without noise_std, the sd or scale of y around "
+              "it: 1 is assumed; set net.noise_std");
+}
+
 /* Location and ln variance of y from the standardized output, in units of y. log_var may be
  * broadcast; it is NULL where the likelihood has none. */
 static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
     bnn_tape *t = out->tape;
     const bnn_scaling *s = &net->scaling;
     size_t k = out->val.cols, j;
-    int hetero = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO;
+    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    int learned = hetero || (lik == BNN_GAUSSIAN && net->noise_learned);
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
-    if (hetero) a = bnn_cols(out, k / 2, k / 2);
-    else if (bnn__likelihood(net) == BNN_GAUSSIAN && net->noise_learned)
-        a = bnn_param(t, net->params, net->noise);
-    else if (bnn__likelihood(net) == BNN_GAUSSIAN)
+    *log_var = NULL;
+    if (bnn__has_noise_std(lik) && !learned) bnn__noise_check(t, net);
+    if (learned)
+        a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
+                      -BNN__LOG_VAR, BNN__LOG_VAR);
+    else if (lik == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
     if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
         mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
                          "on %z", mean->val.cols, s->y_mean.cols);
     } else if (s->y_mean.data != NULL) {
         mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
-        if (hetero || net->noise_learned) {
+        if (learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
             for (j = 0; j < shift->val.cols; j++)
                 shift->val.data[j] = (float)(2 * log((double)s->y_std.data[j]));
@@ -6880,24 +7057,63 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     }
 }
 
+/* A learned ln variance at its bound says so, once for these parameters. */
+static void bnn__note_bounds(bnn_tape *t, const bnn_net *net, const bnn_var *out) {
+    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    size_t i, k = out->val.cols, n = hetero ? bnn__count(out->val) : 1;
+    const float *a = out->val.data;
+    if (!hetero) a = lik == BNN_GAUSSIAN && net->noise_learned
+                         ? bnn_params_mat(net->params, net->noise).data : NULL;
+    if (a == NULL || net->params->noted & BNN__NOTED_BOUND || t->err != BNN_OK) return;
+    for (i = 0; i < n; i++) {
+        if (hetero && i % k < k / 2) continue;
+        if (a[i] > -BNN__LOG_VAR && a[i] < BNN__LOG_VAR) continue;
+        net->params->noted |= BNN__NOTED_BOUND;
+        bnn__note(t, "bnn_net_nll: a learned ln variance is at its bound of %d: the noise %s; "
+                  "standardize (bnn_net_standardize), lower lr, or give a fixed noise_std",
+                  a[i] > 0 ? BNN__LOG_VAR : -BNN__LOG_VAR, a[i] > 0 ? "diverges" : "vanishes");
+        return;
+    }
+}
+
+static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tape whose N it is */
+    y->tape->loss_n = *(const double *)y->aux;
+    if (y->in[0]->grad.data != NULL) y->in[0]->grad.data[0] += y->grad.data[0];
+}
+
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
-    bnn_var *out;
+    bnn_var *out, *mean, *y;
+    double *n;
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
-    t->n_data = b.n_data;
-    return bnn_mean(bnn__nll_rows(net, out, b.y));
+    mean = bnn_mean(bnn__nll_rows(net, out, b.y));
+    if (t->err != BNN_OK) return bnn__poison(t);
+    bnn__note_bounds(t, net, out);
+    if (!bnn__finite(bnn_value(mean)) && (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+                                          !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL)))
+        return bnn__poison(t);
+    if (!(b.n_data > 0)) return mean;
+    n = (double *)bnn__scratch(t, 1, sizeof *n);
+    y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
+    if (n == NULL || t->err != BNN_OK) return bnn__poison(t);
+    *n = b.n_data;
+    bnn__batch_n(t, b.n_data);
+    y->aux = n;
+    y->val.data[0] = mean->val.data[0];
+    return y;
 }
 
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
     bnn_var *nll = bnn_net_nll(net, b);
     bnn_tape *t = nll->tape;
+    double n = bnn__said_n(t) > 0 ? t->n_data : b.n_data;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(b.n_data > 0))
+    if (!(n > 0))
         return bnn__fail(t, BNN_EARG, "bnn_net_loss: the batch does not say how many data there "
                          "are: set n_data");
-    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / b.n_data)));
+    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / n)));
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -7248,7 +7464,7 @@ static void bnn__step_sgd(bnn_stepper *s) {
 
 static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
-    double lr = (double)s->lr, heat = lr * (double)s->temperature / t->n_data;
+    double lr = (double)s->lr, heat = lr * (double)s->temperature / bnn__n_data(t);
     if (s->temperature == 0 && s->kind == BNN_SGLD) {
         bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, 0, 0, 0);
         return;
@@ -7297,7 +7513,7 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
         (states > 2 && s->s3 == NULL))
         return "the stepper was made without the state that this setting needs";
-    if (sampler && s->kind != BNN_HMC && !(t->n_data > 0))
+    if (sampler && s->kind != BNN_HMC && !(bnn__n_data(t) > 0))
         return "a sampler must know how many data there are: set tape.n_data";
     return NULL;
 }
@@ -7425,7 +7641,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         if (bnn__finite_d(u)) bnn_backward(part);
         bnn__back_to(t, start);
     }
-    if (d->net != NULL) t->n_data = (double)n;
+    if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
         return bnn__inf();
     return u / (double)s->temperature;
@@ -7969,14 +8185,14 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     int proper = 0;
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
     for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    if (!q->drawn || (proper && q->kl_weight > 0 && !(t->n_data > 0))) {
+    if (!q->drawn || (proper && q->kl_weight > 0 && !(bnn__n_data(t) > 0))) {
         bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: %s", !q->drawn ? "there is no new draw: "
                   "bnn_meanfield_sample comes first" : "the KL must know how many data there are: "
                   "set tape.n_data");
         return;
     }
     if (proper && q->kl_weight > 0)
-        k = (double)q->kl_weight / (t->n_data * (double)q->draws);
+        k = (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
     bnn__params_settle(q->of);
     if (q->posterior == BNN_POSTERIOR_GAUSSIAN && q->estimator != BNN_ESTIMATE_PATH &&
         !bnn__meanfield_curve(q, t)) return;
@@ -10654,16 +10870,14 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
  * dropped layer's) and the mean as its weights. */
 static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
                              size_t gone, size_t blocks) {
-    bnn_net net = bnn_mlp(to, d), dead;
+    bnn_net net = bnn__net_like(to, mlp, d, NULL);
     size_t b;
-    memset(&dead, 0, sizeof dead);
-    if (net.params == NULL) return dead;
+    if (net.params == NULL) return net;
     BNN_ASSERT(to->n == out->n);
     for (b = 0; b < to->n_blocks; b++)
         to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    bnn__shrink_rest(to->mem, &net, mlp);
     memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return to->mem->err == BNN_OK ? net : dead;
+    return net;
 }
 
 static int bnn__drop_to(const char *who, bnn_params *to) {
@@ -11189,20 +11403,18 @@ static bnn_net bnn__no_net(void) {
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d) {
     bnn_params *a = structure != NULL ? structure : w;
     bnn_structure *s;
-    bnn_net net = bnn__no_net();
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
     size_t n, blocks, an, ablocks;
     if (w == NULL || w->mem->err != BNN_OK || a->mem->err != BNN_OK) return net;
     if (d.tau == 0) d.tau = 1;
     if (d.gamma == 0) d.gamma = BNN_GAMMA_SOFTMAX;
-    if (d.likelihood == 0) d.likelihood = BNN_GAUSSIAN;
-    if (!(d.tau > 0) || !(d.noise_std >= 0) || d.noise_std == (float)BNN_ZERO || d.gamma < BNN_GAMMA_SOFTMAX ||
-        d.gamma > BNN_GAMMA_ONES || d.likelihood < BNN_GAUSSIAN || d.likelihood > BNN_POISSON)
-        return bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, noise_std %g, gamma %d, "
-                               "likelihood %d", (double)d.tau, (double)d.noise_std, d.gamma,
-                               d.likelihood), net;
+    if (!(d.tau > 0) || d.gamma < BNN_GAMMA_SOFTMAX || d.gamma > BNN_GAMMA_ONES) {
+        bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, gamma %d", (double)d.tau, d.gamma);
+        return net;
+    }
     s = bnn__graph_alloc(w->mem, &d);
-    if (s == NULL || !bnn__likelihood_resolve(w->mem, "bnn_graph", d.likelihood,
-                                              s->widths[s->n_nodes - 1], 0, &d.noise_std))
+    if (s == NULL || !bnn__likelihood_resolve(w->mem, "bnn_graph", &d.likelihood,
+                                              s->widths[s->n_nodes - 1], 0, &d.noise_std, &d.nu))
         return net;
     n = w->n, blocks = w->n_blocks, an = a->n, ablocks = a->n_blocks;
     bnn__graph_blocks(w, a, s, &d);
@@ -11388,7 +11600,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
-    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling);
+    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL);
     bnn__extract_fill(&net, graph->params, from);
     return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
@@ -11432,6 +11644,7 @@ static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
     bnn_backward(loss);
     bnn__params_settle(h->d->w);
     bnn__params_settle(h->d->a);
+    start.loss_n = t->loss_n; /* the gradient stays, and its N */
     bnn__back_to(t, start);
     return value;
 }
@@ -11510,14 +11723,14 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
 static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     const bnn_hypergradient_desc *d = h->d;
     bnn_params *w = d->w, *a = d->a;
-    double n_data;
+    double loss_n;
     size_t i;
     if (d->unroll > 0 && !d->implicit) {
         bnn__hyper_at(h, d->lower);
         bnn__hyper_move(h, -(double)d->unroll, w->grad);
     }
     out->value = bnn__hyper_at(h, d->upper);
-    n_data = h->t->n_data;
+    loss_n = h->t->loss_n;
     memcpy(h->v, w->grad, w->n * sizeof *h->v);
     memcpy(h->ga, a->grad, a->n * sizeof *h->ga);
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
@@ -11530,7 +11743,7 @@ static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
     for (i = 0; i < a->n; i++) a->grad[i] = h->ga[i];
     bnn__params_settle(a);
-    h->t->n_data = n_data;
+    h->t->loss_n = loss_n;
 }
 
 BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc d) {
@@ -11557,6 +11770,7 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
         memcpy(d.w->theta, h.keep, d.w->n * sizeof *h.keep); /* also after an error on the way */
     }
     bnn_params_zero_grad(d.w);
+    start.loss_n = t->loss_n;
     bnn__back_to(t, start);
     return out;
 }
@@ -11778,51 +11992,6 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     return BNN_OK;
 }
 
-static bnn_mat bnn__keep_cols(bnn_arena *mem, bnn_mat a, const unsigned char *keep, size_t left) {
-    bnn_mat out = bnn_mat_new(mem, a.rows, left);
-    size_t i, j, n = 0;
-    if (out.data == NULL) return out;
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < a.cols; j++)
-            if (keep[j]) out.data[n++] = a.data[i * a.cols + j];
-    return out;
-}
-
-BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
-    bnn_net net = bnn__no_net();
-    const struct bnn__mlp *m = mlp->mlp;
-    bnn_mlp_desc d;
-    size_t l, b, left = 0, n = 0, blocks;
-    if (to == NULL || to->mem->err != BNN_OK) return net;
-    for (b = 0; m != NULL && b < m->desc.sizes[0]; b++) left += keep[b] != 0;
-    if (m == NULL || to == mlp->params || left == 0)
-        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: not a bnn_mlp, in `to` "
-                               "already, or no input is left"), net;
-    d = m->desc;
-    d.init = BNN_INIT_ZERO;
-    d.sizes[0] = left;
-    net = bnn_mlp(to, d);
-    if (net.params == NULL) return net;
-    blocks = m->n_layers * (d.no_bias ? 1 : 2) + (mlp->noise_learned ? 1 : 0);
-    for (b = 0; b < blocks; b++) {
-        bnn_mat from = bnn_params_mat(mlp->params, m->first + b);
-        bnn_mat into = bnn_params_mat(to, net.mlp->first + b);
-        to->blocks[net.mlp->first + b].prior = mlp->params->blocks[m->first + b].prior;
-        if (b > 0) memcpy(into.data, from.data, bnn__count(from) * sizeof(float));
-        for (l = 0; b == 0 && l < from.rows; l++)
-            if (keep[l])
-                memcpy(into.data + n++ * from.cols, from.data + l * from.cols,
-                       from.cols * sizeof(float));
-    }
-    net.mlp->desc.init = m->desc.init;
-    bnn__shrink_rest(to->mem, &net, mlp);
-    if (mlp->scaling.x_mean.data != NULL) {
-        net.scaling.x_mean = bnn__keep_cols(to->mem, mlp->scaling.x_mean, keep, left);
-        net.scaling.x_std = bnn__keep_cols(to->mem, mlp->scaling.x_std, keep, left);
-    }
-    return to->mem->err == BNN_OK ? net : bnn__no_net();
-}
-
 /* ------------------------------------------------------------------------------------------------
  * >>distill: one net learns the predictive of many (Balan et al. 2015)
  *
@@ -11937,7 +12106,6 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
     } else {
         bnn_var *a, *m = bnn__units(student, out, &a);
-        a = bnn_clamp(a, -20, 20);
         loss = bnn_gaussian_nll(m, bnn_input(t, f), a);
         a = bnn_mul(bnn_input(t, v), bnn_exp(bnn_neg(a)));
         loss = bnn_add(loss, bnn_scale(bnn_rowsum(a), (float)0.5));
@@ -11955,6 +12123,7 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     bnn_arena *mem;
     bnn_mark before, after, now;
     size_t s, steps = d.steps == 0 ? 10000 : d.steps, batch = d.batch == 0 ? 64 : d.batch;
+    double said = t->n_data;
     float *box;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
     if (student->params == NULL) {
@@ -11973,13 +12142,14 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
         bnn__box(x, d.inputs.margin, box, box + x.cols);
     for (s = 0; s < steps && t->err == BNN_OK; s++) {
         bnn_tape_reset(t);
-        t->n_data = d.n_data > 0 ? d.n_data : (double)x.rows;
+        t->n_data = d.n_data > 0 ? d.n_data : said > 0 ? said : (double)x.rows;
         adam.lr = (float)bnn_lr_cosine((double)rate.lr, s, steps);
         bnn_backward(bnn_distill_loss(student, bnn__draw_inputs(t, x, batch, &d.inputs, box),
                                       teacher, post));
         bnn_step(&adam, t);
         if (s % 100 == 99) bnn__report(t, s + 1, steps);
     }
+    t->n_data = said;
     now = bnn_arena_mark(mem);
     if (now.chunk == after.chunk && now.used == after.used) /* no callback has taken any */
         bnn_arena_rewind(mem, before);

@@ -113,10 +113,10 @@ static inline bnn_var *vae_loss(const vae *m, bnn_var *x, float beta) {
     return bnn_add(bnn_mean(b.nll), bnn_scale(bnn_mean(b.kl), beta));
 }
 
-/* The same with -ln p(decoder)/N, for decoders with a prior; x from bnn_minibatch sets N */
-static inline bnn_var *vae_loss_prior(const vae *m, bnn_var *x) {
-    float n = (float)x->tape->n_data;
-    return bnn_add(vae_loss(m, x, 1), bnn_scale(bnn_prior_nll(x->tape, m->v), 1 / n));
+/* The same with -ln p(decoder)/N, for decoders with a prior */
+static inline bnn_var *vae_loss_prior(const vae *m, bnn_batch b) {
+    bnn_var *prior = bnn_prior_nll(b.x->tape, m->v);
+    return bnn_add(vae_loss(m, b.x, 1), bnn_scale(prior, 1 / (float)b.n_data));
 }
 
 /* ln w_j = ln p(x, t_j) - ln q(t_j|x) of k draws, (n,k) (Burda et al. 2016). Their mean is the

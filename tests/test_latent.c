@@ -815,7 +815,7 @@ static void train_vae(bnn_tape *tape, const vae *m, bnn_mat x, size_t steps, dou
     for (size_t s = 0; s < steps; s++) {
         bnn_tape_reset(tape);
         adam.lr = (float)bnn_lr_cosine(lr, s, steps);
-        bnn_backward(vae_loss_prior(m, bnn_minibatch(tape, data, 50).x));
+        bnn_backward(vae_loss_prior(m, bnn_minibatch(tape, data, 50)));
         bnn_step(&adam, tape);
     }
 }
