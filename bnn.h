@@ -333,6 +333,7 @@ struct bnn_tape {
     unsigned pass;
     double batch_n, loss_n; /* private: N of the last batch, of the loss that last went backward */
     bnn_var poison;
+    size_t resets; /* private: how often */
 };
 
 BNNDEF void bnn_tape_reset(bnn_tape *t);
@@ -535,6 +536,7 @@ typedef struct bnn_block {
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
     int fresh;       /* private: its gradient was consumed, the next one overwrites */
+    int reached; /* private: a gradient arrived since the last step */
 } bnn_block;
 
 struct bnn_params {
@@ -1375,6 +1377,14 @@ static int bnn__finite(float x) {
     return bnn__finite_d((double)x);
 }
 
+/* Is there a NaN or an infinity, and where is the first? */
+static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
+    for (*row = 0; *row < m.rows; ++*row)
+        for (*col = 0; *col < m.cols; ++*col)
+            if (!bnn__finite(m.data[*row * m.cols + *col])) return 1;
+    return 0;
+}
+
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
@@ -1397,28 +1407,30 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
     bnn__put(msg, n, digits + i);
 }
 
-/* Six decimals below 1, else three: enough for a sentence */
+/* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
 static void bnn__put_real(char *msg, size_t *n, double v) {
-    int exponent = 0;
-    size_t scaled, unit;
+    int exponent = 0, plain, i;
+    size_t digits, unit = 100000;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
     }
     if (v < 0) bnn__put(msg, n, "-");
     v = v < 0 ? -v : v;
-    if (v >= 1e6) for (; v >= 10; exponent++) v /= 10;
-    if (v > 0 && v < 1e-3) for (; v < 1; exponent--) v *= 10;
-    unit = v < 1 ? 1000000 : 1000;
-    scaled = (size_t)(v * (double)unit + 0.5);
-    bnn__put_size(msg, n, scaled / unit);
-    if (scaled % unit != 0) bnn__put(msg, n, ".");
-    for (scaled %= unit; scaled != 0; scaled = scaled * 10 % unit)
-        bnn__put_size(msg, n, scaled * 10 / unit);
-    if (exponent != 0) {
-        bnn__put(msg, n, exponent < 0 ? "e-" : "e");
-        bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
-    }
+    for (; v >= 10; exponent++) v /= 10;
+    for (; v > 0 && v < 1; exponent--) v *= 10;
+    digits = (size_t)(v * (double)unit + 0.5);
+    if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
+    plain = exponent >= -3 && exponent < 6;
+    for (i = exponent; plain && i > 0; i--) unit /= 10;
+    for (i = exponent; plain && i < 0; i++) unit *= 10;
+    bnn__put_size(msg, n, digits / unit);
+    if (digits % unit != 0) bnn__put(msg, n, ".");
+    for (digits %= unit; digits != 0; digits = digits * 10 % unit)
+        bnn__put_size(msg, n, digits * 10 / unit);
+    if (plain) return;
+    bnn__put(msg, n, exponent < 0 ? "e-" : "e");
+    bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
@@ -1495,10 +1507,10 @@ static int bnn__arena_fail(bnn_arena *mem, int err, const char *fmt, ...) { /* s
     return err;
 }
 
-/* A sentence that does not stick. */
+/* A sentence that does not stick. Where an error has stuck, the sentence there is the error's. */
 static int bnn__arena_say(bnn_arena *mem, int err, const char *fmt, ...) {
     va_list args;
-    if (mem == NULL) return err;
+    if (mem == NULL || mem->err != BNN_OK) return err;
     va_start(args, fmt);
     bnn__vformat(mem->msg, fmt, args);
     va_end(args);
@@ -4186,6 +4198,7 @@ BNNDEF void bnn_tape_reset(bnn_tape *t) {
     bnn_arena_rewind(&t->mem, start);
     t->last = NULL;
     t->pass = 0; /* no node carries a stamp now, so the counter never wraps */
+    t->resets++;
 }
 
 BNNDEF void bnn_tape_free(bnn_tape *t) {
@@ -4216,6 +4229,19 @@ static void bnn__batch_n(bnn_tape *t, double n) { /* what a batch says: the user
  * a batch made in between, to look at, changes nothing. 0 = nobody knows. */
 static double bnn__n_data(const bnn_tape *t) {
     return t->n_data == t->batch_n && t->loss_n > 0 ? t->loss_n : t->n_data;
+}
+
+/* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
+ * tape, where its gradient would be lost: both tapes hear that. */
+static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
+    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its operands "
+                              "must share one tape";
+    bnn_tape *other = x->tape;
+    if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
+    if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
+    bnn__fail(t, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
+    bnn__fail(other, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
+    return 1;
 }
 
 /* A mark of the whole tape: functions that evaluate a net many times give the memory back. */
@@ -4257,21 +4283,32 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
 BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                        size_t n_in, bnn_var *const *in) {
     bnn_var *v;
-    float *data;
+    bnn_mat m;
     size_t i;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    data = bnn__floats(t, bnn__mul(rows, cols));
+    m.rows = rows, m.cols = cols;
+    for (i = 0; i < n_in; i++)
+        if (bnn__apart(t, m, in[i])) break;
+    m.data = bnn__floats(t, bnn__mul(rows, cols));
     v = bnn__node(t, n_in);
     if (t->err != BNN_OK) return bnn__poison(t);
-    v->val.rows = rows;
-    v->val.cols = cols;
-    v->val.data = data;
+    v->val = m;
     v->backward = backward;
     for (i = 0; i < n_in; i++) {
         v->in[i] = in[i];
         if (in[i]->wants && backward != NULL) v->wants = 1;
     }
     return v;
+}
+
+/* An op that keeps a few bytes for its backward */
+static bnn_var *bnn__op_with(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
+                             size_t n_in, bnn_var *const *in, const void *aux, size_t size) {
+    bnn_var *y = bnn_op(t, rows, cols, backward, n_in, in);
+    void *kept = bnn__scratch(t, 1, size);
+    if (kept == NULL) return bnn__poison(t);
+    memcpy(kept, aux, size);
+    y->aux = kept;
+    return y;
 }
 
 static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
@@ -4319,8 +4356,13 @@ BNNDEF float bnn_value(const bnn_var *v) {
 
 /* 1: add to x->grad. 0: its contents are old, write over all of it. Counts as written after. */
 static int bnn__claim(bnn_var *x) {
-    int fresh = x->owner != NULL ? x->owner->blocks[x->block].fresh : x->fresh;
-    if (x->owner != NULL) x->owner->blocks[x->block].fresh = 0;
+    int fresh = x->fresh;
+    if (x->owner != NULL) {
+        bnn_block *b = &x->owner->blocks[x->block];
+        fresh = b->fresh;
+        b->fresh = 0;
+        b->reached = 1;
+    }
     x->fresh = 0;
     return !fresh;
 }
@@ -4384,6 +4426,22 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
         if (v->owner != NULL) bnn__params_settle(v->owner);
 }
 
+/* A loss that is not finite: the oldest node behind it that is not, and where in it */
+static void bnn__blame(bnn_tape *t, bnn_var *root) {
+    bnn_var *v, *origin = root;
+    size_t i, row = 0, col = 0;
+    root->pass = ++t->pass;
+    for (v = root; v != NULL; v = v->prev) {
+        if (v->pass != t->pass) continue;
+        if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
+    }
+    bnn__mat_where(origin->val, &row, &col);
+    bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g; the first such value is in row %z, "
+              "column %z of a node of %zx%z", (double)root->val.data[0], row, col,
+              origin->val.rows, origin->val.cols);
+}
+
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
     bnn_mat seed;
@@ -4395,7 +4453,7 @@ BNNDEF void bnn_backward(bnn_var *root) {
         return;
     }
     if (!bnn__finite(root->val.data[0])) {
-        bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g", (double)root->val.data[0]);
+        bnn__blame(t, root);
         return;
     }
     seed.rows = seed.cols = 1;
@@ -4427,7 +4485,7 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
     size_t n = x->val.rows, d = x->val.cols, k = w->val.cols, i;
-    if (t->err != BNN_OK) return bnn__poison(t);
+    if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
     if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
@@ -4437,8 +4495,8 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     y = bnn_op(t, n, k, bnn__matmul_backward, b != NULL ? 3 : 2, in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
-    for (i = 0; b != NULL && i < n; i++)
-        memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    if (b != NULL)
+        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
     bnn__gemm(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k, b != NULL);
     return y;
 }
@@ -4509,8 +4567,8 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     X(square,     bnn__v_square,     bnn__v_none,          xs, 2 * x)                              \
     X(exp,        bnn__v_exp,        bnn__v_none,          xs, y)                                  \
     X(log,        bnn__v_log,        bnn__v_none,          xs, 1 / x)                              \
-    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : 0)         \
-    X(abs,        bnn__v_abs,        bnn__v_none,          xs, (float)(x > 0) - (float)(x < 0))    \
+    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : y)         \
+    X(abs,        bnn__v_abs,        bnn__v_none,          xs, x > 0 ? 1 : x < 0 ? -1 : x)         \
     X(sin,        bnn__v_sin,        bnn__v_cos,           xs, e[i])                               \
     X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -e[i])                              \
     X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
@@ -4526,8 +4584,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = gx == NULL ? 0 : bnn__count(self->val);                                   \
-        bnn__open(in);                                                                             \
+        size_t i, m, n = bnn__count(self->val);                                                    \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
             HELP(m, FROM, e);                                                                      \
@@ -4541,39 +4598,30 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        y->lazy = 1;                                                                               \
-        if (y->val.data != NULL) FORWARD(bnn__count(x->val), x->val.data, y->val.data);            \
+        FORWARD(bnn__count(y->val), x->val.data, y->val.data);                                     \
         return y;                                                                                  \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
 static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for its fast kernel */
-    bnn_var *x = y->in[0];
-    if (x->grad.data == NULL) return;
-    bnn__open(x);
-    bnn__v_relu_back(bnn__count(y->val), y->val.data, y->grad.data, x->grad.data);
+    bnn__v_relu_back(bnn__count(y->val), y->val.data, y->grad.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__relu_backward, 1, &x);
-    y->lazy = 1;
-    if (y->val.data != NULL) bnn__v_relu(bnn__count(x->val), x->val.data, y->val.data);
+    bnn__v_relu(bnn__count(y->val), x->val.data, y->val.data);
     return y;
 }
 
 /* y = c x + d, and clamp: the slope is one number or 0/1 */
 static void bnn__scale_backward(bnn_var *y) {
-    if (y->in[0]->grad.data != NULL)
-        bnn__v_axpy(bnn__count(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
+    bnn__v_axpy(bnn__count(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
 }
 
 static bnn_var *bnn__linear(bnn_var *x, float c, float d) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__scale_backward, 1, &x);
-    float *slope = bnn__floats(x->tape, 1);
-    size_t i, n = bnn__count(x->val);
-    if (slope == NULL) return bnn__poison(x->tape);
-    *slope = c;
-    y->aux = slope;
+    bnn_var *y = bnn__op_with(x->tape, x->val.rows, x->val.cols, bnn__scale_backward, 1, &x, &c,
+                              sizeof c);
+    size_t i, n = bnn__count(y->val);
     for (i = 0; i < n; i++) y->val.data[i] = c * x->val.data[i] + d;
     return y;
 }
@@ -4584,8 +4632,10 @@ BNNDEF bnn_var *bnn_shift(bnn_var *x, float c) { return bnn__linear(x, 1, c); }
 static void bnn__clamp_backward(bnn_var *y) {
     const bnn_var *x = y->in[0];
     size_t i, n = bnn__count(y->val);
-    for (i = 0; x->grad.data != NULL && i < n; i++)
-        if (x->val.data[i] == y->val.data[i]) x->grad.data[i] += y->grad.data[i];
+    for (i = 0; i < n; i++) {
+        int outside = x->val.data[i] < y->val.data[i] || x->val.data[i] > y->val.data[i];
+        if (!outside) x->grad.data[i] += y->grad.data[i]; /* a NaN is inside */
+    }
 }
 
 BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi) {
@@ -4616,17 +4666,12 @@ static void bnn__binary(int op, size_t k, const float *a, size_t da, const float
     }
 }
 
-/* d y / d a (which 0) or d y / d b (which 1), times g */
-static float bnn__binary_slope(int op, int which, float g, float a, float b) {
-    switch (op) {
-    case BNN__ADD: return g;
-    case BNN__SUB: return which ? -g : g;
-    case BNN__MUL: return g * (which ? a : b);
-    default: return which ? -g * (a / b) / b : g / b;
-    }
-}
-
 static int bnn__same(bnn_mat a, bnn_mat b) { return a.rows == b.rows && a.cols == b.cols; }
+
+static int bnn__spreads(bnn_mat small, bnn_mat large) { /* can small be repeated to large? */
+    return (small.rows == large.rows || small.rows == 1) &&
+           (small.cols == large.cols || small.cols == 1);
+}
 
 /* element (i,j) of m repeated to a larger shape */
 static float bnn__spread(bnn_mat m, size_t i, size_t j) {
@@ -4637,57 +4682,64 @@ static const float *bnn__row(bnn_mat m, size_t i) { /* row i of m repeated to mo
     return m.data + (m.rows == 1 ? 0 : i) * m.cols;
 }
 
-/* gx += slope g where x has the shape of the result */
-static void bnn__binary_backward_full(bnn_var *y, int op, int which) {
-    bnn_mat a = y->in[0]->val, b = y->in[1]->val, gx = y->in[which]->grad;
-    size_t i, j, k = gx.cols, da = a.cols != 1, db = b.cols != 1;
-    for (i = 0; i < gx.rows; i++) {
-        const float *pa = bnn__row(a, i), *pb = bnn__row(b, i), *g = y->grad.data + i * k;
-        for (j = 0; j < k; j++)
-            gx.data[i * k + j] += bnn__binary_slope(op, which, g[j], pa[j * da], pb[j * db]);
+/* The way back: out += c sum w_i d_ij over all (i,j) of (n,k) that out repeats; w NULL = ones */
+static void bnn__fold(bnn_mat out, size_t n, size_t k, double c, const float *w, const float *d) {
+    size_t p, q, i, j, rows = out.rows == n ? 1 : n, cols = out.cols == k ? 1 : k;
+    for (p = 0; p < out.rows; p++) {
+        for (q = 0; q < out.cols; q++) {
+            double sum = 0;
+            for (i = p; i < p + rows; i++) {
+                double wi = w != NULL ? (double)w[i] : 1;
+                for (j = q; j < q + cols; j++) sum += wi * (double)d[i * k + j];
+            }
+            out.data[p * out.cols + q] += (float)(c * sum);
+        }
     }
 }
 
-/* and where it is repeated */
-static void bnn__binary_backward_sum(bnn_var *y, int op, int which) {
-    bnn_var *x = y->in[which];
-    bnn_mat a = y->in[0]->val, b = y->in[1]->val, g = y->grad;
-    size_t p, q, i, j, n = g.rows, k = g.cols;
-    for (p = 0; p < x->val.rows; p++) {
-        for (q = 0; q < x->val.cols; q++) {
-            size_t i0 = x->val.rows == n ? p : 0, i1 = x->val.rows == n ? p + 1 : n;
-            size_t j0 = x->val.cols == k ? q : 0, j1 = x->val.cols == k ? q + 1 : k;
-            double sum = 0;
-            for (i = i0; i < i1; i++)
-                for (j = j0; j < j1; j++)
-                    sum += (double)bnn__binary_slope(op, which, g.data[i * k + j],
-                                                     bnn__spread(a, i, j), bnn__spread(b, i, j));
-            x->grad.data[p * x->val.cols + q] += (float)sum;
+/* d = g times what an input is multiplied with: b or a for the factors of a product, 1/b for the
+ * dividend, -y/b for the divisor, whose sign is left to the caller */
+static void bnn__binary_slopes(const bnn_var *y, int op, int which, float *d) {
+    bnn_mat b = y->in[op == BNN__MUL ? 1 - which : 1]->val;
+    size_t i, k = y->val.cols, step = b.cols != 1;
+    for (i = 0; i < y->val.rows; i++, d += k) {
+        const float *g = y->grad.data + i * k, *bi = bnn__row(b, i);
+        if (op == BNN__DIV && which) {
+            bnn__binary(BNN__MUL, k, g, 1, y->val.data + i * k, 1, d);
+            g = d;
         }
+        bnn__binary(op, k, g, 1, bi, step, d);
     }
 }
 
 static void bnn__binary_backward(bnn_var *y) {
     int op = *(int *)y->aux, which;
     size_t n = bnn__count(y->val);
-    const float *g = y->grad.data;
+    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     for (which = 0; which < 2; which++) {
         bnn_var *x = y->in[which], *other = y->in[1 - which];
+        float *d = y->grad.data, sign = which && (op == BNN__SUB || op == BNN__DIV) ? -1 : 1;
         if (x->grad.data == NULL) continue;
-        if (!bnn__same(x->val, y->val)) bnn__binary_backward_sum(y, op, which);
-        else if (op == BNN__ADD || op == BNN__SUB)
-            bnn__v_axpy(n, op == BNN__SUB && which ? -1 : 1, g, x->grad.data);
-        else if (op == BNN__MUL && bnn__same(other->val, y->val))
-            bnn__v_muladd(n, other->val.data, g, x->grad.data);
-        else bnn__binary_backward_full(y, op, which);
+        if (op == BNN__MUL && bnn__same(x->val, y->val) && bnn__same(other->val, y->val)) {
+            bnn__v_muladd(n, other->val.data, y->grad.data, x->grad.data);
+            continue;
+        }
+        if (op == BNN__MUL || op == BNN__DIV) {
+            d = bnn__floats(y->tape, n);
+            if (d == NULL) return;
+            bnn__binary_slopes(y, op, which, d);
+        }
+        if (bnn__same(x->val, y->val)) bnn__v_axpy(n, sign, d, x->grad.data);
+        else bnn__fold(x->grad, y->val.rows, y->val.cols, (double)sign, NULL, d);
     }
+    bnn_arena_rewind(&y->tape->mem, mark);
 }
 
 /* Shape of a op b; 0 = the tape's err is set. */
 static int bnn__broadcast_shape(const char *who, const bnn_var *a, const bnn_var *b, size_t *rows,
                                 size_t *cols) {
     bnn_mat p = a->val, q = b->val;
-    if (a->tape->err != BNN_OK) return 0;
+    if (bnn__apart(a->tape, p, b)) return 0;
     *rows = p.rows == 1 ? q.rows : p.rows;
     *cols = p.cols == 1 ? q.cols : p.cols;
     if ((q.rows == *rows || q.rows == 1) && (q.cols == *cols || q.cols == 1)) return 1;
@@ -4700,19 +4752,14 @@ static bnn_var *bnn__repeat(const char *who, int op, bnn_var *a, bnn_var *b) {
     bnn_tape *t = a->tape;
     bnn_var *in[2], *y;
     size_t i, n, k;
-    int *code;
     if (!bnn__broadcast_shape(who, a, b, &n, &k)) return bnn__poison(t);
     in[0] = a, in[1] = b;
-    y = bnn_op(t, n, k, bnn__binary_backward, 2, in);
-    code = (int *)bnn__scratch(t, 1, sizeof *code);
-    if (code == NULL) return bnn__poison(t);
-    *code = op;
-    y->aux = code;
+    y = bnn__op_with(t, n, k, bnn__binary_backward, 2, in, &op, sizeof op);
     if (bnn__same(a->val, b->val) && op == BNN__ADD)
-        bnn__v_add(n * k, a->val.data, b->val.data, y->val.data);
+        bnn__v_add(bnn__count(y->val), a->val.data, b->val.data, y->val.data);
     else if (bnn__same(a->val, b->val) && op == BNN__MUL)
-        bnn__v_mul(n * k, a->val.data, b->val.data, y->val.data);
-    else for (i = 0; i < n; i++)
+        bnn__v_mul(bnn__count(y->val), a->val.data, b->val.data, y->val.data);
+    else for (i = 0; i < y->val.rows; i++)
         bnn__binary(op, k, bnn__row(a->val, i), a->val.cols != 1, bnn__row(b->val, i),
                     b->val.cols != 1, y->val.data + i * k);
     return y;
@@ -4729,30 +4776,21 @@ BNNDEF bnn_var *bnn_div(bnn_var *a, bnn_var *b) { return bnn__repeat("bnn_div", 
 
 /* y (1 or n rows, 1 or k columns) = c * sums of x: rows of y are rows of x or all of them */
 static void bnn__reduce_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
-    size_t i, j, n = x->val.rows, k = x->val.cols;
+    bnn_mat gx = y->in[0]->grad;
+    size_t i, j, step = y->grad.cols != 1;
     float c = *(float *)y->aux;
-    for (i = 0; x->grad.data != NULL && i < n; i++)
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += c * bnn__spread(y->grad, i, j);
+    for (i = 0; i < gx.rows; i++) {
+        const float *g = bnn__row(y->grad, i);
+        for (j = 0; j < gx.cols; j++) gx.data[i * gx.cols + j] += c * g[j * step];
+    }
 }
 
 static bnn_var *bnn__reduce(bnn_var *x, size_t rows, size_t cols, double c) {
-    bnn_tape *t = x->tape;
-    bnn_var *y = bnn_op(t, rows, cols, bnn__reduce_backward, 1, &x);
-    float *scale = bnn__floats(t, 1);
-    size_t i, j, p, q, n = x->val.rows, k = x->val.cols;
-    if (scale == NULL) return bnn__poison(t);
-    *scale = (float)c;
-    y->aux = scale;
-    for (p = 0; p < rows; p++) {
-        for (q = 0; q < cols; q++) {
-            double sum = 0;
-            for (i = rows == n ? p : 0; i < (rows == n ? p + 1 : n); i++)
-                for (j = cols == k ? q : 0; j < (cols == k ? q + 1 : k); j++)
-                    sum += (double)x->val.data[i * k + j];
-            y->val.data[p * cols + q] = (float)(c * sum);
-        }
-    }
+    float slope = (float)c;
+    bnn_var *y = bnn__op_with(x->tape, rows, cols, bnn__reduce_backward, 1, &x, &slope,
+                              sizeof slope);
+    bnn_mat_fill(y->val, 0);
+    bnn__fold(y->val, x->val.rows, x->val.cols, c, NULL, x->val.data);
     return y;
 }
 
@@ -4764,39 +4802,31 @@ BNNDEF bnn_var *bnn_mean(bnn_var *x) {
 BNNDEF bnn_var *bnn_rowsum(bnn_var *x) { return bnn__reduce(x, x->val.rows, 1, 1); }
 BNNDEF bnn_var *bnn_colsum(bnn_var *x) { return bnn__reduce(x, 1, x->val.cols, 1); }
 
-/* Copies of a rectangle: columns, rows and concatenation are the same move with an offset. */
 static void bnn__cols_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
+    bnn_mat gx = y->in[0]->grad;
     size_t i, first = *(size_t *)y->aux, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++)
-        bnn__v_axpy(k, 1, y->grad.data + i * k, x->grad.data + i * x->val.cols + first);
+    for (i = 0; i < y->val.rows; i++)
+        bnn__v_axpy(k, 1, y->grad.data + i * k, gx.data + i * gx.cols + first);
 }
 
 BNNDEF bnn_var *bnn_cols(bnn_var *x, size_t first, size_t count) {
-    bnn_tape *t = x->tape;
     bnn_var *y;
-    size_t i, *at;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (first > x->val.cols || count > x->val.cols - first)
-        return bnn__fail(t, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first, first + count,
-                         x->val.cols);
-    y = bnn_op(t, x->val.rows, count, bnn__cols_backward, 1, &x);
-    at = (size_t *)bnn__scratch(t, 1, sizeof *at);
-    if (at == NULL) return bnn__poison(t);
-    *at = first;
-    y->aux = at;
-    for (i = 0; i < x->val.rows; i++)
-        memcpy(y->val.data + i * count, x->val.data + i * x->val.cols + first,
-               count * sizeof(float));
+    size_t i, d = x->val.cols;
+    if (x->tape->err != BNN_OK) return bnn__poison(x->tape);
+    if (first > d || count > d - first)
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first,
+                         first + count, d);
+    y = bnn__op_with(x->tape, x->val.rows, count, bnn__cols_backward, 1, &x, &first, sizeof first);
+    for (i = 0; i < y->val.rows; i++)
+        memcpy(y->val.data + i * count, x->val.data + i * d + first, count * sizeof(float));
     return y;
 }
 
 static void bnn__gather_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
     const size_t *rows = (const size_t *)y->aux;
     size_t i, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++)
-        bnn__v_axpy(k, 1, y->grad.data + i * k, x->grad.data + rows[i] * k);
+    for (i = 0; i < y->val.rows; i++)
+        bnn__v_axpy(k, 1, y->grad.data + i * k, y->in[0]->grad.data + rows[i] * k);
 }
 
 static bnn_var *bnn__gather(const char *who, bnn_var *x, size_t n, const size_t *rows,
@@ -4827,34 +4857,43 @@ BNNDEF bnn_var *bnn_gather(bnn_var *x, size_t n, const size_t *rows) {
 
 static void bnn__concat_backward(bnn_var *y) {
     size_t i, j, first = 0, k = y->val.cols;
-    for (j = 0; j < y->n_in; first += y->in[j++]->val.cols)
-        for (i = 0; y->in[j]->grad.data != NULL && i < y->val.rows; i++)
-            bnn__v_axpy(y->in[j]->val.cols, 1, y->grad.data + i * k + first,
-                        y->in[j]->grad.data + i * y->in[j]->val.cols);
+    for (j = 0; j < y->n_in; j++) {
+        bnn_mat gx = y->in[j]->grad;
+        if (gx.data != NULL)
+            for (i = 0; i < gx.rows; i++)
+                bnn__v_axpy(gx.cols, 1, y->grad.data + i * k + first, gx.data + i * gx.cols);
+        first += y->in[j]->val.cols;
+    }
 }
 
 BNNDEF bnn_var *bnn_concat(bnn_tape *t, size_t n, bnn_var *const *x) {
     bnn_var *y;
     size_t i, j, first = 0, rows = n == 0 ? 0 : x[0]->val.rows, k = 0;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    for (j = 0; j < n; k += x[j++]->val.cols)
+    for (j = 0; j < n; j++) {
+        if (bnn__apart(t, x[0]->val, x[j])) return bnn__poison(t);
         if (x[j]->val.rows != rows)
             return bnn__fail(t, BNN_ESHAPE, "bnn_concat: part 0 is %zx%z, part %z is %zx%z", rows,
                              x[0]->val.cols, j, x[j]->val.rows, x[j]->val.cols);
+        k += x[j]->val.cols;
+    }
     y = bnn_op(t, rows, k, bnn__concat_backward, n, x);
     if (y->val.data == NULL) return y;
-    for (j = 0; j < n; first += x[j++]->val.cols)
+    for (j = 0; j < n; j++) {
+        bnn_mat part = x[j]->val;
         for (i = 0; i < rows; i++)
-            memcpy(y->val.data + i * k + first, x[j]->val.data + i * x[j]->val.cols,
-                   x[j]->val.cols * sizeof(float));
+            memcpy(y->val.data + i * k + first, part.data + i * part.cols,
+                   part.cols * sizeof(float));
+        first += part.cols;
+    }
     return y;
 }
 
 static void bnn__transpose_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
-    size_t i, j, n = x->val.rows, k = x->val.cols;
-    for (i = 0; x->grad.data != NULL && i < n; i++)
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += y->grad.data[j * n + i];
+    bnn_mat gx = y->in[0]->grad;
+    size_t i, j;
+    for (i = 0; i < gx.rows; i++)
+        for (j = 0; j < gx.cols; j++)
+            gx.data[i * gx.cols + j] += y->grad.data[j * gx.rows + i];
 }
 
 BNNDEF bnn_var *bnn_transpose(bnn_var *x) {
@@ -4865,40 +4904,39 @@ BNNDEF bnn_var *bnn_transpose(bnn_var *x) {
 
 /* gx += g, whatever the shape */
 static void bnn__copy_backward(bnn_var *y) {
-    if (y->in[0]->grad.data != NULL)
-        bnn__v_axpy(bnn__count(y->val), 1, y->grad.data, y->in[0]->grad.data);
+    bnn__v_axpy(bnn__count(y->val), 1, y->grad.data, y->in[0]->grad.data);
+}
+
+/* The value of one node; the gradient, if one is to pass, goes to x */
+static bnn_var *bnn__value_of(bnn_var *x, size_t rows, size_t cols, void (*backward)(bnn_var *self),
+                          bnn_mat value) {
+    bnn_var *y = bnn_op(x->tape, rows, cols, backward, 1, &x);
+    if (y->val.data != NULL) memcpy(y->val.data, value.data, bnn__count(value) * sizeof(float));
+    return y;
 }
 
 BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols) {
     bnn_tape *t = x->tape;
-    bnn_var *y;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (bnn__mul(rows, cols) != bnn__count(x->val))
         return bnn__fail(t, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows, x->val.cols,
                          rows, cols);
-    y = bnn_op(t, rows, cols, bnn__copy_backward, 1, &x);
-    if (y->val.data != NULL) memcpy(y->val.data, x->val.data, bnn__count(x->val) * sizeof(float));
-    return y;
+    return bnn__value_of(x, rows, cols, bnn__copy_backward, x->val);
 }
 
 BNNDEF bnn_var *bnn_detach(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 1, &x);
-    if (y->val.data != NULL) memcpy(y->val.data, x->val.data, bnn__count(x->val) * sizeof(float));
-    return y;
+    return bnn__value_of(x, x->val.rows, x->val.cols, NULL, x->val);
 }
 
 /* y = detach(value - gradient) + gradient */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
     bnn_tape *t = value->tape;
-    bnn_var *y;
-    if (t->err != BNN_OK) return bnn__poison(t);
+    size_t n = value->val.rows, k = value->val.cols;
+    if (bnn__apart(t, value->val, gradient)) return bnn__poison(t);
     if (!bnn__same(value->val, gradient->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", value->val.rows,
-                         value->val.cols, gradient->val.rows, gradient->val.cols);
-    y = bnn_op(t, value->val.rows, value->val.cols, bnn__copy_backward, 1, &gradient);
-    if (y->val.data != NULL)
-        memcpy(y->val.data, value->val.data, bnn__count(value->val) * sizeof(float));
-    return y;
+        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", n, k,
+                         gradient->val.rows, gradient->val.cols);
+    return bnn__value_of(gradient, n, k, bnn__copy_backward, value->val);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4908,10 +4946,11 @@ BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
  * --------------------------------------------------------------------------------------------- */
 
 /* out = softmax of every row of z/T and, if given, its logarithm and lse[i] = logsumexp of row i.
- * The logarithm does not pass through lse: near large logits that would cost all its digits. */
-static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, float *out,
-                              float *log_out, float *lse) {
-    size_t i, j;
+ * The logarithm does not pass through lse: near large logits that would cost all its digits. A NaN
+ * makes all of its row NaN. Returns the first row that is all -inf, a law on nothing. */
+static size_t bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, float *out,
+                                float *log_out, float *lse) {
+    size_t i, j, empty = BNN__NONE;
     float inf = (float)bnn__inf();
     for (i = 0; i < n; i++) {
         float top = bnn__row_max(k, z + i * k);
@@ -4923,20 +4962,34 @@ static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, f
     bnn__v_exp(n * k, out, out);
     for (i = 0; i < n; i++) {
         double sum = 0;
-        float scale, log_sum;
+        float scale, log_sum = 0;
         for (j = 0; j < k; j++) sum += (double)out[i * k + j];
+        if (sum == 0 && k > 0 && empty == BNN__NONE) empty = i;
         scale = (float)(1 / sum);
-        log_sum = log_out != NULL || lse != NULL ? BNN_MATH_LOG((float)sum) : 0;
+        if (log_out != NULL || lse != NULL) log_sum = BNN_MATH_LOG((float)sum);
         if (lse != NULL) lse[i] += log_sum;
-        for (j = 0; log_out != NULL && j < k; j++) log_out[i * k + j] -= log_sum;
+        if (log_out != NULL)
+            for (j = 0; j < k; j++) log_out[i * k + j] -= log_sum;
         bnn__row_affine(k, out + i * k, 0, scale, out + i * k);
     }
+    return empty;
+}
+
+/* The same for an op that cannot do without a law; 0 = the tape's err is set. */
+static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out, float *log_out) {
+    bnn_tape *t = x->tape;
+    size_t row;
+    if (t->err != BNN_OK) return 0;
+    row = bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, inv_t, out, log_out, NULL);
+    if (row == BNN__NONE) return 1;
+    bnn__fail(t, BNN_EARG, "%s: the logits of row %z are all -inf", who, row);
+    return 0;
 }
 
 static void bnn__softmax_backward(bnn_var *y) {
     bnn_var *x = y->in[0];
     size_t i, j, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+    for (i = 0; i < y->val.rows; i++) {
         const float *p = y->val.data + i * k, *g = y->grad.data + i * k;
         double dot = 0;
         for (j = 0; j < k; j++) dot += (double)g[j] * (double)p[j];
@@ -4946,48 +4999,66 @@ static void bnn__softmax_backward(bnn_var *y) {
 
 BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
-    if (y->val.data != NULL)
-        bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, y->val.data, NULL, NULL);
-    return y;
+    return bnn__softmax_of("bnn_softmax", x, 1, y->val.data, NULL) ? y : bnn__poison(x->tape);
 }
 
 static void bnn__log_softmax_backward(bnn_var *y) { /* aux = softmax */
     bnn_var *x = y->in[0];
-    const float *p = (const float *)y->aux;
     size_t i, j, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+    for (i = 0; i < y->val.rows; i++) {
+        const float *p = (const float *)y->aux + i * k, *g = y->grad.data + i * k;
         double sum = 0;
-        for (j = 0; j < k; j++) sum += (double)y->grad.data[i * k + j];
-        for (j = 0; j < k; j++)
-            x->grad.data[i * k + j] += y->grad.data[i * k + j] - p[i * k + j] * (float)sum;
+        for (j = 0; j < k; j++) sum += (double)g[j];
+        for (j = 0; j < k; j++) x->grad.data[i * k + j] += g[j] - p[j] * (float)sum;
     }
-}
-
-static void bnn__logsumexp_backward(bnn_var *y) { /* aux = softmax */
-    bnn_var *x = y->in[0];
-    const float *p = (const float *)y->aux;
-    size_t i, j, k = x->val.cols;
-    for (i = 0; x->grad.data != NULL && i < x->val.rows; i++)
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += p[i * k + j] * y->grad.data[i];
-}
-
-/* y with the softmax of x in aux, which is all that its gradient needs */
-static bnn_var *bnn__normalize(bnn_var *x, bnn_var *y, float *log_softmax, float *lse) {
-    float *p = bnn__floats(x->tape, bnn__count(x->val));
-    if (p == NULL) return bnn__poison(x->tape);
-    bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, p, log_softmax, lse);
-    y->aux = p;
-    return y;
 }
 
 BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__log_softmax_backward, 1, &x);
-    return bnn__normalize(x, y, y->val.data, NULL);
+    float *p = bnn__floats(x->tape, bnn__count(x->val));
+    if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
+    y->aux = p;
+    return y;
+}
+
+/* A node of one number per row of x: each op writes, with its value, the derivative by every input,
+ * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
+ * to the shape of x and gets the sum. */
+static float *bnn__slopes(const bnn_var *v, size_t q) { return ((float **)v->aux)[q]; }
+
+static void bnn__rowwise_backward(bnn_var *y) {
+    size_t i, q, n = y->val.rows, k = y->in[0]->val.cols;
+    for (q = 0; q < y->n_in; q++) {
+        bnn_mat gx = y->in[q]->grad;
+        const float *d = bnn__slopes(y, q);
+        if (gx.data == NULL) continue;
+        if (gx.rows != n || gx.cols != k) bnn__fold(gx, n, k, 1, y->grad.data, d);
+        else if (k == 1) bnn__v_muladd(n, y->grad.data, d, gx.data);
+        else for (i = 0; i < n; i++)
+            bnn__v_axpy(k, y->grad.data[i], d + i * k, gx.data + i * k);
+    }
+}
+
+static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
+    bnn_tape *t = x->tape;
+    bnn_var *in[2], *y;
+    float **slopes;
+    size_t q, n_in = p != NULL ? 2 : 1;
+    in[0] = x, in[1] = p;
+    y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
+    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
+    if (slopes == NULL) return bnn__poison(t);
+    for (q = 0; q < n_in; q++) slopes[q] = bnn__floats(t, bnn__count(x->val));
+    y->aux = slopes;
+    return t->err == BNN_OK ? y : bnn__poison(t);
 }
 
 BNNDEF bnn_var *bnn_logsumexp(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, 1, bnn__logsumexp_backward, 1, &x);
-    return bnn__normalize(x, y, NULL, y->val.data);
+    bnn_var *v = bnn__rowwise(x, NULL);
+    if (v->val.data != NULL)
+        bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, bnn__slopes(v, 0), NULL,
+                          v->val.data);
+    return v;
 }
 
 static void bnn__mix_backward(bnn_var *y) {
@@ -5018,19 +5089,20 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
     if (k == 0 || z->val.cols != k)
         return bnn__fail(t, BNN_ESHAPE, "bnn_mix: %z weights for %z candidates", z->val.cols, k);
     n = c[0]->val.rows, d = c[0]->val.cols;
-    for (j = 0; j < k; j++)
-        if (c[j]->val.rows != n || c[j]->val.cols != d || (z->val.rows != 1 && z->val.rows != n))
+    for (j = 0; j < k; j++) {
+        if (bnn__apart(t, z->val, c[j])) return bnn__poison(t);
+        if (!bnn__same(c[j]->val, c[0]->val) || (z->val.rows != 1 && z->val.rows != n))
             return bnn__fail(t, BNN_ESHAPE, "bnn_mix: candidate %z is %zx%z, candidate 0 is %zx%z, "
                              "z is %zx%z", j, c[j]->val.rows, c[j]->val.cols, n, d, z->val.rows, k);
+    }
     in = (bnn_var **)bnn__scratch(t, k + 1, sizeof *in);
     if (in == NULL) return bnn__poison(t);
     in[0] = z;
     memcpy(in + 1, c, k * sizeof *in);
     y = bnn_op(t, n, d, bnn__mix_backward, k + 1, in);
-    if (y->val.data == NULL) return y;
-    memset(y->val.data, 0, n * d * sizeof(float));
+    bnn_mat_fill(y->val, 0);
     for (j = 0; j < k; j++)
-        for (i = 0; i < n; i++)
+        for (i = 0; i < y->val.rows; i++)
             bnn__v_axpy(d, bnn__spread(z->val, i, j), c[j]->val.data + i * d, y->val.data + i * d);
     return y;
 }
@@ -5040,8 +5112,7 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
  * --------------------------------------------------------------------------------------------- */
 
 static void bnn__masked_backward(bnn_var *y) { /* aux = d y / d x, elementwise */
-    if (y->in[0]->grad.data != NULL)
-        bnn__v_muladd(bnn__count(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
+    bnn__v_muladd(bnn__count(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_dropout(bnn_var *x, float p) {
@@ -5074,170 +5145,184 @@ BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
 
 /* ------------------------------------------------------------------------------------------------
  * >>losses: one number per row, (n,k) -> (n,1)
- *
- * Each writes, with its value, the derivative by each input into aux; so one backward serves all:
- * gx_ij += g_i d_ij. An input that is broadcast gets the sum.
+ * A sum of terms l(x, p, y) is one small function of a term and its derivatives. Where a row shares
+ * an exponential or its sum, the op walks its rows itself.
  * --------------------------------------------------------------------------------------------- */
 
-static void bnn__rowwise_backward(bnn_var *y) { /* aux = one array of derivatives per input */
-    float **slopes = (float **)y->aux;
-    size_t i, j, q, n = y->val.rows;
-    for (q = 0; q < y->n_in; q++) {
-        bnn_mat gx = y->in[q]->grad;
-        size_t k = y->in[0]->val.cols;
-        const float *d = slopes[q];
-        if (gx.data == NULL) continue;
-        if (gx.rows == n && gx.cols == k) {
-            for (i = 0; i < n; i++) bnn__v_axpy(k, y->grad.data[i], d + i * k, gx.data + i * k);
-            continue;
-        }
-        for (i = 0; i < gx.rows; i++) {
-            for (j = 0; j < gx.cols; j++) {
-                double sum = 0;
-                size_t a, b;
-                for (a = gx.rows == n ? i : 0; a < (gx.rows == n ? i + 1 : n); a++)
-                    for (b = gx.cols == k ? j : 0; b < (gx.cols == k ? j + 1 : k); b++)
-                        sum += (double)y->grad.data[a] * (double)d[a * k + b];
-                gx.data[i * gx.cols + j] += (float)sum;
-            }
-        }
-    }
-}
-
-/* A loss node of x (and of p, if given, which may be broadcast), with room for the derivatives. */
-static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
-    bnn_tape *t = x->tape;
-    bnn_var *in[2], *y;
-    float **slopes;
-    size_t q, n_in = p != NULL ? 2 : 1;
-    in[0] = x, in[1] = p;
-    y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
-    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
-    for (q = 0; slopes != NULL && q < n_in; q++) slopes[q] = bnn__floats(t, bnn__count(x->val));
-    y->aux = slopes;
-    return t->err == BNN_OK ? y : bnn__poison(t);
-}
-
-static int bnn__spreads(bnn_mat small, bnn_mat large) { /* can small be repeated to large? */
-    return (small.rows == large.rows || small.rows == 1) &&
-           (small.cols == large.cols || small.cols == 1);
-}
-
-static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
-    if (x->tape->err != BNN_OK) return 0;
-    if (bnn__same(x->val, y->val)) return 1;
-    bnn__fail(x->tape, BNN_ESHAPE, "%s: predictions are %zx%z, targets are %zx%z", who, x->val.rows,
-              x->val.cols, y->val.rows, y->val.cols);
+/* Can p go with x: with the same shape, or (repeat) repeated to it? */
+static int bnn__fits(const char *who, const bnn_var *x, const char *x_is, const bnn_var *p,
+                     const char *p_is, int repeat) {
+    if (bnn__apart(x->tape, x->val, p)) return 0;
+    if (repeat ? bnn__spreads(p->val, x->val) : bnn__same(p->val, x->val)) return 1;
+    bnn__fail(x->tape, BNN_ESHAPE, "%s: %s %zx%z, %s %zx%z", who, x_is, x->val.rows, x->val.cols,
+              p_is, p->val.rows, p->val.cols);
     return 0;
 }
 
-static float bnn__clamp_log_var(float a) { return a < -20 ? -20 : a > 20 ? 20 : a; }
+static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
+    return bnn__fits(who, x, "predictions are", y, "targets are", 0);
+}
 
-/* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
- * Outside [-20,20] a is clamped, its gradient 0. */
-BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
-    bnn_var *v;
-    bnn_mat precision;
-    size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    if (!bnn__check_pair("bnn_gaussian_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!bnn__spreads(log_var->val, mean->val))
-        return bnn__fail(mean->tape, BNN_ESHAPE, "bnn_gaussian_nll: means are %zx%z, log variances "
-                         "are %zx%z", n, k, log_var->val.rows, log_var->val.cols);
-    v = bnn__rowwise(mean, log_var);
-    precision = log_var->val;
-    precision.data = bnn__floats(mean->tape, bnn__count(precision));
-    if (precision.data == NULL) return bnn__poison(mean->tape);
-    for (i = 0; i < bnn__count(precision); i++)
-        precision.data[i] = -bnn__clamp_log_var(log_var->val.data[i]);
-    bnn__v_exp(bnn__count(precision), precision.data, precision.data);
+/* Every entry in [low, high]? The sentence takes the entry and its row. */
+static int bnn__all_in(const bnn_var *y, double low, double high, const char *sentence) {
+    size_t i, n = bnn__count(y->val);
     for (i = 0; i < n; i++) {
+        double v = (double)y->val.data[i];
+        if (v >= low && v <= high) continue;
+        bnn__fail(y->tape, BNN_EARG, sentence, v, i / y->val.cols);
+        return 0;
+    }
+    return 1;
+}
+
+/* A sum beyond all floats is an error; a NaN stays, it came from one. */
+static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
+    v->val.data[row] = (float)sum;
+    if (bnn__finite(v->val.data[row]) || sum != sum) return 1;
+    bnn__fail(v->tape, BNN_ENONFINITE, "%s: the value of row %z is %g", who, row,
+              (double)v->val.data[row]);
+    return 0;
+}
+
+/* l(x, p, y) with its derivatives by x and by p; c holds what all terms share. */
+typedef double (*bnn__term)(const double *c, double x, double p, double y, double *dx, double *dp);
+
+/* Rows of sums of terms. p may be repeated or NULL, y NULL. */
+static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c, bnn_var *x,
+                               bnn_var *p, const bnn_var *y) {
+    bnn_var *v = bnn__rowwise(x, p);
+    size_t i, j, k = x->val.cols, at = 0, step = p != NULL && p->val.cols != 1;
+    for (i = 0; i < v->val.rows; i++) {
+        const float *pi = p != NULL ? bnn__row(p->val, i) : NULL;
         double sum = 0;
-        for (j = 0; j < k; j++) {
-            float raw = bnn__spread(log_var->val, i, j), a = bnn__clamp_log_var(raw);
-            float r = mean->val.data[i * k + j] - y->val.data[i * k + j];
-            float e = bnn__spread(precision, i, j);
-            sum += (double)(r * r * e + a) + BNN__LN_2PI;
-            ((float **)v->aux)[0][i * k + j] = r * e;
-            ((float **)v->aux)[1][i * k + j] = a == raw ? (1 - r * r * e) / 2 : 0;
+        for (j = 0; j < k; j++, at++) {
+            double dx = 0, dp = 0;
+            sum += term(c, (double)x->val.data[at], pi != NULL ? (double)pi[j * step] : 0,
+                        y != NULL ? (double)y->val.data[at] : 0, &dx, &dp);
+            bnn__slopes(v, 0)[at] = (float)dx;
+            if (p != NULL) bnn__slopes(v, 1)[at] = (float)dp;
         }
-        v->val.data[i] = (float)(sum / 2);
+        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(x->tape);
     }
     return v;
 }
 
-/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality */
-BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
+/* Both e^a and e^-a are floats there. */
+static float bnn__clamp_log_var(float a) { return a < -87 ? -87 : a > 87 ? 87 : a; }
+
+/* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
+ * Outside [-87,87] a is clamped, its gradient 0. */
+BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
+    const char *who = "bnn_gaussian_nll";
+    bnn_tape *t = mean->tape;
     bnn_var *v;
-    size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    if (!bnn__check_pair("bnn_double_exponential_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!(b > 0))
-        return bnn__fail(mean->tape, BNN_EARG, "bnn_double_exponential_nll: b is %g, not > 0",
-                         (double)b);
-    v = bnn__rowwise(mean, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
+    bnn_mat a = log_var->val, precision = a;
+    size_t i, j, k = mean->val.cols, at = 0, step = a.cols != 1;
+    if (!bnn__check_pair(who, mean, y) ||
+        !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
+        return bnn__poison(t);
+    v = bnn__rowwise(mean, log_var);
+    precision.data = bnn__floats(t, bnn__count(a));
+    if (precision.data == NULL) return bnn__poison(t);
+    for (i = 0; i < bnn__count(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
+    bnn__v_exp(bnn__count(a), precision.data, precision.data);
+    for (i = 0; i < v->val.rows; i++) {
+        const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
+        float *dm = bnn__slopes(v, 0), *da = bnn__slopes(v, 1);
         double sum = 0;
-        for (j = 0; j < k; j++) {
-            float r = mean->val.data[i * k + j] - y->val.data[i * k + j];
-            sum += fabs((double)r) / (double)b + log(2 * (double)b);
-            ((float **)v->aux)[0][i * k + j] = ((float)(r > 0) - (float)(r < 0)) / b;
+        for (j = 0; j < k; j++, at++) {
+            float r = mean->val.data[at] - y->val.data[at], z = r * e[j * step], q = z * r;
+            float in = bnn__clamp_log_var(raw[j * step]);
+            sum += (double)(q + in) + BNN__LN_2PI;
+            dm[at] = z;
+            da[at] = raw[j * step] < in || raw[j * step] > in ? 0 : (1 - q) / 2;
         }
-        v->val.data[i] = (float)sum;
+        if (!bnn__row_done(who, v, i, sum / 2)) return bnn__poison(t);
     }
     return v;
+}
+
+/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: b, ln 2b */
+static double bnn__double_exponential(const double *c, double x, double p, double y, double *dx,
+                                      double *dp) {
+    double r = x - y;
+    (void)p, (void)dp;
+    *dx = r > 0 ? 1 / c[0] : r < 0 ? -1 / c[0] : r;
+    return fabs(r) / c[0] + c[1];
+}
+
+BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
+    const char *who = "bnn_double_exponential_nll";
+    double c[2];
+    if (!bnn__check_pair(who, mean, y)) return bnn__poison(mean->tape);
+    if (!(b > 0)) return bnn__fail(mean->tape, BNN_EARG, "%s: b is %g, not > 0", who, (double)b);
+    c[0] = (double)b;
+    c[1] = bnn__dlog(2 * c[0]);
+    return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
+}
+
+/* S(x) = ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi)/2, for every x > 0. In differences of ln Gamma
+ * at large arguments what is subtracted here cancels by algebra, which keeps the digits. */
+static double bnn__lgamma_rest(double x) {
+    return x >= 10 ? bnn__stirling(x)
+                   : bnn_lgamma(x) - (x - 0.5) * bnn__dlog(x) + x - BNN__LN_2PI / 2;
 }
 
 /* (nu+1)/2 ln(1 + r^2/(nu s^2)) + ln s + ln(nu pi)/2 + lnG(nu/2) - lnG((nu+1)/2);
- * dm = (nu+1) r/(nu s^2 + r^2), r = m - y */
+ * dm = (nu+1) r/(nu s^2 + r^2), r = m - y. c: nu, nu s^2 and what does not depend on r, which is
+ * ln s + ln(2 pi)/2 + 1/2 - h ln(1 + 1/2h) + S(h) - S(h + 1/2), h = nu/2 */
+static double bnn__student(const double *c, double x, double p, double y, double *dx, double *dp) {
+    double r = x - y;
+    (void)p, (void)dp;
+    *dx = (c[0] + 1) * r / (c[1] + r * r);
+    return (c[0] + 1) / 2 * bnn__dlog1p(r * r / c[1]) + c[2];
+}
+
+static double bnn__student_constant(double nu, double scale) {
+    double h = nu / 2;
+    return bnn__dlog(scale) + BNN__LN_2PI / 2 + 0.5 - h * bnn__dlog1p(0.5 / h) +
+           bnn__lgamma_rest(h) - bnn__lgamma_rest(h + 0.5);
+}
+
 BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale) {
-    bnn_var *v;
-    size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    double nd = (double)nu, s2 = (double)scale * (double)scale, base;
+    double c[3];
     if (!bnn__check_pair("bnn_student_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!(nu > 0) || !(scale > 0))
+    if (!(nu > 0) || !(scale > 0) || !bnn__finite(nu))
         return bnn__fail(mean->tape, BNN_EARG, "bnn_student_nll: nu is %g, scale is %g, both must "
-                         "be > 0", nd, (double)scale);
-    base = log((double)scale) + log(nd * BNN__PI) / 2;
-    base += bnn_lgamma(nd / 2) - bnn_lgamma((nd + 1) / 2);
-    v = bnn__rowwise(mean, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            double r = (double)mean->val.data[i * k + j] - (double)y->val.data[i * k + j];
-            sum += (nd + 1) / 2 * log1p(r * r / (nd * s2)) + base;
-            ((float **)v->aux)[0][i * k + j] = (float)((nd + 1) * r / (nd * s2 + r * r));
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return v;
+                         "be > 0 and finite", (double)nu, (double)scale);
+    c[0] = (double)nu;
+    c[1] = c[0] * (double)scale * (double)scale;
+    c[2] = bnn__student_constant(c[0], (double)scale);
+    return bnn__sum_terms("bnn_student_nll", bnn__student, c, mean, NULL, y);
 }
 
 /* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
  * infinite logit costs nothing. */
 BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
+    bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
-    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y)) return bnn__poison(logit->tape);
+    size_t i, j, k = logit->val.cols, size = bnn__count(logit->val), at = 0;
+    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
+        !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
+        return bnn__poison(t);
     v = bnn__rowwise(logit, NULL);
-    soft = bnn__floats(logit->tape, n * k);
-    if (soft == NULL) return bnn__poison(logit->tape);
-    p = ((float **)v->aux)[0];
-    for (i = 0; i < n * k; i++) {
+    soft = bnn__floats(t, size);
+    if (soft == NULL) return bnn__poison(t);
+    p = bnn__slopes(v, 0);
+    for (i = 0; i < size; i++) {
         float z = logit->val.data[i];
         soft[i] = z > 0 ? -z : z;
     }
-    bnn__v_softplus(n * k, soft, soft);
-    bnn__v_sigmoid(n * k, logit->val.data, p);
-    for (i = 0; i < n; i++) {
+    bnn__v_softplus(size, soft, soft);
+    bnn__v_sigmoid(size, logit->val.data, p);
+    for (i = 0; i < v->val.rows; i++) {
         double sum = 0;
-        for (j = 0; j < k; j++) {
-            float z = logit->val.data[i * k + j], target = y->val.data[i * k + j];
+        for (j = 0; j < k; j++, at++) {
+            float z = logit->val.data[at], target = y->val.data[at];
             float miss = z > 0 ? 1 - target : target; /* the part that |z| counts against */
-            if (!(target >= 0 && target <= 1))
-                return bnn__fail(logit->tape, BNN_EARG, "bnn_bernoulli_nll: target %g in row %z is "
-                                 "outside [0,1]", (double)target, i);
-            sum += (double)soft[i * k + j] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
-            p[i * k + j] -= target;
+            sum += (double)soft[at] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
+            p[at] -= target;
         }
         v->val.data[i] = (float)sum;
     }
@@ -5249,25 +5334,24 @@ BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float tempera
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *log_p, inv = 1 / temperature;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    size_t i, j, k = logit->val.cols;
     if (!bnn__check_pair("bnn_cross_entropy", logit, target)) return bnn__poison(t);
-    if (!(temperature > 0))
+    if (!(temperature > 0) || !bnn__finite(inv))
         return bnn__fail(t, BNN_EARG, "bnn_cross_entropy: temperature is %g, it must be > 0",
                          (double)temperature);
     v = bnn__rowwise(logit, NULL);
     log_p = bnn__floats(t, bnn__count(logit->val));
     if (log_p == NULL) return bnn__poison(t);
-    p = ((float **)v->aux)[0];
-    bnn__softmax_rows(n, k, logit->val.data, inv, p, log_p, NULL);
-    for (i = 0; i < n; i++) {
+    p = bnn__slopes(v, 0);
+    if (!bnn__softmax_of("bnn_cross_entropy", logit, inv, p, log_p)) return bnn__poison(t);
+    for (i = 0; i < v->val.rows; i++, p += k, log_p += k) {
+        const float *q = target->val.data + i * k;
         double sum = 0, weight = 0;
         for (j = 0; j < k; j++) {
-            float tj = target->val.data[i * k + j];
-            if (tj != 0) sum -= (double)tj * (double)log_p[i * k + j];
-            weight += (double)tj;
+            if (q[j] != 0 || !(log_p[j] <= 0)) sum -= (double)q[j] * (double)log_p[j]; /* or NaN */
+            weight += (double)q[j];
         }
-        for (j = 0; j < k; j++)
-            p[i * k + j] = (p[i * k + j] * (float)weight - target->val.data[i * k + j]) * inv;
+        for (j = 0; j < k; j++) p[j] = (p[j] * (float)weight - q[j]) * inv;
         v->val.data[i] = (float)sum;
     }
     return v;
@@ -5277,14 +5361,13 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
     bnn_tape *t = logit->tape;
     bnn_var *hot;
     size_t i, n = logit->val.rows, k = logit->val.cols;
-    if (t->err != BNN_OK) return bnn__poison(t);
+    if (bnn__apart(t, logit->val, label)) return bnn__poison(t);
     if (label->val.rows != n || label->val.cols != 1)
         return bnn__fail(t, BNN_ESHAPE, "bnn_categorical_nll: logits are %zx%z, labels are %zx%z, "
                          "they must be %zx1", n, k, label->val.rows, label->val.cols, n);
     hot = bnn_op(t, n, k, NULL, 0, NULL);
-    if (hot->val.data == NULL) return hot;
-    memset(hot->val.data, 0, n * k * sizeof(float));
-    for (i = 0; i < n; i++) {
+    bnn_mat_fill(hot->val, 0);
+    for (i = 0; i < hot->val.rows; i++) {
         float c = label->val.data[i];
         if (!(c >= 0 && c < (float)k) || (float)(size_t)c != c)
             return bnn__fail(t, BNN_EARG, "bnn_categorical_nll: label %g in row %z, there are %z "
@@ -5294,26 +5377,23 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
     return bnn_cross_entropy(logit, hot, 1);
 }
 
-/* e^o - y o + ln y!;  do = e^o - y */
+/* e^o - y o + ln y!;  do = e^o - y. Around the large numbers of large counts, with d = o - ln y:
+ * y (e^d - 1 - d) + ln(2 pi y)/2 + S(y) */
+static double bnn__poisson(const double *c, double x, double p, double y, double *dx, double *dp) {
+    double rate = (double)BNN_MATH_EXP((float)x), d;
+    (void)c, (void)p, (void)dp;
+    *dx = rate - y;
+    if (y < 1e6) return rate - (y > 0 ? y * x : 0) + bnn_lgamma(y + 1);
+    d = x - bnn__dlog(y);
+    return y * (bnn__dexpm1(d) - d) + (BNN__LN_2PI + bnn__dlog(y)) / 2 + bnn__lgamma_rest(y);
+}
+
 BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
-    bnn_var *v;
-    size_t i, j, n = log_rate->val.rows, k = log_rate->val.cols;
-    if (!bnn__check_pair("bnn_poisson_nll", log_rate, y)) return bnn__poison(log_rate->tape);
-    v = bnn__rowwise(log_rate, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            float o = log_rate->val.data[i * k + j], c = y->val.data[i * k + j];
-            float e = BNN_MATH_EXP(o);
-            if (!(c >= 0))
-                return bnn__fail(log_rate->tape, BNN_EARG, "bnn_poisson_nll: count %g in row %z",
-                                 (double)c, i);
-            sum += (double)e - (c > 0 ? (double)c * (double)o : 0) + bnn_lgamma((double)c + 1);
-            ((float **)v->aux)[0][i * k + j] = e - c;
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return v;
+    const char *who = "bnn_poisson_nll";
+    if (!bnn__check_pair(who, log_rate, y) ||
+        !bnn__all_in(y, 0, DBL_MAX, "bnn_poisson_nll: count %g in row %z"))
+        return bnn__poison(log_rate->tape);
+    return bnn__sum_terms(who, bnn__poisson, NULL, log_rate, NULL, y);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5323,120 +5403,130 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
  *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
  * --------------------------------------------------------------------------------------------- */
 
+static double bnn__normals(const double *c, double x, double p, double y, double *dx, double *dp) {
+    double d = x - c[0], v = c[1] * c[1], a = 2 * bnn__dlog(p / c[1]); /* c: m, sqrt v */
+    (void)y;
+    *dx = d / v;
+    *dp = p / v - 1 / p;
+    return d * d / (2 * v) + (bnn__dexpm1(a) - a) / 2;
+}
+
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
-    bnn_tape *t = mu->tape;
-    bnn_var *y;
-    size_t i, j, n = mu->val.rows, k = mu->val.cols;
-    double v0 = (double)sd0 * (double)sd0;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (!bnn__spreads(sd->val, mu->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_kl_standard_normal: mu is %zx%z, sd is %zx%z", n, k,
-                         sd->val.rows, sd->val.cols);
+    const char *who = "bnn_kl_normal";
+    double c[2];
+    if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1)) return bnn__poison(mu->tape);
     if (!(sd0 > 0))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_normal: sd0 is %g, it must be > 0", (double)sd0);
-    y = bnn__rowwise(mu, sd);
-    for (i = 0; y->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            double s = (double)bnn__spread(sd->val, i, j), a = 2 * log(s / (double)sd0);
-            double d = (double)mu->val.data[i * k + j] - (double)m0;
-            if (!(s > 0))
-                return bnn__fail(t, BNN_EARG, "bnn_kl_standard_normal: sd %g in row %z", s, i);
-            sum += d * d / (2 * v0) + (expm1(a) - a) / 2;
-            ((float **)y->aux)[0][i * k + j] = (float)(d / v0);
-            ((float **)y->aux)[1][i * k + j] = (float)(s / v0 - 1 / s);
-        }
-        y->val.data[i] = (float)sum;
-    }
-    return y;
+        return bnn__fail(mu->tape, BNN_EARG, "%s: sd0 is %g, it must be > 0", who, (double)sd0);
+    if (!bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
+        return bnn__poison(mu->tape);
+    c[0] = (double)m0, c[1] = (double)sd0;
+    return bnn__sum_terms(who, bnn__normals, c, mu, sd, NULL);
 }
 
 BNNDEF bnn_var *bnn_kl_standard_normal(bnn_var *mu, bnn_var *sd) {
     return bnn_kl_normal(mu, sd, 0, 1);
 }
 
-/* sum p_k ln(p_k/p0_k), p = softmax(z);  dz_k = p_k (ln(p_k/p0_k) - KL) */
+/* sum p_k ln(p_k/p0_k), p = softmax(z);  dz_k = p_k (ln(p_k/p0_k) - KL). p_k = 0 contributes 0. */
 BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
+    const char *who = "bnn_kl_categorical";
     bnn_tape *t = logit->tape;
     bnn_var *v = bnn__rowwise(logit, NULL);
     size_t i, j, n = logit->val.rows, k = logit->val.cols;
     double total = 0;
-    float *ratio = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
-    if (ratio == NULL) return bnn__poison(t);
-    p = ((float **)v->aux)[0];
-    bnn__softmax_rows(n, k, logit->val.data, 1, p, ratio, NULL);
-    for (j = 0; p0 != NULL && j < k; j++) {
-        if (!(p0[j] > 0) || !bnn__finite(p0[j]))
-            return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: prior %g of class %z", (double)p0[j],
-                             j);
-        total += (double)p0[j];
+    float *r = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
+    if (r == NULL) return bnn__poison(t);
+    p = bnn__slopes(v, 0);
+    if (!bnn__softmax_of(who, logit, 1, p, r)) return bnn__poison(t);
+    for (j = 0; j < k; j++) {
+        double prior = p0 != NULL ? (double)p0[j] : 1 / (double)k;
+        float log_prior = (float)bnn__dlog(prior);
+        if (!(prior > 0) || !bnn__finite_d(prior))
+            return bnn__fail(t, BNN_EARG, "%s: prior %g of class %z", who, prior, j);
+        total += prior;
+        for (i = 0; i < n; i++) r[i * k + j] -= log_prior;
     }
-    if (p0 != NULL && !(fabs(total - 1) <= 1e-3))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: the prior sums to %g, not 1", total);
-    for (i = 0; i < n; i++) {
-        float *pi = p + i * k, *r = ratio + i * k;
+    if (k > 0 && !(fabs(total - 1) <= 1e-3))
+        return bnn__fail(t, BNN_EARG, "%s: the prior sums to %g, not 1", who, total);
+    for (i = 0; i < n; i++, p += k, r += k) {
         double kl = 0;
-        for (j = 0; j < k; j++) {
-            r[j] -= (float)log(p0 != NULL ? (double)p0[j] : 1 / (double)k);
-            if (pi[j] > 0) kl += (double)pi[j] * (double)r[j];
-        }
         for (j = 0; j < k; j++)
-            if (pi[j] > 0) pi[j] = (float)((double)pi[j] * ((double)r[j] - kl));
+            if (p[j] != 0) kl += (double)p[j] * (double)r[j];
+        for (j = 0; j < k; j++)
+            if (p[j] != 0) p[j] = (float)((double)p[j] * ((double)r[j] - kl));
         v->val.data[i] = (float)kl;
     }
     return v;
 }
 
-/* p ln(p/p0) + (1-p) ln((1-p)/(1-p0)), p = sigmoid(z);  dz = p (1-p) (z - logit p0) */
+/* p ln(p/p0) + (1-p) ln((1-p)/(1-p0)), p = sigmoid(z);  dz = p (1-p) (z - logit p0).
+ * c: ln p0, ln(1-p0). `far` is the smaller of p and 1-p: 0 contributes 0. */
+static double bnn__bernoullis(const double *c, double x, double p, double y, double *dx,
+                              double *dp) {
+    double a = fabs(x), e = bnn__dexp(-a), l = bnn__dlog1p(e), near1 = 1 / (1 + e);
+    double far1 = e / (1 + e), sum = near1 * (-l - c[x > 0 ? 0 : 1]);
+    (void)p, (void)y, (void)dp;
+    *dx = far1;
+    if (far1 == 0) return sum;
+    *dx = near1 * far1 * (x - c[0] + c[1]);
+    return sum + far1 * (-a - l - c[x > 0 ? 1 : 0]);
+}
+
 BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0) {
     bnn_tape *t = logit->tape;
-    bnn_var *v;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
-    double q0 = (double)p0, z0 = log(q0) - log1p(-q0);
+    double c[2];
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(q0 > 0 && q0 < 1))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)", q0);
-    v = bnn__rowwise(logit, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            double z = (double)logit->val.data[i * k + j], e = exp(-fabs(z));
-            double p = z > 0 ? 1 / (1 + e) : e / (1 + e);
-            double log_q = -(z > 0 ? z : 0) - log1p(e); /* ln(1-p) */
-            sum += p * (z - z0) + log_q - log1p(-q0);
-            ((float **)v->aux)[0][i * k + j] = (float)(p * (1 - p) * (z - z0));
-        }
-        v->val.data[i] = (float)sum;
+    if (!(p0 > 0 && p0 < 1))
+        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)",
+                         (double)p0);
+    c[0] = bnn__dlog((double)p0), c[1] = bnn__dlog1p(-(double)p0);
+    return bnn__sum_terms("bnn_kl_bernoulli", bnn__bernoullis, c, logit, NULL, NULL);
+}
+
+/* s = ln x - psi(x) and u = x psi'(x) - 1, small where x is large */
+static double bnn__psi_rest(double x, double *u) {
+    double h = 1 / x, h2 = h * h;
+    if (x < 1e3) {
+        *u = x * bnn_trigamma(x) - 1;
+        return bnn__dlog(x) - bnn_digamma(x);
     }
-    return v;
+    *u = h * (0.5 + h * (1.0 / 6 - h2 / 30));
+    return h * (0.5 + h * (1.0 / 12 - h2 / 120));
 }
 
 /* a0 = sum a, b0 = sum b:  lnG(a0) - lnG(b0) - sum [lnG(a_k) - lnG(b_k)] + sum (a_k-b_k)(psi(a_k)
- * - psi(a0));  da_k = (a_k - b_k) psi1(a_k) - (a0 - b0) psi1(a0) */
+ * - psi(a0));  da_k = (a_k - b_k) psi1(a_k) - (a0 - b0) psi1(a0). With S and s, u as above, and
+ * F(a) = S(a) - ln(a)/2 + ln(2 pi)/2, this is, without large numbers,
+ * F(a0) - F(b0) - sum [F(a_k) - F(b_k)] + sum b_k ln(b_k a0/(b0 a_k)) - sum (a_k-b_k)(s_k - s_0);
+ * da_k = u_k - u_0 - (1 + u_k) b_k/a_k + (1 + u_0) b0/a0 */
+static double bnn__dirichlet_row(size_t k, const float *a, const float *b, float *da) {
+    double a0 = 0, b0 = 0, kl, s0, u0;
+    size_t j;
+    for (j = 0; j < k; j++) a0 += (double)a[j], b0 += b != NULL ? (double)b[j] : 1;
+    s0 = bnn__psi_rest(a0, &u0);
+    kl = bnn__lgamma_rest(a0) - bnn__lgamma_rest(b0) + bnn__dlog(b0 / a0) / 2;
+    for (j = 0; j < k; j++) {
+        double aj = (double)a[j], bj = b != NULL ? (double)b[j] : 1, u, s = bnn__psi_rest(aj, &u);
+        kl -= bnn__lgamma_rest(aj) - bnn__lgamma_rest(bj) + bnn__dlog(bj / aj) / 2;
+        kl += bj * bnn__dlog(bj / b0 * (a0 / aj)) - (aj - bj) * (s - s0);
+        da[j] = (float)(u - u0 - (1 + u) * (bj / aj) + (1 + u0) * (b0 / a0));
+    }
+    return kl;
+}
+
 BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
+    const char *who = "bnn_kl_dirichlet";
     bnn_tape *t = alpha->tape;
     bnn_var *v = bnn__rowwise(alpha, NULL);
-    size_t i, j, n = alpha->val.rows, k = alpha->val.cols;
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        const float *a = alpha->val.data + i * k;
-        double a0 = 0, b0 = 0, kl;
-        for (j = 0; j < k; j++) {
-            double b = prior != NULL ? (double)prior[j] : 1;
-            if (!(a[j] > 0) || !(b > 0))
-                return bnn__fail(t, BNN_EARG, "bnn_kl_dirichlet: alpha %g, prior %g, entry %z",
-                                 (double)a[j], b, j);
-            a0 += (double)a[j], b0 += b;
-        }
-        kl = bnn_lgamma(a0) - bnn_lgamma(b0);
-        for (j = 0; j < k; j++) {
-            double b = prior != NULL ? (double)prior[j] : 1, d = (double)a[j] - b;
-            kl += bnn_lgamma(b) - bnn_lgamma((double)a[j]);
-            kl += d * (bnn_digamma((double)a[j]) - bnn_digamma(a0));
-            ((float **)v->aux)[0][i * k + j] =
-                (float)(d * bnn_trigamma((double)a[j]) - (a0 - b0) * bnn_trigamma(a0));
-        }
-        v->val.data[i] = (float)kl;
-    }
+    size_t i, j, k = alpha->val.cols;
+    for (j = 0; j < k; j++)
+        if (prior != NULL && !(prior[j] > 0))
+            return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
+    if (!bnn__all_in(alpha, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_dirichlet: alpha %g in row %z"))
+        return bnn__poison(t);
+    for (i = 0; i < v->val.rows; i++)
+        v->val.data[i] = (float)bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
+                                                   bnn__slopes(v, 0) + i * k);
     return v;
 }
 
