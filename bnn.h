@@ -447,16 +447,18 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior);      /* pr
 typedef bnn_var *(*bnn_loss_fn)(bnn_tape *t, void *user);
 /* Largest |a-b|/(1e-3+|a|+|b|) between the gradient and central differences; kinks are skipped */
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user);
-/* out = H v by central differences of the gradient, error O(step^2); exact for quadratics */
-BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                               const float *v, float *out);
-/* out = diagonal of H. probes 0: exact, n products, for small nets; otherwise the mean of v o H v
- * over that many random signs v (Hutchinson), unbiased */
-BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                                 size_t probes, float *out);
+/* out = H v by one central difference of the gradient: in float 3 to 5 digits of what is of the
+ * size of the gradient, in the double build 10; there is no error but rounding where the loss is
+ * quadratic. out may be v. */
+BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v);
+/* out = diagonal of H. probes 0: by n products, for small nets; otherwise the mean of v o H v over
+ * that many random signs v (Hutchinson), unbiased */
+BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes);
 /* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
  * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
-BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out);
+BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
  * Rows are distributions over k >= 2 things; draws come from the tape's rng and carry gradients.
@@ -6895,14 +6897,9 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* The first entry that is NaN or infinite, 0 = there is none */
+/* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
 static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
-    size_t i, n = bnn__count(m);
-    if (m.data == NULL || bnn__v_finite(n, m.data)) return 0;
-    for (i = 0; i + 1 < n && bnn__finite(m.data[i]);) i++;
-    *row = i / m.cols;
-    *col = i % m.cols;
-    return 1;
+    return m.data != NULL && !bnn__v_finite(bnn__count(m), m.data) && bnn__mat_where(m, row, col);
 }
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
@@ -7084,6 +7081,10 @@ static float bnn__nu(const bnn_net *net) { return net->nu == 0 ? 4 : net->nu; }
  * beyond: the noise is between 4.5e-5 and 22026 times y's own scale. */
 #define BNN__LOG_VAR 20
 
+static double bnn__log_var(double z) {
+    return z < -BNN__LOG_VAR ? -BNN__LOG_VAR : z > BNN__LOG_VAR ? BNN__LOG_VAR : z;
+}
+
 enum { BNN__NOTED_NOISE = 1, BNN__NOTED_BOUND = 2 }; /* bits of bnn_params.noted */
 
 /* The known scale of y: one that is no scale, as a net made by hand can have, is an error, and one
@@ -7208,25 +7209,25 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
 
 /* ------------------------------------------------------------------------------------------------
  * >>check: finite differences for users
+ *
+ * Everything here evaluates a loss or its gradient at moved weights with the same random numbers.
+ *     central difference   (f(x + h) - f(x - h))/(2h) = f' + f''' h^2/6,  rounding adds eps |f|/h
+ * which h = eps^(1/3) times the size of x balances.
  * --------------------------------------------------------------------------------------------- */
 
-/* The loss at the present theta with the random numbers of `rng`. */
-static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_loss_fn f, void *user) {
+/* The loss at the present theta with the random numbers of `rng`; w given: its gradient, too. */
+static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                           void *user) {
     bnn__time start = bnn__now(t);
+    bnn_var *loss;
     double v;
     t->rng = *rng;
-    v = (double)bnn_value(f(t, user));
+    if (w != NULL) bnn_params_zero_grad(w);
+    loss = f(t, user);
+    v = (double)bnn_value(loss);
+    if (w != NULL) bnn_backward(loss);
     bnn__back_to(t, start);
     return v;
-}
-
-static void bnn__gradient_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
-                             void *user) {
-    bnn__time start = bnn__now(t);
-    t->rng = *rng;
-    bnn_params_zero_grad(w);
-    bnn_backward(f(t, user));
-    bnn__back_to(t, start);
 }
 
 static double bnn__step_size(double x) { /* cube root of epsilon, times the size of x */
@@ -7235,17 +7236,16 @@ static double bnn__step_size(double x) { /* cube root of epsilon, times the size
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
     bnn_rng rng = t->rng;
-    double worst = 0, here = bnn__loss_at(t, &rng, f, user);
+    double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
     size_t i;
-    bnn__gradient_at(t, &rng, w, f, user);
     for (i = 0; i < w->n && t->err == BNN_OK; i++) {
         float x = w->theta[i], h = (float)bnn__step_size((double)x), up, down;
         double a = (double)w->grad[i], b, left, right, error;
         up = x + h, down = x - h;
         w->theta[i] = up;
-        right = bnn__loss_at(t, &rng, f, user);
+        right = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = down;
-        left = bnn__loss_at(t, &rng, f, user);
+        left = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = x;
         b = (right - left) / ((double)up - (double)down);
         right = (right - here) / ((double)up - (double)x);
@@ -7258,38 +7258,56 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
     return t->err == BNN_OK ? worst : bnn__nan();
 }
 
-BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                               const float *v, float *out) {
+/* How far to go along v: each theta counts as much as v moves it. 0 where v is 0. */
+static double bnn__step_along(size_t n, const float *theta, const float *v) {
+    double largest = 0, vv = 0, ww = 0, share;
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (fabs((double)v[i]) > largest) largest = fabs((double)v[i]);
+    if (!(largest > 0)) return 0;
+    for (i = 0; i < n; i++) {
+        share = (double)v[i] / largest;
+        vv += share * share;
+        share *= (double)theta[i];
+        ww += share * share;
+    }
+    return bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv) / largest;
+}
+
+/* The gradient at keep + r v, in w->grad */
+static void bnn__gradient_along(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                                void *user, const float *keep, double r, const float *v) {
+    size_t i;
+    for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
+    bnn__loss_at(t, rng, w, f, user);
+    memcpy(w->theta, keep, w->n * sizeof *keep);
+}
+
+BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v) {
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     size_t i;
-    double vv = 0, ww = 0, r;
-    float *keep = bnn__floats(t, w->n);
-    memset(out, 0, w->n * sizeof(float));
-    if (keep == NULL) return;
-    for (i = 0; i < w->n; i++) {
-        vv += (double)v[i] * (double)v[i];
-        ww += (double)w->theta[i] * (double)w->theta[i];
+    double r = bnn__step_along(w->n, w->theta, v);
+    float *keep = bnn__floats(t, w->n), *right = bnn__floats(t, w->n); /* out may be v */
+    if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
+    if (t->err == BNN_OK && r > 0) {
+        memcpy(keep, w->theta, w->n * sizeof *keep);
+        bnn__gradient_along(t, &rng, w, f, user, keep, r, v);
+        memcpy(right, w->grad, w->n * sizeof *right);
+        bnn__gradient_along(t, &rng, w, f, user, keep, -r, v);
     }
-    if (vv > 0) {
-        r = bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv);
-        memcpy(keep, w->theta, w->n * sizeof(float));
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
-        bnn__gradient_at(t, &rng, w, f, user);
-        for (i = 0; i < w->n; i++) out[i] = w->grad[i];
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] - (float)r * v[i];
-        bnn__gradient_at(t, &rng, w, f, user);
-        for (i = 0; i < w->n; i++)
-            out[i] = (float)(((double)out[i] - (double)w->grad[i]) / (2 * r));
-        memcpy(w->theta, keep, w->n * sizeof(float));
-    }
+    for (i = 0; i < w->n; i++)
+        out[i] = r > 0 && t->err == BNN_OK
+                     ? (float)(((double)right[i] - (double)w->grad[i]) / (2 * r)) : 0;
     bnn_params_zero_grad(w);
     bnn__back_to(t, start);
     t->rng = rng;
 }
 
-BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                                 size_t probes, float *out) {
+BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes) {
     bnn__time start = bnn__now(t);
     float *v = bnn__floats(t, w->n), *hv = bnn__floats(t, w->n);
     size_t i, k, times = probes == 0 ? w->n : probes;
@@ -7297,10 +7315,10 @@ BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void
     if (v == NULL || hv == NULL) return;
     memset(v, 0, w->n * sizeof(float));
     for (k = 0; k < times && t->err == BNN_OK; k++) {
-        for (i = 0; probes != 0 && i < w->n; i++)
-            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
         if (probes == 0) v[k] = 1;
-        bnn_hessian_vector(t, w, f, user, v, hv);
+        else for (i = 0; i < w->n; i++)
+            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
+        bnn_hessian_vector(hv, t, w, f, user, v);
         if (probes == 0) out[k] = hv[k], v[k] = 0;
         else for (i = 0; i < w->n; i++) out[i] += v[i] * hv[i] / (float)probes;
     }
@@ -7350,7 +7368,7 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
     return t->err == BNN_OK ? (double)rows : 0;
 }
 
-BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
+BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
     if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
@@ -8163,7 +8181,7 @@ BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f
                   "BNN_ESTIMATE_PRICE", q->estimator);
         return;
     }
-    bnn_hessian_diagonal(t, q->of, f, user, probes, q->curvature);
+    bnn_hessian_diagonal(q->curvature, t, q->of, f, user, probes);
     q->curved = 1;
 }
 
@@ -8786,7 +8804,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
             break;
         default: /* the bounds of bnn_gaussian_nll */
             p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(p < -20 ? -20 : p > 20 ? 20 : p);
+            v->val.data[i] = BNN_MATH_EXP(bnn__clamp_log_var(p));
         }
     }
     *mean = m->val;
@@ -9851,10 +9869,9 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
-    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s, shift = 0;
-    if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO && net->scaling.y_std.data != NULL)
-        shift = 2 * log((double)net->scaling.y_std.data[c % (k / 2)]); /* to units of y */
-    if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s;
+    if (net->noise_learned)
+        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
     else if (net->scaling.y_std.data != NULL && bnn__likelihood(net) != BNN_GAUSSIAN_HETERO)
         v *= (double)net->scaling.y_std.data[c];
     if (bnn__likelihood(net) == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
@@ -9871,11 +9888,11 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             break;
         case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
         case BNN_POISSON: to[c] = (float)exp(z / 2); break;
-        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn_gaussian_nll */
-            z = (double)o[c % (k / 2) + k / 2] + shift;
-            v = (double)bnn__clamp_log_var((float)z);
-            if (c < k / 2) to[c] = (float)exp((shift - v) / 2);
-            else to[c] = (float)(v == (double)(float)z ? sqrt(0.5) : 0);
+        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
+            z = (double)o[c % (k / 2) + k / 2];
+            v = bnn__log_var(z);
+            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            else to[c] = (float)(v == z ? sqrt(0.5) : 0);
             break;
         default: to[c] = (float)v;
         }
@@ -9915,6 +9932,7 @@ static void bnn__ggn_add(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, si
     if (t->err == BNN_OK && held > 0) bnn__gemm(n, n, held, b, 1, n, b, n, 1, h.data, n, 1);
     i = p->net.noise_learned && t->err == BNN_OK ? p->view.blocks[p->net.noise].offset : BNN__NONE;
     if (i == BNN__NONE || i < first || i - first >= n) return;
+    if (fabs((double)p->view.theta[i]) > BNN__LOG_VAR) return; /* the loss is flat there */
     i -= first; /* the Fisher information of a ln variance is 1/2 per number of y */
     c = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
     if (d != NULL) d[i] += 0.5 * (double)(x.rows * c);
@@ -11791,7 +11809,7 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
         for (rr = best = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
             double pp = bnn__dot(n, p, p), step, old = rr;
             t->rng = h->rng;
-            bnn_hessian_vector(t, d->w, d->lower, d->user, p, hp);
+            bnn_hessian_vector(hp, t, d->w, d->lower, d->user, p);
             if (t->err != BNN_OK) return;
             for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
             curve = bnn__dot(n, p, hp) / pp;

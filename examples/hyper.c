@@ -166,7 +166,7 @@ static void drmad(bnn_tape *t, problem *p) {
                 da[i] -= p->k->lr * expf(p->a->theta[i]) * w * dw[i] / (float)p->train.x.rows;
             }
             bnn_tape_reset(t);
-            bnn_hessian_vector(t, p->w, lower, p, dw, hv);
+            bnn_hessian_vector(hv, t, p->w, lower, p, dw);
             for (size_t i = 0; i < n; i++) dw[i] -= p->k->lr * hv[i];
         }
         bnn_params_zero_grad(p->w);

@@ -419,12 +419,12 @@ static void squares_of_the_examples_gradients_are_those_of_single_passes(void) {
     }
     bnn_tape_reset(&u.tape);
     bnn_backward(bnn_net_nll(&net, bnn_batch_all(&u.tape, (bnn_data){ x, y })));
-    bnn_grad_squares(&u.tape, u.w, got);
+    bnn_grad_squares(got, &u.tape, u.w);
     for (size_t k = 0; k < u.w->n; k++) CHECK_NEAR(got[k], sum[k], BUILD_TOL(1e-5, 1e-12));
     bnn_params_add(u.w, 1, 1, "alone", (bnn_prior){ 0 });
     bnn_tape_reset(&u.tape);
     bnn_backward(bnn_net_nll(&net, bnn_batch_all(&u.tape, (bnn_data){ x, y })));
-    bnn_grad_squares(&u.tape, u.w, bnn_mat_new(&u.mem, 1, u.w->n).data);
+    bnn_grad_squares(bnn_mat_new(&u.mem, 1, u.w->n).data, &u.tape, u.w);
     CHECK(u.tape.err == BNN_EARG && strstr(u.tape.msg, "alone") != NULL);
     bnn_tape_clear_error(&u.tape);
     free(sum);
@@ -441,8 +441,8 @@ static void the_hessian_diagonal_is_exact_or_unbiased(void) {
     bnn_params_add(u.w, 1, 3, "w", (bnn_prior){ 0 });
     u.w->theta[0] = (float)0.5, u.w->theta[1] = -1, u.w->theta[2] = 2;
     f.w = u.w;
-    bnn_hessian_diagonal(&u.tape, u.w, quartic_loss, &f, 0, exact);
-    bnn_hessian_diagonal(&u.tape, u.w, quartic_loss, &f, PROBES, guess);
+    bnn_hessian_diagonal(exact, &u.tape, u.w, quartic_loss, &f, 0);
+    bnn_hessian_diagonal(guess, &u.tape, u.w, quartic_loss, &f, PROBES);
     for (int i = 0; i < 3; i++) {
         double w = (double)u.w->theta[i], h = 12 * f.a * w * w + 2 * f.b;
         CHECK_NEAR(exact[i], h, BUILD_TOL(2e-2, 1e-6) * (1 + fabs(h)));
