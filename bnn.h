@@ -325,12 +325,14 @@ struct bnn_tape {
     bnn_note_fn on_note;      /* NULL = none                                                    */
     void *note_user;
     bnn_arena mem;            /* scratch; set mem.buffer or mem.alloc to choose where it lives */
-    double n_data;            /* rows of the data behind the last batch; samplers divide by it   */
+    double n_data;            /* rows of the data behind the last batch, or, once you set it, what
+                                 you say: samplers and mean fields divide by it                 */
     int training;             /* 1 while a loss is built: dropout is on                         */
     bnn_progress_fn progress; /* NULL = none                                                    */
     void *progress_user;
     bnn_var *last; /* private */
     unsigned pass;
+    double batch_n, loss_n; /* private: N of the last batch, of the loss that last went backward */
     bnn_var poison;
     size_t resets; /* private: how often */
 };
@@ -446,16 +448,18 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior);      /* pr
 typedef bnn_var *(*bnn_loss_fn)(bnn_tape *t, void *user);
 /* Largest |a-b|/(1e-3+|a|+|b|) between the gradient and central differences; kinks are skipped */
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user);
-/* out = H v by central differences of the gradient, error O(step^2); exact for quadratics */
-BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                               const float *v, float *out);
-/* out = diagonal of H. probes 0: exact, n products, for small nets; otherwise the mean of v o H v
- * over that many random signs v (Hutchinson), unbiased */
-BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                                 size_t probes, float *out);
+/* out = H v by one central difference of the gradient: in float 3 to 5 digits of what is of the
+ * size of the gradient, in the double build 10; there is no error but rounding where the loss is
+ * quadratic. out may be v. */
+BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v);
+/* out = diagonal of H. probes 0: by n products, for small nets; otherwise the mean of v o H v over
+ * that many random signs v (Hutchinson), unbiased */
+BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes);
 /* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
  * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
-BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out);
+BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
  * Rows are distributions over k >= 2 things; draws come from the tape's rng and carry gradients.
@@ -546,6 +550,7 @@ struct bnn_params {
     size_t n_blocks;
     bnn_arena *mem;
     size_t room, block_room; /* private: capacities */
+    int noted;               /* private: which notes were given */
 };
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
@@ -595,8 +600,9 @@ struct bnn_net {
     size_t noise;    /* block of the learned ln noise variance, or no block */
     int noise_learned;
     bnn_scaling scaling;
-    void *user;      /* yours; for bnn_mlp its layers                       */
+    void *user;      /* yours                                               */
     struct bnn__mlp *mlp;
+    bnn_arena *mem;  /* private: why a net was not made is said there       */
 };
 
 typedef struct bnn_mlp_desc {
@@ -604,9 +610,13 @@ typedef struct bnn_mlp_desc {
     int activation;                   /* of all hidden layers, default BNN_RELU                  */
     int activations[BNN_MAX_LAYERS];  /* or of each; 0 = `activation`                            */
     int likelihood;                   /* default BNN_GAUSSIAN                                    */
-    float noise_std;                  /* default 1; units of y                                   */
-    int noise_learned;                /* 1: learned with the weights, from noise_std as start; the
-                                         start is in standardized units if those are used        */
+    float noise_std;                  /* sd or scale of y around the net, in units of y: Gaussian,
+                                         double exponential and Student need it                  */
+    int noise_learned;                /* 1: Gaussian noise learned with the weights; noise_std is
+                                         the start, default 1, in standardized units if those are
+                                         used                                                    */
+    bnn_prior noise_prior;            /* of the learned ln variance, in the same units; default
+                                         N(0, 5^2)                                               */
     float nu;                         /* default 4                                               */
     bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
     bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
@@ -1062,7 +1072,7 @@ typedef struct bnn_graph_desc {
     int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
     float tau;                /* default 1                                                       */
     int likelihood;           /* as in bnn_mlp_desc                                              */
-    float noise_std, nu;
+    float noise_std, nu;      /* needed or not, as there                                         */
     bnn_prior prior, structure_prior; /* of weights and of logits, default N(0,1)                */
     uint64_t seed;            /* of the weights, N(0, 1/fan in), 2/fan in before relu; logits 0  */
 } bnn_graph_desc;
@@ -4234,6 +4244,23 @@ BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
     t->mem.msg[0] = '\0';
 }
 
+/* What the user said of N once for all, or 0: what is in n_data and no batch wrote. */
+static double bnn__said_n(const bnn_tape *t) {
+    return t->n_data > 0 && t->n_data != t->batch_n ? t->n_data : 0;
+}
+
+static void bnn__batch_n(bnn_tape *t, double n) { /* what a batch says: the user is not overruled */
+    if (bnn__said_n(t) > 0) return;
+    t->n_data = n;
+    t->batch_n = n;
+}
+
+/* N of the gradient at hand: what the user said, else that of the loss which went backward, so that
+ * a batch made in between, to look at, changes nothing. 0 = nobody knows. */
+static double bnn__n_data(const bnn_tape *t) {
+    return t->n_data == t->batch_n && t->loss_n > 0 ? t->loss_n : t->n_data;
+}
+
 /* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
  * tape, where its gradient would be lost: both tapes hear that. */
 static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
@@ -4251,18 +4278,23 @@ static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
 typedef struct bnn__time {
     bnn_mark mark;
     bnn_var *last;
+    double batch_n, loss_n;
 } bnn__time;
 
 static bnn__time bnn__now(bnn_tape *t) {
     bnn__time now;
     now.mark = bnn_arena_mark(&t->mem);
     now.last = t->last;
+    now.batch_n = t->batch_n;
+    now.loss_n = t->loss_n;
     return now;
 }
 
 static void bnn__back_to(bnn_tape *t, bnn__time then) {
     bnn_arena_rewind(&t->mem, then.mark);
     t->last = then.last;
+    t->loss_n = then.loss_n;
+    bnn__batch_n(t, then.batch_n);
 }
 
 static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
@@ -4456,6 +4488,7 @@ BNNDEF void bnn_backward(bnn_var *root) {
     }
     seed.rows = seed.cols = 1;
     seed.data = &one;
+    t->loss_n = t->batch_n; /* the best guess, if no bnn_net_nll on the way knows better */
     bnn_backward_from(root, seed);
 }
 
@@ -6551,21 +6584,50 @@ struct bnn__mlp {
     size_t n_layers;
 };
 
-BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
-    switch (activation) {
-    case BNN_RELU: return bnn_relu(x);
-    case BNN_TANH: return bnn_tanh(x);
-    case BNN_SIGMOID: return bnn_sigmoid(x);
-    case BNN_LEAKY_RELU: return bnn_leaky_relu(x);
-    case BNN_ELU: return bnn_elu(x);
-    case BNN_SILU: return bnn_silu(x);
-    case BNN_GELU: return bnn_gelu(x);
-    case BNN_SOFTPLUS: return bnn_softplus(x);
-    case BNN_SIN: return bnn_sin(x);
-    case BNN_IDENTITY: return x;
-    default: return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
-    }
+/* What is said of a net that was not made: the reason, which its arena knows */
+static bnn_var *bnn__dead_net(bnn_tape *t, const bnn_net *net, const char *who) {
+    if (net->mem != NULL && net->mem->err != BNN_OK)
+        return bnn__fail(t, net->mem->err, "%s", net->mem->msg);
+    return bnn__fail(t, BNN_EARG, "%s: the net was not made", who);
 }
+
+static bnn_net bnn__net_dead(bnn_arena *mem) {
+    bnn_net net;
+    memset(&net, 0, sizeof net);
+    net.mem = mem;
+    return net;
+}
+
+/* ---- activations, in the order of their enumerators */
+
+typedef struct bnn__activate {
+    bnn_var *(*op)(bnn_var *x);
+    void (*pass)(size_t n, const float *x, float *y);
+    double gain; /* of the initial weights behind it: 2 where half of the values are lost */
+} bnn__activate;
+
+static bnn_var *bnn__identity(bnn_var *x) { return x; }
+
+static void bnn__v_identity(size_t n, const float *x, float *y) { memmove(y, x, n * sizeof *x); }
+
+static const bnn__activate *bnn__activation(int activation) { /* NULL = there is none such */
+    static const bnn__activate all[] = {
+        { bnn_relu, bnn__v_relu, 2 },       { bnn_tanh, bnn__v_tanh, 1 },
+        { bnn_sigmoid, bnn__v_sigmoid, 1 }, { bnn_leaky_relu, bnn__v_leaky_relu, 2 },
+        { bnn_elu, bnn__v_elu, 2 },         { bnn_silu, bnn__v_silu, 2 },
+        { bnn_gelu, bnn__v_gelu, 2 },       { bnn_softplus, bnn__v_softplus, 1 },
+        { bnn_sin, bnn__v_sin, 1 },         { bnn__identity, bnn__v_identity, 1 } };
+    if (activation < BNN_RELU || activation > BNN_IDENTITY) return NULL;
+    return &all[activation - BNN_RELU];
+}
+
+BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
+    const bnn__activate *a = bnn__activation(activation);
+    if (a == NULL) return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
+    return a->op(x);
+}
+
+/* ---- making a bnn_mlp */
 
 static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
@@ -6582,50 +6644,73 @@ static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     return x;
 }
 
+/* Scales whose square and its inverse are floats */
+static int bnn__noise_ok(float s) { return s >= (float)1e-18 && s <= (float)1e18; }
+
+static int bnn__has_noise_std(int likelihood) {
+    return likelihood == BNN_GAUSSIAN || likelihood == BNN_DOUBLE_EXPONENTIAL ||
+           likelihood == BNN_STUDENT;
+}
+
+/* What every constructor of nets asks of its likelihood; zeros become defaults. A noise of 1 that
+ * nobody chose is in no unit; where there is none, or where it is only the start of what is
+ * learned, it is 1. 0 = refused, with the arena's error set. */
+static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int *likelihood, size_t outputs,
+                                   int learned, float *noise_std, float *nu) {
+    static const char *const names[] = { "Gaussian", "", "double exponential", "Student" };
+    int gauss, kind = *likelihood == 0 ? BNN_GAUSSIAN : *likelihood;
+    gauss = kind == BNN_GAUSSIAN;
+    if (bnn__has_noise_std(kind) && !learned && *noise_std == 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: the %s likelihood needs .noise_std (the %s of y around "
+                        "the net, in units of y)%s", who, names[kind - BNN_GAUSSIAN],
+                        gauss ? "sd" : "scale", gauss ? " or .noise_learned = 1" : "");
+    else if (kind == BNN_CATEGORICAL && outputs == 1)
+        bnn__arena_fail(mem, BNN_EARG, "%s: BNN_CATEGORICAL with 1 output is certain of its only "
+                        "class: use BNN_BERNOULLI, or 2 outputs", who);
+    if (*noise_std == 0) *noise_std = 1;
+    if (*nu == 0) *nu = 4;
+    if (kind < BNN_GAUSSIAN || kind > BNN_POISSON || !bnn__noise_ok(*noise_std) || !(*nu > 0) ||
+        !bnn__finite(*nu))
+        bnn__arena_fail(mem, BNN_EARG, "%s: likelihood %d (1 to 7), noise_std %g (1e-18 to 1e18), "
+                        "nu %g (> 0)", who, kind, (double)*noise_std, (double)*nu);
+    else if (learned && !gauss)
+        bnn__arena_fail(mem, BNN_EARG, "%s: noise_learned is for BNN_GAUSSIAN, the likelihood is "
+                        "%d", who, kind);
+    else if (kind == BNN_GAUSSIAN_HETERO && outputs % 2 != 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: %z outputs cannot be means and ln variances", who,
+                        outputs);
+    *likelihood = kind;
+    return mem->err == BNN_OK;
+}
+
 /* Resolves zeros to defaults; 0 = a bad desc, with the arena's error set. */
 static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     size_t n = 0, l;
     while (n <= BNN_MAX_LAYERS && d->sizes[n] != 0) n++;
     for (l = n; l <= BNN_MAX_LAYERS; l++)
         if (d->sizes[l] != 0)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n), 0;
-    if (n < 2)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n), 0;
+            bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n);
+    if (n < 2) bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n);
+    if (mem->err != BNN_OK) return 0;
     *n_layers = n - 1;
     if (d->activation == 0) d->activation = BNN_RELU;
-    if (d->likelihood == 0) d->likelihood = BNN_GAUSSIAN;
-    if (d->init == 0) d->init = BNN_INIT_AUTO;
     for (l = 0; l < BNN_MAX_LAYERS; l++) {
         if (d->activations[l] == 0) d->activations[l] = d->activation;
-        if (d->activations[l] < BNN_RELU || d->activations[l] > BNN_IDENTITY)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z",
-                                   d->activations[l], l), 0;
+        if (bnn__activation(d->activations[l]) == NULL)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z", d->activations[l],
+                            l);
     }
-    if (d->noise_std == 0) d->noise_std = 1;
-    if (d->nu == 0) d->nu = 4;
-    if (d->init_scale == 0) d->init_scale = 1;
-    if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
-        !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
-        !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (1 to 7), noise_std %g (> 0)"
-                               ", nu %g (> 0), init %d (1 to 6), init_scale %g", d->likelihood,
-                               (double)d->noise_std, (double)d->nu, d->init,
-                               (double)d->init_scale), 0;
+    if (d->init == 0) d->init = BNN_INIT_AUTO;
+    d->init_scale = bnn__or(d->init_scale, 1);
+    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: init %d (1 to 6), init_scale %g", d->init,
+                        (double)d->init_scale);
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
-                               (double)d->dropout, (double)d->dropout_input), 0;
-    if (d->noise_learned && d->likelihood != BNN_GAUSSIAN)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: noise_learned is for BNN_GAUSSIAN, the "
-                               "likelihood is %d", d->likelihood), 0;
-    if (d->likelihood == BNN_GAUSSIAN_HETERO && d->sizes[n - 1] % 2 != 0)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z outputs cannot be means and ln "
-                               "variances", d->sizes[n - 1]), 0;
-    return 1;
-}
-
-static int bnn__relu_like(int act) {
-    return act == BNN_RELU || act == BNN_LEAKY_RELU || act == BNN_ELU || act == BNN_SILU ||
-           act == BNN_GELU;
+        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
+                        (double)d->dropout, (double)d->dropout_input);
+    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
+    return bnn__likelihood_resolve(mem, "bnn_mlp", &d->likelihood, d->sizes[n - 1],
+                                   d->noise_learned, &d->noise_std, &d->nu);
 }
 
 /* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
@@ -6633,11 +6718,11 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, si
                               bnn_rng *rng) {
     size_t i, n = bnn__count(w);
     /* what feeds this layer; the inputs are taken for what the first activation makes of them */
-    int relu = n_layers > 1 && bnn__relu_like(d->activations[layer == 0 ? 0 : layer - 1]);
-    double fan = (double)w.rows, v;
-    v = d->init == BNN_INIT_GLOROT ? 2 / (fan + (double)w.cols)
-        : d->init == BNN_INIT_HE || (d->init == BNN_INIT_AUTO && relu) ? 2 / fan
-                                                                      : 1 / fan;
+    int before = d->activations[layer == 0 ? 0 : layer - 1];
+    double fan = (double)w.rows, v = 1 / fan;
+    if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
+    if (d->init == BNN_INIT_HE) v = 2 / fan;
+    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation(before)->gain / fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -6666,9 +6751,6 @@ static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
 static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net) {
     const bnn_mlp_desc *d = &m->desc;
     size_t l;
-    bnn_prior flat;
-    memset(&flat, 0, sizeof flat);
-    flat.kind = BNN_PRIOR_FLAT;
     for (l = 0; l < m->n_layers; l++) {
         bnn_prior p = d->priors != NULL ? d->priors[l] : d->prior;
         char name[8] = { 'w', (char)('0' + (l + 1) / 10), (char)('0' + (l + 1) % 10), 0 };
@@ -6677,10 +6759,8 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
         if (!d->no_bias) bnn_params_add(w, 1, d->sizes[l + 1], name, p);
     }
     net->noise = BNN__NONE;
-    if (d->noise_learned) {
-        net->noise = bnn_params_add(w, 1, 1, "noise", flat);
-        net->noise_learned = 1;
-    }
+    net->noise_learned = d->noise_learned != 0;
+    if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
     if (w->mem->err != BNN_OK) return 0;
     if (d->noise_learned)
         bnn_params_mat(w, net->noise).data[0] = (float)(2 * log((double)d->noise_std));
@@ -6688,11 +6768,9 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net, dead;
+    bnn_net net, dead = bnn__net_dead(w != NULL ? w->mem : NULL);
     struct bnn__mlp *m;
     size_t n_layers = 0, n;
-    memset(&dead, 0, sizeof dead);
-    net = dead;
     if (w == NULL || w->mem->err != BNN_OK) return dead;
     if (!bnn__mlp_resolve(w->mem, &desc, &n_layers)) return dead;
     m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
@@ -6701,6 +6779,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     m->n_layers = n_layers;
     m->desc = desc;
     n = w->n;
+    net = dead;
     if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
         w->n_blocks = m->first;
         w->n = n;
@@ -6717,13 +6796,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     return net;
 }
 
-/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
-
-typedef struct bnn__shrink {
-    const struct bnn__mlp *m;
-    bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS];
-} bnn__shrink;
+/* ---- smaller copies */
 
 static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
     bnn_mat none = { 0, 0, NULL };
@@ -6731,28 +6804,124 @@ static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t 
     return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
 }
 
+static size_t bnn__kept(const unsigned char *keep, size_t n) { /* NULL keeps all */
+    size_t i, left = 0;
+    for (i = 0; i < n; i++) left += keep == NULL || keep[i] != 0;
+    return left;
+}
+
+/* Rows that `rows` keeps and columns that `cols` keeps */
+static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
+                      const unsigned char *cols) {
+    float *x = to.data;
+    size_t i, j;
+    for (i = 0; i < from.rows; i++) {
+        if (rows != NULL && !rows[i]) continue;
+        for (j = 0; j < from.cols; j++)
+            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
+    }
+}
+
+/* In mem: the arena of the net it is from may be freed before. */
+static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a, const unsigned char *keep) {
+    bnn_mat copy = a;
+    if (a.data == NULL) return a;
+    copy = bnn_mat_new(mem, 1, bnn__kept(keep, a.cols));
+    if (copy.data != NULL) bnn__pick(copy, a, NULL, keep);
+    return copy;
+}
+
+static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s,
+                                     const unsigned char *inputs) {
+    bnn_scaling c;
+    c.x_mean = bnn__row_copy(mem, s->x_mean, inputs);
+    c.x_std = bnn__row_copy(mem, s->x_std, inputs);
+    c.y_mean = bnn__row_copy(mem, s->y_mean, NULL);
+    c.y_std = bnn__row_copy(mem, s->y_std, NULL);
+    return c;
+}
+
+/* A bnn_mlp of other sizes in `to`: it has what net has beside weights and priors. */
+static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
+                             const unsigned char *inputs) {
+    bnn_net like;
+    int init = d.init;
+    d.init = BNN_INIT_ZERO;
+    like = bnn_mlp(to, d);
+    if (like.params == NULL) return like;
+    like.mlp->desc.init = init;
+    like.likelihood = net->likelihood;
+    like.noise_std = net->noise_std;
+    like.nu = net->nu;
+    if (like.noise_learned)
+        bnn_params_mat(to, like.noise).data[0] = bnn_params_mat(net->params, net->noise).data[0];
+    like.scaling = bnn__scaling_copy(to->mem, &net->scaling, inputs);
+    return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
+}
+
+/* The copy without what keep drops of its inputs, keep[0], and hidden layers, keep[1], ... (NULL
+ * keeps all), of net with the weights w. Priors are as in force, not as for the new fan in. */
+static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
+                             unsigned char *const *keep) {
+    const struct bnn__mlp *m = net->mlp;
+    bnn_mlp_desc d = m->desc;
+    bnn_net less;
+    size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
+    for (l = 0; l < m->n_layers; l++) d.sizes[l] = bnn__kept(keep[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, keep[0]);
+    if (less.params == NULL) return less;
+    for (l = 0; l < m->n_layers; l++) {
+        const unsigned char *cols = l + 1 < m->n_layers ? keep[l + 1] : NULL;
+        bnn_mat b = bnn__layer(to, less.mlp, l, 1);
+        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), keep[l], cols);
+        if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
+    }
+    for (i = 0; i < blocks; i++)
+        to->blocks[less.mlp->first + i].prior = w->blocks[m->first + i].prior;
+    return less;
+}
+
+static bnn_net bnn__copy_fault(bnn_params *to, const char *who, const char *fault) {
+    bnn__arena_fail(to->mem, BNN_EARG, "%s: %s", who, fault);
+    return bnn__net_dead(to->mem);
+}
+
+/* Why net cannot be copied to `to`, or NULL */
+static const char *bnn__not_copied(const bnn_params *to, const bnn_net *net) {
+    if (net->mlp == NULL || net->params == NULL || net->params == to)
+        return "not a bnn_mlp, or one that is in `to` already";
+    return NULL;
+}
+
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
+    unsigned char *all[BNN_MAX_LAYERS] = { NULL }, *inputs;
+    const char *fault;
+    size_t n;
+    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
+    fault = bnn__not_copied(to, mlp);
+    if (fault == NULL && bnn__kept(keep, mlp->mlp->desc.sizes[0]) == 0) fault = "no input is left";
+    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_keep_inputs", fault);
+    n = mlp->mlp->desc.sizes[0];
+    inputs = (unsigned char *)bnn_arena_alloc(to->mem, n, 1);
+    if (inputs == NULL) return bnn__net_dead(to->mem);
+    memcpy(inputs, keep, n);
+    all[0] = inputs;
+    return bnn__net_less(to, mlp, mlp->params, all);
+}
+
+/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
+
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w; /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l; [0], the inputs, stays NULL */
+} bnn__shrink;
+
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     size_t i;
     for (i = 0; i < n; i++)
         if (x[i * stride] != 0) return 0;
     return 1;
-}
-
-static float bnn__activation_at(int activation, float x) {
-    float y = x;
-    switch (activation) {
-    case BNN_RELU: bnn__v_relu(1, &x, &y); break;
-    case BNN_TANH: bnn__v_tanh(1, &x, &y); break;
-    case BNN_SIGMOID: bnn__v_sigmoid(1, &x, &y); break;
-    case BNN_LEAKY_RELU: bnn__v_leaky_relu(1, &x, &y); break;
-    case BNN_ELU: bnn__v_elu(1, &x, &y); break;
-    case BNN_SILU: bnn__v_silu(1, &x, &y); break;
-    case BNN_GELU: bnn__v_gelu(1, &x, &y); break;
-    case BNN_SOFTPLUS: bnn__v_softplus(1, &x, &y); break;
-    case BNN_SIN: bnn__v_sin(1, &x, &y); break;
-    default: break; /* BNN_IDENTITY */
-    }
-    return y;
 }
 
 static void bnn__clear_column(bnn_mat m, size_t j) {
@@ -6763,14 +6932,15 @@ static void bnn__clear_column(bnn_mat m, size_t j) {
 /* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
  * none that could take it. */
 static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
-    bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
-    bnn_mat b = bnn__layer(&s->w, s->m, l, 1), next = bnn__layer(&s->w, s->m, l + 1, 1);
+    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
+    bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
     float *sends = out.data + j * out.cols;
     size_t i;
     if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
-        float c = bnn__activation_at(s->m->desc.activations[l], b.data != NULL ? b.data[j] : 0);
-        if (next.data == NULL && c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
-        for (i = 0; next.data != NULL && i < out.cols; i++) next.data[i] += c * sends[i];
+        float x = b.data != NULL ? b.data[j] : 0, c;
+        bnn__activation(s->m->desc.activations[l - 1])->pass(1, &x, &c);
+        if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
+        else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
     }
     bnn__clear_column(in, j);
     for (i = 0; i < out.cols; i++) sends[i] = 0;
@@ -6778,73 +6948,57 @@ static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
     return 1;
 }
 
-/* Drops what no weight enters or leaves, until no more falls: the end of one may strand others. The
- * last of a layer stays; if it sends nothing, it need not hear anything. */
-static void bnn__drop_dead(bnn__shrink *s) {
-    size_t l, j, left;
-    int again = 1;
-    while (again) {
-        again = 0;
-        for (l = 0; l + 1 < s->m->n_layers; l++) {
-            bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
-            for (left = 0, j = 0; j < in.cols; j++) left += s->keep[l][j];
-            for (j = 0; j < in.cols; j++) {
-                int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
-                int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
-                if (!s->keep[l][j] || (!deaf && !mute)) continue;
-                if (left > 1 && bnn__drop(s, l, j)) again = 1, left--;
-                else if (mute && !deaf) again = 1, bnn__clear_column(in, j);
-            }
+/* Drops the units of hidden layer l that no weight enters or leaves; 1 = something changed. The
+ * last unit stays; if it sends nothing, it need not hear anything. */
+static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
+    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
+    size_t j, left = bnn__kept(s->keep[l], in.cols);
+    int changed = 0;
+    for (j = 0; j < in.cols; j++) {
+        int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
+        int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
+        if (!s->keep[l][j] || (!deaf && !mute)) continue;
+        if (left > 1 && bnn__drop(s, l, j)) {
+            changed = 1;
+            left--;
+        } else if (mute && !deaf) {
+            changed = 1;
+            bnn__clear_column(in, j);
         }
     }
+    return changed;
 }
 
-/* Drops what the caller says; the sentence of what is wrong with that, or NULL */
-static const char *bnn__drop_given(bnn__shrink *s, const unsigned char *const *keep) {
-    size_t l, j, left;
-    for (l = 0; l + 1 < s->m->n_layers; l++) {
-        size_t units = s->m->desc.sizes[l + 1];
-        for (left = 0, j = 0; j < units; j++) left += keep[l] == NULL || keep[l][j];
-        if (left == 0) return "a layer would lose all its units";
+/* Drops what the caller says, or, where keep is NULL, what is dead, until no more falls: the end of
+ * one may strand others. The sentence of what is wrong with that, or NULL */
+static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *keep) {
+    size_t l, j;
+    int again = keep == NULL;
+    while (again) {
+        again = 0;
+        for (l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
+    }
+    if (keep == NULL) return NULL;
+    for (l = 1; l < s->m->n_layers; l++) {
+        size_t units = s->m->desc.sizes[l];
+        if (bnn__kept(keep[l - 1], units) == 0) return "a layer would lose all its units";
+        if (keep[l - 1] == NULL) continue;
         for (j = 0; j < units; j++)
-            if (keep[l] != NULL && !keep[l][j] && !bnn__drop(s, l, j))
+            if (!keep[l - 1][j] && !bnn__drop(s, l, j))
                 return "a constant unit needs a bias to go to";
     }
     return NULL;
 }
 
-/* Rows that `rows` keeps and columns that `cols` keeps; NULL keeps all */
-static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
-                      const unsigned char *cols) {
-    float *x = to.data;
-    size_t i, j;
-    for (i = 0; i < from.rows; i++)
-        for (j = 0; (rows == NULL || rows[i]) && j < from.cols; j++)
-            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
-}
-
-static void bnn__shrink_fill(const bnn__shrink *s, const bnn_net *net) {
-    const struct bnn__mlp *m = net->mlp;
-    size_t l, i, blocks = m->n_layers * (m->desc.no_bias ? 1 : 2);
-    for (l = 0; l < m->n_layers; l++) {
-        const unsigned char *rows = l > 0 ? s->keep[l - 1] : NULL;
-        const unsigned char *cols = l + 1 < m->n_layers ? s->keep[l] : NULL;
-        bnn_mat b = bnn__layer(net->params, m, l, 1);
-        bnn__pick(bnn__layer(net->params, m, l, 0), bnn__layer(&s->w, s->m, l, 0), rows, cols);
-        if (b.data != NULL) bnn__pick(b, bnn__layer(&s->w, s->m, l, 1), NULL, cols);
-    }
-    for (i = 0; i < blocks; i++) /* as in force, not as for the new fan in */
-        net->params->blocks[m->first + i].prior = s->w.blocks[s->m->first + i].prior;
-}
-
 static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
     size_t l, units;
     float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
+    memset(s, 0, sizeof *s);
     s->m = net->mlp;
     s->w = *net->params;
     s->w.theta = theta;
-    for (l = 0; l + 1 < s->m->n_layers; l++) {
-        units = s->m->desc.sizes[l + 1];
+    for (l = 1; l < s->m->n_layers; l++) {
+        units = s->m->desc.sizes[l];
         s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
         if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
     }
@@ -6853,63 +7007,29 @@ static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) 
     return 1;
 }
 
-static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a) {
-    return a.data != NULL ? bnn_mat_copy(mem, a) : a;
-}
-
-/* In mem: the arena of the net it is from may be freed before. */
-static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s) {
-    bnn_scaling c;
-    c.x_mean = bnn__row_copy(mem, s->x_mean);
-    c.x_std = bnn__row_copy(mem, s->x_std);
-    c.y_mean = bnn__row_copy(mem, s->y_mean);
-    c.y_std = bnn__row_copy(mem, s->y_std);
-    return c;
-}
-
-/* What a smaller net has from the larger one beside weights and priors */
-static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
-    small->likelihood = net->likelihood;
-    small->noise_std = net->noise_std;
-    small->nu = net->nu;
-    if (small->noise_learned)
-        bnn_params_mat(small->params, small->noise).data[0] =
-            bnn_params_mat(net->params, net->noise).data[0];
-    small->scaling = bnn__scaling_copy(mem, &net->scaling);
-}
-
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
-    bnn_net small, dead;
     bnn__shrink s;
-    bnn_mlp_desc d;
-    const char *fault = NULL;
-    size_t l, j;
-    memset(&dead, 0, sizeof dead);
-    memset(&s, 0, sizeof s);
-    if (to == NULL || to->mem->err != BNN_OK) return dead;
-    if (net->mlp == NULL || net->params == NULL || net->params == to) fault = "not a bnn_mlp, or "
-        "one that is in `to` already";
+    const char *fault;
+    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
+    fault = bnn__not_copied(to, net);
     if (fault == NULL) {
-        if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
-        if (keep != NULL) fault = bnn__drop_given(&s, keep);
-        else bnn__drop_dead(&s);
+        if (!bnn__shrink_open(to->mem, &s, net)) /* stays behind in the arena */
+            return bnn__net_dead(to->mem);
+        fault = bnn__drop_all(&s, keep);
     }
-    if (fault != NULL) return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault), dead;
-    d = s.m->desc;
-    d.init = BNN_INIT_ZERO;
-    for (l = 0; l + 1 < s.m->n_layers; l++)
-        for (d.sizes[l + 1] = 0, j = 0; j < s.m->desc.sizes[l + 1]; j++)
-            d.sizes[l + 1] += s.keep[l][j];
-    small = bnn_mlp(to, d);
-    if (small.params == NULL) return dead;
-    small.mlp->desc.init = s.m->desc.init;
-    bnn__shrink_fill(&s, &small);
-    bnn__shrink_rest(to->mem, &small, net);
-    return to->mem->err == BNN_OK ? small : dead;
+    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_shrink", fault);
+    return bnn__net_less(to, net, &s.w, s.keep);
 }
 
+/* ---- standardizing */
+
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
+
+/* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
+static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
+    return m.data != NULL && !bnn__v_finite(bnn__count(m), m.data) && bnn__mat_where(m, row, col);
+}
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
  * error, becomes 0: its std is 1. */
@@ -6926,75 +7046,134 @@ static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat 
     }
 }
 
+/* One of the two matrices; the error, or BNN_OK */
+static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
+                            bnn_mat *std) {
+    const char *who = "bnn_net_standardize";
+    size_t i, j;
+    if (!bnn__mat_ok(a))
+        return bnn__arena_say(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what,
+                              a.rows, a.cols);
+    if (bnn__where(a, &i, &j))
+        return bnn__arena_say(mem, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
+                              (double)a.data[i * a.cols + j], i, j);
+    bnn__column_scale(mem, a, mean, std);
+    if (mem->err != BNN_OK) return mem->err;
+    for (j = 0; j < a.cols; j++)
+        if (!bnn__finite(mean->data[j]) || !bnn__finite(std->data[j]) ||
+            (square && !bnn__noise_ok(std->data[j])))
+            return bnn__arena_say(mem, BNN_EARG, "%s: column %z of %s has standard deviation %g: "
+                                  "choose a unit in which its square is a float", who, j, what,
+                                  (double)std->data[j]);
+    return BNN_OK;
+}
+
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
-    bnn_arena *mem;
+    bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
+    int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
-    int lik = bnn__likelihood(net), real = lik <= BNN_STUDENT;
-    if (net->params == NULL) return BNN_EARG;
-    mem = net->params->mem;
+    if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
-    if (!bnn__mat_ok(train.x) || (real && !bnn__mat_ok(train.y)))
-        return bnn__arena_say(mem, BNN_EARG, "bnn_net_standardize: the data has no numbers");
-    if (!bnn_mat_finite(train.x) || (real && !bnn_mat_finite(train.y)))
-        return bnn__arena_say(mem, BNN_ENONFINITE, "bnn_net_standardize: the data has NaN or inf");
     memset(&s, 0, sizeof s);
-    bnn__column_scale(mem, train.x, &s.x_mean, &s.x_std);
-    if (real) bnn__column_scale(mem, train.y, &s.y_mean, &s.y_std);
-    if (mem->err != BNN_OK) return mem->err;
-    net->scaling = s;
-    return BNN_OK;
+    err = bnn__standardize(mem, "x", train.x, 0, &s.x_mean, &s.x_std);
+    if (err == BNN_OK && real) err = bnn__standardize(mem, "y", train.y, 1, &s.y_mean, &s.y_std);
+    if (err == BNN_OK) net->scaling = s;
+    return err;
 }
 
 /* ---- batches */
 
-static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+static bnn_batch bnn__batch_dead(bnn_var *poison) {
     bnn_batch b;
-    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
-    b.x = bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who, n, d.x.rows,
-                    d.y.rows);
-    b.y = b.x;
+    b.x = b.y = poison;
     b.n_data = 0;
     return b;
 }
 
-BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
+    return bnn__batch_dead(bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who,
+                                     n, d.x.rows, d.y.rows));
+}
+
+/* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
+ * in the data the rows of the batch are from, NULL = it is the data. 0 = not finite */
+static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v,
+                             const size_t *rows) {
+    size_t i, j;
+    double bad;
+    if (v->tape->err != BNN_OK || !bnn__where(v->val, &i, &j)) return v->tape->err == BNN_OK;
+    bad = (double)v->val.data[i * v->val.cols + j];
+    if (rows == NULL)
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what, bad, i,
+                  j);
+    else
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), "
+                  "column %z", who, what, bad, rows[i], i, j);
+    return 0;
+}
+
+/* n rows of d, or with rows = NULL all of it. In a stream d is only what is at hand: there the user
+ * has said how many there are. */
+static bnn_batch bnn__batch(bnn_tape *t, const char *who, bnn_data d, size_t n,
+                            const size_t *rows) {
     bnn_batch b;
-    if (d.x.rows != d.y.rows || d.x.rows == 0)
-        return bnn__batch_fail(t, "bnn_batch_all", d, d.x.rows);
+    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, who, d, n);
     b.x = bnn_input(t, d.x);
     b.y = bnn_input(t, d.y);
-    b.n_data = t->n_data = (double)d.x.rows;
+    if (rows != NULL) {
+        b.x = bnn_gather(b.x, n, rows);
+        b.y = bnn_gather(b.y, n, rows);
+    }
+    if (!bnn__batch_finite(who, "x", b.x, rows) || !bnn__batch_finite(who, "y", b.y, rows))
+        return bnn__batch_dead(bnn__poison(t));
+    bnn__batch_n(t, (double)d.x.rows);
+    b.n_data = t->n_data;
     return b;
+}
+
+BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+    return bnn__batch(t, "bnn_batch_all", d, d.x.rows, NULL);
 }
 
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows) {
-    bnn_batch b;
-    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, "bnn_batch_rows", d, n);
-    b.x = bnn_gather(bnn_input(t, d.x), n, rows);
-    b.y = bnn_gather(bnn_input(t, d.y), n, rows);
-    b.n_data = t->n_data = (double)d.x.rows;
-    return b;
+    if (rows == NULL) return bnn__batch_fail(t, "bnn_batch_rows", d, 0);
+    return bnn__batch(t, "bnn_batch_rows", d, n, rows);
 }
 
-/* Floyd's algorithm: every subset of that size is equally likely; one bit per row remembers. */
+/* Adds r to a set, an open table of 2^bits places that is at most half full; 0 = it is there */
+static int bnn__set_add(size_t *set, int bits, size_t r) {
+    size_t mask = ((size_t)1 << bits) - 1;
+    size_t i = (size_t)((uint64_t)r * 0x9e3779b97f4a7c15u >> (64 - bits));
+    while (set[i] != 0) {
+        if (set[i] == r + 1) return 0;
+        i = (i + 1) & mask;
+    }
+    set[i] = r + 1;
+    return 1;
+}
+
+/* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
-    size_t i, n = d.x.rows, *rows;
-    unsigned char *seen;
+    size_t i, n = d.x.rows, *rows, *set;
+    int bits = 1;
     if (size == 0 || size > n || n != d.y.rows)
         return bnn__batch_fail(t, "bnn_minibatch", d, size);
+    while (size > (size_t)1 << (bits - 1)) bits++;
     rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
-    seen = (unsigned char *)bnn__scratch(t, n / 8 + 1, 1);
-    if (seen == NULL) return bnn__batch_fail(t, "bnn_minibatch", d, size);
-    memset(seen, 0, n / 8 + 1);
+    set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
+    if (rows == NULL || set == NULL) return bnn__batch_dead(bnn__poison(t));
+    memset(set, 0, sizeof *set << bits);
     for (i = 0; i < size; i++) {
-        size_t top = n - size + i, r = bnn_rng_below(&t->rng, top + 1);
-        if (seen[r / 8] >> (r % 8) & 1) r = top;
-        seen[r / 8] = (unsigned char)(seen[r / 8] | 1u << (r % 8));
-        rows[i] = r;
+        size_t top = n - size + i;
+        rows[i] = bnn_rng_below(&t->rng, top + 1);
+        if (bnn__set_add(set, bits, rows[i])) continue;
+        rows[i] = top; /* larger than all there are */
+        bnn__set_add(set, bits, top);
     }
-    return bnn_batch_rows(t, d, size, rows);
+    return bnn__batch(t, "bnn_minibatch", d, size, rows);
 }
 
 /* Rows and columns promise numbers: are they there? Views of no data look empty further down. */
@@ -7009,9 +7188,9 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (net->params == NULL || net->forward == NULL)
-        return bnn__fail(t, BNN_EARG, "bnn_net_forward: the net was not made");
+        return bnn__dead_net(t, net, "bnn_net_forward");
+    if (t->err != BNN_OK) return bnn__poison(t);
     if (s->x_mean.data != NULL) { /* one column would be repeated to all */
         if (x->val.cols != s->x_mean.cols)
             return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
@@ -7027,25 +7206,50 @@ static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net m
 
 static float bnn__nu(const bnn_net *net) { return net->nu == 0 ? 4 : net->nu; }
 
+/* Learned ln variances end here, in standardized units where the net has those, with gradient 0
+ * beyond: the noise is between 4.5e-5 and 22026 times y's own scale. */
+#define BNN__LOG_VAR 20
+
+static double bnn__log_var(double z) {
+    return z < -BNN__LOG_VAR ? -BNN__LOG_VAR : z > BNN__LOG_VAR ? BNN__LOG_VAR : z;
+}
+
+enum { BNN__NOTED_NOISE = 1, BNN__NOTED_BOUND = 2 }; /* bits of bnn_params.noted */
+
+/* The known scale of y: one that is no scale, as a net made by hand can have, is an error, and one
+ * that nobody chose a note, once for these parameters. */
+static void bnn__noise_check(bnn_tape *t, const bnn_net *net) {
+    if (!bnn__noise_ok(bnn__noise_std(net)))
+        bnn__fail(t, BNN_EARG, "bnn_net: noise_std %g, it must be from 1e-18 to 1e18",
+                  (double)net->noise_std);
+    if (net->noise_std != 0 || net->params == NULL || net->params->noted & BNN__NOTED_NOISE) return;
+    net->params->noted |= BNN__NOTED_NOISE;
+    bnn__note(t, "bnn_net: the net was made by hand without noise_std, the sd or scale of y around "
+              "it: 1 is assumed; set net.noise_std");
+}
+
 /* Location and ln variance of y from the standardized output, in units of y. log_var may be
  * broadcast; it is NULL where the likelihood has none. */
 static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
     bnn_tape *t = out->tape;
     const bnn_scaling *s = &net->scaling;
     size_t k = out->val.cols, j;
-    int hetero = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO;
+    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    int learned = hetero || (lik == BNN_GAUSSIAN && net->noise_learned);
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
-    if (hetero) a = bnn_cols(out, k / 2, k / 2);
-    else if (bnn__likelihood(net) == BNN_GAUSSIAN && net->noise_learned)
-        a = bnn_param(t, net->params, net->noise);
-    else if (bnn__likelihood(net) == BNN_GAUSSIAN)
+    *log_var = NULL;
+    if (bnn__has_noise_std(lik) && !learned) bnn__noise_check(t, net);
+    if (learned)
+        a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
+                      -BNN__LOG_VAR, BNN__LOG_VAR);
+    else if (lik == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
     if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
         mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
                          "on %z", mean->val.cols, s->y_mean.cols);
     } else if (s->y_mean.data != NULL) {
         mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
-        if (hetero || net->noise_learned) {
+        if (learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
             for (j = 0; j < shift->val.cols; j++)
                 shift->val.data[j] = (float)(2 * log((double)s->y_std.data[j]));
@@ -7073,47 +7277,86 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     }
 }
 
+/* A learned ln variance at its bound says so, once for these parameters. */
+static void bnn__note_bounds(bnn_tape *t, const bnn_net *net, const bnn_var *out) {
+    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    size_t i, k = out->val.cols, n = hetero ? bnn__count(out->val) : 1;
+    const float *a = out->val.data;
+    if (!hetero) a = lik == BNN_GAUSSIAN && net->noise_learned
+                         ? bnn_params_mat(net->params, net->noise).data : NULL;
+    if (a == NULL || net->params->noted & BNN__NOTED_BOUND || t->err != BNN_OK) return;
+    for (i = 0; i < n; i++) {
+        if (hetero && i % k < k / 2) continue;
+        if (a[i] > -BNN__LOG_VAR && a[i] < BNN__LOG_VAR) continue;
+        net->params->noted |= BNN__NOTED_BOUND;
+        bnn__note(t, "bnn_net_nll: a learned ln variance is at its bound of %d: the noise %s; "
+                  "standardize (bnn_net_standardize), lower lr, or give a fixed noise_std",
+                  a[i] > 0 ? BNN__LOG_VAR : -BNN__LOG_VAR, a[i] > 0 ? "diverges" : "vanishes");
+        return;
+    }
+}
+
+static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tape whose N it is */
+    y->tape->loss_n = *(const double *)y->aux;
+    if (y->in[0]->grad.data != NULL) y->in[0]->grad.data[0] += y->grad.data[0];
+}
+
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
-    bnn_var *out;
+    bnn_var *out, *mean, *y;
+    double *n;
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
-    t->n_data = b.n_data;
-    return bnn_mean(bnn__nll_rows(net, out, b.y));
+    mean = bnn_mean(bnn__nll_rows(net, out, b.y));
+    if (t->err != BNN_OK) return bnn__poison(t);
+    bnn__note_bounds(t, net, out);
+    if (!bnn__finite(bnn_value(mean)) && (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+                                          !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL)))
+        return bnn__poison(t);
+    if (!(b.n_data > 0)) return mean;
+    n = (double *)bnn__scratch(t, 1, sizeof *n);
+    y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
+    if (n == NULL || t->err != BNN_OK) return bnn__poison(t);
+    *n = b.n_data;
+    bnn__batch_n(t, b.n_data);
+    y->aux = n;
+    y->val.data[0] = mean->val.data[0];
+    return y;
 }
 
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
     bnn_var *nll = bnn_net_nll(net, b);
     bnn_tape *t = nll->tape;
+    double n = bnn__said_n(t) > 0 ? t->n_data : b.n_data;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(b.n_data > 0))
+    if (!(n > 0))
         return bnn__fail(t, BNN_EARG, "bnn_net_loss: the batch does not say how many data there "
                          "are: set n_data");
-    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / b.n_data)));
+    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / n)));
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>check: finite differences for users
+ *
+ * Everything here evaluates a loss or its gradient at moved weights with the same random numbers.
+ *     central difference   (f(x + h) - f(x - h))/(2h) = f' + f''' h^2/6,  rounding adds eps |f|/h
+ * which h = eps^(1/3) times the size of x balances.
  * --------------------------------------------------------------------------------------------- */
 
-/* The loss at the present theta with the random numbers of `rng`. */
-static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_loss_fn f, void *user) {
+/* The loss at the present theta with the random numbers of `rng`; w given: its gradient, too. */
+static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                           void *user) {
     bnn__time start = bnn__now(t);
+    bnn_var *loss;
     double v;
     t->rng = *rng;
-    v = (double)bnn_value(f(t, user));
+    if (w != NULL) bnn_params_zero_grad(w);
+    loss = f(t, user);
+    v = (double)bnn_value(loss);
+    if (w != NULL) bnn_backward(loss);
     bnn__back_to(t, start);
     return v;
-}
-
-static void bnn__gradient_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
-                             void *user) {
-    bnn__time start = bnn__now(t);
-    t->rng = *rng;
-    bnn_params_zero_grad(w);
-    bnn_backward(f(t, user));
-    bnn__back_to(t, start);
 }
 
 static double bnn__step_size(double x) { /* cube root of epsilon, times the size of x */
@@ -7122,17 +7365,16 @@ static double bnn__step_size(double x) { /* cube root of epsilon, times the size
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
     bnn_rng rng = t->rng;
-    double worst = 0, here = bnn__loss_at(t, &rng, f, user);
+    double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
     size_t i;
-    bnn__gradient_at(t, &rng, w, f, user);
     for (i = 0; i < w->n && t->err == BNN_OK; i++) {
         float x = w->theta[i], h = (float)bnn__step_size((double)x), up, down;
         double a = (double)w->grad[i], b, left, right, error;
         up = x + h, down = x - h;
         w->theta[i] = up;
-        right = bnn__loss_at(t, &rng, f, user);
+        right = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = down;
-        left = bnn__loss_at(t, &rng, f, user);
+        left = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = x;
         b = (right - left) / ((double)up - (double)down);
         right = (right - here) / ((double)up - (double)x);
@@ -7145,38 +7387,56 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
     return t->err == BNN_OK ? worst : bnn__nan();
 }
 
-BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                               const float *v, float *out) {
+/* How far to go along v: each theta counts as much as v moves it. 0 where v is 0. */
+static double bnn__step_along(size_t n, const float *theta, const float *v) {
+    double largest = 0, vv = 0, ww = 0, share;
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (fabs((double)v[i]) > largest) largest = fabs((double)v[i]);
+    if (!(largest > 0)) return 0;
+    for (i = 0; i < n; i++) {
+        share = (double)v[i] / largest;
+        vv += share * share;
+        share *= (double)theta[i];
+        ww += share * share;
+    }
+    return bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv) / largest;
+}
+
+/* The gradient at keep + r v, in w->grad */
+static void bnn__gradient_along(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                                void *user, const float *keep, double r, const float *v) {
+    size_t i;
+    for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
+    bnn__loss_at(t, rng, w, f, user);
+    memcpy(w->theta, keep, w->n * sizeof *keep);
+}
+
+BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v) {
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     size_t i;
-    double vv = 0, ww = 0, r;
-    float *keep = bnn__floats(t, w->n);
-    memset(out, 0, w->n * sizeof(float));
-    if (keep == NULL) return;
-    for (i = 0; i < w->n; i++) {
-        vv += (double)v[i] * (double)v[i];
-        ww += (double)w->theta[i] * (double)w->theta[i];
+    double r = bnn__step_along(w->n, w->theta, v);
+    float *keep = bnn__floats(t, w->n), *right = bnn__floats(t, w->n); /* out may be v */
+    if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
+    if (t->err == BNN_OK && r > 0) {
+        memcpy(keep, w->theta, w->n * sizeof *keep);
+        bnn__gradient_along(t, &rng, w, f, user, keep, r, v);
+        memcpy(right, w->grad, w->n * sizeof *right);
+        bnn__gradient_along(t, &rng, w, f, user, keep, -r, v);
     }
-    if (vv > 0) {
-        r = bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv);
-        memcpy(keep, w->theta, w->n * sizeof(float));
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
-        bnn__gradient_at(t, &rng, w, f, user);
-        for (i = 0; i < w->n; i++) out[i] = w->grad[i];
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] - (float)r * v[i];
-        bnn__gradient_at(t, &rng, w, f, user);
-        for (i = 0; i < w->n; i++)
-            out[i] = (float)(((double)out[i] - (double)w->grad[i]) / (2 * r));
-        memcpy(w->theta, keep, w->n * sizeof(float));
-    }
+    for (i = 0; i < w->n; i++)
+        out[i] = r > 0 && t->err == BNN_OK
+                     ? (float)(((double)right[i] - (double)w->grad[i]) / (2 * r)) : 0;
     bnn_params_zero_grad(w);
     bnn__back_to(t, start);
     t->rng = rng;
 }
 
-BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                                 size_t probes, float *out) {
+BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes) {
     bnn__time start = bnn__now(t);
     float *v = bnn__floats(t, w->n), *hv = bnn__floats(t, w->n);
     size_t i, k, times = probes == 0 ? w->n : probes;
@@ -7184,10 +7444,10 @@ BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void
     if (v == NULL || hv == NULL) return;
     memset(v, 0, w->n * sizeof(float));
     for (k = 0; k < times && t->err == BNN_OK; k++) {
-        for (i = 0; probes != 0 && i < w->n; i++)
-            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
         if (probes == 0) v[k] = 1;
-        bnn_hessian_vector(t, w, f, user, v, hv);
+        else for (i = 0; i < w->n; i++)
+            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
+        bnn_hessian_vector(hv, t, w, f, user, v);
         if (probes == 0) out[k] = hv[k], v[k] = 0;
         else for (i = 0; i < w->n; i++) out[i] += v[i] * hv[i] / (float)probes;
     }
@@ -7237,7 +7497,7 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
     return t->err == BNN_OK ? (double)rows : 0;
 }
 
-BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
+BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
     if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
@@ -7441,7 +7701,7 @@ static void bnn__step_sgd(bnn_stepper *s) {
 
 static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
-    double lr = (double)s->lr, heat = lr * (double)s->temperature / t->n_data;
+    double lr = (double)s->lr, heat = lr * (double)s->temperature / bnn__n_data(t);
     if (s->temperature == 0 && s->kind == BNN_SGLD) {
         bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, 0, 0, 0);
         return;
@@ -7490,7 +7750,7 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
         (states > 2 && s->s3 == NULL))
         return "the stepper was made without the state that this setting needs";
-    if (sampler && s->kind != BNN_HMC && !(t->n_data > 0))
+    if (sampler && s->kind != BNN_HMC && !(bnn__n_data(t) > 0))
         return "a sampler must know how many data there are: set tape.n_data";
     return NULL;
 }
@@ -7618,7 +7878,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         if (bnn__finite_d(u)) bnn_backward(part);
         bnn__back_to(t, start);
     }
-    if (d->net != NULL) t->n_data = (double)n;
+    if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
         return bnn__inf();
     return u / (double)s->temperature;
@@ -8051,7 +8311,7 @@ BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f
                   "BNN_ESTIMATE_PRICE", q->estimator);
         return;
     }
-    bnn_hessian_diagonal(t, q->of, f, user, probes, q->curvature);
+    bnn_hessian_diagonal(q->curvature, t, q->of, f, user, probes);
     q->curved = 1;
 }
 
@@ -8163,14 +8423,14 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     int proper = 0;
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
     for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    if (!q->drawn || (proper && q->kl_weight > 0 && !(t->n_data > 0))) {
+    if (!q->drawn || (proper && q->kl_weight > 0 && !(bnn__n_data(t) > 0))) {
         bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: %s", !q->drawn ? "there is no new draw: "
                   "bnn_meanfield_sample comes first" : "the KL must know how many data there are: "
                   "set tape.n_data");
         return;
     }
     if (proper && q->kl_weight > 0)
-        k = (double)q->kl_weight / (t->n_data * (double)q->draws);
+        k = (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
     bnn__params_settle(q->of);
     if (q->posterior == BNN_POSTERIOR_GAUSSIAN && q->estimator != BNN_ESTIMATE_PATH &&
         !bnn__meanfield_curve(q, t)) return;
@@ -8674,7 +8934,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
             break;
         default: /* the bounds of bnn_gaussian_nll */
             p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(p < -20 ? -20 : p > 20 ? 20 : p);
+            v->val.data[i] = BNN_MATH_EXP(bnn__clamp_log_var(p));
         }
     }
     *mean = m->val;
@@ -9739,10 +9999,9 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
-    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s, shift = 0;
-    if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO && net->scaling.y_std.data != NULL)
-        shift = 2 * log((double)net->scaling.y_std.data[c % (k / 2)]); /* to units of y */
-    if (net->noise_learned) v = exp(-(double)bnn_params_mat(net->params, net->noise).data[0] / 2);
+    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s;
+    if (net->noise_learned)
+        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
     else if (net->scaling.y_std.data != NULL && bnn__likelihood(net) != BNN_GAUSSIAN_HETERO)
         v *= (double)net->scaling.y_std.data[c];
     if (bnn__likelihood(net) == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
@@ -9759,11 +10018,11 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             break;
         case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
         case BNN_POISSON: to[c] = (float)exp(z / 2); break;
-        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn_gaussian_nll */
-            z = (double)o[c % (k / 2) + k / 2] + shift;
-            v = (double)bnn__clamp_log_var((float)z);
-            if (c < k / 2) to[c] = (float)exp((shift - v) / 2);
-            else to[c] = (float)(v == (double)(float)z ? sqrt(0.5) : 0);
+        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
+            z = (double)o[c % (k / 2) + k / 2];
+            v = bnn__log_var(z);
+            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            else to[c] = (float)(v == z ? sqrt(0.5) : 0);
             break;
         default: to[c] = (float)v;
         }
@@ -9803,6 +10062,7 @@ static void bnn__ggn_add(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, si
     if (t->err == BNN_OK && held > 0) bnn__gemm(n, n, held, b, 1, n, b, n, 1, h.data, n, 1);
     i = p->net.noise_learned && t->err == BNN_OK ? p->view.blocks[p->net.noise].offset : BNN__NONE;
     if (i == BNN__NONE || i < first || i - first >= n) return;
+    if (fabs((double)p->view.theta[i]) > BNN__LOG_VAR) return; /* the loss is flat there */
     i -= first; /* the Fisher information of a ln variance is 1/2 per number of y */
     c = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
     if (d != NULL) d[i] += 0.5 * (double)(x.rows * c);
@@ -10848,16 +11108,14 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
  * dropped layer's) and the mean as its weights. */
 static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
                              size_t gone, size_t blocks) {
-    bnn_net net = bnn_mlp(to, d), dead;
+    bnn_net net = bnn__net_like(to, mlp, d, NULL);
     size_t b;
-    memset(&dead, 0, sizeof dead);
-    if (net.params == NULL) return dead;
+    if (net.params == NULL) return net;
     BNN_ASSERT(to->n == out->n);
     for (b = 0; b < to->n_blocks; b++)
         to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    bnn__shrink_rest(to->mem, &net, mlp);
     memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return to->mem->err == BNN_OK ? net : dead;
+    return net;
 }
 
 static int bnn__drop_to(const char *who, bnn_params *to) {
@@ -11383,20 +11641,19 @@ static bnn_net bnn__no_net(void) {
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d) {
     bnn_params *a = structure != NULL ? structure : w;
     bnn_structure *s;
-    bnn_net net = bnn__no_net();
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
     size_t n, blocks, an, ablocks;
     if (w == NULL || w->mem->err != BNN_OK || a->mem->err != BNN_OK) return net;
     if (d.tau == 0) d.tau = 1;
-    if (d.noise_std == 0) d.noise_std = 1;
     if (d.gamma == 0) d.gamma = BNN_GAMMA_SOFTMAX;
-    if (d.likelihood == 0) d.likelihood = BNN_GAUSSIAN;
-    if (!(d.tau > 0) || !(d.noise_std > 0) || d.gamma < BNN_GAMMA_SOFTMAX ||
-        d.gamma > BNN_GAMMA_ONES || d.likelihood < BNN_GAUSSIAN || d.likelihood > BNN_POISSON)
-        return bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, noise_std %g, gamma %d, "
-                               "likelihood %d", (double)d.tau, (double)d.noise_std, d.gamma,
-                               d.likelihood), net;
+    if (!(d.tau > 0) || d.gamma < BNN_GAMMA_SOFTMAX || d.gamma > BNN_GAMMA_ONES) {
+        bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, gamma %d", (double)d.tau, d.gamma);
+        return net;
+    }
     s = bnn__graph_alloc(w->mem, &d);
-    if (s == NULL) return net;
+    if (s == NULL || !bnn__likelihood_resolve(w->mem, "bnn_graph", &d.likelihood,
+                                              s->widths[s->n_nodes - 1], 0, &d.noise_std, &d.nu))
+        return net;
     n = w->n, blocks = w->n_blocks, an = a->n, ablocks = a->n_blocks;
     bnn__graph_blocks(w, a, s, &d);
     if (w->mem->err != BNN_OK || a->mem->err != BNN_OK) { /* all or nothing */
@@ -11581,7 +11838,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
-    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling);
+    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL);
     bnn__extract_fill(&net, graph->params, from);
     return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
@@ -11630,6 +11887,7 @@ static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
     bnn_backward(loss);
     bnn__params_settle(h->d->w);
     bnn__params_settle(h->d->a);
+    start.loss_n = t->loss_n; /* the gradient stays, and its N */
     bnn__back_to(t, start);
     return value;
 }
@@ -11692,7 +11950,7 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
         for (rr = best = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
             double pp = bnn__dot(n, p, p), step, old = rr;
             t->rng = h->rng;
-            bnn_hessian_vector(t, d->w, d->lower, d->user, p, hp);
+            bnn_hessian_vector(hp, t, d->w, d->lower, d->user, p);
             if (t->err != BNN_OK) return;
             for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
             curve = bnn__dot(n, p, hp) / pp;
@@ -11714,14 +11972,14 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
 static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     const bnn_hypergradient_desc *d = h->d;
     bnn_params *w = d->w, *a = d->a;
-    double n_data;
+    double loss_n;
     size_t i;
     if (d->unroll > 0 && !d->implicit) {
         bnn__hyper_at(h, d->lower);
         bnn__hyper_move(h, -(double)d->unroll, w->grad);
     }
     out->value = bnn__hyper_at(h, d->upper);
-    n_data = h->t->n_data;
+    loss_n = h->t->loss_n;
     memcpy(h->v, w->grad, w->n * sizeof *h->v);
     memcpy(h->ga, a->grad, a->n * sizeof *h->ga);
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
@@ -11734,7 +11992,7 @@ static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
     for (i = 0; i < a->n; i++) a->grad[i] = h->ga[i];
     bnn__params_settle(a);
-    h->t->n_data = n_data;
+    h->t->loss_n = loss_n;
 }
 
 BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc d) {
@@ -11761,6 +12019,7 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
         memcpy(d.w->theta, h.keep, d.w->n * sizeof *h.keep); /* also after an error on the way */
     }
     bnn_params_zero_grad(d.w);
+    start.loss_n = t->loss_n;
     bnn__back_to(t, start);
     return out;
 }
@@ -11980,51 +12239,6 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
             var.data[i * var.cols + j] = (float)(known > 1e-12 ? known : 1e-12);
         }
     return BNN_OK;
-}
-
-static bnn_mat bnn__keep_cols(bnn_arena *mem, bnn_mat a, const unsigned char *keep, size_t left) {
-    bnn_mat out = bnn_mat_new(mem, a.rows, left);
-    size_t i, j, n = 0;
-    if (out.data == NULL) return out;
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < a.cols; j++)
-            if (keep[j]) out.data[n++] = a.data[i * a.cols + j];
-    return out;
-}
-
-BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
-    bnn_net net = bnn__no_net();
-    const struct bnn__mlp *m = mlp->mlp;
-    bnn_mlp_desc d;
-    size_t l, b, left = 0, n = 0, blocks;
-    if (to == NULL || to->mem->err != BNN_OK) return net;
-    for (b = 0; m != NULL && b < m->desc.sizes[0]; b++) left += keep[b] != 0;
-    if (m == NULL || to == mlp->params || left == 0)
-        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: not a bnn_mlp, in `to` "
-                               "already, or no input is left"), net;
-    d = m->desc;
-    d.init = BNN_INIT_ZERO;
-    d.sizes[0] = left;
-    net = bnn_mlp(to, d);
-    if (net.params == NULL) return net;
-    blocks = m->n_layers * (d.no_bias ? 1 : 2) + (mlp->noise_learned ? 1 : 0);
-    for (b = 0; b < blocks; b++) {
-        bnn_mat from = bnn_params_mat(mlp->params, m->first + b);
-        bnn_mat into = bnn_params_mat(to, net.mlp->first + b);
-        to->blocks[net.mlp->first + b].prior = mlp->params->blocks[m->first + b].prior;
-        if (b > 0) memcpy(into.data, from.data, bnn__count(from) * sizeof(float));
-        for (l = 0; b == 0 && l < from.rows; l++)
-            if (keep[l])
-                memcpy(into.data + n++ * from.cols, from.data + l * from.cols,
-                       from.cols * sizeof(float));
-    }
-    net.mlp->desc.init = m->desc.init;
-    bnn__shrink_rest(to->mem, &net, mlp);
-    if (mlp->scaling.x_mean.data != NULL) {
-        net.scaling.x_mean = bnn__keep_cols(to->mem, mlp->scaling.x_mean, keep, left);
-        net.scaling.x_std = bnn__keep_cols(to->mem, mlp->scaling.x_std, keep, left);
-    }
-    return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
 
 /* ------------------------------------------------------------------------------------------------
