@@ -2388,27 +2388,22 @@ BNN__PASS(S, noise,                                                             
     bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
     bnn__f##S g = bnn__ld_##S(q.g + i) * q.e, h = g * e, d = m - q.pm, o = bnn__set_##S(0), c;   \
     bnn__u##S over = bnn__lt_##S(bnn__set_##S(q.a), v), there;                                   \
+    int law = q.flag / 8;                                                                        \
     there = over | bnn__lt_##S(m, o) | bnn__lt_##S(o, m);            /* not removed */           \
     if (q.flag & 2) h = v * bnn__ld_##S(q.s + i) * q.e;                                          \
-    switch (q.flag / 8) {                                                                        \
-    case BNN_PRIOR_DOUBLE_EXPONENTIAL:                                                           \
+    if (law < BNN_PRIOR_DOUBLE_EXPONENTIAL) {        /* c: 1 over the variance */                \
+        c = bnn__set_##S(q.p[0]);                                                                \
+        if (law == 0) c = bnn__set_##S(q.lr) / (d * d + v * v);                                  \
+        g = g + d * c, h = h + v * c;                                                            \
+    } else if (law < BNN_PRIOR_MIXTURE) {                                                        \
         c = d / v * (float)0.70710678118654752440;                                               \
         g = g + bnn__erf_##S(c) * q.p[0], h = h + bnn__exp_##S(o - c * c) * q.p[1];              \
-        break;                                                                                   \
-    case BNN_PRIOR_MIXTURE:                       /* at the draw, as the next */                 \
-        d = d + v * e;                                                                           \
-        c = d * (bnn__sigmoid_##S(d * d * q.p[3] + q.p[2]) * q.p[1] + q.p[0]);                   \
+    } else {                                        /* at the draw */                            \
+        d = d + v * e, c = bnn__set_##S(q.p[0]);                                                 \
+        if (law < BNN_PRIOR_STUDENT)                                                             \
+            c = (bnn__sigmoid_##S(d * d * q.p[3] + q.p[2]) * q.p[1] + c) * d;                    \
+        else c = d * c / (d * d * q.p[2] + q.p[1]);                                              \
         g = g + c, h = h + c * e;                                                                \
-        break;                                                                                   \
-    case BNN_PRIOR_STUDENT:                                                                      \
-        d = d + v * e;                                                                           \
-        c = d * q.p[0] / (d * d * q.p[2] + q.p[1]);                                              \
-        g = g + c, h = h + c * e;                                                                \
-        break;                                                                                   \
-    default:                                      /* 1 over the variance */                      \
-        c = bnn__set_##S(q.p[0]);                                                                \
-        if (q.flag / 8 == 0) c = bnn__set_##S(q.lr) / (d * d + v * v);                           \
-        g = g + d * c, h = h + v * c;                                                            \
     }                                                                                            \
     h = h - bnn__set_##S(q.lr) / v;                                                              \
     if (q.flag & 1) h = h * (v * q.c);                                                           \
@@ -7901,7 +7896,7 @@ static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
     bnn__mixture x = bnn__mixture_of(p);
     j->lr = (float)k;
     j->pm = p->mean;
-    j->flag |= 8 * p->kind;
+    j->flag |= 8 * (p->kind != BNN_PRIOR_FLAT ? p->kind : BNN_PRIOR_NORMAL);
     switch (p->kind) {
     case BNN_PRIOR_NORMAL: j->p[0] = (float)(k / (s * s)); break;
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
@@ -7986,10 +7981,11 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
 static int bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
     unsigned char *held = q->params->held;
-    size_t i, l, n = held == NULL ? q->n : 0, low = 0;
+    size_t i, l, n = held == NULL ? q->n : 0;
+    int low = 0;
     if (q->posterior == BNN_POSTERIOR_DELTA) return 1;
-    for (i = 0; i + 16 <= n && low == 0; i += 16) /* most often none: let compilers use vectors */
-        for (l = 0; l < 16; l++) low |= s[i + l] <= floor;
+    for (i = 0; i + 256 <= n && !low; i += 256) /* most often none: let compilers use vectors */
+        for (l = 0; l < 256; l++) low |= s[i + l] <= floor;
     for (; i < n; i++) low |= s[i] <= floor;
     if (held == NULL && low == 0) return 1;
     if (held == NULL)
