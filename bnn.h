@@ -798,7 +798,9 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
  * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
  * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight
- * with mu = 0 and sigma at the floor is removed: it stays exactly 0. */
+ * with mu = 0 and sigma at the floor is removed: it stays exactly 0, whatever the stepper and its
+ * state. Between a draw and bnn_meanfield_mean the library refuses what is meant for weights: a
+ * stepper of w, and bnn_net_loss and bnn_prior_nll, which would count the prior twice. */
 /* FIXED: sigma stays; DELTA: w = mu */
 enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
 enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
@@ -818,7 +820,7 @@ typedef struct bnn_meanfield_desc {
     int share;       /* 1: adaptive priors of neighboring blocks of one kind are one prior       */
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
-    float kl_weight; /* default 1; for none assign q.kl_weight = 0                               */
+    float kl_weight; /* default 1, BNN_ZERO: none                                                */
     size_t draws;    /* per step, default 1                                                      */
 } bnn_meanfield_desc;
 
@@ -2387,7 +2389,7 @@ BNN__PASS(S, draw,                                                              
 BNN__PASS(S, noise,                                                                              \
     bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
     bnn__f##S g = bnn__ld_##S(q.g + i) * q.e, h = g * e, d = m - q.pm, o = bnn__set_##S(0), c;   \
-    bnn__u##S over = bnn__lt_##S(bnn__set_##S(q.a), v), there;                                   \
+    bnn__u##S over = bnn__lt_##S(bnn__set_##S(q.a), v), there, wide;                             \
     int law = q.flag / 8;                                                                        \
     there = over | bnn__lt_##S(m, o) | bnn__lt_##S(o, m);            /* not removed */           \
     if (q.flag & 2) h = v * bnn__ld_##S(q.s + i) * q.e;                                          \
@@ -2399,10 +2401,16 @@ BNN__PASS(S, noise,                                                             
         c = d / v * (float)0.70710678118654752440;                                               \
         g = g + bnn__erf_##S(c) * q.p[0], h = h + bnn__exp_##S(o - c * c) * q.p[1];              \
     } else {                                        /* at the draw */                            \
-        d = d + v * e, c = bnn__set_##S(q.p[0]);                                                 \
-        if (law < BNN_PRIOR_STUDENT)                                                             \
-            c = (bnn__sigmoid_##S(d * d * q.p[3] + q.p[2]) * q.p[1] + c) * d;                    \
-        else c = d * c / (d * d * q.p[2] + q.p[1]);                                              \
+        d = d + v * e;                                                                           \
+        if (law < BNN_PRIOR_STUDENT) {              /* odds e^c : 1 of slopes p0 : p1 */         \
+            bnn__f##S k = bnn__set_##S(q.p[0]), l = bnn__set_##S(q.p[1]), r;                     \
+            c = d * d * q.p[3] + q.p[2], wide = bnn__lt_##S(o, c);                               \
+            r = bnn__exp_##S(bnn__sel_##S(wide, o - c, c));                                      \
+            c = bnn__sel_##S(wide, k, l) + r * bnn__sel_##S(wide, l, k);                         \
+            c = d * c / (r + 1);                                                                 \
+        } else {                                                                                 \
+            c = d * q.p[0] / (d * d * q.p[2] + q.p[1]);                                          \
+        }                                                                                        \
         g = g + c, h = h + c * e;                                                                \
     }                                                                                            \
     h = h - bnn__set_##S(q.lr) / v;                                                              \
@@ -7326,7 +7334,11 @@ static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
                   s->n, w->n);
         return 0;
     }
-    fault = bnn__step_fault(s, t);
+    if (w->draw != 0)
+        fault = "these weights are a draw of a mean field: make the stepper on its .params";
+    else if (w->draws_of != NULL && w->draws_of->draw == 2)
+        fault = "bnn_meanfield_backward must follow bnn_backward: this mean field has no gradient";
+    else fault = bnn__step_fault(s, t);
     if (fault != NULL) bnn__fail(t, BNN_EARG, "bnn_step: %s", fault);
     if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
     bnn__params_settle(w);
@@ -7903,7 +7915,7 @@ static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
         j->p[0] = (float)(k / s), j->p[1] = (float)(k / s * sqrt(2 / BNN__PI));
         break;
     case BNN_PRIOR_MIXTURE:
-        j->p[0] = (float)(2 * k * x.c2), j->p[1] = (float)(2 * k * (x.c1 - x.c2));
+        j->p[0] = (float)(2 * k * x.c1), j->p[1] = (float)(2 * k * x.c2);
         j->p[2] = (float)(x.wide - x.narrow), j->p[3] = (float)(x.c2 - x.c1);
         break;
     case BNN_PRIOR_STUDENT:
@@ -8260,24 +8272,15 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
 
 static double bnn__meanfield_error(bnn_meanfield *q, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    size_t draws) { /* L^E, nats */
+    bnn_mark mark = bnn_arena_mark(q->of->mem);
     double sum = 0;
-    size_t s, i, rows;
+    size_t s;
     for (s = 0; s < draws; s++) {
         bnn__meanfield_draw(q, &t->rng);
-        for (i = 0; i < d.x.rows && t->err == BNN_OK; i += rows) {
-            bnn__time start = bnn__now(t);
-            bnn_data part;
-            bnn_var *nll;
-            rows = d.x.rows - i < 512 ? d.x.rows - i : 512;
-            part = bnn_data_rows(d, i, rows);
-            nll = bnn__nll_rows(net, bnn_net_forward(net, bnn_input(t, part.x)),
-                                bnn_input(t, part.y));
-            if (t->err == BNN_OK) sum += bnn_mat_sum(nll->val);
-            bnn__back_to(t, start);
-        }
+        sum -= bnn_mat_sum(bnn_predict_log_lik(q->of->mem, t, net, NULL, d));
+        bnn_arena_rewind(q->of->mem, mark);
     }
-    q->drawn = 0;
-    return sum / (double)draws;
+    return t->err == BNN_OK ? sum / (double)draws : bnn__nan();
 }
 
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
@@ -8296,7 +8299,6 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     if (!bnn__has_data(t, "bnn_meanfield_measure", d.x)) return c;
     for (b = 0; b < q->of->n_blocks; b++) proper &= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
     c.error = bnn__meanfield_error(q, t, net, d, draws);
-    if (t->err != BNN_OK) c.error = bnn__nan();
     c.complexity = bnn_meanfield_kl(q);
     if (!proper) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
@@ -12978,6 +12980,7 @@ static void bnn__io_store(bnn__file *f, size_t k) {
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
     if (reading && io->apply && w != NULL) { /* as after a step: the next gradient overwrites */
+        w->draw = 0;
         for (i = 0; i < n_blocks; i++) w->blocks[i].fresh = 1;
         if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
     }
