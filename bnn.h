@@ -833,6 +833,7 @@ typedef struct bnn_meanfield {
     float *sigma, *eps;        /* of the last draw                                               */
     float *curvature;          /* of F/N along the weights, for estimators that need it          */
     int drawn, curved;         /* private */
+    unsigned char *held;
 } bnn_meanfield;
 
 BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc desc);
@@ -7811,6 +7812,7 @@ BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     q.params = bnn__meanfield_params(w, &q);
     q.sigma = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     q.eps = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    q.held = (unsigned char *)bnn_arena_alloc(w->mem, bnn__mul(w->n, 2), 1);
     if (q.estimator != BNN_ESTIMATE_PATH)
         q.curvature = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     if (w->mem->err != BNN_OK) return dead;
@@ -7989,22 +7991,18 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
     }
 }
 
-/* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold. 0 = no memory */
-static int bnn__meanfield_hold(const bnn_meanfield *q) {
+/* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
+static void bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
-    unsigned char *held = q->params->held;
-    size_t i, l, n = held == NULL ? q->n : 0;
+    size_t i, l;
     int low = 0;
-    if (q->posterior == BNN_POSTERIOR_DELTA) return 1;
-    for (i = 0; i + 256 <= n && !low; i += 256) /* most often none: let compilers use vectors */
+    if (q->posterior == BNN_POSTERIOR_DELTA) return;
+    for (i = 0; i + 256 <= q->n && !low; i += 256) /* most often none: let compilers use vectors */
         for (l = 0; l < 256; l++) low |= s[i + l] <= floor;
-    for (; i < n; i++) low |= s[i] <= floor;
-    if (held == NULL && low == 0) return 1;
-    if (held == NULL)
-        held = q->params->held = (unsigned char *)bnn_arena_alloc(q->of->mem, q->params->n, 1);
-    for (i = 0; held != NULL && i < q->n; i++)
-        held[i] = held[q->n + i] = mu[i] == 0 && s[i] <= floor;
-    return held != NULL;
+    for (; i < q->n; i++) low |= s[i] <= floor;
+    q->params->held = low ? q->held : NULL;
+    for (i = 0; low && i < q->n; i++)
+        q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
 
 /* lambda/(N draws); 0 where no prior is proper. < 0 = failed */
@@ -8031,8 +8029,7 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     if (k < 0 || !bnn__meanfield_curve(q, t)) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
-    if (!bnn__meanfield_hold(q))
-        bnn__fail(t, q->of->mem->err, "bnn_meanfield_backward: %s", q->of->mem->msg);
+    bnn__meanfield_hold(q);
     bnn__spend(q->of);
     q->drawn = 0;
     if (q->of->draw == 2) q->of->draw = 1;
@@ -8344,8 +8341,9 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
     }
     q->drawn = 0;
     bnn__sigma(q);
-    if (!bnn__meanfield_hold(q) || q->params->held == NULL) return 0;
-    for (i = 0; i < q->n; i++) gone += q->params->held[i];
+    bnn__meanfield_hold(q);
+    if (q->params->held == NULL) return 0;
+    for (i = 0; i < q->n; i++) gone += q->held[i];
     return gone;
 }
 
