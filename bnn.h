@@ -541,6 +541,7 @@ typedef struct bnn_block {
     bnn_prior prior; /* resolved: std is the one in force */
     int fresh;       /* private: its gradient was consumed, the next one overwrites */
     int reached; /* private: a gradient arrived since the last step */
+    float rest;      /* private: where its values stay that are held */
 } bnn_block;
 
 struct bnn_params {
@@ -551,6 +552,10 @@ struct bnn_params {
     bnn_arena *mem;
     size_t room, block_room; /* private: capacities */
     int noted;               /* private: which notes were given */
+    unsigned char draw;      /* private: 1: theta is a draw of a mean field, 2: its gradient waits
+                                for bnn_meanfield_backward */
+    bnn_params *draws_of;    /* private: of a mean field's own parameters: the weights they draw */
+    unsigned char *held;     /* private: 1: this value does not move */
 };
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
@@ -807,7 +812,9 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
  * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
  * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight
- * with mu = 0 and sigma at the floor is removed: it stays exactly 0. */
+ * with mu = 0 and sigma at the floor is removed: it stays exactly 0, whatever the stepper and its
+ * state. Between a draw and bnn_meanfield_mean the library refuses what is meant for weights: a
+ * stepper of w, and bnn_net_loss and bnn_prior_nll, which would count the prior twice. */
 /* FIXED: sigma stays; DELTA: w = mu */
 enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
 enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
@@ -827,7 +834,7 @@ typedef struct bnn_meanfield_desc {
     int share;       /* 1: adaptive priors of neighboring blocks of one kind are one prior       */
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
-    float kl_weight; /* default 1; for none assign q.kl_weight = 0                               */
+    float kl_weight; /* default 1, BNN_ZERO: none                                                */
     size_t draws;    /* per step, default 1                                                      */
 } bnn_meanfield_desc;
 
@@ -840,6 +847,7 @@ typedef struct bnn_meanfield {
     float *sigma, *eps;        /* of the last draw                                               */
     float *curvature;          /* of F/N along the weights, for estimators that need it          */
     int drawn, curved;         /* private */
+    unsigned char *held;
 } bnn_meanfield;
 
 BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc desc);
@@ -2387,27 +2395,53 @@ BNN__PASS(S, colsum,                                /* columns i to n of all row
     bnn__st_##S(q.w + i, y); )
 #define BNN__MAP(S, NAME) \
     BNN__PASS(S, NAME, bnn__st_##S(q.w + i, bnn__##NAME##_##S(bnn__ld_##S(q.x + i))); )
-/* >>meanfield's passes. x rho, y mu: s = sigma; draw also t = eps and w = mu + sigma eps, or mu
- * where sigma is at its floor d. a..b bounds of c rho; flag 1: log. */
-#define BNN__SIGMA(S)                                                                            \
-    bnn__f##S r = bnn__ld_##S(q.x + i) * q.c, v;                                                 \
+/* >>meanfield's passes.
+ * draw: x rho; s = sigma = softplus(r) or e^r (flag 1), r = c rho within a..b. With z also t = eps
+ * and w = mu + sigma eps, y mu; mu where sigma is at its floor d.
+ * noise: from g = d L/dw to mu and rho, with the divergence. x sigma, y mu, z eps; adds to (zero:
+ * writes) w = d mu, t = d rho. e scales g, lr the divergence, a..b bounds of sigma; flag 1: log, 2:
+ * s is the curvature, 4: h = d sigma stays 0; flag / 8: the kind of the prior, which adds its slope
+ * to g and h by the numbers p, or 0: a variance of each weight that follows it. */
+#define BNN__NOISES(S)                                                                           \
+BNN__PASS(S, draw,                                                                               \
+    bnn__f##S r = bnn__ld_##S(q.x + i) * q.c, v, e;                                              \
     r = bnn__sel_##S(bnn__lt_##S(r, bnn__set_##S(q.a)), bnn__set_##S(q.a), r);                   \
     r = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.b), r), bnn__set_##S(q.b), r);                   \
-    if (q.flag & 1) v = bnn__exp_##S(r);                                                         \
+    if (q.flag) v = bnn__exp_##S(r);                                                             \
     else v = bnn__soft_##S(r);                                                                   \
-    bnn__st_##S(q.s + i, v)
-/* The chain from g = d L/dw to mu and rho, with the divergence. x sigma, y mu, z eps; adds to
- * (zero: writes) w = d mu, t = d rho. e scales g, lr the divergence, whose prior the last argument
- * adds to g and h = d sigma, p its numbers; s curvature if flag 2, h stays 0 if flag 4; a..b bounds
- * of sigma. */
-#define BNN__NOISE(S, NAME, ...)                                                                 \
-BNN__PASS(S, noise_##NAME,                                                                       \
+    bnn__st_##S(q.s + i, v);                                                                     \
+    if (q.z == NULL) continue;                                                                   \
+    e = bnn__ld_##S(q.z + i % BNN__ZN);                                                          \
+    bnn__st_##S(q.t + i, e);                                                                     \
+    e = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.d), v), v * e, v * bnn__set_##S(0));             \
+    bnn__st_##S(q.w + i, bnn__ld_##S(q.y + i) + e); )                                            \
+BNN__PASS(S, noise,                                                                              \
     bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
-    bnn__f##S g = bnn__ld_##S(q.g + i) * q.e, h = g * e, d = m - q.pm, o = bnn__set_##S(0);      \
-    bnn__u##S over = bnn__lt_##S(bnn__set_##S(q.a), v), there;                                   \
+    bnn__f##S g = bnn__ld_##S(q.g + i) * q.e, h = g * e, d = m - q.pm, o = bnn__set_##S(0), c;   \
+    bnn__u##S over = bnn__lt_##S(bnn__set_##S(q.a), v), there, wide;                             \
+    int law = q.flag / 8;                                                                        \
     there = over | bnn__lt_##S(m, o) | bnn__lt_##S(o, m);            /* not removed */           \
     if (q.flag & 2) h = v * bnn__ld_##S(q.s + i) * q.e;                                          \
-    __VA_ARGS__                                                                                  \
+    if (law < BNN_PRIOR_DOUBLE_EXPONENTIAL) {        /* c: 1 over the variance */                \
+        c = bnn__set_##S(q.p[0]);                                                                \
+        if (law == 0) c = bnn__set_##S(q.lr) / (d * d + v * v);                                  \
+        g = g + d * c, h = h + v * c;                                                            \
+    } else if (law < BNN_PRIOR_MIXTURE) {                                                        \
+        c = d / v * (float)0.70710678118654752440;                                               \
+        g = g + bnn__erf_##S(c) * q.p[0], h = h + bnn__exp_##S(o - c * c) * q.p[1];              \
+    } else {                                        /* at the draw */                            \
+        d = d + v * e;                                                                           \
+        if (law < BNN_PRIOR_STUDENT) {              /* odds e^c : 1 of slopes p0 : p1 */         \
+            bnn__f##S k = bnn__set_##S(q.p[0]), l = bnn__set_##S(q.p[1]), r;                     \
+            c = d * d * q.p[3] + q.p[2], wide = bnn__lt_##S(o, c);                               \
+            r = bnn__exp_##S(bnn__sel_##S(wide, o - c, c));                                      \
+            c = bnn__sel_##S(wide, k, l) + r * bnn__sel_##S(wide, l, k);                         \
+            c = d * c / (r + 1);                                                                 \
+        } else {                                                                                 \
+            c = d * q.p[0] / (d * d * q.p[2] + q.p[1]);                                          \
+        }                                                                                        \
+        g = g + c, h = h + c * e;                                                                \
+    }                                                                                            \
     h = h - bnn__set_##S(q.lr) / v;                                                              \
     if (q.flag & 1) h = h * (v * q.c);                                                           \
     else h = h * bnn__slope_##S(v);                                                              \
@@ -2418,29 +2452,6 @@ BNN__PASS(S, noise_##NAME,                                                      
     if (!q.zero) g = g + bnn__ld_##S(q.w + i), h = h + bnn__ld_##S(q.t + i);                     \
     bnn__st_##S(q.w + i, g);                                                                     \
     bnn__st_##S(q.t + i, h); )
-#define BNN__NOISES(S)                                                                           \
-BNN__PASS(S, sigma, BNN__SIGMA(S); )                                                             \
-BNN__PASS(S, draw,                                                                               \
-    BNN__SIGMA(S);                                                                               \
-    bnn__f##S e = bnn__ld_##S(q.z + i % BNN__ZN), m = bnn__ld_##S(q.y + i);                      \
-    bnn__st_##S(q.t + i, e);                                                                     \
-    e = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.d), v), v * e, v * bnn__set_##S(0));             \
-    bnn__st_##S(q.w + i, m + e); )                                                               \
-BNN__NOISE(S, normal, g = g + d * q.p[0], h = h + v * q.p[0]; )                                  \
-BNN__NOISE(S, ard,                                                                               \
-    bnn__f##S u = bnn__set_##S(q.lr) / (d * d + v * v);                                          \
-    g = g + d * u, h = h + v * u; )                                                              \
-BNN__NOISE(S, laplace,                                                                           \
-    bnn__f##S u = d / v * (float)0.70710678118654752440;                                          \
-    g = g + bnn__erf_##S(u) * q.p[0], h = h + bnn__exp_##S(o - u * u) * q.p[1]; )                \
-BNN__NOISE(S, mixture,                                                                           \
-    bnn__f##S w = d + v * e;                                                                     \
-    w = w * (bnn__sigmoid_##S(w * w * q.p[3] + q.p[2]) * q.p[1] + q.p[0]);                       \
-    g = g + w, h = h + w * e; )                                                                  \
-BNN__NOISE(S, student,                                                                           \
-    bnn__f##S w = d + v * e;                                                                     \
-    w = w * q.p[0] / (w * w + q.p[1]);                                                           \
-    g = g + w, h = h + w * e; )
 #define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid)
 #define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
     BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt) BNN__NOISES(S)
@@ -6351,6 +6362,7 @@ BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from) {
         bnn__arena_fail(to->mem, BNN_ESHAPE, "bnn_params_copy: %z values to %z", from->n, to->n);
     else if (to->n != 0)
         memmove(to->theta, from->theta, to->n * sizeof(float));
+    to->draw = 0; /* these are other values */
 }
 
 static double bnn__abs_sum(size_t n, const float *w, float m) { /* sum |w-m| */
@@ -6472,6 +6484,9 @@ BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w) {
     bnn_var *in, *y;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (w == NULL) return bnn__fail(t, BNN_EARG, "bnn_prior_nll: no parameters");
+    if (w->draw != 0)
+        return bnn__fail(t, BNN_EARG, "bnn_prior_nll: the weights are a draw of a mean field: the "
+                         "KL is the prior's part");
     if (w->n_blocks == 0) return bnn_scalar(t, 0);
     in = bnn_param(t, w, 0);
     y = bnn_op(t, 1, 1, bnn__prior_backward, 1, &in);
@@ -6562,6 +6577,27 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
             if (p->kind == BNN_PRIOR_STUDENT)
                 s *= BNN_MATH_SQRT(p->nu / (2 * bnn_rng_gamma(rng, p->nu / 2)));
             x[i] = p->mean + s * x[i];
+        }
+    }
+}
+
+/* After a step: what is held is where it was, its state is forgotten, and a mean field's next step
+ * wants a new draw. */
+static void bnn__hold(bnn_stepper *s) {
+    bnn_params *w = s->params;
+    float *state[3];
+    size_t b, i;
+    int k;
+    state[0] = s->s1, state[1] = s->s2, state[2] = s->s3;
+    if (w->draws_of != NULL && w->draws_of->draw == 1) w->draws_of->draw = 2;
+    if (w->held == NULL) return;
+    for (b = 0; b < w->n_blocks; b++) {
+        const bnn_block *at = &w->blocks[b];
+        for (i = at->offset; i < at->offset + at->rows * at->cols; i++) {
+            if (!w->held[i]) continue;
+            w->theta[i] = at->rest;
+            for (k = 0; k < 3; k++)
+                if (state[k] != NULL) state[k][i] = 0;
         }
     }
 }
@@ -7330,6 +7366,9 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = nll->tape;
     double n = bnn__said_n(t) > 0 ? t->n_data : b.n_data;
     if (t->err != BNN_OK) return bnn__poison(t);
+    if (net->params != NULL && net->params->draw != 0)
+        return bnn__fail(t, BNN_EARG, "bnn_net_loss: the weights are a draw of a mean field: use "
+                         "bnn_net_nll, the KL is the prior's part");
     if (!(n > 0))
         return bnn__fail(t, BNN_EARG, "bnn_net_loss: the batch does not say how many data there "
                          "are: set n_data");
@@ -7775,7 +7814,11 @@ static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
                   s->n, w->n);
         return 0;
     }
-    fault = bnn__step_fault(s, t);
+    if (w->draw != 0)
+        fault = "these weights are a draw of a mean field: make the stepper on its .params";
+    else if (w->draws_of != NULL && w->draws_of->draw == 2)
+        fault = "bnn_meanfield_backward must follow bnn_backward: this mean field has no gradient";
+    else fault = bnn__step_fault(s, t);
     if (fault != NULL) bnn__fail(t, BNN_EARG, "bnn_step: %s", fault);
     if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
     bnn__params_settle(w);
@@ -7818,6 +7861,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
         break;
     default: bnn__step_noisy(s, t); break;
     }
+    bnn__hold(s);
     bnn__spend(w);
 }
 
@@ -8140,6 +8184,7 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     view = *e->params;
     view.theta = e->samples.data + k * e->samples.cols;
     view.grad = NULL;
+    view.draw = 0;
     return view;
 }
 
@@ -8160,13 +8205,14 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
  * or an estimate of it (Graves 2011).
  * --------------------------------------------------------------------------------------------- */
 
-static double bnn__sigma_bound(const bnn_meanfield *q, int upper) {
-    int log_scale = q->scale == BNN_SCALE_LOG;
-    return upper ? (log_scale ? 9.2 : 1e4) : log_scale ? -30 : -20; /* of c rho */
+static float bnn__rho_end(const bnn_meanfield *q, int upper) { /* of c rho */
+    if (q->scale == BNN_SCALE_LOG) return upper ? (float)9.2 : -30;
+    return upper ? (float)1e4 : -20;
 }
 
-static float bnn__sigma_of(const bnn_meanfield *q, float x) { /* x = c rho, as in the pass */
-    return q->scale == BNN_SCALE_LOG ? bnn__expf_(x) : bnn__soft_1(x);
+static float bnn__sigma_end(const bnn_meanfield *q, int upper) { /* as the pass computes it */
+    float x = bnn__rho_end(q, upper);
+    return q->scale == BNN_SCALE_LOG ? bnn__exp_1(x) : bnn__soft_1(x);
 }
 
 static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
@@ -8174,87 +8220,84 @@ static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
     memset(&j, 0, sizeof j);
     j.y = q->params->theta, j.x = q->params->theta + q->n;
     j.s = q->sigma, j.t = q->eps, j.w = q->of->theta;
-    j.a = (float)bnn__sigma_bound(q, 0), j.b = (float)bnn__sigma_bound(q, 1);
-    j.c = q->log_rate, j.d = bnn__sigma_of(q, j.a);
+    j.a = bnn__rho_end(q, 0), j.b = bnn__rho_end(q, 1);
+    j.c = q->log_rate, j.d = bnn__sigma_end(q, 0);
     j.flag = q->scale == BNN_SCALE_LOG;
     return j;
 }
 
 static void bnn__sigma(const bnn_meanfield *q) { /* of the present rho */
     bnn__job j = bnn__sigma_job(q);
-    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM(bnn__p_sigma));
+    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM(bnn__p_draw));
 }
 
 static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a sigma */
-    if (q->scale == BNN_SCALE_LOG) return (float)(log(s) / (double)q->log_rate);
-    return (float)(s + log(-expm1(-s)));
+    if (q->scale == BNN_SCALE_LOG) return (float)(bnn__dlog(s) / (double)q->log_rate);
+    return (float)(s + bnn__dlog(-bnn__dexpm1(-s)));
 }
 
 /* The blocks of w twice, with flat priors: their prior is the KL */
-static bnn_params *bnn__meanfield_params(bnn_params *w) {
+static bnn_params *bnn__meanfield_params(bnn_params *w, const bnn_meanfield *q) {
     bnn_params *p = bnn_params_new(w->mem);
     size_t b, half;
     bnn_prior flat;
     memset(&flat, 0, sizeof flat);
     flat.kind = BNN_PRIOR_FLAT;
-    for (half = 0; p != NULL && half < 2; half++)
-        for (b = 0; b < w->n_blocks; b++)
-            bnn_params_add(p, w->blocks[b].rows, w->blocks[b].cols, w->blocks[b].name, flat);
+    if (p == NULL) return NULL;
+    for (half = 0; half < 2; half++)
+        for (b = 0; b < w->n_blocks; b++) {
+            size_t at = bnn_params_add(p, w->blocks[b].rows, w->blocks[b].cols, w->blocks[b].name,
+                                       flat);
+            if (at == BNN__NONE) return NULL;
+            p->blocks[at].fresh = 1;
+            if (half == 1) p->blocks[at].rest = bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
+        }
+    p->draws_of = w;
     return p;
 }
 
-static int bnn__meanfield_desc_ok(bnn_arena *mem, const bnn_meanfield_desc *d, double lo,
-                                  double hi) {
-    if (d->posterior < BNN_POSTERIOR_GAUSSIAN || d->posterior > BNN_POSTERIOR_DELTA ||
-        d->scale < BNN_SCALE_SOFTPLUS || d->scale > BNN_SCALE_LOG ||
-        d->estimator < BNN_ESTIMATE_PATH || d->estimator > BNN_ESTIMATE_BATCH_BIASED ||
-        d->ard < BNN_ARD_NONE || d->ard > BNN_ARD_WEIGHT || !(d->log_rate > 0) ||
-        !bnn__finite(d->log_rate) || !(d->kl_weight >= 0) || !bnn__finite(d->kl_weight))
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, "
-                               "estimator %d, ard %d, log_rate %g, kl_weight %g", d->posterior,
-                               d->scale, d->estimator, d->ard, (double)d->log_rate,
-                               (double)d->kl_weight), 0;
-    if (!((double)d->init_std >= lo && (double)d->init_std <= hi))
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: init_std is %g, it must be in "
-                               "[%g, %g]", (double)d->init_std, lo, hi), 0;
-    return 1;
-}
-
-static void bnn__meanfield_start(bnn_meanfield *q, float rho) {
-    size_t i;
-    for (i = 0; i < q->n; i++) {
-        q->params->theta[i] = q->of->theta[i];
-        q->params->theta[q->n + i] = rho;
-    }
+static void bnn__meanfield_check(bnn_arena *mem, const bnn_meanfield *q, float init_std) {
+    double lo = (double)bnn__sigma_end(q, 0), hi = (double)bnn__sigma_end(q, 1);
+    if (q->posterior < BNN_POSTERIOR_GAUSSIAN || q->posterior > BNN_POSTERIOR_DELTA ||
+        q->scale < BNN_SCALE_SOFTPLUS || q->scale > BNN_SCALE_LOG ||
+        q->estimator < BNN_ESTIMATE_PATH || q->estimator > BNN_ESTIMATE_BATCH_BIASED ||
+        q->ard < BNN_ARD_NONE || q->ard > BNN_ARD_WEIGHT || !(q->log_rate > 0) ||
+        !bnn__finite(q->log_rate) || !(q->kl_weight >= 0) || !bnn__finite(q->kl_weight))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, estimator %d, "
+                        "ard %d, log_rate %g, kl_weight %g", q->posterior, q->scale, q->estimator,
+                        q->ard, (double)q->log_rate, (double)q->kl_weight);
+    else if (!((double)init_std >= lo && (double)init_std <= hi))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: init_std is %g, it must be in [%g, %g]",
+                        (double)init_std, lo, hi);
 }
 
 BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     bnn_meanfield q, dead;
-    double lo, hi;
+    size_t i;
+    float std = bnn__or(d.init_std, 0.02), rho;
     memset(&dead, 0, sizeof dead);
     q = dead;
     if (w == NULL || w->mem->err != BNN_OK) return dead;
-    if (d.posterior == 0) d.posterior = BNN_POSTERIOR_GAUSSIAN;
-    if (d.scale == 0) d.scale = BNN_SCALE_SOFTPLUS;
-    if (d.estimator == 0) d.estimator = BNN_ESTIMATE_PATH;
-    d.init_std = bnn__or(d.init_std, 0.02);
-    d.log_rate = d.scale == BNN_SCALE_LOG ? bnn__or(d.log_rate, 1) : 1;
-    d.kl_weight = bnn__or(d.kl_weight, 1);
-    q.posterior = d.posterior, q.scale = d.scale, q.estimator = d.estimator, q.ard = d.ard;
-    q.share = d.share, q.log_rate = d.log_rate, q.kl_weight = d.kl_weight;
-    q.draws = d.draws == 0 ? 1 : d.draws;
-    lo = (double)bnn__sigma_of(&q, (float)bnn__sigma_bound(&q, 0));
-    hi = (double)bnn__sigma_of(&q, (float)bnn__sigma_bound(&q, 1));
-    if (!bnn__meanfield_desc_ok(w->mem, &d, lo, hi)) return dead;
     q.of = w;
     q.n = w->n;
-    q.params = bnn__meanfield_params(w);
+    q.posterior = d.posterior != 0 ? d.posterior : BNN_POSTERIOR_GAUSSIAN;
+    q.scale = d.scale != 0 ? d.scale : BNN_SCALE_SOFTPLUS;
+    q.estimator = d.estimator != 0 ? d.estimator : BNN_ESTIMATE_PATH;
+    q.ard = d.ard, q.share = d.share, q.draws = d.draws == 0 ? 1 : d.draws;
+    q.log_rate = q.scale == BNN_SCALE_LOG ? bnn__or(d.log_rate, 1) : 1;
+    q.kl_weight = bnn__or(d.kl_weight, 1);
+    bnn__meanfield_check(w->mem, &q, std);
+    if (w->mem->err != BNN_OK) return dead;
+    rho = bnn__sigma_inverse(&q, (double)std);
+    q.params = bnn__meanfield_params(w, &q);
     q.sigma = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     q.eps = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
-    if (d.estimator != BNN_ESTIMATE_PATH)
+    q.held = (unsigned char *)bnn_arena_alloc(w->mem, bnn__mul(w->n, 2), 1);
+    if (q.estimator != BNN_ESTIMATE_PATH)
         q.curvature = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     if (w->mem->err != BNN_OK) return dead;
-    bnn__meanfield_start(&q, bnn__sigma_inverse(&q, (double)d.init_std));
+    for (i = 0; i < q.n; i++) q.params->theta[i] = w->theta[i], q.params->theta[q.n + i] = rho;
+    bnn__spend(w);
     bnn__sigma(&q);
     return q;
 }
@@ -8281,20 +8324,26 @@ static int bnn__meanfield_ready(const bnn_meanfield *q, bnn_tape *t, const char 
 }
 
 BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q) {
-    if (bnn__meanfield_fault(q) == NULL)
-        memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
+    if (bnn__meanfield_fault(q) != NULL) return;
+    memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
+    q->of->draw = 0;
 }
 
+/* Without a gradient to come, or one that waits, unless it is by bnn_meanfield_sample */
 static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
     bnn__job j = bnn__sigma_job(q);
-    if (q->posterior == BNN_POSTERIOR_DELTA) bnn_meanfield_mean(q);
+    if (q->posterior == BNN_POSTERIOR_DELTA)
+        memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
     else bnn__run_noise(rng, q->n, &j, BNN__PICKM(bnn__p_draw));
-    q->drawn = 1;
-    q->curved = 0;
+    if (q->of->draw == 0) q->of->draw = 1;
+    q->drawn = q->curved = 0;
 }
 
 BNNDEF void bnn_meanfield_sample(bnn_meanfield *q, bnn_tape *t) {
-    if (bnn__meanfield_ready(q, t, "bnn_meanfield_sample")) bnn__meanfield_draw(q, &t->rng);
+    if (!bnn__meanfield_ready(q, t, "bnn_meanfield_sample")) return;
+    bnn__meanfield_draw(q, &t->rng);
+    q->drawn = 1;
+    q->of->draw = 2;
 }
 
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng) {
@@ -8315,47 +8364,48 @@ BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f
     q->curved = 1;
 }
 
-/* The curvature along each weight by the estimator in force. 0 = failed */
+/* The gradient at hand and the curvature by the estimator in force. 0 = failed */
 static int bnn__meanfield_curve(bnn_meanfield *q, bnn_tape *t) {
     const float *g = q->of->grad;
     double rows;
-    if (q->estimator == BNN_ESTIMATE_BATCH_BIASED) bnn__v_mul(q->n, g, g, q->curvature);
-    if (q->estimator == BNN_ESTIMATE_PRICE && !q->curved)
+    int curved = q->posterior == BNN_POSTERIOR_GAUSSIAN;
+    if (curved && q->estimator == BNN_ESTIMATE_PRICE && !q->curved)
         bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: call bnn_meanfield_curvature after the "
                   "draw");
-    if (q->estimator == BNN_ESTIMATE_SQUARES) {
+    if (q->n > 0 && q->of->blocks[0].fresh && q->params->blocks[0].fresh)
+        bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: no gradient reached the weights since "
+                  "their last draw: bnn_backward comes first");
+    bnn__params_settle(q->of);
+    if (curved && q->estimator == BNN_ESTIMATE_BATCH_BIASED) bnn__v_mul(q->n, g, g, q->curvature);
+    if (curved && q->estimator == BNN_ESTIMATE_SQUARES) {
         rows = bnn__grad_squares(t, q->of, q->curvature);
         if (rows > 0) bnn__v_scale(q->n, (float)(1 / rows), q->curvature, q->curvature);
     }
     return t->err == BNN_OK;
 }
 
-/* The numbers of a prior for its pass; k = lambda/(N draws) */
-static bnn__pass *bnn__noise_pass(bnn__job *j, const bnn_prior *p, double k) {
-    double s = (double)p->std, nu = (double)p->nu;
-    bnn__mixture m;
+/* The numbers of a prior for the pass; k = lambda/(N draws) */
+static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
+    double s = (double)p->std, nu = (double)p->nu, m = nu > 1e6 ? nu : 1; /* no overflow */
+    bnn__mixture x = bnn__mixture_of(p);
     j->lr = (float)k;
     j->pm = p->mean;
+    j->flag |= 8 * (p->kind != BNN_PRIOR_FLAT ? p->kind : BNN_PRIOR_NORMAL);
     switch (p->kind) {
+    case BNN_PRIOR_NORMAL: j->p[0] = (float)(k / (s * s)); break;
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
         j->p[0] = (float)(k / s), j->p[1] = (float)(k / s * sqrt(2 / BNN__PI));
-        return BNN__PICKM(bnn__p_noise_laplace);
-    case BNN_PRIOR_MIXTURE:
-        m = bnn__mixture_of(p);
-        j->p[0] = (float)(2 * k * m.c2), j->p[1] = (float)(2 * k * (m.c1 - m.c2));
-        j->p[2] = (float)(m.wide - m.narrow), j->p[3] = (float)(m.c2 - m.c1);
-        return BNN__PICKM(bnn__p_noise_mixture);
-    case BNN_PRIOR_STUDENT:
-        j->p[0] = (float)(k * (nu + 1)), j->p[1] = (float)(nu * s * s);
-        return BNN__PICKM(bnn__p_noise_student);
-    case BNN_PRIOR_FLAT: /* no divergence: the noise alone */
-        j->lr = 0;
-        k = 0;
         break;
-    default: break;
+    case BNN_PRIOR_MIXTURE:
+        j->p[0] = (float)(2 * k * x.c1), j->p[1] = (float)(2 * k * x.c2);
+        j->p[2] = (float)(x.wide - x.narrow), j->p[3] = (float)(x.c2 - x.c1);
+        break;
+    case BNN_PRIOR_STUDENT:
+        j->p[0] = (float)(k * ((nu + 1) / m)), j->p[1] = (float)(nu / m * s * s);
+        j->p[2] = (float)(1 / m);
+        break;
+    default: j->lr = 0; /* flat: the noise alone */
     }
-    j->p[0] = (float)(k / (s * s));
-    return BNN__PICKM(bnn__p_noise_normal);
 }
 
 /* mean of (mu-m)^2 + s^2: E_q (w-m)^2; sigma NULL = point weights */
@@ -8365,131 +8415,155 @@ static double bnn__second_moment(size_t n, const float *mu, const float *sigma, 
     return n > 0 ? sum / (double)n : 0;
 }
 
-static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, double k) {
-    const bnn_block *w = &q->of->blocks[b];
-    size_t n = w->rows * w->cols, o = w->offset, i;
-    int ard = w->prior.kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
-    bnn__pass *pass = bnn__noise_pass(&j, &w->prior, k);
+static void bnn__noise_run(size_t n, bnn__job j, size_t o) { /* n weights from o on */
     j.x += o, j.y += o, j.z += o, j.g += o, j.w += o, j.t += o;
     if (j.s != NULL) j.s += o;
+    bnn__run(n, &j, BNN__PICKM(bnn__p_noise));
+}
+
+static int bnn__ard(const bnn_meanfield *q, const bnn_prior *p) {
+    return p->kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
+}
+
+static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, double k) {
+    const bnn_block *w = &q->of->blocks[b];
+    size_t i, o = w->offset;
+    int ard = bnn__ard(q, &w->prior);
     j.zero = q->params->blocks[b].fresh;
-    if (ard == BNN_ARD_WEIGHT) pass = BNN__PICKM(bnn__p_noise_ard);
+    if (ard == BNN_ARD_WEIGHT) j.lr = (float)k, j.pm = w->prior.mean;
+    else bnn__noise_prior(&j, &w->prior, k);
     if (ard != BNN_ARD_INPUT) {
-        bnn__run(n, &j, pass);
+        bnn__noise_run(w->rows * w->cols, j, o);
         return;
     }
-    for (i = 0; i < w->rows; i++) { /* one variance per row */
-        double v = bnn__second_moment(w->cols, j.y, j.x, w->prior.mean);
+    for (i = 0; i < w->rows; i++, o += w->cols) { /* one variance per row */
+        double v = bnn__second_moment(w->cols, j.y + o, j.x + o, w->prior.mean);
         j.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
-        bnn__run(w->cols, &j, pass);
-        j.x += w->cols, j.y += w->cols, j.z += w->cols, j.g += w->cols, j.w += w->cols;
-        j.t += w->cols;
-        if (j.s != NULL) j.s += w->cols;
+        bnn__noise_run(w->cols, j, o);
     }
 }
 
-static bnn__job bnn__noise_job(const bnn_meanfield *q) {
+static void bnn__noise_backward(const bnn_meanfield *q, double k) {
     bnn__job j;
+    size_t b;
     memset(&j, 0, sizeof j);
     j.x = q->sigma, j.y = q->params->theta, j.z = q->eps, j.g = q->of->grad;
     j.w = q->params->grad, j.t = q->params->grad + q->n;
     j.e = (float)(1 / (double)q->draws), j.c = q->log_rate;
-    j.a = j.d = bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
-    j.b = bnn__sigma_of(q, (float)bnn__sigma_bound(q, 1));
+    j.a = bnn__sigma_end(q, 0), j.b = bnn__sigma_end(q, 1);
     j.flag = q->scale == BNN_SCALE_LOG;
     if (q->posterior == BNN_POSTERIOR_FIXED) j.flag |= 4;
     else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2, j.s = q->curvature;
-    return j;
+    for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
+    for (b = 0; b < q->params->n_blocks; b++) q->params->blocks[b].fresh = 0;
 }
 
 /* w = mu: the gradient of the MAP loss, as bnn_net_loss has it */
 static void bnn__delta_backward(const bnn_meanfield *q, double k) {
     bnn_params *p = q->params;
-    size_t b, nb = q->of->n_blocks;
-    for (b = 0; b < nb; b++) {
+    size_t b;
+    bnn__params_settle(p);
+    bnn__v_axpy(q->n, (float)(1 / (double)q->draws), q->of->grad, p->grad);
+    for (b = 0; b < q->of->n_blocks; b++) {
         const bnn_block *w = &q->of->blocks[b];
-        size_t n = w->rows * w->cols;
-        float *to = p->grad + w->offset;
-        if (p->blocks[b].fresh) memset(to, 0, n * sizeof *to);
-        bnn__v_axpy(n, (float)(1 / (double)q->draws), q->of->grad + w->offset, to);
-        bnn__prior_slope(&w->prior, (float)k, n, p->theta + w->offset, to);
-        if (p->blocks[nb + b].fresh) memset(to + q->n, 0, n * sizeof *to);
+        bnn__prior_slope(&w->prior, (float)k, w->rows * w->cols, p->theta + w->offset,
+                         p->grad + w->offset);
     }
 }
 
-BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
-    double k = 0;
+/* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
+static void bnn__meanfield_hold(const bnn_meanfield *q) {
+    const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
+    size_t i, l;
+    int low = 0;
+    if (q->posterior == BNN_POSTERIOR_DELTA) return;
+    for (i = 0; i + 256 <= q->n && !low; i += 256) /* most often none: let compilers use vectors */
+        for (l = 0; l < 256; l++) low |= s[i + l] <= floor;
+    for (; i < q->n; i++) low |= s[i] <= floor;
+    q->params->held = low ? q->held : NULL;
+    for (i = 0; low && i < q->n; i++)
+        q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
+}
+
+/* lambda/(N draws); 0 where no prior is proper. < 0 = failed */
+static double bnn__divergence_weight(const bnn_meanfield *q, bnn_tape *t) {
     size_t b;
     int proper = 0;
-    if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
     for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    if (!q->drawn || (proper && q->kl_weight > 0 && !(bnn__n_data(t) > 0))) {
-        bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: %s", !q->drawn ? "there is no new draw: "
-                  "bnn_meanfield_sample comes first" : "the KL must know how many data there are: "
-                  "set tape.n_data");
+    if (!proper || !(q->kl_weight > 0)) return 0;
+    if (bnn__n_data(t) > 0)
+        return (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
+    bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: the KL must know how many data there are: set "
+              "tape.n_data");
+    return -1;
+}
+
+BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
+    double k;
+    if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
+    if (!q->drawn) {
+        bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: there is no new draw: bnn_meanfield_sample "
+                  "comes first");
         return;
     }
-    if (proper && q->kl_weight > 0)
-        k = (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
-    bnn__params_settle(q->of);
-    if (q->posterior == BNN_POSTERIOR_GAUSSIAN && q->estimator != BNN_ESTIMATE_PATH &&
-        !bnn__meanfield_curve(q, t)) return;
+    k = bnn__divergence_weight(q, t);
+    if (k < 0 || !bnn__meanfield_curve(q, t)) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
-    else {
-        bnn__job j = bnn__noise_job(q);
-        for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
-    }
-    for (b = 0; b < q->params->n_blocks; b++) q->params->blocks[b].fresh = 0;
+    else bnn__noise_backward(q, k);
+    bnn__meanfield_hold(q);
     bnn__spend(q->of);
     q->drawn = 0;
+    if (q->of->draw == 2) q->of->draw = 1;
 }
 
 /* ---- the divergence in nats */
 
+static double bnn__erf_own(double x) { return (double)BNN_MATH_ERF((float)x); }
+
 static double bnn__abs_mean(double d, double s) { /* E|w - m|, d = mu - m */
     double u = s > 0 ? d / s : 0;
-    return s > 0 ? s * sqrt(2 / BNN__PI) * exp(-u * u / 2) + d * erf(u * sqrt(0.5)) : fabs(d);
+    if (!(s > 0)) return fabs(d);
+    return s * sqrt(2 / BNN__PI) * bnn__dexp(-u * u / 2) + d * bnn__erf_own(u * sqrt(0.5));
 }
 
-static double bnn__kl_normal(double d, double s, double v) { /* expm1: exact where q = p */
-    double a = 2 * log(s) - log(v);
-    return (expm1(a) - a) / 2 + d * d / (2 * v);
-}
-
-static double bnn__kl_one(const bnn_prior *p, double d, double s, double eps, double v) {
-    double w = d + s * eps, log_q = -log(s) - eps * eps / 2 - BNN__LN_2PI / 2;
-    float x = (float)w + p->mean;
+/* Of N(m + d, s^2) from a prior with mean m; a std for normal priors; eps: the last draw */
+static double bnn__kl_one(const bnn_prior *p, double d, double s, double std, double eps) {
+    double a = 2 * bnn__dlog(s / std), u = d / std;
+    bnn_prior there = *p;
+    float w = (float)(d + s * eps);
+    there.mean = 0;
     switch (p->kind) {
-    case BNN_PRIOR_NORMAL: return bnn__kl_normal(d, s, v);
+    case BNN_PRIOR_NORMAL: return (bnn__dexpm1(a) - a) / 2 + u * u / 2; /* 0 where q = p */
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        return log(2 * (double)p->std) + bnn__abs_mean(d, s) / (double)p->std -
-               (BNN__LN_2PI + 1) / 2 - log(s);
+        return bnn__dlog(2 * std / s) + bnn__abs_mean(d, s) / std - (BNN__LN_2PI + 1) / 2;
     case BNN_PRIOR_FLAT: return 0;
-    default: return log_q - bnn__log_prior_block(p, 1, &x);
+    default: /* ln q - ln p */
+        return -bnn__dlog(s) - (eps * eps + BNN__LN_2PI) / 2 - bnn__log_prior_block(&there, 1, &w);
     }
 }
 
-static double bnn__kl_block(const bnn_meanfield *q, size_t b, double floor) {
+static double bnn__kl_block(const bnn_meanfield *q, size_t b) {
     const bnn_block *w = &q->of->blocks[b];
     const float *mu = q->params->theta + w->offset, *s = q->sigma + w->offset;
-    const float *eps = q->eps + w->offset;
-    int ard = w->prior.kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
-    double sum = 0, v = (double)w->prior.std * (double)w->prior.std;
+    const float *eps = q->eps + w->offset, floor = bnn__sigma_end(q, 0);
+    int ard = bnn__ard(q, &w->prior);
+    double sum = 0, std = (double)w->prior.std;
     size_t i, j;
     for (i = 0; i < w->rows; i++, mu += w->cols, s += w->cols, eps += w->cols) {
-        if (ard == BNN_ARD_INPUT) v = bnn__second_moment(w->cols, mu, s, w->prior.mean);
+        if (ard == BNN_ARD_INPUT)
+            std = sqrt(bnn__second_moment(w->cols, mu, s, w->prior.mean));
         for (j = 0; j < w->cols; j++) {
             double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
-            if (mu[j] == 0 && sd <= floor) continue; /* removed */
-            if (ard == BNN_ARD_WEIGHT) v = d * d + sd * sd;
-            sum += bnn__kl_one(&w->prior, d, sd, (double)eps[j], v);
+            if (mu[j] == 0 && s[j] <= floor) continue; /* removed */
+            if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
+            sum += bnn__kl_one(&w->prior, d, sd, std, (double)eps[j]);
         }
     }
     return sum;
 }
 
 BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
-    double sum = 0, floor;
+    double sum = 0;
     size_t b;
     if (bnn__meanfield_fault(q) != NULL) return bnn__nan();
     if (q->posterior == BNN_POSTERIOR_DELTA) {
@@ -8498,8 +8572,7 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
         return 0 - bnn_params_log_prior(&mean); /* flat: 0, not -0 */
     }
     bnn__sigma(q);
-    floor = (double)bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
-    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, b, floor);
+    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, b);
     return sum;
 }
 
@@ -8517,7 +8590,7 @@ static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
     for (step = 0; step < 60 && hi - lo > 1e-15 * (1 + fabs(lo)); step++) {
         m = lo + (hi - lo) / 2;
         for (f = 0, i = 0; i < n; i++)
-            f += erf((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
+            f += bnn__erf_own((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
         if (f < 0) lo = m;
         else hi = m;
     }
@@ -8544,8 +8617,8 @@ static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const floa
     if (!laplace) best = bnn__second_moment(n, mu, sigma, p->mean);
     if (p->shape > 0)
         best = ((double)p->rate + a * best) / ((double)p->shape + a + 1); /* mode given the rest */
-    if (rate < 1 && laplace) best = old * exp(rate * (best / old - 1));
-    else if (rate < 1) best = old * exp(rate * (best / (old * old) - 1) / 2);
+    if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
+    else if (rate < 1) best = old * bnn__dexp(rate * (best / (old * old) - 1) / 2);
     else if (!laplace) best = sqrt(best);
     if (bnn__finite_d(best)) p->std = (float)(best > 1e-6 ? best : 1e-6);
 }
@@ -8628,7 +8701,7 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     bnn_mat eps;
     eps.rows = b->rows, eps.cols = b->cols, eps.data = q->eps + b->offset;
     if (q->log_rate != 1) r = bnn_scale(r, q->log_rate);
-    r = bnn_clamp(r, (float)bnn__sigma_bound(q, 0), (float)bnn__sigma_bound(q, 1));
+    r = bnn_clamp(r, bnn__rho_end(q, 0), bnn__rho_end(q, 1));
     r = q->scale == BNN_SCALE_LOG ? bnn_exp(r) : bnn_softplus(r);
     if (q->posterior == BNN_POSTERIOR_FIXED) r = bnn_detach(r);
     return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
@@ -8677,24 +8750,15 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
 
 static double bnn__meanfield_error(bnn_meanfield *q, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    size_t draws) { /* L^E, nats */
+    bnn_mark mark = bnn_arena_mark(q->of->mem);
     double sum = 0;
-    size_t s, i, rows;
+    size_t s;
     for (s = 0; s < draws; s++) {
         bnn__meanfield_draw(q, &t->rng);
-        for (i = 0; i < d.x.rows && t->err == BNN_OK; i += rows) {
-            bnn__time start = bnn__now(t);
-            bnn_data part;
-            bnn_var *nll;
-            rows = d.x.rows - i < 512 ? d.x.rows - i : 512;
-            part = bnn_data_rows(d, i, rows);
-            nll = bnn__nll_rows(net, bnn_net_forward(net, bnn_input(t, part.x)),
-                                bnn_input(t, part.y));
-            if (t->err == BNN_OK) sum += bnn_mat_sum(nll->val);
-            bnn__back_to(t, start);
-        }
+        sum -= bnn_mat_sum(bnn_predict_log_lik(q->of->mem, t, net, NULL, d));
+        bnn_arena_rewind(q->of->mem, mark);
     }
-    q->drawn = 0;
-    return sum / (double)draws;
+    return t->err == BNN_OK ? sum / (double)draws : bnn__nan();
 }
 
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
@@ -8713,7 +8777,6 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     if (!bnn__has_data(t, "bnn_meanfield_measure", d.x)) return c;
     for (b = 0; b < q->of->n_blocks; b++) proper &= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
     c.error = bnn__meanfield_error(q, t, net, d, draws);
-    if (t->err != BNN_OK) c.error = bnn__nan();
     c.complexity = bnn_meanfield_kl(q);
     if (!proper) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
@@ -8750,18 +8813,18 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
 
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
     size_t i, gone = 0;
-    float floor = (float)(bnn__sigma_bound(q, 0) * 1.0001 / (double)q->log_rate), smallest;
     if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA) return 0;
     bnn__sigma(q);
-    smallest = bnn__sigma_of(q, (float)bnn__sigma_bound(q, 0));
     for (i = 0; i < q->n; i++) {
-        int was = q->params->theta[i] == 0 && q->sigma[i] <= smallest;
-        if (!was && !((double)bnn__snr(q, i) < snr)) continue;
+        if (!((double)bnn__snr(q, i) < snr)) continue;
         q->params->theta[i] = 0;
-        q->params->theta[q->n + i] = floor;
-        gone++;
+        q->params->theta[q->n + i] = bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
     }
     q->drawn = 0;
+    bnn__sigma(q);
+    bnn__meanfield_hold(q);
+    if (q->params->held == NULL) return 0;
+    for (i = 0; i < q->n; i++) gone += q->held[i];
     return gone;
 }
 
@@ -8770,7 +8833,7 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
 BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches) {
     double m = (double)batches;
     if (i >= batches) return 0;
-    return m * pow(2, -(double)(i + 1)) / -expm1(-m * 0.69314718055994530942);
+    return m * ldexp(1, -(int)(i < 1100 ? i + 1 : 1100)) / (1 - ldexp(1, -(int)(m < 60 ? m : 60)));
 }
 
 BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps) {
@@ -13373,6 +13436,7 @@ static void bnn__io_store(bnn__file *f, size_t k) {
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
     if (reading && io->apply && w != NULL) { /* as after a step: the next gradient overwrites */
+        w->draw = 0;
         for (i = 0; i < n_blocks; i++) w->blocks[i].fresh = 1;
         if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
     }

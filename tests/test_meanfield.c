@@ -227,8 +227,8 @@ static void the_gradient_of_the_divergence_is_its_difference(void) {
                 bnn_params_add(u.w, 2, 2, "w", (bnn_prior){ .kind = kind, .std = (float)0.7,
                                .std2 = (float)0.1, .mean = (float)0.2, .nu = 3 });
                 bnn_params_add(u.w, 1, 3, "flat", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
-                q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = 1 + (scale != 0), .ard = ard,
-                                      .log_rate = scale == 2 ? 4 : 0 });
+                q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = 1 + (scale != 0),
+                                      .ard = ard, .log_rate = scale == 2 ? 4 : 0 });
                 for (size_t i = 0; i < 7; i++)
                     set_q(&q, i, 0.3 * (double)i - 0.8, 0.1 + 0.2 * (double)i);
                 rng = u.tape.rng;
@@ -1238,6 +1238,118 @@ static void pruning_orders_agree_and_removed_weights_are_exact_zeros(void) {
     world_close(&u);
 }
 
+/* Twelve ways to step, with all the state there is */
+static bnn_stepper any_stepper(bnn_params *v, int kind) {
+    const float lr = (float)1e-2, wd = (float)0.05, momentum = (float)0.9;
+    switch (kind) {
+    case 0: return bnn_sgd(v, (bnn_sgd_desc){ .lr = lr, .weight_decay = wd });
+    case 1: return bnn_sgd(v, (bnn_sgd_desc){ .lr = lr, .momentum = momentum, .nesterov = 1 });
+    case 2: return bnn_adam(v, (bnn_adam_desc){ .lr = lr, .weight_decay = wd });
+    case 3: return bnn_adam(v, (bnn_adam_desc){ .lr = lr, .weight_decay = wd, .decoupled = 1 });
+    case 4: return bnn_adam(v, (bnn_adam_desc){ .lr = lr, .amsgrad = 1, .clip = 1 });
+    case 5: return bnn_rmsprop(v, (bnn_rmsprop_desc){ .lr = lr, .weight_decay = wd });
+    case 6: return bnn_rmsprop(v, (bnn_rmsprop_desc){ .lr = (float)1e-3, .momentum = momentum,
+                                                      .centered = 1 });
+    case 7: return bnn_adagrad(v, (bnn_adagrad_desc){ .lr = lr });
+    case 8: return bnn_adadelta(v, (bnn_adadelta_desc){ .weight_decay = wd });
+    case 9: return bnn_sgld(v, (bnn_sgld_desc){ .lr = (float)1e-4 });
+    case 10: return bnn_psgld(v, (bnn_psgld_desc){ .lr = (float)1e-5 });
+    default: return bnn_sghmc(v, (bnn_sghmc_desc){ .lr = (float)1e-5 });
+    }
+}
+
+typedef struct fitted {
+    world u;
+    bnn_net net, local;
+    bnn_meanfield q;
+    bnn_stepper s;
+    bnn_data d;
+} fitted;
+
+static void fitted_open(fitted *f, int kind, int scale) {
+    world_open(&f->u, 141);
+    f->d.x = bnn_mat_new(&f->u.mem, 20, 4), f->d.y = bnn_mat_new(&f->u.mem, 20, 1);
+    bnn_rng_fill_normal(&f->u.tape.rng, 80, f->d.x.data);
+    for (int i = 0; i < 20; i++) f->d.y.data[i] = 2 * f->d.x.data[4 * i];
+    f->net = bnn_mlp(f->u.w, (bnn_mlp_desc){ .sizes = { 4, 6, 1 }, .noise_std = (float)0.3 });
+    f->q = bnn_meanfield_new(f->u.w, (bnn_meanfield_desc){ .scale = scale, .log_rate = 2 });
+    f->local = bnn_meanfield_net(&f->q, &f->net, BNN_NOISE_LOCAL);
+    f->s = any_stepper(f->q.params, kind);
+}
+
+static void fitted_gradient(fitted *f, int local) {
+    bnn_tape_reset(&f->u.tape);
+    bnn_meanfield_sample(&f->q, &f->u.tape);
+    bnn_backward(bnn_net_nll(local ? &f->local : &f->net, bnn_batch_all(&f->u.tape, f->d)));
+    bnn_meanfield_backward(&f->q, &f->u.tape);
+}
+
+static void fitted_steps(fitted *f, int steps, int local) {
+    for (int i = 0; i < steps; i++) {
+        fitted_gradient(f, local);
+        bnn_step(&f->s, &f->u.tape);
+    }
+}
+
+/* how many of `gone` are exactly 0 still, as mean, as draw and by the count of prune */
+static int all_removed(fitted *f, const unsigned char *gone, size_t n) {
+    size_t zeros = 0, removed = 0, moved = 0;
+    bnn_meanfield_sample(&f->q, &f->u.tape);
+    for (size_t i = 0; i < f->q.n; i++) {
+        removed += gone[i];
+        zeros += gone[i] && f->q.params->theta[i] == 0 && f->u.w->theta[i] == 0;
+        moved += !gone[i] && f->q.params->theta[i] != 0;
+    }
+    return removed == n && zeros == n && moved == f->q.n - n && bnn_meanfield_prune(&f->q, 0) == n;
+}
+
+static void removed_weights_stay_removed_under_every_stepper(void) {
+    enum { W = 4 * 6 + 6 + 6 + 1 };
+    for (int kind = 0; kind < 12; kind++)
+        for (int scale = BNN_SCALE_SOFTPLUS; scale <= BNN_SCALE_LOG; scale++)
+            for (int how = 0; how < 5; how++) {
+                fitted f, g;
+                unsigned char gone[W] = { 0 };
+                float before[2 * W];
+                size_t n;
+                fitted_open(&f, kind, scale);
+                CHECK(f.q.n == W);
+                fitted_steps(&f, 25, 0);
+                if (how == 1) fitted_gradient(&f, 0); /* a gradient that is already there */
+                if (how == 2) /* by hand, at the floor or far below it */
+                    for (size_t i = 0; i < W; i += 3) {
+                        f.q.params->theta[i] = 0;
+                        f.q.params->theta[W + i] = (float)(i % 2 ? -1e30 : -21);
+                    }
+                else bnn_meanfield_prune(&f.q, bnn_meanfield_snr(&f.q, 0.5));
+                n = bnn_meanfield_prune(&f.q, 0);
+                CHECK(n >= W / 3 && n <= W / 2 + 1);
+                for (size_t i = 0; i < W; i++) gone[i] = f.q.params->theta[i] == 0;
+                memcpy(before, f.q.params->theta, sizeof before);
+                if (how == 1) bnn_step(&f.s, &f.u.tape);
+                else fitted_steps(&f, 1, how == 3);
+                CHECK(memcmp(before, f.q.params->theta, sizeof before) != 0);
+                CHECK(all_removed(&f, gone, n));
+                fitted_steps(&f, 20, how == 3);
+                CHECK(all_removed(&f, gone, n));
+                if (how == 4) { /* in another process */
+                    void *bytes = NULL;
+                    size_t size = 0;
+                    bnn_checkpoint c = { .nets = { &f.net }, .steppers = { &f.s },
+                                         .meanfields = { &f.q } };
+                    fitted_open(&g, kind, scale);
+                    CHECK(bnn_checkpoint_write(&f.u.mem, &c, &bytes, &size) == BNN_OK);
+                    c = (bnn_checkpoint){ .nets = { &g.net }, .steppers = { &g.s },
+                                          .meanfields = { &g.q } };
+                    CHECK(bnn_checkpoint_read(&g.u.mem, &c, bytes, size) == BNN_OK);
+                    fitted_steps(&g, 10, 0);
+                    CHECK(all_removed(&g, gone, n));
+                    world_close(&g.u);
+                }
+                world_close(&f.u);
+            }
+}
+
 /* ---- use */
 
 static void schedules_of_the_divergence_have_mean_one(void) {
@@ -1344,7 +1456,7 @@ static void resuming_continues_bit_for_bit(void) {
     linear_open(&b, 153, 1);
     for (int i = 0; i < 2; i++) {
         l[i]->u.w->blocks[0].prior.adapt_std = 1;
-        q[i] = bnn_meanfield_new(l[i]->u.w, (bnn_meanfield_desc){ .scale = 1 + (i == 0), .ard = 0 });
+        q[i] = bnn_meanfield_new(l[i]->u.w, (bnn_meanfield_desc){ .scale = 1 + (i == 0) });
         q[i].scale = BNN_SCALE_LOG;
         adam[i] = bnn_adam(q[i].params, (bnn_adam_desc){ 0 });
     }
@@ -1435,6 +1547,8 @@ static void wrong_use_is_an_error_with_a_sentence(void) {
     bnn_meanfield_backward(&q, &l.u.tape);
     CHECK(says(&l.u, "how many data"));
     q.kl_weight = 0; /* then N does not matter */
+    bnn_backward(linear_nll(&l.u.tape, &l));
+    l.u.tape.n_data = 0;
     bnn_meanfield_backward(&q, &l.u.tape);
     CHECK(l.u.tape.err == BNN_OK);
     q.kl_weight = -1;
@@ -1469,6 +1583,184 @@ static void wrong_use_is_an_error_with_a_sentence(void) {
     bnn_meanfield_update_priors(&q, 1);
     CHECK(bnn_meanfield_prune(&q, 1) == 0);
     world_close(&l.u);
+}
+
+/* w, which holds a draw, is no place for a stepper or for its prior */
+static void weights_know_that_they_are_a_draw(void) {
+    for (int posterior = BNN_POSTERIOR_GAUSSIAN; posterior <= BNN_POSTERIOR_DELTA; posterior++)
+        for (int late = 0; late < 2; late++) {
+            linear l;
+            bnn_meanfield q;
+            bnn_stepper wrong, right;
+            bnn_ensemble e;
+            bnn_batch b;
+            linear_open(&l, 164, 1);
+            q = bnn_meanfield_new(l.u.w, (bnn_meanfield_desc){ .posterior = posterior });
+            wrong = bnn_sgd(l.u.w, (bnn_sgd_desc){ .lr = (float)1e-3 });
+            right = bnn_adam(q.params, (bnn_adam_desc){ 0 });
+            e = bnn_ensemble_new(l.u.w, 4);
+            b = bnn_batch_all(&l.u.tape, l.data);
+            bnn_backward(bnn_net_loss(&l.net, b)); /* before the first draw: its own */
+            bnn_step(&wrong, &l.u.tape);
+            for (int s = 0; s < 2 * late; s++) {
+                bnn_tape_reset(&l.u.tape);
+                bnn_meanfield_sample(&q, &l.u.tape);
+                bnn_backward(linear_nll(&l.u.tape, &l));
+                bnn_meanfield_backward(&q, &l.u.tape);
+                bnn_step(&right, &l.u.tape);
+            }
+            CHECK(l.u.tape.err == BNN_OK);
+            bnn_tape_reset(&l.u.tape);
+            bnn_meanfield_sample(&q, &l.u.tape);
+            b = bnn_batch_all(&l.u.tape, l.data);
+            bnn_net_loss(&l.net, b);
+            CHECK(says(&l.u, "use bnn_net_nll"));
+            bnn_prior_nll(&l.u.tape, l.u.w);
+            CHECK(says(&l.u, "a draw of a mean field"));
+            bnn_backward(linear_nll(&l.u.tape, &l));
+            bnn_step(&wrong, &l.u.tape);
+            CHECK(says(&l.u, "a draw of a mean field"));
+            bnn_step(&right, &l.u.tape);
+            CHECK(says(&l.u, "bnn_meanfield_backward"));
+            bnn_meanfield_backward(&q, &l.u.tape);
+            bnn_step(&right, &l.u.tape);
+            CHECK(l.u.tape.err == BNN_OK);
+            bnn_tape_reset(&l.u.tape);
+            bnn_backward(linear_nll(&l.u.tape, &l)); /* no new draw, no backward */
+            bnn_step(&right, &l.u.tape);
+            CHECK(says(&l.u, "bnn_meanfield_backward"));
+            bnn_tape_reset(&l.u.tape);
+            bnn_meanfield_sample(&q, &l.u.tape);
+            bnn_backward(linear_nll(&l.u.tape, &l));
+            bnn_meanfield_backward(&q, &l.u.tape);
+            bnn_step(&right, &l.u.tape);
+            bnn_meanfield_sample(&q, &l.u.tape);
+            bnn_meanfield_backward(&q, &l.u.tape);
+            CHECK(says(&l.u, "bnn_backward comes first"));
+            CHECK(bnn_meanfield_push(&q, &e, &l.u.tape.rng) == BNN_OK);
+            bnn_meanfield_backward(&q, &l.u.tape); /* of another draw than the gradient */
+            CHECK(says(&l.u, "no new draw"));
+            bnn_meanfield_mean(&q); /* no draw any more */
+            bnn_tape_reset(&l.u.tape);
+            bnn_backward(bnn_net_loss(&l.net, bnn_batch_all(&l.u.tape, l.data)));
+            bnn_step(&wrong, &l.u.tape);
+            CHECK(l.u.tape.err == BNN_OK);
+            { /* nor is a sample of an ensemble, or a copy */
+                bnn_params *v = bnn_params_new(&l.u.mem);
+                bnn_net other = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { DIM, 1 }, .no_bias = 1,
+                                                           .noise_std = (float)0.5 });
+                bnn_params one;
+                bnn_meanfield_sample(&q, &l.u.tape);
+                bnn_params_copy(v, l.u.w);
+                one = bnn_ensemble_sample(&e, 0);
+                bnn_net_loss(&other, bnn_batch_all(&l.u.tape, l.data));
+                CHECK(bnn_value(bnn_prior_nll(&l.u.tape, &one)) > 0);
+                bnn_params_copy(l.u.w, v);
+                bnn_net_loss(&l.net, bnn_batch_all(&l.u.tape, l.data));
+                CHECK(l.u.tape.err == BNN_OK);
+            }
+            world_close(&l.u);
+        }
+}
+
+static void zero_can_be_said_where_it_is_a_value(void) {
+    world u;
+    bnn_meanfield q;
+    world_open(&u, 165);
+    bnn_params_add(u.w, 1, 3, "w", (bnn_prior){ .std = 2 });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .kl_weight = (float)BNN_ZERO });
+    CHECK(q.kl_weight == 0);
+    divergence_gradient(&u, &q);
+    for (int i = 0; i < 6; i++) CHECK(q.params->grad[i] == 0);
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ 0 });
+    CHECK(q.kl_weight == 1 && q.log_rate == 1 && q.draws == 1);
+    CHECK(refuses((bnn_meanfield_desc){ .init_std = (float)BNN_ZERO }, "init_std is 0"));
+    CHECK(refuses((bnn_meanfield_desc){ .scale = BNN_SCALE_LOG, .log_rate = (float)BNN_ZERO },
+                  "log_rate 0"));
+    world_close(&u);
+}
+
+/* Against the same integrals in other words: sums of logs and quadrature by substitution */
+static void the_divergence_holds_at_its_ends(void) {
+    const double sd[] = { 1e-13, 3e-9, 1e-4, 1, 1e4 - 1, 9e3 }, mean[] = { 0, -1e-12, 0.3, -2e6 };
+    const double std[] = { 1e-18, 1e-3, 1, 1e5, 1e18 };
+    for (int kind = BNN_PRIOR_NORMAL; kind <= BNN_PRIOR_DOUBLE_EXPONENTIAL; kind++)
+        for (size_t i = 0; i < 6; i++)
+            for (size_t j = 0; j < 4; j++)
+                for (size_t k = 0; k < 5; k++) {
+                    world u;
+                    bnn_meanfield q;
+                    double kl, s, d, b, r, exact;
+                    world_open(&u, 166);
+                    bnn_params_add(u.w, 1, 1, "w", (bnn_prior){ .kind = kind,
+                                                                .std = (float)std[k] });
+                    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG });
+                    set_q(&q, 0, mean[j], sd[i] > 9000 ? 9000 : sd[i]);
+                    kl = bnn_meanfield_kl(&q);
+                    s = (double)q.sigma[0], d = (double)q.params->theta[0];
+                    if (d == 0 && sd[i] < 1e-12) CHECK(kl > 0); /* over the floor */
+                    b = (double)u.w->blocks[0].prior.std, r = s / b;
+                    if (kind == BNN_PRIOR_NORMAL)
+                        exact = (r * r - 1) / 2 - log(r) + d / b * (d / b) / 2;
+                    else exact = log(2 * b) - log(s) - log(2 * acos(-1) * exp(1)) / 2 +
+                                 (s * sqrt(2 / acos(-1)) * exp(-d / s * (d / s) / 2) +
+                                  d * erf(d / s / sqrt(2))) / b;
+                    CHECK(kl >= -1e-12);
+                    CHECK_NEAR(kl, exact, BUILD_TOL(3e-7, 1e-12) * (1 + fabs(exact)));
+                    divergence_gradient(&u, &q);
+                    for (int g = 0; g < 2; g++)
+                        CHECK(q.params->grad[g] == q.params->grad[g]); /* inf beyond float */
+                    world_close(&u);
+                }
+}
+
+/* At the draw; the narrow part is 1e5 times as steep as the wide one */
+static void the_slope_of_a_mixture_is_exact_on_both_sides(void) {
+    const double weight[] = { 0.5, 0.001, 0.9999, 1 };
+    const double w[] = { 0, 1e-4, 0.003, -0.01, 0.02, 3, 40 };
+    for (size_t k = 0; k < 4; k++) {
+        world u;
+        bnn_meanfield q;
+        double s1, s2, p;
+        world_open(&u, 168);
+        bnn_params_add(u.w, 1, 7, "w", (bnn_prior){ .kind = BNN_PRIOR_MIXTURE, .std = 2,
+                                                    .weight = (float)weight[k] });
+        for (int i = 0; i < 7; i++) u.w->theta[i] = (float)w[i];
+        q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)1e-3 });
+        divergence_gradient(&u, &q);
+        s1 = (double)u.w->blocks[0].prior.std, s2 = (double)u.w->blocks[0].prior.std2;
+        p = (double)u.w->blocks[0].prior.weight;
+        for (int i = 0; i < 7; i++) {
+            double x = (double)u.w->theta[i], a = p / s1 * exp(-x / s1 * (x / s1) / 2);
+            double b = (1 - p) / s2 * exp(-x / s2 * (x / s2) / 2);
+            double slope = x * (a / (s1 * s1) + b / (s2 * s2)) / (a + b);
+            CHECK_NEAR(q.params->grad[i], slope, BUILD_TOL(2e-4, 1e-11) * fabs(slope));
+        }
+        world_close(&u);
+    }
+}
+
+/* A Student of ever more degrees of freedom is a normal, up to the largest float */
+static void a_student_prior_without_end_is_normal(void) {
+    const double nu[] = { 1e5, 1e9, 1e13, 1e20, 3e38 };
+    for (size_t k = 0; k < 5; k++) {
+        float grad[2][6];
+        for (int student = 0; student < 2; student++) {
+            world u;
+            bnn_meanfield q;
+            world_open(&u, 167);
+            bnn_params_add(u.w, 1, 3, "w", (bnn_prior){ .std = 30, .mean = 1, .nu = (float)nu[k],
+                           .kind = student ? BNN_PRIOR_STUDENT : BNN_PRIOR_MIXTURE, .weight = 1 });
+            for (int i = 0; i < 3; i++) u.w->theta[i] = (float)(10 * i);
+            q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.5 });
+            divergence_gradient(&u, &q);
+            memcpy(grad[student], q.params->grad, sizeof grad[0]);
+            world_close(&u);
+        }
+        for (int i = 0; i < 6; i++)
+            CHECK_NEAR(grad[1][i], grad[0][i], (3 / nu[k] + BUILD_TOL(1e-6, 1e-13)) *
+                                               (1 + fabs((double)grad[0][i])));
+    }
 }
 
 static void sigma_stays_between_its_floor_and_its_ceiling(void) {
@@ -1709,6 +2001,7 @@ int main(void) {
     RUN(an_unchanged_prior_costs_no_bits);
     RUN(few_data_collapse_to_the_prior);
     RUN(pruning_orders_agree_and_removed_weights_are_exact_zeros);
+    RUN(removed_weights_stay_removed_under_every_stepper);
     RUN(schedules_of_the_divergence_have_mean_one);
     RUN(several_draws_average);
     RUN(a_loop_does_not_allocate_after_its_first_step);
@@ -1716,6 +2009,11 @@ int main(void) {
     RUN(resuming_continues_bit_for_bit);
     RUN(bad_descriptions_are_refused);
     RUN(wrong_use_is_an_error_with_a_sentence);
+    RUN(weights_know_that_they_are_a_draw);
+    RUN(zero_can_be_said_where_it_is_a_value);
+    RUN(the_divergence_holds_at_its_ends);
+    RUN(the_slope_of_a_mixture_is_exact_on_both_sides);
+    RUN(a_student_prior_without_end_is_normal);
     RUN(sigma_stays_between_its_floor_and_its_ceiling);
     RUN(a_gradient_that_is_not_finite_moves_nothing);
     RUN(the_scale_is_softplus_and_its_slope_the_derivative);
