@@ -159,9 +159,9 @@ static void psgld_with_frozen_preconditioner_is_sgld_per_coordinate(void) {
     bnn_stepper s;
     chains_open(&u, 2 * CHAINS, s2, n, 140);
     s = bnn_psgld(u.w, (bnn_psgld_desc){ .lr = (float)lr, .temperature = (float)temp });
-    s.beta2 = 1; /* V stays as it is */
+    s.burn_in = 0; /* V stays as it is */
     for (size_t i = 0; i < 2 * CHAINS; i++) s.s1[i] = i < CHAINS ? 4 : (float)0.25;
-    s.eps = (float)0.5;
+    s.lambda = (float)0.5;
     chains_run(&u, &s, 120);
     for (int half = 0; half < 2; half++) {
         double g = half == 0 ? 1 / 2.5 : 1 / 1.0, var = temp * s2 / (1 - lr * g / (2 * n * s2));
@@ -176,11 +176,12 @@ static void psgld_averages_squared_gradients(void) {
     double x = 0.75, v = 0, alpha = 0.9, lambda = 0.125, lr = 0.25;
     chains_open(&u, 1, 0.5, 2, 141);
     u.w->theta[0] = (float)x;
-    s = bnn_psgld(u.w, (bnn_psgld_desc){ (float)lr, (float)alpha, (float)lambda, 1 });
+    s = bnn_psgld(u.w, (bnn_psgld_desc){ (float)lr, (float)alpha, (float)lambda, 1,
+                                       SIZE_MAX });
     s.temperature = 0;
     for (int t = 0; t < 5; t++) {
         double g = x; /* x/(s2 N) */
-        v = alpha * v + (1 - alpha) * g * g;
+        v += (g * g - v) / (t + 1); /* fewer than 1/(1 - alpha) so far: their mean */
         x -= lr * g / (lambda + sqrt(v));
         chains_run(&u, &s, 1);
         CHECK_NEAR(u.w->theta[0], x, BUILD_TOL(2e-6, 1e-12));
@@ -243,7 +244,7 @@ static int wells_found(int cyclical) { /* cycles that sampled the left well, of 
     u.w->theta[0] = (float)0.9;
     s = bnn_sgld(u.w, (bnn_sgld_desc){ (float)0.05, 1 });
     for (size_t k = 0; k < TOTAL; k++) {
-        double lr = bnn_lr_cyclical(1, CYCLES, 0, k, TOTAL, &sampling);
+        double lr = bnn_lr_cyclical(1, CYCLES, 0.8, k, TOTAL, &sampling);
         if (cyclical) s.lr = (float)lr, s.temperature = (float)sampling;
         bnn_tape_reset(&u.tape);
         u.tape.n_data = 1000;

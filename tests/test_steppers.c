@@ -255,10 +255,11 @@ static void zero_fields_of_a_desc_mean_the_documented_defaults(void) {
     s = bnn_sgld(u.w, (bnn_sgld_desc){ 0 });
     CHECK(s.lr == (float)1e-2 && s.temperature == 1);
     s = bnn_psgld(u.w, (bnn_psgld_desc){ 0 });
-    CHECK(s.lr == (float)1e-3 && s.beta2 == (float)0.99 && s.eps == (float)1e-5);
+    CHECK(s.lr == (float)1e-3 && s.beta2 == (float)0.99 && s.lambda == (float)1e-5);
+    CHECK(s.burn_in == 1000);
     s = bnn_sghmc(u.w, (bnn_sghmc_desc){ 0 });
     CHECK(s.lr == (float)1e-2 && s.temperature == 1);
-    CHECK_NEAR(s.momentum, 0.9, 1e-7);
+    CHECK(s.friction == (float)0.1 && s.noise_estimate == 0);
     world_close(&u);
 }
 
@@ -300,7 +301,7 @@ static void the_cyclical_schedule_explores_then_samples(void) {
     int sampling = -1;
     for (size_t k = 0; k < total; k++) {
         double r = (double)(k % length) / (double)length;
-        double lr = bnn_lr_cyclical(0.5, cycles, 0, k, total, &sampling);
+        double lr = bnn_lr_cyclical(0.5, cycles, 0.8, k, total, &sampling);
         CHECK_NEAR(lr, 0.25 * (cos(3.14159265358979323846 * r) + 1), 1e-12);
         CHECK(sampling == (r >= 0.8));
     }
@@ -403,6 +404,7 @@ static void a_step_consumes_the_gradient(void) {
     world_step(&u, &s, torch_grads[0]);
     memcpy(theta, u.w->theta, sizeof theta);
     bnn_step(&s, &u.tape); /* no backward since: nothing to follow */
+    CHECK(u.tape.err == BNN_EARG && strstr(u.tape.msg, "bnn_backward") != NULL && s.t == 1);
     CHECK_SAME_ARRAY(theta, u.w->theta, 5);
     world_close(&u);
 }
