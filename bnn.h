@@ -262,7 +262,8 @@ BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d)
 BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d), divides by n */
-BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);       /* the first of equals */
+/* the first of equals; a.cols, which is no column, where the row has a NaN or there is no such row */
+BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);
 BNNDEF double bnn_mat_sum(bnn_mat a);                          /* in double, as all reductions */
 BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b);               /* sum of products; NaN if unequal */
 BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a);                /* (n,d) -> (d,d), divides by n */
@@ -917,13 +918,16 @@ BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other);           /* mean KL(p
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha);
 
 /* ---- diagnostics -----------------------------------------------------------------------------
- * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined. Apply
- * them to predictions and ln p, not to the weights of a network, which are not identified. */
+ * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined: mem->msg
+ * says why, mem->note where two chains are equal draw for draw. Apply them to predictions and ln p,
+ * not to the weights of a network, which are not identified. */
 BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, split, folded */
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
-BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);       /* of the mean */
+/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run: what
+ * it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
+BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
 typedef struct bnn_waic {
     double lppd, p_waic, elpd;
@@ -1356,6 +1360,12 @@ static int bnn__finite_d(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return ((bits >> 52) & 0x7ff) != 0x7ff;
+}
+
+static int bnn__is_nan(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits << 1) > (uint64_t)0xffe00000u << 32;
 }
 
 static int bnn__finite(float x) {
@@ -3192,8 +3202,10 @@ BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row) {
     const float *x = bnn_mat_at(a, row, 0);
     size_t j, best = 0;
     if (x == NULL) return a.cols; /* no such row */
-    for (j = 1; j < a.cols; j++)
+    for (j = 0; j < a.cols; j++) {
+        if (bnn__is_nan((double)x[j])) return a.cols;
         if (x[j] > x[best]) best = j;
+    }
     return best;
 }
 
@@ -8612,12 +8624,6 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
  * --------------------------------------------------------------------------------------------- */
 
-static int bnn__is_nan(double x) { /* on bits, as bnn__finite */
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits << 1) > (uint64_t)0xffe00000u << 32;
-}
-
 static int bnn__any_nan(bnn_mat a) {
     size_t i, n = bnn__mat_size(a);
     int any = 0;
@@ -9062,36 +9068,81 @@ static int bnn__all_equal(size_t n, const double *x) {
     return 1;
 }
 
-/* Draws of at least `least` per chain, finite, not all equal; else the arena says why */
-static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
-    size_t i, n = bnn__mat_size(draws);
-    const char *what = "all draws are equal";
-    if (mem == NULL || mem->err != BNN_OK) return 0;
-    if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least) {
-        bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
-                       draws.cols, least);
-        return 0;
-    }
-    if (!bnn_mat_finite(draws)) what = "a draw is not finite";
-    else
-        for (i = 1; i < n; i++)
-            if (draws.data[i] < draws.data[0] || draws.data[i] > draws.data[0]) return 1;
-    bnn__arena_say(mem, BNN_EARG, "%s: %s", who, what);
+static int bnn__constant(size_t n, const float *x) {
+    size_t i;
+    for (i = 1; i < n; i++)
+        if (x[i] < x[0] || x[i] > x[0]) return 0;
+    return 1;
+}
+
+/* Two chains that are the same draw for draw, constant ones aside; 1 = found */
+static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
+    size_t n = draws.cols;
+    for (*b = 1; *b < draws.rows; ++*b)
+        for (*a = 0; *a < *b; ++*a) {
+            const float *x = draws.data + *a * n;
+            if (memcmp(x, draws.data + *b * n, n * sizeof *x) == 0 && !bnn__constant(n, x))
+                return 1;
+        }
     return 0;
 }
 
-/* 2 x chains halves of *n draws each, one after the other, in mem; NULL = mem->err */
-static double *bnn__split(bnn_arena *mem, bnn_mat draws, size_t *n) {
+/* Draws of at least `least` per chain, finite, not all equal, no chain twice; else the arena says
+ * why */
+static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
+    size_t a, b;
+    if (mem == NULL || mem->err != BNN_OK) return 0;
+    if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least)
+        bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
+                       draws.cols, least);
+    else if (!bnn_mat_finite(draws))
+        bnn__arena_say(mem, BNN_EARG, "%s: a draw is not finite", who);
+    else if (bnn__constant(bnn__mat_size(draws), draws.data))
+        bnn__arena_say(mem, BNN_EARG, "%s: all draws are equal", who);
+    else if (bnn__twins(draws, &a, &b))
+        bnn__arena_note(mem, "%s: chains %z and %z are equal draw for draw, so they say nothing of "
+                        "each other: NaN; give each chain its own seed", who, a, b);
+    else return 1;
+    return 0;
+}
+
+typedef struct bnn__chains {
+    bnn_arena *mem; /* for scratch          */
+    bnn_mat draws;
+    size_t m, n;    /* halves of chains, draws of each */
+    double *x;      /* (m,n)                */
+} bnn__chains;
+
+/* 2 x chains halves, one after the other, in mem; NULL = mem->err */
+static double *bnn__split(bnn_arena *mem, bnn_mat draws) {
     size_t half = draws.cols / 2, c, i;
     double *x = (double *)bnn__arena_take(mem, bnn__mul(draws.rows, 2 * half), sizeof(double));
-    for (c = 0; c < draws.rows && x != NULL; c++)
+    if (x == NULL) return NULL;
+    for (c = 0; c < draws.rows; c++)
         for (i = 0; i < half; i++) {
             const float *chain = draws.data + c * draws.cols;
             x[2 * c * half + i] = (double)chain[i];
             x[(2 * c + 1) * half + i] = (double)chain[draws.cols - half + i];
         }
-    *n = half;
     return x;
+}
+
+/* fn of the split chains; scratch is given back */
+static double bnn__of_chains(bnn_arena *mem, bnn_mat draws, size_t least, const char *who,
+                             double (*fn)(const bnn__chains *)) {
+    bnn__chains c;
+    bnn_mark mark;
+    double r = bnn__nan();
+    if (!bnn__draws_ok(mem, draws, least, who)) return r;
+    mark = bnn_arena_mark(mem);
+    c.mem = mem;
+    c.draws = draws;
+    c.m = 2 * draws.rows;
+    c.n = draws.cols / 2;
+    c.x = bnn__split(mem, draws);
+    if (c.x != NULL) r = fn(&c);
+    bnn_arena_rewind(mem, mark);
+    return r;
 }
 
 /* x to its normal scores, in place; 0 = mem->err */
@@ -9123,11 +9174,10 @@ static double bnn__mean_d(size_t n, const double *x) {
     return sum / (double)n;
 }
 
-/* Sum of (x_i - mean)(x_{i+lag} - mean) */
-static double bnn__lagged(size_t n, const double *x, double mean, size_t lag) {
+static double bnn__squares(size_t n, const double *x, double mean) { /* sum of (x_i - mean)^2 */
     double sum = 0;
     size_t i;
-    for (i = 0; i + lag < n; i++) sum += (x[i] - mean) * (x[i + lag] - mean);
+    for (i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
     return sum;
 }
 
@@ -9139,57 +9189,91 @@ static double bnn__rhat(size_t m, size_t n, const double *x) {
     for (c = 0; c < m; c++) {
         double mean = bnn__mean_d(n, x + c * n);
         between += (mean - grand) * (mean - grand) / (double)(m - 1);
-        within += bnn__lagged(n, x + c * n, mean, 0) / (double)(n - 1) / (double)m;
+        within += bnn__squares(n, x + c * n, mean) / (double)(n - 1) / (double)m;
     }
     return sqrt((double)(n - 1) / (double)n + between / within);
 }
 
+static double bnn__rhat_ranks(const bnn__chains *c) {
+    double *folded = bnn__split(c->mem, c->draws), *sorted = bnn__sorted(c->mem, c->draws);
+    double median, bulk, tails;
+    size_t i, n = c->m * c->n;
+    if (sorted == NULL) return bnn__nan();
+    median = bnn__quantile(bnn__mat_size(c->draws), sorted, 0.5);
+    for (i = 0; i < n; i++) folded[i] = fabs(folded[i] - median);
+    if (!bnn__rank_normalize(c->mem, n, c->x) || !bnn__rank_normalize(c->mem, n, folded))
+        return bnn__nan();
+    bulk = bnn__rhat(c->m, c->n, c->x);
+    tails = bnn__rhat(c->m, c->n, folded); /* NaN where two values lie around their median */
+    return tails > bulk ? tails : bulk;
+}
+
 BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws) {
-    double *x, *folded, *sorted, r = bnn__nan(), rf, median;
-    size_t i, n, m = 2 * draws.rows;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 4, "bnn_diag_rhat")) return r;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    folded = bnn__split(mem, draws, &n);
-    sorted = bnn__sorted(mem, draws);
-    if (sorted != NULL) {
-        median = bnn__quantile(bnn__mat_size(draws), sorted, 0.5);
-        for (i = 0; i < m * n; i++) folded[i] = fabs(folded[i] - median);
-        if (bnn__rank_normalize(mem, m * n, x) && bnn__rank_normalize(mem, m * n, folded)) {
-            r = bnn__rhat(m, n, x);
-            rf = bnn__rhat(m, n, folded); /* NaN where two values lie around their median */
-            if (rf > r) r = rf;
-        }
+    return bnn__of_chains(mem, draws, 4, "bnn_diag_rhat", bnn__rhat_ranks);
+}
+
+/* y_k = sum_j x_(j stride) e^(2 pi i j k/n), complex numbers as pairs, n a power of two;
+ * turn: e^(2 pi i j/(n stride)) for j < n stride/2 */
+static void bnn__fourier(size_t n, size_t stride, const double *turn, const double *x, double *y) {
+    size_t k;
+    if (n == 1) {
+        y[0] = x[0], y[1] = x[1];
+        return;
     }
-    bnn_arena_rewind(mem, mark);
-    return r;
+    bnn__fourier(n / 2, 2 * stride, turn, x, y);
+    bnn__fourier(n / 2, 2 * stride, turn, x + 2 * stride, y + n);
+    for (k = 0; k < n / 2; k++) {
+        const double *w = turn + 2 * k * stride;
+        double *a = y + 2 * k, *b = a + n;
+        double re = b[0] * w[0] - b[1] * w[1], im = b[0] * w[1] + b[1] * w[0];
+        b[0] = a[0] - re, b[1] = a[1] - im;
+        a[0] += re, a[1] += im;
+    }
 }
 
-/* The mean over chains of the autocovariance at a lag */
-static double bnn__acov(size_t m, size_t n, const double *x, const double *mean, size_t lag) {
-    double sum = 0;
-    size_t c;
-    for (c = 0; c < m; c++) sum += bnn__lagged(n, x + c * n, mean[c], lag) / (double)n;
-    return sum / (double)m;
+/* acov_t for t < n, as said above, in mem; NULL = mem->err. By the spectrum: zeros behind the draws
+ * keep the ends apart, and two halves are the parts of one complex series, whose power is the sum
+ * of theirs (but for what is odd in the frequency and falls out on the way back). */
+static double *bnn__autocovariance(const bnn__chains *c, const double *x, const double *mean) {
+    size_t size = 2, i, t, m = c->m, n = c->n;
+    double *turn, *z, *y, *power;
+    while (size < 2 * n) size *= 2;
+    turn = (double *)bnn__arena_take(c->mem, size, sizeof(double));
+    z = (double *)bnn__arena_take(c->mem, bnn__mul(2, size), sizeof(double));
+    y = (double *)bnn__arena_take(c->mem, bnn__mul(2, size), sizeof(double));
+    power = (double *)bnn_arena_alloc(c->mem, size, sizeof(double));
+    if (power == NULL) return NULL;
+    for (t = 0; t < size / 2; t++) {
+        turn[2 * t] = cos(2 * BNN__PI * (double)t / (double)size);
+        turn[2 * t + 1] = sin(2 * BNN__PI * (double)t / (double)size);
+    }
+    for (i = 0; i < m; i += 2) {
+        memset(z, 0, 2 * size * sizeof *z);
+        for (t = 0; t < 2 * n; t++) z[2 * (t % n) + t / n] = x[i * n + t] - mean[i + t / n];
+        bnn__fourier(size, 1, turn, z, y);
+        for (t = 0; t < size; t++) power[t] += y[2 * t] * y[2 * t] + y[2 * t + 1] * y[2 * t + 1];
+    }
+    memset(z, 0, 2 * size * sizeof *z);
+    for (t = 0; t < size; t++) z[2 * t] = power[t];
+    bnn__fourier(size, 1, turn, z, y);
+    for (t = 0; t < n; t++) power[t] = y[2 * t] / (double)size / (double)n / (double)m;
+    return power;
 }
 
-/* Costs n per lag up to the truncation; chains that never meet have no truncation before n. */
-static double bnn__ess(bnn_arena *mem, size_t m, size_t n, const double *x) {
-    double *mean = (double *)bnn__arena_take(mem, m, sizeof(double));
-    double acov0, w, v, grand, pair, before = 0, sum = 0, tail = 0, tau, least;
-    size_t c, t;
+static double bnn__ess(const bnn__chains *c, const double *x) {
+    double *mean = (double *)bnn__arena_take(c->mem, c->m, sizeof(double)), *acov;
+    double w, v, before = 0, sum = 0, tail = 0, tau, least;
+    size_t i, t, m = c->m, n = c->n;
     if (mean == NULL || n < 3 || bnn__all_equal(m * n, x)) return bnn__nan();
-    for (c = 0; c < m; c++) mean[c] = bnn__mean_d(n, x + c * n);
-    acov0 = bnn__acov(m, n, x, mean, 0);
-    w = acov0 * (double)n / (double)(n - 1);
-    grand = bnn__mean_d(m, mean);
-    v = acov0 + bnn__lagged(m, mean, grand, 0) / (double)(m > 1 ? m - 1 : 1);
+    for (i = 0; i < m; i++) mean[i] = bnn__mean_d(n, x + i * n);
+    acov = bnn__autocovariance(c, x, mean);
+    if (acov == NULL) return bnn__nan();
+    w = acov[0] * (double)n / (double)(n - 1);
+    v = acov[0] + bnn__squares(m, mean, bnn__mean_d(m, mean)) / (double)(m - 1);
     for (t = 0;; t += 2) {
-        double even = t == 0 ? 1 : 1 - (w - bnn__acov(m, n, x, mean, t)) / v;
-        double odd = 1 - (w - bnn__acov(m, n, x, mean, t + 1)) / v;
+        double even = t == 0 ? 1 : 1 - (w - acov[t]) / v;
+        double pair = even + (1 - (w - acov[t + 1]) / v);
         int last = t + 5 >= n; /* no further lags */
-        pair = even + odd;
         tail = even > 0 ? even : 0;
         if (!(pair > 0) || (last && t > 0)) break;
         if (t > 0 && pair > before) pair = before;
@@ -9204,72 +9288,59 @@ static double bnn__ess(bnn_arena *mem, size_t m, size_t n, const double *x) {
     return (double)m * (double)n / tau;
 }
 
-BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
-    double *x, ess = bnn__nan();
-    size_t n;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess")) return ess;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    if (x != NULL) ess = bnn__ess(mem, 2 * draws.rows, n, x);
-    bnn_arena_rewind(mem, mark);
+static double bnn__ess_mean(const bnn__chains *c) { return bnn__ess(c, c->x); }
+
+static double bnn__ess_bulk(const bnn__chains *c) {
+    return bnn__rank_normalize(c->mem, c->m * c->n, c->x) ? bnn__ess(c, c->x) : bnn__nan();
+}
+
+static double bnn__ess_tail(const bnn__chains *c) {
+    static const double q[2] = { 0.05, 0.95 };
+    size_t i, k, n = c->m * c->n;
+    double *sorted = bnn__sorted(c->mem, c->draws), ess = bnn__nan();
+    double *inside = (double *)bnn__arena_take(c->mem, n, sizeof(double));
+    if (inside == NULL) return ess;
+    for (k = 0; k < 2; k++) {
+        double cut = bnn__quantile(bnn__mat_size(c->draws), sorted, q[k]), one;
+        for (i = 0; i < n; i++) inside[i] = c->x[i] <= cut;
+        one = bnn__ess(c, inside); /* NaN where many draws share the largest value */
+        if (bnn__is_nan(ess) || one < ess) ess = one;
+    }
     return ess;
+}
+
+static double bnn__mcse(const bnn__chains *c) {
+    size_t i, n = bnn__mat_size(c->draws);
+    double mean = bnn_mat_sum(c->draws) / (double)n, sum = 0;
+    for (i = 0; i < n; i++) {
+        double r = (double)c->draws.data[i] - mean;
+        sum += r * r;
+    }
+    return sqrt(sum / (double)(n - 1) / bnn__ess(c, c->x));
+}
+
+BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_ess", bnn__ess_mean);
 }
 
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws) {
-    double *x, ess = bnn__nan();
-    size_t n, m = 2 * draws.rows;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess_bulk")) return ess;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    if (x != NULL && bnn__rank_normalize(mem, m * n, x)) ess = bnn__ess(mem, m, n, x);
-    bnn_arena_rewind(mem, mark);
-    return ess;
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_ess_bulk", bnn__ess_bulk);
 }
 
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws) {
-    static const double q[2] = { 0.05, 0.95 };
-    double *x, *sorted, *inside, ess = bnn__nan();
-    size_t i, k, n, m = 2 * draws.rows;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess_tail")) return ess;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    sorted = bnn__sorted(mem, draws);
-    inside = (double *)bnn__arena_take(mem, bnn__mul(m, n), sizeof(double));
-    for (k = 0; k < 2 && inside != NULL; k++) {
-        double cut = bnn__quantile(bnn__mat_size(draws), sorted, q[k]), one;
-        for (i = 0; i < m * n; i++) inside[i] = x[i] <= cut;
-        one = bnn__ess(mem, m, n, inside); /* NaN where many draws share the largest value */
-        if (bnn__is_nan(ess) || one < ess) ess = one;
-    }
-    bnn_arena_rewind(mem, mark);
-    return ess;
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_ess_tail", bnn__ess_tail);
 }
 
 BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws) {
-    size_t i, n = bnn__mat_size(draws);
-    double ess, mean, sum = 0;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_mcse")) return bnn__nan();
-    ess = bnn_diag_ess(mem, draws);
-    mean = bnn_mat_sum(draws) / (double)n;
-    for (i = 0; i < n; i++) {
-        double r = (double)draws.data[i] - mean;
-        sum += r * r;
-    }
-    return sqrt(sum / (double)(n - 1) / ess);
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_mcse", bnn__mcse);
 }
 
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag) {
     size_t i, n = chain.cols;
     double mean, zero = 0, at = 0;
-    int equal = 1;
-    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain))
+    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain) ||
+        bnn__constant(n, chain.data))
         return bnn__nan();
-    for (i = 1; i < n && equal; i++)
-        equal = !(chain.data[i] < chain.data[0]) && !(chain.data[i] > chain.data[0]);
-    if (equal) return bnn__nan();
     mean = bnn_mat_sum(chain) / (double)n;
     for (i = 0; i < n; i++) {
         double r = (double)chain.data[i] - mean;
@@ -11159,7 +11230,10 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
         const float *a = bnn_params_mat(&view, s->logits[edge]).data;
         double weight = post != NULL ? post->weights[i] : 1, sum = 0;
-        float top = a[bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0)];
+        size_t best = bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0);
+        float top;
+        if (best == K) return BNN_ENONFINITE;
+        top = a[best];
         for (k = 0; k < K; k++)
             sum += s->gamma == BNN_GAMMA_RAW ? (double)(a[k] > 0 ? a[k] : 0)
                                              : (double)BNN_MATH_EXP(a[k] - top);
