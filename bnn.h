@@ -887,7 +887,9 @@ typedef struct bnn_graves {
 BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; others: a NULL name */
 
 /* ---- metrics ---------------------------------------------------------------------------------
- * prob (n,k) class probabilities, label (n,1); NaN where undefined (empty, shapes, one class). */
+ * prob (n,k) class probabilities, or (n,1) of class 1 of two; label (n,1). NaN where undefined: no
+ * rows, other shapes, a NaN, a label that is no class, rows of prob that are no probabilities (logits:
+ * entries outside [0,1], sums more than .001 from 1). */
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label);  /* fraction wrong                   */
@@ -8605,8 +8607,8 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
  *
- * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability (or
- * the logit) of class 1 of two, as a Bernoulli net predicts it.
+ * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability (for
+ * T* the logit) of class 1 of two, as a Bernoulli net predicts it.
  *     nll      mean -ln p_y                     Brier   mean sum_k (p_k - 1[k = y])^2
  *     ECE      sum_b (n_b/n) |accuracy_b - confidence_b| over bins (b/B, (b+1)/B] of max p, the
  *              first closed; MCE the largest term without n_b/n; equal-count bins by sorting
@@ -8662,35 +8664,99 @@ static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
     return index;
 }
 
+static double *bnn__doubles(bnn_arena *mem, bnn_mat a) {
+    size_t i, n = bnn__mat_size(a);
+    double *x = (double *)bnn__arena_take(mem, n, sizeof(double));
+    if (x == NULL) return NULL;
+    for (i = 0; i < n; i++) x[i] = (double)a.data[i];
+    return x;
+}
+
 /* The entries of a in ascending order, in mem; NULL = mem->err */
 static double *bnn__sorted(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a), *index;
-    double *key = (double *)bnn__arena_take(mem, n, sizeof(double));
+    double *key = bnn__doubles(mem, a);
     double *out = (double *)bnn__arena_take(mem, n, sizeof(double));
     if (out == NULL) return NULL;
-    for (i = 0; i < n; i++) key[i] = (double)a.data[i];
     index = bnn__sorted_index(mem, n, key);
-    for (i = 0; i < n && index != NULL; i++) out[i] = key[index[i]];
-    return index != NULL ? out : NULL;
+    if (index == NULL) return NULL;
+    for (i = 0; i < n; i++) out[i] = key[index[i]];
+    return out;
+}
+
+enum { BNN__SQUARE, BNN__ABSOLUTE, BNN__NORMAL_NLL, BNN__NORMAL_CRPS, /* of mean a, variance b */
+       BNN__INSIDE, BNN__WIDTH, BNN__INTERVAL, BNN__PINBALL };         /* of an interval, a to b */
+
+/* Score of one entry; par: a of an interval, q of a quantile. NaN is never better than a number. */
+static double bnn__score(int kind, double a, double b, double y, double par) {
+    double r = y - a, s, z;
+    switch (kind) {
+    case BNN__SQUARE: return r * r;
+    case BNN__ABSOLUTE: return fabs(r);
+    case BNN__NORMAL_NLL:
+        if (b > 0) return 0.5 * (BNN__LN_2PI + log(b) + r * r / b);
+        if (b < 0 || bnn__is_nan(b) || bnn__is_nan(r)) return bnn__nan();
+        return r < 0 || r > 0 ? bnn__inf() : -bnn__inf();
+    case BNN__NORMAL_CRPS:
+        if (b < 0 || bnn__is_nan(b)) return bnn__nan();
+        s = sqrt(b);
+        if (!(s > 0)) return fabs(r);
+        z = fabs(r) / s;
+        return fabs(r) * (2 * bnn_normal_cdf(z) - 1) +
+               s * (sqrt(2 / BNN__PI) * exp(-0.5 * z * z) - 1 / sqrt(BNN__PI));
+    case BNN__INSIDE:
+        if (bnn__is_nan(a) || bnn__is_nan(b) || bnn__is_nan(y)) return bnn__nan();
+        return a <= y && y <= b;
+    case BNN__WIDTH: return b - a;
+    case BNN__INTERVAL:
+        if (bnn__is_nan(y)) return y;
+        return b - a + 2 / par * ((y < a ? a - y : 0) + (y > b ? y - b : 0));
+    default: return r < 0 ? (par - 1) * r : par * r;
+    }
+}
+
+/* Mean over all entries */
+static double bnn__mean_score(int kind, bnn_mat a, bnn_mat b, bnn_mat y, double par) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(a, y) || !bnn__paired(b, y)) return bnn__nan();
+    for (i = 0; i < n; i++)
+        sum += bnn__score(kind, (double)a.data[i], (double)b.data[i], (double)y.data[i], par);
+    return sum / (double)n;
 }
 
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = (double)mean.data[i] - (double)y.data[i];
-        sum += r * r;
-    }
-    return sqrt(sum / (double)n);
+    return sqrt(bnn__mean_score(BNN__SQUARE, mean, mean, y, 0));
 }
 
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y)) return bnn__nan();
-    for (i = 0; i < n; i++) sum += fabs((double)mean.data[i] - (double)y.data[i]);
-    return sum / (double)n;
+    return bnn__mean_score(BNN__ABSOLUTE, mean, mean, y, 0);
+}
+
+BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_NLL, mean, variance, y, 0) * (double)y.cols;
+}
+
+BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_CRPS, mean, variance, y, 0);
+}
+
+BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
+    return bnn__mean_score(BNN__INSIDE, lo, hi, y, 0);
+}
+
+BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
+    return bnn__mean_score(BNN__WIDTH, lo, hi, lo, 0);
+}
+
+BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
+    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
+    return bnn__mean_score(BNN__INTERVAL, lo, hi, y, alpha);
+}
+
+BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
+    if (!(q > 0 && q < 1)) return bnn__nan();
+    return bnn__mean_score(BNN__PINBALL, quantile, quantile, y, q);
 }
 
 static size_t bnn__classes(bnn_mat p) { return p.cols == 1 ? 2 : p.cols; }
@@ -8721,36 +8787,86 @@ static int bnn__labeled(bnn_mat p, bnn_mat label) {
     return 1;
 }
 
+/* At least one row of probabilities: in [0,1] but for rounding, their sum 1 to three digits */
+static int bnn__probs(bnn_mat p) {
+    size_t i, k;
+    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn_mat_finite(p)) return 0;
+    for (i = 0; i < p.rows; i++) {
+        double sum = 0;
+        for (k = 0; k < bnn__classes(p); k++) {
+            double v = bnn__class_prob(p, i, k);
+            if (v < -1e-6 || v > 1 + 1e-6) return 0;
+            sum += v;
+        }
+        if (fabs(sum - 1) > 1.001e-3) return 0;
+    }
+    return 1;
+}
+
+static int bnn__classified(bnn_mat prob, bnn_mat label) {
+    return bnn__labeled(prob, label) && bnn__probs(prob);
+}
+
+static double bnn__divergence(double p, double q) { /* p ln p/q; 0 ln 0 = 0, whatever q */
+    if (!(p > 0)) return 0;
+    return q > 0 ? p * (log(p) - log(q)) : bnn__inf();
+}
+
+enum { BNN__WRONG, BNN__NLL, BNN__BRIER,          /* of probabilities and labels */
+       BNN__AGREE, BNN__VARIATION, BNN__KL };     /* of two sets of them         */
+
+static double bnn__row_score(int kind, bnn_mat p, bnn_mat q, size_t i) {
+    size_t k, classes = bnn__classes(p), y = BNN__NONE;
+    double sum = 0;
+    if (kind < BNN__AGREE) y = bnn__label_of(q, i, classes);
+    if (kind == BNN__WRONG) return bnn__top_class(p, i) != y;
+    if (kind == BNN__AGREE) return bnn__top_class(p, i) == bnn__top_class(q, i);
+    for (k = 0; k < classes; k++) {
+        double a = bnn__class_prob(p, i, k), b = k == y;
+        if (kind > BNN__AGREE) b = bnn__class_prob(q, i, k);
+        switch (kind) {
+        case BNN__NLL: sum += bnn__divergence(b, a); break;
+        case BNN__BRIER: sum += (a - b) * (a - b); break;
+        case BNN__VARIATION: sum += 0.5 * fabs(a - b); break;
+        default: sum += bnn__divergence(a, b); break;
+        }
+    }
+    return sum;
+}
+
+/* Mean over the rows */
+static double bnn__row_mean(int kind, bnn_mat p, bnn_mat q) {
+    size_t i;
+    double sum = 0;
+    if (kind < BNN__AGREE ? !bnn__classified(p, q)
+                          : !bnn__paired(p, q) || !bnn__probs(p) || !bnn__probs(q))
+        return bnn__nan();
+    for (i = 0; i < p.rows; i++) sum += bnn__row_score(kind, p, q, i);
+    return sum / (double)p.rows;
+}
+
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label) {
-    size_t i, wrong = 0;
-    if (!bnn__labeled(prob, label)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        wrong += bnn__top_class(prob, i) != bnn__label_of(label, i, bnn__classes(prob));
-    return (double)wrong / (double)prob.rows;
+    return bnn__row_mean(BNN__WRONG, prob, label);
 }
 
 BNNDEF double bnn_metric_nll(bnn_mat prob, bnn_mat label) {
-    size_t i;
-    double sum = 0;
-    if (!bnn__labeled(prob, label)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++) {
-        double p = bnn__class_prob(prob, i, bnn__label_of(label, i, bnn__classes(prob)));
-        sum += p > 0 ? -log(p) : p < 0 ? bnn__nan() : bnn__inf();
-    }
-    return sum / (double)prob.rows;
+    return bnn__row_mean(BNN__NLL, prob, label);
 }
 
 BNNDEF double bnn_metric_brier(bnn_mat prob, bnn_mat label) {
-    size_t i, k;
-    double sum = 0;
-    if (!bnn__labeled(prob, label)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        for (k = 0; k < bnn__classes(prob); k++) {
-            double y = k == bnn__label_of(label, i, bnn__classes(prob));
-            double r = bnn__class_prob(prob, i, k) - y;
-            sum += r * r;
-        }
-    return sum / (double)prob.rows;
+    return bnn__row_mean(BNN__BRIER, prob, label);
+}
+
+BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
+    return bnn__row_mean(BNN__AGREE, prob, other);
+}
+
+BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
+    return bnn__row_mean(BNN__VARIATION, prob, other);
+}
+
+BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
+    return bnn__row_mean(BNN__KL, prob, other);
 }
 
 /* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
@@ -8764,7 +8880,7 @@ BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_
     bnn_reliability r;
     size_t i, b;
     memset(&r, 0, sizeof r);
-    if (bins == 0 || bins > 32 || !bnn__labeled(prob, label)) {
+    if (bins == 0 || bins > 32 || !bnn__classified(prob, label)) {
         r.ece = r.mce = bnn__nan();
         return r;
     }
@@ -8792,37 +8908,43 @@ BNNDEF double bnn_metric_ece(bnn_mat prob, bnn_mat label, size_t bins) {
     return bnn_metric_reliability(prob, label, bins).ece;
 }
 
-BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
-    size_t n = prob.rows, i, j = 0, b, end = 0, *order = NULL;
-    double *confidence, sum = 0;
-    bnn_mark mark;
-    if (mem == NULL || bins == 0 || !bnn__labeled(prob, label)) return bnn__nan();
-    mark = bnn_arena_mark(mem);
-    confidence = (double *)bnn__arena_take(mem, n, sizeof(double));
-    for (i = 0; i < n && confidence != NULL; i++)
-        confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));
-    if (confidence != NULL) order = bnn__sorted_index(mem, n, confidence);
-    for (b = 0; b < bins && end < n && order != NULL; b++) {
+/* Bins of the sorted confidences whose sizes differ by one at most, the larger ones first */
+static double bnn__ece_sorted(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
+    size_t n = prob.rows, i, j = 0, b, end = 0, *order;
+    double *confidence = (double *)bnn__arena_take(mem, n, sizeof(double)), sum = 0;
+    if (confidence == NULL) return bnn__nan();
+    for (i = 0; i < n; i++) confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));
+    order = bnn__sorted_index(mem, n, confidence);
+    if (order == NULL) return bnn__nan();
+    for (b = 0; b < bins && end < n; b++) {
         double gap = 0;
-        end += n / bins + (b < n % bins); /* sizes differ by one at most, larger bins first */
-        for (; j < end; j++) {
-            i = order[j];
-            gap += bnn__top_class(prob, i) == bnn__label_of(label, i, bnn__classes(prob));
-            gap -= confidence[i];
-        }
+        for (end += n / bins + (b < n % bins); j < end; j++)
+            gap += 1 - bnn__row_score(BNN__WRONG, prob, label, order[j]) - confidence[order[j]];
         sum += fabs(gap);
     }
+    return sum / (double)n;
+}
+
+BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
+    bnn_mark mark;
+    double ece;
+    if (mem == NULL || bins == 0 || !bnn__classified(prob, label)) return bnn__nan();
+    mark = bnn_arena_mark(mem);
+    ece = bnn__ece_sorted(mem, prob, label, bins);
     bnn_arena_rewind(mem, mark);
-    return order != NULL ? sum / (double)n : bnn__nan();
+    return ece;
 }
 
 /* Walks the scores in order; a run of equals gives each of its pairs one half. */
-static double bnn__auroc(size_t n, const double *score, bnn_mat positive, const size_t *order) {
-    size_t i, j;
-    double below = 0, pairs = 0, total = 0;
+static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
+    size_t i, j, n = score.rows, *order;
+    double below = 0, pairs = 0, total = 0, *key = bnn__doubles(mem, score);
+    if (key == NULL) return bnn__nan();
+    order = bnn__sorted_index(mem, n, key);
+    if (order == NULL) return bnn__nan();
     for (i = 0; i < n; i = j) {
         double up = 0, down = 0;
-        for (j = i; j < n && score[order[j]] <= score[order[i]]; j++)
+        for (j = i; j < n && key[order[j]] <= key[order[i]]; j++)
             if ((double)positive.data[order[j]] > 0) up++;
             else down++;
         pairs += up * (below + down / 2);
@@ -8833,54 +8955,22 @@ static double bnn__auroc(size_t n, const double *score, bnn_mat positive, const 
 }
 
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
-    size_t n = score.rows, i, *order = NULL;
-    double *key, area = bnn__nan();
+    size_t i;
+    double area;
     bnn_mark mark;
     if (mem == NULL || score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score))
-        return area;
-    for (i = 0; i < n; i++)
-        if (bnn__label_of(positive, i, 2) == BNN__NONE) return area;
+        return bnn__nan();
+    for (i = 0; i < score.rows; i++)
+        if (bnn__label_of(positive, i, 2) == BNN__NONE) return bnn__nan();
     mark = bnn_arena_mark(mem);
-    key = (double *)bnn__arena_take(mem, n, sizeof(double));
-    for (i = 0; i < n && key != NULL; i++) key[i] = (double)score.data[i];
-    if (key != NULL) order = bnn__sorted_index(mem, n, key);
-    if (order != NULL) area = bnn__auroc(n, key, positive, order);
+    area = bnn__auroc(mem, score, positive);
     bnn_arena_rewind(mem, mark);
     return area;
 }
 
-BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y) || !bnn__paired(mean, variance)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = (double)mean.data[i] - (double)y.data[i], v = (double)variance.data[i];
-        if (v > 0) sum += 0.5 * (BNN__LN_2PI + log(v) + r * r / v);
-        else if (v < 0 || bnn__is_nan(v) || bnn__is_nan(r)) return bnn__nan();
-        else sum += r < 0 || r > 0 ? bnn__inf() : -bnn__inf();
-    }
-    return sum / (double)y.rows;
-}
-
-BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y) || !bnn__paired(mean, variance)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = fabs((double)y.data[i] - (double)mean.data[i]), v = (double)variance.data[i];
-        double s, z;
-        if (v < 0 || bnn__is_nan(v)) return bnn__nan();
-        s = sqrt(v);
-        z = s > 0 ? r / s : 0;
-        if (s > 0) r = r * (2 * bnn_normal_cdf(z) - 1);
-        sum += r + s * (sqrt(2 / BNN__PI) * exp(-0.5 * z * z) - 1 / sqrt(BNN__PI));
-    }
-    return sum / (double)n;
-}
-
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
     size_t i, m = draws.cols;
-    double *x, near = 0, apart = 0;
+    double *x, near_y = 0, apart = 0, pairs = (double)m * (double)(fair ? m - 1 : m);
     bnn_mark mark;
     if (mem == NULL || draws.rows != 1 || !bnn__mat_ok(draws) || m == 0 || (fair && m == 1) ||
         !bnn_mat_finite(draws) || !bnn__finite_d(y))
@@ -8888,53 +8978,11 @@ BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, in
     mark = bnn_arena_mark(mem);
     x = bnn__sorted(mem, draws);
     for (i = 0; i < m && x != NULL; i++) {
-        near += fabs(x[i] - y);
+        near_y += fabs(x[i] - y);
         if (i != 0) apart += (double)i * (double)(m - i) * (x[i] - x[i - 1]); /* pairs across */
     }
     bnn_arena_rewind(mem, mark);
-    return x != NULL ? near / (double)m - apart / (double)m / (double)(fair ? m - 1 : m)
-                     : bnn__nan();
-}
-
-BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
-    size_t i, inside = 0, n = bnn__mat_size(y);
-    if (!bnn__paired(lo, y) || !bnn__paired(hi, y)) return bnn__nan();
-    if (bnn__any_nan(lo) || bnn__any_nan(hi) || bnn__any_nan(y)) return bnn__nan();
-    for (i = 0; i < n; i++) inside += lo.data[i] <= y.data[i] && y.data[i] <= hi.data[i];
-    return (double)inside / (double)n;
-}
-
-BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
-    size_t i, n = bnn__mat_size(lo);
-    double sum = 0;
-    if (!bnn__paired(lo, hi)) return bnn__nan();
-    for (i = 0; i < n; i++) sum += (double)hi.data[i] - (double)lo.data[i];
-    return sum / (double)n;
-}
-
-BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(lo, y) || !bnn__paired(hi, y) || bnn__any_nan(y)) return bnn__nan();
-    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double below = (double)lo.data[i] - (double)y.data[i];
-        double above = (double)y.data[i] - (double)hi.data[i];
-        sum += (double)hi.data[i] - (double)lo.data[i];
-        sum += 2 / alpha * ((below > 0 ? below : 0) + (above > 0 ? above : 0));
-    }
-    return sum / (double)n;
-}
-
-BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(quantile, y) || !(q > 0 && q < 1)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = (double)y.data[i] - (double)quantile.data[i];
-        sum += r < 0 ? (q - 1) * r : q * r;
-    }
-    return sum / (double)n;
+    return x != NULL ? near_y / (double)m - apart / pairs : bnn__nan();
 }
 
 static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
@@ -8985,41 +9033,6 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
         if (!(c > lo && c < hi)) c = lo + (hi - lo) / 2;
     }
     return 1 / c;
-}
-
-/* Equal shapes, not empty, finite */
-static int bnn__two_probs(bnn_mat p, bnn_mat q) {
-    return bnn__paired(p, q) && bnn_mat_finite(p) && bnn_mat_finite(q);
-}
-
-BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
-    size_t i, equal = 0;
-    if (!bnn__two_probs(prob, other)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++) equal += bnn__top_class(prob, i) == bnn__top_class(other, i);
-    return (double)equal / (double)prob.rows;
-}
-
-BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
-    size_t i, k;
-    double sum = 0;
-    if (!bnn__two_probs(prob, other)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        for (k = 0; k < bnn__classes(prob); k++)
-            sum += 0.5 * fabs(bnn__class_prob(prob, i, k) - bnn__class_prob(other, i, k));
-    return sum / (double)prob.rows;
-}
-
-BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
-    size_t i, k;
-    double sum = 0;
-    if (!bnn__two_probs(prob, other)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        for (k = 0; k < bnn__classes(prob); k++) {
-            double p = bnn__class_prob(prob, i, k), q = bnn__class_prob(other, i, k);
-            if (p < 0 || q < 0) return bnn__nan();
-            if (p > 0) sum += q > 0 ? p * (log(p) - log(q)) : bnn__inf();
-        }
-    return sum / (double)prob.rows;
 }
 
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
