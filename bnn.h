@@ -888,8 +888,8 @@ BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; others: a NULL name */
 
 /* ---- metrics ---------------------------------------------------------------------------------
  * prob (n,k) class probabilities, or (n,1) of class 1 of two; label (n,1). NaN where undefined: no
- * rows, other shapes, a NaN, a label that is no class, rows of prob that are no probabilities (logits:
- * entries outside [0,1], sums more than .001 from 1). */
+ * rows, other shapes, a NaN, a label that is no class, rows of prob that are no probabilities
+ * (logits: entries outside [0,1], sums more than .001 from 1). */
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label);  /* fraction wrong                   */
@@ -8279,23 +8279,14 @@ BNNDEF bnn_graves bnn_graves_row(int row) {
  *     mean = sum w m_s;  aleatoric = sum w v_s;  epistemic = sum w (m_s - mean)^2
  *     ln p(y) = logsumexp_s(ln w_s + ln p_s(y));  entropies as in Houlsby et al. 2011
  * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small; all
- * four functions are loops over one tour.
+ * four functions are loops over one tour. Rows with a gap (NaN or inf in x or y) pass as zeros, so
+ * that no activation can hide it, and their answers are NaN.
+ *     quantile    sum w F((y - m_s)/s_s) = q by bisection between the quantiles of the members.
+ *                 Student F(z) = I_{nu/(nu+z^2)}(nu/2, 1/2)/2, z < 0. Poisson: the smallest k with
+ *                 sum w Q(k + 1, m_s) >= q; k <= m + sqrt(m q/(1-q)) + 1 (Cantelli)
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__PREDICT_ROWS = 512 };
-
-/* Number of samples, 0 = an error was set. */
-static size_t bnn__samples(bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
-    if (t->err != BNN_OK) return 0;
-    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
-    else if (post == NULL) return 1;
-    else if (post->count == 0) bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
-    else if (post->samples.cols != net->params->n)
-        bnn__fail(t, BNN_ESHAPE, "bnn_predict: samples have %z weights, the net has %z",
-                  post->samples.cols, net->params->n);
-    else return post->count;
-    return 0;
-}
 
 static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
     if (t->progress == NULL || t->progress(t->progress_user, done, total) == 0) return 0;
@@ -8304,7 +8295,7 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
 }
 
 /* Every sample over every block of rows:
- *     if (bnn__tour_init(&v, ...) && bnn__tour_probe(&v)) { results of v.cols columns;
+ *     if (bnn__tour_open(&v, ...)) { results of v.k columns;
  *         if (bnn__tour_start(&v, ...)) while (bnn__tour_next(&v)) use v.out; }
  * An error anywhere ends the tour. */
 typedef struct bnn__tour {
@@ -8313,28 +8304,58 @@ typedef struct bnn__tour {
     bnn_net net;         /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
     bnn_mat x;
-    size_t samples, cols;  /* how many; columns of an answer                               */
+    int gaps;              /* not every number of x is finite                              */
+    size_t samples;        /* how many                                                     */
+    size_t cols, k;        /* columns of an answer, and of its mean                        */
     size_t s, first, rows; /* at hand: sample s, rows of x from `first` on                 */
     size_t block;          /* rows at a time                                               */
+    int exponent;          /* weights are scaled by 2^-exponent: their sum is a number     */
     double total, weight;  /* sum of the weights; the sample's share of it                 */
     double *sums;          /* what bnn__tour_start was asked for                           */
     bnn_var *out;          /* the sample's standardized answer                             */
     bnn__time base, start;
 } bnn__tour;
 
-static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
+static double bnn__tour_weight(const bnn__tour *v, size_t s) {
+    return v->post == NULL ? 1 : ldexp(v->post->weights[s], -v->exponent);
+}
+
+static int bnn__tour_weights(bnn__tour *v) { /* 0 = an error was set */
+    double top = 0;
     size_t s;
+    for (s = 0; v->post != NULL && s < v->samples; s++) {
+        double w = v->post->weights[s];
+        if (w < 0 || !bnn__finite_d(w))
+            bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s, w);
+        if (w > top) top = w;
+    }
+    if (v->post != NULL && !(top > 0))
+        bnn__fail(v->t, BNN_EARG, "bnn_predict: the weights of all %z samples are 0, so none "
+                  "counts; equal weights are 1", v->samples);
+    if (v->t->err != BNN_OK) return 0;
+    frexp(top, &v->exponent);
+    for (s = 0; s < v->samples; s++) v->total += bnn__tour_weight(v, s);
+    return 1;
+}
+
+static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
     memset(v, 0, sizeof *v);
+    if (t->err != BNN_OK) return 0;
+    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
+    else if (post != NULL && post->count == 0)
+        bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
+    else if (post != NULL && post->samples.cols != net->params->n)
+        bnn__fail(t, BNN_ESHAPE, "bnn_predict: samples have %z weights, the net has %z",
+                  post->samples.cols, net->params->n);
+    if (t->err != BNN_OK) return 0;
     v->t = t;
     v->post = post;
-    v->samples = bnn__samples(t, net, post);
-    if (v->samples == 0) return 0;
+    v->samples = post == NULL ? 1 : post->count;
     v->view = *net->params;
     v->view.grad = NULL; /* no node wants a gradient */
     v->net = *net;
     v->net.params = &v->view;
-    for (s = 0; post != NULL && s < v->samples; s++) v->total += post->weights[s];
-    return 1;
+    return bnn__tour_weights(v);
 }
 
 static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
@@ -8347,15 +8368,63 @@ static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
     return out;
 }
 
+/* ---- gaps */
+
+static int bnn__row_finite(bnn_mat x, size_t row) {
+    return bnn__v_finite(x.cols, x.data + row * x.cols);
+}
+
+/* Does x have NaN or inf? A note says where. */
+static int bnn__has_gaps(bnn_tape *t, const char *name, bnn_mat x) {
+    size_t i = 0, r, rows = 0;
+    if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
+    for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
+    while (bnn__finite(x.data[i])) i++;
+    bnn__note(t, "bnn_predict: %s is %g in row %z, column %z; not finite in %z rows, whose answers "
+              "are NaN: fill in or drop what is missing", name, (double)x.data[i], i / x.cols,
+              i % x.cols, rows);
+    return 1;
+}
+
+/* Rows of the block, with 0 in the gaps */
+static bnn_mat bnn__block_of(const bnn__tour *v, bnn_mat x, int gaps) {
+    bnn_mat b = bnn_mat_rows(x, v->first, v->rows);
+    size_t i, n = bnn__mat_size(b);
+    float *to;
+    if (!gaps) return b;
+    to = bnn__floats(v->t, n);
+    if (to == NULL) return bnn__mat(0, 0, NULL);
+    for (i = 0; i < n; i++) to[i] = bnn__finite(b.data[i]) ? b.data[i] : 0;
+    b.data = to;
+    return b;
+}
+
+/* NaN where the row of x has a gap; out may hold the rows of x several times */
+static void bnn__blank(bnn_mat out, bnn_mat x) {
+    size_t i, j;
+    for (i = 0; i < out.rows; i++) {
+        if (bnn__row_finite(x, i % x.rows)) continue;
+        for (j = 0; j < out.cols; j++) out.data[i * out.cols + j] = (float)bnn__nan();
+    }
+}
+
+/* ---- the tour */
+
 /* One row tells how many columns an answer has. */
-static int bnn__tour_probe(bnn__tour *v, bnn_mat x, size_t block) {
-    bnn__time now = bnn__now(v->t);
-    if (!bnn__has_data(v->t, "bnn_predict", x)) return 0;
+static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
+                          bnn_mat x, size_t block) {
+    bnn__time now;
+    if (!bnn__tour_init(v, t, net, post) || !bnn__has_data(t, "bnn_predict", x)) return 0;
+    now = bnn__now(t);
     v->x = x;
     v->block = x.rows < block ? x.rows : block;
-    v->cols = bnn__tour_answer(v, 0, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    bnn__back_to(v->t, now);
-    return v->t->err == BNN_OK;
+    v->gaps = bnn__has_gaps(t, "x", x);
+    v->rows = x.rows > 0;
+    v->cols = bnn__tour_answer(v, 0, bnn__block_of(v, x, v->gaps))->val.cols;
+    v->k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
+    v->rows = 0;
+    bnn__back_to(t, now);
+    return t->err == BNN_OK;
 }
 
 static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
@@ -8365,6 +8434,32 @@ static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
     v->start = bnn__now(v->t);
     v->s = v->samples - 1; /* next: sample 0 of the first block */
     return v->t->err == BNN_OK;
+}
+
+/* An answer that means nothing is an error: NaN and inf, but for logits and log rates of -inf,
+ * Bernoulli logits of inf, and members that do not count. */
+static void bnn__tour_check(bnn__tour *v) {
+    int lik = bnn__likelihood(&v->net);
+    bnn_mat z = v->out->val;
+    size_t i, j;
+    if (v->weight <= 0 || bnn__v_finite(bnn__count(z), z.data)) return;
+    for (i = 0; i < z.rows; i++) {
+        size_t low = 0;
+        for (j = 0; j < z.cols; j++) {
+            double o = (double)z.data[i * z.cols + j];
+            int minus = !bnn__finite_d(o) && o < 0, plus = !bnn__finite_d(o) && o > 0;
+            low += (size_t)minus;
+            if (bnn__finite_d(o) || (minus && lik >= BNN_BERNOULLI) ||
+                (plus && lik == BNN_BERNOULLI))
+                continue;
+            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z answers %g in row %z, column "
+                      "%z, though x is finite: its weights are not, or too large", v->s, o,
+                      v->first + i, j);
+        }
+        if (lik == BNN_CATEGORICAL && low == z.cols)
+            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z: all logits of row %z are "
+                      "-inf, so no class is possible", v->s, v->first + i);
+    }
 }
 
 static int bnn__tour_next(bnn__tour *v) {
@@ -8377,26 +8472,35 @@ static int bnn__tour_next(bnn__tour *v) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
     }
     if (t->err == BNN_OK && v->rows > 0) {
-        v->weight = v->total > 0 ? v->post->weights[v->s] / v->total : 1 / (double)v->samples;
-        v->out = bnn__tour_answer(v, v->s, bnn_mat_rows(v->x, v->first, v->rows));
+        v->weight = bnn__tour_weight(v, v->s) / v->total;
+        v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+        if (t->err == BNN_OK) bnn__tour_check(v);
         if (t->err == BNN_OK) return 1;
     }
     bnn__back_to(t, v->base);
     return 0;
 }
 
+/* ---- moments */
+
+/* Mean (a location, a rate) of y under one set of weights, in units of y; *log_var where the noise
+ * is Gaussian, else NULL */
+static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
+    *log_var = NULL;
+    switch (bnn__likelihood(net)) {
+    case BNN_CATEGORICAL: return bnn_softmax(out);
+    case BNN_BERNOULLI: return bnn_sigmoid(out);
+    case BNN_POISSON: return bnn_exp(out);
+    default: return bnn__units(net, out, log_var);
+    }
+}
+
 /* Mean and variance of y under one set of weights, in units of y. */
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
-    bnn_tape *t = out->tape;
-    bnn_var *a, *m, *v;
-    size_t i, n;
+    bnn_var *a, *m = bnn__location(net, out, &a);
+    bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
+    size_t i, n = bnn__count(v->val);
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
-    if (bnn__likelihood(net) == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
-    else if (bnn__likelihood(net) == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
-    else if (bnn__likelihood(net) == BNN_POISSON) m = bnn_exp(out), a = NULL;
-    else m = bnn__units(net, out, &a);
-    v = bnn_op(t, m->val.rows, m->val.cols, NULL, 0, NULL);
-    n = bnn__count(v->val);
     for (i = 0; i < n; i++) {
         float p = m->val.data[i];
         switch (bnn__likelihood(net)) {
@@ -8406,20 +8510,33 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
         case BNN_DOUBLE_EXPONENTIAL: v->val.data[i] = (float)(2 * s * s); break;
         case BNN_STUDENT: v->val.data[i] = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
             break;
-        default: /* the bounds of bnn_gaussian_nll */
+        default:
             p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(p < -20 ? -20 : p > 20 ? 20 : p);
+            v->val.data[i] = BNN_MATH_EXP(p);
         }
     }
     *mean = m->val;
     *var = v->val;
 }
 
-/* Entropy in nats of a row: categorical, or the sum over independent Bernoullis. */
+/* Inverse links and units may overflow, too. */
+static void bnn__means_check(bnn__tour *v, bnn_mat m) {
+    size_t i = 0;
+    if (v->t->err != BNN_OK || v->weight <= 0 || bnn__v_finite(bnn__count(m), m.data)) return;
+    while (bnn__finite(m.data[i])) i++;
+    bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z predicts a mean of %g in row %z, "
+              "column %z, from output %g: too large for a float", v->s, (double)m.data[i],
+              v->first + i / m.cols, i % m.cols,
+              (double)bnn__spread(v->out->val, i / m.cols, i % m.cols));
+}
+
+/* Entropy in nats of a row: categorical, or the sum over independent Bernoullis. 0 ln 0 = 0, NaN
+ * stays. */
 static double bnn__entropy(int likelihood, size_t k, const double *p) {
     double h = 0;
     size_t j;
     for (j = 0; j < k; j++) {
+        if (bnn__is_nan(p[j])) return p[j];
         if (p[j] > 0) h -= p[j] * log(p[j]);
         if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * log1p(-p[j]);
     }
@@ -8469,37 +8586,57 @@ static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
         total = bnn__entropy(bnn__likelihood(&v->net), k, mean + i * k);
         p->entropy.data[v->first + i] = (float)total;
         p->expected_entropy.data[v->first + i] = (float)expected;
-        p->mutual_information.data[v->first + i] = (float)(total > expected ? total - expected : 0);
+        p->mutual_information.data[v->first + i] = (float)(total < expected ? 0 : total - expected);
     }
+}
+
+/* What is written: NaN for gaps, and a note where a variance is infinite. */
+static void bnn__predictive_finish(const bnn__tour *v, bnn_predictive *p) {
+    bnn_mat *all[6];
+    size_t i, j;
+    all[0] = &p->aleatoric, all[1] = &p->epistemic, all[2] = &p->mean;
+    all[3] = &p->entropy, all[4] = &p->expected_entropy, all[5] = &p->mutual_information;
+    if (bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2)
+        bnn__note(v->t, "bnn_predict: a Student with nu %g has no finite variance: aleatoric is "
+                  "inf; use bnn_predict_quantile", (double)bnn__nu(&v->net));
+    else
+        for (i = 0; i < 2; i++) {
+            if (bnn__v_finite(bnn__count(*all[i]), all[i]->data)) continue;
+            for (j = 0; bnn__finite(all[i]->data[j]);) j++;
+            bnn__note(v->t, "bnn_predict: the %s variance of row %z, column %z is too large for a "
+                      "float: inf; use smaller units of y", i == 0 ? "aleatoric" : "epistemic",
+                      j / all[i]->cols, j % all[i]->cols);
+        }
+    for (i = 0; i < 6 && v->gaps; i++) bnn__blank(*all[i], v->x);
 }
 
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x) {
     bnn_predictive p, none;
     bnn__tour v;
-    size_t k;
     memset(&none, 0, sizeof none);
     p = none;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
-    k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
-    p.mean = bnn_mat_new(mem, x.rows, k);
-    p.aleatoric = bnn_mat_new(mem, x.rows, k);
-    p.epistemic = bnn_mat_new(mem, x.rows, k);
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
+    p.mean = bnn_mat_new(mem, x.rows, v.k);
+    p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
+    p.epistemic = bnn_mat_new(mem, x.rows, v.k);
     if (bnn__likelihood(net) == BNN_CATEGORICAL || bnn__likelihood(net) == BNN_BERNOULLI) {
         p.entropy = bnn_mat_new(mem, x.rows, 1);
         p.expected_entropy = bnn_mat_new(mem, x.rows, 1);
         p.mutual_information = bnn_mat_new(mem, x.rows, 1);
     }
-    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, k))) return none;
+    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, v.k))) return none;
     while (bnn__tour_next(&v)) {
         bnn_mat m, var;
         bnn__moments(&v.net, v.out, &m, &var);
+        bnn__means_check(&v, m);
         if (t->err != BNN_OK) continue;
         bnn__moments_add(&v, m, var);
         if (v.s + 1 == v.samples) bnn__moments_write(&v, &p);
     }
-    return t->err == BNN_OK ? p : none;
+    if (t->err != BNN_OK) return none;
+    bnn__predictive_finish(&v, &p);
+    return p;
 }
 
 static double bnn__log_add(double a, double b) { /* ln(e^a + e^b) */
@@ -8512,103 +8649,176 @@ BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     bnn_mat none = { 0, 0, NULL }, out;
     bnn__tour v;
     size_t i;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    if (d.x.rows != d.y.rows) {
+    int gaps;
+    if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
+    if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
+        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
         return none;
-    }
-    if (!bnn__tour_probe(&v, d.x, BNN__PREDICT_ROWS)) return none;
+    gaps = bnn__has_gaps(t, "y", d.y);
     out = bnn_mat_new(mem, d.x.rows, 1);
     if (!bnn__tour_start(&v, mem, v.block)) return none;
     while (bnn__tour_next(&v)) {
-        bnn_var *y = bnn_input(t, bnn_mat_rows(d.y, v.first, v.rows));
-        bnn_var *nll = bnn__nll_rows(&v.net, v.out, y);
-        for (i = 0; t->err == BNN_OK && i < v.rows; i++) {
+        bnn_var *nll = bnn__nll_rows(&v.net, v.out, bnn_input(t, bnn__block_of(&v, d.y, gaps)));
+        if (t->err != BNN_OK) continue;
+        for (i = 0; i < v.rows; i++) {
             if (v.s == 0) v.sums[i] = -bnn__inf();
             if (v.weight > 0)
                 v.sums[i] = bnn__log_add(v.sums[i], log(v.weight) - (double)nll->val.data[i]);
             out.data[v.first + i] = (float)v.sums[i];
         }
     }
-    return t->err == BNN_OK ? out : none;
+    if (t->err != BNN_OK) return none;
+    if (v.gaps) bnn__blank(out, d.x);
+    if (gaps) bnn__blank(out, d.y);
+    return out;
 }
 
-/* Quantile of a mixture of Gaussians by bisection on its distribution function. */
-static double bnn__mixture_quantile(size_t n, const double *m, const double *sd, const double *w,
-                                    double q) {
-    double lo = bnn__inf(), hi = -bnn__inf(), z = bnn_normal_quantile(q);
-    size_t s;
-    int i;
-    for (s = 0; s < n; s++) {
-        if (w[s] <= 0) continue;
-        lo = m[s] + z * sd[s] < lo ? m[s] + z * sd[s] : lo;
-        hi = m[s] + z * sd[s] > hi ? m[s] + z * sd[s] : hi;
+/* ---- quantiles */
+
+/* The distribution function of one member at y; of counts the location is the rate */
+static double bnn__member_cdf(const bnn_net *net, double y, double location, double scale) {
+    double z = (y - location) / scale, nu = (double)bnn__nu(net), tail;
+    switch (bnn__likelihood(net)) {
+    case BNN_POISSON: /* beyond 1e8 as good as normal, as far as a float can tell */
+        if (location < 1e8) return bnn_gamma_q(y + 1, location);
+        return bnn_normal_cdf((y + 0.5 - location) / sqrt(location));
+    case BNN_DOUBLE_EXPONENTIAL: tail = 0.5 * exp(-fabs(z)); break;
+    case BNN_STUDENT:
+        if (nu > 1e8) return bnn_normal_cdf(z);
+        tail = z * z < nu ? 0.5 - 0.5 * bnn_beta_i(0.5, nu / 2, z * z / (nu + z * z))
+                          : 0.5 * bnn_beta_i(nu / 2, 0.5, nu / (nu + z * z));
+        break;
+    default: return bnn_normal_cdf(z);
     }
-    for (i = 0; i < 60 && hi > lo; i++) {
+    return z < 0 ? tail : 1 - tail;
+}
+
+typedef struct bnn__members { /* what a bisection needs of n members */
+    const bnn_net *net;
+    size_t n;
+    const double *location, *scale, *weight;
+} bnn__members;
+
+/* Where the distribution function passes q between lo and hi, whole numbers for counts */
+static double bnn__bisect(const bnn__members *x, double q, double lo, double hi) {
+    int i, counts = bnn__likelihood(x->net) == BNN_POISSON;
+    size_t s;
+    for (i = 0; i < 200 && hi > lo; i++) {
         double mid = lo + (hi - lo) / 2, cdf = 0;
-        for (s = 0; s < n; s++) cdf += w[s] * bnn_normal_cdf((mid - m[s]) / sd[s]);
+        if (counts) mid = floor(mid);
+        if (mid <= lo || mid >= hi) break;
+        for (s = 0; s < x->n; s++) {
+            if (x->weight[s] <= 0) continue;
+            cdf += x->weight[s] * bnn__member_cdf(x->net, mid, x->location[s], x->scale[s]);
+        }
         if (cdf < q) lo = mid;
         else hi = mid;
     }
-    return lo + (hi - lo) / 2;
+    return counts || !(hi > lo) ? hi : lo + (hi - lo) / 2;
+}
+
+/* Quantile q of a member with location 0 and scale 1; of counts a bound */
+static double bnn__member_quantile(const bnn_net *net, double q) {
+    const double zero = 0, one = 1;
+    double p = q < 0.5 ? q : 1 - q, far = 1, z;
+    bnn__members x;
+    switch (bnn__likelihood(net)) {
+    case BNN_POISSON: return sqrt(q / (1 - q));
+    case BNN_DOUBLE_EXPONENTIAL: return q < 0.5 ? log(2 * q) : -log(2 * (1 - q));
+    case BNN_STUDENT: break;
+    default: return bnn_normal_quantile(q);
+    }
+    if (!(p < 0.5)) return 0;
+    x.net = net;
+    x.n = 1;
+    x.location = &zero;
+    x.scale = x.weight = &one;
+    while (bnn__finite_d(far) && bnn__member_cdf(net, -far, 0, 1) > p) far *= 2;
+    z = bnn__finite_d(far) ? bnn__bisect(&x, p, -far, 0) : -far;
+    return q < 0.5 ? z : -z;
+}
+
+/* z = bnn__member_quantile */
+static double bnn__mixture_quantile(const bnn__members *x, double q, double z) {
+    double lo = bnn__inf(), hi = -bnn__inf();
+    size_t s;
+    for (s = 0; s < x->n; s++) {
+        double at = x->location[s] + z * x->scale[s];
+        if (x->weight[s] <= 0) continue;
+        lo = at < lo ? at : lo;
+        hi = at > hi ? at : hi;
+    }
+    if (bnn__likelihood(x->net) == BNN_POISSON) return bnn__bisect(x, q, -1, floor(hi) + 1);
+    return bnn__bisect(x, q, lo, hi);
 }
 
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q) {
-    enum { ROWS = 32 }; /* every sample's mean and deviation are kept for a block */
-    bnn_mat none = { 0, 0, NULL }, out, m, var;
+    enum { ROWS = 32 }; /* every sample's location and scale are kept for a block */
+    bnn_mat none = { 0, 0, NULL }, out;
+    bnn__members mix;
     bnn__tour v;
-    size_t k, i, n;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    n = v.samples;
-    if (!(q > 0 && q < 1) || bnn__likelihood(net) > BNN_GAUSSIAN_HETERO) {
+    size_t i, n;
+    double z;
+    int lik = bnn__likelihood(net);
+    if (!(q > 0 && q < 1) || lik == BNN_BERNOULLI || lik == BNN_CATEGORICAL)
         bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g, likelihood %d: q must be in "
-                  "(0,1), the noise Gaussian", (double)q, bnn__likelihood(net));
-        return none;
-    }
-    if (!bnn__tour_probe(&v, x, ROWS)) return none;
-    k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
-    out = bnn_mat_new(mem, x.rows, k);
-    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, k) + 1))) return none;
+                  "(0,1), classes have no quantile", (double)q, lik);
+    if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return none;
+    n = v.samples;
+    z = bnn__member_quantile(net, (double)q);
+    out = bnn_mat_new(mem, x.rows, v.k);
+    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, v.k) + 1))) return none;
     while (bnn__tour_next(&v)) {
-        double *w = v.sums, *mean = w + n, *sd = mean + v.rows * k * n;
-        bnn__moments(&v.net, v.out, &m, &var);
+        double *weight = v.sums, *location = weight + n, *scale = location + v.rows * v.k * n;
+        bnn_var *a, *m = bnn__location(&v.net, v.out, &a);
+        bnn__means_check(&v, m->val);
         if (t->err != BNN_OK) continue;
-        w[v.s] = v.weight;
-        for (i = 0; i < v.rows * k; i++) {
-            mean[i * n + v.s] = (double)m.data[i];
-            sd[i * n + v.s] = sqrt((double)var.data[i]);
+        weight[v.s] = v.weight;
+        for (i = 0; i < v.rows * v.k; i++) {
+            double at = (double)m->val.data[i], s = (double)bnn__noise_std(net);
+            if (a != NULL) s = exp(0.5 * (double)bnn__spread(a->val, i / v.k, i % v.k));
+            location[i * n + v.s] = at;
+            scale[i * n + v.s] = lik == BNN_POISSON ? sqrt(at) : s;
         }
-        for (i = 0; v.s + 1 == n && i < v.rows * k; i++)
-            out.data[v.first * k + i] =
-                (float)bnn__mixture_quantile(n, mean + i * n, sd + i * n, w, (double)q);
+        if (v.s + 1 < n) continue;
+        mix.net = net, mix.n = n, mix.weight = weight;
+        for (i = 0; i < v.rows * v.k; i++) {
+            mix.location = location + i * n, mix.scale = scale + i * n;
+            out.data[v.first * v.k + i] = (float)bnn__mixture_quantile(&mix, (double)q, z);
+        }
     }
-    return t->err == BNN_OK ? out : none;
+    if (t->err != BNN_OK) return none;
+    if (v.gaps) bnn__blank(out, x);
+    return out;
 }
 
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x) {
     bnn_mat none = { 0, 0, NULL }, out;
     bnn__tour v;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
     out = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
     if (!bnn__tour_start(&v, mem, 0)) return none;
     while (bnn__tour_next(&v)) {
         bnn_var *both[2], *y = v.out;
         if (bnn__likelihood(net) < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
         if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
-        if (t->err == BNN_OK)
-            memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
-                   bnn__count(y->val) * sizeof(float));
+        if (t->err != BNN_OK) continue;
+        memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
+               bnn__count(y->val) * sizeof(float));
     }
-    return t->err == BNN_OK ? out : none;
+    if (t->err != BNN_OK) return none;
+    if (v.gaps) bnn__blank(out, x);
+    return out;
 }
+
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
  *
- * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability (for
- * T* the logit) of class 1 of two, as a Bernoulli net predicts it.
+ * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability
+ * (for T* the logit) of class 1 of two, as a Bernoulli net predicts it.
  *     nll      mean -ln p_y                     Brier   mean sum_k (p_k - 1[k = y])^2
  *     ECE      sum_b (n_b/n) |accuracy_b - confidence_b| over bins (b/B, (b+1)/B] of max p, the
  *              first closed; MCE the largest term without n_b/n; equal-count bins by sorting
@@ -11899,9 +12109,9 @@ static size_t bnn__tour_pick(const bnn__tour *v) {
     double u;
     size_t s;
     if (v->samples == 1) return 0;
-    if (!(v->total > 0)) return bnn_rng_below(&v->t->rng, v->samples);
     u = v->total * (double)bnn_rng_uniform(&v->t->rng);
-    for (s = 0; s + 1 < v->samples && u >= v->post->weights[s]; s++) u -= v->post->weights[s];
+    for (s = 0; s + 1 < v->samples && u >= bnn__tour_weight(v, s); s++)
+        u -= bnn__tour_weight(v, s);
     return s;
 }
 
