@@ -8321,21 +8321,22 @@ static double bnn__tour_weight(const bnn__tour *v, size_t s) {
 }
 
 static int bnn__tour_weights(bnn__tour *v) { /* 0 = an error was set */
-    double top = 0;
+    double top = v->post == NULL;
     size_t s;
-    for (s = 0; v->post != NULL && s < v->samples; s++) {
-        double w = v->post->weights[s];
-        if (w < 0 || !bnn__finite_d(w))
-            bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s, w);
-        if (w > top) top = w;
-    }
-    if (v->post != NULL && !(top > 0))
+    if (v->post != NULL)
+        for (s = 0; s < v->samples; s++) {
+            double w = v->post->weights[s];
+            if (w > top) top = w;
+            if (w < 0 || !bnn__finite_d(w))
+                bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s,
+                          w);
+        }
+    if (!(top > 0))
         bnn__fail(v->t, BNN_EARG, "bnn_predict: the weights of all %z samples are 0, so none "
                   "counts; equal weights are 1", v->samples);
-    if (v->t->err != BNN_OK) return 0;
     frexp(top, &v->exponent);
     for (s = 0; s < v->samples; s++) v->total += bnn__tour_weight(v, s);
-    return 1;
+    return v->t->err == BNN_OK;
 }
 
 static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
@@ -8436,29 +8437,15 @@ static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
     return v->t->err == BNN_OK;
 }
 
-/* An answer that means nothing is an error: NaN and inf, but for logits and log rates of -inf,
- * Bernoulli logits of inf, and members that do not count. */
-static void bnn__tour_check(bnn__tour *v) {
-    int lik = bnn__likelihood(&v->net);
-    bnn_mat z = v->out->val;
-    size_t i, j;
-    if (v->weight <= 0 || bnn__v_finite(bnn__count(z), z.data)) return;
-    for (i = 0; i < z.rows; i++) {
-        size_t low = 0;
-        for (j = 0; j < z.cols; j++) {
-            double o = (double)z.data[i * z.cols + j];
-            int minus = !bnn__finite_d(o) && o < 0, plus = !bnn__finite_d(o) && o > 0;
-            low += (size_t)minus;
-            if (bnn__finite_d(o) || (minus && lik >= BNN_BERNOULLI) ||
-                (plus && lik == BNN_BERNOULLI))
-                continue;
-            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z answers %g in row %z, column "
-                      "%z, though x is finite: its weights are not, or too large", v->s, o,
-                      v->first + i, j);
-        }
-        if (lik == BNN_CATEGORICAL && low == z.cols)
-            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z: all logits of row %z are "
-                      "-inf, so no class is possible", v->s, v->first + i);
+/* A member that counts must answer: NaN is an error, where inf means nothing inf too. */
+static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
+    size_t i, n = bnn__count(a);
+    if (v->t->err != BNN_OK || v->weight <= 0 || bnn__v_finite(n, a.data)) return;
+    for (i = 0; i < n; i++) {
+        if (bnn__finite(a.data[i]) || !(inf_too || bnn__is_nan((double)a.data[i]))) continue;
+        bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is %g: "
+                  "weights that are not finite, logits of -inf alone, or too large for a float",
+                  v->s, v->first + i / a.cols, i % a.cols, what, (double)a.data[i]);
     }
 }
 
@@ -8474,7 +8461,7 @@ static int bnn__tour_next(bnn__tour *v) {
     if (t->err == BNN_OK && v->rows > 0) {
         v->weight = bnn__tour_weight(v, v->s) / v->total;
         v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
-        if (t->err == BNN_OK) bnn__tour_check(v);
+        bnn__tour_check(v, "output", v->out->val, 0);
         if (t->err == BNN_OK) return 1;
     }
     bnn__back_to(t, v->base);
@@ -8517,17 +8504,6 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
     }
     *mean = m->val;
     *var = v->val;
-}
-
-/* Inverse links and units may overflow, too. */
-static void bnn__means_check(bnn__tour *v, bnn_mat m) {
-    size_t i = 0;
-    if (v->t->err != BNN_OK || v->weight <= 0 || bnn__v_finite(bnn__count(m), m.data)) return;
-    while (bnn__finite(m.data[i])) i++;
-    bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z predicts a mean of %g in row %z, "
-              "column %z, from output %g: too large for a float", v->s, (double)m.data[i],
-              v->first + i / m.cols, i % m.cols,
-              (double)bnn__spread(v->out->val, i / m.cols, i % m.cols));
 }
 
 /* Entropy in nats of a row: categorical, or the sum over independent Bernoullis. 0 ln 0 = 0, NaN
@@ -8590,24 +8566,20 @@ static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
     }
 }
 
-/* What is written: NaN for gaps, and a note where a variance is infinite. */
 static void bnn__predictive_finish(const bnn__tour *v, bnn_predictive *p) {
     bnn_mat *all[6];
-    size_t i, j;
+    size_t i;
     all[0] = &p->aleatoric, all[1] = &p->epistemic, all[2] = &p->mean;
     all[3] = &p->entropy, all[4] = &p->expected_entropy, all[5] = &p->mutual_information;
-    if (bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2)
-        bnn__note(v->t, "bnn_predict: a Student with nu %g has no finite variance: aleatoric is "
-                  "inf; use bnn_predict_quantile", (double)bnn__nu(&v->net));
-    else
-        for (i = 0; i < 2; i++) {
-            if (bnn__v_finite(bnn__count(*all[i]), all[i]->data)) continue;
-            for (j = 0; bnn__finite(all[i]->data[j]);) j++;
-            bnn__note(v->t, "bnn_predict: the %s variance of row %z, column %z is too large for a "
-                      "float: inf; use smaller units of y", i == 0 ? "aleatoric" : "epistemic",
-                      j / all[i]->cols, j % all[i]->cols);
-        }
-    for (i = 0; i < 6 && v->gaps; i++) bnn__blank(*all[i], v->x);
+    for (i = 0; i < 2; i++) {
+        if (bnn__v_finite(bnn__count(*all[i]), all[i]->data)) continue;
+        bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none",
+                  i == 0 ? "aleatoric" : "epistemic",
+                  i == 0 && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2
+                      ? "a Student has one for nu > 2 alone" : "too large for a float");
+    }
+    if (!v->gaps) return;
+    for (i = 0; i < 6; i++) bnn__blank(*all[i], v->x);
 }
 
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
@@ -8629,7 +8601,7 @@ BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *ne
     while (bnn__tour_next(&v)) {
         bnn_mat m, var;
         bnn__moments(&v.net, v.out, &m, &var);
-        bnn__means_check(&v, m);
+        bnn__tour_check(&v, "mean", m, 1);
         if (t->err != BNN_OK) continue;
         bnn__moments_add(&v, m, var);
         if (v.s + 1 == v.samples) bnn__moments_write(&v, &p);
@@ -8660,6 +8632,7 @@ BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     if (!bnn__tour_start(&v, mem, v.block)) return none;
     while (bnn__tour_next(&v)) {
         bnn_var *nll = bnn__nll_rows(&v.net, v.out, bnn_input(t, bnn__block_of(&v, d.y, gaps)));
+        bnn__tour_check(&v, "ln p", nll->val, 0);
         if (t->err != BNN_OK) continue;
         for (i = 0; i < v.rows; i++) {
             if (v.s == 0) v.sums[i] = -bnn__inf();
@@ -8773,7 +8746,7 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
     while (bnn__tour_next(&v)) {
         double *weight = v.sums, *location = weight + n, *scale = location + v.rows * v.k * n;
         bnn_var *a, *m = bnn__location(&v.net, v.out, &a);
-        bnn__means_check(&v, m->val);
+        bnn__tour_check(&v, "mean", m->val, 1);
         if (t->err != BNN_OK) continue;
         weight[v.s] = v.weight;
         for (i = 0; i < v.rows * v.k; i++) {
@@ -9118,15 +9091,26 @@ BNNDEF double bnn_metric_ece(bnn_mat prob, bnn_mat label, size_t bins) {
     return bnn_metric_reliability(prob, label, bins).ece;
 }
 
-/* Bins of the sorted confidences whose sizes differ by one at most, the larger ones first */
-static double bnn__ece_sorted(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
-    size_t n = prob.rows, i, j = 0, b, end = 0, *order;
+/* fn, whose scratch is given back; NaN without an arena */
+static double bnn__in_scratch(bnn_arena *mem, bnn_mat a, bnn_mat b, double par,
+                              double (*fn)(bnn_arena *mem, bnn_mat a, bnn_mat b, double par)) {
+    bnn_mark mark;
+    double r;
+    if (mem == NULL) return bnn__nan();
+    mark = bnn_arena_mark(mem);
+    r = fn(mem, a, b, par);
+    bnn_arena_rewind(mem, mark);
+    return r;
+}
+
+static double bnn__ece_sorted(bnn_arena *mem, bnn_mat prob, bnn_mat label, double number) {
+    size_t bins = (size_t)number, n = prob.rows, i, j = 0, b, end = 0, *order;
     double *confidence = (double *)bnn__arena_take(mem, n, sizeof(double)), sum = 0;
     if (confidence == NULL) return bnn__nan();
     for (i = 0; i < n; i++) confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));
     order = bnn__sorted_index(mem, n, confidence);
     if (order == NULL) return bnn__nan();
-    for (b = 0; b < bins && end < n; b++) {
+    for (b = 0; b < bins && end < n; b++) { /* sizes differ by one at most, larger bins first */
         double gap = 0;
         for (end += n / bins + (b < n % bins); j < end; j++)
             gap += 1 - bnn__row_score(BNN__WRONG, prob, label, order[j]) - confidence[order[j]];
@@ -9136,20 +9120,15 @@ static double bnn__ece_sorted(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_
 }
 
 BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
-    bnn_mark mark;
-    double ece;
-    if (mem == NULL || bins == 0 || !bnn__classified(prob, label)) return bnn__nan();
-    mark = bnn_arena_mark(mem);
-    ece = bnn__ece_sorted(mem, prob, label, bins);
-    bnn_arena_rewind(mem, mark);
-    return ece;
+    if (bins == 0 || !bnn__classified(prob, label)) return bnn__nan();
+    return bnn__in_scratch(mem, prob, label, (double)bins, bnn__ece_sorted);
 }
 
 /* Walks the scores in order; a run of equals gives each of its pairs one half. */
-static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
+static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double par) {
     size_t i, j, n = score.rows, *order;
     double below = 0, pairs = 0, total = 0, *key = bnn__doubles(mem, score);
-    if (key == NULL) return bnn__nan();
+    (void)par;
     order = bnn__sorted_index(mem, n, key);
     if (order == NULL) return bnn__nan();
     for (i = 0; i < n; i = j) {
@@ -9166,33 +9145,29 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
 
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
     size_t i;
-    double area;
-    bnn_mark mark;
-    if (mem == NULL || score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score))
-        return bnn__nan();
+    if (score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score)) return bnn__nan();
     for (i = 0; i < score.rows; i++)
         if (bnn__label_of(positive, i, 2) == BNN__NONE) return bnn__nan();
-    mark = bnn_arena_mark(mem);
-    area = bnn__auroc(mem, score, positive);
-    bnn_arena_rewind(mem, mark);
-    return area;
+    return bnn__in_scratch(mem, score, positive, 0, bnn__auroc);
+}
+
+static double bnn__crps(bnn_arena *mem, bnn_mat draws, bnn_mat b, double y) {
+    size_t i, m = draws.cols;
+    double *x = bnn__sorted(mem, draws), off = 0, apart = 0;
+    if (x == NULL) return bnn__nan();
+    for (i = 0; i < m; i++) {
+        off += fabs(x[i] - y);
+        if (i != 0) apart += (double)i * (double)(m - i) * (x[i] - x[i - 1]); /* pairs across */
+    }
+    return off / (double)m - apart / (double)m / (double)(m - b.rows); /* b.rows: 1 if fair */
 }
 
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
-    size_t i, m = draws.cols;
-    double *x, near_y = 0, apart = 0, pairs = (double)m * (double)(fair ? m - 1 : m);
-    bnn_mark mark;
-    if (mem == NULL || draws.rows != 1 || !bnn__mat_ok(draws) || m == 0 || (fair && m == 1) ||
-        !bnn_mat_finite(draws) || !bnn__finite_d(y))
+    size_t less = fair != 0;
+    if (draws.rows != 1 || !bnn__mat_ok(draws) || draws.cols <= less || !bnn_mat_finite(draws) ||
+        !bnn__finite_d(y))
         return bnn__nan();
-    mark = bnn_arena_mark(mem);
-    x = bnn__sorted(mem, draws);
-    for (i = 0; i < m && x != NULL; i++) {
-        near_y += fabs(x[i] - y);
-        if (i != 0) apart += (double)i * (double)(m - i) * (x[i] - x[i - 1]); /* pairs across */
-    }
-    bnn_arena_rewind(mem, mark);
-    return x != NULL ? near_y / (double)m - apart / pairs : bnn__nan();
+    return bnn__in_scratch(mem, draws, bnn__mat(less, 0, NULL), y, bnn__crps);
 }
 
 static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
@@ -9245,21 +9220,22 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
     return 1 / c;
 }
 
+static double bnn__ranked(bnn_arena *mem, bnn_mat score, bnn_mat b, double rank) {
+    double *x = bnn__sorted(mem, score);
+    (void)b;
+    return x != NULL ? x[rank > 1 ? (size_t)rank - 1 : 0] : bnn__nan();
+}
+
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
-    double *x, rank, q = bnn__nan();
-    bnn_mark mark;
-    if (mem == NULL || score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) ||
-        bnn__any_nan(score))
-        return q;
+    double rank;
+    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) || bnn__any_nan(score))
+        return bnn__nan();
     /* the rounding of 1 - a must not lift a whole number to the next */
     rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
     if (rank > (double)score.rows) return bnn__inf();
-    mark = bnn_arena_mark(mem);
-    x = bnn__sorted(mem, score);
-    if (x != NULL) q = x[rank > 1 ? (size_t)rank - 1 : 0];
-    bnn_arena_rewind(mem, mark);
-    return q;
+    return bnn__in_scratch(mem, score, score, rank, bnn__ranked);
 }
+
 /* ------------------------------------------------------------------------------------------------
  * >>diagnostics: have the chains mixed, and what are their draws worth
  *
@@ -9596,46 +9572,39 @@ BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik) {
     return r;
 }
 
-typedef struct bnn__gaps { /* between two empirical distribution functions */
-    double sup, integral, square;
-} bnn__gaps;
+enum { BNN__SUP, BNN__INTEGRAL, BNN__SQUARED }; /* of |F - G| */
 
-static bnn__gaps bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b) {
+static double bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b, double which) {
     size_t i = 0, j = 0, n = a.cols, m = b.cols;
-    double *x, *y, at = 0, gap = 0;
-    bnn__gaps g;
-    bnn_mark mark;
-    g.sup = g.integral = g.square = bnn__nan();
-    if (mem == NULL || !bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 ||
-        !bnn_mat_finite(a) || !bnn_mat_finite(b))
-        return g;
-    mark = bnn_arena_mark(mem);
+    double *x, *y, at = 0, gap = 0, g[3] = { 0, 0, 0 };
+    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 || !bnn_mat_finite(a) ||
+        !bnn_mat_finite(b))
+        return bnn__nan();
     x = bnn__sorted(mem, a);
     y = bnn__sorted(mem, b);
-    if (y != NULL) g.sup = g.integral = g.square = 0;
-    while (y != NULL && (i < n || j < m)) { /* from one value of the two to the next */
+    if (y == NULL) return bnn__nan();
+    while (i < n || j < m) { /* from one value of the two to the next */
         double next = i == n || (j < m && y[j] < x[i]) ? y[j] : x[i];
-        g.integral += gap * (next - at);
-        g.square += gap * gap * (next - at);
+        g[BNN__INTEGRAL] += gap * (next - at);
+        g[BNN__SQUARED] += gap * gap * (next - at);
         for (at = next; i < n && x[i] <= at; i++) continue;
         while (j < m && y[j] <= at) j++;
         gap = fabs((double)i / (double)n - (double)j / (double)m);
-        if (gap > g.sup) g.sup = gap;
+        if (gap > g[BNN__SUP]) g[BNN__SUP] = gap;
     }
-    bnn_arena_rewind(mem, mark);
-    return g;
+    return g[(int)which];
 }
 
 BNNDEF double bnn_diag_ks(bnn_arena *mem, bnn_mat a, bnn_mat b) {
-    return bnn__two_samples(mem, a, b).sup;
+    return bnn__in_scratch(mem, a, b, BNN__SUP, bnn__two_samples);
 }
 
 BNNDEF double bnn_diag_wasserstein(bnn_arena *mem, bnn_mat a, bnn_mat b) {
-    return bnn__two_samples(mem, a, b).integral;
+    return bnn__in_scratch(mem, a, b, BNN__INTEGRAL, bnn__two_samples);
 }
 
 BNNDEF double bnn_diag_energy(bnn_arena *mem, bnn_mat a, bnn_mat b) {
-    return 2 * bnn__two_samples(mem, a, b).square;
+    return 2 * bnn__in_scratch(mem, a, b, BNN__SQUARED, bnn__two_samples);
 }
 
 /* P(sup of the Brownian bridge > x): 2 sum (-1)^(k-1) e^(-2 k^2 x^2), whose theta transform
