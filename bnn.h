@@ -263,7 +263,8 @@ BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d)
 BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d), divides by n */
-BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);       /* the first of equals */
+/* the first of equals; a.cols, which is no column, where the row has a NaN or there is no such row */
+BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);
 BNNDEF double bnn_mat_sum(bnn_mat a);                          /* in double, as all reductions */
 BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b);               /* sum of products; NaN if unequal */
 BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a);                /* (n,d) -> (d,d), divides by n */
@@ -923,7 +924,9 @@ typedef struct bnn_graves {
 BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; others: a NULL name */
 
 /* ---- metrics ---------------------------------------------------------------------------------
- * prob (n,k) class probabilities, label (n,1); NaN where undefined (empty, shapes, one class). */
+ * prob (n,k) class probabilities, or (n,1) of class 1 of two; label (n,1). NaN where undefined: no
+ * rows, other shapes, a NaN, a label that is no class, rows of prob that are no probabilities
+ * (logits: entries outside [0,1], sums more than .001 from 1). */
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label);  /* fraction wrong                   */
@@ -954,13 +957,16 @@ BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other);           /* mean KL(p
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha);
 
 /* ---- diagnostics -----------------------------------------------------------------------------
- * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined. Apply
- * them to predictions and ln p, not to the weights of a network, which are not identified. */
+ * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined: mem->msg
+ * says why, mem->note where two chains are equal draw for draw. Apply them to predictions and ln p,
+ * not to the weights of a network, which are not identified. */
 BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, split, folded */
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
-BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);       /* of the mean */
+/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run: what
+ * it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
+BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
 typedef struct bnn_waic {
     double lppd, p_waic, elpd;
@@ -1398,6 +1404,12 @@ static int bnn__finite_d(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return ((bits >> 52) & 0x7ff) != 0x7ff;
+}
+
+static int bnn__is_nan(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits << 1) > (uint64_t)0xffe00000u << 32;
 }
 
 static int bnn__finite(float x) {
@@ -3281,8 +3293,10 @@ BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row) {
     const float *x = bnn_mat_at(a, row, 0);
     size_t j, best = 0;
     if (x == NULL) return a.cols; /* no such row */
-    for (j = 1; j < a.cols; j++)
+    for (j = 0; j < a.cols; j++) {
+        if (bnn__is_nan((double)x[j])) return a.cols;
         if (x[j] > x[best]) best = j;
+    }
     return best;
 }
 
@@ -9064,23 +9078,14 @@ BNNDEF bnn_graves bnn_graves_row(int row) {
  *     mean = sum w m_s;  aleatoric = sum w v_s;  epistemic = sum w (m_s - mean)^2
  *     ln p(y) = logsumexp_s(ln w_s + ln p_s(y));  entropies as in Houlsby et al. 2011
  * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small; all
- * four functions are loops over one tour.
+ * four functions are loops over one tour. Rows with a gap (NaN or inf in x or y) pass as zeros, so
+ * that no activation can hide it, and their answers are NaN.
+ *     quantile    sum w F((y - m_s)/s_s) = q by bisection between the quantiles of the members.
+ *                 Student F(z) = I_{nu/(nu+z^2)}(nu/2, 1/2)/2, z < 0. Poisson: the smallest k with
+ *                 sum w Q(k + 1, m_s) >= q; k <= m + sqrt(m q/(1-q)) + 1 (Cantelli)
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__PREDICT_ROWS = 512 };
-
-/* Number of samples, 0 = an error was set. */
-static size_t bnn__samples(bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
-    if (t->err != BNN_OK) return 0;
-    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
-    else if (post == NULL) return 1;
-    else if (post->count == 0) bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
-    else if (post->samples.cols != net->params->n)
-        bnn__fail(t, BNN_ESHAPE, "bnn_predict: samples have %z weights, the net has %z",
-                  post->samples.cols, net->params->n);
-    else return post->count;
-    return 0;
-}
 
 static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
     if (t->progress == NULL || t->progress(t->progress_user, done, total) == 0) return 0;
@@ -9089,7 +9094,7 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
 }
 
 /* Every sample over every block of rows:
- *     if (bnn__tour_init(&v, ...) && bnn__tour_probe(&v)) { results of v.cols columns;
+ *     if (bnn__tour_open(&v, ...)) { results of v.k columns;
  *         if (bnn__tour_start(&v, ...)) while (bnn__tour_next(&v)) use v.out; }
  * An error anywhere ends the tour. */
 typedef struct bnn__tour {
@@ -9098,28 +9103,59 @@ typedef struct bnn__tour {
     bnn_net net;         /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
     bnn_mat x;
-    size_t samples, cols;  /* how many; columns of an answer                               */
+    int gaps;              /* not every number of x is finite                              */
+    size_t samples;        /* how many                                                     */
+    size_t cols, k;        /* columns of an answer, and of its mean                        */
     size_t s, first, rows; /* at hand: sample s, rows of x from `first` on                 */
     size_t block;          /* rows at a time                                               */
+    int exponent;          /* weights are scaled by 2^-exponent: their sum is a number     */
     double total, weight;  /* sum of the weights; the sample's share of it                 */
     double *sums;          /* what bnn__tour_start was asked for                           */
     bnn_var *out;          /* the sample's standardized answer                             */
     bnn__time base, start;
 } bnn__tour;
 
-static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
+static double bnn__tour_weight(const bnn__tour *v, size_t s) {
+    return v->post == NULL ? 1 : ldexp(v->post->weights[s], -v->exponent);
+}
+
+static int bnn__tour_weights(bnn__tour *v) { /* 0 = an error was set */
+    double top = v->post == NULL;
     size_t s;
+    if (v->post != NULL)
+        for (s = 0; s < v->samples; s++) {
+            double w = v->post->weights[s];
+            if (w > top) top = w;
+            if (w < 0 || !bnn__finite_d(w))
+                bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s,
+                          w);
+        }
+    if (!(top > 0))
+        bnn__fail(v->t, BNN_EARG, "bnn_predict: the weights of all %z samples are 0, so none "
+                  "counts; equal weights are 1", v->samples);
+    frexp(top, &v->exponent);
+    for (s = 0; s < v->samples; s++) v->total += bnn__tour_weight(v, s);
+    return v->t->err == BNN_OK;
+}
+
+static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
     memset(v, 0, sizeof *v);
+    if (t->err != BNN_OK) return 0;
+    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
+    else if (post != NULL && post->count == 0)
+        bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
+    else if (post != NULL && post->samples.cols != net->params->n)
+        bnn__fail(t, BNN_ESHAPE, "bnn_predict: samples have %z weights, the net has %z",
+                  post->samples.cols, net->params->n);
+    if (t->err != BNN_OK) return 0;
     v->t = t;
     v->post = post;
-    v->samples = bnn__samples(t, net, post);
-    if (v->samples == 0) return 0;
+    v->samples = post == NULL ? 1 : post->count;
     v->view = *net->params;
     v->view.grad = NULL; /* no node wants a gradient */
     v->net = *net;
     v->net.params = &v->view;
-    for (s = 0; post != NULL && s < v->samples; s++) v->total += post->weights[s];
-    return 1;
+    return bnn__tour_weights(v);
 }
 
 static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
@@ -9132,15 +9168,63 @@ static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
     return out;
 }
 
+/* ---- gaps */
+
+static int bnn__row_finite(bnn_mat x, size_t row) {
+    return bnn__v_finite(x.cols, x.data + row * x.cols);
+}
+
+/* Does x have NaN or inf? A note says where. */
+static int bnn__has_gaps(bnn_tape *t, const char *name, bnn_mat x) {
+    size_t i = 0, r, rows = 0;
+    if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
+    for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
+    while (bnn__finite(x.data[i])) i++;
+    bnn__note(t, "bnn_predict: %s is %g in row %z, column %z; not finite in %z rows, whose answers "
+              "are NaN: fill in or drop what is missing", name, (double)x.data[i], i / x.cols,
+              i % x.cols, rows);
+    return 1;
+}
+
+/* Rows of the block, with 0 in the gaps */
+static bnn_mat bnn__block_of(const bnn__tour *v, bnn_mat x, int gaps) {
+    bnn_mat b = bnn_mat_rows(x, v->first, v->rows);
+    size_t i, n = bnn__mat_size(b);
+    float *to;
+    if (!gaps) return b;
+    to = bnn__floats(v->t, n);
+    if (to == NULL) return bnn__mat(0, 0, NULL);
+    for (i = 0; i < n; i++) to[i] = bnn__finite(b.data[i]) ? b.data[i] : 0;
+    b.data = to;
+    return b;
+}
+
+/* NaN where the row of x has a gap; out may hold the rows of x several times */
+static void bnn__blank(bnn_mat out, bnn_mat x) {
+    size_t i, j;
+    for (i = 0; i < out.rows; i++) {
+        if (bnn__row_finite(x, i % x.rows)) continue;
+        for (j = 0; j < out.cols; j++) out.data[i * out.cols + j] = (float)bnn__nan();
+    }
+}
+
+/* ---- the tour */
+
 /* One row tells how many columns an answer has. */
-static int bnn__tour_probe(bnn__tour *v, bnn_mat x, size_t block) {
-    bnn__time now = bnn__now(v->t);
-    if (!bnn__has_data(v->t, "bnn_predict", x)) return 0;
+static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
+                          bnn_mat x, size_t block) {
+    bnn__time now;
+    if (!bnn__tour_init(v, t, net, post) || !bnn__has_data(t, "bnn_predict", x)) return 0;
+    now = bnn__now(t);
     v->x = x;
     v->block = x.rows < block ? x.rows : block;
-    v->cols = bnn__tour_answer(v, 0, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    bnn__back_to(v->t, now);
-    return v->t->err == BNN_OK;
+    v->gaps = bnn__has_gaps(t, "x", x);
+    v->rows = x.rows > 0;
+    v->cols = bnn__tour_answer(v, 0, bnn__block_of(v, x, v->gaps))->val.cols;
+    v->k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
+    v->rows = 0;
+    bnn__back_to(t, now);
+    return t->err == BNN_OK;
 }
 
 static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
@@ -9150,6 +9234,18 @@ static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
     v->start = bnn__now(v->t);
     v->s = v->samples - 1; /* next: sample 0 of the first block */
     return v->t->err == BNN_OK;
+}
+
+/* A member that counts must answer: NaN is an error, where inf means nothing inf too. */
+static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
+    size_t i, n = bnn__count(a);
+    if (v->t->err != BNN_OK || v->weight <= 0 || bnn__v_finite(n, a.data)) return;
+    for (i = 0; i < n; i++) {
+        if (bnn__finite(a.data[i]) || !(inf_too || bnn__is_nan((double)a.data[i]))) continue;
+        bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is %g: "
+                  "weights that are not finite, logits of -inf alone, or too large for a float",
+                  v->s, v->first + i / a.cols, i % a.cols, what, (double)a.data[i]);
+    }
 }
 
 static int bnn__tour_next(bnn__tour *v) {
@@ -9162,26 +9258,35 @@ static int bnn__tour_next(bnn__tour *v) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
     }
     if (t->err == BNN_OK && v->rows > 0) {
-        v->weight = v->total > 0 ? v->post->weights[v->s] / v->total : 1 / (double)v->samples;
-        v->out = bnn__tour_answer(v, v->s, bnn_mat_rows(v->x, v->first, v->rows));
+        v->weight = bnn__tour_weight(v, v->s) / v->total;
+        v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+        bnn__tour_check(v, "output", v->out->val, 0);
         if (t->err == BNN_OK) return 1;
     }
     bnn__back_to(t, v->base);
     return 0;
 }
 
+/* ---- moments */
+
+/* Mean (a location, a rate) of y under one set of weights, in units of y; *log_var where the noise
+ * is Gaussian, else NULL */
+static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
+    *log_var = NULL;
+    switch (bnn__likelihood(net)) {
+    case BNN_CATEGORICAL: return bnn_softmax(out);
+    case BNN_BERNOULLI: return bnn_sigmoid(out);
+    case BNN_POISSON: return bnn_exp(out);
+    default: return bnn__units(net, out, log_var);
+    }
+}
+
 /* Mean and variance of y under one set of weights, in units of y. */
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
-    bnn_tape *t = out->tape;
-    bnn_var *a, *m, *v;
-    size_t i, n;
+    bnn_var *a, *m = bnn__location(net, out, &a);
+    bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
+    size_t i, n = bnn__count(v->val);
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
-    if (bnn__likelihood(net) == BNN_CATEGORICAL) m = bnn_softmax(out), a = NULL;
-    else if (bnn__likelihood(net) == BNN_BERNOULLI) m = bnn_sigmoid(out), a = NULL;
-    else if (bnn__likelihood(net) == BNN_POISSON) m = bnn_exp(out), a = NULL;
-    else m = bnn__units(net, out, &a);
-    v = bnn_op(t, m->val.rows, m->val.cols, NULL, 0, NULL);
-    n = bnn__count(v->val);
     for (i = 0; i < n; i++) {
         float p = m->val.data[i];
         switch (bnn__likelihood(net)) {
@@ -9191,20 +9296,22 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
         case BNN_DOUBLE_EXPONENTIAL: v->val.data[i] = (float)(2 * s * s); break;
         case BNN_STUDENT: v->val.data[i] = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
             break;
-        default: /* the bounds of bnn_gaussian_nll */
+        default:
             p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(bnn__clamp_log_var(p));
+            v->val.data[i] = BNN_MATH_EXP(p);
         }
     }
     *mean = m->val;
     *var = v->val;
 }
 
-/* Entropy in nats of a row: categorical, or the sum over independent Bernoullis. */
+/* Entropy in nats of a row: categorical, or the sum over independent Bernoullis. 0 ln 0 = 0, NaN
+ * stays. */
 static double bnn__entropy(int likelihood, size_t k, const double *p) {
     double h = 0;
     size_t j;
     for (j = 0; j < k; j++) {
+        if (bnn__is_nan(p[j])) return p[j];
         if (p[j] > 0) h -= p[j] * log(p[j]);
         if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * log1p(-p[j]);
     }
@@ -9254,37 +9361,53 @@ static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
         total = bnn__entropy(bnn__likelihood(&v->net), k, mean + i * k);
         p->entropy.data[v->first + i] = (float)total;
         p->expected_entropy.data[v->first + i] = (float)expected;
-        p->mutual_information.data[v->first + i] = (float)(total > expected ? total - expected : 0);
+        p->mutual_information.data[v->first + i] = (float)(total < expected ? 0 : total - expected);
     }
+}
+
+static void bnn__predictive_finish(const bnn__tour *v, bnn_predictive *p) {
+    bnn_mat *all[6];
+    size_t i;
+    all[0] = &p->aleatoric, all[1] = &p->epistemic, all[2] = &p->mean;
+    all[3] = &p->entropy, all[4] = &p->expected_entropy, all[5] = &p->mutual_information;
+    for (i = 0; i < 2; i++) {
+        if (bnn__v_finite(bnn__count(*all[i]), all[i]->data)) continue;
+        bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none",
+                  i == 0 ? "aleatoric" : "epistemic",
+                  i == 0 && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2
+                      ? "a Student has one for nu > 2 alone" : "too large for a float");
+    }
+    if (!v->gaps) return;
+    for (i = 0; i < 6; i++) bnn__blank(*all[i], v->x);
 }
 
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x) {
     bnn_predictive p, none;
     bnn__tour v;
-    size_t k;
     memset(&none, 0, sizeof none);
     p = none;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
-    k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
-    p.mean = bnn_mat_new(mem, x.rows, k);
-    p.aleatoric = bnn_mat_new(mem, x.rows, k);
-    p.epistemic = bnn_mat_new(mem, x.rows, k);
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
+    p.mean = bnn_mat_new(mem, x.rows, v.k);
+    p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
+    p.epistemic = bnn_mat_new(mem, x.rows, v.k);
     if (bnn__likelihood(net) == BNN_CATEGORICAL || bnn__likelihood(net) == BNN_BERNOULLI) {
         p.entropy = bnn_mat_new(mem, x.rows, 1);
         p.expected_entropy = bnn_mat_new(mem, x.rows, 1);
         p.mutual_information = bnn_mat_new(mem, x.rows, 1);
     }
-    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, k))) return none;
+    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, v.k))) return none;
     while (bnn__tour_next(&v)) {
         bnn_mat m, var;
         bnn__moments(&v.net, v.out, &m, &var);
+        bnn__tour_check(&v, "mean", m, 1);
         if (t->err != BNN_OK) continue;
         bnn__moments_add(&v, m, var);
         if (v.s + 1 == v.samples) bnn__moments_write(&v, &p);
     }
-    return t->err == BNN_OK ? p : none;
+    if (t->err != BNN_OK) return none;
+    bnn__predictive_finish(&v, &p);
+    return p;
 }
 
 static double bnn__log_add(double a, double b) { /* ln(e^a + e^b) */
@@ -9297,103 +9420,177 @@ BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     bnn_mat none = { 0, 0, NULL }, out;
     bnn__tour v;
     size_t i;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    if (d.x.rows != d.y.rows) {
+    int gaps;
+    if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
+    if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
+        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
         return none;
-    }
-    if (!bnn__tour_probe(&v, d.x, BNN__PREDICT_ROWS)) return none;
+    gaps = bnn__has_gaps(t, "y", d.y);
     out = bnn_mat_new(mem, d.x.rows, 1);
     if (!bnn__tour_start(&v, mem, v.block)) return none;
     while (bnn__tour_next(&v)) {
-        bnn_var *y = bnn_input(t, bnn_mat_rows(d.y, v.first, v.rows));
-        bnn_var *nll = bnn__nll_rows(&v.net, v.out, y);
-        for (i = 0; t->err == BNN_OK && i < v.rows; i++) {
+        bnn_var *nll = bnn__nll_rows(&v.net, v.out, bnn_input(t, bnn__block_of(&v, d.y, gaps)));
+        bnn__tour_check(&v, "ln p", nll->val, 0);
+        if (t->err != BNN_OK) continue;
+        for (i = 0; i < v.rows; i++) {
             if (v.s == 0) v.sums[i] = -bnn__inf();
             if (v.weight > 0)
                 v.sums[i] = bnn__log_add(v.sums[i], log(v.weight) - (double)nll->val.data[i]);
             out.data[v.first + i] = (float)v.sums[i];
         }
     }
-    return t->err == BNN_OK ? out : none;
+    if (t->err != BNN_OK) return none;
+    if (v.gaps) bnn__blank(out, d.x);
+    if (gaps) bnn__blank(out, d.y);
+    return out;
 }
 
-/* Quantile of a mixture of Gaussians by bisection on its distribution function. */
-static double bnn__mixture_quantile(size_t n, const double *m, const double *sd, const double *w,
-                                    double q) {
-    double lo = bnn__inf(), hi = -bnn__inf(), z = bnn_normal_quantile(q);
-    size_t s;
-    int i;
-    for (s = 0; s < n; s++) {
-        if (w[s] <= 0) continue;
-        lo = m[s] + z * sd[s] < lo ? m[s] + z * sd[s] : lo;
-        hi = m[s] + z * sd[s] > hi ? m[s] + z * sd[s] : hi;
+/* ---- quantiles */
+
+/* The distribution function of one member at y; of counts the location is the rate */
+static double bnn__member_cdf(const bnn_net *net, double y, double location, double scale) {
+    double z = (y - location) / scale, nu = (double)bnn__nu(net), tail;
+    switch (bnn__likelihood(net)) {
+    case BNN_POISSON: /* beyond 1e8 as good as normal, as far as a float can tell */
+        if (location < 1e8) return bnn_gamma_q(y + 1, location);
+        return bnn_normal_cdf((y + 0.5 - location) / sqrt(location));
+    case BNN_DOUBLE_EXPONENTIAL: tail = 0.5 * exp(-fabs(z)); break;
+    case BNN_STUDENT:
+        if (nu > 1e8) return bnn_normal_cdf(z);
+        tail = z * z < nu ? 0.5 - 0.5 * bnn_beta_i(0.5, nu / 2, z * z / (nu + z * z))
+                          : 0.5 * bnn_beta_i(nu / 2, 0.5, nu / (nu + z * z));
+        break;
+    default: return bnn_normal_cdf(z);
     }
-    for (i = 0; i < 60 && hi > lo; i++) {
+    return z < 0 ? tail : 1 - tail;
+}
+
+typedef struct bnn__members { /* what a bisection needs of n members */
+    const bnn_net *net;
+    size_t n;
+    const double *location, *scale, *weight;
+} bnn__members;
+
+/* Where the distribution function passes q between lo and hi, whole numbers for counts */
+static double bnn__bisect(const bnn__members *x, double q, double lo, double hi) {
+    int i, counts = bnn__likelihood(x->net) == BNN_POISSON;
+    size_t s;
+    for (i = 0; i < 200 && hi > lo; i++) {
         double mid = lo + (hi - lo) / 2, cdf = 0;
-        for (s = 0; s < n; s++) cdf += w[s] * bnn_normal_cdf((mid - m[s]) / sd[s]);
+        if (counts) mid = floor(mid);
+        if (mid <= lo || mid >= hi) break;
+        for (s = 0; s < x->n; s++) {
+            if (x->weight[s] <= 0) continue;
+            cdf += x->weight[s] * bnn__member_cdf(x->net, mid, x->location[s], x->scale[s]);
+        }
         if (cdf < q) lo = mid;
         else hi = mid;
     }
-    return lo + (hi - lo) / 2;
+    return counts || !(hi > lo) ? hi : lo + (hi - lo) / 2;
+}
+
+/* Quantile q of a member with location 0 and scale 1; of counts a bound */
+static double bnn__member_quantile(const bnn_net *net, double q) {
+    const double zero = 0, one = 1;
+    double p = q < 0.5 ? q : 1 - q, far = 1, z;
+    bnn__members x;
+    switch (bnn__likelihood(net)) {
+    case BNN_POISSON: return sqrt(q / (1 - q));
+    case BNN_DOUBLE_EXPONENTIAL: return q < 0.5 ? log(2 * q) : -log(2 * (1 - q));
+    case BNN_STUDENT: break;
+    default: return bnn_normal_quantile(q);
+    }
+    if (!(p < 0.5)) return 0;
+    x.net = net;
+    x.n = 1;
+    x.location = &zero;
+    x.scale = x.weight = &one;
+    while (bnn__finite_d(far) && bnn__member_cdf(net, -far, 0, 1) > p) far *= 2;
+    z = bnn__finite_d(far) ? bnn__bisect(&x, p, -far, 0) : -far;
+    return q < 0.5 ? z : -z;
+}
+
+/* z = bnn__member_quantile */
+static double bnn__mixture_quantile(const bnn__members *x, double q, double z) {
+    double lo = bnn__inf(), hi = -bnn__inf();
+    size_t s;
+    for (s = 0; s < x->n; s++) {
+        double at = x->location[s] + z * x->scale[s];
+        if (x->weight[s] <= 0) continue;
+        lo = at < lo ? at : lo;
+        hi = at > hi ? at : hi;
+    }
+    if (bnn__likelihood(x->net) == BNN_POISSON) return bnn__bisect(x, q, -1, floor(hi) + 1);
+    return bnn__bisect(x, q, lo, hi);
 }
 
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q) {
-    enum { ROWS = 32 }; /* every sample's mean and deviation are kept for a block */
-    bnn_mat none = { 0, 0, NULL }, out, m, var;
+    enum { ROWS = 32 }; /* every sample's location and scale are kept for a block */
+    bnn_mat none = { 0, 0, NULL }, out;
+    bnn__members mix;
     bnn__tour v;
-    size_t k, i, n;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    n = v.samples;
-    if (!(q > 0 && q < 1) || bnn__likelihood(net) > BNN_GAUSSIAN_HETERO) {
+    size_t i, n;
+    double z;
+    int lik = bnn__likelihood(net);
+    if (!(q > 0 && q < 1) || lik == BNN_BERNOULLI || lik == BNN_CATEGORICAL)
         bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g, likelihood %d: q must be in "
-                  "(0,1), the noise Gaussian", (double)q, bnn__likelihood(net));
-        return none;
-    }
-    if (!bnn__tour_probe(&v, x, ROWS)) return none;
-    k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v.cols / 2 : v.cols;
-    out = bnn_mat_new(mem, x.rows, k);
-    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, k) + 1))) return none;
+                  "(0,1), classes have no quantile", (double)q, lik);
+    if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return none;
+    n = v.samples;
+    z = bnn__member_quantile(net, (double)q);
+    out = bnn_mat_new(mem, x.rows, v.k);
+    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, v.k) + 1))) return none;
     while (bnn__tour_next(&v)) {
-        double *w = v.sums, *mean = w + n, *sd = mean + v.rows * k * n;
-        bnn__moments(&v.net, v.out, &m, &var);
+        double *weight = v.sums, *location = weight + n, *scale = location + v.rows * v.k * n;
+        bnn_var *a, *m = bnn__location(&v.net, v.out, &a);
+        bnn__tour_check(&v, "mean", m->val, 1);
         if (t->err != BNN_OK) continue;
-        w[v.s] = v.weight;
-        for (i = 0; i < v.rows * k; i++) {
-            mean[i * n + v.s] = (double)m.data[i];
-            sd[i * n + v.s] = sqrt((double)var.data[i]);
+        weight[v.s] = v.weight;
+        for (i = 0; i < v.rows * v.k; i++) {
+            double at = (double)m->val.data[i], s = (double)bnn__noise_std(net);
+            if (a != NULL) s = exp(0.5 * (double)bnn__spread(a->val, i / v.k, i % v.k));
+            location[i * n + v.s] = at;
+            scale[i * n + v.s] = lik == BNN_POISSON ? sqrt(at) : s;
         }
-        for (i = 0; v.s + 1 == n && i < v.rows * k; i++)
-            out.data[v.first * k + i] =
-                (float)bnn__mixture_quantile(n, mean + i * n, sd + i * n, w, (double)q);
+        if (v.s + 1 < n) continue;
+        mix.net = net, mix.n = n, mix.weight = weight;
+        for (i = 0; i < v.rows * v.k; i++) {
+            mix.location = location + i * n, mix.scale = scale + i * n;
+            out.data[v.first * v.k + i] = (float)bnn__mixture_quantile(&mix, (double)q, z);
+        }
     }
-    return t->err == BNN_OK ? out : none;
+    if (t->err != BNN_OK) return none;
+    if (v.gaps) bnn__blank(out, x);
+    return out;
 }
 
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x) {
     bnn_mat none = { 0, 0, NULL }, out;
     bnn__tour v;
-    if (!bnn__tour_init(&v, t, net, post)) return none;
-    if (!bnn__tour_probe(&v, x, BNN__PREDICT_ROWS)) return none;
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
     out = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
     if (!bnn__tour_start(&v, mem, 0)) return none;
     while (bnn__tour_next(&v)) {
         bnn_var *both[2], *y = v.out;
         if (bnn__likelihood(net) < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
         if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
-        if (t->err == BNN_OK)
-            memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
-                   bnn__count(y->val) * sizeof(float));
+        if (t->err != BNN_OK) continue;
+        memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
+               bnn__count(y->val) * sizeof(float));
     }
-    return t->err == BNN_OK ? out : none;
+    if (t->err != BNN_OK) return none;
+    if (v.gaps) bnn__blank(out, x);
+    return out;
 }
+
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
  *
- * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability (or
- * the logit) of class 1 of two, as a Bernoulli net predicts it.
+ * Classes: prob (n,k), rows sum to 1, label (n,1) in 0..k-1. A single column is the probability
+ * (for T* the logit) of class 1 of two, as a Bernoulli net predicts it.
  *     nll      mean -ln p_y                     Brier   mean sum_k (p_k - 1[k = y])^2
  *     ECE      sum_b (n_b/n) |accuracy_b - confidence_b| over bins (b/B, (b+1)/B] of max p, the
  *              first closed; MCE the largest term without n_b/n; equal-count bins by sorting
@@ -9410,12 +9607,6 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * Ranking: AUROC = P(positive > negative) + P(equal)/2 (Hanley and McNeil 1982).
  * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
  * --------------------------------------------------------------------------------------------- */
-
-static int bnn__is_nan(double x) { /* on bits, as bnn__finite */
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits << 1) > (uint64_t)0xffe00000u << 32;
-}
 
 static int bnn__any_nan(bnn_mat a) {
     size_t i, n = bnn__mat_size(a);
@@ -9455,35 +9646,99 @@ static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
     return index;
 }
 
+static double *bnn__doubles(bnn_arena *mem, bnn_mat a) {
+    size_t i, n = bnn__mat_size(a);
+    double *x = (double *)bnn__arena_take(mem, n, sizeof(double));
+    if (x == NULL) return NULL;
+    for (i = 0; i < n; i++) x[i] = (double)a.data[i];
+    return x;
+}
+
 /* The entries of a in ascending order, in mem; NULL = mem->err */
 static double *bnn__sorted(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a), *index;
-    double *key = (double *)bnn__arena_take(mem, n, sizeof(double));
+    double *key = bnn__doubles(mem, a);
     double *out = (double *)bnn__arena_take(mem, n, sizeof(double));
     if (out == NULL) return NULL;
-    for (i = 0; i < n; i++) key[i] = (double)a.data[i];
     index = bnn__sorted_index(mem, n, key);
-    for (i = 0; i < n && index != NULL; i++) out[i] = key[index[i]];
-    return index != NULL ? out : NULL;
+    if (index == NULL) return NULL;
+    for (i = 0; i < n; i++) out[i] = key[index[i]];
+    return out;
+}
+
+enum { BNN__SQUARE, BNN__ABSOLUTE, BNN__NORMAL_NLL, BNN__NORMAL_CRPS, /* of mean a, variance b */
+       BNN__INSIDE, BNN__WIDTH, BNN__INTERVAL, BNN__PINBALL };         /* of an interval, a to b */
+
+/* Score of one entry; par: a of an interval, q of a quantile. NaN is never better than a number. */
+static double bnn__score(int kind, double a, double b, double y, double par) {
+    double r = y - a, s, z;
+    switch (kind) {
+    case BNN__SQUARE: return r * r;
+    case BNN__ABSOLUTE: return fabs(r);
+    case BNN__NORMAL_NLL:
+        if (b > 0) return 0.5 * (BNN__LN_2PI + log(b) + r * r / b);
+        if (b < 0 || bnn__is_nan(b) || bnn__is_nan(r)) return bnn__nan();
+        return r < 0 || r > 0 ? bnn__inf() : -bnn__inf();
+    case BNN__NORMAL_CRPS:
+        if (b < 0 || bnn__is_nan(b)) return bnn__nan();
+        s = sqrt(b);
+        if (!(s > 0)) return fabs(r);
+        z = fabs(r) / s;
+        return fabs(r) * (2 * bnn_normal_cdf(z) - 1) +
+               s * (sqrt(2 / BNN__PI) * exp(-0.5 * z * z) - 1 / sqrt(BNN__PI));
+    case BNN__INSIDE:
+        if (bnn__is_nan(a) || bnn__is_nan(b) || bnn__is_nan(y)) return bnn__nan();
+        return a <= y && y <= b;
+    case BNN__WIDTH: return b - a;
+    case BNN__INTERVAL:
+        if (bnn__is_nan(y)) return y;
+        return b - a + 2 / par * ((y < a ? a - y : 0) + (y > b ? y - b : 0));
+    default: return r < 0 ? (par - 1) * r : par * r;
+    }
+}
+
+/* Mean over all entries */
+static double bnn__mean_score(int kind, bnn_mat a, bnn_mat b, bnn_mat y, double par) {
+    size_t i, n = bnn__mat_size(y);
+    double sum = 0;
+    if (!bnn__paired(a, y) || !bnn__paired(b, y)) return bnn__nan();
+    for (i = 0; i < n; i++)
+        sum += bnn__score(kind, (double)a.data[i], (double)b.data[i], (double)y.data[i], par);
+    return sum / (double)n;
 }
 
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = (double)mean.data[i] - (double)y.data[i];
-        sum += r * r;
-    }
-    return sqrt(sum / (double)n);
+    return sqrt(bnn__mean_score(BNN__SQUARE, mean, mean, y, 0));
 }
 
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y)) return bnn__nan();
-    for (i = 0; i < n; i++) sum += fabs((double)mean.data[i] - (double)y.data[i]);
-    return sum / (double)n;
+    return bnn__mean_score(BNN__ABSOLUTE, mean, mean, y, 0);
+}
+
+BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_NLL, mean, variance, y, 0) * (double)y.cols;
+}
+
+BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_CRPS, mean, variance, y, 0);
+}
+
+BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
+    return bnn__mean_score(BNN__INSIDE, lo, hi, y, 0);
+}
+
+BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
+    return bnn__mean_score(BNN__WIDTH, lo, hi, lo, 0);
+}
+
+BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
+    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
+    return bnn__mean_score(BNN__INTERVAL, lo, hi, y, alpha);
+}
+
+BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
+    if (!(q > 0 && q < 1)) return bnn__nan();
+    return bnn__mean_score(BNN__PINBALL, quantile, quantile, y, q);
 }
 
 static size_t bnn__classes(bnn_mat p) { return p.cols == 1 ? 2 : p.cols; }
@@ -9514,36 +9769,86 @@ static int bnn__labeled(bnn_mat p, bnn_mat label) {
     return 1;
 }
 
+/* At least one row of probabilities: in [0,1] but for rounding, their sum 1 to three digits */
+static int bnn__probs(bnn_mat p) {
+    size_t i, k;
+    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn_mat_finite(p)) return 0;
+    for (i = 0; i < p.rows; i++) {
+        double sum = 0;
+        for (k = 0; k < bnn__classes(p); k++) {
+            double v = bnn__class_prob(p, i, k);
+            if (v < -1e-6 || v > 1 + 1e-6) return 0;
+            sum += v;
+        }
+        if (fabs(sum - 1) > 1.001e-3) return 0;
+    }
+    return 1;
+}
+
+static int bnn__classified(bnn_mat prob, bnn_mat label) {
+    return bnn__labeled(prob, label) && bnn__probs(prob);
+}
+
+static double bnn__divergence(double p, double q) { /* p ln p/q; 0 ln 0 = 0, whatever q */
+    if (!(p > 0)) return 0;
+    return q > 0 ? p * (log(p) - log(q)) : bnn__inf();
+}
+
+enum { BNN__WRONG, BNN__NLL, BNN__BRIER,          /* of probabilities and labels */
+       BNN__AGREE, BNN__VARIATION, BNN__KL };     /* of two sets of them         */
+
+static double bnn__row_score(int kind, bnn_mat p, bnn_mat q, size_t i) {
+    size_t k, classes = bnn__classes(p), y = BNN__NONE;
+    double sum = 0;
+    if (kind < BNN__AGREE) y = bnn__label_of(q, i, classes);
+    if (kind == BNN__WRONG) return bnn__top_class(p, i) != y;
+    if (kind == BNN__AGREE) return bnn__top_class(p, i) == bnn__top_class(q, i);
+    for (k = 0; k < classes; k++) {
+        double a = bnn__class_prob(p, i, k), b = k == y;
+        if (kind > BNN__AGREE) b = bnn__class_prob(q, i, k);
+        switch (kind) {
+        case BNN__NLL: sum += bnn__divergence(b, a); break;
+        case BNN__BRIER: sum += (a - b) * (a - b); break;
+        case BNN__VARIATION: sum += 0.5 * fabs(a - b); break;
+        default: sum += bnn__divergence(a, b); break;
+        }
+    }
+    return sum;
+}
+
+/* Mean over the rows */
+static double bnn__row_mean(int kind, bnn_mat p, bnn_mat q) {
+    size_t i;
+    double sum = 0;
+    if (kind < BNN__AGREE ? !bnn__classified(p, q)
+                          : !bnn__paired(p, q) || !bnn__probs(p) || !bnn__probs(q))
+        return bnn__nan();
+    for (i = 0; i < p.rows; i++) sum += bnn__row_score(kind, p, q, i);
+    return sum / (double)p.rows;
+}
+
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label) {
-    size_t i, wrong = 0;
-    if (!bnn__labeled(prob, label)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        wrong += bnn__top_class(prob, i) != bnn__label_of(label, i, bnn__classes(prob));
-    return (double)wrong / (double)prob.rows;
+    return bnn__row_mean(BNN__WRONG, prob, label);
 }
 
 BNNDEF double bnn_metric_nll(bnn_mat prob, bnn_mat label) {
-    size_t i;
-    double sum = 0;
-    if (!bnn__labeled(prob, label)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++) {
-        double p = bnn__class_prob(prob, i, bnn__label_of(label, i, bnn__classes(prob)));
-        sum += p > 0 ? -log(p) : p < 0 ? bnn__nan() : bnn__inf();
-    }
-    return sum / (double)prob.rows;
+    return bnn__row_mean(BNN__NLL, prob, label);
 }
 
 BNNDEF double bnn_metric_brier(bnn_mat prob, bnn_mat label) {
-    size_t i, k;
-    double sum = 0;
-    if (!bnn__labeled(prob, label)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        for (k = 0; k < bnn__classes(prob); k++) {
-            double y = k == bnn__label_of(label, i, bnn__classes(prob));
-            double r = bnn__class_prob(prob, i, k) - y;
-            sum += r * r;
-        }
-    return sum / (double)prob.rows;
+    return bnn__row_mean(BNN__BRIER, prob, label);
+}
+
+BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
+    return bnn__row_mean(BNN__AGREE, prob, other);
+}
+
+BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
+    return bnn__row_mean(BNN__VARIATION, prob, other);
+}
+
+BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
+    return bnn__row_mean(BNN__KL, prob, other);
 }
 
 /* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
@@ -9557,7 +9862,7 @@ BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_
     bnn_reliability r;
     size_t i, b;
     memset(&r, 0, sizeof r);
-    if (bins == 0 || bins > 32 || !bnn__labeled(prob, label)) {
+    if (bins == 0 || bins > 32 || !bnn__classified(prob, label)) {
         r.ece = r.mce = bnn__nan();
         return r;
     }
@@ -9585,37 +9890,49 @@ BNNDEF double bnn_metric_ece(bnn_mat prob, bnn_mat label, size_t bins) {
     return bnn_metric_reliability(prob, label, bins).ece;
 }
 
-BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
-    size_t n = prob.rows, i, j = 0, b, end = 0, *order = NULL;
-    double *confidence, sum = 0;
+/* fn, whose scratch is given back; NaN without an arena */
+static double bnn__in_scratch(bnn_arena *mem, bnn_mat a, bnn_mat b, double par,
+                              double (*fn)(bnn_arena *mem, bnn_mat a, bnn_mat b, double par)) {
     bnn_mark mark;
-    if (mem == NULL || bins == 0 || !bnn__labeled(prob, label)) return bnn__nan();
+    double r;
+    if (mem == NULL) return bnn__nan();
     mark = bnn_arena_mark(mem);
-    confidence = (double *)bnn__arena_take(mem, n, sizeof(double));
-    for (i = 0; i < n && confidence != NULL; i++)
-        confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));
-    if (confidence != NULL) order = bnn__sorted_index(mem, n, confidence);
-    for (b = 0; b < bins && end < n && order != NULL; b++) {
+    r = fn(mem, a, b, par);
+    bnn_arena_rewind(mem, mark);
+    return r;
+}
+
+static double bnn__ece_sorted(bnn_arena *mem, bnn_mat prob, bnn_mat label, double number) {
+    size_t bins = (size_t)number, n = prob.rows, i, j = 0, b, end = 0, *order;
+    double *confidence = (double *)bnn__arena_take(mem, n, sizeof(double)), sum = 0;
+    if (confidence == NULL) return bnn__nan();
+    for (i = 0; i < n; i++) confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));
+    order = bnn__sorted_index(mem, n, confidence);
+    if (order == NULL) return bnn__nan();
+    for (b = 0; b < bins && end < n; b++) { /* sizes differ by one at most, larger bins first */
         double gap = 0;
-        end += n / bins + (b < n % bins); /* sizes differ by one at most, larger bins first */
-        for (; j < end; j++) {
-            i = order[j];
-            gap += bnn__top_class(prob, i) == bnn__label_of(label, i, bnn__classes(prob));
-            gap -= confidence[i];
-        }
+        for (end += n / bins + (b < n % bins); j < end; j++)
+            gap += 1 - bnn__row_score(BNN__WRONG, prob, label, order[j]) - confidence[order[j]];
         sum += fabs(gap);
     }
-    bnn_arena_rewind(mem, mark);
-    return order != NULL ? sum / (double)n : bnn__nan();
+    return sum / (double)n;
+}
+
+BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat label, size_t bins) {
+    if (bins == 0 || !bnn__classified(prob, label)) return bnn__nan();
+    return bnn__in_scratch(mem, prob, label, (double)bins, bnn__ece_sorted);
 }
 
 /* Walks the scores in order; a run of equals gives each of its pairs one half. */
-static double bnn__auroc(size_t n, const double *score, bnn_mat positive, const size_t *order) {
-    size_t i, j;
-    double below = 0, pairs = 0, total = 0;
+static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double par) {
+    size_t i, j, n = score.rows, *order;
+    double below = 0, pairs = 0, total = 0, *key = bnn__doubles(mem, score);
+    (void)par;
+    order = bnn__sorted_index(mem, n, key);
+    if (order == NULL) return bnn__nan();
     for (i = 0; i < n; i = j) {
         double up = 0, down = 0;
-        for (j = i; j < n && score[order[j]] <= score[order[i]]; j++)
+        for (j = i; j < n && key[order[j]] <= key[order[i]]; j++)
             if ((double)positive.data[order[j]] > 0) up++;
             else down++;
         pairs += up * (below + down / 2);
@@ -9626,108 +9943,30 @@ static double bnn__auroc(size_t n, const double *score, bnn_mat positive, const 
 }
 
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
-    size_t n = score.rows, i, *order = NULL;
-    double *key, area = bnn__nan();
-    bnn_mark mark;
-    if (mem == NULL || score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score))
-        return area;
-    for (i = 0; i < n; i++)
-        if (bnn__label_of(positive, i, 2) == BNN__NONE) return area;
-    mark = bnn_arena_mark(mem);
-    key = (double *)bnn__arena_take(mem, n, sizeof(double));
-    for (i = 0; i < n && key != NULL; i++) key[i] = (double)score.data[i];
-    if (key != NULL) order = bnn__sorted_index(mem, n, key);
-    if (order != NULL) area = bnn__auroc(n, key, positive, order);
-    bnn_arena_rewind(mem, mark);
-    return area;
+    size_t i;
+    if (score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score)) return bnn__nan();
+    for (i = 0; i < score.rows; i++)
+        if (bnn__label_of(positive, i, 2) == BNN__NONE) return bnn__nan();
+    return bnn__in_scratch(mem, score, positive, 0, bnn__auroc);
 }
 
-BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y) || !bnn__paired(mean, variance)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = (double)mean.data[i] - (double)y.data[i], v = (double)variance.data[i];
-        if (v > 0) sum += 0.5 * (BNN__LN_2PI + log(v) + r * r / v);
-        else if (v < 0 || bnn__is_nan(v) || bnn__is_nan(r)) return bnn__nan();
-        else sum += r < 0 || r > 0 ? bnn__inf() : -bnn__inf();
+static double bnn__crps(bnn_arena *mem, bnn_mat draws, bnn_mat b, double y) {
+    size_t i, m = draws.cols;
+    double *x = bnn__sorted(mem, draws), off = 0, apart = 0;
+    if (x == NULL) return bnn__nan();
+    for (i = 0; i < m; i++) {
+        off += fabs(x[i] - y);
+        if (i != 0) apart += (double)i * (double)(m - i) * (x[i] - x[i - 1]); /* pairs across */
     }
-    return sum / (double)y.rows;
-}
-
-BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(mean, y) || !bnn__paired(mean, variance)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = fabs((double)y.data[i] - (double)mean.data[i]), v = (double)variance.data[i];
-        double s, z;
-        if (v < 0 || bnn__is_nan(v)) return bnn__nan();
-        s = sqrt(v);
-        z = s > 0 ? r / s : 0;
-        if (s > 0) r = r * (2 * bnn_normal_cdf(z) - 1);
-        sum += r + s * (sqrt(2 / BNN__PI) * exp(-0.5 * z * z) - 1 / sqrt(BNN__PI));
-    }
-    return sum / (double)n;
+    return off / (double)m - apart / (double)m / (double)(m - b.rows); /* b.rows: 1 if fair */
 }
 
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
-    size_t i, m = draws.cols;
-    double *x, near = 0, apart = 0;
-    bnn_mark mark;
-    if (mem == NULL || draws.rows != 1 || !bnn__mat_ok(draws) || m == 0 || (fair && m == 1) ||
-        !bnn_mat_finite(draws) || !bnn__finite_d(y))
+    size_t less = fair != 0;
+    if (draws.rows != 1 || !bnn__mat_ok(draws) || draws.cols <= less || !bnn_mat_finite(draws) ||
+        !bnn__finite_d(y))
         return bnn__nan();
-    mark = bnn_arena_mark(mem);
-    x = bnn__sorted(mem, draws);
-    for (i = 0; i < m && x != NULL; i++) {
-        near += fabs(x[i] - y);
-        if (i != 0) apart += (double)i * (double)(m - i) * (x[i] - x[i - 1]); /* pairs across */
-    }
-    bnn_arena_rewind(mem, mark);
-    return x != NULL ? near / (double)m - apart / (double)m / (double)(fair ? m - 1 : m)
-                     : bnn__nan();
-}
-
-BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
-    size_t i, inside = 0, n = bnn__mat_size(y);
-    if (!bnn__paired(lo, y) || !bnn__paired(hi, y)) return bnn__nan();
-    if (bnn__any_nan(lo) || bnn__any_nan(hi) || bnn__any_nan(y)) return bnn__nan();
-    for (i = 0; i < n; i++) inside += lo.data[i] <= y.data[i] && y.data[i] <= hi.data[i];
-    return (double)inside / (double)n;
-}
-
-BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
-    size_t i, n = bnn__mat_size(lo);
-    double sum = 0;
-    if (!bnn__paired(lo, hi)) return bnn__nan();
-    for (i = 0; i < n; i++) sum += (double)hi.data[i] - (double)lo.data[i];
-    return sum / (double)n;
-}
-
-BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(lo, y) || !bnn__paired(hi, y) || bnn__any_nan(y)) return bnn__nan();
-    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double below = (double)lo.data[i] - (double)y.data[i];
-        double above = (double)y.data[i] - (double)hi.data[i];
-        sum += (double)hi.data[i] - (double)lo.data[i];
-        sum += 2 / alpha * ((below > 0 ? below : 0) + (above > 0 ? above : 0));
-    }
-    return sum / (double)n;
-}
-
-BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
-    size_t i, n = bnn__mat_size(y);
-    double sum = 0;
-    if (!bnn__paired(quantile, y) || !(q > 0 && q < 1)) return bnn__nan();
-    for (i = 0; i < n; i++) {
-        double r = (double)y.data[i] - (double)quantile.data[i];
-        sum += r < 0 ? (q - 1) * r : q * r;
-    }
-    return sum / (double)n;
+    return bnn__in_scratch(mem, draws, bnn__mat(less, 0, NULL), y, bnn__crps);
 }
 
 static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
@@ -9780,56 +10019,22 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
     return 1 / c;
 }
 
-/* Equal shapes, not empty, finite */
-static int bnn__two_probs(bnn_mat p, bnn_mat q) {
-    return bnn__paired(p, q) && bnn_mat_finite(p) && bnn_mat_finite(q);
-}
-
-BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
-    size_t i, equal = 0;
-    if (!bnn__two_probs(prob, other)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++) equal += bnn__top_class(prob, i) == bnn__top_class(other, i);
-    return (double)equal / (double)prob.rows;
-}
-
-BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
-    size_t i, k;
-    double sum = 0;
-    if (!bnn__two_probs(prob, other)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        for (k = 0; k < bnn__classes(prob); k++)
-            sum += 0.5 * fabs(bnn__class_prob(prob, i, k) - bnn__class_prob(other, i, k));
-    return sum / (double)prob.rows;
-}
-
-BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
-    size_t i, k;
-    double sum = 0;
-    if (!bnn__two_probs(prob, other)) return bnn__nan();
-    for (i = 0; i < prob.rows; i++)
-        for (k = 0; k < bnn__classes(prob); k++) {
-            double p = bnn__class_prob(prob, i, k), q = bnn__class_prob(other, i, k);
-            if (p < 0 || q < 0) return bnn__nan();
-            if (p > 0) sum += q > 0 ? p * (log(p) - log(q)) : bnn__inf();
-        }
-    return sum / (double)prob.rows;
+static double bnn__ranked(bnn_arena *mem, bnn_mat score, bnn_mat b, double rank) {
+    double *x = bnn__sorted(mem, score);
+    (void)b;
+    return x != NULL ? x[rank > 1 ? (size_t)rank - 1 : 0] : bnn__nan();
 }
 
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
-    double *x, rank, q = bnn__nan();
-    bnn_mark mark;
-    if (mem == NULL || score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) ||
-        bnn__any_nan(score))
-        return q;
+    double rank;
+    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) || bnn__any_nan(score))
+        return bnn__nan();
     /* the rounding of 1 - a must not lift a whole number to the next */
     rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
     if (rank > (double)score.rows) return bnn__inf();
-    mark = bnn_arena_mark(mem);
-    x = bnn__sorted(mem, score);
-    if (x != NULL) q = x[rank > 1 ? (size_t)rank - 1 : 0];
-    bnn_arena_rewind(mem, mark);
-    return q;
+    return bnn__in_scratch(mem, score, score, rank, bnn__ranked);
 }
+
 /* ------------------------------------------------------------------------------------------------
  * >>diagnostics: have the chains mixed, and what are their draws worth
  *
@@ -9861,36 +10066,81 @@ static int bnn__all_equal(size_t n, const double *x) {
     return 1;
 }
 
-/* Draws of at least `least` per chain, finite, not all equal; else the arena says why */
-static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
-    size_t i, n = bnn__mat_size(draws);
-    const char *what = "all draws are equal";
-    if (mem == NULL || mem->err != BNN_OK) return 0;
-    if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least) {
-        bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
-                       draws.cols, least);
-        return 0;
-    }
-    if (!bnn_mat_finite(draws)) what = "a draw is not finite";
-    else
-        for (i = 1; i < n; i++)
-            if (draws.data[i] < draws.data[0] || draws.data[i] > draws.data[0]) return 1;
-    bnn__arena_say(mem, BNN_EARG, "%s: %s", who, what);
+static int bnn__constant(size_t n, const float *x) {
+    size_t i;
+    for (i = 1; i < n; i++)
+        if (x[i] < x[0] || x[i] > x[0]) return 0;
+    return 1;
+}
+
+/* Two chains that are the same draw for draw, constant ones aside; 1 = found */
+static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
+    size_t n = draws.cols;
+    for (*b = 1; *b < draws.rows; ++*b)
+        for (*a = 0; *a < *b; ++*a) {
+            const float *x = draws.data + *a * n;
+            if (memcmp(x, draws.data + *b * n, n * sizeof *x) == 0 && !bnn__constant(n, x))
+                return 1;
+        }
     return 0;
 }
 
-/* 2 x chains halves of *n draws each, one after the other, in mem; NULL = mem->err */
-static double *bnn__split(bnn_arena *mem, bnn_mat draws, size_t *n) {
+/* Draws of at least `least` per chain, finite, not all equal, no chain twice; else the arena says
+ * why */
+static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
+    size_t a, b;
+    if (mem == NULL || mem->err != BNN_OK) return 0;
+    if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least)
+        bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
+                       draws.cols, least);
+    else if (!bnn_mat_finite(draws))
+        bnn__arena_say(mem, BNN_EARG, "%s: a draw is not finite", who);
+    else if (bnn__constant(bnn__mat_size(draws), draws.data))
+        bnn__arena_say(mem, BNN_EARG, "%s: all draws are equal", who);
+    else if (bnn__twins(draws, &a, &b))
+        bnn__arena_note(mem, "%s: chains %z and %z are equal draw for draw, so they say nothing of "
+                        "each other: NaN; give each chain its own seed", who, a, b);
+    else return 1;
+    return 0;
+}
+
+typedef struct bnn__chains {
+    bnn_arena *mem; /* for scratch          */
+    bnn_mat draws;
+    size_t m, n;    /* halves of chains, draws of each */
+    double *x;      /* (m,n)                */
+} bnn__chains;
+
+/* 2 x chains halves, one after the other, in mem; NULL = mem->err */
+static double *bnn__split(bnn_arena *mem, bnn_mat draws) {
     size_t half = draws.cols / 2, c, i;
     double *x = (double *)bnn__arena_take(mem, bnn__mul(draws.rows, 2 * half), sizeof(double));
-    for (c = 0; c < draws.rows && x != NULL; c++)
+    if (x == NULL) return NULL;
+    for (c = 0; c < draws.rows; c++)
         for (i = 0; i < half; i++) {
             const float *chain = draws.data + c * draws.cols;
             x[2 * c * half + i] = (double)chain[i];
             x[(2 * c + 1) * half + i] = (double)chain[draws.cols - half + i];
         }
-    *n = half;
     return x;
+}
+
+/* fn of the split chains; scratch is given back */
+static double bnn__of_chains(bnn_arena *mem, bnn_mat draws, size_t least, const char *who,
+                             double (*fn)(const bnn__chains *)) {
+    bnn__chains c;
+    bnn_mark mark;
+    double r = bnn__nan();
+    if (!bnn__draws_ok(mem, draws, least, who)) return r;
+    mark = bnn_arena_mark(mem);
+    c.mem = mem;
+    c.draws = draws;
+    c.m = 2 * draws.rows;
+    c.n = draws.cols / 2;
+    c.x = bnn__split(mem, draws);
+    if (c.x != NULL) r = fn(&c);
+    bnn_arena_rewind(mem, mark);
+    return r;
 }
 
 /* x to its normal scores, in place; 0 = mem->err */
@@ -9922,11 +10172,10 @@ static double bnn__mean_d(size_t n, const double *x) {
     return sum / (double)n;
 }
 
-/* Sum of (x_i - mean)(x_{i+lag} - mean) */
-static double bnn__lagged(size_t n, const double *x, double mean, size_t lag) {
+static double bnn__squares(size_t n, const double *x, double mean) { /* sum of (x_i - mean)^2 */
     double sum = 0;
     size_t i;
-    for (i = 0; i + lag < n; i++) sum += (x[i] - mean) * (x[i + lag] - mean);
+    for (i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
     return sum;
 }
 
@@ -9938,57 +10187,91 @@ static double bnn__rhat(size_t m, size_t n, const double *x) {
     for (c = 0; c < m; c++) {
         double mean = bnn__mean_d(n, x + c * n);
         between += (mean - grand) * (mean - grand) / (double)(m - 1);
-        within += bnn__lagged(n, x + c * n, mean, 0) / (double)(n - 1) / (double)m;
+        within += bnn__squares(n, x + c * n, mean) / (double)(n - 1) / (double)m;
     }
     return sqrt((double)(n - 1) / (double)n + between / within);
 }
 
+static double bnn__rhat_ranks(const bnn__chains *c) {
+    double *folded = bnn__split(c->mem, c->draws), *sorted = bnn__sorted(c->mem, c->draws);
+    double median, bulk, tails;
+    size_t i, n = c->m * c->n;
+    if (sorted == NULL) return bnn__nan();
+    median = bnn__quantile(bnn__mat_size(c->draws), sorted, 0.5);
+    for (i = 0; i < n; i++) folded[i] = fabs(folded[i] - median);
+    if (!bnn__rank_normalize(c->mem, n, c->x) || !bnn__rank_normalize(c->mem, n, folded))
+        return bnn__nan();
+    bulk = bnn__rhat(c->m, c->n, c->x);
+    tails = bnn__rhat(c->m, c->n, folded); /* NaN where two values lie around their median */
+    return tails > bulk ? tails : bulk;
+}
+
 BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws) {
-    double *x, *folded, *sorted, r = bnn__nan(), rf, median;
-    size_t i, n, m = 2 * draws.rows;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 4, "bnn_diag_rhat")) return r;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    folded = bnn__split(mem, draws, &n);
-    sorted = bnn__sorted(mem, draws);
-    if (sorted != NULL) {
-        median = bnn__quantile(bnn__mat_size(draws), sorted, 0.5);
-        for (i = 0; i < m * n; i++) folded[i] = fabs(folded[i] - median);
-        if (bnn__rank_normalize(mem, m * n, x) && bnn__rank_normalize(mem, m * n, folded)) {
-            r = bnn__rhat(m, n, x);
-            rf = bnn__rhat(m, n, folded); /* NaN where two values lie around their median */
-            if (rf > r) r = rf;
-        }
+    return bnn__of_chains(mem, draws, 4, "bnn_diag_rhat", bnn__rhat_ranks);
+}
+
+/* y_k = sum_j x_(j stride) e^(2 pi i j k/n), complex numbers as pairs, n a power of two;
+ * turn: e^(2 pi i j/(n stride)) for j < n stride/2 */
+static void bnn__fourier(size_t n, size_t stride, const double *turn, const double *x, double *y) {
+    size_t k;
+    if (n == 1) {
+        y[0] = x[0], y[1] = x[1];
+        return;
     }
-    bnn_arena_rewind(mem, mark);
-    return r;
+    bnn__fourier(n / 2, 2 * stride, turn, x, y);
+    bnn__fourier(n / 2, 2 * stride, turn, x + 2 * stride, y + n);
+    for (k = 0; k < n / 2; k++) {
+        const double *w = turn + 2 * k * stride;
+        double *a = y + 2 * k, *b = a + n;
+        double re = b[0] * w[0] - b[1] * w[1], im = b[0] * w[1] + b[1] * w[0];
+        b[0] = a[0] - re, b[1] = a[1] - im;
+        a[0] += re, a[1] += im;
+    }
 }
 
-/* The mean over chains of the autocovariance at a lag */
-static double bnn__acov(size_t m, size_t n, const double *x, const double *mean, size_t lag) {
-    double sum = 0;
-    size_t c;
-    for (c = 0; c < m; c++) sum += bnn__lagged(n, x + c * n, mean[c], lag) / (double)n;
-    return sum / (double)m;
+/* acov_t for t < n, as said above, in mem; NULL = mem->err. By the spectrum: zeros behind the draws
+ * keep the ends apart, and two halves are the parts of one complex series, whose power is the sum
+ * of theirs (but for what is odd in the frequency and falls out on the way back). */
+static double *bnn__autocovariance(const bnn__chains *c, const double *x, const double *mean) {
+    size_t size = 2, i, t, m = c->m, n = c->n;
+    double *turn, *z, *y, *power;
+    while (size < 2 * n) size *= 2;
+    turn = (double *)bnn__arena_take(c->mem, size, sizeof(double));
+    z = (double *)bnn__arena_take(c->mem, bnn__mul(2, size), sizeof(double));
+    y = (double *)bnn__arena_take(c->mem, bnn__mul(2, size), sizeof(double));
+    power = (double *)bnn_arena_alloc(c->mem, size, sizeof(double));
+    if (power == NULL) return NULL;
+    for (t = 0; t < size / 2; t++) {
+        turn[2 * t] = cos(2 * BNN__PI * (double)t / (double)size);
+        turn[2 * t + 1] = sin(2 * BNN__PI * (double)t / (double)size);
+    }
+    for (i = 0; i < m; i += 2) {
+        memset(z, 0, 2 * size * sizeof *z);
+        for (t = 0; t < 2 * n; t++) z[2 * (t % n) + t / n] = x[i * n + t] - mean[i + t / n];
+        bnn__fourier(size, 1, turn, z, y);
+        for (t = 0; t < size; t++) power[t] += y[2 * t] * y[2 * t] + y[2 * t + 1] * y[2 * t + 1];
+    }
+    memset(z, 0, 2 * size * sizeof *z);
+    for (t = 0; t < size; t++) z[2 * t] = power[t];
+    bnn__fourier(size, 1, turn, z, y);
+    for (t = 0; t < n; t++) power[t] = y[2 * t] / (double)size / (double)n / (double)m;
+    return power;
 }
 
-/* Costs n per lag up to the truncation; chains that never meet have no truncation before n. */
-static double bnn__ess(bnn_arena *mem, size_t m, size_t n, const double *x) {
-    double *mean = (double *)bnn__arena_take(mem, m, sizeof(double));
-    double acov0, w, v, grand, pair, before = 0, sum = 0, tail = 0, tau, least;
-    size_t c, t;
+static double bnn__ess(const bnn__chains *c, const double *x) {
+    double *mean = (double *)bnn__arena_take(c->mem, c->m, sizeof(double)), *acov;
+    double w, v, before = 0, sum = 0, tail = 0, tau, least;
+    size_t i, t, m = c->m, n = c->n;
     if (mean == NULL || n < 3 || bnn__all_equal(m * n, x)) return bnn__nan();
-    for (c = 0; c < m; c++) mean[c] = bnn__mean_d(n, x + c * n);
-    acov0 = bnn__acov(m, n, x, mean, 0);
-    w = acov0 * (double)n / (double)(n - 1);
-    grand = bnn__mean_d(m, mean);
-    v = acov0 + bnn__lagged(m, mean, grand, 0) / (double)(m > 1 ? m - 1 : 1);
+    for (i = 0; i < m; i++) mean[i] = bnn__mean_d(n, x + i * n);
+    acov = bnn__autocovariance(c, x, mean);
+    if (acov == NULL) return bnn__nan();
+    w = acov[0] * (double)n / (double)(n - 1);
+    v = acov[0] + bnn__squares(m, mean, bnn__mean_d(m, mean)) / (double)(m - 1);
     for (t = 0;; t += 2) {
-        double even = t == 0 ? 1 : 1 - (w - bnn__acov(m, n, x, mean, t)) / v;
-        double odd = 1 - (w - bnn__acov(m, n, x, mean, t + 1)) / v;
+        double even = t == 0 ? 1 : 1 - (w - acov[t]) / v;
+        double pair = even + (1 - (w - acov[t + 1]) / v);
         int last = t + 5 >= n; /* no further lags */
-        pair = even + odd;
         tail = even > 0 ? even : 0;
         if (!(pair > 0) || (last && t > 0)) break;
         if (t > 0 && pair > before) pair = before;
@@ -10003,72 +10286,59 @@ static double bnn__ess(bnn_arena *mem, size_t m, size_t n, const double *x) {
     return (double)m * (double)n / tau;
 }
 
-BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
-    double *x, ess = bnn__nan();
-    size_t n;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess")) return ess;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    if (x != NULL) ess = bnn__ess(mem, 2 * draws.rows, n, x);
-    bnn_arena_rewind(mem, mark);
+static double bnn__ess_mean(const bnn__chains *c) { return bnn__ess(c, c->x); }
+
+static double bnn__ess_bulk(const bnn__chains *c) {
+    return bnn__rank_normalize(c->mem, c->m * c->n, c->x) ? bnn__ess(c, c->x) : bnn__nan();
+}
+
+static double bnn__ess_tail(const bnn__chains *c) {
+    static const double q[2] = { 0.05, 0.95 };
+    size_t i, k, n = c->m * c->n;
+    double *sorted = bnn__sorted(c->mem, c->draws), ess = bnn__nan();
+    double *inside = (double *)bnn__arena_take(c->mem, n, sizeof(double));
+    if (inside == NULL) return ess;
+    for (k = 0; k < 2; k++) {
+        double cut = bnn__quantile(bnn__mat_size(c->draws), sorted, q[k]), one;
+        for (i = 0; i < n; i++) inside[i] = c->x[i] <= cut;
+        one = bnn__ess(c, inside); /* NaN where many draws share the largest value */
+        if (bnn__is_nan(ess) || one < ess) ess = one;
+    }
     return ess;
+}
+
+static double bnn__mcse(const bnn__chains *c) {
+    size_t i, n = bnn__mat_size(c->draws);
+    double mean = bnn_mat_sum(c->draws) / (double)n, sum = 0;
+    for (i = 0; i < n; i++) {
+        double r = (double)c->draws.data[i] - mean;
+        sum += r * r;
+    }
+    return sqrt(sum / (double)(n - 1) / bnn__ess(c, c->x));
+}
+
+BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_ess", bnn__ess_mean);
 }
 
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws) {
-    double *x, ess = bnn__nan();
-    size_t n, m = 2 * draws.rows;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess_bulk")) return ess;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    if (x != NULL && bnn__rank_normalize(mem, m * n, x)) ess = bnn__ess(mem, m, n, x);
-    bnn_arena_rewind(mem, mark);
-    return ess;
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_ess_bulk", bnn__ess_bulk);
 }
 
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws) {
-    static const double q[2] = { 0.05, 0.95 };
-    double *x, *sorted, *inside, ess = bnn__nan();
-    size_t i, k, n, m = 2 * draws.rows;
-    bnn_mark mark;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_ess_tail")) return ess;
-    mark = bnn_arena_mark(mem);
-    x = bnn__split(mem, draws, &n);
-    sorted = bnn__sorted(mem, draws);
-    inside = (double *)bnn__arena_take(mem, bnn__mul(m, n), sizeof(double));
-    for (k = 0; k < 2 && inside != NULL; k++) {
-        double cut = bnn__quantile(bnn__mat_size(draws), sorted, q[k]), one;
-        for (i = 0; i < m * n; i++) inside[i] = x[i] <= cut;
-        one = bnn__ess(mem, m, n, inside); /* NaN where many draws share the largest value */
-        if (bnn__is_nan(ess) || one < ess) ess = one;
-    }
-    bnn_arena_rewind(mem, mark);
-    return ess;
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_ess_tail", bnn__ess_tail);
 }
 
 BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws) {
-    size_t i, n = bnn__mat_size(draws);
-    double ess, mean, sum = 0;
-    if (!bnn__draws_ok(mem, draws, 6, "bnn_diag_mcse")) return bnn__nan();
-    ess = bnn_diag_ess(mem, draws);
-    mean = bnn_mat_sum(draws) / (double)n;
-    for (i = 0; i < n; i++) {
-        double r = (double)draws.data[i] - mean;
-        sum += r * r;
-    }
-    return sqrt(sum / (double)(n - 1) / ess);
+    return bnn__of_chains(mem, draws, 6, "bnn_diag_mcse", bnn__mcse);
 }
 
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag) {
     size_t i, n = chain.cols;
     double mean, zero = 0, at = 0;
-    int equal = 1;
-    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain))
+    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain) ||
+        bnn__constant(n, chain.data))
         return bnn__nan();
-    for (i = 1; i < n && equal; i++)
-        equal = !(chain.data[i] < chain.data[0]) && !(chain.data[i] > chain.data[0]);
-    if (equal) return bnn__nan();
     mean = bnn_mat_sum(chain) / (double)n;
     for (i = 0; i < n; i++) {
         double r = (double)chain.data[i] - mean;
@@ -10101,46 +10371,39 @@ BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik) {
     return r;
 }
 
-typedef struct bnn__gaps { /* between two empirical distribution functions */
-    double sup, integral, square;
-} bnn__gaps;
+enum { BNN__SUP, BNN__INTEGRAL, BNN__SQUARED }; /* of |F - G| */
 
-static bnn__gaps bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b) {
+static double bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b, double which) {
     size_t i = 0, j = 0, n = a.cols, m = b.cols;
-    double *x, *y, at = 0, gap = 0;
-    bnn__gaps g;
-    bnn_mark mark;
-    g.sup = g.integral = g.square = bnn__nan();
-    if (mem == NULL || !bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 ||
-        !bnn_mat_finite(a) || !bnn_mat_finite(b))
-        return g;
-    mark = bnn_arena_mark(mem);
+    double *x, *y, at = 0, gap = 0, g[3] = { 0, 0, 0 };
+    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 || !bnn_mat_finite(a) ||
+        !bnn_mat_finite(b))
+        return bnn__nan();
     x = bnn__sorted(mem, a);
     y = bnn__sorted(mem, b);
-    if (y != NULL) g.sup = g.integral = g.square = 0;
-    while (y != NULL && (i < n || j < m)) { /* from one value of the two to the next */
+    if (y == NULL) return bnn__nan();
+    while (i < n || j < m) { /* from one value of the two to the next */
         double next = i == n || (j < m && y[j] < x[i]) ? y[j] : x[i];
-        g.integral += gap * (next - at);
-        g.square += gap * gap * (next - at);
+        g[BNN__INTEGRAL] += gap * (next - at);
+        g[BNN__SQUARED] += gap * gap * (next - at);
         for (at = next; i < n && x[i] <= at; i++) continue;
         while (j < m && y[j] <= at) j++;
         gap = fabs((double)i / (double)n - (double)j / (double)m);
-        if (gap > g.sup) g.sup = gap;
+        if (gap > g[BNN__SUP]) g[BNN__SUP] = gap;
     }
-    bnn_arena_rewind(mem, mark);
-    return g;
+    return g[(int)which];
 }
 
 BNNDEF double bnn_diag_ks(bnn_arena *mem, bnn_mat a, bnn_mat b) {
-    return bnn__two_samples(mem, a, b).sup;
+    return bnn__in_scratch(mem, a, b, BNN__SUP, bnn__two_samples);
 }
 
 BNNDEF double bnn_diag_wasserstein(bnn_arena *mem, bnn_mat a, bnn_mat b) {
-    return bnn__two_samples(mem, a, b).integral;
+    return bnn__in_scratch(mem, a, b, BNN__INTEGRAL, bnn__two_samples);
 }
 
 BNNDEF double bnn_diag_energy(bnn_arena *mem, bnn_mat a, bnn_mat b) {
-    return 2 * bnn__two_samples(mem, a, b).square;
+    return 2 * bnn__in_scratch(mem, a, b, BNN__SQUARED, bnn__two_samples);
 }
 
 /* P(sup of the Brownian bridge > x): 2 sum (-1)^(k-1) e^(-2 k^2 x^2), whose theta transform
@@ -11955,7 +12218,10 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
         const float *a = bnn_params_mat(&view, s->logits[edge]).data;
         double weight = post != NULL ? post->weights[i] : 1, sum = 0;
-        float top = a[bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0)];
+        size_t best = bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0);
+        float top;
+        if (best == K) return BNN_ENONFINITE;
+        top = a[best];
         for (k = 0; k < K; k++)
             sum += s->gamma == BNN_GAMMA_RAW ? (double)(a[k] > 0 ? a[k] : 0)
                                              : (double)BNN_MATH_EXP(a[k] - top);
@@ -12583,9 +12849,9 @@ static size_t bnn__tour_pick(const bnn__tour *v) {
     double u;
     size_t s;
     if (v->samples == 1) return 0;
-    if (!(v->total > 0)) return bnn_rng_below(&v->t->rng, v->samples);
     u = v->total * (double)bnn_rng_uniform(&v->t->rng);
-    for (s = 0; s + 1 < v->samples && u >= v->post->weights[s]; s++) u -= v->post->weights[s];
+    for (s = 0; s + 1 < v->samples && u >= bnn__tour_weight(v, s); s++)
+        u -= bnn__tour_weight(v, s);
     return s;
 }
 

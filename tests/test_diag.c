@@ -241,8 +241,120 @@ static void two_values_have_an_rhat_and_a_tail_ess(void) {
     for (i = 0; i < 2000; i++) ones += (x.data[i] = (float)(bnn_rng_u32(&rng) >> 31)) > 0;
     CHECK(bnn_diag_rhat(&mem, x) < 1.02); /* |x - median| may be constant */
     CHECK_NEAR(bnn_diag_ess_tail(&mem, x) / 2000, 1, 0.45);
-    for (i = 0; i < 2000; i++) x.data[i] = (float)(i % 4 < 2); /* half: folded is constant */
+    for (i = 0; i < 2000; i++) x.data[i] = (float)((i + i / 500) % 4 < 2); /* folded: constant */
     CHECK(isfinite(bnn_diag_rhat(&mem, x)));
+}
+
+static double slow_acov(size_t m, size_t n, const double *x, size_t lag) {
+    double sum = 0;
+    size_t c, i;
+    for (c = 0; c < m; c++)
+        for (i = 0; i + lag < n; i++) sum += x[c * n + i] * x[c * n + i + lag];
+    return sum / (double)n / (double)m;
+}
+
+/* ESS with every lag by its sum */
+static double slow_ess(bnn_mat d) {
+    size_t m = 2 * d.rows, n = d.cols / 2, c, i, t;
+    double *x = (double *)bnn_arena_alloc(&mem, m * n, sizeof(double)), grand = 0, v, w;
+    double *mean = (double *)bnn_arena_alloc(&mem, m, sizeof(double));
+    double sum = 0, before = 0, tail = 0, least = 1 / log10((double)(m * n));
+    for (c = 0; c < m; c++) {
+        const float *from = d.data + c / 2 * d.cols + (c % 2 != 0 ? d.cols - n : 0);
+        for (i = 0; i < n; i++) mean[c] += (double)from[i] / (double)n;
+        for (i = 0; i < n; i++) x[c * n + i] = (double)from[i] - mean[c];
+        grand += mean[c] / (double)m;
+    }
+    v = slow_acov(m, n, x, 0);
+    w = v * (double)n / (double)(n - 1);
+    for (c = 0; c < m; c++) v += (mean[c] - grand) * (mean[c] - grand) / (double)(m - 1);
+    for (t = 0;; t += 2) {
+        double even = t == 0 ? 1 : 1 - (w - slow_acov(m, n, x, t)) / v;
+        double pair = even + 1 - (w - slow_acov(m, n, x, t + 1)) / v;
+        tail = even > 0 ? even : 0;
+        if (!(pair > 0) || (t + 5 >= n && t > 0)) break;
+        if (t > 0 && pair > before) pair = before;
+        sum += pair, before = pair, tail = 0;
+        if (t + 5 >= n) break;
+    }
+    sum = -1 + 2 * sum + tail;
+    return (double)(m * n) / (sum < least ? least : sum);
+}
+
+static void ess_by_the_spectrum_equals_its_sums_at_every_length(void) {
+    bnn_rng rng = bnn_rng_seed(829);
+    static const double phi[] = { 0, 0.9, -0.6, 0.999 };
+    size_t n, k;
+    for (n = 12; n < 300; n += n < 40 ? 1 : 37) {
+        for (k = 0; k < 12; k++) {
+            bnn_mark mark = bnn_arena_mark(&mem);
+            bnn_mat x = ar1(&rng, 1 + k % 3, n, phi[k % 4]);
+            if (k > 3 && x.rows > 1) add_to_chain(x, 1, k > 7 ? 1e4 : 5); /* these never meet */
+            CHECK_NEAR(bnn_diag_ess(&mem, x) / slow_ess(x), 1, 1e-9);
+            bnn_arena_rewind(&mem, mark);
+        }
+    }
+}
+
+static void chains_that_never_meet_are_worth_one_draw_each_at_any_length(void) {
+    bnn_rng rng = bnn_rng_seed(830);
+    size_t n, c;
+    for (n = 1000; n <= 160000; n *= 4) { /* n^2 would take minutes */
+        for (c = 2; c <= 4; c++) {
+            bnn_mark mark = bnn_arena_mark(&mem);
+            bnn_mat x = ar1(&rng, c, n, 0);
+            size_t i;
+            for (i = 0; i < c; i++) add_to_chain(x, i, 100 * (double)i);
+            CHECK_NEAR(bnn_diag_ess(&mem, x), (double)c, 0.05 * (double)c);
+            CHECK(bnn_diag_mcse(&mem, x) > 10 && bnn_diag_ess_bulk(&mem, x) < 2 * (double)c);
+            bnn_arena_rewind(&mem, mark);
+        }
+    }
+}
+
+static size_t heard;
+static void hear(void *user, const char *text) {
+    CHECK(strlen(text) < 160 && user == &heard);
+    heard++;
+}
+
+static void check_twins(bnn_mat x, const char *first, const char *second) {
+    double (*all[5])(bnn_arena *, bnn_mat) = { bnn_diag_rhat, bnn_diag_ess, bnn_diag_ess_bulk,
+                                               bnn_diag_ess_tail, bnn_diag_mcse };
+    static const char *names[5] = { "bnn_diag_rhat:", "bnn_diag_ess:", "bnn_diag_ess_bulk:",
+                                    "bnn_diag_ess_tail:", "bnn_diag_mcse:" };
+    size_t i;
+    for (i = 0; i < 5; i++) {
+        mem.notes = 0;
+        CHECK(isnan(all[i](&mem, x)) && mem.notes == 1 && mem.err == BNN_OK);
+        CHECK(strstr(mem.note, names[i]) == mem.note && strstr(mem.note, "seed") != NULL);
+        CHECK(strstr(mem.note, first) != NULL && strstr(mem.note, second) != NULL);
+    }
+    mem.notes = 0;
+}
+
+static void equal_chains_are_nan_and_a_note(void) {
+    bnn_rng rng = bnn_rng_seed(831);
+    bnn_mat x = ar1(&rng, 4, 200, 0.5), two = ar1(&rng, 2, 6, 0), stuck = zeros(3, 100);
+    size_t i, n = 200;
+    mem.on_note = hear;
+    mem.note_user = &heard;
+    memcpy(x.data + 3 * n, x.data + n, n * sizeof *x.data);
+    check_twins(x, "chains 1", "and 3");
+    CHECK(heard == 5);
+    mem.on_note = NULL;
+    memcpy(two.data + 6, two.data, 6 * sizeof *two.data);
+    check_twins(two, "chains 0", "and 1");
+    x.data[3 * n + 199] += (float)1e-3; /* equal but for one draw: two seeds that met late */
+    CHECK(bnn_diag_rhat(&mem, x) < 1.2 && bnn_diag_ess(&mem, x) > 0 && mem.notes == 0);
+    memcpy(x.data + 3 * n, x.data + n + 1, (n - 1) * sizeof *x.data); /* shifted by a draw */
+    CHECK(isfinite(bnn_diag_rhat(&mem, x)) && mem.notes == 0);
+    for (i = 0; i < 300; i++) stuck.data[i] = i < 200 ? 1 : (float)bnn_rng_normal(&rng);
+    CHECK(isfinite(bnn_diag_rhat(&mem, stuck)) && mem.notes == 0); /* both stuck at one value */
+    for (i = 0; i < 200; i++) stuck.data[i] = (float)(i % 7);
+    stuck.cols = 200;
+    stuck.rows = 1; /* two equal halves of one chain are its own matter */
+    CHECK(isfinite(bnn_diag_rhat(&mem, stuck)) && mem.notes == 0);
 }
 
 static void waic_equals_numpy_and_closed_forms(void) {
@@ -497,6 +609,9 @@ int main(void) {
     RUN(alternating_chains_reach_the_bound_on_ess);
     RUN(stuck_chains_have_a_huge_rhat_and_almost_no_ess);
     RUN(two_values_have_an_rhat_and_a_tail_ess);
+    RUN(ess_by_the_spectrum_equals_its_sums_at_every_length);
+    RUN(chains_that_never_meet_are_worth_one_draw_each_at_any_length);
+    RUN(equal_chains_are_nan_and_a_note);
     RUN(waic_equals_numpy_and_closed_forms);
     RUN(waic_edges);
     RUN(waic_counts_the_parameters_of_a_linear_model);

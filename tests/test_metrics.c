@@ -78,7 +78,7 @@ static void calibration_errors_equal_numpy(void) {
     CHECK_NEAR(ece, r.ece, EXACT);
 }
 
-static void bins_are_closed_on_the_right_and_zero_joins_the_first(void) {
+static void bins_are_closed_on_the_right(void) {
     static const double y[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
     size_t i, b;
     for (i = 1; i <= 10; i++) { /* confidence i/10 of three classes, where that can be the top */
@@ -89,12 +89,7 @@ static void bins_are_closed_on_the_right_and_zero_joins_the_first(void) {
         b = p[0] >= p[1] ? i - 1 : 9 - i / 2; /* (1 - i/10)/2 otherwise */
         if (i > 3) CHECK(r.count[b] == 1);
     }
-    {
-        static const double none[] = { 0, 0 };
-        bnn_reliability r = bnn_metric_reliability(row(2, none), column(1, y), 4);
-        CHECK(r.count[0] == 1 && r.confidence[0] == 0 && r.accuracy[0] == 1);
-        CHECK(r.ece == 1 && r.mce == 1);
-    }
+    CHECK(isnan(bnn_metric_reliability(zeros(1, 2), column(1, y), 4).ece)); /* no probabilities */
 }
 
 static void equal_count_bins_may_outnumber_the_rows(void) {
@@ -251,6 +246,70 @@ static void classification_of_bad_input_is_nan(void) {
     CHECK(isnan(bnn_metric_error(zeros(3, 0), zeros(3, 1))));
     CHECK(isnan(bnn_metric_temperature(zeros(0, 4), zeros(0, 1))));
     CHECK(mem.err == BNN_OK);
+}
+
+static int all_nan(bnn_mat p, bnn_mat y, bnn_mat good) {
+    int yes = isnan(bnn_metric_error(p, y)) && isnan(bnn_metric_nll(p, y));
+    yes &= isnan(bnn_metric_brier(p, y)) && isnan(bnn_metric_ece(p, y, 10));
+    yes &= isnan(bnn_metric_ece_equal_count(&mem, p, y, 10));
+    yes &= isnan(bnn_metric_kl(p, good)) && isnan(bnn_metric_kl(good, p));
+    yes &= isnan(bnn_metric_total_variation(p, good)) && isnan(bnn_metric_agreement(p, good));
+    yes &= isnan(bnn_metric_total_variation(good, p)) && isnan(bnn_metric_agreement(good, p));
+    return yes;
+}
+
+static void what_is_no_probability_has_no_score(void) {
+    static const double bad[][3] = { { 3, 7, -9 }, { 0.5, 0.6, 0 }, { 0.3, 0.3, 0.3 }, { 0, 0, 0 },
+                                     { -0.1, 0.6, 0.5 }, { 1.2, -0.1, -0.1 }, { 0.5, 0.502, 0 },
+                                     { 0.5, NAN, 0.5 }, { 0, INFINITY, 0 }, { -1, 1, 1 } };
+    static const double fine[][3] = { { 0.333, 0.333, 0.333 }, { 1, -5e-8, 0 }, { 1 + 2e-7, 0, 0 },
+                                      { 0, 0, 1 }, { 0.2505, 0.5, 0.25 } };
+    static const double one[] = { 7, -3, 1.01, -0.01, NAN };
+    static const int label[] = { 1, 0, 1 };
+    bnn_mat y = labels_of(label, 3), good = zeros(3, 3), good1 = zeros(3, 1);
+    size_t i, k, at;
+    for (i = 0; i < 3; i++) good.data[4 * i] = 1;
+    for (at = 0; at < 3; at++) { /* in the first row, the middle, the last */
+        for (k = 0; k < sizeof bad / sizeof *bad; k++) {
+            bnn_mat p = bnn_mat_copy(&mem, good);
+            for (i = 0; i < 3; i++) p.data[3 * at + i] = (float)bad[k][i];
+            CHECK(all_nan(p, y, good));
+        }
+        for (k = 0; k < sizeof fine / sizeof *fine; k++) {
+            bnn_mat p = bnn_mat_copy(&mem, good);
+            for (i = 0; i < 3; i++) p.data[3 * at + i] = (float)fine[k][i];
+            CHECK(!isnan(bnn_metric_error(p, y)) && !isnan(bnn_metric_nll(p, y)));
+            CHECK(!isnan(bnn_metric_kl(p, good)) && !isnan(bnn_metric_agreement(p, good)));
+        }
+        for (k = 0; k < sizeof one / sizeof *one; k++) {
+            bnn_mat p = bnn_mat_copy(&mem, good1);
+            p.data[at] = (float)one[k];
+            CHECK(all_nan(p, y, good1));
+        }
+    }
+    CHECK(bnn_metric_temperature(good, y) > 0); /* wants logits */
+}
+
+static void nothing_times_ln_of_nothing_is_nothing(void) {
+    static const double a[] = { 1, 0 }, b[] = { 0.5, 0.5 }, c[] = { 0, 1 }, y[] = { 0 };
+    CHECK(bnn_metric_kl(row(2, a), row(2, a)) == 0);
+    CHECK_NEAR(bnn_metric_kl(row(2, a), row(2, b)), log(2), EXACT);
+    CHECK_SAME(bnn_metric_kl(row(2, b), row(2, a)), INFINITY);
+    CHECK_SAME(bnn_metric_kl(row(2, a), row(2, c)), INFINITY);
+    CHECK(bnn_metric_kl(number(1), number(1)) == 0 && bnn_metric_kl(number(0), number(0)) == 0);
+    CHECK_NEAR(bnn_metric_kl(number(1), number(0.5)), log(2), EXACT);
+    CHECK_NEAR(bnn_metric_kl(number(0), number(0.5)), log(2), EXACT);
+    CHECK_SAME(bnn_metric_kl(number(0.5), number(1)), INFINITY);
+    CHECK_SAME(bnn_metric_kl(number(0.5), number(0)), INFINITY);
+    CHECK(bnn_metric_nll(row(2, a), column(1, y)) == 0);
+    CHECK_SAME(bnn_metric_nll(row(2, c), column(1, y)), INFINITY);
+}
+
+static void without_an_arena_there_is_no_score(void) {
+    bnn_mat s = from_ints(o_score, 60, 1), y = labels_of(o_positive, 60);
+    CHECK(isnan(bnn_metric_sample_crps(NULL, number(1), 0, 0)));
+    CHECK(isnan(bnn_metric_auroc(NULL, s, y)) && isnan(bnn_metric_conformal(NULL, s, 0.1)));
+    CHECK(isnan(bnn_metric_ece_equal_count(NULL, from_ints(o_p1, 60, 1), y, 5)));
 }
 
 static void auroc_equals_scikit_learn_and_brute_force(void) {
@@ -553,7 +612,7 @@ static void sorting_is_stable_and_complete(void) {
 int main(void) {
     RUN(class_scores_equal_scikit_learn);
     RUN(calibration_errors_equal_numpy);
-    RUN(bins_are_closed_on_the_right_and_zero_joins_the_first);
+    RUN(bins_are_closed_on_the_right);
     RUN(equal_count_bins_may_outnumber_the_rows);
     RUN(labels_drawn_from_p_have_ece_falling_like_root_n);
     RUN(temperature_equals_scipy);
@@ -562,6 +621,9 @@ int main(void) {
     RUN(one_column_is_the_probability_of_class_one);
     RUN(impossible_labels_cost_infinity);
     RUN(classification_of_bad_input_is_nan);
+    RUN(what_is_no_probability_has_no_score);
+    RUN(nothing_times_ln_of_nothing_is_nothing);
+    RUN(without_an_arena_there_is_no_score);
     RUN(auroc_equals_scikit_learn_and_brute_force);
     RUN(auroc_edges);
     RUN(regression_scores_equal_scikit_learn_and_quadrature);
