@@ -982,43 +982,6 @@ BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RB
  * where this is far below 1 */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
 
-/* ---- curvature and the Laplace approximation ---------------------------------------------------
- * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), H = GGN + prior precision (MacKay
- * 1992). Priors normal or flat. Needs theta where training left it; touches neither theta nor
- * gradients. Errors are in the tape. */
-/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by
- * the outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
-BNNDEF void bnn_ggn(bnn_tape *t, const bnn_net *net, bnn_mat x, bnn_mat out);
-enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
-       BNN_LAPLACE_DIAGONAL, /* n                                                              */
-       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
-       BNN_LAPLACE_LAST };   /* full, weights of the last layer only; bnn_mlp only             */
-typedef struct bnn_laplace {
-    bnn_net net;
-    int kind;
-    size_t first, n;     /* the weights with a distribution; the others are known */
-    float *mean, *prior; /* theta*, precision of the prior: all params->n         */
-    bnn_mat h;           /* Cholesky factor of H (n,n), or its diagonal (1,n)     */
-    struct bnn__kron *layers;
-    double n_data;
-    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode;
-                            with flat priors, which count 0, only up to a constant        */
-} bnn_laplace;
-BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
-                                   int kind);
-/* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
- * epistemic variance. Classes: mean = sigmoid(f/sqrt(1 + pi v/8)) (MacKay's probit formula), for
- * several p_k prop. to 1/sum_j exp(-(f_k - f_j)/sqrt(1 + pi v_kj/8)), v_kj = Var(f_k - f_j);
- * epistemic by the delta method. No expected entropy, no mutual information. */
-BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
-                                          bnn_mat x);
-/* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
-BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
-                                   bnn_mat *cov);
-/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: mostly worse than
- * linearized (Immer et al. 2021). Kronecker factors draw without forming a covariance */
-BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
-
 /* ---- Gaussians over weights --------------------------------------------------------------------
  * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
  * Made in an arena, whose err and msg tell what went wrong (the result is then empty, n = 0); the
@@ -1027,9 +990,10 @@ BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng
 enum { BNN_COV_DIAGONAL, BNN_COV_LAYERS, BNN_COV_FULL };
 typedef struct bnn_gaussian_piece {
     size_t first, n;
-    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known, and no density or draw */
-    bnn_mat chol; /* of a dense one, when it was needed         */
-    double log_det; /* then known, too                          */
+    bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known, and no density or draw         */
+    bnn_mat chol; /* its Cholesky factor, when it was needed; of cov^-1 where cov has no rows   */
+    bnn_mat a, g; /* where they have data, cov are variances in coordinates turned by a (x) g   */
+    double log_det; /* of the covariance, once it is factored                                   */
     int factored;
 } bnn_gaussian_piece;
 typedef struct bnn_gaussian {
@@ -1046,7 +1010,6 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
  * weight matrix with its bias, or the blocks of parameters if it is not a bnn_mlp. */
 BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *post, const bnn_net *net,
                                      int kind, double ridge);
-BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
 BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta); /* NaN: mem->err */
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta);
 BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p); /* KL(q||p), nats; NaN: error */
@@ -1059,6 +1022,46 @@ BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
  * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). Over N in a loss (scale). */
 BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g);
 BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
+
+/* ---- curvature and the Laplace approximation ---------------------------------------------------
+ * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), H = GGN + prior precision (MacKay
+ * 1992). Priors normal or flat. Needs theta where training left it; touches neither theta nor
+ * gradients. Errors are in the tape. */
+/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by
+ * the outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
+BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
+enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
+       BNN_LAPLACE_DIAGONAL, /* n                                                              */
+       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
+       BNN_LAPLACE_LAST };   /* full, weights of the last layer only; bnn_mlp only             */
+typedef struct bnn_laplace {
+    bnn_net net;
+    int kind;
+    size_t first, n;     /* the weights with a distribution; the others are known         */
+    float *mean, *prior; /* theta*, precision of the prior: all params->n                 */
+    bnn_gaussian g;      /* H^-1 by factors of H, in one piece or, KRON, one of each layer */
+    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode;
+                            with flat priors, which count 0, only up to a constant        */
+    double decrement;    /* g^T H^-1 g/2, g = grad U: what a Newton step would still gain, in nats,
+                            0 at a maximum. A draw from the posterior lies n/2 nats below it, so
+                            above 1 + n/100 a note says: train on, with a falling lr      */
+} bnn_laplace;
+BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
+                                   int kind);
+/* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
+ * epistemic variance. Classes: mean = sigmoid(f/sqrt(1 + pi v/8)) (MacKay's probit formula), for
+ * several p_k prop. to 1/sum_j exp(-(f_k - f_j)/sqrt(1 + pi v_kj/8)), v_kj = Var(f_k - f_j);
+ * epistemic by the delta method. No expected entropy, no mutual information. */
+BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
+                                          bnn_mat x);
+/* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
+BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
+                                   bnn_mat *cov);
+/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: mostly worse than
+ * linearized (Immer et al. 2021). Kronecker factors draw without forming a covariance */
+BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
+/* The same as a Gaussian with covariances, of a kind (BNN_COV_..) that the curvature can fill */
+BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
 
 /* ---- structure -------------------------------------------------------------------------------
  * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
@@ -10464,601 +10467,13 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>laplace: curvature, and a Gaussian at the maximum (MacKay 1992; Daxberger et al. 2021)
- *
- *     GGN = sum_n J_n^T Lam_n J_n,  J = d outputs / d theta,  Lam = sum_c r_c r_c^T with
- *         softmax  r_c = sqrt(p_c) (e_c - p)       Bernoulli  sqrt(p(1-p)) e_c
- *         Poisson  sqrt(rate) e_c                  Gaussian   e_c/sd;  e_c/sqrt 2 for ln variances
- *         Laplace  e_c/b                           Student    sqrt((nu+1)/(nu+3))/s e_c (Fisher)
- *     so one backward pass per row and column r_c gives a row of a factor B of GGN = B^T B.
- *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs and 1),
- *         G = mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision
- *         D per input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
- *         H = (D^1/2 U (x) V) diag(N e_i f_j + 1) (D^1/2 U (x) V)^T
- * --------------------------------------------------------------------------------------------- */
-
-struct bnn__kron {
-    size_t block;    /* of the weights; the bias is the next one */
-    size_t rows, cols; /* inputs, with 1 for the bias; outputs   */
-    bnn_mat a, g;    /* sums while collecting, then D^-1/2 U and V */
-    bnn_mat e, f;    /* eigenvalues (1,rows), (1,cols)           */
-    double log_d;    /* sum of ln D                              */
-};
-
-/* A net on private copies of blocks and gradient: the user's stay as they are. 0 = no memory. */
-typedef struct bnn__probe {
-    bnn_net net;
-    bnn_params view;
-    bnn__time base, start;
-} bnn__probe;
-
-static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const bnn_net *net) {
-    p->base = bnn__now(t);
-    if (t->err != BNN_OK) return 0;
-    if (net->params == NULL || net->forward == NULL)
-        return bnn__fail(t, BNN_EARG, "bnn_laplace: the net, or its bnn_laplace, was not made"), 0;
-    p->net = *net;
-    p->view = *net->params;
-    p->view.grad = bnn__floats(t, p->view.n);
-    p->view.blocks = (bnn_block *)bnn__scratch(t, p->view.n_blocks, sizeof *p->view.blocks);
-    if (t->err != BNN_OK) return 0;
-    memcpy(p->view.blocks, net->params->blocks, p->view.n_blocks * sizeof *p->view.blocks);
-    p->net.params = &p->view;
-    p->start = bnn__now(t);
-    return 1;
-}
-
-static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forgets the last one */
-    int training = t->training;
-    bnn_var *out;
-    bnn__back_to(t, p->start);
-    t->training = 0;
-    out = bnn_net_forward(&p->net, bnn_input(t, x));
-    t->training = training;
-    return out;
-}
-
-/* Column c of the factor of Lam for every row of the outputs */
-static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
-    size_t i, j, k = out.cols;
-    double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net), v = 1 / s;
-    if (net->noise_learned)
-        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
-    else if (net->scaling.y_std.data != NULL && bnn__likelihood(net) != BNN_GAUSSIAN_HETERO)
-        v *= (double)net->scaling.y_std.data[c];
-    if (bnn__likelihood(net) == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
-    for (i = 0; i < out.rows; i++) {
-        const float *o = out.data + i * k;
-        float *to = r.data + i * k;
-        double z = (double)o[c];
-        memset(to, 0, k * sizeof *to);
-        switch (bnn__likelihood(net)) {
-        case BNN_CATEGORICAL:
-            bnn__softmax_rows(1, k, o, 1, to, NULL, NULL);
-            z = sqrt((double)to[c]);
-            for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
-            break;
-        case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
-        case BNN_POISSON: to[c] = (float)exp(z / 2); break;
-        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
-            z = (double)o[c % (k / 2) + k / 2];
-            v = bnn__log_var(z);
-            if (c < k / 2) to[c] = (float)exp(-v / 2);
-            else to[c] = (float)(v == z ? sqrt(0.5) : 0);
-            break;
-        default: to[c] = (float)v;
-        }
-    }
-}
-
-/* Rows of B for the weights [first, first + n): out must be a row of outputs on the tape. */
-static void bnn__jacobian(bnn__probe *p, bnn_var *out, bnn_mat seed, size_t first, size_t n,
-                          float *row) {
-    bnn_params_zero_grad(&p->view);
-    bnn_backward_from(out, seed);
-    memcpy(row, p->view.grad + first, n * sizeof *row);
-}
-
-/* Adds the GGN of [first, first + n) to h (n,n), or its diagonal to d (n doubles). */
-static void bnn__ggn_add(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, size_t n, bnn_mat h,
-                         double *d) {
-    enum { ROWS = 64 };
-    float *b = bnn__floats(t, bnn__mul(d == NULL ? (size_t)ROWS : (size_t)1, n));
-    size_t i, c, j, held = 0;
-    p->start = bnn__now(t);
-    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
-        bnn_mat seed = out->val;
-        seed.data = bnn__floats(t, bnn__count(out->val));
-        for (c = 0; t->err == BNN_OK && c < out->val.cols; c++) {
-            bnn__lambda_column(&p->net, out->val, c, seed);
-            bnn__jacobian(p, out, seed, first, n, b + held * n);
-            for (j = 0; d != NULL && j < n; j++) d[j] += (double)b[j] * (double)b[j];
-            if (d == NULL && ++held == ROWS) {
-                bnn__gemm(n, n, held, b, 1, n, b, n, 1, h.data, n, 1);
-                held = 0;
-            }
-        }
-        if (i % 256 == 255) bnn__report(t, i + 1, x.rows);
-    }
-    if (t->err == BNN_OK && held > 0) bnn__gemm(n, n, held, b, 1, n, b, n, 1, h.data, n, 1);
-    i = p->net.noise_learned && t->err == BNN_OK ? p->view.blocks[p->net.noise].offset : BNN__NONE;
-    if (i == BNN__NONE || i < first || i - first >= n) return;
-    if (fabs((double)p->view.theta[i]) > BNN__LOG_VAR) return; /* the loss is flat there */
-    i -= first; /* the Fisher information of a ln variance is 1/2 per number of y */
-    c = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    if (d != NULL) d[i] += 0.5 * (double)(x.rows * c);
-    else h.data[i * n + i] += (float)(0.5 * (double)(x.rows * c));
-}
-
-BNNDEF void bnn_ggn(bnn_tape *t, const bnn_net *net, bnn_mat x, bnn_mat out) {
-    bnn__probe p;
-    double *d = NULL;
-    size_t i, n;
-    if (!bnn__has_data(t, "bnn_ggn", x) || !bnn__probe_init(&p, t, net)) return;
-    n = p.view.n;
-    if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n)) {
-        bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
-    } else {
-        bnn_mat_fill(out, 0);
-        if (out.rows == 1) d = (double *)bnn__scratch(t, n, sizeof *d);
-        for (i = 0; d != NULL && i < n; i++) d[i] = 0;
-        if (t->err == BNN_OK) bnn__ggn_add(t, &p, x, 0, n, out, d);
-        for (i = 0; d != NULL && i < n; i++) out.data[i] = (float)d[i];
-    }
-    bnn__back_to(t, p.base);
-}
-
-/* The node of a layer: the affine one whose weights are this block, or NULL. */
-static bnn_var *bnn__find_layer(bnn_var *last, const bnn_params *w, size_t block) {
-    bnn_var *v;
-    for (v = last; v != NULL; v = v->prev)
-        if (v->n_in >= 2 && v->in[1]->owner == w && v->in[1]->block == block) return v;
-    return NULL;
-}
-
-static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, struct bnn__kron *k,
-                              size_t layers) {
-    enum { ROWS = 128 };
-    size_t first, l, c, i;
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += ROWS) {
-        size_t n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
-        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n)), *node;
-        bnn_mat seed = out->val;
-        seed.data = bnn__floats(t, bnn__count(out->val));
-        for (l = 0; t->err == BNN_OK && l < layers; l++) {
-            bnn_mat in = bnn__find_layer(out, &p->view, k[l].block)->in[0]->val;
-            float *a = bnn__floats(t, n * k[l].rows);
-            for (i = 0; a != NULL && i < n; i++) {
-                a[i * k[l].rows + k[l].rows - 1] = 1; /* a weight writes over it if no bias */
-                memcpy(a + i * k[l].rows, in.data + i * in.cols, in.cols * sizeof *a);
-            }
-            if (a != NULL)
-                bnn__gemm(k[l].rows, k[l].rows, n, a, 1, k[l].rows, a, k[l].rows, 1, k[l].a.data,
-                          k[l].rows, 1);
-        }
-        for (c = 0; t->err == BNN_OK && c < out->val.cols; c++) {
-            bnn__lambda_column(&p->net, out->val, c, seed);
-            bnn_backward_from(out, seed);
-            for (l = 0; t->err == BNN_OK && l < layers; l++) {
-                node = bnn__find_layer(out, &p->view, k[l].block);
-                bnn__gemm(k[l].cols, k[l].cols, n, node->grad.data, 1, k[l].cols, node->grad.data,
-                          k[l].cols, 1, k[l].g.data, k[l].cols, 1);
-            }
-        }
-        bnn__report(t, first + n, x.rows);
-    }
-}
-
-/* Sums become eigenvectors and eigenvalues; ln|H| of the layer. */
-static double bnn__kron_solve(bnn_arena *mem, struct bnn__kron *k, const float *prior, double n) {
-    size_t i, j, r = k->rows, c = k->cols;
-    bnn_mark mark = bnn_arena_mark(mem);
-    bnn_mat a = bnn_mat_copy(mem, k->a), g = bnn_mat_copy(mem, k->g);
-    double sum = 0, d;
-    if (mem->err != BNN_OK) return 0;
-    for (i = 0; i < r; i++)
-        for (j = 0; j < r; j++)
-            a.data[i * r + j] /= (float)(n * sqrt((double)prior[i * c] * (double)prior[j * c]));
-    for (i = 0; i < c * c; i++) g.data[i] = (float)((double)g.data[i] / n);
-    bnn_mat_eig_sym(mem, k->e, k->a, a);
-    bnn_mat_eig_sym(mem, k->f, k->g, g);
-    bnn_arena_rewind(mem, mark);
-    k->log_d = 0;
-    for (i = 0; i < r; i++) {
-        d = (double)prior[i * c];
-        k->log_d += log(d);
-        for (j = 0; j < r; j++) k->a.data[i * r + j] /= (float)sqrt(d);
-        if (k->e.data[i] < 0) k->e.data[i] = 0; /* rounding */
-        for (j = 0; j < c; j++) {
-            if (k->f.data[j] < 0) k->f.data[j] = 0;
-            sum += log1p(n * (double)k->e.data[i] * (double)k->f.data[j]);
-        }
-    }
-    return sum + (double)c * k->log_d;
-}
-
-static double bnn__kron_new(bnn_arena *mem, bnn_tape *t, bnn__probe *p, bnn_laplace *la,
-                            bnn_mat x) {
-    const struct bnn__mlp *m = la->net.mlp;
-    size_t l, step = m->desc.no_bias ? 1 : 2;
-    double sum = 0;
-    la->layers = (struct bnn__kron *)bnn_arena_alloc(mem, m->n_layers, sizeof *la->layers);
-    for (l = 0; mem->err == BNN_OK && l < m->n_layers; l++) {
-        struct bnn__kron *k = &la->layers[l];
-        const bnn_block *b;
-        k->block = m->first + l * step;
-        b = &la->net.params->blocks[k->block];
-        k->rows = b->rows + step - 1;
-        k->cols = b->cols;
-        k->a = bnn_mat_new(mem, k->rows, k->rows);
-        k->g = bnn_mat_new(mem, k->cols, k->cols);
-        k->e = bnn_mat_new(mem, 1, k->rows);
-        k->f = bnn_mat_new(mem, 1, k->cols);
-        if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + b->rows * b->cols * (step - 1)]
-                                             > 0)) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
-                      "of %s is flat", b->name);
-            return 0;
-        }
-    }
-    if (mem->err == BNN_OK) bnn__kron_collect(t, p, x, la->layers, m->n_layers);
-    for (l = 0; mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++)
-        sum += bnn__kron_solve(mem, &la->layers[l],
-                               la->prior + la->net.params->blocks[la->layers[l].block].offset,
-                               la->n_data);
-    return sum;
-}
-
-/* H = GGN + prior, factored; returns ln|H|. */
-static double bnn__laplace_dense(bnn_arena *mem, bnn_tape *t, bnn__probe *p, bnn_laplace *la,
-                                 bnn_mat x) {
-    size_t i, n = la->n, pivot = 0;
-    int diagonal = la->kind == BNN_LAPLACE_DIAGONAL, err;
-    double sum = 0, *d = diagonal ? (double *)bnn__scratch(t, n, sizeof *d) : NULL;
-    la->h = bnn_mat_new(mem, diagonal ? 1 : n, n);
-    if (mem->err != BNN_OK || t->err != BNN_OK) return 0;
-    for (i = 0; diagonal && i < n; i++) d[i] = 0;
-    bnn__ggn_add(t, p, x, la->first, n, la->h, d);
-    if (t->err != BNN_OK) return 0;
-    for (i = 0; diagonal && i < n; i++) {
-        double v = d[i] + (double)la->prior[i];
-        if (!(v > 0)) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
-            return 0;
-        }
-        la->h.data[i] = (float)v;
-        sum += log(v);
-    }
-    if (diagonal) return sum;
-    for (i = 0; i < n; i++) la->h.data[i * n + i] += la->prior[la->first + i];
-    err = bnn_mat_cholesky(la->h, la->h, &pivot);
-    if (err != BNN_OK) {
-        bnn__fail(t, err, "bnn_laplace_new: the precision is not positive definite at pivot %z",
-                  la->first + pivot);
-        return 0;
-    }
-    return bnn_mat_logdet_chol(la->h);
-}
-
-/* theta*, the prior's precision, the range; the range's ln prior is returned. */
-static double bnn__laplace_prior(bnn_arena *mem, bnn_tape *t, bnn_laplace *la) {
-    const bnn_params *w = la->net.params;
-    const struct bnn__mlp *m = la->net.mlp;
-    size_t b, i, from = 0, to = w->n_blocks;
-    double sum = 0;
-    if (la->kind >= BNN_LAPLACE_KRON && m == NULL)
-        return bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a bnn_mlp"), 0;
-    if (la->kind >= BNN_LAPLACE_KRON) {
-        size_t step = m->desc.no_bias ? 1 : 2;
-        from = m->first + (la->kind == BNN_LAPLACE_LAST ? (m->n_layers - 1) * step : 0);
-        to = m->first + m->n_layers * step;
-    }
-    la->mean = (float *)bnn_arena_alloc(mem, w->n, sizeof *la->mean);
-    la->prior = (float *)bnn_arena_alloc(mem, w->n, sizeof *la->prior);
-    if (mem->err != BNN_OK) return 0;
-    if (w->n != 0) memcpy(la->mean, w->theta, w->n * sizeof *la->mean);
-    la->first = from < to ? w->blocks[from].offset : 0;
-    for (b = from; b < to; b++) {
-        const bnn_block *k = &w->blocks[b];
-        size_t n = k->rows * k->cols;
-        if (k->prior.kind != BNN_PRIOR_NORMAL && k->prior.kind != BNN_PRIOR_FLAT)
-            return bnn__fail(t, BNN_EARG, "bnn_laplace_new: the prior of %s is neither normal nor "
-                             "flat", k->name), 0;
-        for (i = 0; k->prior.kind == BNN_PRIOR_NORMAL && i < n; i++)
-            la->prior[k->offset + i] = 1 / (k->prior.std * k->prior.std);
-        sum += bnn__log_prior_block(&k->prior, n, w->theta + k->offset);
-        la->n += n;
-    }
-    return sum;
-}
-
-BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
-                                   int kind) {
-    bnn_laplace la, dead;
-    bnn__probe p;
-    bnn_mark mark = bnn_arena_mark(mem);
-    double u = 0, log_det = 0;
-    memset(&dead, 0, sizeof dead);
-    la = dead;
-    la.kind = kind;
-    la.n_data = (double)d.x.rows;
-    if (kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
-        bnn__fail(t, BNN_EARG, "bnn_laplace_new: kind %d, %z rows", kind, d.x.rows);
-    if (!bnn__has_data(t, "bnn_laplace_new", d.x) || !bnn__probe_init(&p, t, net)) return dead;
-    la.net = *net;
-    u = -bnn__laplace_prior(mem, t, &la);
-    if (t->err == BNN_OK && mem->err == BNN_OK)
-        log_det = kind == BNN_LAPLACE_KRON ? bnn__kron_new(mem, t, &p, &la, d.x)
-                                           : bnn__laplace_dense(mem, t, &p, &la, d.x);
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK && mem->err == BNN_OK) {
-        bnn_mark before = bnn_arena_mark(mem);
-        u -= bnn_mat_sum(bnn_predict_log_lik(mem, t, net, NULL, d));
-        bnn_arena_rewind(mem, before);
-    }
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_new: %s", mem->msg);
-    if (t->err != BNN_OK) {
-        bnn_arena_rewind(mem, mark);
-        return dead;
-    }
-    la.log_evidence = -u + (double)la.n / 2 * BNN__LN_2PI - log_det / 2;
-    return la;
-}
-
-/* cov += B_l H_l^-1 B_l^T of one layer, for one row; a, g: inputs; k x cols gradients */
-static void bnn__kron_cov(const struct bnn__kron *q, double n, const float *a, size_t d,
-                          const float *g, size_t k, double *cov, double *tmp) {
-    size_t i, j, c, e, r = q->rows, w = q->cols;
-    double *ra = tmp, *rg = tmp + r;
-    for (i = 0; i < r; i++) {
-        ra[i] = r > d ? (double)q->a.data[d * r + i] : 0;
-        for (j = 0; j < d; j++) ra[i] += (double)a[j] * (double)q->a.data[j * r + i];
-        ra[i] *= ra[i];
-    }
-    for (c = 0; c < k; c++)
-        for (i = 0; i < w; i++) {
-            rg[c * w + i] = 0;
-            for (j = 0; j < w; j++)
-                rg[c * w + i] += (double)g[c * w + j] * (double)q->g.data[j * w + i];
-        }
-    for (j = 0; j < w; j++) {
-        double s = 0; /* sum_i a_i^2/(N e_i f_j + 1) */
-        for (i = 0; i < r; i++)
-            s += ra[i] / (n * (double)q->e.data[i] * (double)q->f.data[j] + 1);
-        for (c = 0; c < k; c++)
-            for (e = 0; e < k; e++) cov[c * k + e] += s * rg[c * w + j] * rg[e * w + j];
-    }
-}
-
-static void bnn__kron_row(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_var *out,
-                          bnn_mat seed, double *cov) {
-    size_t l, c, k = out->val.cols;
-    for (l = 0; l < la->net.mlp->n_layers && t->err == BNN_OK; l++) {
-        const struct bnn__kron *q = &la->layers[l];
-        bnn_var *node = bnn__find_layer(out, &p->view, q->block);
-        float *g = bnn__floats(t, k * q->cols);
-        double *tmp = (double *)bnn__scratch(t, q->rows + k * q->cols, sizeof *tmp);
-        for (c = 0; c < k && tmp != NULL; c++) {
-            bnn_mat_fill(seed, 0);
-            seed.data[c] = 1;
-            bnn_backward_from(out, seed);
-            if (t->err == BNN_OK) memcpy(g + c * q->cols, node->grad.data, q->cols * sizeof *g);
-        }
-        if (t->err == BNN_OK)
-            bnn__kron_cov(q, la->n_data, node->in[0]->val.data, node->in[0]->val.cols, g, k, cov,
-                          tmp);
-    }
-}
-
-/* cov (k,k) of the outputs for one row of x */
-static void bnn__laplace_row(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_var *out,
-                             double *cov) {
-    size_t c, e, i, k = out->val.cols, n = la->n;
-    bnn_mat seed = out->val, b = bnn__mat(k, n, NULL), x = bnn__mat(n, k, NULL);
-    seed.data = bnn__floats(t, k);
-    for (i = 0; i < k * k; i++) cov[i] = 0;
-    if (la->kind == BNN_LAPLACE_KRON) {
-        if (t->err == BNN_OK) bnn__kron_row(la, t, p, out, seed, cov);
-        return;
-    }
-    b.data = bnn__floats(t, bnn__mul(k, n));
-    x.data = bnn__floats(t, bnn__mul(k, n));
-    for (c = 0; c < k && t->err == BNN_OK; c++) {
-        bnn_mat_fill(seed, 0);
-        seed.data[c] = 1;
-        bnn__jacobian(p, out, seed, la->first, n, b.data + c * n);
-    }
-    if (t->err != BNN_OK) return;
-    bnn_mat_transpose(x, b);
-    if (la->kind != BNN_LAPLACE_DIAGONAL) bnn_mat_solve_lower(x, la->h, x);
-    for (i = 0; i < n; i++) {
-        double v = la->kind == BNN_LAPLACE_DIAGONAL ? 1 / (double)la->h.data[i] : 1;
-        for (c = 0; c < k; c++)
-            for (e = 0; e < k; e++)
-                cov[c * k + e] += v * (double)x.data[i * k + c] * (double)x.data[i * k + e];
-    }
-}
-
-BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
-                                   bnn_mat *cov) {
-    bnn__probe p;
-    bnn_mark mark = bnn_arena_mark(mem);
-    bnn_mat mean = bnn__mat(0, 0, NULL);
-    double *v;
-    size_t i, j, k = 0;
-    *cov = mean;
-    if (!bnn__has_data(t, "bnn_laplace_outputs", x) || !bnn__probe_init(&p, t, &la->net))
-        return mean;
-    p.view.theta = la->mean;
-    for (i = 0; i < x.rows && t->err == BNN_OK; i++) {
-        bnn_var *out = bnn__probe_out(&p, t, bnn_mat_rows(x, i, 1));
-        if (i == 0) {
-            k = out->val.cols;
-            mean = bnn_mat_new(mem, x.rows, k);
-            *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
-        }
-        if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
-        v = (double *)bnn__scratch(t, bnn__mul(k, k), sizeof *v);
-        if (t->err != BNN_OK) break;
-        memcpy(mean.data + i * k, out->val.data, k * sizeof(float));
-        bnn__laplace_row(la, t, &p, out, v);
-        for (j = 0; j < k * k; j++) cov->data[i * k * k + j] = (float)v[j];
-    }
-    bnn__back_to(t, p.base);
-    if (t->err != BNN_OK) {
-        bnn_arena_rewind(mem, mark);
-        mean = *cov = bnn__mat(0, 0, NULL);
-    }
-    return mean;
-}
-
-/* One row of classes: mean by the probit formula, the rest by the delta method. */
-static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
-                                   float *mean, float *epistemic, float *aleatoric, double *p) {
-    size_t i, j, l;
-    double sum = 0;
-    bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
-    for (i = 0; i < k; i++) {
-        double v = 0;
-        if (likelihood == BNN_BERNOULLI) {
-            p[i] = 1 / (1 + exp(-(double)f[i]));
-            v = pow(p[i] * (1 - p[i]), 2) * (double)cov[i * k + i];
-        } else {
-            double pi = (double)mean[i];
-            for (j = 0; j < k; j++)
-                for (l = 0; l < k; l++)
-                    v += pi * ((i == j) - (double)mean[j]) * (double)cov[j * k + l] * pi *
-                         ((i == l) - (double)mean[l]);
-        }
-        epistemic[i] = (float)(v > 0 ? v : 0);
-    }
-    for (i = 0; i < k; i++) { /* kappa of differences: what moves all logits alike is no matter */
-        double odds = 0;
-        for (j = 0; j < k; j++) {
-            double v = (double)cov[i * k + i], d = (double)f[i];
-            if ((likelihood == BNN_BERNOULLI) != (j == i)) continue; /* alone, or the others */
-            if (j != i) d -= (double)f[j];
-            if (j != i) v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
-            odds += exp(-d / sqrt(1 + BNN__PI * (v > 0 ? v : 0) / 8));
-        }
-        p[i] = 1 / (1 + odds);
-        sum += p[i];
-    }
-    for (i = 0; i < k; i++) {
-        double e = likelihood == BNN_BERNOULLI ? p[i] : (p[i] /= sum);
-        e *= 1 - p[i];
-        mean[i] = (float)p[i];
-        if ((double)epistemic[i] > e) epistemic[i] = (float)e;
-        aleatoric[i] = (float)(e - (double)epistemic[i]);
-    }
-    return bnn__entropy(likelihood, k, p);
-}
-
-/* One row of numbers; var: that of the noise */
-static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, const float *cov,
-                                 const float *m, const float *var, float *mean, float *epistemic,
-                                 float *aleatoric) {
-    size_t i;
-    for (i = 0; i < k; i++) {
-        double v = (double)cov[i * outs + i], s = 1;
-        mean[i] = m[i];
-        aleatoric[i] = var[i];
-        if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
-            mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
-            v = expm1(v) * (double)mean[i] * (double)mean[i];
-        } else if (net->scaling.y_std.data != NULL) {
-            s = (double)net->scaling.y_std.data[i];
-        }
-        epistemic[i] = (float)(v * s * s);
-    }
-}
-
-BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
-                                          bnn_mat x) {
-    bnn_predictive r;
-    bnn__probe one;
-    bnn_mat cov, f, m, var;
-    bnn_mark mark = bnn_arena_mark(mem), results;
-    bnn__time now = bnn__now(t);
-    int lik = bnn__likelihood(&la->net), classes = lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI;
-    size_t i, k = 0;
-    memset(&r, 0, sizeof r);
-    if (!bnn__probe_init(&one, t, &la->net)) return r;
-    k = bnn__probe_out(&one, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    k /= lik == BNN_GAUSSIAN_HETERO ? 2 : 1;
-    bnn__back_to(t, now);
-    r.mean = bnn_mat_new(mem, x.rows, k);
-    r.aleatoric = bnn_mat_new(mem, x.rows, k);
-    r.epistemic = bnn_mat_new(mem, x.rows, k);
-    if (classes) r.entropy = bnn_mat_new(mem, x.rows, 1);
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
-    results = bnn_arena_mark(mem);
-    f = bnn_laplace_outputs(mem, t, la, x, &cov);
-    for (i = 0; i < x.rows && t->err == BNN_OK; i++) {
-        const float *c = cov.data + i * f.cols * f.cols;
-        float *mean = r.mean.data + i * k, *al = r.aleatoric.data + i * k;
-        float *ep = r.epistemic.data + i * k;
-        double *p = (double *)bnn__scratch(t, k, sizeof *p);
-        if (classes && p != NULL)
-            r.entropy.data[i] = (float)bnn__laplace_classes(lik, k, f.data + i * k, c, mean, ep, al,
-                                                            p);
-        else if (p != NULL) {
-            bnn__moments(&la->net, bnn_input(t, bnn_mat_rows(f, i, 1)), &m, &var);
-            if (t->err == BNN_OK)
-                bnn__laplace_numbers(&la->net, k, f.cols, c, m.data, var.data, mean, ep, al);
-        }
-    }
-    bnn__back_to(t, now);
-    bnn_arena_rewind(mem, t->err == BNN_OK ? results : mark);
-    if (t->err != BNN_OK) memset(&r, 0, sizeof r);
-    return r;
-}
-
-/* y (rows, cols) of N(0,1) becomes a draw of N(0, H^-1): D^-1/2 U (y / sqrt(N e f^T + 1)) V^T */
-static void bnn__kron_draw(const struct bnn__kron *q, double n, float *y, float *tmp) {
-    bnn_mat z = bnn__mat(q->rows, q->cols, y), zv = bnn__mat(q->rows, q->cols, tmp);
-    size_t i, c = q->cols;
-    for (i = 0; i < q->rows * c; i++)
-        y[i] /= (float)sqrt(n * (double)q->e.data[i / c] * (double)q->f.data[i % c] + 1);
-    bnn_mat_mul_nt(zv, z, q->g);
-    bnn_mat_mul(z, q->a, zv);
-}
-
-BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
-    bnn_arena *mem = e->params == NULL ? NULL : e->params->mem;
-    bnn_params draw;
-    bnn_mark mark;
-    float *y;
-    size_t i, n = la->n;
-    int err;
-    if (mem == NULL || la->net.params == NULL || la->net.params->n != e->params->n)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
-    mark = bnn_arena_mark(mem);
-    draw = *la->net.params;
-    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
-    if (draw.theta == NULL) return mem->err;
-    y = draw.theta + la->first;
-    bnn_rng_fill_normal(rng, n, y);
-    for (i = 0; la->kind == BNN_LAPLACE_DIAGONAL && i < n; i++)
-        y[i] /= (float)sqrt((double)la->h.data[i]);
-    if (la->kind == BNN_LAPLACE_FULL || la->kind == BNN_LAPLACE_LAST)
-        bnn_mat_solve_lower_t(bnn__mat(n, 1, y), la->h, bnn__mat(n, 1, y));
-    for (i = 0; la->kind == BNN_LAPLACE_KRON && i < la->net.mlp->n_layers; i++)
-        bnn__kron_draw(&la->layers[i], la->n_data, draw.theta +
-                       la->net.params->blocks[la->layers[i].block].offset, draw.theta + draw.n);
-    for (i = 0; i < draw.n; i++) draw.theta[i] += la->mean[i];
-    err = bnn_ensemble_push_from(e, &draw, 1);
-    bnn_arena_rewind(mem, mark);
-    return err;
-}
-
-/* ------------------------------------------------------------------------------------------------
  * >>gaussian: N(m, C) over weights, in independent pieces
  *
- *     ln N = -(n ln 2 pi)/2 - sum ln L_ii - |L^-1 (x-m)|^2/2,   C = L L^T
+ *     C = S S^T, S a root: diag(sd);  the Cholesky factor L;  L^-T, where C^-1 = L L^T is a
+ *         curvature;  (A (x) G) diag(sd), where the curvature has Kronecker factors
+ *     draw  m + S z;   ln N = -(n ln 2 pi)/2 - ln|S| - |S^-1 (x-m)|^2/2
  *     KL(1||2) = [ tr(C2^-1 C1) + (m2-m1)^T C2^-1 (m2-m1) - n + ln|C2| - ln|C1| ]/2
- *     given u_r = v:  m_k + C_kr C_rr^-1 (v - m_r),  C_kk - X^T X,  X = L_rr^-1 C_rk
+ *     given u_r = v:  m_k + X^T S^-1 (v - m_r),  C_kk - X^T X,  X = S^-1 C_rk,  C_rr = S S^T
  * --------------------------------------------------------------------------------------------- */
 
 static bnn_gaussian bnn__no_gaussian(void) {
@@ -11077,48 +10492,50 @@ static bnn_gaussian bnn__gaussian_start(bnn_arena *mem, size_t n, size_t pieces)
     return g;
 }
 
-static bnn_mat bnn__gaussian_add(bnn_gaussian *g, size_t first, size_t n, int dense) {
+/* A piece with a covariance of so many rows: n, 1 or, where it is not formed, 0 */
+static bnn_gaussian_piece *bnn__gaussian_add(bnn_gaussian *g, size_t first, size_t n, size_t rows) {
     bnn_gaussian_piece *p = &g->pieces[g->n_pieces];
-    if (g->mem->err != BNN_OK) return bnn__mat(0, 0, NULL);
-    memset(p, 0, sizeof *p);
+    if (g->mem->err != BNN_OK) return NULL;
     p->first = first;
     p->n = n;
-    p->cov = bnn_mat_new(g->mem, dense ? n : 1, n);
+    p->cov = bnn_mat_new(g->mem, rows, n);
     g->n_pieces++;
-    return p->cov;
+    return g->mem->err == BNN_OK ? p : NULL;
 }
 
-static bnn_gaussian bnn__gaussian_end(bnn_gaussian *g, bnn_mark mark) {
+static bnn_gaussian bnn__gaussian_end(const bnn_gaussian *g, bnn_mark mark) {
     if (g->mem->err == BNN_OK) return *g;
     bnn_arena_rewind(g->mem, mark);
     return bnn__no_gaussian();
 }
 
-static int bnn__dense(const bnn_gaussian_piece *p) { return p->cov.rows == p->n && p->n != 1; }
+static int bnn__dense(const bnn_gaussian_piece *p) { return p->cov.rows != 1; }
 
 BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean, bnn_mat cov) {
-    bnn_mark mark = bnn_arena_mark(mem);
     bnn_gaussian g;
-    size_t i;
-    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    bnn_gaussian_piece *p;
+    bnn_mark mark;
+    size_t i, at;
+    if (mem == NULL || mem->err != BNN_OK) return bnn__no_gaussian();
+    mark = bnn_arena_mark(mem);
     if (n == 0 || cov.cols != n || (cov.rows != n && cov.rows != 1) || !bnn__mat_ok(cov) ||
-        !bnn_mat_finite(cov)) {
+        !bnn_mat_finite(cov))
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_gaussian_new: %z weights, the covariance is %zx%z, "
                         "it must be finite and %zx%z or 1x%z", n, cov.rows, cov.cols, n, n, n);
-        return bnn__no_gaussian();
-    }
-    for (i = 0; i < n; i++)
-        if (!(cov.data[cov.rows == 1 ? i : i * n + i] >= 0)) {
+    for (i = 0; mem->err == BNN_OK && i < n; i++) {
+        at = cov.rows == 1 ? i : i * n + i;
+        if (!(cov.data[at] >= 0))
             bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_new: variance %g of weight %z",
-                            (double)cov.data[cov.rows == 1 ? i : i * n + i], i);
-            return bnn__no_gaussian();
-        }
-    g = bnn__gaussian_start(mem, n, 1);
-    bnn__gaussian_add(&g, 0, n, cov.rows == n);
-    if (mem->err == BNN_OK) {
-        memcpy(g.pieces[0].cov.data, cov.data, bnn__count(cov) * sizeof(float));
-        if (mean != NULL) memcpy(g.mean, mean, n * sizeof *mean);
+                            (double)cov.data[at], i);
+        else if (mean != NULL && !bnn__finite(mean[i]))
+            bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_gaussian_new: mean %g of weight %z",
+                            (double)mean[i], i);
     }
+    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    g = bnn__gaussian_start(mem, n, 1);
+    p = bnn__gaussian_add(&g, 0, n, cov.rows);
+    if (p != NULL) memcpy(p->cov.data, cov.data, bnn__count(cov) * sizeof(float));
+    if (p != NULL && mean != NULL) memcpy(g.mean, mean, n * sizeof *mean);
     return bnn__gaussian_end(&g, mark);
 }
 
@@ -11133,190 +10550,194 @@ static size_t bnn__layer_blocks(const bnn_net *net, size_t block) {
 static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int kind) {
     const bnn_params *w = net->params;
     bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
-    size_t b, i, n;
+    size_t b, last;
     if (mem->err != BNN_OK) return g;
-    if (kind != BNN_COV_LAYERS) bnn__gaussian_add(&g, 0, w->n, kind == BNN_COV_FULL);
-    else for (b = 0; b < w->n_blocks; b += i) {
-        i = bnn__layer_blocks(net, b);
-        n = w->blocks[b].rows * w->blocks[b].cols;
-        if (i == 2) n += w->blocks[b + 1].rows * w->blocks[b + 1].cols;
-        bnn__gaussian_add(&g, w->blocks[b].offset, n, 1);
+    if (kind != BNN_COV_LAYERS) {
+        bnn__gaussian_add(&g, 0, w->n, kind == BNN_COV_FULL ? w->n : 1);
+        return g;
+    }
+    for (b = 0; b < w->n_blocks; b = last + 1) {
+        const bnn_block *k = w->blocks;
+        size_t n;
+        last = b + bnn__layer_blocks(net, b) - 1;
+        n = k[last].offset + k[last].rows * k[last].cols - k[b].offset;
+        bnn__gaussian_add(&g, k[b].offset, n, n);
     }
     return g;
 }
 
-static void bnn__fit_piece(const bnn_ensemble *e, const bnn_gaussian *g, bnn_gaussian_piece *p,
-                           double total, double ridge) {
-    size_t i, j, s;
-    for (i = 0; i < p->n; i++) {
-        for (j = bnn__dense(p) ? 0 : i; j <= i; j++) {
-            double sum = 0;
-            for (s = 0; s < e->count; s++) {
-                const float *x = e->samples.data + s * g->n + p->first;
-                sum += e->weights[s] * ((double)x[i] - (double)g->mean[p->first + i]) *
-                       ((double)x[j] - (double)g->mean[p->first + j]);
-            }
-            sum = sum / total + (i == j ? ridge : 0);
-            if (!bnn__dense(p)) p->cov.data[i] = (float)sum;
-            else p->cov.data[i * p->n + j] = p->cov.data[j * p->n + i] = (float)sum;
+/* Rows of z: deviations from the mean, scaled so that the covariance is z^T z */
+static void bnn__fit_piece(const bnn_gaussian_piece *p, bnn_mat z, double ridge) {
+    const float *x = z.data + p->first;
+    size_t i, s, n = p->n, step = bnn__dense(p) ? n + 1 : 1;
+    if (bnn__dense(p)) bnn__gemm(n, n, z.rows, x, 1, z.cols, x, z.cols, 1, p->cov.data, n, 0);
+    for (i = 0; i < n; i++) {
+        double sum = 0;
+        for (s = 0; s < z.rows; s++) sum += (double)x[s * z.cols + i] * (double)x[s * z.cols + i];
+        p->cov.data[i * step] = (float)(sum + ridge);
+    }
+}
+
+static void bnn__fit(bnn_gaussian *g, const bnn_ensemble *e, double total, double ridge) {
+    bnn_mark mark = bnn_arena_mark(g->mem);
+    bnn_mat z = bnn_mat_new(g->mem, e->count, g->n);
+    size_t i, s, at;
+    if (z.data == NULL) return;
+    for (i = 0; i < g->n; i++) {
+        double sum = 0;
+        for (s = 0; s < e->count; s++)
+            sum += e->weights[s] / total * (double)e->samples.data[s * g->n + i];
+        g->mean[i] = (float)sum;
+        for (s = 0; s < e->count; s++) {
+            at = s * g->n + i;
+            z.data[at] = (float)(sqrt(e->weights[s] / total) *
+                                 ((double)e->samples.data[at] - sum));
+            if (bnn__finite(z.data[at])) continue;
+            bnn__arena_fail(g->mem, BNN_ENONFINITE, "bnn_gaussian_fit: sample %z: weight %z is %g",
+                            s, i, (double)e->samples.data[at]);
+            return;
         }
     }
+    for (i = 0; i < g->n_pieces; i++) bnn__fit_piece(&g->pieces[i], z, ridge);
+    bnn_arena_rewind(g->mem, mark);
 }
 
 BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, const bnn_net *net,
                                      int kind, double ridge) {
-    bnn_mark mark = bnn_arena_mark(mem);
+    size_t s, n = net == NULL || net->params == NULL ? 0 : net->params->n;
+    size_t count = e == NULL ? 0 : e->count, cols = e == NULL ? 0 : e->samples.cols;
+    bnn_mark mark;
     bnn_gaussian g;
     double total = 0;
-    size_t i, s;
-    if (mem->err != BNN_OK) return bnn__no_gaussian();
-    for (s = 0; s < e->count; s++) total += e->weights[s];
-    if (net->params == NULL || net->params->n == 0 || e->samples.cols != net->params->n ||
-        !(total > 0) || !(ridge >= 0) || kind < BNN_COV_DIAGONAL || kind > BNN_COV_FULL) {
+    if (mem == NULL || mem->err != BNN_OK) return bnn__no_gaussian();
+    mark = bnn_arena_mark(mem);
+    for (s = 0; s < count; s++) total += e->weights[s];
+    if (n == 0 || cols != n || !(total > 0) || !bnn__finite_d(total) || !(ridge >= 0) ||
+        !bnn__finite_d(ridge) || kind < BNN_COV_DIAGONAL || kind > BNN_COV_FULL) {
         bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_fit: %z samples of %z weights for a net of "
-                        "%z, kind %d, ridge %g", e->count, e->samples.cols,
-                        net->params == NULL ? 0 : net->params->n, kind, ridge);
+                        "%z, sum of the samples' weights %g, kind %d, ridge %g", count, cols, n,
+                        total, kind, ridge);
         return bnn__no_gaussian();
     }
     g = bnn__gaussian_for(mem, net, kind);
-    for (i = 0; mem->err == BNN_OK && i < g.n; i++) {
-        double sum = 0;
-        for (s = 0; s < e->count; s++)
-            sum += e->weights[s] * (double)e->samples.data[s * g.n + i];
-        g.mean[i] = (float)(sum / total);
-    }
-    for (i = 0; mem->err == BNN_OK && i < g.n_pieces; i++)
-        bnn__fit_piece(e, &g, &g.pieces[i], total, ridge);
+    if (mem->err == BNN_OK) bnn__fit(&g, e, total, ridge);
     return bnn__gaussian_end(&g, mark);
 }
 
-/* The layer's covariance, or its diagonal: rows (i,j) of D^-1/2 U (x) V over sqrt(N e f + 1) */
-static void bnn__kron_fill(const struct bnn__kron *q, double n, bnn_mat out, float *row) {
-    size_t i, a, b, r = q->rows, c = q->cols, size = r * c;
-    for (i = 0; i < size; i++) {
-        float *to = row + (out.rows == 1 ? 0 : i * size);
-        double sum = 0;
-        for (a = 0; a < r; a++)
-            for (b = 0; b < c; b++) {
-                double v = (double)q->a.data[i / c * r + a] * (double)q->g.data[i % c * c + b];
-                v /= sqrt(n * (double)q->e.data[a] * (double)q->f.data[b] + 1);
-                to[a * c + b] = (float)v;
-                sum += v * v;
-            }
-        if (out.rows == 1) out.data[i] = (float)sum;
-    }
-    if (out.rows != 1)
-        bnn__gemm(size, size, size, row, size, 1, row, 1, size, out.data, size, 0);
-}
-
-/* H^-1 of the dense kinds, in scratch after the result */
-static bnn_mat bnn__laplace_inverse(bnn_arena *mem, const bnn_laplace *la) {
-    bnn_mat inv = bnn_mat_new(mem, la->n, la->n);
-    if (inv.data == NULL) return inv;
-    bnn_mat_eye(inv);
-    bnn_mat_solve_chol(inv, la->h, inv);
-    return inv;
-}
-
-static double bnn__laplace_cov(const bnn_laplace *la, bnn_mat inv, size_t i, size_t j) {
-    if (i < la->first || j < la->first || i - la->first >= la->n || j - la->first >= la->n)
-        return 0;
-    i -= la->first, j -= la->first;
-    if (inv.data != NULL) return (double)inv.data[i * la->n + j];
-    return i == j ? 1 / (double)la->h.data[i] : 0;
-}
-
-BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind) {
-    bnn_mark mark = bnn_arena_mark(mem), after;
-    bnn_gaussian g;
-    bnn_mat inv = bnn__mat(0, 0, NULL);
-    size_t p, i, j;
-    if (mem->err != BNN_OK || la->net.params == NULL) return bnn__no_gaussian();
-    if (la->kind == BNN_LAPLACE_DIAGONAL) kind = BNN_COV_DIAGONAL;
-    if (la->kind == BNN_LAPLACE_KRON && kind == BNN_COV_FULL) kind = BNN_COV_LAYERS;
-    g = bnn__gaussian_for(mem, &la->net, kind);
-    if (mem->err == BNN_OK) memcpy(g.mean, la->mean, g.n * sizeof *g.mean);
-    after = bnn_arena_mark(mem);
-    if (la->kind == BNN_LAPLACE_FULL || la->kind == BNN_LAPLACE_LAST)
-        inv = bnn__laplace_inverse(mem, la);
-    for (p = 0; mem->err == BNN_OK && la->kind != BNN_LAPLACE_KRON && p < g.n_pieces; p++) {
-        bnn_gaussian_piece *q = &g.pieces[p];
+/* The Cholesky factor of a dense piece, and ln|C| */
+static void bnn__piece_factor(bnn_arena *mem, bnn_gaussian_piece *q) {
+    size_t i, pivot = 0;
+    double log_det = 0;
+    if (bnn__dense(q)) {
+        bnn_mat chol = bnn_mat_new(mem, q->n, q->n);
+        if (chol.data == NULL) return;
+        if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK) {
+            bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite "
+                            "at pivot %z", q->first + pivot);
+            return;
+        }
+        q->chol = chol;
+        log_det = bnn_mat_logdet_chol(chol);
+    } else {
         for (i = 0; i < q->n; i++) {
-            if (!bnn__dense(q)) q->cov.data[i] =
-                (float)bnn__laplace_cov(la, inv, q->first + i, q->first + i);
-            for (j = 0; bnn__dense(q) && j < q->n; j++)
-                q->cov.data[i * q->n + j] =
-                    (float)bnn__laplace_cov(la, inv, q->first + i, q->first + j);
+            if (!(q->cov.data[i] > 0)) {
+                bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive "
+                                "definite at pivot %z: the variance is %g", q->first + i,
+                                (double)q->cov.data[i]);
+                return;
+            }
+            log_det += log((double)q->cov.data[i]);
         }
     }
-    for (i = 0; mem->err == BNN_OK && la->kind == BNN_LAPLACE_KRON && i < la->net.mlp->n_layers;
-         i++) {
-        const struct bnn__kron *k = &la->layers[i];
-        size_t at = la->net.params->blocks[k->block].offset, n = k->rows * k->cols;
-        bnn_mat to = bnn__mat(1, n, g.pieces[0].cov.data + at);
-        float *row = (float *)bnn_arena_alloc(mem, bnn__mul(n, kind == BNN_COV_LAYERS ? n : 1),
-                                              sizeof *row);
-        for (p = 0; kind == BNN_COV_LAYERS && p < g.n_pieces; p++)
-            if (g.pieces[p].first == at) to = g.pieces[p].cov;
-        if (row != NULL) bnn__kron_fill(k, la->n_data, to, row);
-        bnn_arena_rewind(mem, after);
-    }
-    bnn_arena_rewind(mem, after);
-    return bnn__gaussian_end(&g, mark);
+    q->log_det = log_det;
+    q->factored = 1;
 }
 
-/* Cholesky factors of dense pieces and log determinants of all, once. */
+/* Factors and log determinants of all pieces, once */
 static int bnn__gaussian_factor(bnn_gaussian *g) {
-    size_t p, i, pivot = 0;
-    for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
-        bnn_gaussian_piece *q = &g->pieces[p];
-        if (q->factored) continue;
-        if (bnn__dense(q)) {
-            bnn_mat chol = bnn_mat_new(g->mem, q->n, q->n);
-            if (chol.data == NULL) break;
-            if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK)
-                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not "
-                                       "positive definite at pivot %z", q->first + pivot);
-            q->chol = chol;
-            q->log_det = bnn_mat_logdet_chol(chol);
-        }
-        for (i = 0; !bnn__dense(q) && i < q->n; i++) {
-            if (i == 0) q->log_det = 0;
-            if (!(q->cov.data[i] > 0))
-                return bnn__arena_fail(g->mem, BNN_EARG, "bnn_gaussian: the covariance is not "
-                                       "positive definite at pivot %z: the variance is %g",
-                                       q->first + i, (double)q->cov.data[i]);
-            q->log_det += log((double)q->cov.data[i]);
-        }
-        q->factored = 1;
-    }
-    return g->n == 0 ? BNN_EARG : g->mem->err;
+    size_t p;
+    if (g == NULL || g->n == 0) return BNN_EARG;
+    for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++)
+        if (!g->pieces[p].factored) bnn__piece_factor(g->mem, &g->pieces[p]);
+    return g->mem->err;
 }
 
-/* y becomes L^-1 y of a piece, or with both C^-1 y; returns |L^-1 y|^2. */
-static double bnn__piece_solve(const bnn_gaussian_piece *p, float *y, int both) {
-    bnn_mat v = bnn__mat(p->n, 1, y);
-    double sum = 0;
+/* Every row of y, an (A rows, G rows) matrix Y, becomes A Y G^T, or A^T Y G. */
+static void bnn__kron_turn(bnn_mat a, bnn_mat g, int transposed, bnn_mat y, float *tmp) {
+    bnn_mat half = bnn__mat(a.rows, g.rows, tmp);
     size_t i;
-    for (i = 0; !bnn__dense(p) && i < p->n; i++) {
-        double d = (double)y[i], c = (double)p->cov.data[i];
-        sum += d * d / c;
-        y[i] = (float)(both ? d / c : d / sqrt(c));
+    for (i = 0; i < y.rows; i++) {
+        bnn_mat row = bnn__mat(a.rows, g.rows, y.data + i * y.cols);
+        if (transposed) {
+            bnn_mat_mul(half, row, g);
+            bnn_mat_mul_tn(row, a, half);
+        } else {
+            bnn_mat_mul_nt(half, row, g);
+            bnn_mat_mul(row, a, half);
+        }
     }
-    if (!bnn__dense(p)) return sum;
-    bnn_mat_solve_lower(v, p->chol, v);
-    sum = bnn_mat_dot(v, v);
-    if (both) bnn_mat_solve_lower_t(v, p->chol, v);
-    return sum;
 }
 
-/* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta) */
-static double bnn__gaussian_eval(const bnn_gaussian *g, float *y) {
+/* Every row y of (k,n) becomes S y, S^T y, S^-1 y or S^-T y (not those two by Kronecker factors).
+ * tmp: as much room again */
+enum { BNN__ROOT, BNN__ROOT_T, BNN__UNROOT, BNN__UNROOT_T };
+static void bnn__piece_root(const bnn_gaussian_piece *p, int how, bnn_mat y, float *tmp) {
+    bnn_mat rows = bnn__mat(y.rows, p->n, tmp), cols = bnn__mat(p->n, y.rows, tmp);
+    size_t i, size = y.rows * p->n;
+    if (!bnn__dense(p)) {
+        int turned = p->a.data != NULL;
+        if (turned && how == BNN__ROOT_T) bnn__kron_turn(p->a, p->g, 1, y, tmp);
+        for (i = 0; i < size; i++) {
+            double sd = sqrt((double)p->cov.data[i % p->n]);
+            y.data[i] = (float)((double)y.data[i] * (how < BNN__UNROOT ? sd : 1 / sd));
+        }
+        if (turned && how == BNN__ROOT) bnn__kron_turn(p->a, p->g, 0, y, tmp);
+        return;
+    }
+    if (p->cov.rows == 0) how ^= 3; /* S = L^-T: transposed and inverted */
+    if (how < BNN__UNROOT) {
+        if (how == BNN__ROOT) bnn_mat_mul_nt(rows, y, p->chol);
+        else bnn_mat_mul(rows, y, p->chol);
+        memcpy(y.data, tmp, size * sizeof *tmp);
+        return;
+    }
+    bnn_mat_transpose(cols, y);
+    if (how == BNN__UNROOT) bnn_mat_solve_lower(cols, p->chol, cols);
+    else bnn_mat_solve_lower_t(cols, p->chol, cols);
+    bnn_mat_transpose(y, cols);
+}
+
+/* S, S^T, S^-1 or S^-T of every unit vector, one a row */
+static bnn_mat bnn__piece_rows(bnn_arena *mem, const bnn_gaussian_piece *p, int how) {
+    bnn_mat y = bnn_mat_new(mem, p->n, p->n);
+    bnn_mark mark = bnn_arena_mark(mem);
+    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(p->n, p->n), sizeof *tmp);
+    if (mem->err != BNN_OK) return bnn__mat(0, 0, NULL);
+    bnn_mat_eye(y);
+    bnn__piece_root(p, how, y, tmp);
+    bnn_arena_rewind(mem, mark);
+    return y;
+}
+
+static void bnn__row_squares(float *out, bnn_mat y) {
+    size_t i;
+    for (i = 0; i < y.rows; i++) {
+        bnn_mat row = bnn_mat_rows(y, i, 1);
+        out[i] = (float)bnn_mat_dot(row, row);
+    }
+}
+
+/* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta). tmp: n */
+static double bnn__gaussian_eval(const bnn_gaussian *g, float *y, float *tmp) {
     double sum = -(double)g->n / 2 * BNN__LN_2PI;
     size_t p;
-    for (p = 0; p < g->n_pieces; p++)
-        sum -= (g->pieces[p].log_det +
-                bnn__piece_solve(&g->pieces[p], y + g->pieces[p].first, 1)) / 2;
+    for (p = 0; p < g->n_pieces; p++) {
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        bnn_mat v = bnn__mat(1, q->n, y + q->first);
+        bnn__piece_root(q, BNN__UNROOT, v, tmp);
+        sum -= (q->log_det + bnn_mat_dot(v, v)) / 2;
+        bnn__piece_root(q, BNN__UNROOT_T, v, tmp);
+    }
     return sum;
 }
 
@@ -11325,31 +10746,36 @@ BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
     float *y;
     double value;
     size_t i;
-    if (g->n == 0 || bnn__gaussian_factor(g) != BNN_OK) return bnn__nan();
+    if (theta == NULL || bnn__gaussian_factor(g) != BNN_OK) return bnn__nan();
     mark = bnn_arena_mark(g->mem);
-    y = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *y);
+    y = (float *)bnn_arena_alloc(g->mem, bnn__mul(2, g->n), sizeof *y);
     if (y == NULL) return bnn__nan();
     for (i = 0; i < g->n; i++) y[i] = theta[i] - g->mean[i];
-    value = bnn__gaussian_eval(g, y);
+    value = bnn__gaussian_eval(g, y, y + g->n);
     bnn_arena_rewind(g->mem, mark);
     return value;
 }
 
+/* Weights of no piece are known: they are the mean. tmp: n */
+static void bnn__gaussian_draw(const bnn_gaussian *g, bnn_rng *rng, float *theta, float *tmp) {
+    const bnn_gaussian_piece *q = g->pieces, *end = q + g->n_pieces;
+    size_t i, first = q->first;
+    for (i = 0; i < g->n; i++) theta[i] = 0;
+    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - first, theta + first);
+    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
+    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
+}
+
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta) {
-    size_t p, i, j;
-    int err = g->n == 0 ? BNN_EARG : bnn__gaussian_factor(g);
+    int err = rng == NULL || theta == NULL ? BNN_EARG : bnn__gaussian_factor(g);
+    bnn_mark mark;
+    float *tmp;
     if (err != BNN_OK) return err;
-    bnn_rng_fill_normal(rng, g->n, theta);
-    for (p = 0; p < g->n_pieces; p++) {
-        const bnn_gaussian_piece *q = &g->pieces[p];
-        float *x = theta + q->first;
-        for (i = q->n; i-- > 0;) {
-            double sum = bnn__dense(q) ? 0 : sqrt((double)q->cov.data[i]) * (double)x[i];
-            for (j = 0; bnn__dense(q) && j <= i; j++)
-                sum += (double)q->chol.data[i * q->n + j] * (double)x[j];
-            x[i] = (float)((double)g->mean[q->first + i] + sum);
-        }
-    }
+    mark = bnn_arena_mark(g->mem);
+    tmp = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *tmp);
+    if (tmp == NULL) return g->mem->err;
+    bnn__gaussian_draw(g, rng, theta, tmp);
+    bnn_arena_rewind(g->mem, mark);
     return BNN_OK;
 }
 
@@ -11365,69 +10791,86 @@ static double bnn__gaussian_at(const bnn_gaussian *g, size_t i, size_t j) {
     return 0;
 }
 
+/* tr(C_p^-1 C_q) over a piece of p */
+static double bnn__kl_trace(const bnn_gaussian *q, const bnn_gaussian_piece *p, bnn_arena *mem) {
+    double sum = 0;
+    size_t i, j, n = p->n;
+    bnn_mat c;
+    float *tmp;
+    if (!bnn__dense(p)) {
+        for (i = 0; i < n; i++)
+            sum += bnn__gaussian_at(q, p->first + i, p->first + i) / (double)p->cov.data[i];
+        return sum;
+    }
+    c = bnn_mat_new(mem, n, n);
+    tmp = (float *)bnn_arena_alloc(mem, bnn__mul(n, n), sizeof *tmp);
+    if (mem->err != BNN_OK) return bnn__nan();
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++)
+            c.data[i * n + j] = (float)bnn__gaussian_at(q, p->first + i, p->first + j);
+    bnn__piece_root(p, BNN__UNROOT, c, tmp);
+    bnn__piece_root(p, BNN__UNROOT_T, c, tmp);
+    for (i = 0; i < n; i++) sum += (double)c.data[i * n + i];
+    return sum;
+}
+
 BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p) {
-    bnn_mark mark;
-    double sum = -(double)q->n;
-    size_t s, i, j;
-    if (q->n == 0 || q->n != p->n || bnn__gaussian_factor(q) != BNN_OK ||
+    bnn_mark mark, after;
+    float *d;
+    double sum;
+    size_t i;
+    if (q == NULL || p == NULL || q->n != p->n || bnn__gaussian_factor(q) != BNN_OK ||
         bnn__gaussian_factor(p) != BNN_OK)
         return bnn__nan();
     mark = bnn_arena_mark(p->mem);
-    for (s = 0; s < q->n_pieces; s++) sum -= q->pieces[s].log_det;
-    for (s = 0; s < p->n_pieces; s++) {
-        const bnn_gaussian_piece *b = &p->pieces[s];
-        bnn_mat c = bnn_mat_new(p->mem, b->n, 1); /* m - m', then column after column of C_q */
-        if (c.data == NULL) return bnn__nan();
-        for (i = 0; i < b->n; i++) c.data[i] = q->mean[b->first + i] - p->mean[b->first + i];
-        sum += bnn__piece_solve(b, c.data, 0) + b->log_det;
-        for (j = 0; j < b->n; j++) {
-            if (!bnn__dense(b)) {
-                sum += bnn__gaussian_at(q, b->first + j, b->first + j) / (double)b->cov.data[j];
-                continue;
-            }
-            for (i = 0; i < b->n; i++)
-                c.data[i] = (float)bnn__gaussian_at(q, b->first + i, b->first + j);
-            bnn__piece_solve(b, c.data, 1);
-            sum += (double)c.data[j];
-        }
-        bnn_arena_rewind(p->mem, mark);
+    d = (float *)bnn_arena_alloc(p->mem, bnn__mul(2, p->n), sizeof *d);
+    if (d == NULL) return bnn__nan();
+    for (i = 0; i < p->n; i++) d[i] = q->mean[i] - p->mean[i];
+    sum = -2 * bnn__gaussian_eval(p, d, d + p->n) - (double)p->n * (BNN__LN_2PI + 1);
+    for (i = 0; i < q->n_pieces; i++) sum -= q->pieces[i].log_det;
+    after = bnn_arena_mark(p->mem);
+    for (i = 0; i < p->n_pieces; i++) {
+        sum += bnn__kl_trace(q, &p->pieces[i], p->mem);
+        bnn_arena_rewind(p->mem, after);
     }
+    bnn_arena_rewind(p->mem, mark);
     return sum / 2;
 }
 
-/* A dense piece given some of its entries. keep, fix: nk, nr indices in it. */
-static int bnn__condition(bnn_arena *mem, const bnn_gaussian_piece *q, const float *mean, size_t nk,
+/* Rows `row` and columns `col` of a covariance; indices in its piece */
+static void bnn__cov_part(float *out, const bnn_gaussian_piece *q, size_t rows, const size_t *row,
+                          size_t cols, const size_t *col) {
+    size_t i, j;
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < cols; j++) *out++ = q->cov.data[row[i] * q->n + col[j]];
+}
+
+/* A dense piece given some of its entries. keep, fix: nk, nr indices in it; delta: what those to fix
+ * are away from their mean; cov (nk,nk) and the mean `to` are written. */
+static int bnn__condition(bnn_arena *mem, const bnn_gaussian_piece *q, size_t nk,
                           const size_t *keep, size_t nr, const size_t *fix, const float *delta,
                           bnn_mat cov, float *to) {
-    bnn_mat r = bnn_mat_new(mem, nr, nr), x = bnn_mat_new(mem, nr, nk), y = bnn_mat_new(mem, nr, 1);
-    bnn_mat xt = bnn_mat_new(mem, nk, nr);
-    size_t i, j, k, pivot = 0;
+    bnn_gaussian_piece r;
+    bnn_mat x = bnn_mat_new(mem, nk + 1, nr), y = bnn_mat_new(mem, nk + 1, nr); /* delta is last */
+    size_t i, pivot = 0;
+    memset(&r, 0, sizeof r);
+    r.n = nr;
+    r.cov = bnn_mat_new(mem, nr, nr);
+    r.chol = bnn_mat_new(mem, nr, nr);
     if (mem->err != BNN_OK) return mem->err;
-    for (i = 0; i < nr; i++) {
-        const float *row = q->cov.data + fix[i] * q->n;
-        for (j = 0; j < nr; j++) r.data[i * nr + j] = row[fix[j]];
-        for (j = 0; j < nk; j++) x.data[i * nk + j] = row[keep[j]];
-        y.data[i] = delta[i];
-    }
-    if (nr > 0 && bnn_mat_cholesky(r, r, &pivot) != BNN_OK)
+    bnn__cov_part(r.cov.data, q, nr, fix, nr, fix);
+    bnn__cov_part(x.data, q, nk, keep, nr, fix);
+    bnn__cov_part(cov.data, q, nk, keep, nk, keep);
+    memcpy(x.data + nk * nr, delta, nr * sizeof *delta);
+    if (bnn_mat_cholesky(r.chol, r.cov, &pivot) != BNN_OK)
         return bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: the covariance of the weights "
                                "to condition on is not positive definite at pivot %z",
                                q->first + fix[pivot]);
-    bnn_mat_solve_lower(x, r, x);
-    bnn_mat_solve_lower(y, r, y);
-    bnn_mat_transpose(xt, x);
-    for (i = 0; i < nk; i++) {
-        const float *xi = xt.data + i * nr;
-        double sum = (double)mean[keep[i]];
-        for (k = 0; k < nr; k++) sum += (double)xi[k] * (double)y.data[k];
-        to[i] = (float)sum;
-        for (j = 0; j <= i; j++) {
-            const float *xj = xt.data + j * nr;
-            sum = (double)q->cov.data[keep[i] * q->n + keep[j]];
-            for (k = 0; k < nr; k++) sum -= (double)xi[k] * (double)xj[k];
-            cov.data[i * nk + j] = cov.data[j * nk + i] = (float)sum;
-        }
-    }
+    bnn__piece_root(&r, BNN__UNROOT, x, y.data);
+    bnn_mat_scale(y, x, -1);
+    for (i = 0; i < nk; i++)
+        to[i] += (float)bnn_mat_dot(bnn_mat_rows(x, i, 1), bnn_mat_rows(x, nk, 1));
+    bnn__gemm(nk, nk, nr, y.data, nr, 1, x.data, 1, nr, cov.data, nk, 1);
     return BNN_OK;
 }
 
@@ -11435,45 +10878,44 @@ static void bnn__reduce_piece(bnn_gaussian *out, size_t first, const bnn_gaussia
                               const bnn_gaussian_piece *q, const unsigned char *what,
                               const float *value, size_t nk) {
     bnn_arena *mem = out->mem;
-    const float *mean = g->mean + q->first;
-    bnn_mat cov = bnn__gaussian_add(out, first, nk, bnn__dense(q));
+    bnn_gaussian_piece *p = bnn__gaussian_add(out, first, nk, bnn__dense(q) ? nk : 1);
     bnn_mark mark = bnn_arena_mark(mem);
-    size_t i, k = 0, r = 0, *keep = (size_t *)bnn_arena_alloc(mem, 2 * q->n, sizeof *keep);
+    size_t i, k = 0, r = 0, *keep = (size_t *)bnn_arena_alloc(mem, bnn__mul(2, q->n), sizeof *keep);
     float *delta = (float *)bnn_arena_alloc(mem, q->n, sizeof *delta);
     if (mem->err != BNN_OK) return;
     for (i = 0; i < q->n; i++) {
-        if (what[q->first + i] == BNN_KEEP) keep[k++] = i;
-        if (what[q->first + i] != BNN_FIX) continue;
-        delta[r] = (value == NULL ? 0 : value[q->first + i]) - mean[i];
-        keep[q->n + r++] = i;
+        size_t at = q->first + i;
+        if (what[at] == BNN_KEEP) {
+            out->mean[first + k] = g->mean[at];
+            if (!bnn__dense(q)) p->cov.data[k] = q->cov.data[i];
+            keep[k++] = i;
+        } else if (what[at] == BNN_FIX) {
+            delta[r] = (value == NULL ? 0 : value[at]) - g->mean[at];
+            keep[q->n + r++] = i;
+        }
     }
-    if (bnn__dense(q))
-        bnn__condition(mem, q, mean, k, keep, r, keep + q->n, delta, cov, out->mean + first);
-    else for (i = 0; i < k; i++) {
-        out->mean[first + i] = mean[keep[i]];
-        cov.data[i] = q->cov.data[keep[i]];
-    }
+    if (bnn__dense(q) && r > 0)
+        bnn__condition(mem, q, k, keep, r, keep + q->n, delta, p->cov, out->mean + first);
+    else if (bnn__dense(q)) bnn__cov_part(p->cov.data, q, k, keep, k, keep);
     bnn_arena_rewind(mem, mark);
 }
 
 BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
                                         const unsigned char *what, const float *value) {
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn_gaussian out;
-    size_t p, i, n = 0, k;
-    if (mem->err != BNN_OK) return bnn__no_gaussian();
-    for (i = 0; i < g->n; i++) {
-        if (what[i] > BNN_FIX) {
+    size_t p, i, k, n = 0, all = g == NULL || what == NULL ? 0 : g->n;
+    if (mem == NULL || mem->err != BNN_OK) return bnn__no_gaussian();
+    mark = bnn_arena_mark(mem);
+    for (i = 0; i < all; i++) {
+        if (what[i] > BNN_FIX)
             bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: weight %z: %d is neither keep, "
                             "drop nor fix", i, (int)what[i]);
-            return bnn__no_gaussian();
-        }
         n += what[i] == BNN_KEEP;
     }
-    if (n == 0) {
-        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: none of %z weights is kept", g->n);
-        return bnn__no_gaussian();
-    }
+    if (n == 0)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: none of %z weights is kept", all);
+    if (mem->err != BNN_OK) return bnn__no_gaussian();
     out = bnn__gaussian_start(mem, n, g->n_pieces);
     for (p = 0, n = 0; p < g->n_pieces && mem->err == BNN_OK; p++, n += k) {
         const bnn_gaussian_piece *q = &g->pieces[p];
@@ -11513,41 +10955,32 @@ BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian 
     bnn_var *in, *y;
     float *slope;
     size_t i;
-    if (!bnn__gaussian_ready(t, "bnn_gaussian_prior_nll", g, w->n)) return bnn__poison(t);
+    if (!bnn__gaussian_ready(t, "bnn_gaussian_prior_nll", g, w == NULL ? 0 : w->n))
+        return bnn__poison(t);
     in = bnn_param(t, w, 0);
     y = bnn_op(t, 1, 1, bnn__gaussian_prior_backward, 1, &in);
-    slope = bnn__floats(t, g->n);
+    slope = bnn__floats(t, bnn__mul(2, g->n));
     if (slope == NULL) return bnn__poison(t);
     y->lazy = 1;
     y->aux = slope;
     for (i = 0; i < g->n; i++) slope[i] = w->theta[i] - g->mean[i];
-    y->val.data[0] = (float)-bnn__gaussian_eval(g, slope);
+    y->val.data[0] = (float)-bnn__gaussian_eval(g, slope, slope + g->n);
     return y;
 }
 
-/* Diagonal of C^-1: column norms of L^-1 */
+/* Diagonal of C^-1: |S^-1 e_i|^2 */
 static int bnn__gaussian_precision(bnn_gaussian *g) {
     bnn_mark mark;
     float *out;
-    size_t p, i, j;
+    size_t p, i;
     if (g->precision != NULL) return BNN_OK;
     out = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *out);
     mark = bnn_arena_mark(g->mem);
     for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
         const bnn_gaussian_piece *q = &g->pieces[p];
-        bnn_mat inv = bnn__mat(0, 0, NULL);
-        if (bnn__dense(q)) inv = bnn_mat_new(g->mem, q->n, q->n);
-        if (g->mem->err != BNN_OK) break;
-        if (inv.data != NULL) {
-            bnn_mat_eye(inv);
-            bnn_mat_solve_lower(inv, q->chol, inv);
-        }
-        for (i = 0; i < q->n; i++) {
-            double sum = inv.data == NULL ? 1 / (double)q->cov.data[i] : 0;
-            for (j = 0; j < inv.rows; j++)
-                sum += (double)inv.data[j * q->n + i] * (double)inv.data[j * q->n + i];
-            out[q->first + i] = (float)sum;
-        }
+        if (bnn__dense(q))
+            bnn__row_squares(out + q->first, bnn__piece_rows(g->mem, q, BNN__UNROOT));
+        else for (i = 0; i < q->n; i++) out[q->first + i] = 1 / q->cov.data[i];
         bnn_arena_rewind(g->mem, mark);
     }
     if (g->mem->err == BNN_OK) g->precision = out;
@@ -11575,11 +11008,11 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
     if (bnn__gaussian_precision(g) != BNN_OK)
         return bnn__fail(t, g->mem->err, "bnn_kl_gaussian: %s", g->mem->msg);
     y = bnn_op(t, 1, 1, bnn__gaussian_kl_backward, 2, in);
-    slope = bnn__floats(t, 2 * n);
+    slope = bnn__floats(t, bnn__mul(2, n));
     if (slope == NULL) return bnn__poison(t);
     y->aux = slope;
     for (i = 0; i < n; i++) slope[i] = mu->val.data[i] - g->mean[i];
-    sum = -2 * bnn__gaussian_eval(g, slope) - (double)n * BNN__LN_2PI - (double)n;
+    sum = -2 * bnn__gaussian_eval(g, slope, slope + n) - (double)n * (BNN__LN_2PI + 1);
     for (i = 0; i < n; i++) {
         double s = (double)sd->val.data[i], c = (double)g->precision[i];
         if (!(s > 0))
@@ -11589,6 +11022,774 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
     }
     y->val.data[0] = (float)(sum / 2);
     return y;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>laplace: curvature, and a Gaussian at the maximum (MacKay 1992; Daxberger et al. 2021)
+ *
+ *     GGN = sum_n J_n^T Lam_n J_n,  J = d outputs / d theta,  Lam = sum_c r_c r_c^T with
+ *         softmax  r_c = sqrt(p_c) (e_c - p)       Bernoulli  sqrt(p(1-p)) e_c
+ *         Poisson  sqrt(rate) e_c                  Gaussian   e_c/sd;  e_c/sqrt 2 for ln variances
+ *         Laplace  e_c/b                           Student    sqrt((nu+1)/(nu+3))/s e_c (Fisher)
+ *     so one backward pass per row and column r_c gives a row of a factor B of GGN = B^T B.
+ *     Kronecker, per layer: sum_n a a^T (x) g g^T ~ N A (x) G, A = mean of a a^T (inputs and 1),
+ *         G = mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision
+ *         D per input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
+ *         H^-1 = (D^-1/2 U (x) V) diag(1/(N e_i f_j + 1)) (D^-1/2 U (x) V)^T
+ *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
+ * --------------------------------------------------------------------------------------------- */
+
+/* A net on private copies of blocks and gradient: the user's stay as they are. */
+typedef struct bnn__probe {
+    bnn_net net;
+    bnn_params view;
+    bnn__time base, start;
+} bnn__probe;
+
+/* The first number that is none, as an error; what: x, y, theta */
+static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
+    size_t i, n = bnn__count(a);
+    for (i = 0; i < n; i++) {
+        if (bnn__finite(a.data[i])) continue;
+        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
+                  (double)a.data[i], i / a.cols, i % a.cols);
+        return 0;
+    }
+    return 1;
+}
+
+static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const char *who, const bnn_net *net,
+                           bnn_mat x) {
+    p->base = bnn__now(t);
+    if (!bnn__has_data(t, who, x)) return 0;
+    if (net == NULL || net->params == NULL || net->forward == NULL) {
+        bnn__fail(t, BNN_EARG, "%s: the net, or its bnn_laplace, was not made", who);
+        return 0;
+    }
+    p->net = *net;
+    p->view = *net->params;
+    p->view.grad = bnn__floats(t, p->view.n);
+    p->view.blocks = (bnn_block *)bnn__scratch(t, p->view.n_blocks, sizeof *p->view.blocks);
+    if (t->err != BNN_OK) return 0;
+    memcpy(p->view.blocks, net->params->blocks, p->view.n_blocks * sizeof *p->view.blocks);
+    p->net.params = &p->view;
+    p->start = bnn__now(t);
+    return 1;
+}
+
+static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forgets the last one */
+    int training = t->training;
+    bnn_var *out;
+    bnn__back_to(t, p->start);
+    t->training = 0;
+    out = bnn_net_forward(&p->net, bnn_input(t, x));
+    t->training = training;
+    return out;
+}
+
+static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
+    bnn_mat seed = out->val;
+    seed.data = bnn__floats(out->tape, bnn__count(seed));
+    return seed;
+}
+
+/* Column c of the gradient that selects one output: d(sum over rows of f_c) */
+static void bnn__backward_column(bnn_var *out, bnn_mat seed, size_t c) {
+    size_t i;
+    bnn_mat_fill(seed, 0);
+    for (i = 0; i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
+    bnn_backward_from(out, seed);
+}
+
+static double bnn__ln_unit(const bnn_net *net, size_t c) { /* 2 ln of a y's standard deviation */
+    const bnn_mat s = net->scaling.y_std;
+    return s.data == NULL ? 0 : 2 * log((double)s.data[c % s.cols]);
+}
+
+/* Column c of the factor of Lam for every row of the outputs */
+static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
+    size_t i, j, k = out.cols;
+    int likelihood = bnn__likelihood(net);
+    double nu = (double)bnn__nu(net), v, fixed;
+    if (net->noise_learned)
+        fixed = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
+    else fixed = exp(bnn__ln_unit(net, c) / 2) / (double)bnn__noise_std(net);
+    if (likelihood == BNN_STUDENT) fixed *= sqrt((nu + 1) / (nu + 3));
+    bnn_mat_fill(r, 0);
+    for (i = 0; i < out.rows; i++) {
+        const float *o = out.data + i * k;
+        float *to = r.data + i * k;
+        double z = (double)o[c];
+        switch (likelihood) {
+        case BNN_CATEGORICAL:
+            bnn__softmax_rows(1, k, o, 1, to, NULL, NULL);
+            z = sqrt((double)to[c]);
+            for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
+            break;
+        case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
+        case BNN_POISSON: to[c] = (float)exp(z / 2); break;
+        case BNN_GAUSSIAN_HETERO:
+            z = (double)o[c % (k / 2) + k / 2];
+            v = bnn__log_var(z);
+            to[c] = (float)(c < k / 2 ? exp(-v / 2) : v == z ? sqrt(0.5) : 0);
+            break;
+        default: to[c] = (float)fixed;
+        }
+    }
+}
+
+/* Fisher's information of a learned ln variance: 1/2 per number of y, 0 at a bound */
+static double bnn__noise_information(const bnn_net *net, size_t rows, size_t k) {
+    double z = (double)bnn_params_mat(net->params, net->noise).data[0];
+    return bnn__log_var(z) == z ? 0.5 * (double)rows * (double)k : 0;
+}
+
+static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { /* B^T B */
+    size_t i, n = out.cols;
+    if (d == NULL) bnn__gemm(n, n, rows, b, 1, n, b, n, 1, out.data, n, 1);
+    else for (i = 0; i < rows * n; i++) d[i % n] += (double)b[i] * (double)b[i];
+}
+
+/* The GGN of the weights [first, first + n) of which out has the columns: all (n,n), or (1,n) */
+static void bnn__ggn(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, bnn_mat out) {
+    enum { ROWS = 64 };
+    size_t i, c, n = out.cols, k = 0, held = 0, noise;
+    int diagonal = out.rows == 1;
+    float *b = bnn__floats(t, bnn__mul((size_t)ROWS, n));
+    double *d = diagonal ? (double *)bnn__scratch(t, n, sizeof *d) : NULL;
+    bnn_mat_fill(out, 0);
+    if (t->err != BNN_OK) return;
+    for (i = 0; diagonal && i < n; i++) d[i] = 0;
+    p->start = bnn__now(t);
+    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
+        bnn_var *f = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
+        bnn_mat seed = bnn__seed(f);
+        k = f->val.cols;
+        for (c = 0; t->err == BNN_OK && c < k; c++) {
+            bnn__lambda_column(&p->net, f->val, c, seed);
+            bnn_params_zero_grad(&p->view);
+            bnn_backward_from(f, seed);
+            memcpy(b + held * n, p->view.grad + first, n * sizeof *b);
+            held = (held + 1) % ROWS;
+            if (held == 0) bnn__ggn_add(out, d, ROWS, b);
+        }
+        if (i % 256 == 255) bnn__report(t, i + 1, x.rows);
+    }
+    if (t->err != BNN_OK) return;
+    bnn__ggn_add(out, d, held, b);
+    for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
+    if (!p->net.noise_learned) return;
+    noise = p->view.blocks[p->net.noise].offset - first; /* outside: far above n */
+    if (noise < n)
+        out.data[diagonal ? noise : noise * n + noise] +=
+            (float)bnn__noise_information(&p->net, x.rows, k);
+}
+
+BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
+    bnn__probe p;
+    size_t n;
+    if (!bnn__probe_init(&p, t, "bnn_ggn", net, x)) return;
+    n = p.view.n;
+    if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n))
+        bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
+    else if (bnn__all_numbers(t, "bnn_ggn", "x", x) &&
+             bnn__all_numbers(t, "bnn_ggn", "theta", bnn__mat(1, n, p.view.theta)))
+        bnn__ggn(t, &p, x, 0, out);
+    bnn__back_to(t, p.base);
+}
+
+/* ---- Kronecker factors */
+
+/* The nodes of the layers: the affine ones of their weights */
+static void bnn__layer_nodes(bnn_var *last, const bnn__probe *p, bnn_var **node) {
+    const struct bnn__mlp *m = p->net.mlp;
+    size_t step = m->desc.no_bias ? 1 : 2;
+    bnn_var *v;
+    for (v = last; v != NULL; v = v->prev)
+        if (v->n_in >= 2 && v->in[1]->owner == &p->view)
+            node[(v->in[1]->block - m->first) / step] = v;
+}
+
+/* What a layer saw, with a column of ones where it has a bias */
+static bnn_mat bnn__layer_inputs(const bnn_var *node, size_t cols) {
+    bnn_mat in = node->in[0]->val, a = bnn__mat(in.rows, cols, NULL);
+    size_t i;
+    a.data = bnn__floats(node->tape, bnn__mul(in.rows, cols));
+    for (i = 0; a.data != NULL && i < in.rows; i++) {
+        a.data[i * cols + cols - 1] = 1; /* a weight writes over it if no bias */
+        memcpy(a.data + i * cols, in.data + i * in.cols, in.cols * sizeof *a.data);
+    }
+    return a;
+}
+
+static void bnn__gram_add(bnn_mat sum, bnn_mat a) { /* sum += a^T a */
+    bnn__gemm(a.cols, a.cols, a.rows, a.data, 1, a.cols, a.data, a.cols, 1, sum.data, a.cols, 1);
+}
+
+/* Sums of a a^T and g g^T of every layer, in the places of its rotation */
+static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, const bnn_gaussian *g) {
+    enum { ROWS = 128 };
+    bnn_var *node[BNN_MAX_LAYERS];
+    size_t first, l, c, n;
+    for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
+        bnn_var *out;
+        bnn_mat seed;
+        n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
+        out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n));
+        seed = bnn__seed(out);
+        if (t->err != BNN_OK) return;
+        bnn__layer_nodes(out, p, node);
+        for (l = 0; l < g->n_pieces; l++) {
+            bnn_mat a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
+            if (t->err == BNN_OK) bnn__gram_add(g->pieces[l].a, a);
+        }
+        for (c = 0; t->err == BNN_OK && c < seed.cols; c++) {
+            bnn__lambda_column(&p->net, out->val, c, seed);
+            bnn_backward_from(out, seed);
+            for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
+                bnn__gram_add(g->pieces[l].g, node[l]->grad);
+        }
+        bnn__report(t, first + n, x.rows);
+    }
+}
+
+/* Sums of n rows become the rotation and the variances; prior: precision, of every input row */
+static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *prior, double n) {
+    size_t i, j, r = q->a.rows, c = q->g.rows;
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mat a = bnn_mat_copy(mem, q->a), g = bnn_mat_copy(mem, q->g);
+    bnn_mat e = bnn_mat_new(mem, 1, r), f = bnn_mat_new(mem, 1, c);
+    int err;
+    if (mem->err != BNN_OK) return mem->err;
+    for (i = 0; i < r * r; i++)
+        a.data[i] = (float)((double)a.data[i] /
+            (n * sqrt((double)prior[i / r * c]) * sqrt((double)prior[i % r * c])));
+    bnn_mat_scale(g, g, (float)(1 / n));
+    err = bnn_mat_eig_sym(mem, e, q->a, a);
+    if (err == BNN_OK) err = bnn_mat_eig_sym(mem, f, q->g, g);
+    for (i = 0; err == BNN_OK && i < r; i++) {
+        double d = (double)prior[i * c], v;
+        for (j = 0; j < r; j++) q->a.data[i * r + j] /= (float)sqrt(d);
+        for (j = 0; j < c; j++) {
+            v = n * (double)e.data[i] * (double)f.data[j];
+            if (v < 0) v = 0; /* rounding */
+            q->cov.data[i * c + j] = (float)(1 / (v + 1));
+            q->log_det -= log1p(v) + log(d);
+        }
+    }
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+    const struct bnn__mlp *m = la->net.mlp;
+    size_t l, step = m->desc.no_bias ? 1 : 2;
+    bnn_gaussian *g = &la->g;
+    for (l = 0; l < m->n_layers; l++) {
+        const bnn_block *b = &la->net.params->blocks[m->first + l * step];
+        size_t r = b->rows + step - 1, c = b->cols;
+        bnn_gaussian_piece *q = bnn__gaussian_add(g, b->offset, r * c, 1);
+        if (q == NULL) return;
+        q->a = bnn_mat_new(g->mem, r, r);
+        q->g = bnn_mat_new(g->mem, c, c);
+        q->factored = 1;
+        if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + r * c - 1] > 0)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
+                      "of %s is flat", b->name);
+            return;
+        }
+    }
+    if (g->mem->err == BNN_OK) bnn__kron_collect(t, p, x, g);
+    for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++) {
+        bnn_gaussian_piece *q = &g->pieces[l];
+        int err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
+        if (err != BNN_OK)
+            bnn__fail(t, err, "bnn_laplace_new: the factors of layer %z have no eigenvalues", l);
+    }
+}
+
+/* ---- the Gaussian */
+
+/* H = GGN + prior, and its Cholesky factor; or diagonals, turned into variances */
+static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+    size_t i, n = la->n, pivot = 0;
+    int diagonal = la->kind == BNN_LAPLACE_DIAGONAL;
+    bnn_gaussian_piece *q = bnn__gaussian_add(&la->g, la->first, n, diagonal ? 1 : 0);
+    bnn_mat h = q == NULL || diagonal ? bnn__mat(0, 0, NULL) : bnn_mat_new(la->g.mem, n, n);
+    if (la->g.mem->err != BNN_OK) return;
+    q->factored = 1;
+    q->chol = h;
+    if (diagonal) h = q->cov;
+    bnn__ggn(t, p, x, la->first, h);
+    for (i = 0; t->err == BNN_OK && i < n; i++) {
+        float *v = &h.data[diagonal ? i : i * n + i];
+        *v += la->prior[la->first + i];
+        if (!diagonal) continue;
+        if (!(*v > 0))
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
+        q->log_det -= log((double)*v);
+        *v = 1 / *v;
+    }
+    if (t->err != BNN_OK || diagonal) return;
+    if (bnn_mat_cholesky(h, h, &pivot) != BNN_OK)
+        bnn__fail(t, BNN_EARG, "bnn_laplace_new: the precision is not positive definite at pivot "
+                  "%z", la->first + pivot);
+    q->log_det = -bnn_mat_logdet_chol(h);
+}
+
+/* theta*, the prior's precision, the range; the range's ln prior is returned. */
+static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
+    const bnn_params *w = la->net.params;
+    const struct bnn__mlp *m = la->net.mlp;
+    size_t b, i, from = 0, to = w->n_blocks;
+    double sum = 0;
+    if (la->kind >= BNN_LAPLACE_KRON) {
+        size_t step;
+        if (m == NULL || la->net.forward != bnn__mlp_forward) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a bnn_mlp with the forward "
+                      "that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
+            return 0;
+        }
+        step = m->desc.no_bias ? 1 : 2;
+        from = m->first + (la->kind == BNN_LAPLACE_LAST ? (m->n_layers - 1) * step : 0);
+        to = m->first + m->n_layers * step;
+    }
+    la->first = from < to ? w->blocks[from].offset : 0;
+    for (b = from; b < to; b++) {
+        const bnn_block *k = &w->blocks[b];
+        size_t n = k->rows * k->cols;
+        int normal = k->prior.kind == BNN_PRIOR_NORMAL;
+        if (!normal && k->prior.kind != BNN_PRIOR_FLAT) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: the prior of %s is neither normal nor flat",
+                      k->name);
+            return 0;
+        }
+        for (i = 0; normal && i < n; i++)
+            la->prior[k->offset + i] = (float)(1 / ((double)k->prior.std * (double)k->prior.std));
+        sum += bnn__log_prior_block(&k->prior, n, w->theta + k->offset);
+        la->n += n;
+    }
+    return sum;
+}
+
+/* -ln p(y|x), nats; the gradient of U, prior included, is left in p->view.grad. */
+static double bnn__laplace_energy(bnn_tape *t, bnn__probe *p, bnn_data d) {
+    enum { ROWS = 128 };
+    size_t first, n;
+    double sum = 0;
+    bnn_var *v;
+    bnn__back_to(t, p->base);
+    bnn_params_zero_grad(&p->view);
+    for (first = 0; t->err == BNN_OK && first < d.x.rows; first += n) {
+        n = d.x.rows - first < ROWS ? d.x.rows - first : (size_t)ROWS;
+        v = bnn__probe_out(p, t, bnn_mat_rows(d.x, first, n));
+        v = bnn__nll_rows(&p->net, v, bnn_input(t, bnn_mat_rows(d.y, first, n)));
+        if (t->err == BNN_OK) sum += bnn_mat_sum(v->val);
+        bnn_backward(bnn_sum(v));
+    }
+    bnn_backward(bnn_prior_nll(t, &p->view));
+    return sum;
+}
+
+static double bnn__laplace_decrement(bnn_tape *t, const bnn__probe *p, const bnn_laplace *la) {
+    double sum = 0;
+    size_t i;
+    float *tmp = bnn__floats(t, la->n);
+    for (i = 0; t->err == BNN_OK && i < la->g.n_pieces; i++) {
+        const bnn_gaussian_piece *q = &la->g.pieces[i];
+        bnn_mat y = bnn__mat(1, q->n, p->view.grad + q->first);
+        bnn__piece_root(q, BNN__ROOT_T, y, tmp);
+        sum += bnn_mat_dot(y, y) / 2;
+    }
+    return sum;
+}
+
+static void bnn__laplace_fill(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_data d) {
+    size_t i;
+    double u = -bnn__laplace_prior(t, la);
+    if (t->err != BNN_OK) return;
+    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(t, p, la, d.x);
+    else bnn__laplace_exact(t, p, la, d.x);
+    if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
+    u += bnn__laplace_energy(t, p, d);
+    la->decrement = bnn__laplace_decrement(t, p, la);
+    la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
+    for (i = 0; i < la->g.n_pieces; i++) la->log_evidence += la->g.pieces[i].log_det / 2;
+    if (t->err == BNN_OK && !(la->decrement <= 1 + 0.01 * (double)la->n))
+        bnn__note(t, "bnn_laplace_new: not at a maximum: a Newton step would still gain %g nats; "
+                  "train on with a falling lr, or the error bars are wrong", la->decrement);
+}
+
+static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const bnn_net *net,
+                              bnn_data d, int kind) {
+    const char *who = "bnn_laplace_new";
+    if (mem == NULL || kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
+        bnn__fail(t, BNN_EARG, "%s: kind %d, %z rows%s", who, kind, d.x.rows,
+                  mem == NULL ? ", no arena" : "");
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", who, mem->msg);
+    else if (d.y.rows != d.x.rows)
+        bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
+    return bnn__probe_init(p, t, who, net, d.x) && bnn__has_data(t, who, d.y) &&
+           bnn__all_numbers(t, who, "x", d.x) && bnn__all_numbers(t, who, "y", d.y) &&
+           bnn__all_numbers(t, who, "theta", bnn__mat(1, p->view.n, p->view.theta));
+}
+
+BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
+                                   int kind) {
+    bnn_laplace la, dead;
+    bnn__probe p;
+    bnn_mark mark;
+    memset(&dead, 0, sizeof dead);
+    if (!bnn__laplace_ready(mem, t, &p, net, d, kind)) return dead;
+    mark = bnn_arena_mark(mem);
+    la = dead;
+    la.net = *net;
+    la.kind = kind;
+    la.g = bnn__gaussian_start(mem, net->params->n, BNN_MAX_LAYERS);
+    la.mean = la.g.mean;
+    la.prior = (float *)bnn_arena_alloc(mem, la.g.n, sizeof *la.prior);
+    if (mem->err == BNN_OK) {
+        if (la.g.n != 0) memcpy(la.mean, net->params->theta, la.g.n * sizeof *la.mean);
+        bnn__laplace_fill(t, &p, &la, d);
+    }
+    bnn__back_to(t, p.base);
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_new: %s", mem->msg);
+    if (t->err == BNN_OK) return la;
+    bnn_arena_rewind(mem, mark);
+    return dead;
+}
+
+/* Covariance (n,n) of a piece of a curvature, or its variances (1,n). Those by Kronecker factors
+ * are (A o A) V (G o G)^T, V the (inputs, outputs) variances. */
+static bnn_mat bnn__piece_cov(bnn_arena *mem, const bnn_gaussian_piece *p, int diagonal) {
+    size_t i, r = p->a.rows, c = p->g.rows;
+    bnn_mat out, s, a = p->a, g = p->g;
+    if (!bnn__dense(p) && a.data == NULL) return p->cov;
+    out = bnn_mat_new(mem, diagonal ? 1 : p->n, p->n);
+    if (!diagonal || a.data == NULL) {
+        s = bnn__piece_rows(mem, p, BNN__ROOT_T);
+        if (mem->err != BNN_OK) return out;
+        if (diagonal) bnn__row_squares(out.data, s);
+        else bnn_mat_mul_nt(out, s, s);
+        return out;
+    }
+    a = bnn_mat_copy(mem, a), g = bnn_mat_copy(mem, g);
+    s = bnn_mat_new(mem, r, c);
+    if (mem->err != BNN_OK) return out;
+    for (i = 0; i < r * r; i++) a.data[i] *= a.data[i];
+    for (i = 0; i < c * c; i++) g.data[i] *= g.data[i];
+    bnn_mat_mul(s, a, bnn__mat(r, c, p->cov.data));
+    bnn_mat_mul_nt(bnn__mat(r, c, out.data), s, g);
+    return out;
+}
+
+/* Where two pieces of neighbors overlap, `to` gets the covariance c of `from`. */
+static void bnn__cov_copy(const bnn_gaussian_piece *to, const bnn_gaussian_piece *from, bnn_mat c) {
+    size_t end = to->first + to->n, other = from->first + from->n, i;
+    size_t at = to->first > from->first ? to->first : from->first;
+    if (other < end) end = other;
+    for (i = at; i < end; i++) {
+        const float *row = c.data + (c.rows == 1 ? 0 : (i - from->first) * from->n);
+        if (bnn__dense(to))
+            memcpy(to->cov.data + (i - to->first) * to->n + at - to->first, row + at - from->first,
+                   (end - at) * sizeof *row);
+        else to->cov.data[i - to->first] = row[i - from->first];
+    }
+}
+
+BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind) {
+    bnn_mark mark, after;
+    bnn_gaussian g;
+    size_t p, q;
+    if (mem == NULL || mem->err != BNN_OK) return bnn__no_gaussian();
+    if (la == NULL || la->n == 0 || kind < BNN_COV_DIAGONAL || kind > BNN_COV_FULL) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_laplace: kind %d (0 to 2)%s", kind,
+                        la == NULL || la->n == 0 ? ", and the bnn_laplace was not made" : "");
+        return bnn__no_gaussian();
+    }
+    mark = bnn_arena_mark(mem);
+    if (la->kind == BNN_LAPLACE_DIAGONAL) kind = BNN_COV_DIAGONAL;
+    if (la->kind == BNN_LAPLACE_KRON && kind == BNN_COV_FULL) kind = BNN_COV_LAYERS;
+    g = bnn__gaussian_for(mem, &la->net, kind);
+    after = bnn_arena_mark(mem);
+    if (mem->err == BNN_OK) memcpy(g.mean, la->mean, g.n * sizeof *g.mean);
+    for (p = 0; p < la->g.n_pieces && mem->err == BNN_OK; p++) {
+        const bnn_gaussian_piece *from = &la->g.pieces[p];
+        bnn_mat c = bnn__piece_cov(mem, from, kind == BNN_COV_DIAGONAL);
+        if (mem->err != BNN_OK) break;
+        for (q = 0; q < g.n_pieces; q++) bnn__cov_copy(&g.pieces[q], from, c);
+        bnn_arena_rewind(mem, after);
+    }
+    return bnn__gaussian_end(&g, mark);
+}
+
+BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
+    bnn_arena *mem = e == NULL || e->params == NULL ? NULL : e->params->mem;
+    bnn_params draw;
+    bnn_mark mark;
+    int err;
+    if (mem == NULL || la == NULL || la->n == 0 || rng == NULL || la->g.n != e->params->n)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
+    mark = bnn_arena_mark(mem);
+    draw = *la->net.params;
+    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
+    if (draw.theta == NULL) return mem->err;
+    bnn__gaussian_draw(&la->g, rng, draw.theta, draw.theta + draw.n);
+    err = bnn_ensemble_push_from(e, &draw, 1);
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+/* ---- predictions */
+
+/* f (rows of x, k) and cov (rows, k k) of any net: a backward pass per row and output */
+static void bnn__cov_by_rows(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
+                             bnn_mat f, float *cov) {
+    size_t i, c, k = f.cols, n = la->n;
+    bnn__time start = p->start;
+    bnn_mat b = bnn__mat(k, n, NULL);
+    float *tmp;
+    bnn__back_to(t, start);
+    b.data = bnn__floats(t, bnn__mul(k, n));
+    tmp = bnn__floats(t, bnn__mul(k, n));
+    p->start = bnn__now(t);
+    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
+        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
+        bnn_mat seed = bnn__seed(out);
+        for (c = 0; t->err == BNN_OK && c < k; c++) {
+            bnn_params_zero_grad(&p->view);
+            bnn__backward_column(out, seed, c);
+            memcpy(b.data + c * n, p->view.grad + la->first, n * sizeof *tmp);
+        }
+        if (t->err != BNN_OK) break;
+        memcpy(f.data + i * k, out->val.data, k * sizeof *tmp);
+        bnn__piece_root(&la->g.pieces[0], BNN__ROOT_T, b, tmp);
+        bnn__gemm(k, k, n, b.data, n, 1, b.data, 1, n, cov + i * k * k, k, 0);
+    }
+    p->start = start;
+}
+
+/* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k rows)
+ * the gradient of its outputs; cov += G V diag(s) V^T G^T, s = the turned inputs' squares times the
+ * variances. */
+static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bnn_var *node,
+                              bnn_mat g, size_t k, float *cov) {
+    size_t i, j, c, rows = node->val.rows, r = q->a.rows, w = q->g.rows;
+    bnn_mat a = bnn__layer_inputs(node, r), ra = bnn__mat(rows, r, bnn__floats(t, rows * r));
+    bnn_mat s = bnn__mat(rows, w, bnn__floats(t, rows * w)), rg = g;
+    rg.data = bnn__floats(t, bnn__count(g));
+    if (t->err != BNN_OK) return;
+    bnn_mat_mul(ra, a, q->a);
+    for (i = 0; i < rows * r; i++) ra.data[i] *= ra.data[i];
+    bnn_mat_mul(s, ra, bnn__mat(r, w, q->cov.data));
+    bnn_mat_mul(rg, g, q->g);
+    for (c = 0; c < k; c++)
+        for (j = 0; j < rows * w; j++)
+            rg.data[c * rows * w + j] *= (float)sqrt((double)s.data[j]);
+    for (i = 0; i < rows; i++)
+        bnn__gemm(k, k, w, rg.data + i * w, rows * w, 1, rg.data + i * w, 1, rows * w,
+                  cov + i * k * k, k, 1);
+}
+
+static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
+                               bnn_mat f, float *cov) {
+    bnn_var *out = bnn__probe_out(p, t, x), *node[BNN_MAX_LAYERS];
+    bnn_mat seed = bnn__seed(out), g[BNN_MAX_LAYERS];
+    size_t l, c, k = f.cols, layers = la->g.n_pieces, size;
+    for (l = 0; l < layers; l++) {
+        size = la->g.pieces[l].g.rows;
+        g[l] = bnn__mat(bnn__mul(k, x.rows), size, bnn__floats(t, k * x.rows * size));
+    }
+    if (t->err != BNN_OK) return;
+    memcpy(f.data, out->val.data, bnn__count(f) * sizeof *cov);
+    memset(cov, 0, bnn__count(f) * k * sizeof *cov);
+    bnn__layer_nodes(out, p, node);
+    for (c = 0; t->err == BNN_OK && c < k; c++) {
+        bnn__backward_column(out, seed, c);
+        for (l = 0; t->err == BNN_OK && l < layers; l++) {
+            size = bnn__count(node[l]->grad);
+            memcpy(g[l].data + c * size, node[l]->grad.data, size * sizeof *cov);
+        }
+    }
+    for (l = 0; t->err == BNN_OK && l < layers; l++)
+        bnn__cov_of_layer(t, &la->g.pieces[l], node[l], g[l], k, cov);
+}
+
+/* Outputs of rows [first, first + f.rows) of x, and their covariances. A row with a NaN in it, or in
+ * its outputs, is NaN all over. */
+static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
+                               size_t first, bnn_mat f, float *cov) {
+    size_t i, j, bad, k = f.cols;
+    bnn_mat rows = bnn_mat_rows(x, first, f.rows);
+    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, rows, f, cov);
+    else bnn__cov_by_rows(la, t, p, rows, f, cov);
+    for (i = 0; t->err == BNN_OK && i < f.rows; i++) {
+        const float *in = rows.data + i * x.cols;
+        float *out = f.data + i * k;
+        for (bad = 0; bad < x.cols && !bnn__is_nan((double)in[bad]);) bad++;
+        for (j = 0; j < k && !bnn__is_nan((double)out[j]);) j++;
+        if (bad < x.cols)
+            bnn__note(t, "bnn_laplace: x is NaN in row %z, column %z, and so is every answer of that "
+                      "row: fill it in, or leave it out", first + i, bad);
+        else if (j < k)
+            bnn__note(t, "bnn_laplace: output %z of row %z is NaN, and so is every answer of that "
+                      "row: are its inputs too large?", j, first + i);
+        else continue;
+        for (j = 0; j < k; j++) out[j] = (float)bnn__nan();
+        for (j = 0; j < k * k; j++) cov[i * k * k + j] = (float)bnn__nan();
+    }
+}
+
+/* Number of outputs, by one row of x; rows: at a time, so that their covariances need little room */
+static size_t bnn__laplace_open(bnn__probe *p, bnn_tape *t, const char *who, const bnn_laplace *la,
+                                bnn_mat x, size_t *rows) {
+    enum { ROWS = 128, ROOM = 4096 };
+    size_t k;
+    if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
+    p->view.theta = la->mean;
+    k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
+    bnn__back_to(t, p->start);
+    *rows = k < ROOM / ROWS ? (size_t)ROWS : ROOM / k + 1;
+    return k;
+}
+
+BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
+                                   bnn_mat *cov) {
+    bnn__probe p;
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mat mean = bnn__mat(0, 0, NULL);
+    size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_outputs", la, x, &rows);
+    *cov = mean;
+    if (t->err != BNN_OK) return mean;
+    mean = bnn_mat_new(mem, x.rows, k);
+    *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
+    for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
+        n = x.rows - first < rows ? x.rows - first : rows;
+        bnn__laplace_block(la, t, &p, x, first, bnn_mat_rows(mean, first, n),
+                           cov->data + first * k * k);
+    }
+    bnn__back_to(t, p.base);
+    if (t->err == BNN_OK) return mean;
+    bnn_arena_rewind(mem, mark);
+    *cov = bnn__mat(0, 0, NULL);
+    return *cov;
+}
+
+/* One row of classes: mean by the probit formula, the rest by the delta method. */
+static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
+                                   float *mean, float *epistemic, float *aleatoric, double *p) {
+    size_t i, j, l;
+    double sum = 0;
+    bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) {
+        double v = 0;
+        if (likelihood == BNN_BERNOULLI) {
+            p[i] = 1 / (1 + exp(-(double)f[i]));
+            v = pow(p[i] * (1 - p[i]), 2) * (double)cov[i * k + i];
+        } else {
+            double pi = (double)mean[i];
+            for (j = 0; j < k; j++)
+                for (l = 0; l < k; l++)
+                    v += pi * ((i == j) - (double)mean[j]) * (double)cov[j * k + l] * pi *
+                         ((i == l) - (double)mean[l]);
+        }
+        epistemic[i] = (float)(v < 0 ? 0 : v);
+    }
+    for (i = 0; i < k; i++) { /* kappa of differences: what moves all logits alike is no matter */
+        double odds = 0;
+        for (j = 0; j < k; j++) {
+            double v = (double)cov[i * k + i], d = (double)f[i];
+            if ((likelihood == BNN_BERNOULLI) != (j == i)) continue; /* alone, or the others */
+            if (j != i) d -= (double)f[j];
+            if (j != i) v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
+            odds += exp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
+        }
+        p[i] = 1 / (1 + odds);
+        sum += p[i];
+    }
+    for (i = 0; i < k; i++) {
+        double e = likelihood == BNN_BERNOULLI ? p[i] : (p[i] /= sum);
+        e *= 1 - p[i];
+        mean[i] = (float)p[i];
+        if ((double)epistemic[i] > e) epistemic[i] = (float)e;
+        aleatoric[i] = (float)(e - (double)epistemic[i]);
+    }
+    return sum > 0 ? bnn__entropy(likelihood, k, p) : bnn__nan();
+}
+
+/* One row of numbers; var: that of the noise */
+static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, const float *cov,
+                                 const float *m, const float *var, float *mean, float *epistemic,
+                                 float *aleatoric) {
+    size_t i;
+    for (i = 0; i < k; i++) {
+        double v = (double)cov[i * outs + i], s = 1;
+        mean[i] = m[i];
+        aleatoric[i] = var[i];
+        if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
+            mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
+            v = expm1(v) * (double)mean[i] * (double)mean[i];
+        } else if (net->scaling.y_std.data != NULL) {
+            s = (double)net->scaling.y_std.data[i];
+        }
+        epistemic[i] = (float)(v * s * s);
+    }
+}
+
+/* Outputs f and covariances of the rows from `first` on become answers. */
+static void bnn__laplace_answer(bnn_predictive *r, bnn_tape *t, const bnn_net *net, size_t first,
+                                bnn_mat f, const float *cov) {
+    int likelihood = bnn__likelihood(net);
+    size_t i, k = r->mean.cols;
+    bnn_mat m = r->mean, var = m;
+    double *p = (double *)bnn__scratch(t, k, sizeof *p);
+    if (r->entropy.data == NULL) bnn__moments(net, bnn_input(t, f), &m, &var);
+    if (t->err != BNN_OK) return;
+    for (i = 0; i < f.rows; i++, cov += f.cols * f.cols) {
+        size_t at = (first + i) * k;
+        float *mean = r->mean.data + at, *ep = r->epistemic.data + at, *al = r->aleatoric.data + at;
+        if (r->entropy.data == NULL)
+            bnn__laplace_numbers(net, k, f.cols, cov, m.data + i * k, var.data + i * k, mean, ep,
+                                 al);
+        else r->entropy.data[first + i] =
+            (float)bnn__laplace_classes(likelihood, k, f.data + i * k, cov, mean, ep, al, p);
+    }
+}
+
+BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
+                                          bnn_mat x) {
+    bnn_predictive r;
+    bnn__probe p;
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_predict", la, x, &rows);
+    bnn_mat f = bnn__mat(rows, k, NULL);
+    float *cov;
+    int likelihood, two;
+    memset(&r, 0, sizeof r);
+    if (t->err != BNN_OK) return r;
+    likelihood = bnn__likelihood(&la->net);
+    two = likelihood == BNN_GAUSSIAN_HETERO;
+    r.mean = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
+    r.aleatoric = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
+    r.epistemic = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
+    if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
+        r.entropy = bnn_mat_new(mem, x.rows, 1);
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
+    f.data = bnn__floats(t, bnn__mul(rows, k));
+    cov = bnn__floats(t, bnn__mul(rows, bnn__mul(k, k)));
+    p.start = bnn__now(t);
+    for (first = 0; t->err == BNN_OK && first < x.rows; first += f.rows) {
+        n = x.rows - first;
+        f.rows = n < rows ? n : rows;
+        bnn__laplace_block(la, t, &p, x, first, f, cov);
+        bnn__laplace_answer(&r, t, &p.net, first, f, cov);
+    }
+    bnn__back_to(t, p.base);
+    if (t->err == BNN_OK) return r;
+    bnn_arena_rewind(mem, mark);
+    memset(&r, 0, sizeof r);
+    return r;
 }
 
 /* ------------------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ static void orders(world *u, const bnn_net *teacher, double sum[ORDERS][10]) {
     bnn_laplace la = bnn_laplace_new(&u->mem, &u->tape, teacher, u->train, BNN_LAPLACE_LAST);
     bnn_gaussian g = bnn_gaussian_laplace(&u->mem, &la, BNN_COV_LAYERS), out;
     bnn_mat h = bnn_mat_new(&u->mem, 1, teacher->params->n);
-    bnn_ggn(&u->tape, teacher, u->train.x, h);
+    bnn_ggn(h, &u->tape, teacher, u->train.x);
     size_t order[WIDTH], dead = 0;
     for (int kind = 0; kind < ORDERS && !u->tape.err; kind++) {
         if (kind < 4)

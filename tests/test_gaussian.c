@@ -255,7 +255,7 @@ static void half_and_half_is_all_at_once(void) {
     /* ... and the curvature of all */
     bnn_mat h = bnn_mat_new(&mem, 4, 4);
     double *a = dense(&post[0]), *b = dense(&post[1]);
-    bnn_ggn(&tape, &net, half[1].x, h);
+    bnn_ggn(h, &tape, &net, half[1].x);
     invert(4, a), invert(4, b);
     for (int i = 0; i < 16; i++)
         CHECK_NEAR(a[i] + (double)h.data[i], b[i], BUILD_TOL(1e-2, 1e-9));
