@@ -1267,10 +1267,10 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
 #ifndef BNN_NO_STDIO
-BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_desc desc);
-BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path);
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const bnn_checkpoint *c, const char *path);
-BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const char *path);
+BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc);
+BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
+BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_save(const char *path, const bnn_net *net);
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
 #endif
@@ -13488,29 +13488,44 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
  * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
  * free part, and what is parsed grows towards them.
  *
- * Writing goes to path + ".tmp", is flushed, checked, synchronized where POSIX is there, and then
- * renamed over the old file, which is whole at every moment: before it is the old, after it the new
- * one. Windows cannot rename over a file; there it is removed first.
+ * Writing goes to a new file in the folder of the old one, whose name nobody has (bnn-0000.tmp, or
+ * the next: it is created or not opened). It is flushed, checked, synchronized and renamed over the
+ * old one, which is whole at every moment; then the folder is synchronized. Where the path is a
+ * link this happens to the file that it names. The old file's mode is kept, and its owner where
+ * that is allowed; what is not a regular file is left alone. Links, modes and the folder are
+ * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
-/* fileno and fsync are POSIX, and -std=c99 hides them: the declarations are POSIX's own. C++
- * compilers on these systems show them. */
-#if defined(__APPLE__) || (defined(__unix__) && defined(__cplusplus))
+#if defined(__unix__) || defined(__APPLE__)
+#define BNN__POSIX
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
+#if !defined(__APPLE__) && !defined(__cplusplus) /* -std=c99 hides these: POSIX's own declarations */
+extern FILE *(fdopen)(int, const char *);
+extern int(fileno)(FILE *);
+extern int(fsync)(int);
+extern int(fchmod)(int, mode_t);
+extern int(fchown)(int, uid_t, gid_t);
+extern ssize_t(readlink)(const char *, char *, size_t);
 #endif
-
-static int bnn__file_sync(FILE *f) {
-#if defined(__APPLE__) || defined(__unix__)
-#if !defined(__APPLE__) && !defined(__cplusplus)
-    extern int(fileno)(FILE *);
-    extern int(fsync)(int);
+#define BNN__CREATE(path, mode) open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
+#define BNN__FDOPEN (fdopen)
+#define BNN__CLOSE close
+#elif defined(_WIN32)
+#include <fcntl.h>
+#include <io.h>
+#include <sys/stat.h>
+#ifdef __cplusplus
+extern "C"
 #endif
-    return (fsync)((fileno)(f)) == 0 || errno == EINVAL ? 0 : -1; /* EINVAL: no such thing */
-#else
-    (void)f;
-    return 0;
+__declspec(dllimport) int __stdcall MoveFileExA(const char *, const char *, unsigned long);
+#define BNN__CREATE(path, mode) \
+    _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE)
+#define BNN__FDOPEN _fdopen
+#define BNN__CLOSE _close
 #endif
-}
 
 typedef struct bnn__text { /* the bytes of a file */
     unsigned char *data;
@@ -13554,8 +13569,10 @@ static void bnn__text_close(bnn__text *t) {
 static int bnn__text_read(bnn__text *t, FILE *file) {
     size_t got;
     do {
-        if (t->size == t->room && !bnn__text_grow(t))
+        if (t->size == t->room && !bnn__text_grow(t)) {
+            t->mem->err = BNN_OK; /* of the attempt */
             return bnn__arena_say(t->mem, BNN_ENOMEM, "%s: no memory to read it", t->name);
+        }
         got = fread(t->data + t->size, 1, t->room - t->size, file);
         t->size += got;
     } while (got != 0);
@@ -13587,12 +13604,11 @@ static int bnn__text_open(bnn__text *t, bnn_arena *mem, const char *path) {
         mem->chunk->size -= t->size;
     }
     bnn_arena_rewind(mem, mark);
-    mem->err = BNN_OK;
     if (err != BNN_OK) bnn__text_close(t);
     return err;
 }
 
-BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_desc desc) {
+BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc) {
     bnn__text t;
     int err = bnn__text_open(&t, mem, path);
     if (err != BNN_OK) return err;
@@ -13601,7 +13617,7 @@ BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_
     return err;
 }
 
-BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path) {
+BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out) {
     bnn__text t;
     int err = bnn__text_open(&t, mem, path);
     if (err != BNN_OK) return err;
@@ -13610,7 +13626,7 @@ BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path) {
     return err;
 }
 
-BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const char *path) {
+BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
     bnn__text t;
     int err = bnn__text_open(&t, mem, path);
     if (err != BNN_OK) return err;
@@ -13619,49 +13635,170 @@ BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const ch
     return err;
 }
 
-/* To the temporary file; NULL or what went wrong. */
-static const char *bnn__file_put(const char *path, const void *bytes, size_t size) {
-    FILE *file = fopen(path, "wb");
-    const char *bad = NULL;
+typedef struct bnn__save {
+    const char *path;  /* of the file itself                              */
+    char *tmp;         /* beside it                                       */
+    size_t folder;     /* bytes of both up to and with the last separator */
+#ifdef BNN__POSIX
+    struct stat old;
+#endif
+    int exists;        /* the old file's mode and owner are known         */
+} bnn__save;
+
+static size_t bnn__folder(const char *path) {
+    size_t n = strlen(path);
+#ifdef _WIN32
+    while (n > 0 && path[n - 1] != '/' && path[n - 1] != '\\' && path[n - 1] != ':') n--;
+#else
+    while (n > 0 && path[n - 1] != '/') n--;
+#endif
+    return n;
+}
+
+/* The functions below return NULL, or what went wrong, for a reason that is in errno. */
+
+static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to their end */
+#ifdef BNN__POSIX
+    enum { ROOM = 4096, MOST = 40 };
+    int links;
+    char first;
+    for (links = 0; (readlink)(s->path, &first, 1) > 0; links++) {
+        size_t n = bnn__folder(s->path);
+        char *to = (char *)bnn__arena_take(mem, n + ROOM, 1);
+        ssize_t got;
+        if (to == NULL) return "remember the name";
+        memcpy(to, s->path, n);
+        got = (readlink)(s->path, to + n, ROOM);
+        errno = ELOOP;
+        if (got <= 0 || got == ROOM || links == MOST) return "follow the link";
+        to[n + (size_t)got] = '\0';
+        s->path = to[n] == '/' ? to + n : to;
+    }
+    s->exists = stat(s->path, &s->old) == 0;
+    errno = s->exists && S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
+    if (s->exists && !S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
+#else
+    (void)s, (void)mem;
+#endif
+    return NULL;
+}
+
+/* A file that was not there. Whoever may not read the old one may not read it at any moment. */
+static FILE *bnn__save_create(bnn__save *s) {
+    FILE *file = NULL;
+    int k, d, i, fd = -1;
+    memcpy(s->tmp + s->folder, "bnn-0000.tmp", 13);
+    for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
+        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + (size_t)i] = (char)('0' + d % 10);
+#ifdef BNN__CREATE
+        fd = BNN__CREATE(s->tmp, s->exists ? 0600 : 0666);
+        if (fd < 0) continue;
+        file = BNN__FDOPEN(fd, "wb");
+        if (file != NULL) break;
+        (void)BNN__CLOSE(fd);
+        (void)remove(s->tmp);
+        errno = ENOMEM;
+#else
+        file = fopen(s->tmp, "rb");
+        if (file == NULL) return fopen(s->tmp, "wb");
+        (void)fclose(file);
+        file = NULL;
+        errno = EEXIST;
+#endif
+    }
+    (void)fd;
+    return file;
+}
+
+/* On the disk, or as near to it as the system can say. EINVAL: there is no such thing here. */
+static int bnn__save_sync(int fd) {
+#if defined(BNN__POSIX) && defined(F_FULLFSYNC)
+    if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
+#endif
+#if defined(BNN__POSIX)
+    return (fsync)(fd) == 0 || errno == EINVAL ? 0 : -1;
+#elif defined(_WIN32)
+    return _commit(fd);
+#else
+    (void)fd;
+    return 0;
+#endif
+}
+
+static const char *bnn__save_flush(const bnn__save *s, FILE *file) {
+    if (fflush(file) != 0) return "write";
+#ifdef BNN__POSIX
+    if (s->exists) {
+        int fd = (fileno)(file), owned = (fchown)(fd, s->old.st_uid, s->old.st_gid) == 0;
+        if (!owned && (fchown)(fd, (uid_t)-1, s->old.st_gid) != 0) errno = 0; /* it is ours now */
+        if ((fchmod)(fd, s->old.st_mode & (owned ? 07777 : 0777)) != 0) errno = 0; /* 0600 */
+    }
+    if (bnn__save_sync((fileno)(file)) != 0) return "synchronize";
+#elif defined(_WIN32)
+    (void)s;
+    if (bnn__save_sync(_fileno(file)) != 0) return "synchronize";
+#endif
+    return NULL;
+}
+
+static const char *bnn__save_write(bnn__save *s, const void *bytes, size_t size) {
+    FILE *file = bnn__save_create(s);
+    const char *bad;
     int error;
-    if (file == NULL) return "open";
-    if (fwrite(bytes, 1, size, file) != size || fflush(file) != 0) bad = "write";
-    else if (bnn__file_sync(file) != 0) bad = "synchronize";
+    if (file == NULL) return "make a temporary file beside it";
+    bad = fwrite(bytes, 1, size, file) == size ? bnn__save_flush(s, file) : "write";
     error = errno;
-    if (fclose(file) != 0 && bad == NULL) bad = "close";
-    else if (bad != NULL) errno = error;
+    if (fclose(file) != 0 && bad == NULL) bad = "close", error = errno;
+    if (bad == NULL && rename(s->tmp, s->path) == 0) return NULL;
+#ifdef _WIN32
+    if (bad == NULL && MoveFileExA(s->tmp, s->path, 1 | 8)) return NULL; /* over it, now */
+#endif
+    if (bad == NULL) bad = "rename to", error = errno;
+    (void)remove(s->tmp);
+    errno = error;
     return bad;
 }
 
-static const char *bnn__file_replace(const char *tmp, const char *path) {
-    if (rename(tmp, path) == 0) return NULL;
-#ifdef _WIN32
-    if (remove(path) == 0 && rename(tmp, path) == 0) return NULL;
+static const char *bnn__save_folder(bnn__save *s) { /* the name, too, is to survive */
+    const char *bad = NULL;
+#ifdef BNN__POSIX
+    int fd, error;
+    s->tmp[s->folder] = '\0';
+    fd = open(s->folder == 0 ? "." : s->tmp, O_RDONLY);
+    if (fd < 0) return NULL; /* a folder that may be written and not read */
+    if (bnn__save_sync(fd) != 0) bad = "synchronize the folder";
+    error = errno;
+    (void)close(fd);
+    errno = error;
+#else
+    (void)s;
 #endif
-    return "rename to";
+    return bad;
 }
 
+/* The one way to a file: all of it or, with an error, the old one. */
 static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, const void *bytes,
                           size_t size) {
-    size_t n = strlen(path);
-    char *tmp = (char *)bnn__arena_take(mem, n + 5, 1);
+    bnn__save s;
     const char *bad;
-    int err = BNN_OK;
-    if (tmp == NULL) return BNN_ENOMEM;
-    memcpy(tmp, path, n);
-    memcpy(tmp + n, ".tmp", 5);
-    bad = bnn__file_put(tmp, bytes, size);
-    if (bad == NULL) bad = bnn__file_replace(tmp, path);
-    if (bad != NULL) {
-        err = bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
-        (void)remove(tmp);
+    memset(&s, 0, sizeof s);
+    s.path = path;
+    bad = bnn__save_follow(&s, mem);
+    if (bad == NULL) {
+        s.folder = bnn__folder(s.path);
+        s.tmp = (char *)bnn__arena_take(mem, s.folder + 16, 1);
+        if (s.tmp != NULL) memcpy(s.tmp, s.path, s.folder);
     }
-    return err;
+    if (mem->err != BNN_OK) return mem->err;
+    if (bad == NULL) bad = bnn__save_write(&s, bytes, size);
+    if (bad == NULL) bad = bnn__save_folder(&s);
+    if (bad == NULL) return BNN_OK;
+    return bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
 }
 
 /* The bytes live beside the arena, or in the free part of a caller's buffer: nothing is left of
  * them, and running out of memory here is no error of the arena. */
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const bnn_checkpoint *c, const char *path) {
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
     bnn_arena scratch;
     char name[64];
     void *bytes;
@@ -13689,7 +13826,7 @@ BNNDEF int bnn_save(const char *path, const bnn_net *net) {
     copy = *net;
     memset(&c, 0, sizeof c);
     c.nets[0] = &copy;
-    return bnn_checkpoint_save(net->params->mem, &c, path);
+    return bnn_checkpoint_save(net->params->mem, path, &c);
 }
 
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
@@ -13697,7 +13834,7 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     if (net == NULL) return BNN_EARG;
     memset(&c, 0, sizeof c);
     c.nets[0] = net;
-    return bnn_checkpoint_load(mem, &c, path);
+    return bnn_checkpoint_load(mem, path, &c);
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the
