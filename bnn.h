@@ -1242,7 +1242,7 @@ typedef struct bnn_csv {
 } bnn_csv;
 typedef struct bnn_csv_desc {
     char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
-    int header; /* 0 = yes if the first line has a field that is not a number; 1 yes, -1 no */
+    int header; /* 0 = yes if the first line is words, an error if words and numbers; 1 yes, -1 no */
     int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
 } bnn_csv_desc;
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
@@ -12351,7 +12351,7 @@ static int bnn__word_is(const char *s, size_t n, const char *word) { /* word in 
     return i == n && word[i] == '\0';
 }
 
-enum { BNN__NUMBER, BNN__MISSING, BNN__INFINITE, BNN__WORD };
+enum { BNN__NUMBER = 1, BNN__MISSING = 2, BNN__INFINITE = 4, BNN__WORD = 8 };
 
 static int bnn__csv_value(const bnn__csv *c, float *value) {
     const char *s = c->field;
@@ -12385,17 +12385,17 @@ static char bnn__csv_separator(const char *p, const char *end) {
 }
 
 /* First pass: every row has `cols` fields, or a sentence says which has not. */
-static int bnn__csv_count(bnn__csv *c, size_t *rows, size_t *cols, int *words) {
+static int bnn__csv_count(bnn__csv *c, size_t *rows, size_t *cols, int *kinds) {
     size_t first = 0;
     float ignored;
     *rows = *cols = 0;
-    *words = 0;
+    *kinds = 0; /* those in the first row, a bit for each */
     while (bnn__csv_row(c)) {
         size_t line = c->lines;
         for (c->last = 0; !c->last;) {
             int err = bnn__csv_field(c);
             if (err != BNN_OK) return err;
-            if (*rows == 0) *words |= bnn__csv_value(c, &ignored) == BNN__WORD;
+            if (*rows == 0) *kinds |= bnn__csv_value(c, &ignored);
         }
         if ((*rows)++ == 0) *cols = c->column, first = line;
         if (c->column != *cols)
@@ -12449,15 +12449,18 @@ static int bnn__csv_read(bnn__csv c, bnn_csv *out, bnn_csv_desc desc) {
     bnn__csv start;
     bnn_csv r;
     size_t rows;
-    int words, header, err;
+    int kinds, header, err;
     memset(&r, 0, sizeof r);
     if (c.end - c.p >= 3 && memcmp(c.p, "\xef\xbb\xbf", 3) == 0) c.p += 3; /* byte order mark */
     c.sep = desc.separator;
     while (c.p < c.end && (*c.p == '\n' || *c.p == '\r')) c.p = bnn__csv_newline(&c, c.p);
     if (c.sep == '\0') c.sep = bnn__csv_separator(c.p, c.end);
     start = c;
-    if ((err = bnn__csv_count(&c, &rows, &r.values.cols, &words)) != BNN_OK) return err;
-    header = desc.header > 0 || (desc.header == 0 && words);
+    if ((err = bnn__csv_count(&c, &rows, &r.values.cols, &kinds)) != BNN_OK) return err;
+    header = desc.header > 0 || (desc.header == 0 && (kinds & BNN__WORD) != 0);
+    if (desc.header == 0 && header && (kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
+        return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
+                              ".header = 1 if it is names, -1 if it is data", c.name);
     if (rows == 0) return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: is empty", c.name);
     if (rows == 1 && header)
         return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: has a header and no rows", c.name);

@@ -230,13 +230,32 @@ static void a_header_is_where_the_first_line_has_a_word_or_where_the_desc_says(v
     const double v[] = { 1, 2 }, w[] = { 0, 5, 1, 2 }, m[] = { MISSING, MISSING, 1, 2 };
     bnn_csv_desc yes = { 0, 1, 0 }, no = { 0, -1, 0 };
     bnn_csv c;
-    CHECK(csv_is("150,setosa\n1,2\n", csv_auto, 1, 2, v));
+    CHECK(csv_is("year,setosa\n1,2\n", csv_auto, 1, 2, v));
+    CHECK(csv_is("150,setosa\n1,2\n", yes, 1, 2, v));
+    CHECK(csv_is("?,setosa\n1,2\n", csv_auto, 1, 2, v));
     CHECK(csv_is("0,5\n1,2\n", csv_auto, 2, 2, w));
     CHECK(csv_is("0,5\n1,2\n", yes, 1, 2, v));
     CHECK(csv(&c, "0,5\n1,2\n", yes) == BNN_OK && c.names != NULL && strcmp(c.names[1], "5") == 0);
     CHECK(csv_is("?,NA\n1,2\n", csv_auto, 2, 2, m)); /* missing is not a word */
     CHECK(csv_fails("a,b\n1,2\n", no, BNN_EFORMAT, "line 1, column 1: \"a\" is not a number"));
     CHECK(csv_fails("a,b\n", csv_auto, BNN_EFORMAT, "has a header and no rows"));
+    bnn_arena_free(&mem);
+}
+
+static void a_first_row_of_numbers_and_words_is_not_guessed(void) {
+    static const char *const mixed[] = {
+        "5.1,n/a,2\n1,2,3\n4,5,6", "150,setosa\n1,2\n", "a,1\n1,2\n", "x;-inf\n1;2\n",
+        "\"1\"\t\"a\"\n1\t2\n", "NA,3,b\n1,2,3\n", "\n\n1,2e5x\n1,2\n", "1e999,a\n1,2\n",
+        "2020-01-01,1\n2020-01-02,2\n", "a,1\n", "\xef\xbb\xbfx,0\n1,2" };
+    const double v[] = { 1, 2, 3, 4, 5, 6 }, w[] = { MISSING, 1, 2, 3 };
+    bnn_csv_desc yes = { 0, 1, 0 }, no = { 0, -1, 0 };
+    size_t i;
+    for (i = 0; i < sizeof mixed / sizeof *mixed; i++)
+        CHECK(csv_fails(mixed[i], csv_auto, BNN_EFORMAT, "csv: the first row has numbers and words: say .header"));
+    CHECK(csv_is(mixed[0], yes, 2, 3, v));
+    CHECK(csv_fails(mixed[0], no, BNN_EFORMAT, "line 1, column 2: \"n/a\" is not a number"));
+    CHECK(csv_is(",1\n2,3\n", csv_auto, 2, 2, w)); /* missing is not a word */
+    CHECK(csv_is("a,b,c\n1,2,3\n4,5,6", csv_auto, 2, 3, v));
     bnn_arena_free(&mem);
 }
 
@@ -1430,6 +1449,7 @@ int main(void) {
     RUN(line_ends_of_all_kinds_and_byte_order_marks_are_accepted);
     RUN(quotes_hide_separators_line_ends_and_doubled_quotes);
     RUN(a_header_is_where_the_first_line_has_a_word_or_where_the_desc_says);
+    RUN(a_first_row_of_numbers_and_words_is_not_guessed);
     RUN(missing_fields_are_nan_and_counted_or_refused);
     RUN(bad_fields_are_named_by_line_and_column);
     RUN(a_zero_byte_is_not_text);
