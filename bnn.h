@@ -1293,7 +1293,7 @@ typedef struct bnn_csv {
 } bnn_csv;
 typedef struct bnn_csv_desc {
     char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
-    int header; /* 0 = yes if the first line has a field that is not a number; 1 yes, -1 no */
+    int header; /* 0 = yes if the first line is words, an error if words and numbers; 1 yes, -1 no */
     int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
 } bnn_csv_desc;
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
@@ -1318,10 +1318,10 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
 #ifndef BNN_NO_STDIO
-BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_desc desc);
-BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path);
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const bnn_checkpoint *c, const char *path);
-BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const char *path);
+BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc);
+BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
+BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_save(const char *path, const bnn_net *net);
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
 #endif
@@ -13594,7 +13594,7 @@ static int bnn__word_is(const char *s, size_t n, const char *word) { /* word in 
     return i == n && word[i] == '\0';
 }
 
-enum { BNN__NUMBER, BNN__MISSING, BNN__INFINITE, BNN__WORD };
+enum { BNN__NUMBER = 1, BNN__MISSING = 2, BNN__INFINITE = 4, BNN__WORD = 8 };
 
 static int bnn__csv_value(const bnn__csv *c, float *value) {
     const char *s = c->field;
@@ -13628,17 +13628,17 @@ static char bnn__csv_separator(const char *p, const char *end) {
 }
 
 /* First pass: every row has `cols` fields, or a sentence says which has not. */
-static int bnn__csv_count(bnn__csv *c, size_t *rows, size_t *cols, int *words) {
+static int bnn__csv_count(bnn__csv *c, size_t *rows, size_t *cols, int *kinds) {
     size_t first = 0;
     float ignored;
     *rows = *cols = 0;
-    *words = 0;
+    *kinds = 0; /* those in the first row, a bit for each */
     while (bnn__csv_row(c)) {
         size_t line = c->lines;
         for (c->last = 0; !c->last;) {
             int err = bnn__csv_field(c);
             if (err != BNN_OK) return err;
-            if (*rows == 0) *words |= bnn__csv_value(c, &ignored) == BNN__WORD;
+            if (*rows == 0) *kinds |= bnn__csv_value(c, &ignored);
         }
         if ((*rows)++ == 0) *cols = c->column, first = line;
         if (c->column != *cols)
@@ -13692,15 +13692,18 @@ static int bnn__csv_read(bnn__csv c, bnn_csv *out, bnn_csv_desc desc) {
     bnn__csv start;
     bnn_csv r;
     size_t rows;
-    int words, header, err;
+    int kinds, header, err;
     memset(&r, 0, sizeof r);
     if (c.end - c.p >= 3 && memcmp(c.p, "\xef\xbb\xbf", 3) == 0) c.p += 3; /* byte order mark */
     c.sep = desc.separator;
     while (c.p < c.end && (*c.p == '\n' || *c.p == '\r')) c.p = bnn__csv_newline(&c, c.p);
     if (c.sep == '\0') c.sep = bnn__csv_separator(c.p, c.end);
     start = c;
-    if ((err = bnn__csv_count(&c, &rows, &r.values.cols, &words)) != BNN_OK) return err;
-    header = desc.header > 0 || (desc.header == 0 && words);
+    if ((err = bnn__csv_count(&c, &rows, &r.values.cols, &kinds)) != BNN_OK) return err;
+    header = desc.header > 0 || (desc.header == 0 && (kinds & BNN__WORD) != 0);
+    if (desc.header == 0 && header && (kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
+        return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
+                              ".header = 1 if it is names, -1 if it is data", c.name);
     if (rows == 0) return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: is empty", c.name);
     if (rows == 1 && header)
         return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: has a header and no rows", c.name);
@@ -13845,16 +13848,17 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
  *
  * A file is a header, sections and a CRC-32 of all before it, little-endian; docs/format.md has the
  * table. The bnn__io functions below describe the layout once for both directions: writing they
- * put *v, reading they check and set it. Writing runs twice, first only to count. Reading runs
- * over everything without touching the caller's objects, then makes what has to be made, and then
- * runs once more to apply, which cannot fail.
+ * put *v, reading they check and set it. Scalars stand in tables of fields, which have the range
+ * that the constructors allow: what is outside is neither written nor read. Writing runs twice or
+ * more, first only to count. Reading runs over everything without touching the caller's objects,
+ * then makes what has to be made, and then runs once more to apply, which cannot fail.
  *
  * What is saved: the parameters ("stores", each once, however many objects share them) of all nets,
  * steppers, ensembles and mean fields; then these; then generators. A section names its store by
  * number.
  * --------------------------------------------------------------------------------------------- */
 
-enum { BNN__CP_VERSION = 2, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
+enum { BNN__CP_VERSION = 3, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
 enum { BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
        BNN__CP_KINDS };
 
@@ -13881,12 +13885,15 @@ static uint32_t bnn__crc32(const unsigned char *p, size_t n) { /* as in zlib, PN
 
 typedef struct bnn__io {
     bnn_arena *mem;
-    const char *name;        /* of the file, for sentences                */
-    const unsigned char *in; /* reading: the file; NULL = writing         */
-    unsigned char *out;      /* writing: the file; NULL = only count      */
-    size_t pos, end, at;     /* next byte; end of the section; last word  */
-    size_t element;          /* bytes of a real in the file               */
-    int apply, err;
+    const char *name;        /* of the file, for sentences                          */
+    const unsigned char *in; /* reading: the file; NULL = writing                   */
+    unsigned char *out;      /* writing: the file; NULL = only count                */
+    size_t pos, end, at;     /* next byte; end of the section; last word            */
+    size_t element;          /* bytes of a real in the file                         */
+    int version, needed;     /* of the file; the first that can hold what was put   */
+    int newer;               /* it has more than we know: that is skipped           */
+    const char *of;          /* what the field at hand belongs to, for sentences    */
+    int apply, err;          /* reading: to the caller's objects                    */
 } bnn__io;
 
 static void bnn__io_fail(bnn__io *io, int err, const char *fmt, ...) { /* the first one stays */
@@ -13900,6 +13907,11 @@ static void bnn__io_fail(bnn__io *io, int err, const char *fmt, ...) { /* the fi
     if (io->in != NULL) bnn__arena_say(io->mem, err, "%s: byte %z: %s", io->name, io->at, what);
     else bnn__arena_say(io->mem, err, "%s: %s", io->name, what);
 }
+
+static int bnn__io_bad(const bnn__io *io) { return io->in != NULL ? BNN_EFORMAT : BNN_EARG; }
+
+/* The caller's arrays are read from or written to in this run. */
+static int bnn__io_live(const bnn__io *io) { return io->in == NULL || io->apply; }
 
 static int bnn__io_room(bnn__io *io, size_t bytes) { /* 0 = no more in the section, or in size_t */
     io->at = io->pos;
@@ -13920,133 +13932,184 @@ static uint64_t bnn__io_word(bnn__io *io, uint64_t v, size_t bytes) {
     return v;
 }
 
-static void bnn__io_u32(bnn__io *io, uint32_t *v) { *v = (uint32_t)bnn__io_word(io, *v, 4); }
-static void bnn__io_u64(bnn__io *io, uint64_t *v) { *v = bnn__io_word(io, *v, 8); }
+#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is     */
+#define BNN__UNDER_1 (1 - DBL_EPSILON / 2)     /* the largest double that is not 1 */
 
-static void bnn__io_int(bnn__io *io, int *v, int max, const char *what) { /* 0 .. max */
-    uint32_t u = (uint32_t)bnn__io_word(io, (uint32_t)*v, 4);
-    if (u > (uint32_t)max)
-        bnn__io_fail(io, io->in != NULL ? BNN_EFORMAT : BNN_EARG, "%s is %z, expected 0 to %d",
-                     what, (size_t)u, max);
-    else *v = (int)u;
+/* low <= v <= high; a NaN is nowhere. */
+static int bnn__io_range(bnn__io *io, double v, double low, double high, const char *what) {
+    int err = bnn__finite_d(v) ? bnn__io_bad(io) : BNN_ENONFINITE;
+    if (v >= low && v <= high) return 1;
+    if (high < DBL_MAX)
+        bnn__io_fail(io, err, "%s of %s is %g, expected %g to %g", what, io->of, v, low, high);
+    else if (low == BNN__POSITIVE)
+        bnn__io_fail(io, err, "%s of %s is %g, expected more than 0", what, io->of, v);
+    else
+        bnn__io_fail(io, err, "%s of %s is %g, expected %s", what, io->of, v,
+                     low == 0 ? "0 or more" : "a number");
+    return 0;
 }
 
-/* 1 .. max, stored less 1: the numbers of version 1 */
-static void bnn__io_kind(bnn__io *io, int *v, int max, const char *what) {
-    int k = *v > 0 ? *v - 1 : 0;
-    bnn__io_int(io, &k, max - 1, what);
-    *v = k + 1;
+/* first .. last, stored from 0 on. A kind may be 0, the default, before. */
+static void bnn__io_int(bnn__io *io, int *v, int first, int last, const char *what) {
+    uint32_t u;
+    if (*v == 0) *v = first;
+    u = (uint32_t)bnn__io_word(io, (uint32_t)*v - (uint32_t)first, 4);
+    if (bnn__io_range(io, (double)u + first, first, last, what)) *v = (int)u + first;
 }
 
-static void bnn__io_flag(bnn__io *io, int *v, const char *what) {
-    *v = *v != 0;
-    bnn__io_int(io, v, 1, what);
-}
-
-static void bnn__io_size(bnn__io *io, size_t *v) {
+static void bnn__io_size(bnn__io *io, size_t *v, double low, double high, const char *what) {
     uint64_t none = ~(uint64_t)0, u = bnn__io_word(io, *v == BNN__NONE ? none : (uint64_t)*v, 8);
     if (u != none && (uint64_t)(size_t)u != u)
-        bnn__io_fail(io, BNN_ENOMEM, "a size does not fit this machine");
-    else *v = u == none ? BNN__NONE : (size_t)u;
+        bnn__io_fail(io, BNN_ENOMEM, "%s does not fit this machine", what);
+    else if (bnn__io_range(io, (double)u, low, high, what))
+        *v = u == none ? BNN__NONE : (size_t)u;
 }
 
-static void bnn__io_double(bnn__io *io, double *v, const char *what) {
-    uint64_t bits;
-    memcpy(&bits, v, sizeof bits);
-    bits = bnn__io_word(io, bits, 8);
-    if (io->err != BNN_OK) return;
-    *v = bnn__double_of(bits);
-    if (!bnn__finite_d(*v)) bnn__io_fail(io, BNN_ENONFINITE, "%s is not finite", what);
+static void bnn__io_count(bnn__io *io, size_t *v, const char *what) { /* checked elsewhere */
+    bnn__io_size(io, v, 0, DBL_MAX, what);
 }
 
 /* Scalars are doubles in the file: exact from both kinds of float. */
-static void bnn__io_real(bnn__io *io, float *v, double min, const char *what) {
-    double d = (double)*v;
-    bnn__io_double(io, &d, what);
-    *v = (float)d;
-    if (io->err == BNN_OK && (!bnn__finite(*v) || (double)*v < min))
-        bnn__io_fail(io, BNN_EFORMAT, "%s is %g, expected at least %g", what, d, min);
+static double bnn__io_double(bnn__io *io, double v) {
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bnn__double_of(bnn__io_word(io, bits, 8));
 }
 
-static void bnn__io_put(unsigned char *to, float v) {
+enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U32, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE,
+       BNN__IO_DOUBLE };
+
+typedef struct bnn__field {
+    size_t offset; /* in its struct                                              */
+    const char *name;
+    int type;
+    int since;     /* version of the format; where it is 0 an older one will do  */
+    double low, high;
+} bnn__field;
+
+/* WIDE is a float that may be infinite: a prior's width. */
+static void bnn__io_float(bnn__io *io, float *v, const bnn__field *f) {
+    *v = (float)bnn__io_double(io, (double)*v);
+    if (f->type == BNN__IO_FLOAT || !(*v > 0))
+        (void)bnn__io_range(io, (double)*v, f->low, f->high, f->name);
+}
+
+static void bnn__io_field(bnn__io *io, void *at, const bnn__field *f) {
+    switch (f->type) {
+    case BNN__IO_INT:
+        if (f->high == 1 && *(int *)at != 0) *(int *)at = 1; /* a flag */
+        bnn__io_int(io, (int *)at, (int)f->low, (int)f->high, f->name);
+        break;
+    case BNN__IO_SIZE: bnn__io_size(io, (size_t *)at, f->low, f->high, f->name); break;
+    case BNN__IO_U32: *(uint32_t *)at = (uint32_t)bnn__io_word(io, *(uint32_t *)at, 4); break;
+    case BNN__IO_U64: *(uint64_t *)at = bnn__io_word(io, *(uint64_t *)at, 8); break;
+    case BNN__IO_DOUBLE:
+        *(double *)at = bnn__io_double(io, *(double *)at);
+        (void)bnn__io_range(io, *(double *)at, f->low, f->high, f->name);
+        break;
+    default: bnn__io_float(io, (float *)at, f); break;
+    }
+}
+
+/* The fields of a table in turn. Writing, one that this version has not must be 0. */
+static void bnn__io_fields(bnn__io *io, void *object, const bnn__field *f, size_t n) {
+    static const size_t bytes[] = { sizeof(int), sizeof(size_t), 4, 8, sizeof(float), sizeof(float),
+                                    sizeof(double) };
+    static const double zero = 0;
+    for (; n > 0; n--, f++) {
+        void *at = (char *)object + f->offset;
+        if (f->since <= io->version) bnn__io_field(io, at, f);
+        else if (io->needed < f->since && memcmp(at, &zero, bytes[f->type]) != 0)
+            io->needed = f->since;
+    }
+}
+
+#define BNN__FIELD(type, field) offsetof(type, field), #field
+#define BNN__FIELDS(io, object, table) \
+    bnn__io_fields(io, object, table, sizeof (table) / sizeof *(table))
+
+static uint64_t bnn__bits(float v) {
     uint64_t bits;
     uint32_t half;
-    size_t i;
     double d = (double)v;
     memcpy(&bits, &d, sizeof bits);
     memcpy(&half, &v, sizeof half);
-    if (sizeof(float) == 4) bits = half;
-    for (i = 0; i < sizeof(float); i++) to[i] = (unsigned char)(bits >> 8 * i & 0xff);
+    return sizeof(float) == 4 ? half : bits;
 }
 
-static float bnn__io_get(const unsigned char *from, size_t element) {
-    uint64_t bits = 0;
-    uint32_t half;
-    size_t i;
+static float bnn__float_of(uint64_t bits, size_t element) {
+    uint32_t half = (uint32_t)bits;
     float v = 0;
-    for (i = 0; i < element; i++) bits |= (uint64_t)from[i] << 8 * i;
     if (element == 8) return (float)bnn__double_of(bits);
-    half = (uint32_t)bits;
     if (sizeof(float) != 4) return (float)bnn__double_of_f32(half);
     memcpy(&v, &half, sizeof half);
     return v;
 }
 
-/* n values; reading with x NULL only checks. All finite; `positive`: and > 0. */
-static void bnn__io_reals(bnn__io *io, float *x, size_t n, int positive, const char *what) {
-    size_t i, size = io->element;
-    if (!bnn__io_room(io, bnn__mul(n, size))) return;
-    for (i = 0; i < n; i++, io->pos += size) {
-        float v = io->in != NULL ? bnn__io_get(io->in + io->pos, size) : x[i];
-        io->at = io->pos;
+/* n values from `low` on, all finite; reading with x NULL only checks. */
+static void bnn__io_reals(bnn__io *io, float *x, size_t n, double low, const char *what) {
+    size_t i;
+    if (!bnn__io_room(io, bnn__mul(n, io->element))) return;
+    for (i = 0; i < n && io->err == BNN_OK; i++) {
+        uint64_t bits = bnn__io_word(io, io->in == NULL ? bnn__bits(x[i]) : 0, io->element);
+        float v = bnn__float_of(bits, io->element);
         if (!bnn__finite(v))
             bnn__io_fail(io, BNN_ENONFINITE, "%s holds a number that is not finite", what);
-        else if (positive && !(v > 0))
-            bnn__io_fail(io, BNN_EFORMAT, "%s holds %g, expected > 0", what, (double)v);
-        if (io->err != BNN_OK) return;
-        if (io->out != NULL) bnn__io_put(io->out + io->pos, v);
+        else if ((double)v < low)
+            bnn__io_fail(io, bnn__io_bad(io), "%s holds %g, expected %s", what, (double)v,
+                         low > 0 ? "> 0" : ">= 0");
         else if (io->in != NULL && x != NULL) x[i] = v;
     }
 }
 
-static void bnn__io_doubles(bnn__io *io, double *x, size_t n, const char *what) {
+static void bnn__io_doubles(bnn__io *io, double *x, size_t n, double low, const char *what) {
     size_t i;
+    if (!bnn__io_room(io, bnn__mul(n, 8))) return;
     for (i = 0; i < n && io->err == BNN_OK; i++) {
-        double v = x != NULL ? x[i] : 0;
-        bnn__io_double(io, &v, what);
-        if (x != NULL) x[i] = v;
+        double v = bnn__io_double(io, x != NULL ? x[i] : 0);
+        if (bnn__io_range(io, v, low, DBL_MAX, what) && x != NULL) x[i] = v;
     }
 }
 
-/* A prior's width may be infinite: that is a flat one. It may be 0 where it is not used. */
-static void bnn__io_width(bnn__io *io, float *v, int used, const char *what) {
-    double d = (double)*v;
-    uint64_t bits;
-    memcpy(&bits, &d, sizeof bits);
-    d = bnn__double_of(bnn__io_word(io, bits, 8));
-    *v = (float)d;
-    if (!(*v > 0) && (used || *v != 0)) bnn__io_fail(io, BNN_EFORMAT, "%s is %g", what, d);
-}
-
-static void bnn__io_prior(bnn__io *io, bnn_prior *p, int resolved) {
-    bnn__io_kind(io, &p->kind, BNN_PRIOR_FLAT, "prior");
-    bnn__io_flag(io, &p->fan_in, "fan_in");
-    bnn__io_flag(io, &p->adapt_mean, "adapt_mean");
-    bnn__io_flag(io, &p->adapt_std, "adapt_std");
-    bnn__io_width(io, &p->std, resolved && p->kind != BNN_PRIOR_FLAT, "std of a prior");
-    bnn__io_width(io, &p->std2, resolved && p->kind == BNN_PRIOR_MIXTURE, "std2 of a prior");
-    bnn__io_width(io, &p->nu, resolved && p->kind == BNN_PRIOR_STUDENT, "nu of a prior");
-    bnn__io_real(io, &p->mean, -DBL_MAX, "mean of a prior");
-    bnn__io_real(io, &p->weight, 0, "weight of a prior");
-    bnn__io_real(io, &p->shape, 0, "shape of a prior");
-    bnn__io_real(io, &p->rate, 0, "rate of a prior");
-    if (p->weight > 1) bnn__io_fail(io, BNN_EFORMAT, "weight of a prior is %g", (double)p->weight);
+/* What the constructor would say of it. Where it is in force it has no defaults any more, and an
+ * infinite width has become a flat prior, of which nothing else counts. */
+static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
+    static const bnn__field fields[] = {
+        { BNN__FIELD(bnn_prior, kind), BNN__IO_INT, 0, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT },
+        { BNN__FIELD(bnn_prior, fan_in), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_prior, adapt_mean), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_prior, adapt_std), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_prior, std), BNN__IO_WIDE, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_prior, std2), BNN__IO_WIDE, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_prior, nu), BNN__IO_WIDE, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_prior, mean), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
+        { BNN__FIELD(bnn_prior, weight), BNN__IO_FLOAT, 0, 0, 1 },
+        { BNN__FIELD(bnn_prior, shape), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_prior, rate), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
+    const char *of = io->of;
+    bnn_arena trial;
+    bnn_prior copy;
+    io->of = "a prior";
+    BNN__FIELDS(io, p, fields);
+    if (in_force && p->kind != BNN_PRIOR_FLAT) {
+        (void)bnn__io_range(io, (double)p->std, BNN__POSITIVE, DBL_MAX, "std");
+        if (p->kind == BNN_PRIOR_MIXTURE)
+            (void)bnn__io_range(io, (double)p->std2, BNN__POSITIVE, DBL_MAX, "std2");
+        if (p->kind == BNN_PRIOR_STUDENT)
+            (void)bnn__io_range(io, (double)p->nu, BNN__POSITIVE, DBL_MAX, "nu");
+    }
+    io->of = of;
+    copy = *p;
+    memset(&trial, 0, sizeof trial);
+    if (io->err == BNN_OK && p->kind != BNN_PRIOR_FLAT &&
+        !bnn__prior_resolve(&trial, &copy, 1, "this block"))
+        bnn__io_fail(io, bnn__io_bad(io), "%s", trial.msg);
 }
 
 static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     size_t i;
-    bnn__io_size(io, &b->rows);
-    bnn__io_size(io, &b->cols);
+    bnn__io_count(io, &b->rows, "rows");
+    bnn__io_count(io, &b->cols, "cols");
     for (i = 0; i < sizeof b->name; i++)
         b->name[i] = (char)bnn__io_word(io, (unsigned char)b->name[i], 1);
     if (b->name[sizeof b->name - 1] != '\0') {
@@ -14056,258 +14119,316 @@ static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_prior(io, &b->prior, 1);
 }
 
+/* Sections are numbered: their kind times BNN__CP_STORES plus their place. */
+enum { BNN__CP_SECTIONS = BNN__CP_KINDS * BNN__CP_STORES };
+
 typedef struct bnn__file {
     bnn__io io;
     bnn_checkpoint c;
-    size_t begin[BNN__CP_KINDS][BNN__CP_STORES], end[BNN__CP_KINDS][BNN__CP_STORES];
+    size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
+    int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
     size_t size, sections;
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
-    int owner[BNN__CP_KINDS][BNN__CP_STORES]; /* the store of a net, stepper or ensemble */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
     bnn_net net[BNN__CP_PLACES];       /* working copies, one assignment from being the caller's */
     struct bnn__mlp mlp[BNN__CP_PLACES];
     int has_mlp[BNN__CP_PLACES];
     bnn_ensemble ensemble[BNN__CP_PLACES];
+    bnn_params *made[BNN__CP_PLACES];  /* of ensembles that are made anew */
 } bnn__file;
+
+static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
+
+static size_t bnn__io_owner(bnn__file *f, int kind, size_t slot, const char *of) {
+    int *store = &f->owner[bnn__section(kind, slot)];
+    f->io.of = of;
+    bnn__io_int(&f->io, store, 0, BNN__CP_STORES - 1, "store");
+    return (size_t)*store;
+}
 
 static void bnn__io_store(bnn__file *f, size_t k) {
     bnn__io *io = &f->io;
     bnn_params *w = f->store[k];
-    int reading = io->in != NULL;
-    size_t i, sum = 0, n = w != NULL ? w->n : 0, n_blocks = w != NULL ? w->n_blocks : 0;
-    bnn__io_size(io, &n);
-    bnn__io_size(io, &n_blocks);
+    size_t i, left, n = w != NULL ? w->n : 0, n_blocks = w != NULL ? w->n_blocks : 0;
+    io->of = "parameters";
+    bnn__io_count(io, &n, "n");
+    bnn__io_count(io, &n_blocks, "number of blocks");
     if (w != NULL && n_blocks != w->n_blocks)
         bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
+    left = n;
     for (i = 0; i < n_blocks && io->err == BNN_OK; i++) {
         bnn_block b, *own = w != NULL ? &w->blocks[i] : NULL;
         size_t count;
         memset(&b, 0, sizeof b);
-        if (!reading) b = *own;
+        if (own != NULL && io->in == NULL) b = *own;
         bnn__io_block(io, &b);
         count = bnn__mul(b.rows, b.cols);
         if (own != NULL && (b.rows != own->rows || b.cols != own->cols))
             bnn__io_fail(io, BNN_ESHAPE, "block %z (%s) is %zx%z, expected %zx%z", i, b.name,
                          b.rows, b.cols, own->rows, own->cols);
-        if (count > n - sum) bnn__io_fail(io, BNN_EFORMAT, "blocks hold more than %z values", n);
-        bnn__io_reals(io, own == NULL || (reading && !io->apply) ? NULL : w->theta + own->offset,
-                      count, 0, b.name);
-        sum += count;
-        if (reading && io->apply && own != NULL) own->prior = b.prior;
+        if (count > left) bnn__io_fail(io, BNN_EFORMAT, "blocks hold more than %z values", n);
+        bnn__io_reals(io, own != NULL && bnn__io_live(io) ? w->theta + own->offset : NULL, count,
+                      -DBL_MAX, b.name);
+        left -= count;
+        if (own == NULL || !io->apply) continue;
+        own->prior = b.prior;
+        own->fresh = 1; /* as after a step: the next gradient overwrites */
     }
-    if (sum != n) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values, expected %z", sum, n);
+    if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
-    if (reading && io->apply && w != NULL) { /* as after a step: the next gradient overwrites */
-        w->draw = 0;
-        for (i = 0; i < n_blocks; i++) w->blocks[i].fresh = 1;
-        if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
-    }
+    if (io->apply && w != NULL) w->draw = 0;
+    if (io->apply && w != NULL && w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
 }
 
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
-    bnn_mlp_desc *d = &m->desc;
+    static const bnn__field fields[] = {
+        { BNN__FIELD(bnn_mlp_desc, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
+        { BNN__FIELD(bnn_mlp_desc, noise_learned), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_mlp_desc, init), BNN__IO_INT, 0, BNN_INIT_AUTO, BNN_INIT_ZERO },
+        { BNN__FIELD(bnn_mlp_desc, no_bias), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_mlp_desc, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_mlp_desc, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_mlp_desc, init_scale), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
+        { BNN__FIELD(bnn_mlp_desc, dropout), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+        { BNN__FIELD(bnn_mlp_desc, dropout_input), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+        { BNN__FIELD(bnn_mlp_desc, seed), BNN__IO_U64, 0, 0, 0 } };
+    bnn_mlp_desc *d = &m->desc, copy;
+    bnn_arena trial;
     int layers = (int)m->n_layers;
-    size_t l;
-    bnn__io_size(io, &m->first);
-    bnn__io_int(io, &layers, BNN_MAX_LAYERS, "number of layers");
+    size_t l, n_layers = 0;
+    bnn__io_count(io, &m->first, "first block");
+    bnn__io_int(io, &layers, 0, BNN_MAX_LAYERS, "number of layers");
     m->n_layers = (size_t)layers;
-    for (l = 0; l <= m->n_layers; l++) bnn__io_size(io, &d->sizes[l]);
-    bnn__io_kind(io, &d->activation, BNN_IDENTITY, "activation");
+    for (l = 0; l <= m->n_layers; l++) bnn__io_count(io, &d->sizes[l], "size");
+    bnn__io_int(io, &d->activation, BNN_RELU, BNN_IDENTITY, "activation");
     for (l = 0; l < BNN_MAX_LAYERS; l++)
-        if (l < m->n_layers) bnn__io_kind(io, &d->activations[l], BNN_IDENTITY, "activation");
+        if (l < m->n_layers)
+            bnn__io_int(io, &d->activations[l], BNN_RELU, BNN_IDENTITY, "activation");
         else d->activations[l] = d->activation;
-    bnn__io_kind(io, &d->likelihood, BNN_POISSON, "likelihood");
-    bnn__io_flag(io, &d->noise_learned, "noise_learned");
-    bnn__io_kind(io, &d->init, BNN_INIT_ZERO, "init");
-    bnn__io_flag(io, &d->no_bias, "no_bias");
-    bnn__io_real(io, &d->noise_std, 0, "noise_std");
-    bnn__io_real(io, &d->nu, 0, "nu");
-    bnn__io_real(io, &d->init_scale, -DBL_MAX, "init_scale");
-    bnn__io_real(io, &d->dropout, 0, "dropout");
-    bnn__io_real(io, &d->dropout_input, 0, "dropout_input");
-    if (d->dropout >= 1 || d->dropout_input >= 1)
-        bnn__io_fail(io, BNN_EFORMAT, "dropout is over 1");
-    bnn__io_u64(io, &d->seed);
+    BNN__FIELDS(io, d, fields);
     bnn__io_prior(io, &d->prior, 0);
+    copy = *d;
+    memset(&trial, 0, sizeof trial);
+    if (io->err != BNN_OK) return;
+    if (!bnn__mlp_resolve(&trial, &copy, &n_layers))
+        bnn__io_fail(io, bnn__io_bad(io), "%s", trial.msg);
+    else if (n_layers != m->n_layers) bnn__io_fail(io, bnn__io_bad(io), "a layer has width 0");
 }
 
-static void bnn__io_row(bnn__io *io, bnn_mat *m, int positive, const char *what) {
+/* Read, it is a new one in the arena if it is to be kept. */
+static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const char *what) {
     size_t n = m->data != NULL ? m->rows * m->cols : 0;
-    bnn__io_size(io, &n);
+    bnn__io_count(io, &n, what);
     if (io->in != NULL) {
         m->rows = n != 0;
         m->cols = n;
         m->data = NULL;
-        if (io->apply && n != 0 && io->err == BNN_OK) {
-            *m = bnn_mat_new(io->mem, 1, n);
-            if (m->data == NULL) io->err = BNN_ENOMEM;
-        }
+        if (!bnn__io_room(io, bnn__mul(n, io->element))) return;
+        if (keep && n != 0) *m = bnn_mat_new(io->mem, 1, n);
+        if (keep && n != 0 && m->data == NULL) io->err = BNN_ENOMEM;
     }
-    bnn__io_reals(io, m->data, n, positive, what);
+    bnn__io_reals(io, m->data, n, low, what);
 }
 
 /* What the file says of a net must fit the parameters in the file. The shapes of its blocks are
  * compared when the net is made; here its size is, before memory is taken. */
-static void bnn__check_net(bnn__file *f, size_t slot) {
+static int bnn__net_fits(const bnn__file *f, size_t slot, size_t k) {
     const bnn_net *n = &f->net[slot];
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
-    size_t k = (size_t)f->owner[BNN__CP_NET][slot], layers = f->mlp[slot].n_layers, l;
-    size_t left = f->n[k];
-    int fits = s->x_mean.cols == s->x_std.cols && s->y_mean.cols == s->y_std.cols &&
-               (!n->noise_learned || n->noise < f->n_blocks[k]);
-    if (f->has_mlp[slot]) {
-        size_t y = d->sizes[layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
-        for (l = 0; l < layers; l++) {
-            size_t count = bnn__mul(d->sizes[l], d->sizes[l + 1]);
-            if (count == 0 || count > left) fits = 0;
-            left -= count <= left ? count : 0;
-        }
-        fits = fits && layers != 0 && y != 0 &&
-               (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
-               (s->y_mean.cols == 0 || s->y_mean.cols == y);
+    size_t layers = f->mlp[slot].n_layers, left = f->n[k], y, l;
+    if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
+    if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
+    if (!f->has_mlp[slot]) return 1;
+    y = d->sizes[layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
+    for (l = 0; l < layers; l++) {
+        size_t count = bnn__mul(d->sizes[l], d->sizes[l + 1]);
+        if (count > left) return 0;
+        left -= count;
     }
-    if (!fits) bnn__io_fail(&f->io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
+    return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
+           (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
 
-/* A net of the caller's that is a bnn_mlp must be the same network. */
-static void bnn__check_mlp(bnn__file *f, size_t slot, const struct bnn__mlp *own) {
-    const struct bnn__mlp *m = &f->mlp[slot];
-    if (own == NULL || !f->has_mlp[slot]) return;
-    if (m->first != own->first || m->n_layers != own->n_layers ||
-        m->desc.no_bias != (own->desc.no_bias != 0) ||
-        memcmp(m->desc.sizes, own->desc.sizes, (m->n_layers + 1) * sizeof(size_t)) != 0)
-        bnn__io_fail(&f->io, BNN_ESHAPE, "net %z has other layers", slot);
+static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
+    return a->first == b->first && a->n_layers == b->n_layers &&
+           (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
+           memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
 }
 
 static void bnn__io_net(bnn__file *f, size_t slot) {
+    static const bnn__field kinds[] = {
+        { BNN__FIELD(bnn_net, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
+        { BNN__FIELD(bnn_net, noise_learned), BNN__IO_INT, 0, 0, 1 } };
+    static const bnn__field numbers[] = {
+        { BNN__FIELD(bnn_net, noise), BNN__IO_SIZE, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_net, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_net, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
     bnn__io *io = &f->io;
     bnn_net *n = &f->net[slot];
-    bnn_net *own = f->c.nets[slot];
-    bnn__io_int(io, &f->owner[BNN__CP_NET][slot], BNN__CP_STORES - 1, "store");
-    bnn__io_kind(io, &n->likelihood, BNN_POISSON, "likelihood");
-    bnn__io_flag(io, &n->noise_learned, "noise_learned");
-    bnn__io_flag(io, &f->has_mlp[slot], "kind of net");
-    bnn__io_size(io, &n->noise);
+    const bnn_net *own = f->c.nets[slot];
+    size_t k = bnn__io_owner(f, BNN__CP_NET, slot, "a net");
+    BNN__FIELDS(io, n, kinds);
+    bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
+    BNN__FIELDS(io, n, numbers);
     if (n->noise_learned && n->likelihood != BNN_GAUSSIAN)
-        bnn__io_fail(io, io->in != NULL ? BNN_EFORMAT : BNN_EARG, "net %z learns noise that its "
-                     "likelihood %d does not have", slot, n->likelihood);
-    bnn__io_real(io, &n->noise_std, 0, "noise_std");
-    bnn__io_real(io, &n->nu, 0, "nu");
-    bnn__io_row(io, &n->scaling.x_mean, 0, "x_mean");
-    bnn__io_row(io, &n->scaling.x_std, 1, "x_std");
-    bnn__io_row(io, &n->scaling.y_mean, 0, "y_mean");
-    bnn__io_row(io, &n->scaling.y_std, 1, "y_std");
+        bnn__io_fail(io, bnn__io_bad(io), "net %z learns noise that its likelihood %d does not "
+                     "have", slot, n->likelihood);
+    bnn__io_row(io, &n->scaling.x_mean, -DBL_MAX, own != NULL, "x_mean");
+    bnn__io_row(io, &n->scaling.x_std, BNN__POSITIVE, own != NULL, "x_std");
+    bnn__io_row(io, &n->scaling.y_mean, -DBL_MAX, own != NULL, "y_mean");
+    bnn__io_row(io, &n->scaling.y_std, BNN__POSITIVE, own != NULL, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
     if (io->in == NULL || io->err != BNN_OK) return;
-    bnn__check_net(f, slot);
-    if (own != NULL) bnn__check_mlp(f, slot, own->params != NULL ? own->mlp : NULL);
+    if (!bnn__net_fits(f, slot, k))
+        bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
+    if (own != NULL && own->params != NULL && own->mlp != NULL && f->has_mlp[slot] &&
+        !bnn__mlp_same(&f->mlp[slot], own->mlp))
+        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+}
+
+static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
+    static const bnn__field asked[] = {
+        { BNN__FIELD(bnn_hmc_desc, adapt_mass), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_hmc_desc, leapfrog), BNN__IO_SIZE, 0, 1, 1 << 20 },
+        { BNN__FIELD(bnn_hmc_desc, warmup), BNN__IO_SIZE, 0, 0, 1 << 30 },
+        { BNN__FIELD(bnn_hmc_desc, step), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_desc, trajectory), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_desc, accept), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 } };
+    static const bnn__field reached[] = {
+        { BNN__FIELD(bnn_hmc_state, step), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_state, energy), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_state, log_accept), BNN__IO_DOUBLE, 0, -DBL_MAX, 0 },
+        { BNN__FIELD(bnn_hmc_state, accept_sum), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_state, adapt_hbar), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_state, adapt_mu), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_state, adapt_logavg), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+        { BNN__FIELD(bnn_hmc_state, draws), BNN__IO_U64, 0, 0, 0 },
+        { BNN__FIELD(bnn_hmc_state, accepted), BNN__IO_U64, 0, 0, 0 },
+        { BNN__FIELD(bnn_hmc_state, divergent), BNN__IO_U64, 0, 0, 0 },
+        { BNN__FIELD(bnn_hmc_state, mass_count), BNN__IO_U64, 0, 0, 0 } };
+    int adapt = h->desc.adapt_mass != 0;
+    io->of = "HMC";
+    BNN__FIELDS(io, &h->desc, asked);
+    if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
+    BNN__FIELDS(io, h, reached);
+    if (h->accepted > h->draws || h->divergent > h->draws)
+        bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
+    keep = keep && bnn__io_live(io);
+    bnn__io_reals(io, keep ? h->mass_inv : NULL, n, BNN__POSITIVE, "mass of HMC");
+    if (!h->desc.adapt_mass) return;
+    bnn__io_doubles(io, keep ? h->mean : NULL, n, -DBL_MAX, "mean");
+    bnn__io_doubles(io, keep ? h->m2 : NULL, n, 0, "sum of squares");
 }
 
 static int bnn__stepper_vectors(const bnn_stepper *s) {
     return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
 }
 
-static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
-    bnn_hmc_desc *d = &h->desc;
-    float *real[3] = { &d->step, &d->trajectory, &d->accept };
-    double *state[7] = { &h->step, &h->energy, &h->log_accept, &h->accept_sum, &h->adapt_hbar,
-                         &h->adapt_mu, &h->adapt_logavg };
-    uint64_t *count[4] = { &h->draws, &h->accepted, &h->divergent, &h->mass_count };
-    size_t i;
-    int adapt = d->adapt_mass != 0;
-    bnn__io_flag(io, &d->adapt_mass, "adapt_mass");
-    if (keep && d->adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
-    bnn__io_size(io, &d->leapfrog);
-    bnn__io_size(io, &d->warmup);
-    for (i = 0; i < 3; i++) bnn__io_real(io, real[i], 0, "number of HMC");
-    for (i = 0; i < 7; i++) bnn__io_double(io, state[i], "state of HMC");
-    for (i = 0; i < 4; i++) bnn__io_u64(io, count[i]);
-    if (io->in != NULL && !io->apply) keep = 0;
-    bnn__io_reals(io, keep ? h->mass_inv : NULL, n, 1, "mass of HMC");
-    if (!d->adapt_mass) n = 0;
-    bnn__io_doubles(io, keep ? h->mean : NULL, n, "mean of HMC");
-    bnn__io_doubles(io, keep ? h->m2 : NULL, n, "variance of HMC");
+static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int keep) {
+    /* by kind, s1 to s3: averages of squares are not negative */
+    static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
+                                       "..." };
+    float *v[3] = { s->s1, s->s2, s->s3 };
+    int i;
+    for (i = 0; i < vectors && io->err == BNN_OK; i++)
+        bnn__io_reals(io, keep ? v[i] : NULL, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX,
+                      "state of a stepper");
 }
 
-static void bnn__io_stepper_scalars(bnn__io *io, bnn_stepper *s) {
-    int *flag[4] = { &s->nesterov, &s->amsgrad, &s->centered, &s->decoupled };
-    float *real[9] = { &s->lr, &s->momentum, &s->dampening, &s->beta1, &s->beta2, &s->eps,
-                       &s->weight_decay, &s->clip, &s->temperature };
-    size_t i;
-    float second = s->kind == BNN_PSGLD ? s->burn_in == SIZE_MAX ? 0 : (float)s->burn_in
-                                        : 1 - s->friction;
-    if (s->kind == BNN_SGHMC || s->kind == BNN_PSGLD) real[1] = &second;
-    if (s->kind == BNN_SGHMC) real[2] = &s->noise_estimate;
-    if (s->kind == BNN_ADAGRAD) real[2] = &s->lr_decay;
-    if (s->kind == BNN_PSGLD) real[5] = &s->lambda;
-    for (i = 0; i < 4; i++) bnn__io_flag(io, flag[i], "flag of a stepper");
-    for (i = 0; i < 9; i++) bnn__io_real(io, real[i], -DBL_MAX, "number of a stepper");
-    bnn__io_u64(io, &s->t);
-    if (s->kind == BNN_SGHMC) s->friction = 1 - second;
-    if (s->kind == BNN_PSGLD) s->burn_in = second == 0 ? SIZE_MAX : (size_t)second;
+/* The places of the format that hold another number in some methods, as in version 1 */
+static void bnn__io_aliases(bnn_stepper *s, int back) {
+    float *friction = &s->friction, *noise = &s->noise_estimate, *decay = &s->lr_decay;
+    if (s->kind == BNN_SGHMC && back) *friction = 1 - s->momentum, *noise = s->dampening;
+    else if (s->kind == BNN_SGHMC) s->momentum = 1 - *friction, s->dampening = *noise;
+    if (s->kind == BNN_ADAGRAD && back) *decay = s->dampening;
+    else if (s->kind == BNN_ADAGRAD) s->dampening = *decay;
+    if (s->kind == BNN_PSGLD && back) s->lambda = s->eps;
+    else if (s->kind == BNN_PSGLD) s->eps = s->lambda;
+    if (!back || s->kind < BNN_ADAGRAD) return;
+    if (s->kind != BNN_ADAGRAD && s->kind != BNN_SGHMC && s->kind != BNN_PSGLD) return;
+    s->dampening = 0;
+    if (s->kind == BNN_SGHMC) s->momentum = 0;
+    if (s->kind == BNN_PSGLD) s->eps = 0;
     s->calm = 0;
 }
 
 static void bnn__io_stepper(bnn__file *f, size_t slot) {
+    static const bnn__field fields[] = {
+        { BNN__FIELD(bnn_stepper, nesterov), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_stepper, amsgrad), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_stepper, centered), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_stepper, decoupled), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_stepper, lr), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_stepper, momentum), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+        { BNN__FIELD(bnn_stepper, dampening), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_stepper, beta1), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+        { BNN__FIELD(bnn_stepper, beta2), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+        { BNN__FIELD(bnn_stepper, eps), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_stepper, weight_decay), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_stepper, clip), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_stepper, temperature), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_stepper, t), BNN__IO_U64, 0, 0, 0 },
+        { BNN__FIELD(bnn_stepper, burn_in), BNN__IO_SIZE, 3, 0, DBL_MAX } };
     bnn__io *io = &f->io;
-    int *store = &f->owner[BNN__CP_STEPPER][slot];
+    size_t k = bnn__io_owner(f, BNN__CP_STEPPER, slot, "a stepper");
     bnn_stepper s, *own = f->c.steppers[slot];
     bnn_hmc_state h;
-    int vectors, keep = own != NULL && (io->in == NULL || io->apply);
+    int vectors;
     memset(&s, 0, sizeof s);
     memset(&h, 0, sizeof h);
     if (own != NULL) s = *own;
     if (s.hmc != NULL) h = *s.hmc;
     vectors = bnn__stepper_vectors(&s);
-    bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
-    bnn__io_int(io, &s.kind, BNN_HMC, "kind of stepper");
-    bnn__io_int(io, &vectors, 3, "number of vectors");
-    bnn__io_size(io, &s.n);
-    if (io->err == BNN_OK && s.n != f->n[*store])
+    bnn__io_int(io, &s.kind, BNN_SGD, BNN_HMC, "kind");
+    bnn__io_int(io, &vectors, 0, 3, "number of vectors");
+    bnn__io_count(io, &s.n, "n");
+    if (s.n != f->n[k])
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of %z values, its parameters have %z", slot,
-                     s.n, f->n[*store]);
+                     s.n, f->n[k]);
     if (own != NULL && (s.kind != own->kind || vectors != bnn__stepper_vectors(own) ||
                         s.n != own->n || (s.kind == BNN_HMC && own->hmc == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
                      "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
                      bnn__stepper_vectors(own), own->n);
-    bnn__io_stepper_scalars(io, &s);
+    bnn__io_aliases(&s, 0);
+    BNN__FIELDS(io, &s, fields);
     if (vectors < bnn__states(&s))
-        bnn__io_fail(io, BNN_EFORMAT, "stepper %z lacks state vectors", slot);
-    bnn__io_reals(io, keep ? s.s1 : NULL, vectors > 0 ? s.n : 0, 0, "state of a stepper");
-    bnn__io_reals(io, keep ? s.s2 : NULL, vectors > 1 ? s.n : 0, 0, "state of a stepper");
-    bnn__io_reals(io, keep ? s.s3 : NULL, vectors > 2 ? s.n : 0, 0, "state of a stepper");
+        bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
+    if (s.kind == BNN_SGHMC && s.dampening > 1 - s.momentum)
+        bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
+    bnn__io_vectors(io, &s, vectors, own != NULL && bnn__io_live(io));
     if (s.kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s.n, own != NULL);
-    if (io->in == NULL || !keep) return;
+    if (own == NULL || !io->apply) return;
+    bnn__io_aliases(&s, 1);
     *own = s;
     if (s.hmc != NULL) *s.hmc = h;
 }
 
 static void bnn__io_ensemble(bnn__file *f, size_t slot) {
     bnn__io *io = &f->io;
-    int *store = &f->owner[BNN__CP_ENSEMBLE][slot];
     bnn_ensemble *e = &f->ensemble[slot];
-    size_t n = e->samples.cols, count = e->count, seen = e->seen, i;
-    int keep = e->samples.data != NULL && (io->in == NULL || io->apply);
-    bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
-    bnn__io_size(io, &n);
-    bnn__io_size(io, &count);
-    bnn__io_size(io, &seen);
-    if (io->err == BNN_OK && (n != f->n[*store] || seen > SIZE_MAX / 2))
-        bnn__io_fail(io, BNN_EFORMAT, "ensemble %z of %z values does not fit its parameters",
+    size_t k = bnn__io_owner(f, BNN__CP_ENSEMBLE, slot, "an ensemble");
+    size_t n = e->samples.cols, count = e->count, seen = e->seen;
+    int fresh = f->c.ensembles[slot] != NULL && e->params == NULL, keep;
+    bnn__io_count(io, &n, "n");
+    bnn__io_count(io, &count, "count");
+    bnn__io_size(io, &seen, (double)count, 9007199254740992.0, "number of samples offered");
+    if (n != f->n[k])
+        bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values does not fit its parameters",
                      slot, n);
+    if (fresh && !io->apply && bnn__io_room(io, bnn__mul(count, 8 + bnn__mul(n, io->element)))) {
+        e->samples = bnn_mat_new(io->mem, count, n);
+        e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
+        if (io->mem->err != BNN_OK) io->err = BNN_ENOMEM;
+    }
     if (e->samples.data != NULL && (n != e->samples.cols || count > e->samples.rows))
         bnn__io_fail(io, BNN_ESHAPE, "ensemble %z has %z samples of %z, there is room for %z of %z",
                      slot, count, n, e->samples.rows, e->samples.cols);
-    for (i = 0; i < count && io->err == BNN_OK; i++) {
-        double weight = io->in == NULL ? e->weights[i] : 0;
-        bnn__io_double(io, &weight, "weight of a sample");
-        if (weight < 0) bnn__io_fail(io, BNN_EFORMAT, "weight of a sample is %g", weight);
-        if (keep && io->in != NULL) e->weights[i] = weight;
-    }
-    bnn__io_reals(io, keep ? e->samples.data : NULL, bnn__mul(count, n), 0, "a sample");
+    keep = e->samples.data != NULL && (fresh || bnn__io_live(io));
+    bnn__io_doubles(io, keep ? e->weights : NULL, count, 0, "weight");
+    bnn__io_reals(io, keep ? e->samples.data : NULL, bnn__mul(count, n), -DBL_MAX, "a sample");
     if (io->in == NULL || !keep) return;
     e->count = count;
     e->seen = seen;
@@ -14315,153 +14436,135 @@ static void bnn__io_ensemble(bnn__file *f, size_t slot) {
 
 /* Its values are in the store of q.params, its priors in that of w */
 static void bnn__io_meanfield(bnn__file *f, size_t slot) {
+    static const bnn__field fields[] = {
+        { BNN__FIELD(bnn_meanfield, posterior), BNN__IO_INT, 0, BNN_POSTERIOR_GAUSSIAN,
+          BNN_POSTERIOR_DELTA },
+        { BNN__FIELD(bnn_meanfield, scale), BNN__IO_INT, 0, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG },
+        { BNN__FIELD(bnn_meanfield, estimator), BNN__IO_INT, 0, BNN_ESTIMATE_PATH,
+          BNN_ESTIMATE_BATCH_BIASED },
+        { BNN__FIELD(bnn_meanfield, ard), BNN__IO_INT, 0, BNN_ARD_NONE, BNN_ARD_WEIGHT },
+        { BNN__FIELD(bnn_meanfield, share), BNN__IO_INT, 0, 0, 1 },
+        { BNN__FIELD(bnn_meanfield, log_rate), BNN__IO_FLOAT, 0, BNN__POSITIVE, DBL_MAX },
+        { BNN__FIELD(bnn_meanfield, kl_weight), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+        { BNN__FIELD(bnn_meanfield, draws), BNN__IO_SIZE, 0, 1, 1 << 20 },
+        { BNN__FIELD(bnn_meanfield, n), BNN__IO_SIZE, 0, 0, DBL_MAX } };
     bnn__io *io = &f->io;
+    size_t k = bnn__io_owner(f, BNN__CP_MEAN, slot, "a mean field");
     bnn_meanfield q, *own = f->c.meanfields[slot];
-    int *store = &f->owner[BNN__CP_MEAN][slot], of = 0;
+    int of = 0;
     memset(&q, 0, sizeof q);
     if (own != NULL) q = *own;
     while (own != NULL && of + 1 < BNN__CP_STORES && f->store[of] != own->of) of++;
     if (own != NULL && f->store[of] != own->of)
         bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
-    bnn__io_int(io, store, BNN__CP_STORES - 1, "store");
-    bnn__io_int(io, &of, BNN__CP_STORES - 1, "store of the weights");
-    bnn__io_kind(io, &q.posterior, BNN_POSTERIOR_DELTA, "posterior");
-    bnn__io_kind(io, &q.scale, BNN_SCALE_LOG, "scale");
-    bnn__io_kind(io, &q.estimator, BNN_ESTIMATE_BATCH_BIASED, "estimator");
-    bnn__io_int(io, &q.ard, BNN_ARD_WEIGHT, "ard");
-    bnn__io_flag(io, &q.share, "share");
-    bnn__io_real(io, &q.log_rate, 0, "log_rate");
-    bnn__io_real(io, &q.kl_weight, 0, "kl_weight");
-    bnn__io_size(io, &q.draws);
-    bnn__io_size(io, &q.n);
-    if (io->err == BNN_OK && (q.n > f->n[*store] / 2 || q.n != f->n[of] || q.draws == 0 ||
-                              !(q.log_rate > 0)))
-        bnn__io_fail(io, BNN_EFORMAT, "mean field %z does not fit its parameters", slot);
+    bnn__io_int(io, &of, 0, BNN__CP_STORES - 1, "store of the weights");
+    BNN__FIELDS(io, &q, fields);
+    if (q.n > f->n[k] / 2 || q.n != f->n[of])
+        bnn__io_fail(io, bnn__io_bad(io), "mean field %z does not fit its parameters", slot);
     if (own != NULL && (q.n != own->n || f->store[of] != own->of ||
                         (q.estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "mean field %z was saved with another estimator or another "
                      "net", slot);
-    if (own != NULL && io->apply) {
-        q.drawn = q.curved = 0; /* the next draw comes from the generator */
-        *own = q;
-    }
+    if (io->in == NULL && io->needed < 2) io->needed = 2;
+    if (own == NULL || !io->apply) return;
+    q.drawn = q.curved = 0; /* the next draw comes from the generator */
+    *own = q;
 }
 
 static void bnn__io_rng(bnn__file *f, size_t slot) {
     bnn_rng r, *own = f->c.rngs[slot];
     size_t i;
     memset(&r, 0, sizeof r);
-    if (own != NULL && f->io.in == NULL) r = *own;
-    for (i = 0; i < 2; i++) bnn__io_u32(&f->io, &r.key[i]);
-    for (i = 0; i < 4; i++) bnn__io_u32(&f->io, &r.ctr[i]);
-    for (i = 0; i < 4; i++) bnn__io_u32(&f->io, &r.buf[i]);
-    bnn__io_int(&f->io, &r.left, 4, "words left");
+    if (own != NULL) r = *own;
+    f->io.of = "a generator";
+    for (i = 0; i < 2; i++) r.key[i] = (uint32_t)bnn__io_word(&f->io, r.key[i], 4);
+    for (i = 0; i < 4; i++) r.ctr[i] = (uint32_t)bnn__io_word(&f->io, r.ctr[i], 4);
+    for (i = 0; i < 4; i++) r.buf[i] = (uint32_t)bnn__io_word(&f->io, r.buf[i], 4);
+    bnn__io_int(&f->io, &r.left, 0, 4, "words left");
     if (own != NULL && f->io.apply) *own = r;
 }
 
 /* ---- whole files */
 
-static size_t bnn__file_places(int kind) {
-    return kind == BNN__CP_STORE ? (size_t)BNN__CP_STORES : (size_t)BNN__CP_PLACES;
-}
-
-static int bnn__file_asked(const bnn_checkpoint *c, int kind, size_t slot) {
-    switch (kind) {
-    case BNN__CP_NET: return c->nets[slot] != NULL;
-    case BNN__CP_STEPPER: return c->steppers[slot] != NULL;
-    case BNN__CP_ENSEMBLE: return c->ensembles[slot] != NULL;
-    case BNN__CP_MEAN: return c->meanfields[slot] != NULL;
-    case BNN__CP_RNG: return c->rngs[slot] != NULL;
-    default: return 0;
+static bnn_params *bnn__file_params(const bnn_checkpoint *c, int id, int *asked) {
+    size_t slot = (size_t)(id % BNN__CP_STORES);
+    *asked = 0;
+    if (slot >= BNN__CP_PLACES) return NULL;
+    *asked = 1;
+    switch (id / BNN__CP_STORES) {
+    case BNN__CP_NET: if (c->nets[slot] != NULL) return c->nets[slot]->params; break;
+    case BNN__CP_STEPPER: if (c->steppers[slot] != NULL) return c->steppers[slot]->params; break;
+    case BNN__CP_ENSEMBLE: if (c->ensembles[slot] != NULL) return c->ensembles[slot]->params; break;
+    case BNN__CP_MEAN: if (c->meanfields[slot] != NULL) return c->meanfields[slot]->params; break;
+    case BNN__CP_RNG: if (c->rngs[slot] != NULL) return NULL; break;
+    default: break;
     }
+    *asked = 0;
+    return NULL;
 }
 
-static bnn_params *bnn__file_params(const bnn_checkpoint *c, int kind, size_t slot) {
-    if (kind == BNN__CP_NET) return c->nets[slot]->params;
-    if (kind == BNN__CP_MEAN) return c->meanfields[slot]->params;
-    return kind == BNN__CP_STEPPER ? c->steppers[slot]->params : c->ensembles[slot]->params;
-}
-
-static void bnn__file_section(bnn__file *f, int kind, size_t slot) {
-    switch (kind) {
-    case BNN__CP_STORE: bnn__io_store(f, slot); break;
-    case BNN__CP_NET: bnn__io_net(f, slot); break;
-    case BNN__CP_STEPPER: bnn__io_stepper(f, slot); break;
-    case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, slot); break;
-    case BNN__CP_MEAN: bnn__io_meanfield(f, slot); break;
-    default: bnn__io_rng(f, slot); break;
-    }
+static void bnn__file_section(bnn__file *f, int id) {
+    static void (*const section[])(bnn__file *, size_t) = {
+        bnn__io_store, bnn__io_net, bnn__io_stepper, bnn__io_ensemble, bnn__io_meanfield,
+        bnn__io_rng };
+    section[id / BNN__CP_STORES](f, (size_t)(id % BNN__CP_STORES));
 }
 
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
 static void bnn__file_open(bnn__file *f) {
     const bnn_checkpoint *c = &f->c;
     size_t i;
-    int kind;
+    int id, asked;
     for (i = 0; i < BNN__CP_PLACES; i++) {
         if (c->nets[i] != NULL) f->net[i] = *c->nets[i];
         if (c->ensembles[i] != NULL) f->ensemble[i] = *c->ensembles[i];
-        if (f->io.in == NULL && f->net[i].mlp != NULL) {
-            f->mlp[i] = *f->net[i].mlp;
-            f->has_mlp[i] = 1;
-        }
-        for (kind = BNN__CP_NET; kind < BNN__CP_RNG; kind++) {
-            bnn_params *w = bnn__file_asked(c, kind, i) ? bnn__file_params(c, kind, i) : NULL;
-            if (w != NULL && w->mem->err != BNN_OK)
-                bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
-        }
+        if (f->io.in != NULL || f->net[i].mlp == NULL) continue;
+        f->mlp[i] = *f->net[i].mlp;
+        f->has_mlp[i] = 1;
+    }
+    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+        const bnn_params *w = bnn__file_params(c, id, &asked);
+        if (w != NULL && w->mem->err != BNN_OK)
+            bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
     }
 }
 
-/* Numbers the distinct parameters. */
-static void bnn__file_collect(bnn__file *f) {
-    size_t slot, k;
-    int kind;
-    for (kind = BNN__CP_NET; kind < BNN__CP_RNG; kind++) {
-        for (slot = 0; slot < BNN__CP_PLACES; slot++) {
-            bnn_params *w;
-            if (!bnn__file_asked(&f->c, kind, slot)) continue;
-            w = bnn__file_params(&f->c, kind, slot);
-            if (w == NULL) bnn__io_fail(&f->io, BNN_EARG, "place %z of \"%s\" has no parameters",
-                                        slot, bnn__cp_tag(kind));
-            for (k = 0; w != NULL && f->store[k] != NULL && f->store[k] != w;) k++;
-            f->store[k] = w;
-            f->owner[kind][slot] = (int)k;
-        }
+static void bnn__file_collect(bnn__file *f) { /* numbers the distinct parameters */
+    int id, k, asked;
+    for (id = BNN__CP_STORES; id < BNN__CP_RNG * BNN__CP_STORES; id++) {
+        bnn_params *w = bnn__file_params(&f->c, id, &asked);
+        if (!asked) continue;
+        if (w == NULL)
+            bnn__io_fail(&f->io, BNN_EARG, "place %d of \"%s\" has no parameters",
+                         id % BNN__CP_STORES, bnn__cp_tag(id / BNN__CP_STORES));
+        for (k = 0; w != NULL && f->store[k] != NULL && f->store[k] != w;) k++;
+        f->store[k] = w;
+        f->owner[id] = k;
     }
-}
-
-static int bnn__file_version(const bnn_checkpoint *c) { /* the oldest that has all that is in it */
-    size_t i;
-    for (i = 0; i < BNN__CP_PLACES; i++)
-        if (c->meanfields[i] != NULL) return 2;
-    return 1;
 }
 
 static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     bnn__io *io = &f->io;
-    size_t i, slot, sections = 0;
-    int kind;
+    size_t i, sections = 0;
+    int id, asked;
     io->pos = 0;
     for (i = 0; i < 8; i++) (void)bnn__io_word(io, bnn__cp_magic()[i], 1);
-    (void)bnn__io_word(io, (uint64_t)bnn__file_version(&f->c), 4);
+    (void)bnn__io_word(io, (uint64_t)io->version, 4);
     (void)bnn__io_word(io, io->element, 4);
     (void)bnn__io_word(io, f->size, 8);
     (void)bnn__io_word(io, f->sections, 4);
     (void)bnn__io_word(io, 0, 4);
-    for (kind = 0; kind < BNN__CP_KINDS; kind++) {
-        for (slot = 0; slot < bnn__file_places(kind); slot++) {
-            if (kind == BNN__CP_STORE ? f->store[slot] == NULL
-                                      : !bnn__file_asked(&f->c, kind, slot))
-                continue;
-            for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__cp_tag(kind)[i], 1);
-            (void)bnn__io_word(io, slot, 4);
-            (void)bnn__io_word(io, f->end[kind][slot] - f->begin[kind][slot], 8);
-            f->begin[kind][slot] = io->pos;
-            bnn__file_section(f, kind, slot);
-            f->end[kind][slot] = io->pos;
-            sections++;
-        }
+    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+        const char *tag = bnn__cp_tag(id / BNN__CP_STORES);
+        (void)bnn__file_params(&f->c, id, &asked);
+        if (id < BNN__CP_STORES ? f->store[id] == NULL : !asked) continue;
+        for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)tag[i], 1);
+        (void)bnn__io_word(io, (uint64_t)(id % BNN__CP_STORES), 4);
+        (void)bnn__io_word(io, f->end[id] - f->begin[id], 8);
+        f->begin[id] = io->pos;
+        bnn__file_section(f, id);
+        f->end[id] = io->pos;
+        sections++;
     }
     (void)bnn__io_word(io, io->out != NULL ? bnn__crc32(io->out, io->pos) : 0, 4);
     f->sections = sections;
@@ -14481,7 +14584,11 @@ static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *na
     f.io.element = sizeof(float);
     bnn__file_open(&f);
     bnn__file_collect(&f);
-    if (f.io.err == BNN_OK) bnn__file_write(&f);
+    f.io.needed = 1;
+    while (f.io.err == BNN_OK && f.io.version < f.io.needed) { /* the oldest that has it all */
+        f.io.version = f.io.needed;
+        bnn__file_write(&f);
+    }
     if (f.io.err != BNN_OK) return f.io.err;
     mark = bnn_arena_mark(mem);
     f.io.out = (unsigned char *)bnn__arena_take(mem, f.size, 1);
@@ -14495,32 +14602,29 @@ static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *na
 /* Magic, version, length and checksum: a file of ours, whole and unchanged */
 static void bnn__file_frame(bnn__file *f, size_t size) {
     bnn__io *io = &f->io;
-    uint32_t version, element, crc;
-    uint64_t length;
-    size_t i;
-    for (i = 0; i < 8; i++)
-        if (i >= size || io->in[i] != bnn__cp_magic()[i])
-            bnn__io_fail(io, BNN_EFORMAT, "not a checkpoint of bnn.h");
+    size_t version, minor, length;
+    if (size < 8 || memcmp(io->in, bnn__cp_magic(), 8) != 0)
+        bnn__io_fail(io, BNN_EFORMAT, "not a checkpoint of bnn.h");
     io->pos = 8;
     io->end = size;
-    version = (uint32_t)bnn__io_word(io, 0, 4);
+    version = (size_t)bnn__io_word(io, 0, 4);
     if (version == 0 || version > BNN__CP_VERSION)
-        bnn__io_fail(io, BNN_EFORMAT, "version %z, expected 1 to %d", (size_t)version,
-                     BNN__CP_VERSION);
-    element = (uint32_t)bnn__io_word(io, 0, 4);
-    if (element != 4 && element != 8)
-        bnn__io_fail(io, BNN_EFORMAT, "numbers of %z bytes, expected 4 or 8", (size_t)element);
-    length = bnn__io_word(io, 0, 8);
+        bnn__io_fail(io, BNN_EFORMAT, "version %z, expected 1 to %d", version, BNN__CP_VERSION);
+    io->version = (int)version;
+    io->element = (size_t)bnn__io_word(io, 0, 4);
+    if (io->element != 4 && io->element != 8)
+        bnn__io_fail(io, BNN_EFORMAT, "numbers of %z bytes, expected 4 or 8", io->element);
+    length = (size_t)bnn__io_word(io, 0, 8);
     if (length != size || size < BNN__CP_HEADER + 4)
         bnn__io_fail(io, BNN_EFORMAT, "length %z, but there are %z bytes: truncated or damaged",
-                     (size_t)length, size);
-    io->element = element;
+                     length, size);
     f->sections = (size_t)bnn__io_word(io, 0, 4);
-    if (bnn__io_word(io, 0, 4) != 0) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
+    minor = (size_t)bnn__io_word(io, 0, 4);
+    io->newer = minor > 0;
+    if (minor > 0 && version < 3) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
     if (io->err != BNN_OK) return;
     io->pos = size - 4;
-    crc = (uint32_t)bnn__io_word(io, 0, 4);
-    if (crc != bnn__crc32(io->in, size - 4))
+    if ((uint32_t)bnn__io_word(io, 0, 4) != bnn__crc32(io->in, size - 4))
         bnn__io_fail(io, BNN_EFORMAT, "checksum is wrong: damaged");
     f->size = size - 4;
 }
@@ -14532,49 +14636,45 @@ static void bnn__file_index(bnn__file *f) { /* where each section is */
     io->end = f->size;
     for (i = 0; i < f->sections && io->err == BNN_OK; i++) {
         size_t length = 0, slot, at = io->pos;
-        const unsigned char *tag = io->in + at;
-        int kind = 0;
+        int kind = 0, known, id;
         (void)bnn__io_word(io, 0, 4);
         slot = (size_t)bnn__io_word(io, 0, 4);
-        bnn__io_size(io, &length);
+        bnn__io_count(io, &length, "length");
         if (!bnn__io_room(io, length)) return;
+        while (kind < BNN__CP_KINDS && memcmp(io->in + at, bnn__cp_tag(kind), 4) != 0) kind++;
+        known = kind < BNN__CP_KINDS && slot < (kind == BNN__CP_STORE ? (size_t)BNN__CP_STORES
+                                                                      : (size_t)BNN__CP_PLACES);
+        id = known ? bnn__section(kind, slot) : 0;
         io->at = at;
-        while (kind < BNN__CP_KINDS && memcmp(tag, bnn__cp_tag(kind), 4) != 0) kind++;
-        if (kind == BNN__CP_KINDS || slot >= bnn__file_places(kind) || f->begin[kind][slot] != 0) {
+        if (known ? f->begin[id] != 0 : !io->newer)
             bnn__io_fail(io, BNN_EFORMAT, "unknown or repeated section");
-            return;
-        }
-        f->begin[kind][slot] = io->pos;
+        if (known) f->begin[id] = io->pos;
         io->pos += length;
-        f->end[kind][slot] = io->pos;
+        if (known) f->end[id] = io->pos;
     }
     io->at = io->pos;
     if (io->pos != io->end) bnn__io_fail(io, BNN_EFORMAT, "bytes behind the last section");
 }
 
-static void bnn__file_seek(bnn__file *f, int kind, size_t slot) {
-    f->io.at = f->io.pos = f->begin[kind][slot];
-    f->io.end = f->end[kind][slot];
+static void bnn__file_seek(bnn__file *f, int id) {
+    f->io.at = f->io.pos = f->begin[id];
+    f->io.end = f->end[id];
 }
 
-/* Which of the caller's parameters each store belongs to */
-static void bnn__file_bind(bnn__file *f, int kind, size_t slot) {
+/* Which of the caller's parameters the store of this section belongs to */
+static void bnn__file_bind(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    bnn_params *w;
-    size_t k, i;
-    if (f->begin[kind][slot] == 0) {
-        if (bnn__file_asked(&f->c, kind, slot))
-            bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for",
-                         bnn__cp_tag(kind), slot);
-        return;
-    }
-    if (kind == BNN__CP_RNG) return;
-    bnn__file_seek(f, kind, slot);
-    bnn__io_int(io, &f->owner[kind][slot], BNN__CP_STORES - 1, "store");
-    k = (size_t)f->owner[kind][slot];
-    if (f->begin[BNN__CP_STORE][k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %z", k);
-    if (io->err != BNN_OK || !bnn__file_asked(&f->c, kind, slot)) return;
-    w = bnn__file_params(&f->c, kind, slot);
+    int kind = id / BNN__CP_STORES, asked, i, k;
+    size_t slot = (size_t)(id % BNN__CP_STORES);
+    bnn_params *w = bnn__file_params(&f->c, id, &asked);
+    if (f->begin[id] == 0 && asked)
+        bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for",
+                     bnn__cp_tag(kind), slot);
+    if (f->begin[id] == 0 || kind == BNN__CP_RNG) return;
+    bnn__file_seek(f, id);
+    k = (int)bnn__io_owner(f, kind, slot, "a section");
+    if (f->begin[k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %d", k);
+    if (!asked || io->err != BNN_OK) return;
     if (w == NULL && (kind == BNN__CP_STEPPER || kind == BNN__CP_MEAN))
         bnn__io_fail(io, BNN_EARG, "%s %z must be made before it is loaded",
                      kind == BNN__CP_MEAN ? "mean field" : "stepper", slot);
@@ -14587,29 +14687,37 @@ static void bnn__file_bind(bnn__file *f, int kind, size_t slot) {
 }
 
 static void bnn__file_sections(bnn__file *f) {
-    size_t slot;
-    int kind;
-    for (kind = 0; kind < BNN__CP_KINDS; kind++) {
-        for (slot = 0; slot < bnn__file_places(kind); slot++) {
-            if (f->io.err != BNN_OK || f->begin[kind][slot] == 0) continue;
-            if (f->io.apply && kind == BNN__CP_NET) continue; /* in bnn__file_make */
-            bnn__file_seek(f, kind, slot);
-            bnn__file_section(f, kind, slot);
-            f->io.at = f->io.pos;
-            if (f->io.pos != f->io.end)
-                bnn__io_fail(&f->io, BNN_EFORMAT, "the section is too long");
-        }
+    int id;
+    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+        if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
+        if (f->io.apply && id / BNN__CP_STORES == BNN__CP_NET) continue; /* it is in its copy */
+        bnn__file_seek(f, id);
+        bnn__file_section(f, id);
+        f->io.at = f->io.pos;
+        if (f->io.pos != f->io.end && !f->io.newer)
+            bnn__io_fail(&f->io, BNN_EFORMAT, "the section is too long");
     }
 }
 
-/* The net that begins at this block and is to be made; BNN__CP_PLACES = none */
+/* The net of store k that begins at this block and is to be made; BNN__CP_PLACES = none */
 static size_t bnn__file_new_net(const bnn__file *f, size_t k, size_t block) {
     size_t i;
     for (i = 0; i < BNN__CP_PLACES; i++)
         if (f->c.nets[i] != NULL && f->net[i].params == NULL && f->has_mlp[i] &&
-            (size_t)f->owner[BNN__CP_NET][i] == k && f->mlp[i].first == block)
+            (size_t)f->owner[bnn__section(BNN__CP_NET, i)] == k && f->mlp[i].first == block)
             break;
     return i;
+}
+
+static void bnn__file_new_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+    bnn_net *net = &f->net[slot], made;
+    bnn_mlp_desc d = f->mlp[slot].desc;
+    d.init = BNN_INIT_ZERO; /* the values follow */
+    made = bnn_mlp(w, d);
+    net->params = made.params;
+    net->forward = made.forward;
+    net->user = made.user;
+    net->mlp = made.mlp;
 }
 
 /* Parameters and nets of store k anew, block by block as they were made first */
@@ -14618,7 +14726,7 @@ static void bnn__file_build(bnn__file *f, size_t k) {
     bnn_arena *mem = io->mem;
     bnn_params *w = bnn_params_new(mem);
     size_t i, slot;
-    bnn__file_seek(f, BNN__CP_STORE, k);
+    bnn__file_seek(f, (int)k);
     io->pos += 16;
     for (i = 0; i < f->n_blocks[k] && mem->err == BNN_OK; i++) {
         bnn_block b;
@@ -14627,60 +14735,47 @@ static void bnn__file_build(bnn__file *f, size_t k) {
         io->pos += b.rows * b.cols * io->element; /* all this was checked before */
         if (i < w->n_blocks) continue; /* a net has brought it */
         slot = bnn__file_new_net(f, k, i);
-        if (slot < BNN__CP_PLACES) {
-            bnn_mlp_desc d = f->mlp[slot].desc;
-                    d.init = BNN_INIT_ZERO; /* the values follow */
-            f->net[slot] = bnn_mlp(w, d);
-        } else {
-            (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
-        }
+        if (slot < BNN__CP_PLACES) bnn__file_new_mlp(f, slot, w);
+        else (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
     }
     f->store[k] = w;
-    if (mem->err == BNN_ENOMEM) io->err = BNN_ENOMEM;
-    if (mem->err != BNN_OK && io->err == BNN_OK) { /* a constructor said no */
+    if (mem->err != BNN_OK) { /* no memory, or a constructor said no */
+        int err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
         char why[BNN_MSG];
         memcpy(why, mem->msg, sizeof why);
-        bnn__io_fail(io, BNN_EFORMAT, "cannot be made: %s", why);
+        mem->err = BNN_OK;
+        bnn__io_fail(io, err, "cannot be made: %s", why);
     }
     if (io->err != BNN_OK) return;
-    bnn__file_seek(f, BNN__CP_STORE, k);
+    bnn__file_seek(f, (int)k);
     bnn__io_store(f, k); /* compares the shapes */
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn__io *io = &f->io;
-    size_t k = (size_t)f->owner[BNN__CP_NET][slot];
-    if (f->net[slot].params == NULL) {
+    bnn_net *net = &f->net[slot];
+    size_t k = (size_t)f->owner[bnn__section(BNN__CP_NET, slot)];
+    if (net->params == NULL) {
         if (!f->has_mlp[slot] || f->store[k] != NULL)
             bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
         else bnn__file_build(f, k);
-        if (f->net[slot].params == NULL)
+        if (net->params == NULL)
             bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
     }
-    bnn__file_seek(f, BNN__CP_NET, slot);
-    io->apply = 1; /* to the working copy; its scaling needs memory */
-    if (io->err == BNN_OK) bnn__io_net(f, slot);
-    io->apply = 0;
+    if (io->err == BNN_OK && net->noise_learned && bnn_params_mat(net->params, net->noise).rows == 0)
+        bnn__io_fail(io, BNN_EFORMAT, "net %z has no place for its noise", slot);
 }
 
-static void bnn__file_make(bnn__file *f) { /* everything that needs memory */
-    bnn__io *io = &f->io;
+static void bnn__file_make(bnn__file *f) { /* what is new, and what that needs */
     size_t i;
-    for (i = 0; i < BNN__CP_PLACES && io->err == BNN_OK; i++)
+    for (i = 0; i < BNN__CP_PLACES && f->io.err == BNN_OK; i++)
         if (f->c.nets[i] != NULL) bnn__file_make_net(f, i);
-    for (i = 0; i < BNN__CP_PLACES && io->err == BNN_OK; i++) {
-        bnn_ensemble *e = &f->ensemble[i];
-        size_t k = (size_t)f->owner[BNN__CP_ENSEMBLE][i], count = 0;
-        if (f->c.ensembles[i] == NULL || e->params != NULL) continue;
-        bnn__file_seek(f, BNN__CP_ENSEMBLE, i);
-        if (f->store[k] == NULL)
-            bnn__io_fail(io, BNN_EARG, "ensemble %z must be made before it is loaded", i);
-        io->pos += 12;
-        bnn__io_size(io, &count);
-        e->params = f->store[k];
-        e->samples = bnn_mat_new(io->mem, count, f->n[k]);
-        e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
-        if (e->weights == NULL && io->err == BNN_OK) io->err = BNN_ENOMEM;
+    for (i = 0; i < BNN__CP_PLACES && f->io.err == BNN_OK; i++) {
+        bnn_params *w = f->store[f->owner[bnn__section(BNN__CP_ENSEMBLE, i)]];
+        if (f->c.ensembles[i] == NULL || f->ensemble[i].params != NULL) continue;
+        if (w == NULL)
+            bnn__io_fail(&f->io, BNN_EARG, "ensemble %z must be made before it is loaded", i);
+        f->made[i] = w;
     }
 }
 
@@ -14689,6 +14784,7 @@ static void bnn__file_commit(bnn__file *f) {
     f->io.apply = 1;
     bnn__file_sections(f);
     for (i = 0; i < BNN__CP_PLACES; i++) {
+        if (f->made[i] != NULL) f->ensemble[i].params = f->made[i];
         if (f->c.ensembles[i] != NULL) *f->c.ensembles[i] = f->ensemble[i];
         if (f->c.nets[i] == NULL) continue;
         if (f->has_mlp[i] && f->net[i].mlp != NULL) f->net[i].mlp->desc = f->mlp[i].desc;
@@ -14700,8 +14796,7 @@ static int bnn__cp_read(bnn_arena *mem, const bnn_checkpoint *c, const char *nam
                         const void *bytes, size_t size) {
     bnn__file f;
     bnn_mark mark;
-    size_t slot;
-    int kind;
+    int id;
     if (mem == NULL || c == NULL || bytes == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
     memset(&f, 0, sizeof f);
@@ -14712,13 +14807,11 @@ static int bnn__cp_read(bnn_arena *mem, const bnn_checkpoint *c, const char *nam
     bnn__file_open(&f);
     bnn__file_frame(&f, size);
     if (f.io.err == BNN_OK) bnn__file_index(&f);
-    for (kind = BNN__CP_NET; kind < BNN__CP_KINDS; kind++)
-        for (slot = 0; slot < BNN__CP_PLACES && f.io.err == BNN_OK; slot++)
-            bnn__file_bind(&f, kind, slot);
-    bnn__file_sections(&f);
-    if (f.io.err != BNN_OK) return f.io.err;
+    for (id = BNN__CP_STORES; id < BNN__CP_SECTIONS && f.io.err == BNN_OK; id++)
+        bnn__file_bind(&f, id);
     mark = bnn_arena_mark(mem);
-    bnn__file_make(&f);
+    bnn__file_sections(&f);
+    if (f.io.err == BNN_OK) bnn__file_make(&f);
     if (f.io.err == BNN_OK) bnn__file_commit(&f);
     return bnn__file_done(mem, mark, f.io.err);
 }
@@ -14741,29 +14834,44 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
  * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
  * free part, and what is parsed grows towards them.
  *
- * Writing goes to path + ".tmp", is flushed, checked, synchronized where POSIX is there, and then
- * renamed over the old file, which is whole at every moment: before it is the old, after it the new
- * one. Windows cannot rename over a file; there it is removed first.
+ * Writing goes to a new file in the folder of the old one, whose name nobody has (bnn-0000.tmp, or
+ * the next: it is created or not opened). It is flushed, checked, synchronized and renamed over the
+ * old one, which is whole at every moment; then the folder is synchronized. Where the path is a
+ * link this happens to the file that it names. The old file's mode is kept, and its owner where
+ * that is allowed; what is not a regular file is left alone. Links, modes and the folder are
+ * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
-/* fileno and fsync are POSIX, and -std=c99 hides them: the declarations are POSIX's own. C++
- * compilers on these systems show them. */
-#if defined(__APPLE__) || (defined(__unix__) && defined(__cplusplus))
+#if defined(__unix__) || defined(__APPLE__)
+#define BNN__POSIX
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
+#if !defined(__APPLE__) && !defined(__cplusplus) /* -std=c99 hides these: POSIX's own declarations */
+extern FILE *(fdopen)(int, const char *);
+extern int(fileno)(FILE *);
+extern int(fsync)(int);
+extern int(fchmod)(int, mode_t);
+extern int(fchown)(int, uid_t, gid_t);
+extern ssize_t(readlink)(const char *, char *, size_t);
 #endif
-
-static int bnn__file_sync(FILE *f) {
-#if defined(__APPLE__) || defined(__unix__)
-#if !defined(__APPLE__) && !defined(__cplusplus)
-    extern int(fileno)(FILE *);
-    extern int(fsync)(int);
+#define BNN__CREATE(path, mode) open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
+#define BNN__FDOPEN (fdopen)
+#define BNN__CLOSE close
+#elif defined(_WIN32)
+#include <fcntl.h>
+#include <io.h>
+#include <sys/stat.h>
+#ifdef __cplusplus
+extern "C"
 #endif
-    return (fsync)((fileno)(f)) == 0 || errno == EINVAL ? 0 : -1; /* EINVAL: no such thing */
-#else
-    (void)f;
-    return 0;
+__declspec(dllimport) int __stdcall MoveFileExA(const char *, const char *, unsigned long);
+#define BNN__CREATE(path, mode) \
+    _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE)
+#define BNN__FDOPEN _fdopen
+#define BNN__CLOSE _close
 #endif
-}
 
 typedef struct bnn__text { /* the bytes of a file */
     unsigned char *data;
@@ -14807,8 +14915,10 @@ static void bnn__text_close(bnn__text *t) {
 static int bnn__text_read(bnn__text *t, FILE *file) {
     size_t got;
     do {
-        if (t->size == t->room && !bnn__text_grow(t))
+        if (t->size == t->room && !bnn__text_grow(t)) {
+            t->mem->err = BNN_OK; /* of the attempt */
             return bnn__arena_say(t->mem, BNN_ENOMEM, "%s: no memory to read it", t->name);
+        }
         got = fread(t->data + t->size, 1, t->room - t->size, file);
         t->size += got;
     } while (got != 0);
@@ -14840,12 +14950,11 @@ static int bnn__text_open(bnn__text *t, bnn_arena *mem, const char *path) {
         mem->chunk->size -= t->size;
     }
     bnn_arena_rewind(mem, mark);
-    mem->err = BNN_OK;
     if (err != BNN_OK) bnn__text_close(t);
     return err;
 }
 
-BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_desc desc) {
+BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc) {
     bnn__text t;
     int err = bnn__text_open(&t, mem, path);
     if (err != BNN_OK) return err;
@@ -14854,7 +14963,7 @@ BNNDEF int bnn_csv_load(bnn_arena *mem, bnn_csv *out, const char *path, bnn_csv_
     return err;
 }
 
-BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path) {
+BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out) {
     bnn__text t;
     int err = bnn__text_open(&t, mem, path);
     if (err != BNN_OK) return err;
@@ -14863,7 +14972,7 @@ BNNDEF int bnn_idx_load(bnn_arena *mem, bnn_mat *out, const char *path) {
     return err;
 }
 
-BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const char *path) {
+BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
     bnn__text t;
     int err = bnn__text_open(&t, mem, path);
     if (err != BNN_OK) return err;
@@ -14872,49 +14981,170 @@ BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const bnn_checkpoint *c, const ch
     return err;
 }
 
-/* To the temporary file; NULL or what went wrong. */
-static const char *bnn__file_put(const char *path, const void *bytes, size_t size) {
-    FILE *file = fopen(path, "wb");
-    const char *bad = NULL;
+typedef struct bnn__save {
+    const char *path;  /* of the file itself                              */
+    char *tmp;         /* beside it                                       */
+    size_t folder;     /* bytes of both up to and with the last separator */
+#ifdef BNN__POSIX
+    struct stat old;
+#endif
+    int exists;        /* the old file's mode and owner are known         */
+} bnn__save;
+
+static size_t bnn__folder(const char *path) {
+    size_t n = strlen(path);
+#ifdef _WIN32
+    while (n > 0 && path[n - 1] != '/' && path[n - 1] != '\\' && path[n - 1] != ':') n--;
+#else
+    while (n > 0 && path[n - 1] != '/') n--;
+#endif
+    return n;
+}
+
+/* The functions below return NULL, or what went wrong, for a reason that is in errno. */
+
+static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to their end */
+#ifdef BNN__POSIX
+    enum { ROOM = 4096, MOST = 40 };
+    int links;
+    char first;
+    for (links = 0; (readlink)(s->path, &first, 1) > 0; links++) {
+        size_t n = bnn__folder(s->path);
+        char *to = (char *)bnn__arena_take(mem, n + ROOM, 1);
+        ssize_t got;
+        if (to == NULL) return "remember the name";
+        memcpy(to, s->path, n);
+        got = (readlink)(s->path, to + n, ROOM);
+        errno = ELOOP;
+        if (got <= 0 || got == ROOM || links == MOST) return "follow the link";
+        to[n + (size_t)got] = '\0';
+        s->path = to[n] == '/' ? to + n : to;
+    }
+    s->exists = stat(s->path, &s->old) == 0;
+    errno = s->exists && S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
+    if (s->exists && !S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
+#else
+    (void)s, (void)mem;
+#endif
+    return NULL;
+}
+
+/* A file that was not there. Whoever may not read the old one may not read it at any moment. */
+static FILE *bnn__save_create(bnn__save *s) {
+    FILE *file = NULL;
+    int k, d, i, fd = -1;
+    memcpy(s->tmp + s->folder, "bnn-0000.tmp", 13);
+    for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
+        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + (size_t)i] = (char)('0' + d % 10);
+#ifdef BNN__CREATE
+        fd = BNN__CREATE(s->tmp, s->exists ? 0600 : 0666);
+        if (fd < 0) continue;
+        file = BNN__FDOPEN(fd, "wb");
+        if (file != NULL) break;
+        (void)BNN__CLOSE(fd);
+        (void)remove(s->tmp);
+        errno = ENOMEM;
+#else
+        file = fopen(s->tmp, "rb");
+        if (file == NULL) return fopen(s->tmp, "wb");
+        (void)fclose(file);
+        file = NULL;
+        errno = EEXIST;
+#endif
+    }
+    (void)fd;
+    return file;
+}
+
+/* On the disk, or as near to it as the system can say. EINVAL: there is no such thing here. */
+static int bnn__save_sync(int fd) {
+#if defined(BNN__POSIX) && defined(F_FULLFSYNC)
+    if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
+#endif
+#if defined(BNN__POSIX)
+    return (fsync)(fd) == 0 || errno == EINVAL ? 0 : -1;
+#elif defined(_WIN32)
+    return _commit(fd);
+#else
+    (void)fd;
+    return 0;
+#endif
+}
+
+static const char *bnn__save_flush(const bnn__save *s, FILE *file) {
+    if (fflush(file) != 0) return "write";
+#ifdef BNN__POSIX
+    if (s->exists) {
+        int fd = (fileno)(file), owned = (fchown)(fd, s->old.st_uid, s->old.st_gid) == 0;
+        if (!owned && (fchown)(fd, (uid_t)-1, s->old.st_gid) != 0) errno = 0; /* it is ours now */
+        if ((fchmod)(fd, s->old.st_mode & (owned ? 07777 : 0777)) != 0) errno = 0; /* 0600 */
+    }
+    if (bnn__save_sync((fileno)(file)) != 0) return "synchronize";
+#elif defined(_WIN32)
+    (void)s;
+    if (bnn__save_sync(_fileno(file)) != 0) return "synchronize";
+#endif
+    return NULL;
+}
+
+static const char *bnn__save_write(bnn__save *s, const void *bytes, size_t size) {
+    FILE *file = bnn__save_create(s);
+    const char *bad;
     int error;
-    if (file == NULL) return "open";
-    if (fwrite(bytes, 1, size, file) != size || fflush(file) != 0) bad = "write";
-    else if (bnn__file_sync(file) != 0) bad = "synchronize";
+    if (file == NULL) return "make a temporary file beside it";
+    bad = fwrite(bytes, 1, size, file) == size ? bnn__save_flush(s, file) : "write";
     error = errno;
-    if (fclose(file) != 0 && bad == NULL) bad = "close";
-    else if (bad != NULL) errno = error;
+    if (fclose(file) != 0 && bad == NULL) bad = "close", error = errno;
+    if (bad == NULL && rename(s->tmp, s->path) == 0) return NULL;
+#ifdef _WIN32
+    if (bad == NULL && MoveFileExA(s->tmp, s->path, 1 | 8)) return NULL; /* over it, now */
+#endif
+    if (bad == NULL) bad = "rename to", error = errno;
+    (void)remove(s->tmp);
+    errno = error;
     return bad;
 }
 
-static const char *bnn__file_replace(const char *tmp, const char *path) {
-    if (rename(tmp, path) == 0) return NULL;
-#ifdef _WIN32
-    if (remove(path) == 0 && rename(tmp, path) == 0) return NULL;
+static const char *bnn__save_folder(bnn__save *s) { /* the name, too, is to survive */
+    const char *bad = NULL;
+#ifdef BNN__POSIX
+    int fd, error;
+    s->tmp[s->folder] = '\0';
+    fd = open(s->folder == 0 ? "." : s->tmp, O_RDONLY);
+    if (fd < 0) return NULL; /* a folder that may be written and not read */
+    if (bnn__save_sync(fd) != 0) bad = "synchronize the folder";
+    error = errno;
+    (void)close(fd);
+    errno = error;
+#else
+    (void)s;
 #endif
-    return "rename to";
+    return bad;
 }
 
+/* The one way to a file: all of it or, with an error, the old one. */
 static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, const void *bytes,
                           size_t size) {
-    size_t n = strlen(path);
-    char *tmp = (char *)bnn__arena_take(mem, n + 5, 1);
+    bnn__save s;
     const char *bad;
-    int err = BNN_OK;
-    if (tmp == NULL) return BNN_ENOMEM;
-    memcpy(tmp, path, n);
-    memcpy(tmp + n, ".tmp", 5);
-    bad = bnn__file_put(tmp, bytes, size);
-    if (bad == NULL) bad = bnn__file_replace(tmp, path);
-    if (bad != NULL) {
-        err = bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
-        (void)remove(tmp);
+    memset(&s, 0, sizeof s);
+    s.path = path;
+    bad = bnn__save_follow(&s, mem);
+    if (bad == NULL) {
+        s.folder = bnn__folder(s.path);
+        s.tmp = (char *)bnn__arena_take(mem, s.folder + 16, 1);
+        if (s.tmp != NULL) memcpy(s.tmp, s.path, s.folder);
     }
-    return err;
+    if (mem->err != BNN_OK) return mem->err;
+    if (bad == NULL) bad = bnn__save_write(&s, bytes, size);
+    if (bad == NULL) bad = bnn__save_folder(&s);
+    if (bad == NULL) return BNN_OK;
+    return bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
 }
 
 /* The bytes live beside the arena, or in the free part of a caller's buffer: nothing is left of
  * them, and running out of memory here is no error of the arena. */
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const bnn_checkpoint *c, const char *path) {
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
     bnn_arena scratch;
     char name[64];
     void *bytes;
@@ -14942,7 +15172,7 @@ BNNDEF int bnn_save(const char *path, const bnn_net *net) {
     copy = *net;
     memset(&c, 0, sizeof c);
     c.nets[0] = &copy;
-    return bnn_checkpoint_save(net->params->mem, &c, path);
+    return bnn_checkpoint_save(net->params->mem, path, &c);
 }
 
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
@@ -14950,7 +15180,7 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     if (net == NULL) return BNN_EARG;
     memset(&c, 0, sizeof c);
     c.nets[0] = net;
-    return bnn_checkpoint_load(mem, &c, path);
+    return bnn_checkpoint_load(mem, path, &c);
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the

@@ -33,7 +33,7 @@ static int load(bnn_arena *mem, int argc, char **argv, bnn_mat *x, tiles_size *t
     }
     *tile = (tiles_size){ 8, 8 };
     snprintf(path, sizeof path, "%s/digits-train-images.idx", folder);
-    err = bnn_idx_load(mem, x, path);
+    err = bnn_idx_load(mem, path, x);
     return err ? err : bnn_mat_scale(*x, *x, 1 / 16.0f);
 }
 

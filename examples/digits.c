@@ -20,7 +20,7 @@ static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
     char path[512];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
         fprintf(stderr, "digits: %s\n", mem->msg);
         exit(1);
     }

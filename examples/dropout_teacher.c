@@ -24,7 +24,7 @@ static bnn_mat idx(world *u, const char *folder, const char *name) {
     char path[1024];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&u->mem, &m, path) != BNN_OK) {
+    if (bnn_idx_load(&u->mem, path, &m) != BNN_OK) {
         fprintf(stderr, "dropout_teacher: %s\n", u->mem.msg);
         exit(2);
     }

@@ -22,7 +22,7 @@ static bnn_mat load(bnn_arena *mem, const char *name) {
     bnn_mat m = { 0, 0, NULL };
     if (here) fclose(here);
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
         fprintf(stderr, "factorized: %s\n", mem->msg);
         exit(1);
     }

@@ -30,7 +30,7 @@ static bnn_mat clouds(bnn_arena *mem, bnn_rng *rng) {
 static bnn_mat load(bnn_arena *mem, const char *path) {
     bnn_csv csv;
     bnn_mat m;
-    if (bnn_csv_load(mem, &csv, path, (bnn_csv_desc){ .reject_missing = 0 }) != BNN_OK) {
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .reject_missing = 0 }) != BNN_OK) {
         fprintf(stderr, "gmm: %s\n", mem->msg);
         exit(1);
     }
@@ -97,7 +97,7 @@ static void on_latents(bnn_arena *mem, bnn_rng *rng) {
     double log_one, log_many;
     if (here) fclose(here);
     snprintf(path, sizeof path, "%s/digits-train-images.idx", folder);
-    int err = bnn_idx_load(mem, &x, path);
+    int err = bnn_idx_load(mem, path, &x);
     if (err == BNN_OK) err = bnn_mat_scale(x, x, 1 / 16.0f);
     if (err == BNN_OK) err = ppca_fit(mem, &p, x, LATENT);
     if (err != BNN_OK) {

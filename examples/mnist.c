@@ -19,7 +19,7 @@ static bnn_mat load(bnn_arena *mem, const char *folder, const char *name) {
     char path[1024];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
         fprintf(stderr, "mnist: %s\n", mem->msg);
         exit(1);
     }

@@ -18,7 +18,7 @@ static bnn_mat load(bnn_arena *mem, const char *name) {
     FILE *here = fopen("data/digits-test-labels.idx", "rb");
     snprintf(path, sizeof path, "%s/%s", here ? "data" : "examples/data", name);
     if (here) fclose(here);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
         fprintf(stderr, "ppca: %s\n", mem->msg);
         exit(1);
     }

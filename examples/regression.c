@@ -21,7 +21,7 @@ static void die(const char *what) {
 
 static bnn_csv read_csv(bnn_arena *mem, const char *path) {
     bnn_csv csv;
-    if (bnn_csv_load(mem, &csv, path, (bnn_csv_desc){ .reject_missing = 1 })) die(mem->msg);
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .reject_missing = 1 })) die(mem->msg);
     if (csv.values.rows < 5 || csv.values.cols < 2) die("at least 5 rows and 2 columns are needed");
     return csv;
 }
@@ -114,7 +114,7 @@ int main(int argc, char **argv) {
            bnn_metric_width(lo, hi), bnn_mat_sum(ll) / (double)n_test);
     if (argc > 4) {
         bnn_checkpoint c = { .nets = { &net }, .ensembles = { &post } };
-        if (bnn_checkpoint_save(&mem, &c, argv[4])) die(mem.msg);
+        if (bnn_checkpoint_save(&mem, argv[4], &c)) die(mem.msg);
         printf("the net and its %zu samples are in %s\n", post.count, argv[4]);
     }
     bnn_tape_free(&tape);

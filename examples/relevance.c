@@ -228,8 +228,8 @@ static int table(const char *path) {
     bnn_tape t = { .rng = bnn_rng_seed(2) };
     bnn_csv csv;
     bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
-    if (bnn_csv_load(&mem, &csv, path, (bnn_csv_desc){ 0 }) != BNN_OK &&
-        bnn_csv_load(&mem, &csv, path, (bnn_csv_desc){ .separator = ' ' }) != BNN_OK)
+    if (bnn_csv_load(&mem, path, &csv, (bnn_csv_desc){ 0 }) != BNN_OK &&
+        bnn_csv_load(&mem, path, &csv, (bnn_csv_desc){ .separator = ' ' }) != BNN_OK)
         return fprintf(stderr, "relevance: %s\n", mem.msg), bnn_arena_free(&mem), 1;
     size_t own = csv.values.cols - 1, d = own + PROBES, n = csv.values.rows, left = 0, kept = 0;
     bnn_data all = { bnn_mat_new(&mem, n, d), bnn_mat_new(&mem, n, 1) };

@@ -52,7 +52,7 @@ static inline bnn_mat tiles_idx(bnn_arena *mem, const char *who, const char *fol
     char path[1024];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, &m, path) != BNN_OK) {
+    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
         fprintf(stderr, "%s: %s\n", who, mem->msg);
         exit(1);
     }

@@ -31,7 +31,7 @@ static bnn_mat read_table(bnn_arena *mem, const char *folder, const char *name, 
     char path[512];
     bnn_csv csv = { { 0, 0, NULL }, NULL, 0 };
     snprintf(path, sizeof path, "%s/%s/%s", folder, name, file);
-    if (bnn_csv_load(mem, &csv, path, (bnn_csv_desc){ .separator = ' ', .header = -1 }) == BNN_OK)
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .separator = ' ', .header = -1 }) == BNN_OK)
         return csv.values;
     fprintf(stderr, "uci: %s\n", mem->msg);
     exit(2);

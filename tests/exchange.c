@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     world_run(&here);
     if (here.tape.err != BNN_OK || here.mem.err != BNN_OK) return fail(&here, "running");
     if (argv[1][0] == 'w') {
-        if (bnn_checkpoint_save(&here.mem, &here.all, argv[2]) != BNN_OK) return fail(&here, "save");
+        if (bnn_checkpoint_save(&here.mem, argv[2], &here.all) != BNN_OK) return fail(&here, "save");
     }
     if (bnn_checkpoint_write(&here.mem, &here.all, &mine, &size) != BNN_OK) return fail(&here, "write");
     f = fopen(argv[2], "rb");
@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
     fclose(f);
     if (n != size || memcmp(bytes, mine, n) != 0) return fail(&here, "the bytes are others");
     world_make(&there);
-    if (bnn_checkpoint_load(&there.mem, &there.all, argv[2]) != BNN_OK) return fail(&there, "load");
+    if (bnn_checkpoint_load(&there.mem, argv[2], &there.all) != BNN_OK) return fail(&there, "load");
     if (memcmp(here.net.params->theta, there.net.params->theta, here.net.params->n * sizeof(float)))
         return fail(&there, "other weights");
     if (memcmp(here.post.samples.data, there.post.samples.data,

@@ -70,7 +70,7 @@ static void stage_csv(double scale) {
     bytes = (size_t)ftell(f);
     fclose(f);
     start = seconds();
-    check(bnn_csv_load(&mem, &csv, path, desc) == BNN_OK, "csv: loads");
+    check(bnn_csv_load(&mem, path, &csv, desc) == BNN_OK, "csv: loads");
     check(csv.values.rows == rows && csv.values.cols == 8, "csv: rows");
     for (i = 0; i < rows; i++)
         if (csv.values.data[8 * i + 1] != (float)(i % 997) + 0.5f || csv.values.data[8 * i + 7] != (float)(i % 65536))
@@ -101,7 +101,7 @@ static void stage_idx(double scale) {
     }
     fclose(f);
     start = seconds();
-    check(bnn_idx_load(&mem, &x, path) == BNN_OK, "idx: loads");
+    check(bnn_idx_load(&mem, path, &x) == BNN_OK, "idx: loads");
     check(x.rows == rows && x.cols == cols, "idx: rows");
     for (i = 0; i < rows; i++) if (x.data[i * cols + 27] != (float)(i & 255)) break;
     check(i == rows, "idx: values");

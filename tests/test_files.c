@@ -2,7 +2,9 @@
  * is left behind after a failure, and that a resumed run continues bit for bit. */
 #if defined(__unix__) || defined(__APPLE__)
 #define _XOPEN_SOURCE 700
+#include <dirent.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #define HAVE_POSIX 1
 #endif
@@ -228,13 +230,32 @@ static void a_header_is_where_the_first_line_has_a_word_or_where_the_desc_says(v
     const double v[] = { 1, 2 }, w[] = { 0, 5, 1, 2 }, m[] = { MISSING, MISSING, 1, 2 };
     bnn_csv_desc yes = { 0, 1, 0 }, no = { 0, -1, 0 };
     bnn_csv c;
-    CHECK(csv_is("150,setosa\n1,2\n", csv_auto, 1, 2, v));
+    CHECK(csv_is("year,setosa\n1,2\n", csv_auto, 1, 2, v));
+    CHECK(csv_is("150,setosa\n1,2\n", yes, 1, 2, v));
+    CHECK(csv_is("?,setosa\n1,2\n", csv_auto, 1, 2, v));
     CHECK(csv_is("0,5\n1,2\n", csv_auto, 2, 2, w));
     CHECK(csv_is("0,5\n1,2\n", yes, 1, 2, v));
     CHECK(csv(&c, "0,5\n1,2\n", yes) == BNN_OK && c.names != NULL && strcmp(c.names[1], "5") == 0);
     CHECK(csv_is("?,NA\n1,2\n", csv_auto, 2, 2, m)); /* missing is not a word */
     CHECK(csv_fails("a,b\n1,2\n", no, BNN_EFORMAT, "line 1, column 1: \"a\" is not a number"));
     CHECK(csv_fails("a,b\n", csv_auto, BNN_EFORMAT, "has a header and no rows"));
+    bnn_arena_free(&mem);
+}
+
+static void a_first_row_of_numbers_and_words_is_not_guessed(void) {
+    static const char *const mixed[] = {
+        "5.1,n/a,2\n1,2,3\n4,5,6", "150,setosa\n1,2\n", "a,1\n1,2\n", "x;-inf\n1;2\n",
+        "\"1\"\t\"a\"\n1\t2\n", "NA,3,b\n1,2,3\n", "\n\n1,2e5x\n1,2\n", "1e999,a\n1,2\n",
+        "2020-01-01,1\n2020-01-02,2\n", "a,1\n", "\xef\xbb\xbfx,0\n1,2" };
+    const double v[] = { 1, 2, 3, 4, 5, 6 }, w[] = { MISSING, 1, 2, 3 };
+    bnn_csv_desc yes = { 0, 1, 0 }, no = { 0, -1, 0 };
+    size_t i;
+    for (i = 0; i < sizeof mixed / sizeof *mixed; i++)
+        CHECK(csv_fails(mixed[i], csv_auto, BNN_EFORMAT, "csv: the first row has numbers and words: say .header"));
+    CHECK(csv_is(mixed[0], yes, 2, 3, v));
+    CHECK(csv_fails(mixed[0], no, BNN_EFORMAT, "line 1, column 2: \"n/a\" is not a number"));
+    CHECK(csv_is(",1\n2,3\n", csv_auto, 2, 2, w)); /* missing is not a word */
+    CHECK(csv_is("a,b,c\n1,2,3\n4,5,6", csv_auto, 2, 3, v));
     bnn_arena_free(&mem);
 }
 
@@ -1014,20 +1035,20 @@ static void files_are_loaded_with_their_names_in_the_sentences(void) {
     const unsigned char u8[] = { 0, 0, 8, 1, 0, 0, 0, 3, 0, 127, 255 };
     strcpy(path, path_of("data.csv"));
     put_file(path, "a,b\n1,2\n3,abc\n", 14);
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_EFORMAT);
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_EFORMAT);
     CHECK(has(mem.msg, "data.csv: line 3, column 2: \"abc\" is not a number"));
     put_file(path, "a,b\n1,2\n3,4\n", 12);
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_OK && c.values.rows == 2 && c.values.data[3] == 4);
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_OK && c.values.rows == 2 && c.values.data[3] == 4);
     put_file(path, u8, sizeof u8);
-    CHECK(bnn_idx_load(&mem, &m, path) == BNN_OK && m.rows == 3 && m.data[2] == 255);
+    CHECK(bnn_idx_load(&mem, path, &m) == BNN_OK && m.rows == 3 && m.data[2] == 255);
     put_file(path, "", 0);
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_EFORMAT && has(mem.msg, "is empty"));
-    CHECK(bnn_idx_load(&mem, &m, path) == BNN_EFORMAT && has(mem.msg, "does not begin"));
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_EFORMAT && has(mem.msg, "is empty"));
+    CHECK(bnn_idx_load(&mem, path, &m) == BNN_EFORMAT && has(mem.msg, "does not begin"));
     remove(path);
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_EIO);
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_EIO);
     CHECK(has(mem.msg, "data.csv: cannot open: ") && has(mem.msg, strerror(ENOENT)));
     CHECK(mem.err == BNN_OK);
-    CHECK(bnn_csv_load(&mem, &c, NULL, csv_auto) == BNN_EARG);
+    CHECK(bnn_csv_load(&mem, NULL, &c, csv_auto) == BNN_EARG);
     bnn_arena_free(&mem);
 }
 
@@ -1037,7 +1058,7 @@ static void long_paths_lose_their_front_in_sentences(void) {
     memset(path, 'x', sizeof path);
     memcpy(path, "/no/", 4);
     memcpy(path + sizeof path - 9, "/end.idx", 9);
-    CHECK(bnn_idx_load(&mem, &m, path) == BNN_EIO);
+    CHECK(bnn_idx_load(&mem, path, &m) == BNN_EIO);
     CHECK(has(mem.msg, "...xxx") && has(mem.msg, "x/end.idx: cannot open: "));
     bnn_arena_free(&mem);
 }
@@ -1053,7 +1074,7 @@ static void a_large_file_leaves_only_its_values_in_the_arena(void) {
     for (i = 0; i < 100000; i++) fprintf(f, "%d.123456789,%d\n", i, i * 7);
     fclose(f);
     mem = heap_arena(&h, -1);
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_OK && c.values.rows == 100000);
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_OK && c.values.rows == 100000);
     CHECK(c.values.data[2 * 99999 + 1] == 99999 * 7);
     CHECK(h.out <= 200000 * sizeof(float) + 4096 && h.out == bnn_arena_size(&mem));
     bnn_arena_free(&mem);
@@ -1073,7 +1094,7 @@ static void everything_works_in_a_callers_buffer(void) {
     mem.buffer = room;
     mem.capacity = sizeof room;
     put_file(path, "1,2\n3,4\n5,6\n", 12);
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_OK && c.values.data[5] == 6);
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_OK && c.values.data[5] == 6);
     CHECK(mem.used == 64); /* six values in one unit: the text is gone */
     p = (float *)bnn_arena_alloc(&mem, (sizeof room - mem.used) / sizeof(float) - 64, sizeof(float));
     CHECK(p != NULL); /* and its place is free */
@@ -1171,7 +1192,7 @@ static void every_failed_allocation_leaves_nothing_behind(void) {
             switch (k) {
             case 0: err = bnn_csv_parse(m, &c, "a\n1\n2\n", 6, csv_auto); break;
             case 1: err = bnn_idx_parse(m, &idx, u8, sizeof u8); break;
-            case 2: err = bnn_csv_load(m, &c, table, csv_auto); break;
+            case 2: err = bnn_csv_load(m, table, &c, csv_auto); break;
             case 3: err = bnn_load(m, path, &net); break;
             case 4: a.net.params->theta[0] += 1; err = bnn_save(path, &a.net); break;
             default: err = bnn_checkpoint_write(m, &a.all, &bytes, &size); break;
@@ -1197,14 +1218,14 @@ static void every_failed_allocation_leaves_nothing_behind(void) {
     remove(table);
 }
 
-static void a_failed_save_keeps_the_old_file_and_removes_the_temporary_one(void) {
+static void a_failed_save_keeps_the_old_file_and_leaves_no_other(void) {
     static unsigned char old[4096], now[4096];
     char path[400], tmp[420];
     bnn_net net;
     size_t n;
     net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
     strcpy(path, path_of("net.bnn"));
-    snprintf(tmp, sizeof tmp, "%s.tmp", path);
+    strcpy(tmp, path_of("bnn-0000.tmp"));
     CHECK(bnn_save(path, &net) == BNN_OK && get_file(tmp, now, sizeof now) == 0);
     n = get_file(path, old, sizeof old);
     CHECK(n > 0);
@@ -1212,31 +1233,181 @@ static void a_failed_save_keeps_the_old_file_and_removes_the_temporary_one(void)
     CHECK(bnn_save(path, &net) == BNN_ENONFINITE && has(mem.msg, "net.bnn: w01 holds"));
     net.params->theta[0] = 3;
     CHECK(bnn_save(path_of("no/such/folder.bnn"), &net) == BNN_EIO);
-    CHECK(has(mem.msg, "folder.bnn: cannot open: ") && has(mem.msg, strerror(ENOENT)));
-#ifdef HAVE_POSIX
-    mkdir(tmp, 0700); /* the temporary file cannot be made */
-    CHECK(bnn_save(path, &net) == BNN_EIO && has(mem.msg, "net.bnn: cannot open: "));
-    rmdir(tmp);
-    if (access("/dev/full", W_OK) == 0 && symlink("/dev/full", tmp) == 0) { /* the disk is full */
-        struct stat st;
-        CHECK(bnn_save(path, &net) == BNN_EIO && has(mem.msg, "net.bnn: cannot write: "));
-        CHECK(has(mem.msg, strerror(ENOSPC)));
-        CHECK(lstat(tmp, &st) != 0 && stat("/dev/full", &st) == 0);
-    }
+    CHECK(has(mem.msg, "folder.bnn: cannot make a temporary file") && has(mem.msg, strerror(ENOENT)));
     CHECK(get_file(path, now, sizeof now) == n && memcmp(old, now, n) == 0);
-    remove(path);
-    mkdir(path, 0700); /* the target is a folder */
-    CHECK(bnn_save(path, &net) == BNN_EIO && has(mem.msg, "net.bnn: cannot rename to: "));
-    CHECK(get_file(tmp, now, sizeof now) == 0);
-    CHECK(bnn_load(&mem, path, &net) == BNN_EIO && has(mem.msg, "net.bnn: cannot read: "));
-    rmdir(path);
-#endif
     CHECK(bnn_save(path, &net) == BNN_OK); /* and now it works */
     CHECK(get_file(path, now, sizeof now) == n && memcmp(old, now, n) != 0);
     CHECK(mem.err == BNN_OK);
     bnn_arena_free(&mem);
     remove(path);
 }
+
+#ifdef HAVE_POSIX
+static int files_in_folder(void) {
+    DIR *d = opendir(test_dir);
+    int n = 0;
+    if (d == NULL) return -1;
+    while (readdir(d) != NULL) n++;
+    closedir(d);
+    return n - 2; /* . and .. */
+}
+
+static int mode_of(const char *path) { /* of what is there, not of what it names */
+    struct stat s;
+    return lstat(path, &s) != 0 ? -1 : (int)(s.st_mode & (S_IFMT | 07777));
+}
+
+static int is_checkpoint(const char *path) {
+    unsigned char b[8] = { 0 };
+    return get_file(path, b, sizeof b) == 8 && memcmp(b, bnn__cp_magic(), 8) == 0;
+}
+
+static void names_of_temporary_files_are_nobodys(void) {
+    char path[400], planted[8][420], victim[420];
+    unsigned char text[32];
+    bnn_net net;
+    int i;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
+    strcpy(path, path_of("net.bnn"));
+    strcpy(victim, path_of("victim"));
+    for (i = 0; i < 5; i++) snprintf(planted[i], 420, "%s/bnn-%04d.tmp", test_dir, i);
+    snprintf(planted[5], 420, "%s.tmp", path);
+    put_file(victim, "victim", 6);
+    mkdir(planted[0], 0700);
+    put_file(planted[1], "notes", 5);
+    CHECK(symlink("victim", planted[2]) == 0 && symlink("nowhere", planted[3]) == 0);
+    CHECK(mkfifo(planted[4], 0600) == 0); /* opening it would wait forever */
+    put_file(planted[5], "notes", 5);
+    CHECK(bnn_save(path, &net) == BNN_OK && is_checkpoint(path));
+    CHECK(mode_of(planted[0]) == (S_IFDIR | 0700) && get_file(planted[1], text, 32) == 5);
+    CHECK((mode_of(planted[2]) & S_IFMT) == S_IFLNK && (mode_of(planted[3]) & S_IFMT) == S_IFLNK);
+    CHECK(get_file(victim, text, 32) == 6 && mode_of(path_of("nowhere")) == -1);
+    CHECK(mode_of(planted[4]) == (S_IFIFO | 0600) && get_file(planted[5], text, 32) == 5);
+    CHECK(files_in_folder() == 8);
+    for (i = 1; i < 6; i++) remove(planted[i]);
+    rmdir(planted[0]);
+    remove(path);
+    remove(victim);
+    bnn_arena_free(&mem);
+}
+
+static void a_save_goes_to_the_file_that_links_name(void) {
+    static const char *const target[] = { "real.bnn", "sub/real.bnn", "sub/new.bnn" };
+    char link[420], second[420], absolute[420], file[420], sub[420];
+    bnn_net net;
+    size_t i;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
+    snprintf(sub, 420, "%s/sub", test_dir);
+    snprintf(link, 420, "%s/link", test_dir);
+    snprintf(second, 420, "%s/sub/second", test_dir);
+    snprintf(absolute, 420, "%s/absolute", test_dir);
+    mkdir(sub, 0700);
+    for (i = 0; i < 3; i++) { /* absolute -> sub/second -> ../link -> target */
+        snprintf(file, 420, "%s/%s", test_dir, target[i]);
+        if (i < 2) put_file(file, "old", 3);
+        CHECK(symlink(target[i], link) == 0 && symlink("../link", second) == 0);
+        CHECK(symlink(second, absolute) == 0);
+        CHECK(bnn_save(i == 1 ? link : absolute, &net) == BNN_OK);
+        CHECK(is_checkpoint(file) && (mode_of(file) & S_IFMT) == S_IFREG);
+        CHECK((mode_of(link) & S_IFMT) == S_IFLNK && (mode_of(absolute) & S_IFMT) == S_IFLNK);
+        remove(link), remove(second), remove(absolute), remove(file);
+    }
+    CHECK(symlink("link", link) == 0); /* round in a circle */
+    CHECK(bnn_save(link, &net) == BNN_EIO && has(mem.msg, "cannot follow the link: "));
+    CHECK(has(mem.msg, strerror(ELOOP)) && (mode_of(link) & S_IFMT) == S_IFLNK);
+    remove(link);
+    CHECK(symlink("sub", link) == 0); /* a folder */
+    CHECK(bnn_save(link, &net) == BNN_EIO && has(mem.msg, "not a regular file"));
+    remove(link);
+    CHECK(rmdir(sub) == 0 && files_in_folder() == 0);
+    bnn_arena_free(&mem);
+}
+
+static void a_save_keeps_the_mode_of_the_file_and_a_new_one_has_the_users(void) {
+    static const int modes[] = { 0600, 0644, 0640, 0400, 0666, 0755, 01644 };
+    char path[400];
+    bnn_net net;
+    mode_t mask = umask(027);
+    size_t i;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
+    strcpy(path, path_of("private.bnn"));
+    CHECK(bnn_save(path, &net) == BNN_OK && mode_of(path) == (S_IFREG | 0640));
+    for (i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct stat old, now;
+        CHECK(chmod(path, (mode_t)modes[i]) == 0 && stat(path, &old) == 0);
+        if (geteuid() == 0) CHECK(chown(path, 12, 34) == 0 && chmod(path, (mode_t)modes[i]) == 0);
+        if (geteuid() == 0) old.st_uid = 12, old.st_gid = 34;
+        CHECK(bnn_save(path, &net) == BNN_OK && mode_of(path) == (S_IFREG | modes[i]));
+        CHECK(stat(path, &now) == 0 && now.st_uid == old.st_uid && now.st_gid == old.st_gid);
+    }
+    remove(path);
+    umask(mask);
+    bnn_arena_free(&mem);
+}
+
+static void what_is_not_a_regular_file_is_left_alone(void) {
+    char path[400], inside[420];
+    bnn_net net;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
+    strcpy(path, path_of("special"));
+    CHECK(mkfifo(path, 0600) == 0);
+    CHECK(bnn_save(path, &net) == BNN_EIO && has(mem.msg, "cannot replace what is not a regular file"));
+    CHECK(mode_of(path) == (S_IFIFO | 0600));
+    remove(path);
+    mkdir(path, 0700);
+    CHECK(bnn_save(path, &net) == BNN_EIO && has(mem.msg, "special: cannot replace what is not"));
+    CHECK(has(mem.msg, strerror(EISDIR)) && mode_of(path) == (S_IFDIR | 0700));
+    snprintf(inside, 420, "%s/", path);
+    CHECK(bnn_save(inside, &net) == BNN_EIO);
+    CHECK(bnn_load(&mem, path, &net) == BNN_EIO && has(mem.msg, "special: cannot read: "));
+    CHECK(files_in_folder() == 1);
+    rmdir(path);
+    CHECK(symlink("/dev/full", path) == 0); /* a device is looked at, never opened */
+    CHECK(bnn_save(path, &net) == BNN_EIO && has(mem.msg, "not a regular file"));
+    remove(path);
+    CHECK(mem.err == BNN_OK && bnn_save("", &net) == BNN_EIO);
+    bnn_arena_free(&mem);
+}
+
+static void a_name_as_long_as_a_name_may_be_is_saved(void) {
+    char path[700];
+    bnn_net net;
+    size_t n = strlen(test_dir) + 1;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
+    memset(path, 'x', sizeof path);
+    memcpy(path, test_dir, n - 1);
+    path[n - 1] = '/';
+    path[n + 255] = '\0';
+    CHECK(bnn_save(path, &net) == BNN_OK && is_checkpoint(path));
+    remove(path);
+    bnn_arena_free(&mem);
+}
+
+#ifndef __EMSCRIPTEN__ /* which has no fork */
+static void two_who_save_at_once_leave_a_whole_file(void) {
+    char path[400];
+    bnn_net net, again;
+    int i, status = 1;
+    pid_t child;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 8, 30, 1 }, .noise_std = 1 });
+    strcpy(path, path_of("both.bnn"));
+    fflush(stdout);
+    child = fork();
+    for (i = 0; i < 300; i++) {
+        int bad = bnn_save(path, &net) != BNN_OK;
+        memset(&again, 0, sizeof again);
+        bad |= bnn_load(&mem, path, &again) != BNN_OK;
+        bad |= !same_bits(again.params->theta, net.params->theta, net.params->n);
+        if (child == 0 && (bad || i == 299)) _exit(bad);
+        if (!CHECK(!bad)) break;
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(files_in_folder() == 1);
+    remove(path);
+    bnn_arena_free(&mem);
+}
+#endif
+#endif
 
 static void nets_without_parameters_are_not_saved(void) {
     bnn_net dead;
@@ -1258,7 +1429,7 @@ static void a_pipe_can_be_read(void) {
         for (i = 0; f != NULL && i < 50000; i++) fprintf(f, "%d,1\n", i);
         _exit(f == NULL || fclose(f) != 0);
     }
-    CHECK(bnn_csv_load(&mem, &c, path, csv_auto) == BNN_OK && c.values.rows == 50000);
+    CHECK(bnn_csv_load(&mem, path, &c, csv_auto) == BNN_OK && c.values.rows == 50000);
     bnn_arena_free(&mem);
     remove(path);
 }
@@ -1278,6 +1449,7 @@ int main(void) {
     RUN(line_ends_of_all_kinds_and_byte_order_marks_are_accepted);
     RUN(quotes_hide_separators_line_ends_and_doubled_quotes);
     RUN(a_header_is_where_the_first_line_has_a_word_or_where_the_desc_says);
+    RUN(a_first_row_of_numbers_and_words_is_not_guessed);
     RUN(missing_fields_are_nan_and_counted_or_refused);
     RUN(bad_fields_are_named_by_line_and_column);
     RUN(a_zero_byte_is_not_text);
@@ -1309,7 +1481,17 @@ int main(void) {
     RUN(what_a_likelihood_cannot_use_is_refused_both_ways);
     RUN(priors_set_by_hand_need_only_what_they_use);
     RUN(every_failed_allocation_leaves_nothing_behind);
-    RUN(a_failed_save_keeps_the_old_file_and_removes_the_temporary_one);
+    RUN(a_failed_save_keeps_the_old_file_and_leaves_no_other);
+#ifdef HAVE_POSIX
+    RUN(names_of_temporary_files_are_nobodys);
+    RUN(a_save_goes_to_the_file_that_links_name);
+    RUN(a_save_keeps_the_mode_of_the_file_and_a_new_one_has_the_users);
+    RUN(what_is_not_a_regular_file_is_left_alone);
+    RUN(a_name_as_long_as_a_name_may_be_is_saved);
+#ifndef __EMSCRIPTEN__
+    RUN(two_who_save_at_once_leave_a_whole_file);
+#endif
+#endif
     RUN(nets_without_parameters_are_not_saved);
 #if defined(HAVE_POSIX) && !defined(__EMSCRIPTEN__)
     RUN(a_pipe_can_be_read);

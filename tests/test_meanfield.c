@@ -1052,9 +1052,9 @@ static bnn_data few_digits(bnn_arena *mem, size_t first, size_t rows) {
     char path[100];
     if (here) fclose(here);
     snprintf(path, sizeof path, "%s/digits-train-images.idx", folder);
-    CHECK(bnn_idx_load(mem, &d.x, path) == BNN_OK);
+    CHECK(bnn_idx_load(mem, path, &d.x) == BNN_OK);
     snprintf(path, sizeof path, "%s/digits-train-labels.idx", folder);
-    CHECK(bnn_idx_load(mem, &d.y, path) == BNN_OK);
+    CHECK(bnn_idx_load(mem, path, &d.y) == BNN_OK);
     bnn_mat_scale(d.x, d.x, (float)(1 / 16.0));
     return bnn_data_rows(d, first, rows);
 }

@@ -164,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 static void seed_write(const char *folder, const char *name, bnn_arena *mem, const bnn_checkpoint *c) {
     char path[512];
     int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    MUST(n > 0 && n < (int)sizeof path && bnn_checkpoint_save(mem, c, path) == BNN_OK);
+    MUST(n > 0 && n < (int)sizeof path && bnn_checkpoint_save(mem, path, c) == BNN_OK);
 }
 
 int main(int argc, char **argv) {
