@@ -7935,31 +7935,27 @@ static double bnn__second_moment(size_t n, const float *mu, const float *sigma, 
     return n > 0 ? sum / (double)n : 0;
 }
 
-static void bnn__noise_run(size_t n, bnn__job j, size_t o) { /* n weights from o on */
-    j.x += o, j.y += o, j.z += o, j.g += o, j.w += o, j.t += o;
-    if (j.s != NULL) j.s += o;
-    bnn__run(n, &j, BNN__PICKM(bnn__p_noise));
-}
-
 static int bnn__ard(const bnn_meanfield *q, const bnn_prior *p) {
     return p->kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
 }
 
 static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, double k) {
     const bnn_block *w = &q->of->blocks[b];
-    size_t i, o = w->offset;
     int ard = bnn__ard(q, &w->prior);
+    size_t o = w->offset, end = o + w->rows * w->cols;
+    size_t n = ard == BNN_ARD_INPUT ? w->cols : end - o; /* one variance per row, or one */
     j.zero = q->params->blocks[b].fresh;
-    if (ard == BNN_ARD_WEIGHT) j.lr = (float)k, j.pm = w->prior.mean;
-    else bnn__noise_prior(&j, &w->prior, k);
-    if (ard != BNN_ARD_INPUT) {
-        bnn__noise_run(w->rows * w->cols, j, o);
-        return;
-    }
-    for (i = 0; i < w->rows; i++, o += w->cols) { /* one variance per row */
-        double v = bnn__second_moment(w->cols, j.y + o, j.x + o, w->prior.mean);
-        j.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
-        bnn__noise_run(w->cols, j, o);
+    bnn__noise_prior(&j, &w->prior, k);
+    if (ard == BNN_ARD_WEIGHT) j.flag &= 7;
+    for (; o < end; o += n) {
+        bnn__job part = j;
+        if (ard == BNN_ARD_INPUT) {
+            double v = bnn__second_moment(n, j.y + o, j.x + o, w->prior.mean);
+            part.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
+        }
+        part.x += o, part.y += o, part.z += o, part.g += o, part.w += o, part.t += o;
+        if (part.s != NULL) part.s += o;
+        bnn__run(n, &part, BNN__PICKM(bnn__p_noise));
     }
 }
 
@@ -8001,8 +7997,8 @@ static void bnn__meanfield_hold(const bnn_meanfield *q) {
         for (l = 0; l < 256; l++) low |= s[i + l] <= floor;
     for (; i < q->n; i++) low |= s[i] <= floor;
     q->params->held = low ? q->held : NULL;
-    for (i = 0; low && i < q->n; i++)
-        q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
+    if (!low) return;
+    for (i = 0; i < q->n; i++) q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
 
 /* lambda/(N draws); 0 where no prior is proper. < 0 = failed */
@@ -8130,10 +8126,11 @@ static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const floa
         if (bnn__finite_d(m)) p->mean = (float)m;
     }
     if (!p->adapt_std && !(p->shape > 0)) return;
-    for (i = 0; laplace && i < n; i++)
-        best += bnn__abs_mean((double)mu[i] - (double)p->mean,
-                              sigma != NULL ? (double)sigma[i] : 0) / (double)n;
-    if (!laplace) best = bnn__second_moment(n, mu, sigma, p->mean);
+    if (laplace) {
+        for (i = 0; i < n; i++)
+            best += bnn__abs_mean((double)mu[i] - (double)p->mean,
+                                  sigma != NULL ? (double)sigma[i] : 0) / (double)n;
+    } else best = bnn__second_moment(n, mu, sigma, p->mean);
     if (p->shape > 0)
         best = ((double)p->rate + a * best) / ((double)p->shape + a + 1); /* mode given the rest */
     if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
@@ -8148,34 +8145,37 @@ static int bnn__priors_alike(const bnn_prior *a, const bnn_prior *b) {
 }
 
 BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
-    bnn_block *w;
-    size_t b, e, n, k;
+    int point = q->posterior == BNN_POSTERIOR_DELTA;
+    size_t b, e, n, end;
     if (bnn__meanfield_fault(q) != NULL || !(rate > 0)) return;
     bnn__sigma(q);
-    for (w = q->of->blocks, b = 0; b < q->of->n_blocks; b = e) {
-        n = w[b].rows * w[b].cols;
-        for (e = b + 1; q->share && e < q->of->n_blocks; e++) {
-            if (!bnn__priors_alike(&w[b].prior, &w[e].prior)) break;
-            n += w[e].rows * w[e].cols;
+    for (b = 0; b < q->of->n_blocks; b = end) { /* blocks b .. end-1 have one prior */
+        bnn_block *w = &q->of->blocks[b];
+        n = w->rows * w->cols;
+        for (end = b + 1; end < q->of->n_blocks; end++) {
+            bnn_block *next = &q->of->blocks[end];
+            if (!q->share || !bnn__priors_alike(&w->prior, &next->prior)) break;
+            n += next->rows * next->cols;
         }
-        bnn__prior_follow(q->of->mem, &w[b].prior, n, q->params->theta + w[b].offset,
-                          q->posterior == BNN_POSTERIOR_DELTA ? NULL : q->sigma + w[b].offset,
-                          rate);
-        for (k = b + 1; k < e; k++) w[k].prior.mean = w[b].prior.mean, w[k].prior.std =
-            w[b].prior.std;
+        bnn__prior_follow(q->of->mem, &w->prior, n, q->params->theta + w->offset,
+                          point ? NULL : q->sigma + w->offset, rate);
+        for (e = b + 1; e < end; e++) {
+            q->of->blocks[e].prior.mean = w->prior.mean;
+            q->of->blocks[e].prior.std = w->prior.std;
+        }
     }
 }
 
 /* ---- noise in the layers instead of in the weights */
 
-static bnn_var *bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b, bnn_var *c) {
+static void bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b, bnn_var *c) {
     bnn_tape *t = w->tape;
-    if (t->err == BNN_OK && (a->val.rows != w->val.rows || a->val.cols != w->val.cols))
-        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, its noise %zx%z", who, w->val.rows,
-                         w->val.cols, a->val.rows, a->val.cols);
-    if (t->err == BNN_OK && (b == NULL) != (c == NULL))
-        return bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
-    return w;
+    if (t->err != BNN_OK) return;
+    if (a->val.rows != w->val.rows || a->val.cols != w->val.cols)
+        bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, its noise %zx%z", who, w->val.rows, w->val.cols,
+                  a->val.rows, a->val.cols);
+    else if ((b == NULL) != (c == NULL))
+        bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
 }
 
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
@@ -8215,10 +8215,8 @@ typedef struct bnn__noisy {
 /* sigma of a block as a node, times eps for flipout; NULL for no block */
 static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block) {
     const bnn_meanfield *q = z->q;
-    const bnn_block *b = &q->of->blocks[block];
     bnn_var *r = bnn_param(t, q->params, q->of->n_blocks + block);
-    bnn_mat eps;
-    eps.rows = b->rows, eps.cols = b->cols, eps.data = q->eps + b->offset;
+    bnn_mat eps = bnn__block_view(q->of, block, q->eps);
     if (q->log_rate != 1) r = bnn_scale(r, q->log_rate);
     r = bnn_clamp(r, bnn__rho_end(q, 0), bnn__rho_end(q, 1));
     r = q->scale == BNN_SCALE_LOG ? bnn_exp(r) : bnn_softplus(r);
@@ -8252,10 +8250,10 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
     if (bnn__meanfield_fault(q) != NULL) return dead;
     if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
-        return bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a "
-                               "bnn_mlp of the same parameters and a Gaussian q", noise), dead;
+        bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp of "
+                        "the same parameters and a Gaussian q", noise);
     z = (bnn__noisy *)bnn_arena_alloc(q->of->mem, 1, sizeof *z);
-    if (z == NULL) return dead;
+    if (z == NULL) return dead; /* as after an error */
     z->q = q;
     z->noise = noise;
     net = *mlp;
