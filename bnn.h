@@ -1675,10 +1675,17 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
 #if defined(__GNUC__) && !defined(__TINYC__)
 #define BNN__UNUSED __attribute__((unused))
 #define BNN__INLINE static inline __attribute__((always_inline, unused))
+#define BNN__CALLED static __attribute__((noinline, unused)) /* once for all of its callers */
 #else
 #define BNN__UNUSED
+#define BNN__CALLED static
 #define BNN__INLINE static inline
 #endif
+/* A helper of one width: where its text is long, inlined for vectors, called for scalars */
+#define BNN__FN_1 BNN__UNUSED static
+#define BNN__FN_4 BNN__INLINE BNN__AT_4
+#define BNN__FN_8 BNN__INLINE BNN__AT_8
+#define BNN__FN_16 BNN__INLINE BNN__AT_16
 #define BNN__AT_1
 #define BNN__AT_4
 #define BNN__AT_8 __attribute__((target("avx2,fma")))
@@ -1895,7 +1902,7 @@ BNN__INLINE BNN__AT_##S F bnn__expr_##S(F x, I *n) {                            
     *n = i;                                                                                      \
     return p * (r * r) + r;                                                                      \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__exp_##S(F x) {                                                    \
+BNN__FN_##S F bnn__exp_##S(F x) {                                                                \
     I n;                                                                                         \
     F y = bnn__expr_##S(bnn__clamp_##S(x, -104.0f, 89.0f), &n) + 1.0f;                           \
     y = y * bnn__pow2_##S(n >> 1) * bnn__pow2_##S(n - (n >> 1));   /* one rounding if denormal */\
@@ -1907,18 +1914,18 @@ BNN__INLINE BNN__AT_##S F bnn__em1_##S(F x) {                                   
     F y = bnn__expr_##S(x, &n), h = bnn__pow2_##S(n - 1);                                        \
     return (y * h + (h - 0.5f)) * 2.0f;                                                          \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__expm1_##S(F x) {                                                  \
+BNN__FN_##S F bnn__expm1_##S(F x) {                                                              \
     F y = bnn__em1_##S(bnn__clamp_##S(x, -30.0f, 89.0f));                                        \
     U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
     return bnn__sel_##S(tiny | bnn__nan_##S(x), x, y);                                           \
 }                                                                                                \
 /* tanh a = (e^2a - 1)/(e^2a + 1) */                                                             \
-BNN__INLINE BNN__AT_##S F bnn__tanh_##S(F x) {                                                   \
+BNN__FN_##S F bnn__tanh_##S(F x) {                                                               \
     F a = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 10.0f), t = bnn__em1_##S(a + a);                 \
     t = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(1e-10f)), a, t / (t + 2.0f));                   \
     return bnn__sel_##S(bnn__nan_##S(x), x, bnn__sign_##S(t, x));                                \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__sigmoid_##S(F x) {                                                \
+BNN__FN_##S F bnn__sigmoid_##S(F x) {                                                            \
     F one = bnn__set_##S(1.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                              \
     return bnn__sel_##S(bnn__lt_##S(x, bnn__set_##S(0.0f)), e, one) / (one + e);                 \
 }                                                                                                \
@@ -1940,7 +1947,7 @@ BNN__INLINE BNN__AT_##S F bnn__logb_##S(U b, F shift) {                         
     U d = (U)((I)(b - 0x3f3504f3u) >> 23);                         /* exponent over sqrt(1/2) */ \
     return bnn__logfe_##S(bnn__val_##S(b - (d << 23)) - 1.0f, bnn__flt_##S((I)d) + shift);       \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                                    \
+BNN__FN_##S F bnn__log_##S(F x) {                                                                \
     F zero = bnn__set_##S(0.0f), inf = bnn__val_##S(bnn__bits_##S(zero) | 0x7f800000u), y;       \
     U sub = bnn__lt_##S(x, bnn__set_##S(1.17549435e-38f));         /* denormals times 2^25 */    \
     y = bnn__logb_##S(bnn__bits_##S(bnn__sel_##S(sub, x * 33554432.0f, x)),                      \
@@ -1949,7 +1956,7 @@ BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                   
     y = bnn__sel_##S(bnn__lt_##S(zero, x) | bnn__nan_##S(x), y, -inf);                           \
     return bnn__sel_##S(bnn__lt_##S(x, zero), bnn__val_##S(bnn__bits_##S(inf) | 0x400000u), y);  \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                                  \
+BNN__FN_##S F bnn__log1p_##S(F x) {                                                              \
     F zero = bnn__set_##S(0.0f);                                                                 \
     U near = bnn__lt_##S(bnn__set_##S(-0.29f), x) & bnn__lt_##S(x, bnn__set_##S(0.41f));         \
     F y = bnn__logfe_##S(bnn__sel_##S(near, x, zero), zero);                                     \
@@ -1957,7 +1964,7 @@ BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                 
     return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f)), x, y);               \
 }                                                                                                \
 /* max(x, 0) + ln(1 + e), e = exp(-|x|) <= 1; ln(1 + e) = ln 2 + ln(1 + (e - 1)/2) */            \
-BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                                               \
+BNN__FN_##S F bnn__softplus_##S(F x) {                                                           \
     F zero = bnn__set_##S(0.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                             \
     U big = bnn__lt_##S(bnn__set_##S(0.41421357f), e);                                           \
     F y = bnn__logfe_##S(bnn__sel_##S(big, (e - 1.0f) * 0.5f, e),                                \
@@ -1967,7 +1974,7 @@ BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                              
 /* softplus and its slope for the scales of >>meanfield, which every weight needs every step: no \
  * denormals, half the work. soft(x), x > -80: e = exp(-|x|), ln(1 + e) = 2 atanh(e/(e + 2)).    \
  * slope(v) = 1 - exp(-v), v > 0. Errors below 4e-7 of the value. NaN gives NaN. */              \
-BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                   \
+BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                               \
     F a = bnn__abs_##S(x), m = bnn__set_##S(12582912.0f), z, w, r, t, k, p;                      \
     a = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(80.0f)), a, bnn__set_##S(80.0f));               \
     t = m - a * 1.44269504f, k = t - m;          /* m + the nearest whole number, in its bits */ \
@@ -2001,7 +2008,7 @@ BNN__INLINE BNN__AT_##S F bnn__cosr_##S(F x) {                                  
     return (p + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.0f;                              \
 }                                                                                                \
 /* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos */  \
-BNN__INLINE BNN__AT_##S F bnn__trig_##S(F x, U shift) {                                          \
+BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                                      \
     I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
     F k = bnn__flt_##S(n), r = x - k * 1.5703125f, s, c;                                         \
     U q = (U)n + shift;                                                                          \
@@ -2023,7 +2030,7 @@ BNN__INLINE BNN__AT_##S F bnn__cos_##S(F x) {                                   
     return bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f)) + 1u);                             \
 }                                                                                                \
 /* |x| < 0.92: x (1 + P(x^2)); else 1 - exp(Q(|x|)), after N. Juffa */                           \
-BNN__INLINE BNN__AT_##S F bnn__erf_##S(F x) {                                                    \
+BNN__FN_##S F bnn__erf_##S(F x) {                                                                \
     F t = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 4.0f), z = t * t, p, q;                          \
     p = z * -5.96761703e-4f + 4.99119423e-3f;                                                    \
     p = p * z - 2.67681349e-2f;                                                                  \
@@ -2043,7 +2050,7 @@ BNN__INLINE BNN__AT_##S F bnn__unit_##S(U w) {                                  
     return (bnn__flt_##S((I)(w >> 16)) * 65536.0f + (bnn__flt_##S((I)(w & 0xffffu)) + 0.5f))     \
            * 2.32830644e-10f;                                                                    \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__expo_##S(U w) {                                                   \
+BNN__FN_##S F bnn__expo_##S(U w) {                                                               \
     F u = bnn__unit_##S(w), v = -bnn__unit_##S(~w);                                              \
     U b = bnn__bits_##S(u), d = (U)((I)(b - 0x3f3504f3u) >> 23);                                 \
     F f = bnn__val_##S(b - (d << 23)) - 1.0f;                                                    \
@@ -2065,7 +2072,7 @@ BNN__INLINE BNN__AT_##S F bnn__exponential_##S(U u, U v, F *second) {           
     return bnn__expo_##S(u);                                                                     \
 }                                                                                                \
 /* Box-Muller: sqrt(-2 ln u) (cos, sin)(2 pi v 2^-32), v = quarter turns k plus an angle r */    \
-BNN__INLINE BNN__AT_##S F bnn__normal_##S(U u, U v, F *second) {                                 \
+BNN__FN_##S F bnn__normal_##S(U u, U v, F *second) {                                             \
     F e = bnn__expo_##S(u), a = bnn__sqrt_##S(e + e);                                            \
     F r = bnn__flt_##S((I)(v << 2)) * 3.6572952e-10f, s = bnn__sinr_##S(r), c = bnn__cosr_##S(r);\
     U k = (v + 0x20000000u) >> 30, odd = 0u - (k & 1u);                                          \
@@ -2201,38 +2208,32 @@ BNN__UNUSED static void bnn__rng_advance(bnn_rng *r, uint64_t blocks) {
 }
 
 /* Bulk draws work in groups of 64: word w of block l (of 16) belongs to element 16 w + l. */
-typedef uint64_t bnn__w1;
-BNN__INLINE void bnn__keys_1(const bnn_rng *r, bnn__w1 *key) {
-    key[0] = r->key[0] | (uint64_t)r->key[1] << 32;
-}
-BNN__INLINE void bnn__words_1(const bnn__w1 *keys, const bnn_rng *r, uint64_t block,
-                              uint32_t *out) {
-    uint32_t ctr[4], key[2], w[4];
-    key[0] = (uint32_t)keys[0], key[1] = (uint32_t)(keys[0] >> 32);
+BNN__UNUSED static void bnn__words_1(const bnn_rng *r, uint64_t block, size_t groups,
+                                     uint32_t *out) {
+    uint32_t ctr[4], w[4];
     ctr[2] = r->ctr[2], ctr[3] = r->ctr[3];
-    for (uint64_t l = 0; l < 16; l++) {
-        ctr[0] = (uint32_t)(block + l), ctr[1] = (uint32_t)((block + l) >> 32);
-        bnn__philox(ctr, key, w);
-        for (int i = 0; i < 4; i++) out[16 * i + (int)l] = w[i];
+    for (size_t l = 0; l < 16 * groups; l++, block++) {
+        ctr[0] = (uint32_t)block, ctr[1] = (uint32_t)(block >> 32);
+        bnn__philox(ctr, r->key, w);
+        for (size_t i = 0; i < 4; i++) out[l / 16 * 64 + 16 * i + l % 16] = w[i];
     }
 }
 /* Vectors: a counter per 64-bit lane, of which the multiplier reads the low half. So hi and lo come
  * in one multiplication, and nobody cares what gathers in the high half. Even blocks in a.., odd
  * ones in b.., merged at the end. */
 #define BNN__PHILOX(S, U, W)                                                                     \
-BNN__INLINE BNN__AT_##S void bnn__keys_##S(const bnn_rng *r, W *key) {                           \
+BNN__UNUSED static BNN__AT_##S void bnn__words_##S(const bnn_rng *r, uint64_t block,             \
+                                                   size_t groups, uint32_t *out) {               \
+    W key[20], m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;           \
+    W low = bnn__setw_##S(0xffffffffu);                                                          \
     uint32_t k = r->key[0], l = r->key[1];                                                       \
+    uint64_t last = block + 16 * groups;                                                         \
     for (int i = 0; i < 20; i += 2, k += 0x9e3779b9u, l += 0xbb67ae85u) {                        \
         key[i] = bnn__setw_##S(k);                                                               \
         key[i + 1] = bnn__setw_##S(l);                                                           \
     }                                                                                            \
-}                                                                                                \
-BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint64_t block,      \
-                                            uint32_t *out) {                                     \
-    W m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;                    \
-    W low = bnn__setw_##S(0xffffffffu);                                                          \
-    for (uint64_t h = 0; h < 16; h += S, out += S) {                                             \
-        W a0 = bnn__even_##S() + bnn__setw_##S(block + h), a1 = a0 >> 32;                        \
+    for (; block != last; block += S, out += (last - block) % 16 ? S : S + 48) {                 \
+        W a0 = bnn__even_##S() + bnn__setw_##S(block), a1 = a0 >> 32;                            \
         W a2 = bnn__setw_##S(r->ctr[2]), a3 = bnn__setw_##S(r->ctr[3]);                          \
         W b0 = a0 + 1u, b1 = b0 >> 32, b2 = a2, b3 = a3;                                         \
         for (int i = 0; i < 20; i += 2) {                                                        \
@@ -2247,19 +2248,18 @@ BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint
         bnn__stu_##S(out + 48, (U)((a3 & low) | b3 << 32));                                      \
     }                                                                                            \
 }
+enum { BNN__GROUPS = 8 };               /* whose words are made at a time: 2 KB, in the cache */
 #define BNN__DRAW(S, NAME)                                                                       \
 BNN__UNUSED static BNN__AT_##S                                                                   \
 void bnn__d_##NAME##_##S(const bnn_rng *r, uint64_t block, size_t groups, float *out) {          \
-    uint32_t w[64];                                                                              \
-    bnn__w##S keys[20];                                                                          \
-    bnn__keys_##S(r, keys);                                                                      \
-    for (; groups > 0; groups--, block += 16, out += 64) {                                       \
-        bnn__words_##S(keys, r, block, w);                                                       \
-        for (int i = 0; i < 32; i += S) {                                                        \
-            int l = i + (i & 16);                                                                \
-            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + l), bnn__ldu_##S(w + l + 16), &y); \
-            bnn__st_##S(out + l, x);                                                             \
-            bnn__st_##S(out + l + 16, y);                                                        \
+    uint32_t w[64 * BNN__GROUPS];                                                                \
+    for (size_t m, i; groups > 0; groups -= m, block += 16 * m, out += 64 * m) {                 \
+        m = groups < BNN__GROUPS ? groups : BNN__GROUPS;                                         \
+        bnn__words_##S(r, block, m, w);                                                          \
+        for (i = 0; i < 64 * m; i += (i + S) % 16 ? S : S + 16) {                                \
+            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + i), bnn__ldu_##S(w + i + 16), &y); \
+            bnn__st_##S(out + i, x);                                                             \
+            bnn__st_##S(out + i + 16, y);                                                        \
         }                                                                                        \
     }                                                                                            \
 }
@@ -2396,7 +2396,7 @@ BNN__PASS(S, noise_##NAME,                                                      
     if (!q.zero) g = g + bnn__ld_##S(q.w + i), h = h + bnn__ld_##S(q.t + i);                     \
     bnn__st_##S(q.w + i, g);                                                                     \
     bnn__st_##S(q.t + i, h); )
-#define BNN__NOISES(S)                                                                           \
+#define BNN__NOISES16(S)                                                                         \
 BNN__PASS(S, sigma, BNN__SIGMA(S); )                                                             \
 BNN__PASS(S, draw,                                                                               \
     BNN__SIGMA(S);                                                                               \
@@ -2404,7 +2404,8 @@ BNN__PASS(S, draw,                                                              
     bnn__st_##S(q.t + i, e);                                                                     \
     e = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.d), v), v * e, v * bnn__set_##S(0));             \
     bnn__st_##S(q.w + i, m + e); )                                                               \
-BNN__NOISE(S, normal, g = g + d * q.p[0], h = h + v * q.p[0]; )                                  \
+BNN__NOISE(S, normal, g = g + d * q.p[0], h = h + v * q.p[0]; )
+#define BNN__NOISES(S)                                                                           \
 BNN__NOISE(S, ard,                                                                               \
     bnn__f##S u = bnn__set_##S(q.lr) / (d * d + v * v);                                          \
     g = g + d * u, h = h + v * u; )                                                              \
@@ -2419,7 +2420,7 @@ BNN__NOISE(S, student,                                                          
     bnn__f##S w = d + v * e;                                                                     \
     w = w * q.p[0] / (w * w + q.p[1]);                                                           \
     g = g + w, h = h + w * e; )
-#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid)
+#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) BNN__NOISES16(S)
 #define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
     BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt) BNN__NOISES(S)
 BNN__PASSES(1, bnn__f1)
@@ -2615,8 +2616,8 @@ BNN__UNUSED static void bnn__pass_psgld(bnn_rng *r, size_t n, float *w, float *g
     q.a = a, q.b = noise, q.c = lam;
     bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_psgld));
 }
-BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
-                        bnn__pass *pass) {
+BNN__CALLED void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
+                             bnn__pass *pass) {
     bnn__job q;
     memset(&q, 0, sizeof q);
     q.x = x, q.y = y, q.w = out, q.a = a;
@@ -7712,7 +7713,7 @@ static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
 
 static void bnn__sigma(const bnn_meanfield *q) { /* of the present rho */
     bnn__job j = bnn__sigma_job(q);
-    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM(bnn__p_sigma));
+    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM16(bnn__p_sigma));
 }
 
 static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a sigma */
@@ -7818,7 +7819,7 @@ BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q) {
 static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
     bnn__job j = bnn__sigma_job(q);
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn_meanfield_mean(q);
-    else bnn__run_noise(rng, q->n, &j, BNN__PICKM(bnn__p_draw));
+    else bnn__run_noise(rng, q->n, &j, BNN__PICKM16(bnn__p_draw));
     q->drawn = 1;
     q->curved = 0;
 }
@@ -7885,7 +7886,7 @@ static bnn__pass *bnn__noise_pass(bnn__job *j, const bnn_prior *p, double k) {
     default: break;
     }
     j->p[0] = (float)(k / (s * s));
-    return BNN__PICKM(bnn__p_noise_normal);
+    return BNN__PICKM16(bnn__p_noise_normal);
 }
 
 /* mean of (mu-m)^2 + s^2: E_q (w-m)^2; sigma NULL = point weights */
