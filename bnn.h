@@ -1672,7 +1672,8 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
     (__GNUC__ < 9 && !defined(__clang__)) || (defined(__i386__) && !defined(__SSE2_MATH__)) || \
     !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #define BNN__SIMD 0
-/*   x86-64: 4 lanes (SSE2, no FMA), 8 (AVX2 + FMA), 16 (AVX-512), by function attribute. */
+/*   x86-64: 8 lanes (AVX2 + FMA), and 16 (AVX-512) for random numbers, products and the commonest
+ *   functions, by function attribute. Machines before 2013 take the plain loops. */
 #elif defined(__x86_64__)
 #define BNN__SIMD 16
 /*   elsewhere: 4 lanes; on AArch64 with FMA, other machines as the compiler can. */
@@ -1682,32 +1683,39 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
 #if defined(__GNUC__) && !defined(__TINYC__)
 #define BNN__UNUSED __attribute__((unused))
 #define BNN__INLINE static inline __attribute__((always_inline, unused))
+#define BNN__CALLED static __attribute__((noinline, unused)) /* once for all of its callers */
 #else
 #define BNN__UNUSED
+#define BNN__CALLED static
 #define BNN__INLINE static inline
 #endif
+/* A helper of one width: where its text is long, inlined for vectors, called for scalars */
+#define BNN__FN_1 BNN__UNUSED static
+#define BNN__FN_4 BNN__INLINE BNN__AT_4
+#define BNN__FN_8 BNN__INLINE BNN__AT_8
+#define BNN__FN_16 BNN__INLINE BNN__AT_16
 #define BNN__AT_1
 #define BNN__AT_4
 #define BNN__AT_8 __attribute__((target("avx2,fma")))
 #define BNN__AT_16 __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")))
 
 /* Lanes to use, asked once. Writing the same answer twice is harmless, so relaxed order will do.
- * Tests assign 1, 4, 8 or 16 to force an instance. */
+ * Tests assign 1, 4, 8 or 16 to force an instance (x86-64 has no 4: plain). */
 BNN__UNUSED static int bnn__cpu_level;
 
 #if BNN__SIMD == 16
 static int bnn__cpu_ask(void) {
     unsigned a = 0, b, c = 0, d, f, x, xh;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if (a < 7) return 4;
+    if (a < 7) return 1;
     a = 1, c = 0;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     f = c;
-    if ((f >> 27 & 1) == 0) return 4;               /* OSXSAVE: may we ask what the OS saves? */
+    if ((f >> 27 & 1) == 0) return 1;               /* OSXSAVE: may we ask what the OS saves? */
     __asm__ __volatile__(".byte 0x0f, 0x01, 0xd0" : "=a"(x), "=d"(xh) : "c"(0)); /* xgetbv */
     a = 7, c = 0;
     __asm__ __volatile__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 4; /* FMA AVX AVX2 */
+    if ((f >> 12 & f >> 28 & b >> 5 & 1) == 0 || (x & 0x06) != 0x06) return 1; /* FMA AVX AVX2 */
     if ((b >> 16 & b >> 17 & b >> 30 & b >> 31 & 1) == 0 || (x & 0xe6) != 0xe6) return 8;
     return 16;                                      /* F, DQ, BW, VL, and the OS saves ZMM */
 }
@@ -1726,13 +1734,16 @@ BNN__UNUSED static int bnn__cpu(void) {
     return 1;
 #endif
 }
+/* The instance to run: of a pass, and of what has 16 lanes too where they pay */
 #if BNN__SIMD == 16
-#define BNN__PICK(f) (bnn__cpu() == 16 ? f##_16 : bnn__cpu() == 8 ? f##_8 : \
-                      bnn__cpu() == 4 ? f##_4 : f##_1)
+#define BNN__PICK(f) (bnn__cpu() >= 8 ? f##_8 : f##_1)
+#define BNN__PICK16(f) (bnn__cpu() == 16 ? f##_16 : BNN__PICK(f))
 #elif BNN__SIMD == 4
 #define BNN__PICK(f) (bnn__cpu() == 4 ? f##_4 : f##_1)
+#define BNN__PICK16(f) BNN__PICK(f)
 #else
 #define BNN__PICK(f) f##_1
+#define BNN__PICK16(f) f##_1
 #endif
 #define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
 #if defined(_OPENMP)
@@ -1843,6 +1854,7 @@ BNN__INLINE float bnn__sqrt_1(float x) { return BNN_MATH_SQRT(x); }
 
 #if BNN__HOOKS
 #define BNN__PICKM(f) f##_1
+#define BNN__PICKM16(f) f##_1
 #define BNN__ONE ((float)1)
 BNN__INLINE float bnn__exp_1(float x) { return BNN_MATH_EXP(x); }
 BNN__INLINE float bnn__log_1(float x) { return BNN_MATH_LOG(x); }
@@ -1863,6 +1875,7 @@ BNN__INLINE float bnn__soft_1(float x) { return bnn__softplus_1(x); }
 BNN__INLINE float bnn__slope_1(float v) { return -BNN_MATH_EXPM1(-v); }
 #else
 #define BNN__PICKM(f) BNN__PICK(f)
+#define BNN__PICKM16(f) BNN__PICK16(f)
 BNN__INLINE uint32_t bnn__bits_1(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
 BNN__INLINE float bnn__val_1(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 BNN__INLINE int32_t bnn__int_1(float x) { return (int32_t)x; }
@@ -1897,7 +1910,7 @@ BNN__INLINE BNN__AT_##S F bnn__expr_##S(F x, I *n) {                            
     *n = i;                                                                                      \
     return p * (r * r) + r;                                                                      \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__exp_##S(F x) {                                                    \
+BNN__FN_##S F bnn__exp_##S(F x) {                                                                \
     I n;                                                                                         \
     F y = bnn__expr_##S(bnn__clamp_##S(x, -104.0f, 89.0f), &n) + 1.0f;                           \
     y = y * bnn__pow2_##S(n >> 1) * bnn__pow2_##S(n - (n >> 1));   /* one rounding if denormal */\
@@ -1909,18 +1922,18 @@ BNN__INLINE BNN__AT_##S F bnn__em1_##S(F x) {                                   
     F y = bnn__expr_##S(x, &n), h = bnn__pow2_##S(n - 1);                                        \
     return (y * h + (h - 0.5f)) * 2.0f;                                                          \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__expm1_##S(F x) {                                                  \
+BNN__FN_##S F bnn__expm1_##S(F x) {                                                              \
     F y = bnn__em1_##S(bnn__clamp_##S(x, -30.0f, 89.0f));                                        \
     U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
     return bnn__sel_##S(tiny | bnn__nan_##S(x), x, y);                                           \
 }                                                                                                \
 /* tanh a = (e^2a - 1)/(e^2a + 1) */                                                             \
-BNN__INLINE BNN__AT_##S F bnn__tanh_##S(F x) {                                                   \
+BNN__FN_##S F bnn__tanh_##S(F x) {                                                               \
     F a = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 10.0f), t = bnn__em1_##S(a + a);                 \
     t = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(1e-10f)), a, t / (t + 2.0f));                   \
     return bnn__sel_##S(bnn__nan_##S(x), x, bnn__sign_##S(t, x));                                \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__sigmoid_##S(F x) {                                                \
+BNN__FN_##S F bnn__sigmoid_##S(F x) {                                                            \
     F one = bnn__set_##S(1.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                              \
     return bnn__sel_##S(bnn__lt_##S(x, bnn__set_##S(0.0f)), e, one) / (one + e);                 \
 }                                                                                                \
@@ -1942,7 +1955,7 @@ BNN__INLINE BNN__AT_##S F bnn__logb_##S(U b, F shift) {                         
     U d = (U)((I)(b - 0x3f3504f3u) >> 23);                         /* exponent over sqrt(1/2) */ \
     return bnn__logfe_##S(bnn__val_##S(b - (d << 23)) - 1.0f, bnn__flt_##S((I)d) + shift);       \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                                    \
+BNN__FN_##S F bnn__log_##S(F x) {                                                                \
     F zero = bnn__set_##S(0.0f), inf = bnn__val_##S(bnn__bits_##S(zero) | 0x7f800000u), y;       \
     U sub = bnn__lt_##S(x, bnn__set_##S(1.17549435e-38f));         /* denormals times 2^25 */    \
     y = bnn__logb_##S(bnn__bits_##S(bnn__sel_##S(sub, x * 33554432.0f, x)),                      \
@@ -1951,7 +1964,7 @@ BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                   
     y = bnn__sel_##S(bnn__lt_##S(zero, x) | bnn__nan_##S(x), y, -inf);                           \
     return bnn__sel_##S(bnn__lt_##S(x, zero), bnn__val_##S(bnn__bits_##S(inf) | 0x400000u), y);  \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                                  \
+BNN__FN_##S F bnn__log1p_##S(F x) {                                                              \
     F zero = bnn__set_##S(0.0f);                                                                 \
     U near = bnn__lt_##S(bnn__set_##S(-0.29f), x) & bnn__lt_##S(x, bnn__set_##S(0.41f));         \
     F y = bnn__logfe_##S(bnn__sel_##S(near, x, zero), zero);                                     \
@@ -1959,7 +1972,7 @@ BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                 
     return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f)), x, y);               \
 }                                                                                                \
 /* max(x, 0) + ln(1 + e), e = exp(-|x|) <= 1; ln(1 + e) = ln 2 + ln(1 + (e - 1)/2) */            \
-BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                                               \
+BNN__FN_##S F bnn__softplus_##S(F x) {                                                           \
     F zero = bnn__set_##S(0.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                             \
     U big = bnn__lt_##S(bnn__set_##S(0.41421357f), e);                                           \
     F y = bnn__logfe_##S(bnn__sel_##S(big, (e - 1.0f) * 0.5f, e),                                \
@@ -1969,7 +1982,7 @@ BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                              
 /* softplus and its slope for the scales of >>meanfield, which every weight needs every step: no \
  * denormals, half the work. soft(x), x > -80: e = exp(-|x|), ln(1 + e) = 2 atanh(e/(e + 2)).    \
  * slope(v) = 1 - exp(-v), v > 0. Errors below 4e-7 of the value. NaN gives NaN. */              \
-BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                   \
+BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                               \
     F a = bnn__abs_##S(x), m = bnn__set_##S(12582912.0f), z, w, r, t, k, p;                      \
     a = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(80.0f)), a, bnn__set_##S(80.0f));               \
     t = m - a * 1.44269504f, k = t - m;          /* m + the nearest whole number, in its bits */ \
@@ -2003,7 +2016,7 @@ BNN__INLINE BNN__AT_##S F bnn__cosr_##S(F x) {                                  
     return (p + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.0f;                              \
 }                                                                                                \
 /* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos */  \
-BNN__INLINE BNN__AT_##S F bnn__trig_##S(F x, U shift) {                                          \
+BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                                      \
     I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
     F k = bnn__flt_##S(n), r = x - k * 1.5703125f, s, c;                                         \
     U q = (U)n + shift;                                                                          \
@@ -2025,7 +2038,7 @@ BNN__INLINE BNN__AT_##S F bnn__cos_##S(F x) {                                   
     return bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f)) + 1u);                             \
 }                                                                                                \
 /* |x| < 0.92: x (1 + P(x^2)); else 1 - exp(Q(|x|)), after N. Juffa */                           \
-BNN__INLINE BNN__AT_##S F bnn__erf_##S(F x) {                                                    \
+BNN__FN_##S F bnn__erf_##S(F x) {                                                                \
     F t = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 4.0f), z = t * t, p, q;                          \
     p = z * -5.96761703e-4f + 4.99119423e-3f;                                                    \
     p = p * z - 2.67681349e-2f;                                                                  \
@@ -2045,7 +2058,7 @@ BNN__INLINE BNN__AT_##S F bnn__unit_##S(U w) {                                  
     return (bnn__flt_##S((I)(w >> 16)) * 65536.0f + (bnn__flt_##S((I)(w & 0xffffu)) + 0.5f))     \
            * 2.32830644e-10f;                                                                    \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__expo_##S(U w) {                                                   \
+BNN__FN_##S F bnn__expo_##S(U w) {                                                               \
     F u = bnn__unit_##S(w), v = -bnn__unit_##S(~w);                                              \
     U b = bnn__bits_##S(u), d = (U)((I)(b - 0x3f3504f3u) >> 23);                                 \
     F f = bnn__val_##S(b - (d << 23)) - 1.0f;                                                    \
@@ -2067,7 +2080,7 @@ BNN__INLINE BNN__AT_##S F bnn__exponential_##S(U u, U v, F *second) {           
     return bnn__expo_##S(u);                                                                     \
 }                                                                                                \
 /* Box-Muller: sqrt(-2 ln u) (cos, sin)(2 pi v 2^-32), v = quarter turns k plus an angle r */    \
-BNN__INLINE BNN__AT_##S F bnn__normal_##S(U u, U v, F *second) {                                 \
+BNN__FN_##S F bnn__normal_##S(U u, U v, F *second) {                                             \
     F e = bnn__expo_##S(u), a = bnn__sqrt_##S(e + e);                                            \
     F r = bnn__flt_##S((I)(v << 2)) * 3.6572952e-10f, s = bnn__sinr_##S(r), c = bnn__cosr_##S(r);\
     U k = (v + 0x20000000u) >> 30, odd = 0u - (k & 1u);                                          \
@@ -2203,38 +2216,32 @@ BNN__UNUSED static void bnn__rng_advance(bnn_rng *r, uint64_t blocks) {
 }
 
 /* Bulk draws work in groups of 64: word w of block l (of 16) belongs to element 16 w + l. */
-typedef uint64_t bnn__w1;
-BNN__INLINE void bnn__keys_1(const bnn_rng *r, bnn__w1 *key) {
-    key[0] = r->key[0] | (uint64_t)r->key[1] << 32;
-}
-BNN__INLINE void bnn__words_1(const bnn__w1 *keys, const bnn_rng *r, uint64_t block,
-                              uint32_t *out) {
-    uint32_t ctr[4], key[2], w[4];
-    key[0] = (uint32_t)keys[0], key[1] = (uint32_t)(keys[0] >> 32);
+BNN__UNUSED static void bnn__words_1(const bnn_rng *r, uint64_t block, size_t groups,
+                                     uint32_t *out) {
+    uint32_t ctr[4], w[4];
     ctr[2] = r->ctr[2], ctr[3] = r->ctr[3];
-    for (uint64_t l = 0; l < 16; l++) {
-        ctr[0] = (uint32_t)(block + l), ctr[1] = (uint32_t)((block + l) >> 32);
-        bnn__philox(ctr, key, w);
-        for (int i = 0; i < 4; i++) out[16 * i + (int)l] = w[i];
+    for (size_t l = 0; l < 16 * groups; l++, block++) {
+        ctr[0] = (uint32_t)block, ctr[1] = (uint32_t)(block >> 32);
+        bnn__philox(ctr, r->key, w);
+        for (size_t i = 0; i < 4; i++) out[l / 16 * 64 + 16 * i + l % 16] = w[i];
     }
 }
 /* Vectors: a counter per 64-bit lane, of which the multiplier reads the low half. So hi and lo come
  * in one multiplication, and nobody cares what gathers in the high half. Even blocks in a.., odd
  * ones in b.., merged at the end. */
 #define BNN__PHILOX(S, U, W)                                                                     \
-BNN__INLINE BNN__AT_##S void bnn__keys_##S(const bnn_rng *r, W *key) {                           \
+BNN__UNUSED static BNN__AT_##S void bnn__words_##S(const bnn_rng *r, uint64_t block,             \
+                                                   size_t groups, uint32_t *out) {               \
+    W key[20], m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;           \
+    W low = bnn__setw_##S(0xffffffffu);                                                          \
     uint32_t k = r->key[0], l = r->key[1];                                                       \
+    uint64_t last = block + 16 * groups;                                                         \
     for (int i = 0; i < 20; i += 2, k += 0x9e3779b9u, l += 0xbb67ae85u) {                        \
         key[i] = bnn__setw_##S(k);                                                               \
         key[i + 1] = bnn__setw_##S(l);                                                           \
     }                                                                                            \
-}                                                                                                \
-BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint64_t block,      \
-                                            uint32_t *out) {                                     \
-    W m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;                    \
-    W low = bnn__setw_##S(0xffffffffu);                                                          \
-    for (uint64_t h = 0; h < 16; h += S, out += S) {                                             \
-        W a0 = bnn__even_##S() + bnn__setw_##S(block + h), a1 = a0 >> 32;                        \
+    for (; block != last; block += S, out += (last - block) % 16 ? S : S + 48) {                 \
+        W a0 = bnn__even_##S() + bnn__setw_##S(block), a1 = a0 >> 32;                            \
         W a2 = bnn__setw_##S(r->ctr[2]), a3 = bnn__setw_##S(r->ctr[3]);                          \
         W b0 = a0 + 1u, b1 = b0 >> 32, b2 = a2, b3 = a3;                                         \
         for (int i = 0; i < 20; i += 2) {                                                        \
@@ -2249,19 +2256,18 @@ BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint
         bnn__stu_##S(out + 48, (U)((a3 & low) | b3 << 32));                                      \
     }                                                                                            \
 }
+enum { BNN__GROUPS = 8 };               /* whose words are made at a time: 2 KB, in the cache */
 #define BNN__DRAW(S, NAME)                                                                       \
 BNN__UNUSED static BNN__AT_##S                                                                   \
 void bnn__d_##NAME##_##S(const bnn_rng *r, uint64_t block, size_t groups, float *out) {          \
-    uint32_t w[64];                                                                              \
-    bnn__w##S keys[20];                                                                          \
-    bnn__keys_##S(r, keys);                                                                      \
-    for (; groups > 0; groups--, block += 16, out += 64) {                                       \
-        bnn__words_##S(keys, r, block, w);                                                       \
-        for (int i = 0; i < 32; i += S) {                                                        \
-            int l = i + (i & 16);                                                                \
-            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + l), bnn__ldu_##S(w + l + 16), &y); \
-            bnn__st_##S(out + l, x);                                                             \
-            bnn__st_##S(out + l + 16, y);                                                        \
+    uint32_t w[64 * BNN__GROUPS];                                                                \
+    for (size_t m, i; groups > 0; groups -= m, block += 16 * m, out += 64 * m) {                 \
+        m = groups < BNN__GROUPS ? groups : BNN__GROUPS;                                         \
+        bnn__words_##S(r, block, m, w);                                                          \
+        for (i = 0; i < 64 * m; i += (i + S) % 16 ? S : S + 16) {                                \
+            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + i), bnn__ldu_##S(w + i + 16), &y); \
+            bnn__st_##S(out + i, x);                                                             \
+            bnn__st_##S(out + i + 16, y);                                                        \
         }                                                                                        \
     }                                                                                            \
 }
@@ -2424,26 +2430,21 @@ BNN__PASS(S, noise,                                                             
     if (!q.zero) g = g + bnn__ld_##S(q.w + i), h = h + bnn__ld_##S(q.t + i);                     \
     bnn__st_##S(q.w + i, g);                                                                     \
     bnn__st_##S(q.t + i, h); )
-#define BNN__MAPS(S) BNN__MAP(S, exp) BNN__MAP(S, log) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) \
-    BNN__MAP(S, softplus) BNN__MAP(S, sin) BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) \
-    BNN__NOISES(S)
+#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) BNN__NOISES(S)
+#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
+    BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
-BNN__MAP(1, sqrt)
 #if BNN__SIMD
 /* What GNU vectors lack, in assembly, so that neither -O0 nor a compiler's taste changes it:
  * sqrt(y, x), mulw(y, a, b) = low halves of 64-bit lanes multiplied, fma(c, a, b) = c + a b. */
 #if BNN__SIMD == 16
-#define BNN__SQRT_4(y, x) __asm__("sqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
 #define BNN__SQRT_8(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=x"(y) : "x"(x))
 #define BNN__SQRT_16(y, x) __asm__("vsqrtps {%1, %0|%0, %1}" : "=v"(y) : "v"(x))
-#define BNN__MULW_4(y, a, b) \
-    __asm__("pmuludq {%2, %0|%0, %2}" : "=x"(y) : "0"(a), "x"(b))
 #define BNN__MULW_8(y, a, b) \
     __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=x"(y) : "x"(a), "x"(b))
 #define BNN__MULW_16(y, a, b) \
     __asm__("vpmuludq {%2, %1, %0|%0, %1, %2}" : "=v"(y) : "v"(a), "v"(b))
-#define BNN__FMA_4(c, a, b) (c) = (c) + (a) * (b)
 #define BNN__FMA_8(c, a, b) \
     __asm__("vfmadd231ps {%2, %1, %0|%0, %1, %2}" : "+x"(c) : "x"(a), "x"(b))
 #define BNN__FMA_16(c, a, b) \
@@ -2460,13 +2461,20 @@ BNN__MAP(1, sqrt)
 #endif
 static const uint64_t bnn__evens[8] = { 0, 2, 4, 6, 8, 10, 12, 14 };
 
-#define BNN__VECTOR(S, F, I, U, W)                                                               \
+#define BNN__LANES(S, F, I, U)                                                                   \
 typedef float F __attribute__((vector_size(4 * S)));                                             \
 typedef int32_t I __attribute__((vector_size(4 * S)));                                           \
 typedef uint32_t U __attribute__((vector_size(4 * S)));                                          \
-typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
 BNN__INLINE BNN__AT_##S F bnn__ld_##S(const float *p) { F x; memcpy(&x, p, sizeof x); return x; }\
 BNN__INLINE BNN__AT_##S void bnn__st_##S(float *p, F x) { memcpy(p, &x, sizeof x); }             \
+BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
+BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
+BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
+BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
+BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
+BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }
+#define BNN__VECTOR(S, F, I, U, W)                                                               \
+typedef uint64_t W __attribute__((vector_size(4 * S)));                                          \
 BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                                      \
     U x;                                                                                         \
     memcpy(&x, p, sizeof x);                                                                     \
@@ -2474,29 +2482,31 @@ BNN__INLINE BNN__AT_##S U bnn__ldu_##S(const uint32_t *p) {                     
 }                                                                                                \
 BNN__INLINE BNN__AT_##S void bnn__stu_##S(uint32_t *p, U x) { memcpy(p, &x, sizeof x); }         \
 BNN__INLINE BNN__AT_##S W bnn__even_##S(void) { W x; memcpy(&x, bnn__evens, sizeof x); return x; } \
-BNN__INLINE BNN__AT_##S F bnn__set_##S(float x) { F o = { 0 }; return x - o; }                   \
 BNN__INLINE BNN__AT_##S W bnn__setw_##S(uint64_t x) { W o = { 0 }; return o + x; }               \
-BNN__INLINE BNN__AT_##S U bnn__bits_##S(F x) { return (U)x; }                                    \
-BNN__INLINE BNN__AT_##S F bnn__val_##S(U x) { return (F)x; }                                     \
 BNN__INLINE BNN__AT_##S I bnn__int_##S(F x) { return __builtin_convertvector(x, I); }            \
 BNN__INLINE BNN__AT_##S F bnn__flt_##S(I x) { return __builtin_convertvector(x, F); }            \
-BNN__INLINE BNN__AT_##S U bnn__nan_##S(F a) { return BNN__NAN_S(a, S); }                         \
-BNN__INLINE BNN__AT_##S U bnn__lt_##S(F a, F b) { return (U)(a < b) BNN__LT(a, b, S); }          \
-BNN__INLINE BNN__AT_##S F bnn__sel_##S(U m, F a, F b) { return (F)((m & (U)a) | (~m & (U)b)); }  \
 BNN__INLINE BNN__AT_##S F bnn__sqrt_##S(F x) { F y; BNN__SQRT_##S(y, x); return y; }             \
 BNN__INLINE BNN__AT_##S W bnn__mulw_##S(W a, W b) { W y; BNN__MULW_##S(y, a, b); return y; }
+BNN__LANES(4, bnn__f4, bnn__i4, bnn__u4)    /* for short rows and transposing everywhere */
 #if BNN__HOOKS
 #define BNN__MATHS(S)
+#define BNN__MATHS16(S)
 #else
-#define BNN__MATHS(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
-    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S) BNN__MAPS(S) BNN__MAP(S, sqrt)
+#define BNN__DRAWN(S) BNN__MATH(S, bnn__f##S, bnn__i##S, bnn__u##S) \
+    BNN__PHILOX(S, bnn__u##S, bnn__w##S) BNN__DRAWS(S)
+#define BNN__MATHS(S) BNN__DRAWN(S) BNN__MAPS(S)
+#define BNN__MATHS16(S) BNN__DRAWN(S) BNN__MAPS16(S)
 #endif
 #define BNN__INSTANCE(S) BNN__VECTOR(S, bnn__f##S, bnn__i##S, bnn__u##S, bnn__w##S) \
     BNN__MATHS(S) BNN__PASSES(S, bnn__f##S)
+#if BNN__SIMD == 4
 BNN__INSTANCE(4)
-#if BNN__SIMD == 16
+#else
+BNN__LANES(8, bnn__f8, bnn__i8, bnn__u8)
+BNN__LANES(16, bnn__f16, bnn__i16, bnn__u16)
 BNN__INSTANCE(8)
-BNN__INSTANCE(16)
+BNN__VECTOR(16, bnn__f16, bnn__i16, bnn__u16, bnn__w16)
+BNN__MATHS16(16)
 #endif
 #endif
 typedef void bnn__draw(const bnn_rng *, uint64_t, size_t, float *);
@@ -2517,19 +2527,19 @@ BNN__UNUSED static void bnn__v_draw(bnn_rng *r, size_t n, float *out, bnn__draw 
 }
 /* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
 BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_uniform));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_uniform));
 }
 /* N(0, 1), |x| up to 6.76 */
 BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_normal));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_normal));
 }
 /* -ln u, from 1.2e-10 to 22.9 */
 BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_exponential));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_exponential));
 }
 /* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM(bnn__d_gumbel));
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_gumbel));
 }
 BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass) {
     size_t tasks = (n + BNN__TASK - 1) / BNN__TASK, t;
@@ -2538,7 +2548,7 @@ BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass)
         pass(job, t * BNN__TASK, n - t * BNN__TASK < BNN__TASK ? n : (t + 1) * BNN__TASK);
 }
 BNN__UNUSED static void bnn__run_noise(bnn_rng *r, size_t n, const bnn__job *job, bnn__pass *pass) {
-    bnn__draw *draw = BNN__PICKM(bnn__d_normal);
+    bnn__draw *draw = BNN__PICKM16(bnn__d_normal);
     size_t tasks = (n + BNN__ZN - 1) / BNN__ZN, t;
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (t = 0; t < tasks; t++) {
@@ -2616,8 +2626,8 @@ BNN__UNUSED static void bnn__pass_psgld(bnn_rng *r, size_t n, float *w, float *g
     q.a = a, q.b = noise, q.c = lam;
     bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_psgld));
 }
-BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
-                        bnn__pass *pass) {
+BNN__CALLED void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
+                             bnn__pass *pass) {
     bnn__job q;
     memset(&q, 0, sizeof q);
     q.x = x, q.y = y, q.w = out, q.a = a;
@@ -2627,10 +2637,10 @@ BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const flo
 BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, float *y) {                      \
     bnn__run_xy(n, 0, x, x, y, PICK(bnn__p_##NAME));                                             \
 }
-BNN__V_MAP(exp, BNN__PICKM)
+BNN__V_MAP(exp, BNN__PICKM16)
 BNN__V_MAP(log, BNN__PICKM)
-BNN__V_MAP(tanh, BNN__PICKM)
-BNN__V_MAP(sigmoid, BNN__PICKM)
+BNN__V_MAP(tanh, BNN__PICKM16)
+BNN__V_MAP(sigmoid, BNN__PICKM16)
 BNN__V_MAP(softplus, BNN__PICKM)
 BNN__V_MAP(sin, BNN__PICKM)
 BNN__V_MAP(cos, BNN__PICKM)
@@ -2761,14 +2771,14 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
         switch (6 * v + r) { BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2) } \
         return NULL; \
     }
-BNN__GEMM(4)
 #if BNN__SIMD == 16
 BNN__GEMM(8)
 BNN__GEMM(16)
 static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) {
-    return S == 16 ? bnn__tiles_16(v, r) : S == 8 ? bnn__tiles_8(v, r) : bnn__tiles_4(v, r);
+    return S == 16 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r);
 }
 #else
+BNN__GEMM(4)
 #define bnn__tile_of(S, v, r) bnn__tiles_4(v, r)
 #endif
 
@@ -2937,7 +2947,7 @@ static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
                            const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
 #if BNN__SIMD
-    int lanes = bnn__cpu();
+    int lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : bnn__cpu();
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
@@ -3041,10 +3051,10 @@ typedef uint32_t bnn__b8 __attribute__((vector_size(32)));
         for (l = 0; l < 8; l++) all |= top[l];                                                     \
         return !(all >> 31) && bnn__v_finite_1(n - i, x + i);                                      \
     }
-BNN__SUMS(4)
 #if BNN__SIMD == 16
 BNN__SUMS(8)
-BNN__SUMS(16)
+#else
+BNN__SUMS(4)
 #endif
 #endif
 
@@ -7748,7 +7758,7 @@ static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
 
 static void bnn__sigma(const bnn_meanfield *q) { /* of the present rho */
     bnn__job j = bnn__sigma_job(q);
-    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM(bnn__p_draw));
+    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM16(bnn__p_draw));
 }
 
 static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a sigma */
@@ -7854,7 +7864,7 @@ static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
     bnn__job j = bnn__sigma_job(q);
     if (q->posterior == BNN_POSTERIOR_DELTA)
         memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
-    else bnn__run_noise(rng, q->n, &j, BNN__PICKM(bnn__p_draw));
+    else bnn__run_noise(rng, q->n, &j, BNN__PICKM16(bnn__p_draw));
     if (q->of->draw == 0) q->of->draw = 1;
     q->drawn = q->curved = 0;
 }
@@ -7955,7 +7965,7 @@ static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, doubl
         }
         part.x += o, part.y += o, part.z += o, part.g += o, part.w += o, part.t += o;
         if (part.s != NULL) part.s += o;
-        bnn__run(n, &part, BNN__PICKM(bnn__p_noise));
+        bnn__run(n, &part, BNN__PICKM16(bnn__p_noise));
     }
 }
 
