@@ -534,7 +534,7 @@ typedef struct bnn_block {
     size_t offset, rows, cols;
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
-    int fresh;       /* private: 1: its gradient was consumed, the next one overwrites; 2: none yet */
+    int fresh;       /* private: its gradient was consumed, the next one overwrites */
     int reached; /* private: a gradient arrived, ever */
 } bnn_block;
 
@@ -671,7 +671,7 @@ typedef struct bnn_stepper {
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
-    int calm;                 /* private: weights and state are far from overflow                */
+    int calm;                 /* private: 1: weights and state are far from overflow, -1: g is not */
 } bnn_stepper;
 
 typedef struct bnn_sgd_desc {
@@ -727,8 +727,9 @@ typedef struct bnn_hmc_desc {
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
-    float jitter;        /* each draw's step is step (1 +- jitter), uniform, default 0.2: a length
-                            that hits a period of the energy would not move. BNN_ZERO: none */
+    float jitter;        /* each draw's step varies by 1 +- jitter, its number of steps by twice that,
+                            default 0.2: a length near a period of the energy would return to where
+                            it began. BNN_ZERO: none */
 } bnn_hmc_desc;
 typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
@@ -753,7 +754,8 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end as (b + k)^-gamma. lr_end 0, which no such curve meets: lr0 (1 + k)^-gamma */
+/* From lr0 to lr_end as (b + k)^-gamma, gamma -1 a straight line. No such curve falls to 0: with
+ * lr_end 0 it is lr0 (1 + k)^-gamma */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020: explore 0.8): M cosine cycles; *sampling (if given) is 0
  * during the first `explore` of a cycle, where the temperature should be 0, and 1 after */
@@ -4284,8 +4286,13 @@ BNNDEF float bnn_value(const bnn_var *v) {
 
 /* 1: add to x->grad. 0: its contents are old, write over all of it. Counts as written after. */
 static int bnn__claim(bnn_var *x) {
-    int fresh = x->owner != NULL ? x->owner->blocks[x->block].fresh : x->fresh;
-    if (x->owner != NULL) x->owner->blocks[x->block].fresh = 0;
+    int fresh = x->fresh;
+    if (x->owner != NULL) {
+        bnn_block *b = &x->owner->blocks[x->block];
+        fresh = b->fresh;
+        b->fresh = 0;
+        b->reached = 1;
+    }
     x->fresh = 0;
     return !fresh;
 }
@@ -4299,9 +4306,7 @@ static void bnn__params_settle(bnn_params *w) { /* blocks that no op wrote to ha
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_mat g = bnn_params_grad(w, b);
-        if (w->blocks[b].fresh == 0) w->blocks[b].reached = 1;
-        if (w->blocks[b].fresh == 1 && g.data != NULL)
-            memset(g.data, 0, bnn__count(g) * sizeof(float));
+        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__count(g) * sizeof(float));
         w->blocks[b].fresh = 0;
     }
 }
@@ -6064,7 +6069,6 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     b->cols = cols;
     for (i = 0; name[i] != '\0' && i + 1 < sizeof b->name; i++) b->name[i] = name[i];
     b->prior = prior;
-    b->fresh = 2;
     w->n += n;
     return w->n_blocks++;
 }
@@ -6212,6 +6216,7 @@ static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is st
             bnn__prior_slope(&k->prior, g, n, x, gx);
         }
         k->fresh = 0;
+        k->reached = 1;
     }
 }
 
@@ -7246,27 +7251,28 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     return NULL;
 }
 
-/* Has a gradient come since the last step? By bnn_backward, bnn_params_zero_grad, or by hand into
- * blocks that never had one. What no gradient reached is told once. */
+/* Has a gradient come since the last step? By bnn_backward, bnn_params_zero_grad, or by hand before
+ * the first. Blocks that none has reached are told once. */
 static int bnn__step_reached(bnn_params *w, bnn_tape *t) {
-    size_t b, i;
-    int fresh = 2;
-    for (b = 0; b < w->n_blocks; b++)
-        if (w->blocks[b].fresh < fresh) fresh = w->blocks[b].fresh;
-    for (i = 0; i < w->n && fresh == 2; i++)
-        if (w->grad[i] != 0) fresh = 0;
-    if (fresh != 0 && w->n != 0) {
+    size_t b, i = 0;
+    int none = 1, never = 1;
+    for (b = 0; b < w->n_blocks; b++) {
+        none = none && w->blocks[b].fresh;
+        never = never && !w->blocks[b].reached;
+    }
+    while (never && i < w->n && w->grad[i] == 0) i++;
+    if (w->n != 0 && (none || (never && i == w->n))) {
         bnn__fail(t, BNN_EARG, "bnn_step: no bnn_backward since the last step: no gradient has "
                   "reached block 0 (%s) or any other", w->blocks[0].name);
         return 0;
     }
     bnn__params_settle(w);
     for (b = 0; b < w->n_blocks; b++) {
-        const bnn_block *k = &w->blocks[b];
-        if (!k->reached && k->rows * k->cols != 0)
+        bnn_block *k = &w->blocks[b];
+        if (!k->reached && !never && k->rows * k->cols != 0)
             bnn__note(t, "bnn_step: no gradient has reached block %z (%s): is it part of the loss?",
                       b, k->name);
-        w->blocks[b].reached = 1;
+        k->reached = 1;
     }
     return 1;
 }
@@ -7306,7 +7312,7 @@ static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
     if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
     if (!bnn__step_reached(w, t)) return 0;
     if (bnn__v_below(w->n, w->grad, BNN__CALM)) return 1;
-    s->calm = 0;
+    s->calm = -1;
     b = bnn__bad_block(w, w->grad);
     if (b == w->n_blocks) return 1;
     bnn__fail(t, BNN_ENONFINITE, "bnn_step: the gradient of block %z (%s) is not finite", b,
@@ -7339,12 +7345,12 @@ static void bnn__p_rmsprop_full(const bnn__job *q, size_t i, size_t n) {
     }
 }
 
-/* AdamW. In w (1 - decay) a decay below half an ulp is lost, so a small one is taken in larger
- * pieces: 2^k times it in every 2^k-th step. */
+/* AdamW. A decay below half an ulp is lost in w (1 - decay), so a small one is taken in pieces of
+ * 64 ulps and more: 2^k times it in every 2^k-th step. */
 static float bnn__decay(const bnn_stepper *s) {
     double d = (double)s->lr * (double)s->weight_decay;
     uint64_t every = 1;
-    for (; d > 0 && d < 1.0 / 1048576 && every >> 40 == 0; every += every) d += d;
+    for (; d > 0 && d < 1.0 / 131072 && every >> 40 == 0; every += every) d += d;
     return s->t % every == 0 ? (float)d : 0;
 }
 
@@ -7418,8 +7424,8 @@ static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
     int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 0;
-    if (divides && !(q->lr < BNN__CALM * q->c)) return 0;
-    return s->calm || bnn__calm(s->n, q->w, q->s, q->t, q->u);
+    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 0;
+    return s->calm > 0 || bnn__calm(s->n, q->w, q->s, q->t, q->u);
 }
 
 /* The vectors that a step writes, and back: 0 = no memory */
@@ -7515,19 +7521,17 @@ BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
     return lr0 * (1 + bnn__dcos(BNN__PI * (double)k / (double)(total == 0 ? 1 : total))) / 2;
 }
 
-/* lr0 (1 + k/b)^-gamma, with b such that it is lr_end at k = total-1. Where 1/b overflows, as
- * gamma goes to 0, its limit. */
+/* lr0 (1 - x + x r)^-gamma with r = (lr0/lr_end)^(1/gamma), which is lr_end at x = k/(total-1) = 1.
+ * Where r overflows, as gamma goes to 0, the limit. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total) {
-    double one_over_b = 1, at = (double)k;
+    double x = (double)k / (double)(total < 2 ? 1 : total - 1), r = 0;
     if (lr0 == lr_end || total < 2 || k == 0 || lr0 == 0) return lr0;
-    if (lr_end != 0) {
-        double ratio = gamma == 0 ? bnn__inf() : bnn__dpow(lr0 / lr_end, 1 / gamma);
-        at /= (double)(total - 1);
-        if (!bnn__finite_d(ratio)) return gamma == 0 ? lr_end : lr_end * bnn__dpow(at, -gamma);
-        one_over_b = ratio - 1;
-    }
-    at = 1 + at * one_over_b;
-    return lr0 * bnn__dpow(at > 0 ? at : 0, -gamma);
+    if (lr_end == 0 && gamma >= 0) return lr0 * bnn__dpow(1 + (double)k, -gamma);
+    if (gamma == 0) return lr_end;
+    if (lr_end != 0) r = bnn__dpow(lr0 / lr_end, 1 / gamma);
+    if (!bnn__finite_d(r)) return lr_end * bnn__dpow(x, -gamma);
+    x = 1 - x + x * r;
+    return lr0 * bnn__dpow(x > 0 ? x : 0, -gamma);
 }
 
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
@@ -7543,7 +7547,7 @@ BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t 
  *
  * H = U(q)/T + p' M^-1 p / 2,  p ~ N(0, M). Leapfrog: p -= (e/2) grad U/T; q += e M^-1 p;
  * p -= (e/2) grad U/T, `leapfrog` times; accept with min(1, exp(H0 - H1)); H1 - H0 > 1000 or a
- * non-finite H1 counts as divergent; e is drawn anew around the step for each trajectory. Neal 2011.
+ * non-finite H1 counts as divergent; e and the number of steps vary from draw to draw. Neal 2011.
  * Step size by dual averaging, mass = 1/variance of warm-up draws: Hoffman and Gelman 2014, alg. 5.
  * --------------------------------------------------------------------------------------------- */
 
@@ -7567,6 +7571,12 @@ static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, 
     return bnn_sum(nll);
 }
 
+static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
+    if (!bnn__finite(bnn_value(part))) *u = bnn__inf();
+    if (bnn__finite_d(*u)) bnn_backward(part);
+    bnn__back_to(part->tape, start);
+}
+
 /* U/T with U = -ln p(theta, data), and the gradient of U in params->grad; +inf where it is not
  * finite. The sums are in double: rounded to a float, a U of 4e5 moves in steps of 0.03. */
 static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
@@ -7579,15 +7589,10 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     bnn_params_zero_grad(s->params);
     if (d->net != NULL) {
         u = -bnn_params_log_prior(s->params);
-        bnn_backward(bnn_prior_nll(t, s->params));
-        bnn__back_to(t, start);
+        bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
-    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS) {
-        bnn_var *part = bnn__hmc_part(d, t, first, &u);
-        if (!bnn__finite(bnn_value(part))) u = bnn__inf();
-        if (bnn__finite_d(u)) bnn_backward(part);
-        bnn__back_to(t, start);
-    }
+    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
+        bnn__hmc_back(bnn__hmc_part(d, t, first, &u), start, &u);
     t->training = training;
     if (d->net != NULL) t->n_data = (double)n;
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
@@ -7704,6 +7709,11 @@ static void bnn__hmc_count(bnn_stepper *s, bnn_tape *t, int accepted, int diverg
     h->accept_sum += a;
 }
 
+/* 1 +- share, uniform */
+static double bnn__hmc_jitter(bnn_tape *t, double share) {
+    return share > 0 ? 1 + share * (2 * (double)bnn_rng_uniform(&t->rng) - 1) : 1;
+}
+
 static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
@@ -7720,9 +7730,8 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
         return;
     }
-    e = h->step;
-    if (h->desc.jitter > 0)
-        e *= 1 + (double)h->desc.jitter * (2 * (double)bnn_rng_uniform(&t->rng) - 1);
+    e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
+    steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
     if (t->err != BNN_OK) {
         memcpy(s->params->theta, h->saved, bytes);
@@ -7749,7 +7758,7 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     if (d.leapfrog == 0) d.leapfrog = 20;
     bnn__within(w, "bnn_hmc", "step", d.step, 0, bnn__inf());
     bnn__within(w, "bnn_hmc", "accept", d.accept, 0, 1);
-    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 1);
+    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 0.5);
     bnn__within(w, "bnn_hmc", "trajectory", d.trajectory, 0, bnn__inf());
     if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
         bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
@@ -8167,7 +8176,10 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
         bnn__job j = bnn__noise_job(q);
         for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
     }
-    for (b = 0; b < q->params->n_blocks; b++) q->params->blocks[b].fresh = 0;
+    for (b = 0; b < q->params->n_blocks; b++) {
+        q->params->blocks[b].fresh = 0;
+        q->params->blocks[b].reached = 1;
+    }
     bnn__spend(q->of);
     q->drawn = 0;
 }
@@ -10712,6 +10724,7 @@ static void bnn__gaussian_prior_backward(bnn_var *y) {
         if (k->fresh) memset(gx, 0, n * sizeof *gx);
         bnn__v_axpy(n, y->grad.data[0], slope + k->offset, gx);
         k->fresh = 0;
+        k->reached = 1;
     }
 }
 
