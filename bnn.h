@@ -334,6 +334,7 @@ struct bnn_tape {
     double batch_n, loss_n; /* private: N of the last batch, of the loss that last went backward */
     bnn_var poison;
     size_t resets; /* private: how often */
+    struct { const void *by; uint64_t t; size_t resets; const bnn_var *last; } stepped; /* private */
 };
 
 BNNDEF void bnn_tape_reset(bnn_tape *t);
@@ -538,7 +539,7 @@ typedef struct bnn_block {
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
     int fresh;       /* private: its gradient was consumed, the next one overwrites */
-    int reached;     /* private: a gradient arrived since the last step */
+    int reached;     /* private: a gradient arrived, ever */
     float rest;      /* private: where its values stay that are held */
 } bnn_block;
 
@@ -660,21 +661,29 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
 /* ---- steppers --------------------------------------------------------------------------------
  * An optimizer is a sampler at temperature zero. All act on the gradient of L = U/N, so learning
  * rates have the size everybody knows. `lr` and the rest stay in the stepper: a schedule is one
- * assignment. bnn_step moves the parameters and consumes the gradient; a gradient that is not
- * finite moves nothing and is an error. */
+ * assignment. bnn_step moves the parameters and consumes the gradient. All or nothing: a gradient
+ * that is not finite, or a step that would overflow, moves nothing and is an error. So are a second
+ * step without bnn_tape_reset and a step without bnn_backward (a gradient made by hand goes where
+ * bnn_params_zero_grad was). In every desc 0 is the default and BNN_ZERO is 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC };
 
 typedef struct bnn_stepper {
     int kind;
     bnn_params *params;
-    float lr, momentum, dampening, beta1, beta2, eps, weight_decay, clip;
-    float temperature; /* samplers; assign 0 to switch the noise off */
+    float lr, momentum, dampening, weight_decay, clip;
+    float beta1, beta2, eps;  /* decay of the means of g and of g^2 (alpha, rho)                 */
+    float lr_decay;           /* Adagrad                                                         */
+    float lambda;             /* pSGLD                                                           */
+    float friction, noise_estimate; /* SGHMC                                                     */
+    float temperature;        /* samplers; 0 switches the noise off                              */
     int nesterov, amsgrad, centered, decoupled;
-    size_t n;                     /* parameters it was made for                                  */
-    uint64_t t;                   /* steps made                                                  */
-    float *s1, *s2, *s3;          /* state vectors of n, NULL where the method has none          */
+    size_t burn_in;           /* pSGLD: the preconditioner adapts until then                     */
+    size_t n;                 /* parameters it was made for                                      */
+    uint64_t t;               /* steps made                                                      */
+    float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
+    int calm;                 /* private: 1: weights and state are far from overflow, -1: g is not */
 } bnn_stepper;
 
 typedef struct bnn_sgd_desc {
@@ -705,11 +714,13 @@ typedef struct bnn_adadelta_desc {
 } bnn_adadelta_desc;
 typedef struct bnn_sgld_desc {
     float lr;          /* default 1e-2; eps of Welling and Teh 2011 is 2 lr/N */
-    float temperature; /* default 1; for none assign stepper.temperature = 0 */
+    float temperature; /* default 1; BNN_ZERO: none */
 } bnn_sgld_desc;
 typedef struct bnn_psgld_desc {
     float lr, alpha, lambda; /* defaults 1e-3, 0.99, 1e-5 */
     float temperature;
+    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right only after
+                       them, when it is frozen. (size_t)-1: never frozen, another law (Li 2016) */
 } bnn_psgld_desc;
 typedef struct bnn_sghmc_desc {
     float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
@@ -718,7 +729,8 @@ typedef struct bnn_sghmc_desc {
 typedef struct bnn_hmc_desc {
     const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
     bnn_data data;
-    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node */
+    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node: a float, so beyond 1e5 its
+                            rounding is felt; a net's is summed in double. Dropout is off in both */
     void *user;
     float step;          /* leapfrog step, default 1e-3, or the start of the adaptation */
     size_t leapfrog;     /* steps per trajectory, default 20 */
@@ -727,6 +739,9 @@ typedef struct bnn_hmc_desc {
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
+    float jitter;        /* each draw's step varies by 1 +- jitter, its number of steps by twice that,
+                            default 0.2: a length near a period of the energy would return to where
+                            it began. BNN_ZERO: none */
 } bnn_hmc_desc;
 typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
@@ -751,9 +766,11 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
+/* From lr0 to lr_end as (b + k)^-gamma, gamma -1 a straight line. No such curve falls to 0: with
+ * lr_end 0 it is lr0 (1 + k)^-gamma */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
-/* Cyclical SG-MCMC (Zhang et al. 2020): M cosine cycles; *sampling (if given) is 0 during the first
- * `explore` (0.8) of a cycle, where the temperature should be 0, and 1 after */
+/* Cyclical SG-MCMC (Zhang et al. 2020: explore 0.8): M cosine cycles; *sampling (if given) is 0
+ * during the first `explore` of a cycle, where the temperature should be 0, and 1 after */
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
                               int *sampling);
 
@@ -768,8 +785,8 @@ typedef struct bnn_ensemble {
 } bnn_ensemble;
 
 BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity);
-BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG, which stays in the arena */
-BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight);
+BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG and a note, no more */
+BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight); /* >= 0 */
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
 /* the present weights under one dropout mask */
 BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng);
@@ -1771,10 +1788,12 @@ BNN__UNUSED static int bnn__cpu(void) {
 #if defined(_OPENMP)
 #include <omp.h>
 #define BNN__PARALLEL(cond) _Pragma(BNN__STR(omp parallel for if (cond)))
+#define BNN__ATOMIC _Pragma(BNN__STR(omp atomic write))
 #define BNN__STR(x) BNN__STR_(x)
 #define BNN__STR_(x) #x
 #else
 #define BNN__PARALLEL(cond)
+#define BNN__ATOMIC
 #endif
 
 /* >>primitives  f, i, u: float, int32_t, uint32_t lanes. A comparison yields all ones or zero in a
@@ -2300,12 +2319,14 @@ BNN__DRAWS(1)
 /* >>passes  A pass is a loop over elements; a job holds what any of them may need. In the samplers
  * z holds normals for BNN__ZN elements at a time, fresh in the cache: one pass over memory. */
 #define BNN__ZN 512
-typedef struct {
+typedef struct bnn__job {
     const float *x, *y, *z;
-    float *w, *g, *s, *t;
+    float *w, *g, *s, *t, *u;
     float pw, pm, lr, a, b, c, d, e, p[4];
     size_t rows, cols;
     int flag, zero;
+    void (*pass)(const struct bnn__job *, size_t, size_t); /* bnn__p_watched: the pass to watch */
+    int *high;                                             /* becomes 1 above BNN__CALM          */
 } bnn__job;
 typedef void bnn__pass(const bnn__job *, size_t, size_t);
 
@@ -2316,9 +2337,8 @@ void bnn__p_##NAME##_##S(const bnn__job *job, size_t i, size_t n) {             
     for (; i + S <= n; i += S) { __VA_ARGS__ }                                                   \
     if (i < n) bnn__p_##NAME##_1(job, i, n);                                                     \
 }
-#define BNN__GRAD(S)         /* the gradient with its Gaussian prior; g is spent, so clear it */ \
-    bnn__f##S w = bnn__ld_##S(q.w + i), g = bnn__ld_##S(q.g + i) + (w - q.pm) * q.pw;            \
-    if (q.zero) bnn__st_##S(q.g + i, bnn__set_##S(0))
+#define BNN__GRAD(S)         /* the gradient with its weight decay */                            \
+    bnn__f##S w = bnn__ld_##S(q.w + i), g = bnn__ld_##S(q.g + i) + w * q.pw
 #define BNN__PASSES(S, F)                                                                        \
 BNN__PASS(S, sgd,                                                                                \
     BNN__GRAD(S);                                                                                \
@@ -2338,13 +2358,13 @@ BNN__PASS(S, sghmc,                                 /* s velocity, a sd, b 1 - f
     v = bnn__ld_##S(q.s + i) * q.b + v;                                                          \
     bnn__st_##S(q.s + i, v);                                                                     \
     bnn__st_##S(q.w + i, w + v); )                                                               \
-BNN__PASS(S, adam,                  /* s m, t v, a b1, b b2, c eps, d 1 - decay, e rc2 */        \
+BNN__PASS(S, adam,                  /* s m, t v, a b1, b b2, c eps, d decay, e rc2 */            \
     BNN__GRAD(S);                                                                                \
     F m = bnn__ld_##S(q.s + i) * q.a + g * (1 - q.a);                                            \
     F v = bnn__ld_##S(q.t + i) * q.b + g * g * (1 - q.b);                                        \
     bnn__st_##S(q.s + i, m);                                                                     \
     bnn__st_##S(q.t + i, v);                                                                     \
-    bnn__st_##S(q.w + i, w * q.d - m * q.lr / (bnn__sqrt_##S(v) * q.e + q.c)); )                 \
+    bnn__st_##S(q.w + i, w - (w * q.d + m * q.lr / (bnn__sqrt_##S(v) * q.e + q.c))); )           \
 BNN__PASS(S, rmsprop,                               /* t v, a decay, c eps */                    \
     BNN__GRAD(S);                                                                                \
     F v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);                                        \
@@ -2362,9 +2382,10 @@ BNN__PASS(S, adadelta,                              /* s u, t v, a rho */       
     bnn__st_##S(q.t + i, v);                                                                     \
     bnn__st_##S(q.s + i, u * q.a + d * d * (1 - q.a));                                           \
     bnn__st_##S(q.w + i, w - d * q.lr); )                                                        \
-BNN__PASS(S, psgld,                                 /* t v, a decay, b noise, c lambda */        \
+BNN__PASS(S, psgld,                       /* t v, a decay, b noise, c lambda, flag: v moves */    \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a), h;                                     \
+    F v = bnn__ld_##S(q.t + i), h;                                                               \
+    if (q.flag) v = v * q.a + g * g * (1 - q.a);                                                 \
     h = bnn__set_##S(1) / (bnn__sqrt_##S(v) + q.c);                                              \
     bnn__st_##S(q.t + i, v);                                                                     \
     v = bnn__sqrt_##S(h * q.b) * bnn__ld_##S(q.z + i % BNN__ZN) - h * g * q.lr;                  \
@@ -2582,71 +2603,6 @@ BNN__UNUSED static void bnn__run_noise(bnn_rng *r, size_t n, const bnn__job *job
         pass(&q, i, e);
     }
     bnn__rng_advance(r, (n + 63) / 64 * 16);
-}
-BNN__UNUSED static bnn__job bnn__job_update(float *w, float *g, float *s, float *t, float lr,
-                                            float pw, float pm, int zero) {
-    bnn__job q;
-    memset(&q, 0, sizeof q);
-    q.w = w, q.g = g, q.s = s, q.t = t, q.lr = lr, q.pw = pw, q.pm = pm, q.zero = zero;
-    return q;
-}
-BNN__UNUSED static void bnn__pass_sgd(size_t n, float *w, float *g, float lr, float pw, float pm,
-                                      int zero) {
-    bnn__job q = bnn__job_update(w, g, 0, 0, lr, pw, pm, zero);
-    bnn__run(n, &q, BNN__PICK(bnn__p_sgd));
-}
-BNN__UNUSED static void bnn__pass_sgld(bnn_rng *r, size_t n, float *w, float *g, float lr,
-                                       float sd, float pw, float pm, int zero) {
-    bnn__job q = bnn__job_update(w, g, 0, 0, lr, pw, pm, zero);
-    q.a = sd;
-    bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_sgld));
-}
-BNN__UNUSED static void bnn__pass_momentum(size_t n, float *w, float *g, float *buf, float lr,
-                                           float mom, float damp1, int nesterov, float pw,
-                                           float pm, int zero) {
-    bnn__job q = bnn__job_update(w, g, buf, 0, lr, pw, pm, zero);
-    q.a = mom, q.b = damp1, q.flag = nesterov;
-    bnn__run(n, &q, BNN__PICK(bnn__p_momentum));
-}
-BNN__UNUSED static void bnn__pass_sghmc(bnn_rng *r, size_t n, float *w, float *g, float *vel,
-                                        float lr, float keep, float sd, float pw, float pm,
-                                        int zero) {
-    bnn__job q = bnn__job_update(w, g, vel, 0, lr, pw, pm, zero);
-    q.a = sd, q.b = keep;
-    bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_sghmc));
-}
-BNN__UNUSED static void bnn__pass_adam(size_t n, float *w, float *g, float *m, float *v,
-                                       float lr1, float b1, float b2, float rc2, float eps,
-                                       float decay, float pw, float pm, int zero) {
-    bnn__job q = bnn__job_update(w, g, m, v, lr1, pw, pm, zero);
-    q.a = b1, q.b = b2, q.c = eps, q.d = 1 - decay, q.e = rc2;
-    bnn__run(n, &q, BNN__PICK(bnn__p_adam));
-}
-BNN__UNUSED static void bnn__pass_rmsprop(size_t n, float *w, float *g, float *v, float lr,
-                                          float a, float eps, float pw, float pm, int zero) {
-    bnn__job q = bnn__job_update(w, g, 0, v, lr, pw, pm, zero);
-    q.a = a, q.c = eps;
-    bnn__run(n, &q, BNN__PICK(bnn__p_rmsprop));
-}
-BNN__UNUSED static void bnn__pass_adagrad(size_t n, float *w, float *g, float *v, float lr,
-                                          float eps, float pw, float pm, int zero) {
-    bnn__job q = bnn__job_update(w, g, 0, v, lr, pw, pm, zero);
-    q.c = eps;
-    bnn__run(n, &q, BNN__PICK(bnn__p_adagrad));
-}
-BNN__UNUSED static void bnn__pass_adadelta(size_t n, float *w, float *g, float *v, float *u,
-                                           float lr, float rho, float eps, float pw, float pm,
-                                           int zero) {
-    bnn__job q = bnn__job_update(w, g, u, v, lr, pw, pm, zero);
-    q.a = rho, q.c = eps;
-    bnn__run(n, &q, BNN__PICK(bnn__p_adadelta));
-}
-BNN__UNUSED static void bnn__pass_psgld(bnn_rng *r, size_t n, float *w, float *g, float *v,
-                                        float lr, float a, float lam, float noise, float pw,
-                                        float pm, int zero) {
-    bnn__job q = bnn__job_update(w, g, 0, v, lr, pw, pm, zero);
-    q.a = a, q.b = noise, q.c = lam;
-    bnn__run_noise(r, n, &q, BNN__PICK(bnn__p_psgld));
 }
 BNN__CALLED void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
                              bnn__pass *pass) {
@@ -3023,7 +2979,8 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
 }
 
 /* Two reductions for the steppers. Sums of (x-m)^2 in double: eight in flight, in a fixed order.
- * Finiteness: the sign bit of a top is set iff some exponent is all ones, infinity or NaN. */
+ * Is every |x| < limit (no NaN is)? The sign bit of a top is set iff some |x| has the bits of the
+ * limit or more. */
 static double bnn__sumsq_1(size_t n, const float *x, float m) {
     double s[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
     size_t i;
@@ -3031,10 +2988,10 @@ static double bnn__sumsq_1(size_t n, const float *x, float m) {
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
-static int bnn__v_finite_1(size_t n, const float *x) {
+static int bnn__v_below_1(size_t n, const float *x, float limit) {
     size_t i;
     for (i = 0; i < n; i++)
-        if (!bnn__finite(x[i])) return 0;
+        if (!bnn__finite(x[i]) || x[i] >= limit || x[i] <= -limit) return 0;
     return 1;
 }
 
@@ -3062,16 +3019,18 @@ typedef uint32_t bnn__b8 __attribute__((vector_size(32)));
         for (l = 0; i < n; i++, l++) s[l] += ((double)x[i] - mean) * ((double)x[i] - mean);        \
         return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));                  \
     }                                                                                              \
-    BNN__UNUSED static BNN__AT_##S int bnn__v_finite_##S(size_t n, const float *x) {               \
+    BNN__UNUSED static BNN__AT_##S int bnn__v_below_##S(size_t n, const float *x, float limit) {   \
         bnn__b8 u, top = { 0, 0, 0, 0, 0, 0, 0, 0 };                                               \
-        uint32_t all = 0;                                                                          \
+        uint32_t all = 0, up;                                                                      \
         size_t i, l;                                                                               \
+        memcpy(&up, &limit, sizeof up);                                                            \
+        up = 0x80000000u - up;                                                                     \
         for (i = 0; i + 8 <= n; i += 8) {                                                          \
             memcpy(&u, x + i, sizeof u);                                                           \
-            top |= (u & 0x7fffffffu) + 0x00800000u;                                                \
+            top |= (u & 0x7fffffffu) + up;                                                         \
         }                                                                                          \
         for (l = 0; l < 8; l++) all |= top[l];                                                     \
-        return !(all >> 31) && bnn__v_finite_1(n - i, x + i);                                      \
+        return !(all >> 31) && bnn__v_below_1(n - i, x + i, limit);                                \
     }
 #if BNN__SIMD == 16
 BNN__SUMS(8)
@@ -3084,7 +3043,36 @@ static double bnn__v_sumsq(size_t n, const float *x, float m) {
     return BNN__PICK(bnn__sumsq)(n, x, m);
 }
 
-static int bnn__v_finite(size_t n, const float *x) { return BNN__PICK(bnn__v_finite)(n, x); }
+static int bnn__v_below(size_t n, const float *x, float limit) {
+    return BNN__PICK(bnn__v_below)(n, x, limit);
+}
+
+static int bnn__v_finite(size_t n, const float *x) {
+    return bnn__v_below(n, x, (float)bnn__inf());
+}
+
+/* Weights and gradients below 2^40 and state below 2^60 cannot overflow in one step. */
+#define BNN__CALM ((float)1099511627776.0)
+#define BNN__CALM_STATE (BNN__CALM * 1048576)
+static int bnn__calm(size_t n, const float *w, const float *s, const float *t, const float *u) {
+    return bnn__v_below(n, w, BNN__CALM) && (s == NULL || bnn__v_below(n, s, BNN__CALM_STATE)) &&
+           (t == NULL || bnn__v_below(n, t, BNN__CALM_STATE)) &&
+           (u == NULL || bnn__v_below(n, u, BNN__CALM_STATE));
+}
+
+static const float *bnn__at(const float *x, size_t i) { return x == NULL ? NULL : x + i; }
+
+/* Another pass, and a look at what it wrote while that is in the cache. */
+static void bnn__p_watched(const bnn__job *q, size_t i, size_t n) {
+    for (; i < n; i += 1024) {
+        size_t e = n - i < 1024 ? n : i + 1024;
+        q->pass(q, i, e);
+        if (bnn__calm(e - i, q->w + i, bnn__at(q->s, i), bnn__at(q->t, i), bnn__at(q->u, i)))
+            continue;
+        BNN__ATOMIC
+        *q->high = 1;
+    }
+}
 /* ------------------------------------------------------------------------------------------------
  * >>mat: small dense linear algebra
  *
@@ -4228,6 +4216,7 @@ BNNDEF void bnn_tape_free(bnn_tape *t) {
     bnn_arena_free(&t->mem);
     t->last = NULL;
     t->pass = 0;
+    t->resets++;
 }
 
 BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
@@ -6234,8 +6223,9 @@ BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block) {
 
 BNNDEF void bnn_params_zero_grad(bnn_params *w) {
     size_t b;
-    for (b = 0; w->grad != NULL && b < w->n_blocks; b++) w->blocks[b].fresh = 1;
-    if (w->grad != NULL) bnn__params_settle(w);
+    if (w->grad == NULL) return;
+    for (b = 0; b < w->n_blocks; b++) w->blocks[b].fresh = w->blocks[b].reached = 1;
+    bnn__params_settle(w);
 }
 
 BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from) {
@@ -6358,6 +6348,7 @@ static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is st
             bnn__prior_slope(&k->prior, g, n, x, gx);
         }
         k->fresh = 0;
+        k->reached = 1;
     }
 }
 
@@ -6549,14 +6540,14 @@ BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
 static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
     size_t l, block = m->first;
-    if (t->training) x = bnn_dropout(x, m->desc.dropout_input);
+    if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
     for (l = 0; l < m->n_layers; l++) {
         bnn_var *w = bnn_param(t, net->params, block++);
         bnn_var *b = m->desc.no_bias ? NULL : bnn_param(t, net->params, block++);
         x = bnn_affine(x, w, b);
         if (l + 1 == m->n_layers) break;
         x = bnn_activation(x, m->desc.activations[l]);
-        if (t->training) x = bnn_dropout(x, m->desc.dropout);
+        if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
     }
     return x;
 }
@@ -7432,21 +7423,73 @@ BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
  *     Adadelta  v = rho v + (1-rho) g^2;  d = sqrt(u + eps)/sqrt(v + eps) g;
  *               u = rho u + (1-rho) d^2;  theta -= lr d                             (Zeiler 2012)
  *     SGLD      theta' = theta - lr g + sqrt(2 lr T/N) xi                  (Welling and Teh 2011)
- *     pSGLD     V = a V + (1-a) g^2;  G = 1/(lambda + sqrt V);
- *               theta' = theta - lr G g + sqrt(2 lr T G/N) xi                  (Li et al. 2016;
- *               the term of dG/dtheta is dropped, a bias of order 1-a)
+ *     pSGLD     G = 1/(lambda + sqrt V);  theta' = theta - lr G g + sqrt(2 lr T G/N) xi
+ *               (Li et al. 2016); V averages g^2 during the burn-in and stays: while it follows
+ *               theta, the law is another, and not by little
  *     SGHMC     v' = (1-f) v - lr g + sqrt(2 (f-b) lr T/N) xi;  theta' = theta + v'
  *               (Chen et al. 2014)
  * --------------------------------------------------------------------------------------------- */
 
-static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr) {
-    bnn_stepper s;
-    memset(&s, 0, sizeof s);
-    s.kind = kind;
-    s.params = w;
-    s.lr = lr;
-    s.temperature = 1;
-    return s;
+typedef struct bnn__method {
+    const char *name;
+    double standard[4];   /* lr, beta1, beta2, eps */
+    const char *state[3]; /* what s1, s2, s3 hold  */
+} bnn__method;
+
+static const bnn__method bnn__methods[] = { /* by kind */
+    { "bnn_sgd", { 0.1, 0, 0, 0 }, { "velocity", NULL, NULL } },
+    { "bnn_adam", { 1e-3, 0.9, 0.999, 1e-8 },
+      { "mean of g", "mean of g^2", "largest mean of g^2" } },
+    { "bnn_rmsprop", { 1e-2, 0, 0.99, 1e-8 }, { "mean of g^2", "mean of g", "velocity" } },
+    { "bnn_adagrad", { 1e-2, 0, 0, 1e-10 }, { "sum of g^2", NULL, NULL } },
+    { "bnn_adadelta", { 1, 0, 0.95, 1e-6 }, { "mean of g^2", "mean of steps^2", NULL } },
+    { "bnn_sgld", { 1e-2, 0, 0, 0 }, { NULL, NULL, NULL } },
+    { "bnn_psgld", { 1e-3, 0, 0.99, 0 }, { "mean of g^2", NULL, NULL } },
+    { "bnn_sghmc", { 1e-2, 0, 0, 0 }, { "velocity", NULL, NULL } },
+    { "bnn_hmc", { 1, 0, 0, 0 }, { NULL, NULL, NULL } }
+};
+
+static const struct {
+    const char *name;
+    size_t at;
+    double standard, top; /* 0 <= value < top; top 0 = no bound */
+} bnn__settings[] = {
+    { "lr", offsetof(bnn_stepper, lr), 0, 0 }, /* the standard of the first four is the method's */
+    { "beta1", offsetof(bnn_stepper, beta1), 0, 1 },
+    { "beta2 (alpha, rho)", offsetof(bnn_stepper, beta2), 0, 1 },
+    { "eps", offsetof(bnn_stepper, eps), 0, 0 },
+    { "momentum", offsetof(bnn_stepper, momentum), 0, 1 },
+    { "dampening", offsetof(bnn_stepper, dampening), 0, 0 },
+    { "weight_decay", offsetof(bnn_stepper, weight_decay), 0, 0 },
+    { "clip", offsetof(bnn_stepper, clip), 0, 0 },
+    { "temperature", offsetof(bnn_stepper, temperature), 1, 0 },
+    { "lr_decay", offsetof(bnn_stepper, lr_decay), 0, 0 },
+    { "lambda", offsetof(bnn_stepper, lambda), 1e-5, 0 },
+    { "friction", offsetof(bnn_stepper, friction), 0.1, 0 },
+    { "noise_estimate", offsetof(bnn_stepper, noise_estimate), 0, 0 }
+};
+enum { BNN__SETTINGS = sizeof bnn__settings / sizeof *bnn__settings };
+
+static float *bnn__setting(bnn_stepper *s, size_t i) {
+    return (float *)(void *)((unsigned char *)s + bnn__settings[i].at);
+}
+
+/* What is wrong with the settings, which may have been changed since they were made; or NULL. The
+ * value and its bounds are for the sentence. */
+static const char *bnn__setting_fault(bnn_stepper *s, double *v, double *top) {
+    size_t i;
+    for (i = 0; i < BNN__SETTINGS; i++) {
+        *v = (double)*bnn__setting(s, i);
+        *top = bnn__settings[i].top > 0 ? bnn__settings[i].top : bnn__inf();
+        if (!(*v >= 0 && *v < *top)) return bnn__settings[i].name;
+    }
+    *v = (double)s->friction;
+    *top = 1;
+    if (s->kind != BNN_SGHMC) return NULL;
+    if (!(s->friction > 0 && s->friction <= 1)) return "friction (nor may it be 0)";
+    *v = (double)s->noise_estimate;
+    *top = (double)s->friction;
+    return s->noise_estimate < s->friction ? NULL : "noise_estimate";
 }
 
 static void bnn__within(bnn_params *w, const char *who, const char *what, float v, double lo,
@@ -7470,18 +7513,36 @@ static int bnn__states(const bnn_stepper *s) {
     }
 }
 
-/* The end of every constructor: all or nothing. n = 0 fits no parameters: bnn_step refuses. */
-static bnn_stepper bnn__stepper_made(bnn_stepper s, const char *who) {
+static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
+    bnn_stepper s;
+    memset(&s, 0, sizeof s);
+    s.kind = kind;
+    s.params = w;
+    s.lr = lr;
+    s.weight_decay = weight_decay;
+    s.clip = clip;
+    return s;
+}
+
+/* The end of every constructor: defaults, checks, memory. All or nothing: n = 0 fits no parameters,
+ * so bnn_step refuses. */
+static bnn_stepper bnn__stepper_made(bnn_stepper s) {
+    const bnn__method *method = &bnn__methods[s.kind];
     bnn_params *w = s.params;
-    int states = bnn__states(&s);
+    int states;
+    const char *fault;
+    double v, top;
+    size_t i;
+    for (i = 0; i < BNN__SETTINGS; i++) {
+        float *x = bnn__setting(&s, i);
+        *x = bnn__or(*x, i < 4 ? method->standard[i] : bnn__settings[i].standard);
+    }
     if (w == NULL) return s;
-    bnn__within(w, who, "lr", s.lr, 0, bnn__inf());
-    bnn__within(w, who, "momentum", s.momentum, 0, 1);
-    bnn__within(w, who, "dampening", s.dampening, 0, bnn__inf());
-    bnn__within(w, who, "eps", s.eps, 0, bnn__inf());
-    bnn__within(w, who, "weight_decay", s.weight_decay, 0, bnn__inf());
-    bnn__within(w, who, "clip", s.clip, 0, bnn__inf());
-    bnn__within(w, who, "temperature", s.temperature, 0, bnn__inf());
+    fault = bnn__setting_fault(&s, &v, &top);
+    if (fault != NULL)
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [0, %g)", method->name, fault,
+                        v, top);
+    states = bnn__states(&s);
     if (states > 0) s.s1 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     if (states > 1) s.s2 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     if (states > 2) s.s3 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
@@ -7490,189 +7551,125 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s, const char *who) {
 }
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGD, w, bnn__or(d.lr, 0.1));
+    bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
     s.momentum = d.momentum;
     s.dampening = d.dampening;
     s.nesterov = d.nesterov;
-    s.weight_decay = d.weight_decay;
-    s.clip = d.clip;
-    return bnn__stepper_made(s, "bnn_sgd");
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAM, w, bnn__or(d.lr, 1e-3));
-    s.beta1 = bnn__or(d.beta1, 0.9);
-    s.beta2 = bnn__or(d.beta2, 0.999);
-    s.eps = bnn__or(d.eps, 1e-8);
-    bnn__within(w, "bnn_adam", "beta1", s.beta1, 0, 1);
-    bnn__within(w, "bnn_adam", "beta2", s.beta2, 0, 1);
-    s.weight_decay = d.weight_decay;
+    bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
+    s.beta1 = d.beta1;
+    s.beta2 = d.beta2;
+    s.eps = d.eps;
     s.decoupled = d.decoupled;
     s.amsgrad = d.amsgrad;
-    s.clip = d.clip;
-    return bnn__stepper_made(s, "bnn_adam");
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, bnn__or(d.lr, 1e-2));
-    s.beta2 = bnn__or(d.alpha, 0.99);
-    s.eps = bnn__or(d.eps, 1e-8);
-    bnn__within(w, "bnn_rmsprop", "alpha", s.beta2, 0, 1);
+    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
+    s.beta2 = d.alpha;
+    s.eps = d.eps;
     s.momentum = d.momentum;
     s.centered = d.centered;
-    s.weight_decay = d.weight_decay;
-    s.clip = d.clip;
-    return bnn__stepper_made(s, "bnn_rmsprop");
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, bnn__or(d.lr, 1e-2));
-    bnn__within(w, "bnn_adagrad", "lr_decay", d.lr_decay, 0, bnn__inf());
-    s.dampening = d.lr_decay;
-    s.eps = bnn__or(d.eps, 1e-10);
-    s.weight_decay = d.weight_decay;
-    s.clip = d.clip;
-    return bnn__stepper_made(s, "bnn_adagrad");
+    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
+    s.lr_decay = d.lr_decay;
+    s.eps = d.eps;
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, bnn__or(d.lr, 1));
-    s.beta2 = bnn__or(d.rho, 0.95);
-    s.eps = bnn__or(d.eps, 1e-6);
-    bnn__within(w, "bnn_adadelta", "rho", s.beta2, 0, 1);
-    s.weight_decay = d.weight_decay;
-    s.clip = d.clip;
-    return bnn__stepper_made(s, "bnn_adadelta");
+    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
+    s.beta2 = d.rho;
+    s.eps = d.eps;
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGLD, w, bnn__or(d.lr, 1e-2));
-    s.temperature = bnn__or(d.temperature, 1);
-    return bnn__stepper_made(s, "bnn_sgld");
+    bnn_stepper s = bnn__stepper(BNN_SGLD, w, d.lr, 0, 0);
+    s.temperature = d.temperature;
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, bnn__or(d.lr, 1e-3));
-    s.beta2 = bnn__or(d.alpha, 0.99);
-    s.eps = bnn__or(d.lambda, 1e-5);
-    s.temperature = bnn__or(d.temperature, 1);
-    bnn__within(w, "bnn_psgld", "alpha", s.beta2, 0, 1);
-    bnn__within(w, "bnn_psgld", "lambda", s.eps, 0, bnn__inf());
-    return bnn__stepper_made(s, "bnn_psgld");
+    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
+    s.beta2 = d.alpha;
+    s.lambda = d.lambda;
+    s.temperature = d.temperature;
+    s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
+    return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, bnn__or(d.lr, 1e-2));
-    float friction = bnn__or(d.friction, 0.1);
-    s.momentum = 1 - friction;
-    s.dampening = d.noise_estimate;
-    s.temperature = bnn__or(d.temperature, 1);
-    bnn__within(w, "bnn_sghmc", "1 - friction", s.momentum, 0, 1);
-    bnn__within(w, "bnn_sghmc", "noise_estimate", d.noise_estimate, 0, (double)friction);
-    return bnn__stepper_made(s, "bnn_sghmc");
+    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
+    s.friction = d.friction;
+    s.noise_estimate = d.noise_estimate;
+    s.temperature = d.temperature;
+    return bnn__stepper_made(s);
 }
 
-/* The rare variants in plain loops: AMSGrad, centered RMSprop and RMSprop with momentum. */
-static void bnn__adam_amsgrad(bnn_stepper *s, float lr1, float rc2, float wd, float decay) {
-    size_t i;
-    float *w = s->params->theta;
-    for (i = 0; i < s->n; i++) {
-        float g = s->params->grad[i] + wd * w[i];
-        s->s1[i] = s->beta1 * s->s1[i] + (1 - s->beta1) * g;
-        s->s2[i] = s->beta2 * s->s2[i] + (1 - s->beta2) * g * g;
-        if (s->s2[i] > s->s3[i]) s->s3[i] = s->s2[i];
-        w[i] -= decay * w[i];
-        w[i] -= lr1 * s->s1[i] / (BNN_MATH_SQRT(s->s3[i]) * rc2 + s->eps);
+/* ---- what is wrong */
+
+static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
+    int sampler = s->kind >= BNN_SGLD, states = bnn__states(s);
+    if (s->kind == BNN_HMC && s->temperature == 0) return "the temperature of hmc must be above 0";
+    if (sampler && (s->clip != 0 || s->weight_decay != 0))
+        return "a sampler takes no clipping and no weight decay, they change its target";
+    if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
+        (states > 2 && s->s3 == NULL))
+        return "the stepper was made without the state that this setting needs";
+    if (s->kind == BNN_HMC) return NULL;
+    if (sampler && !(bnn__n_data(t) > 0))
+        return "a sampler must know how many data there are: set tape.n_data";
+    if (s->params->draw != 0)
+        return "these weights are a draw of a mean field: make the stepper on its .params";
+    if (s->params->draws_of != NULL && s->params->draws_of->draw == 2)
+        return "bnn_meanfield_backward must follow bnn_backward: this mean field has no gradient";
+    if (t->stepped.by == s && t->stepped.t == s->t && t->stepped.resets == t->resets &&
+        t->stepped.last != t->last)
+        return "the tape holds the last step, too: call bnn_tape_reset at the start of each step";
+    return NULL;
+}
+
+/* Has a gradient come since the last step? By bnn_backward, bnn_params_zero_grad, or by hand before
+ * the first. Blocks that none has reached are told once. */
+static int bnn__step_reached(bnn_params *w, bnn_tape *t) {
+    size_t b, i = 0;
+    int none = 1, never = 1;
+    for (b = 0; b < w->n_blocks; b++) {
+        none = none && w->blocks[b].fresh;
+        never = never && !w->blocks[b].reached;
     }
-}
-
-static void bnn__rmsprop_full(bnn_stepper *s) { /* s1 = v, s2 = mean g, s3 = momentum */
-    size_t i;
-    float *w = s->params->theta;
-    for (i = 0; i < s->n; i++) {
-        float g = s->params->grad[i] + s->weight_decay * w[i], v;
-        s->s1[i] = s->beta2 * s->s1[i] + (1 - s->beta2) * g * g;
-        s->s2[i] = s->beta2 * s->s2[i] + (1 - s->beta2) * g;
-        v = s->s1[i] - (s->centered ? s->s2[i] * s->s2[i] : 0);
-        s->s3[i] = s->momentum * s->s3[i] + g / (BNN_MATH_SQRT(v > 0 ? v : 0) + s->eps);
-        w[i] -= s->lr * s->s3[i];
+    while (never && i < w->n && w->grad[i] == 0) i++;
+    if (w->n != 0 && (none || (never && i == w->n))) {
+        bnn__fail(t, BNN_EARG, "bnn_step: no bnn_backward since the last step: no gradient has "
+                  "reached block 0 (%s) or any other", w->blocks[0].name);
+        return 0;
     }
-}
-
-static void bnn__step_adam(bnn_stepper *s) {
-    bnn_params *w = s->params;
-    double t = (double)s->t, c1 = 1 - pow((double)s->beta1, t), c2 = 1 - pow((double)s->beta2, t);
-    float lr1 = (float)((double)s->lr / c1), rc2 = (float)(1 / sqrt(c2));
-    float decay = s->decoupled ? s->lr * s->weight_decay : 0;
-    float wd = s->decoupled ? 0 : s->weight_decay;
-    if (s->amsgrad) bnn__adam_amsgrad(s, lr1, rc2, wd, decay);
-    else bnn__pass_adam(s->n, w->theta, w->grad, s->s1, s->s2, lr1, s->beta1, s->beta2, rc2, s->eps,
-                        decay, wd, 0, 0);
-}
-
-static void bnn__step_sgd(bnn_stepper *s) {
-    bnn_params *w = s->params;
-    if (s->momentum == 0)
-        bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, s->weight_decay, 0, 0);
-    else /* the first step takes g whole, whatever the dampening */
-        bnn__pass_momentum(s->n, w->theta, w->grad, s->s1, s->lr, s->momentum,
-                           s->t == 1 ? 1 : 1 - s->dampening, s->nesterov, s->weight_decay, 0, 0);
-}
-
-static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
-    bnn_params *w = s->params;
-    double lr = (double)s->lr, heat = lr * (double)s->temperature / bnn__n_data(t);
-    if (s->temperature == 0 && s->kind == BNN_SGLD) {
-        bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, 0, 0, 0);
-        return;
+    bnn__params_settle(w);
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_block *k = &w->blocks[b];
+        if (!k->reached && !never && k->rows * k->cols != 0)
+            bnn__note(t, "bnn_step: no gradient has reached block %z (%s): is it part of the loss?",
+                      b, k->name);
+        k->reached = 1;
     }
-    switch (s->kind) {
-    case BNN_SGLD:
-        bnn__pass_sgld(&t->rng, s->n, w->theta, w->grad, s->lr, (float)sqrt(2 * heat), 0, 0, 0);
-        break;
-    case BNN_PSGLD:
-        bnn__pass_psgld(&t->rng, s->n, w->theta, w->grad, s->s1, s->lr, s->beta2, s->eps,
-                        (float)(2 * heat), 0, 0, 0);
-        break;
-    default: {
-        double friction = 1 - (double)s->momentum - (double)s->dampening;
-        bnn__pass_sghmc(&t->rng, s->n, w->theta, w->grad, s->s1, s->lr, s->momentum,
-                        (float)sqrt(2 * (friction > 0 ? friction : 0) * heat), 0, 0, 0);
-    }
-    }
+    return 1;
 }
 
-/* The block in which a gradient is not finite, or n_blocks. */
+/* The block in which some x is not finite, or n_blocks. */
 static size_t bnn__bad_block(const bnn_params *w, const float *x) {
     size_t b;
     if (bnn__v_finite(w->n, x)) return w->n_blocks;
     for (b = 0; b < w->n_blocks; b++)
         if (!bnn__v_finite(w->blocks[b].rows * w->blocks[b].cols, x + w->blocks[b].offset)) break;
     return b;
-}
-
-static void bnn__clip(bnn_stepper *s) {
-    bnn_params *w = s->params;
-    double norm = sqrt(bnn__v_sumsq(w->n, w->grad, 0));
-    if (norm > (double)s->clip)
-        bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
-}
-
-/* What is wrong with the settings, which may have been changed since they were made; or NULL. */
-static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
-    int sampler = s->kind >= BNN_SGLD, states = bnn__states(s);
-    if (!(s->lr >= 0) || !bnn__finite(s->lr)) return "lr must be finite and not negative";
-    if (!(s->temperature >= 0) || !bnn__finite(s->temperature) ||
-        (s->kind == BNN_HMC && s->temperature == 0))
-        return "the temperature must be finite and not negative, and above 0 for hmc";
-    if (sampler && (s->clip != 0 || s->weight_decay != 0))
-        return "a sampler takes no clipping and no weight decay, they change its target";
-    if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
-        (states > 2 && s->s3 == NULL))
-        return "the stepper was made without the state that this setting needs";
-    if (sampler && s->kind != BNN_HMC && !(bnn__n_data(t) > 0))
-        return "a sampler must know how many data there are: set tape.n_data";
-    return NULL;
 }
 
 static void bnn__spend(bnn_params *w) { /* the next backward pass overwrites the gradient */
@@ -7683,88 +7680,253 @@ static void bnn__spend(bnn_params *w) { /* the next backward pass overwrites the
 static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
     const char *fault;
+    double v, top;
     size_t b;
     if (t->err != BNN_OK) return 0;
-    if (w == NULL || w->mem->err != BNN_OK) {
+    if (w == NULL || w->mem->err != BNN_OK)
         bnn__fail(t, w == NULL ? BNN_EARG : w->mem->err, "bnn_step: %s",
                   w == NULL ? "the stepper has no parameters" : w->mem->msg);
-        return 0;
-    }
-    if (s->n != w->n) {
+    else if (s->n != w->n)
         bnn__fail(t, BNN_ESHAPE, "bnn_step: the stepper was made for %z parameters, there are %z",
                   s->n, w->n);
-        return 0;
-    }
-    if (w->draw != 0)
-        fault = "these weights are a draw of a mean field: make the stepper on its .params";
-    else if (w->draws_of != NULL && w->draws_of->draw == 2)
-        fault = "bnn_meanfield_backward must follow bnn_backward: this mean field has no gradient";
-    else fault = bnn__step_fault(s, t);
-    if (fault != NULL) bnn__fail(t, BNN_EARG, "bnn_step: %s", fault);
+    if (t->err != BNN_OK) return 0;
+    fault = bnn__setting_fault(s, &v, &top);
+    if (fault != NULL)
+        bnn__fail(t, BNN_EARG, "bnn_step: %s is %g, it must be in [0, %g)", fault, v, top);
+    else if ((fault = bnn__step_fault(s, t)) != NULL)
+        bnn__fail(t, BNN_EARG, "bnn_step: %s", fault);
     if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
-    bnn__params_settle(w);
+    if (!bnn__step_reached(w, t)) return 0;
+    if (bnn__v_below(w->n, w->grad, BNN__CALM)) return 1;
+    s->calm = -1;
     b = bnn__bad_block(w, w->grad);
-    if (b < w->n_blocks) {
-        bnn__fail(t, BNN_ENONFINITE, "bnn_step: the gradient of block %z (%s) is not finite", b,
-                  w->blocks[b].name);
-        bnn__spend(w);
+    if (b == w->n_blocks) return 1;
+    bnn__fail(t, BNN_ENONFINITE, "bnn_step: the gradient of block %z (%s) is not finite", b,
+              w->blocks[b].name);
+    bnn__spend(w);
+    return 0;
+}
+
+/* ---- the move */
+
+/* The rare variants in plain loops: AMSGrad, centered RMSprop and RMSprop with momentum. */
+static void bnn__p_amsgrad(const bnn__job *q, size_t i, size_t n) { /* u largest t, rest as adam */
+    for (; i < n; i++) {
+        float g = q->g[i] + q->pw * q->w[i];
+        q->s[i] = q->a * q->s[i] + (1 - q->a) * g;
+        q->t[i] = q->b * q->t[i] + (1 - q->b) * g * g;
+        if (q->t[i] > q->u[i]) q->u[i] = q->t[i];
+        q->w[i] -= q->d * q->w[i] + q->lr * q->s[i] / (BNN_MATH_SQRT(q->u[i]) * q->e + q->c);
     }
-    return t->err == BNN_OK;
+}
+
+static void bnn__p_rmsprop_full(const bnn__job *q, size_t i, size_t n) {
+    for (; i < n; i++) { /* s v, t mean g, u velocity, a decay, b momentum, c eps, flag centered */
+        float g = q->g[i] + q->pw * q->w[i], v;
+        q->s[i] = q->a * q->s[i] + (1 - q->a) * g * g;
+        q->t[i] = q->a * q->t[i] + (1 - q->a) * g;
+        v = q->s[i] - (q->flag ? q->t[i] * q->t[i] : 0);
+        q->u[i] = q->b * q->u[i] + g / (BNN_MATH_SQRT(v > 0 ? v : 0) + q->c);
+        q->w[i] -= q->lr * q->u[i];
+    }
+}
+
+/* AdamW. A decay below half an ulp is lost in w (1 - decay), so a small one is taken in pieces of
+ * 64 ulps and more: 2^k times it in every 2^k-th step. */
+static float bnn__decay(const bnn_stepper *s) {
+    double d = (double)s->lr * (double)s->weight_decay;
+    uint64_t every = 1;
+    for (; d > 0 && d < 1.0 / 131072 && every >> 40 == 0; every += every) d += d;
+    return s->t % every == 0 ? (float)d : 0;
+}
+
+static bnn__pass *bnn__adam_job(const bnn_stepper *s, bnn__job *q) {
+    double t = (double)s->t, c1 = 1 - bnn__dpow((double)s->beta1, t);
+    q->lr = (float)((double)s->lr / c1);
+    q->a = s->beta1, q->b = s->beta2, q->c = s->eps;
+    q->e = (float)(1 / sqrt(1 - bnn__dpow((double)s->beta2, t)));
+    if (s->decoupled) q->d = bnn__decay(s), q->pw = 0;
+    q->s = s->s1, q->t = s->s2, q->u = s->amsgrad ? s->s3 : NULL;
+    return s->amsgrad ? bnn__p_amsgrad : BNN__PICK(bnn__p_adam);
+}
+
+/* V is the mean of the last 1/(1 - alpha) g^2, of all while they are fewer, and from the middle of
+ * the burn-in on of all since: what stays is an average. */
+static bnn__pass *bnn__psgld_job(const bnn_stepper *s, bnn__job *q, double heat) {
+    double t = (double)s->t, window = 1 / (1 - (double)s->beta2);
+    size_t half = s->burn_in == SIZE_MAX ? SIZE_MAX : s->burn_in / 2;
+    if (t < window) window = t;
+    if (s->t > half) window += t - (double)half;
+    if (window > t) window = t;
+    q->t = s->s1, q->a = (float)(1 - 1 / window), q->b = (float)(2 * heat), q->c = s->lambda;
+    q->flag = s->t <= s->burn_in;
+    return BNN__PICK(bnn__p_psgld);
+}
+
+static bnn__pass *bnn__sampler_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    double heat = (double)s->lr * (double)s->temperature / bnn__n_data(t), friction;
+    if (s->kind == BNN_PSGLD) return bnn__psgld_job(s, q, heat);
+    q->a = (float)sqrt(2 * heat);
+    if (s->kind == BNN_SGLD) return BNN__PICK(bnn__p_sgld);
+    q->s = s->s1, q->b = 1 - s->friction;
+    friction = 1 - (double)q->b - (double)s->noise_estimate;
+    q->a = (float)sqrt(2 * (friction > 0 ? friction : 0) * heat);
+    return BNN__PICK(bnn__p_sghmc);
+}
+
+static bnn__pass *bnn__step_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    memset(q, 0, sizeof *q);
+    q->w = s->params->theta, q->g = s->params->grad;
+    q->lr = s->lr, q->pw = s->weight_decay;
+    switch (s->kind) {
+    case BNN_SGD:
+        if (s->momentum == 0) return BNN__PICK(bnn__p_sgd);
+        q->s = s->s1, q->a = s->momentum, q->flag = s->nesterov;
+        q->b = s->t == 1 ? 1 : 1 - s->dampening; /* the first step takes g whole */
+        return BNN__PICK(bnn__p_momentum);
+    case BNN_ADAM: return bnn__adam_job(s, q);
+    case BNN_RMSPROP:
+        q->a = s->beta2, q->c = s->eps;
+        q->t = s->s1;
+        if (s->momentum == 0 && !s->centered) return BNN__PICK(bnn__p_rmsprop);
+        q->s = s->s1, q->t = s->s2, q->u = s->s3, q->b = s->momentum, q->flag = s->centered;
+        return bnn__p_rmsprop_full;
+    case BNN_ADAGRAD:
+        q->lr = (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->lr_decay));
+        q->t = s->s1, q->c = s->eps;
+        return BNN__PICK(bnn__p_adagrad);
+    case BNN_ADADELTA:
+        q->t = s->s1, q->s = s->s2, q->a = s->beta2, q->c = s->eps;
+        return BNN__PICK(bnn__p_adadelta);
+    default:
+        if (s->kind == BNN_SGLD && s->temperature == 0) return BNN__PICK(bnn__p_sgd);
+        return bnn__sampler_job(s, t, q);
+    }
+}
+
+/* Can nothing overflow? Not if all numbers are of a size that leaves room (BNN__CALM). */
+static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
+    const float room = (float)1048576;
+    int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
+    if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
+          q->b > -room && q->e < room)) return 0;
+    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 0;
+    return s->calm > 0 || bnn__calm(s->n, q->w, q->s, q->t, q->u);
+}
+
+/* The vectors that a step writes, and back: 0 = no memory */
+static int bnn__step_keep(const bnn_stepper *s, bnn_tape *t, float *keep[4]) {
+    const float *x[4];
+    int i;
+    x[0] = s->params->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
+    for (i = 0; i < 4; i++) {
+        keep[i] = x[i] == NULL ? NULL : bnn__floats(t, s->n);
+        if (t->err != BNN_OK) return 0;
+        if (keep[i] != NULL) memcpy(keep[i], x[i], s->n * sizeof(float));
+    }
+    return 1;
+}
+
+static void bnn__step_undo(bnn_stepper *s, float *const keep[4]) {
+    float *x[4];
+    int i;
+    x[0] = s->params->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
+    for (i = 0; i < 4; i++)
+        if (keep[i] != NULL) memcpy(x[i], keep[i], s->n * sizeof(float));
+}
+
+/* What became infinite or NaN, with the block; or NULL */
+static const char *bnn__step_broken(const bnn_stepper *s, size_t *block) {
+    const bnn_params *w = s->params;
+    const float *x[4];
+    int i;
+    x[0] = w->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
+    for (i = 3; i >= 0; i--) {
+        if (x[i] == NULL) continue;
+        *block = bnn__bad_block(w, x[i]);
+        if (*block == w->n_blocks) continue;
+        return i == 0 ? "value" : bnn__methods[s->kind].state[i - 1];
+    }
+    return NULL;
+}
+
+static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
+    bnn__job q;
+    bnn__time start = bnn__now(t);
+    bnn_rng rng = t->rng;
+    float *keep[4];
+    size_t b;
+    int high = 0, calm;
+    const char *broken;
+    q.pass = bnn__step_job(s, t, &q);
+    q.high = &high;
+    calm = bnn__step_calm(s, &q);
+    if (!calm && !bnn__step_keep(s, t, keep)) return;
+    if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
+        bnn__run(s->n, &q, bnn__p_watched);
+    else bnn__run_noise(&t->rng, s->n, &q, bnn__p_watched);
+    s->calm = !high;
+    if (calm) return;
+    broken = bnn__step_broken(s, &b);
+    if (broken != NULL) {
+        bnn__fail(t, BNN_ENONFINITE, "bnn_step: %s: a %s in block %z (%s) would overflow, nothing "
+                  "moved: the gradient or lr is too large", bnn__methods[s->kind].name, broken, b,
+                  s->params->blocks[b].name);
+        bnn__step_undo(s, keep);
+        t->rng = rng;
+    }
+    bnn__back_to(t, start);
+}
+
+static void bnn__clip(bnn_stepper *s) {
+    bnn_params *w = s->params;
+    double norm = sqrt(bnn__v_sumsq(w->n, w->grad, 0));
+    if (norm > (double)s->clip)
+        bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
 }
 
 static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t);
 
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
-    bnn_params *w = s->params;
     if (!bnn__step_ready(s, t)) return;
     s->t++;
     if (s->clip > 0) bnn__clip(s);
-    switch (s->kind) {
-    case BNN_SGD: bnn__step_sgd(s); break;
-    case BNN_ADAM: bnn__step_adam(s); break;
-    case BNN_RMSPROP:
-        if (s->momentum != 0 || s->centered) bnn__rmsprop_full(s);
-        else bnn__pass_rmsprop(s->n, w->theta, w->grad, s->s1, s->lr, s->beta2, s->eps,
-                               s->weight_decay, 0, 0);
-        break;
-    case BNN_ADAGRAD:
-        bnn__pass_adagrad(s->n, w->theta, w->grad, s->s1,
-                          (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->dampening)),
-                          s->eps, s->weight_decay, 0, 0);
-        break;
-    case BNN_ADADELTA:
-        bnn__pass_adadelta(s->n, w->theta, w->grad, s->s1, s->s2, s->lr, s->beta2, s->eps,
-                           s->weight_decay, 0, 0);
-        break;
-    case BNN_HMC:
-        bnn__hmc_step(s, t);
-        if (t->err != BNN_OK) s->t--; /* it did not happen */
-        break;
-    default: bnn__step_noisy(s, t); break;
-    }
+    if (s->kind == BNN_HMC) bnn__hmc_step(s, t);
+    else bnn__step_move(s, t);
+    if (t->err != BNN_OK) s->t--; /* it did not happen */
     bnn__hold(s);
-    bnn__spend(w);
+    bnn__spend(s->params);
+    if (s->kind == BNN_HMC || (t->stepped.by != s && t->stepped.by != NULL &&
+                               t->stepped.resets == t->resets)) return;
+    t->stepped.by = s;
+    t->stepped.t = s->t;
+    t->stepped.resets = t->resets;
+    t->stepped.last = t->last;
 }
 
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
-    return lr0 * (1 + cos(BNN__PI * (double)k / (double)(total == 0 ? 1 : total))) / 2;
+    return lr0 * (1 + bnn__dcos(BNN__PI * (double)k / (double)(total == 0 ? 1 : total))) / 2;
 }
 
-/* a (b + k)^-gamma through lr0 at k = 0 and lr_end at k = total-1 */
+/* lr0 (1 - x + x r)^-gamma with r = (lr0/lr_end)^(1/gamma), which is lr_end at x = k/(total-1) = 1.
+ * Where r overflows, as gamma goes to 0, the limit. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total) {
-    double b;
-    if (lr0 == lr_end || total < 2) return lr0;
-    b = (double)(total - 1) / (pow(lr0 / lr_end, 1 / gamma) - 1);
-    return lr0 * pow(1 + (double)k / b, -gamma);
+    double x = (double)k / (double)(total < 2 ? 1 : total - 1), r = 0;
+    if (lr0 == lr_end || total < 2 || k == 0 || lr0 == 0) return lr0;
+    if (lr_end == 0 && gamma >= 0) return lr0 * bnn__dpow(1 + (double)k, -gamma);
+    if (gamma == 0) return lr_end;
+    if (lr_end != 0) r = bnn__dpow(lr0 / lr_end, 1 / gamma);
+    if (!bnn__finite_d(r)) return lr_end * bnn__dpow(x, -gamma);
+    x = 1 - x + x * r;
+    return lr0 * bnn__dpow(x > 0 ? x : 0, -gamma);
 }
 
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
                               int *sampling) {
     size_t m = cycles == 0 ? 1 : cycles, length = (total + m - 1) / m;
     double r = (double)(k % (length == 0 ? 1 : length)) / (double)(length == 0 ? 1 : length);
-    if (explore <= 0) explore = 0.8;
     if (sampling != NULL) *sampling = r >= explore;
-    return lr0 * (cos(BNN__PI * r) + 1) / 2;
+    return lr0 * (bnn__dcos(BNN__PI * r) + 1) / 2;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -7772,37 +7934,53 @@ BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t 
  *
  * H = U(q)/T + p' M^-1 p / 2,  p ~ N(0, M). Leapfrog: p -= (e/2) grad U/T; q += e M^-1 p;
  * p -= (e/2) grad U/T, `leapfrog` times; accept with min(1, exp(H0 - H1)); H1 - H0 > 1000 or a
- * non-finite H1 counts as divergent. Neal 2011. Step size by dual averaging, mass = 1/variance of
- * warm-up draws: Hoffman and Gelman 2014, algorithm 5.
+ * non-finite H1 counts as divergent; e and the number of steps vary from draw to draw. Neal 2011.
+ * Step size by dual averaging, mass = 1/variance of warm-up draws: Hoffman and Gelman 2014, alg. 5.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__HMC_ROWS = 1024 }; /* data enter in blocks: the tape stays small */
 
-/* The rows from `first` on as their share of U: the mean loss times its rows, the prior once. */
-static bnn_var *bnn__hmc_part(bnn_stepper *s, bnn_tape *t, size_t first) {
-    const bnn_hmc_desc *d = &s->hmc->desc;
-    size_t rows = d->data.x.rows - first;
-    bnn_var *part;
+/* Adds U of the rows from `first` on, or the user's, to *u. The node carries its gradient. */
+static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, double *u) {
+    size_t i, rows = d->data.x.rows - first;
+    bnn_data part;
+    bnn_var *nll;
+    if (d->net == NULL) {
+        nll = d->energy(t, d->user);
+        *u += (double)bnn_value(nll);
+        return nll;
+    }
     if (rows > (size_t)BNN__HMC_ROWS) rows = BNN__HMC_ROWS;
-    part = bnn_net_nll(d->net, bnn_batch_all(t, bnn_data_rows(d->data, first, rows)));
-    part = bnn_scale(part, (float)rows);
-    return first == 0 ? bnn_add(part, bnn_prior_nll(t, s->params)) : part;
+    part = bnn_data_rows(d->data, first, rows);
+    nll = bnn__nll_rows(d->net, bnn_net_forward(d->net, bnn_input(t, part.x)),
+                        bnn_input(t, part.y));
+    for (i = 0; i < nll->val.rows; i++) *u += (double)nll->val.data[i];
+    return bnn_sum(nll);
+}
+
+static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
+    if (!bnn__finite(bnn_value(part))) *u = bnn__inf();
+    if (bnn__finite_d(*u)) bnn_backward(part);
+    bnn__back_to(part->tape, start);
 }
 
 /* U/T with U = -ln p(theta, data), and the gradient of U in params->grad; +inf where it is not
- * finite. */
+ * finite. The sums are in double: rounded to a float, a U of 4e5 moves in steps of 0.03. */
 static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     const bnn_hmc_desc *d = &s->hmc->desc;
     size_t first, n = d->net != NULL ? d->data.x.rows : 1;
+    int training = t->training;
     double u = 0;
     bnn__time start = bnn__now(t);
+    t->training = -1; /* a loss adds 1: no dropout, the energy is no random number */
     bnn_params_zero_grad(s->params);
-    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS) {
-        bnn_var *part = d->net != NULL ? bnn__hmc_part(s, t, first) : d->energy(t, d->user);
-        u += (double)bnn_value(part);
-        if (bnn__finite_d(u)) bnn_backward(part);
-        bnn__back_to(t, start);
+    if (d->net != NULL) {
+        u = -bnn_params_log_prior(s->params);
+        bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
+    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
+        bnn__hmc_back(bnn__hmc_part(d, t, first, &u), start, &u);
+    t->training = training;
     if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
         return bnn__inf();
@@ -7852,24 +8030,36 @@ static void bnn__hmc_first_step(bnn_stepper *s, bnn_tape *t) {
     for (i = 0; i < 60 && t->err == BNN_OK; i++) {
         double u = bnn__hmc_energy(s, t);
         double dh = bnn__hmc_trajectory(s, t, h->step, 1, &u);
-        int up = bnn__finite_d(dh) && dh < log(2.0);
+        int up = bnn__finite_d(dh) && dh < bnn__dlog(2);
         memcpy(s->params->theta, h->saved, s->n * sizeof(float));
         if (direction == 0) direction = up ? 1 : -1;
         if (up != (direction > 0)) break;
         h->step *= direction > 0 ? 2 : 0.5;
     }
-    h->adapt_mu = log(10 * h->step);
+    h->adapt_mu = bnn__dlog(10 * h->step);
     h->adapt_hbar = 0;
-    h->adapt_logavg = log(h->step);
+    h->adapt_logavg = bnn__dlog(h->step);
 }
 
 static void bnn__hmc_mass(bnn_stepper *s) { /* shrunk towards 1e-3, as Stan does */
     bnn_hmc_state *h = s->hmc;
     double n = (double)h->mass_count;
     size_t i;
-    for (i = 0; i < s->n && n > 1; i++) {
+    if (h->mass_count < 2) return;
+    for (i = 0; i < s->n; i++) {
         double var = h->m2[i] / (n - 1);
         h->mass_inv[i] = (float)(n / (n + 5) * var + 1e-3 * 5 / (n + 5));
+    }
+}
+
+static void bnn__hmc_welford(bnn_stepper *s) {
+    bnn_hmc_state *h = s->hmc;
+    size_t i;
+    h->mass_count++;
+    for (i = 0; i < s->n; i++) {
+        double d = (double)s->params->theta[i] - h->mean[i];
+        h->mean[i] += d / (double)h->mass_count;
+        h->m2[i] += d * ((double)s->params->theta[i] - h->mean[i]);
     }
 }
 
@@ -7877,36 +8067,46 @@ static void bnn__hmc_mass(bnn_stepper *s) { /* shrunk towards 1e-3, as Stan does
 static void bnn__hmc_adapt(bnn_stepper *s, bnn_tape *t, uint64_t m, double a) {
     bnn_hmc_state *h = s->hmc;
     uint64_t warm = h->desc.warmup, change = warm * 3 / 4, since = m;
-    size_t i;
-    if (h->desc.adapt_mass && m >= warm / 4 && m < change) {
-        h->mass_count++;
-        for (i = 0; i < s->n; i++) {
-            double d = (double)s->params->theta[i] - h->mean[i];
-            h->mean[i] += d / (double)h->mass_count;
-            h->m2[i] += d * ((double)s->params->theta[i] - h->mean[i]);
-        }
-    }
+    if (h->desc.adapt_mass && m >= warm / 4 && m < change) bnn__hmc_welford(s);
     if (h->desc.adapt_mass && m >= change) since = m - change;
     if (h->desc.adapt_mass && m == change) { /* the geometry changed: start the step size anew */
         bnn__hmc_mass(s);
         bnn__hmc_first_step(s, t);
     } else {
-        double k = (double)since, eta = 1 / (k + 10), weight = pow(k, -0.75), log_step;
+        double k = (double)since, eta = 1 / (k + 10), weight = bnn__dpow(k, -0.75), log_step;
         h->adapt_hbar = (1 - eta) * h->adapt_hbar + eta * ((double)h->desc.accept - a);
         log_step = h->adapt_mu - sqrt(k) / 0.05 * h->adapt_hbar;
         h->adapt_logavg = weight * log_step + (1 - weight) * h->adapt_logavg;
-        h->step = exp(m == warm ? h->adapt_logavg : log_step);
+        h->step = bnn__dexp(m == warm ? h->adapt_logavg : log_step);
     }
     if (!(h->step > 1e-30))
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the step fell to %g, nothing is accepted", h->step);
 }
 
+static void bnn__hmc_count(bnn_stepper *s, bnn_tape *t, int accepted, int diverged) {
+    bnn_hmc_state *h = s->hmc;
+    double a = bnn__dexp(h->log_accept);
+    if (s->t <= h->desc.warmup) {
+        bnn__hmc_adapt(s, t, s->t, a);
+        return;
+    }
+    h->draws++;
+    h->accepted += (uint64_t)accepted;
+    h->divergent += (uint64_t)diverged;
+    h->accept_sum += a;
+}
+
+/* 1 +- share, uniform */
+static double bnn__hmc_jitter(bnn_tape *t, double share) {
+    return share > 0 ? 1 + share * (2 * (double)bnn_rng_uniform(&t->rng) - 1) : 1;
+}
+
 static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
-    int warming = s->t <= h->desc.warmup, diverged;
-    double u, dh, before;
-    if (s->t == 1 && warming) bnn__hmc_first_step(s, t);
+    int diverged, accepted;
+    double u, dh, before, e;
+    if (s->t == 1 && s->t <= h->desc.warmup) bnn__hmc_first_step(s, t);
     if (h->desc.trajectory > 0) {
         double want = ceil((double)h->desc.trajectory / h->step);
         steps = want < 1 ? 1 : want > 10240 ? 10240 : (size_t)want;
@@ -7917,40 +8117,35 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
         return;
     }
-    dh = bnn__hmc_trajectory(s, t, h->step, steps, &u);
+    e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
+    steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
+    dh = bnn__hmc_trajectory(s, t, e, steps, &u);
     if (t->err != BNN_OK) {
         memcpy(s->params->theta, h->saved, bytes);
         return;
     }
     diverged = !bnn__finite_d(dh) || dh > 1000;
     h->log_accept = diverged ? -1000 : dh > 0 ? -dh : 0;
-    if (!diverged && log((double)bnn_rng_uniform(&t->rng)) < h->log_accept) {
-        before = u;
-        if (!warming) h->accepted++;
-    } else {
-        memcpy(s->params->theta, h->saved, bytes);
-    }
+    accepted = !diverged && bnn__dlog((double)bnn_rng_uniform(&t->rng)) < h->log_accept;
+    if (accepted) before = u;
+    else memcpy(s->params->theta, h->saved, bytes);
     h->energy = before * (double)s->temperature;
-    if (warming) {
-        bnn__hmc_adapt(s, t, s->t, exp(h->log_accept));
-        return;
-    }
-    h->draws++;
-    h->divergent += (uint64_t)diverged;
-    h->accept_sum += exp(h->log_accept);
+    bnn__hmc_count(s, t, accepted, diverged);
 }
 
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_HMC, w, 1);
+    bnn_stepper s = bnn__stepper(BNN_HMC, w, 1, 0, 0);
     bnn_hmc_state *h;
     size_t i;
-    s.temperature = bnn__or(d.temperature, 1);
-    if (w == NULL) return s;
+    s.temperature = d.temperature;
+    if (w == NULL) return bnn__stepper_made(s);
     d.step = bnn__or(d.step, 1e-3);
     d.accept = bnn__or(d.accept, 0.8);
+    d.jitter = bnn__or(d.jitter, 0.2);
     if (d.leapfrog == 0) d.leapfrog = 20;
     bnn__within(w, "bnn_hmc", "step", d.step, 0, bnn__inf());
     bnn__within(w, "bnn_hmc", "accept", d.accept, 0, 1);
+    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 0.5);
     bnn__within(w, "bnn_hmc", "trajectory", d.trajectory, 0, bnn__inf());
     if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
         bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
@@ -7968,7 +8163,7 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     h->m2 = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
     for (i = 0; h->mass_inv != NULL && i < w->n; i++) h->mass_inv[i] = 1;
     s.hmc = h;
-    return bnn__stepper_made(s, "bnn_hmc");
+    return bnn__stepper_made(s);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -8009,12 +8204,16 @@ static void bnn__ensemble_put(bnn_ensemble *e, size_t k, const float *theta, dou
     e->weights[k] = weight;
 }
 
+/* A full ensemble keeps what it has; neither training nor later pushes suffer from that. */
 BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight) {
+    static const char full[] = "bnn_ensemble_push: all %z places are taken, this sample is lost: "
+                               "give bnn_ensemble_new more";
     int err = bnn__ensemble_ready(e, w, weight, "bnn_ensemble_push");
     if (err != BNN_OK) return err;
-    if (e->count == e->samples.rows)
-        return bnn__arena_fail(e->params->mem, BNN_EARG, "bnn_ensemble_push: all %z places are "
-                               "taken", e->count);
+    if (e->count == e->samples.rows) {
+        if (e->seen++ == e->count) bnn__arena_note(e->params->mem, full, e->count);
+        return bnn__arena_say(e->params->mem, BNN_EARG, full, e->count);
+    }
     e->seen++;
     bnn__ensemble_put(e, e->count++, w->theta, weight);
     return BNN_OK;
@@ -8049,7 +8248,8 @@ BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rn
     for (l = 0; l < m->n_layers; l++) {
         float p = l == 0 ? m->desc.dropout_input : m->desc.dropout;
         bnn_mat w = bnn_params_mat(&sample, m->first + l * (m->desc.no_bias ? 1 : 2));
-        for (i = 0; p > 0 && i < w.rows; i++) {
+        if (!(p > 0)) continue;
+        for (i = 0; i < w.rows; i++) {
             float keep = bnn_rng_uniform(rng) < p ? 0 : 1 / (1 - p);
             for (j = 0; j < w.cols; j++) w.data[i * w.cols + j] *= keep;
         }
@@ -8331,10 +8531,6 @@ static void bnn__noise_backward(const bnn_meanfield *q, double k) {
     if (q->posterior == BNN_POSTERIOR_FIXED) j.flag |= 4;
     else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2, j.s = q->curvature;
     for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
-    for (b = 0; b < q->params->n_blocks; b++) {
-        q->params->blocks[b].fresh = 0;
-        q->params->blocks[b].reached = 1;
-    }
 }
 
 /* w = mu: the gradient of the MAP loss, as bnn_net_loss has it */
@@ -8353,14 +8549,12 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
 /* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
 static void bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
-    size_t i, l;
-    int low = 0;
+    float near = -bnn__rho_end(q, 0) * (float)0.9999 / q->log_rate;
+    size_t i;
+    q->params->held = NULL;
     if (q->posterior == BNN_POSTERIOR_DELTA) return;
-    for (i = 0; i + 256 <= q->n && !low; i += 256) /* most often none: let compilers use vectors */
-        for (l = 0; l < 256; l++) low |= s[i + l] <= floor;
-    for (; i < q->n; i++) low |= s[i] <= floor;
-    q->params->held = low ? q->held : NULL;
-    if (!low) return;
+    if (bnn__v_below(q->n, q->params->theta + q->n, near)) return; /* most often: no |rho| is */
+    q->params->held = q->held;
     for (i = 0; i < q->n; i++) q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
 
@@ -8379,6 +8573,7 @@ static double bnn__divergence_weight(const bnn_meanfield *q, bnn_tape *t) {
 
 BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     double k;
+    size_t b;
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
     if (!q->drawn) {
         bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: there is no new draw: bnn_meanfield_sample "
@@ -8389,6 +8584,10 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     if (k < 0 || !bnn__meanfield_curve(q, t)) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
+    for (b = 0; b < q->params->n_blocks; b++) {
+        q->params->blocks[b].fresh = 0;
+        q->params->blocks[b].reached = 1;
+    }
     bnn__meanfield_hold(q);
     bnn__spend(q->of);
     q->drawn = 0;
@@ -8592,7 +8791,7 @@ static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
     const struct bnn__mlp *m = net->mlp;
     const bnn__noisy *z = (const bnn__noisy *)net->user;
     size_t l, k = m->first;
-    if (t->training) x = bnn_dropout(x, m->desc.dropout_input);
+    if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
     for (l = 0; l < m->n_layers && t->err == BNN_OK; l++) {
         int bias = !m->desc.no_bias;
         bnn_var *w = bnn_param(t, net->params, k), *b = bias ? bnn_param(t, net->params, k + 1) : 0;
@@ -8602,7 +8801,7 @@ static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
                                         : bnn_affine_flipout(x, w, s, b, c);
         if (l + 1 == m->n_layers) break;
         x = bnn_activation(x, m->desc.activations[l]);
-        if (t->training) x = bnn_dropout(x, m->desc.dropout);
+        if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
     }
     return t->err == BNN_OK ? x : bnn__poison(t);
 }
@@ -10928,6 +11127,7 @@ static void bnn__gaussian_prior_backward(bnn_var *y) {
         if (k->fresh) memset(gx, 0, n * sizeof *gx);
         bnn__v_axpy(n, y->grad.data[0], slope + k->offset, gx);
         k->fresh = 0;
+        k->reached = 1;
     }
 }
 
@@ -13432,9 +13632,18 @@ static void bnn__io_stepper_scalars(bnn__io *io, bnn_stepper *s) {
     float *real[9] = { &s->lr, &s->momentum, &s->dampening, &s->beta1, &s->beta2, &s->eps,
                        &s->weight_decay, &s->clip, &s->temperature };
     size_t i;
+    float second = s->kind == BNN_PSGLD ? s->burn_in == SIZE_MAX ? 0 : (float)s->burn_in
+                                        : 1 - s->friction;
+    if (s->kind == BNN_SGHMC || s->kind == BNN_PSGLD) real[1] = &second;
+    if (s->kind == BNN_SGHMC) real[2] = &s->noise_estimate;
+    if (s->kind == BNN_ADAGRAD) real[2] = &s->lr_decay;
+    if (s->kind == BNN_PSGLD) real[5] = &s->lambda;
     for (i = 0; i < 4; i++) bnn__io_flag(io, flag[i], "flag of a stepper");
     for (i = 0; i < 9; i++) bnn__io_real(io, real[i], -DBL_MAX, "number of a stepper");
     bnn__io_u64(io, &s->t);
+    if (s->kind == BNN_SGHMC) s->friction = 1 - second;
+    if (s->kind == BNN_PSGLD) s->burn_in = second == 0 ? SIZE_MAX : (size_t)second;
+    s->calm = 0;
 }
 
 static void bnn__io_stepper(bnn__file *f, size_t slot) {

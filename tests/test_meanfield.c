@@ -1897,6 +1897,7 @@ static int whole_program(bnn_arena *mem, bnn_tape *t) {
     for (int how = 0; how < 2; how++) {
         local = bnn_meanfield_net(&q, &net, how);
         if (local.params == NULL) return mem->err;
+        bnn_tape_reset(t);
         bnn_meanfield_sample(&q, t);
         bnn_backward(bnn_net_nll(&local, bnn_batch_all(t, d)));
         bnn_meanfield_backward(&q, t);
