@@ -528,10 +528,12 @@ enum { BNN_PRIOR_NORMAL = 1, BNN_PRIOR_DOUBLE_EXPONENTIAL, BNN_PRIOR_MIXTURE, BN
 typedef struct bnn_prior {
     int kind;     /* default BNN_PRIOR_NORMAL                                                  */
     float mean;   /* default 0                                                                 */
-    float std;    /* default 1. Normal: sd; Laplace, Student-t: scale b, s; mixture: larger sd */
+    float std;    /* default 1. Normal: sd; double exponential, Student-t: scale; mixture: the
+                     larger sd                                                                 */
     float std2;   /* mixture: smaller sd, default std e^-6                                     */
-    float weight; /* mixture: probability of the larger, default 1/2                           */
-    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy)                         */
+    float weight; /* mixture: probability of the larger, default 1/2, BNN_ZERO = 0             */
+    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy); draws that no float holds
+                     become the largest float                                                  */
     int fan_in;   /* 1: std (not a given std2) is divided by sqrt(fan in) of the block         */
     int adapt_mean, adapt_std; /* bnn_params_update_priors moves them to their optimum         */
     float shape, rate;         /* > 0: std^2 ~ InvGamma(shape, rate), used by that update      */
@@ -583,7 +585,7 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng);      /* theta 
  * your function in `forward`. */
 enum { BNN_RELU = 1, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU,
        BNN_SOFTPLUS, BNN_SIN, BNN_IDENTITY };
-enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std known, or learned (noise_learned)      */
+enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (noise_learned)      */
        BNN_GAUSSIAN_HETERO,  /* 2k outputs: mean, ln variance                                     */
        BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT, /* k outputs: location; scale noise_std               */
        BNN_BERNOULLI,        /* k logits, y in [0,1]                                              */
@@ -645,21 +647,28 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
 /* Mean and standard deviation of each column of the training data, stored with the net, undone at
- * prediction, saved with it. Targets only where they are Gaussian, Laplace or Student. */
+ * prediction, saved with it. Targets only where they have a scale: Gaussian, double exponential,
+ * Student. */
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train);
 
 typedef struct bnn_batch {
     bnn_var *x, *y;
-    double n_data; /* rows of the data it came from; set it yourself for a stream */
+    double n_data; /* rows of the data it came from, or tape.n_data if you set that; for a stream
+                      say it here or there */
 } bnn_batch;
 
-BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, uniform */
+/* NaN or infinity in a batch is an error that names row and column. A batch says N (tape.n_data),
+ * unless you have. */
+BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, every set
+                                                  of them equally likely; time and memory O(size) */
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
 BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d);              /* borrows, copies nothing */
 
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x); /* raw x -> standardized output */
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b);      /* mean over rows, units of y */
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p(theta)/N = U/N */
+/* Learned ln variances (noise_learned, hetero) end at -20 and 20, in standardized units or those of
+ * y, with gradient 0 beyond; a loss that meets such an end says so in a note. */
 
 /* ---- steppers --------------------------------------------------------------------------------
  * An optimizer is a sampler at temperature zero. All act on the gradient of L = U/N, so learning
@@ -686,7 +695,7 @@ typedef struct bnn_stepper {
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
-    int calm;                 /* private: weights and state are far from overflow                */
+    int calm;                 /* private: 1: weights and state are far from overflow, -1: g is not */
 } bnn_stepper;
 
 typedef struct bnn_sgd_desc {
@@ -742,8 +751,9 @@ typedef struct bnn_hmc_desc {
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
-    float jitter;        /* each draw's step is step (1 +- jitter), uniform, default 0.2: a length
-                            that hits a period of the energy would not move. BNN_ZERO: none */
+    float jitter;        /* each draw's step varies by 1 +- jitter, its number of steps by twice that,
+                            default 0.2: a length near a period of the energy would return to where
+                            it began. BNN_ZERO: none */
 } bnn_hmc_desc;
 typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
@@ -768,7 +778,8 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end as (b + k)^-gamma. lr_end 0, which no such curve meets: lr0 (1 + k)^-gamma */
+/* From lr0 to lr_end as (b + k)^-gamma, gamma -1 a straight line. No such curve falls to 0: with
+ * lr_end 0 it is lr0 (1 + k)^-gamma */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020: explore 0.8): M cosine cycles; *sampling (if given) is 0
  * during the first `explore` of a cycle, where the temperature should be 0, and 1 after */
@@ -1735,10 +1746,17 @@ BNNDEF size_t bnn_arena_size(const bnn_arena *mem) {
 #if defined(__GNUC__) && !defined(__TINYC__)
 #define BNN__UNUSED __attribute__((unused))
 #define BNN__INLINE static inline __attribute__((always_inline, unused))
+#define BNN__CALLED static __attribute__((noinline, unused)) /* once for all of its callers */
 #else
 #define BNN__UNUSED
+#define BNN__CALLED static
 #define BNN__INLINE static inline
 #endif
+/* A helper of one width: where its text is long, inlined for vectors, called for scalars */
+#define BNN__FN_1 BNN__UNUSED static
+#define BNN__FN_4 BNN__INLINE BNN__AT_4
+#define BNN__FN_8 BNN__INLINE BNN__AT_8
+#define BNN__FN_16 BNN__INLINE BNN__AT_16
 #define BNN__AT_1
 #define BNN__AT_4
 #define BNN__AT_8 __attribute__((target("avx2,fma")))
@@ -1957,7 +1975,7 @@ BNN__INLINE BNN__AT_##S F bnn__expr_##S(F x, I *n) {                            
     *n = i;                                                                                      \
     return p * (r * r) + r;                                                                      \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__exp_##S(F x) {                                                    \
+BNN__FN_##S F bnn__exp_##S(F x) {                                                                \
     I n;                                                                                         \
     F y = bnn__expr_##S(bnn__clamp_##S(x, -104.0f, 89.0f), &n) + 1.0f;                           \
     y = y * bnn__pow2_##S(n >> 1) * bnn__pow2_##S(n - (n >> 1));   /* one rounding if denormal */\
@@ -1969,18 +1987,18 @@ BNN__INLINE BNN__AT_##S F bnn__em1_##S(F x) {                                   
     F y = bnn__expr_##S(x, &n), h = bnn__pow2_##S(n - 1);                                        \
     return (y * h + (h - 0.5f)) * 2.0f;                                                          \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__expm1_##S(F x) {                                                  \
+BNN__FN_##S F bnn__expm1_##S(F x) {                                                              \
     F y = bnn__em1_##S(bnn__clamp_##S(x, -30.0f, 89.0f));                                        \
     U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
     return bnn__sel_##S(tiny | bnn__nan_##S(x), x, y);                                           \
 }                                                                                                \
 /* tanh a = (e^2a - 1)/(e^2a + 1) */                                                             \
-BNN__INLINE BNN__AT_##S F bnn__tanh_##S(F x) {                                                   \
+BNN__FN_##S F bnn__tanh_##S(F x) {                                                               \
     F a = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 10.0f), t = bnn__em1_##S(a + a);                 \
     t = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(1e-10f)), a, t / (t + 2.0f));                   \
     return bnn__sel_##S(bnn__nan_##S(x), x, bnn__sign_##S(t, x));                                \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__sigmoid_##S(F x) {                                                \
+BNN__FN_##S F bnn__sigmoid_##S(F x) {                                                            \
     F one = bnn__set_##S(1.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                              \
     return bnn__sel_##S(bnn__lt_##S(x, bnn__set_##S(0.0f)), e, one) / (one + e);                 \
 }                                                                                                \
@@ -2002,7 +2020,7 @@ BNN__INLINE BNN__AT_##S F bnn__logb_##S(U b, F shift) {                         
     U d = (U)((I)(b - 0x3f3504f3u) >> 23);                         /* exponent over sqrt(1/2) */ \
     return bnn__logfe_##S(bnn__val_##S(b - (d << 23)) - 1.0f, bnn__flt_##S((I)d) + shift);       \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                                    \
+BNN__FN_##S F bnn__log_##S(F x) {                                                                \
     F zero = bnn__set_##S(0.0f), inf = bnn__val_##S(bnn__bits_##S(zero) | 0x7f800000u), y;       \
     U sub = bnn__lt_##S(x, bnn__set_##S(1.17549435e-38f));         /* denormals times 2^25 */    \
     y = bnn__logb_##S(bnn__bits_##S(bnn__sel_##S(sub, x * 33554432.0f, x)),                      \
@@ -2011,7 +2029,7 @@ BNN__INLINE BNN__AT_##S F bnn__log_##S(F x) {                                   
     y = bnn__sel_##S(bnn__lt_##S(zero, x) | bnn__nan_##S(x), y, -inf);                           \
     return bnn__sel_##S(bnn__lt_##S(x, zero), bnn__val_##S(bnn__bits_##S(inf) | 0x400000u), y);  \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                                  \
+BNN__FN_##S F bnn__log1p_##S(F x) {                                                              \
     F zero = bnn__set_##S(0.0f);                                                                 \
     U near = bnn__lt_##S(bnn__set_##S(-0.29f), x) & bnn__lt_##S(x, bnn__set_##S(0.41f));         \
     F y = bnn__logfe_##S(bnn__sel_##S(near, x, zero), zero);                                     \
@@ -2019,7 +2037,7 @@ BNN__INLINE BNN__AT_##S F bnn__log1p_##S(F x) {                                 
     return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f)), x, y);               \
 }                                                                                                \
 /* max(x, 0) + ln(1 + e), e = exp(-|x|) <= 1; ln(1 + e) = ln 2 + ln(1 + (e - 1)/2) */            \
-BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                                               \
+BNN__FN_##S F bnn__softplus_##S(F x) {                                                           \
     F zero = bnn__set_##S(0.0f), e = bnn__exp_##S(-bnn__abs_##S(x));                             \
     U big = bnn__lt_##S(bnn__set_##S(0.41421357f), e);                                           \
     F y = bnn__logfe_##S(bnn__sel_##S(big, (e - 1.0f) * 0.5f, e),                                \
@@ -2029,7 +2047,7 @@ BNN__INLINE BNN__AT_##S F bnn__softplus_##S(F x) {                              
 /* softplus and its slope for the scales of >>meanfield, which every weight needs every step: no \
  * denormals, half the work. soft(x), x > -80: e = exp(-|x|), ln(1 + e) = 2 atanh(e/(e + 2)).    \
  * slope(v) = 1 - exp(-v), v > 0. Errors below 4e-7 of the value. NaN gives NaN. */              \
-BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                   \
+BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                               \
     F a = bnn__abs_##S(x), m = bnn__set_##S(12582912.0f), z, w, r, t, k, p;                      \
     a = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(80.0f)), a, bnn__set_##S(80.0f));               \
     t = m - a * 1.44269504f, k = t - m;          /* m + the nearest whole number, in its bits */ \
@@ -2063,7 +2081,7 @@ BNN__INLINE BNN__AT_##S F bnn__cosr_##S(F x) {                                  
     return (p + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.0f;                              \
 }                                                                                                \
 /* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos */  \
-BNN__INLINE BNN__AT_##S F bnn__trig_##S(F x, U shift) {                                          \
+BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                                      \
     I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
     F k = bnn__flt_##S(n), r = x - k * 1.5703125f, s, c;                                         \
     U q = (U)n + shift;                                                                          \
@@ -2085,7 +2103,7 @@ BNN__INLINE BNN__AT_##S F bnn__cos_##S(F x) {                                   
     return bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f)) + 1u);                             \
 }                                                                                                \
 /* |x| < 0.92: x (1 + P(x^2)); else 1 - exp(Q(|x|)), after N. Juffa */                           \
-BNN__INLINE BNN__AT_##S F bnn__erf_##S(F x) {                                                    \
+BNN__FN_##S F bnn__erf_##S(F x) {                                                                \
     F t = bnn__clamp_##S(bnn__abs_##S(x), 0.0f, 4.0f), z = t * t, p, q;                          \
     p = z * -5.96761703e-4f + 4.99119423e-3f;                                                    \
     p = p * z - 2.67681349e-2f;                                                                  \
@@ -2105,7 +2123,7 @@ BNN__INLINE BNN__AT_##S F bnn__unit_##S(U w) {                                  
     return (bnn__flt_##S((I)(w >> 16)) * 65536.0f + (bnn__flt_##S((I)(w & 0xffffu)) + 0.5f))     \
            * 2.32830644e-10f;                                                                    \
 }                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__expo_##S(U w) {                                                   \
+BNN__FN_##S F bnn__expo_##S(U w) {                                                               \
     F u = bnn__unit_##S(w), v = -bnn__unit_##S(~w);                                              \
     U b = bnn__bits_##S(u), d = (U)((I)(b - 0x3f3504f3u) >> 23);                                 \
     F f = bnn__val_##S(b - (d << 23)) - 1.0f;                                                    \
@@ -2127,7 +2145,7 @@ BNN__INLINE BNN__AT_##S F bnn__exponential_##S(U u, U v, F *second) {           
     return bnn__expo_##S(u);                                                                     \
 }                                                                                                \
 /* Box-Muller: sqrt(-2 ln u) (cos, sin)(2 pi v 2^-32), v = quarter turns k plus an angle r */    \
-BNN__INLINE BNN__AT_##S F bnn__normal_##S(U u, U v, F *second) {                                 \
+BNN__FN_##S F bnn__normal_##S(U u, U v, F *second) {                                             \
     F e = bnn__expo_##S(u), a = bnn__sqrt_##S(e + e);                                            \
     F r = bnn__flt_##S((I)(v << 2)) * 3.6572952e-10f, s = bnn__sinr_##S(r), c = bnn__cosr_##S(r);\
     U k = (v + 0x20000000u) >> 30, odd = 0u - (k & 1u);                                          \
@@ -2263,38 +2281,32 @@ BNN__UNUSED static void bnn__rng_advance(bnn_rng *r, uint64_t blocks) {
 }
 
 /* Bulk draws work in groups of 64: word w of block l (of 16) belongs to element 16 w + l. */
-typedef uint64_t bnn__w1;
-BNN__INLINE void bnn__keys_1(const bnn_rng *r, bnn__w1 *key) {
-    key[0] = r->key[0] | (uint64_t)r->key[1] << 32;
-}
-BNN__INLINE void bnn__words_1(const bnn__w1 *keys, const bnn_rng *r, uint64_t block,
-                              uint32_t *out) {
-    uint32_t ctr[4], key[2], w[4];
-    key[0] = (uint32_t)keys[0], key[1] = (uint32_t)(keys[0] >> 32);
+BNN__UNUSED static void bnn__words_1(const bnn_rng *r, uint64_t block, size_t groups,
+                                     uint32_t *out) {
+    uint32_t ctr[4], w[4];
     ctr[2] = r->ctr[2], ctr[3] = r->ctr[3];
-    for (uint64_t l = 0; l < 16; l++) {
-        ctr[0] = (uint32_t)(block + l), ctr[1] = (uint32_t)((block + l) >> 32);
-        bnn__philox(ctr, key, w);
-        for (int i = 0; i < 4; i++) out[16 * i + (int)l] = w[i];
+    for (size_t l = 0; l < 16 * groups; l++, block++) {
+        ctr[0] = (uint32_t)block, ctr[1] = (uint32_t)(block >> 32);
+        bnn__philox(ctr, r->key, w);
+        for (size_t i = 0; i < 4; i++) out[l / 16 * 64 + 16 * i + l % 16] = w[i];
     }
 }
 /* Vectors: a counter per 64-bit lane, of which the multiplier reads the low half. So hi and lo come
  * in one multiplication, and nobody cares what gathers in the high half. Even blocks in a.., odd
  * ones in b.., merged at the end. */
 #define BNN__PHILOX(S, U, W)                                                                     \
-BNN__INLINE BNN__AT_##S void bnn__keys_##S(const bnn_rng *r, W *key) {                           \
+BNN__UNUSED static BNN__AT_##S void bnn__words_##S(const bnn_rng *r, uint64_t block,             \
+                                                   size_t groups, uint32_t *out) {               \
+    W key[20], m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;           \
+    W low = bnn__setw_##S(0xffffffffu);                                                          \
     uint32_t k = r->key[0], l = r->key[1];                                                       \
+    uint64_t last = block + 16 * groups;                                                         \
     for (int i = 0; i < 20; i += 2, k += 0x9e3779b9u, l += 0xbb67ae85u) {                        \
         key[i] = bnn__setw_##S(k);                                                               \
         key[i + 1] = bnn__setw_##S(l);                                                           \
     }                                                                                            \
-}                                                                                                \
-BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint64_t block,      \
-                                            uint32_t *out) {                                     \
-    W m0 = bnn__setw_##S(0xd2511f53u), m1 = bnn__setw_##S(0xcd9e8d57u), p, q;                    \
-    W low = bnn__setw_##S(0xffffffffu);                                                          \
-    for (uint64_t h = 0; h < 16; h += S, out += S) {                                             \
-        W a0 = bnn__even_##S() + bnn__setw_##S(block + h), a1 = a0 >> 32;                        \
+    for (; block != last; block += S, out += (last - block) % 16 ? S : S + 48) {                 \
+        W a0 = bnn__even_##S() + bnn__setw_##S(block), a1 = a0 >> 32;                            \
         W a2 = bnn__setw_##S(r->ctr[2]), a3 = bnn__setw_##S(r->ctr[3]);                          \
         W b0 = a0 + 1u, b1 = b0 >> 32, b2 = a2, b3 = a3;                                         \
         for (int i = 0; i < 20; i += 2) {                                                        \
@@ -2309,19 +2321,18 @@ BNN__INLINE BNN__AT_##S void bnn__words_##S(const W *key, const bnn_rng *r, uint
         bnn__stu_##S(out + 48, (U)((a3 & low) | b3 << 32));                                      \
     }                                                                                            \
 }
+enum { BNN__GROUPS = 8 };               /* whose words are made at a time: 2 KB, in the cache */
 #define BNN__DRAW(S, NAME)                                                                       \
 BNN__UNUSED static BNN__AT_##S                                                                   \
 void bnn__d_##NAME##_##S(const bnn_rng *r, uint64_t block, size_t groups, float *out) {          \
-    uint32_t w[64];                                                                              \
-    bnn__w##S keys[20];                                                                          \
-    bnn__keys_##S(r, keys);                                                                      \
-    for (; groups > 0; groups--, block += 16, out += 64) {                                       \
-        bnn__words_##S(keys, r, block, w);                                                       \
-        for (int i = 0; i < 32; i += S) {                                                        \
-            int l = i + (i & 16);                                                                \
-            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + l), bnn__ldu_##S(w + l + 16), &y); \
-            bnn__st_##S(out + l, x);                                                             \
-            bnn__st_##S(out + l + 16, y);                                                        \
+    uint32_t w[64 * BNN__GROUPS];                                                                \
+    for (size_t m, i; groups > 0; groups -= m, block += 16 * m, out += 64 * m) {                 \
+        m = groups < BNN__GROUPS ? groups : BNN__GROUPS;                                         \
+        bnn__words_##S(r, block, m, w);                                                          \
+        for (i = 0; i < 64 * m; i += (i + S) % 16 ? S : S + 16) {                                \
+            bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + i), bnn__ldu_##S(w + i + 16), &y); \
+            bnn__st_##S(out + i, x);                                                             \
+            bnn__st_##S(out + i + 16, y);                                                        \
         }                                                                                        \
     }                                                                                            \
 }
@@ -2486,9 +2497,9 @@ BNN__PASS(S, noise,                                                             
     if (!q.zero) g = g + bnn__ld_##S(q.w + i), h = h + bnn__ld_##S(q.t + i);                     \
     bnn__st_##S(q.w + i, g);                                                                     \
     bnn__st_##S(q.t + i, h); )
-#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid)
+#define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) BNN__NOISES(S)
 #define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
-    BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt) BNN__NOISES(S)
+    BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
 #if BNN__SIMD
@@ -2617,8 +2628,8 @@ BNN__UNUSED static void bnn__run_noise(bnn_rng *r, size_t n, const bnn__job *job
     }
     bnn__rng_advance(r, (n + 63) / 64 * 16);
 }
-BNN__UNUSED static void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
-                        bnn__pass *pass) {
+BNN__CALLED void bnn__run_xy(size_t n, float a, const float *x, const float *y, float *out,
+                             bnn__pass *pass) {
     bnn__job q;
     memset(&q, 0, sizeof q);
     q.x = x, q.y = y, q.w = out, q.a = a;
@@ -4421,9 +4432,7 @@ static void bnn__params_settle(bnn_params *w) { /* blocks that no op wrote to ha
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_mat g = bnn_params_grad(w, b);
-        if (w->blocks[b].fresh == 0) w->blocks[b].reached = 1;
-        if (w->blocks[b].fresh == 1 && g.data != NULL)
-            memset(g.data, 0, bnn__count(g) * sizeof(float));
+        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__count(g) * sizeof(float));
         w->blocks[b].fresh = 0;
     }
 }
@@ -6247,10 +6256,10 @@ BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc 
  * >>params: a flat vector, its blocks and their priors
  *
  *     normal   -ln p = sum (w-m)^2/(2v) + (n/2) ln(2 pi v),      gradient (w-m)/v
- *     Laplace  -ln p = n ln 2b + sum |w-m|/b,                    gradient sgn(w-m)/b
+ *     double exponential  -ln p = n ln 2b + sum |w-m|/b,         gradient sgn(w-m)/b
  *     mixture  ln p = ln( pi N(w;m,s1^2) + (1-pi) N(w;m,s2^2) ), gradient (r/s1^2+(1-r)/s2^2)(w-m),
  *              r = responsibility of the wide component          (Blundell et al. 2015, eq. 7)
- *     Student  as bnn_student_nll with location m
+ *     Student  as bnn_student_nll with location m; a draw beyond the largest float is that
  * --------------------------------------------------------------------------------------------- */
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem) {
@@ -6276,8 +6285,8 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     }
     if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
         (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
-        bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and Laplace "
-                        "priors adapt; shape and rate go together, with a normal prior", name);
+        bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and double "
+                        "exponential priors adapt; shape and rate go with a normal prior", name);
         return 0;
     }
     if (!bnn__finite(p->std)) p->kind = BNN_PRIOR_FLAT; /* infinitely wide */
@@ -6285,7 +6294,7 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     p->fan_in = 0;
     if (p->std2 == 0) p->std2 = p->std * (float)0.00247875217666635842; /* e^-6 */
     if (p->nu == 0) p->nu = 1;
-    if (p->weight == 0) p->weight = (float)0.5;
+    p->weight = bnn__or(p->weight, 0.5);
     return 1;
 }
 
@@ -6336,7 +6345,6 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     b->cols = cols;
     for (i = 0; name[i] != '\0' && i + 1 < sizeof b->name; i++) b->name[i] = name[i];
     b->prior = prior;
-    b->fresh = 2;
     w->n += n;
     return w->n_blocks++;
 }
@@ -6389,43 +6397,61 @@ typedef struct bnn__mixture {
 static bnn__mixture bnn__mixture_of(const bnn_prior *p) {
     double s1 = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
     bnn__mixture m;
-    m.wide = log(w) - log(s1) - BNN__LN_2PI / 2;
-    m.narrow = log1p(-w) - log(s2) - BNN__LN_2PI / 2;
+    m.wide = bnn__dlog(w) - bnn__dlog(s1) - BNN__LN_2PI / 2;
+    m.narrow = bnn__dlog1p(-w) - bnn__dlog(s2) - BNN__LN_2PI / 2;
     m.c1 = 1 / (2 * s1 * s1);
     m.c2 = 1 / (2 * s2 * s2);
     return m;
 }
 
-/* ln p and, if asked for, d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
+/* -ln p and d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
 static double bnn__mixture_at(const bnn__mixture *m, double d, double *slope) {
     double l = m->wide - m->narrow + (m->c2 - m->c1) * d * d; /* log odds */
-    double e = exp(-fabs(l)), large = 1 / (1 + e), small = e / (1 + e);
-    if (slope != NULL)
-        *slope = 2 * d * (l > 0 ? large * m->c1 + small * m->c2 : small * m->c1 + large * m->c2);
-    return (l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) + log1p(e);
+    double e = bnn__dexp(-fabs(l)), large = 1 / (1 + e), small = e / (1 + e);
+    *slope = 2 * d * (l > 0 ? large * m->c1 + small * m->c2 : small * m->c1 + large * m->c2);
+    return -(l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) - bnn__dlog1p(e);
+}
+
+/* The laws whose density does not go by sums over all weights: what depends on the prior alone is
+ * computed once per block. */
+typedef struct bnn__law {
+    int student;
+    bnn__mixture mixture;
+    double nu, scale, constant; /* Student: of d/scale */
+} bnn__law;
+
+static bnn__law bnn__law_of(const bnn_prior *p) {
+    bnn__law law;
+    memset(&law, 0, sizeof law);
+    law.student = p->kind == BNN_PRIOR_STUDENT;
+    law.nu = (double)p->nu;
+    law.scale = (double)p->std;
+    if (law.student) law.constant = bnn__student_constant(law.nu, law.scale);
+    else law.mixture = bnn__mixture_of(p);
+    return law;
+}
+
+/* -ln p and its slope at d = w - mean; Student: no nu scale^2, which overflows at the ends */
+static double bnn__law_at(const bnn__law *law, double d, double *slope) {
+    double z = d / law->scale, q = z * z / law->nu;
+    if (!law->student) return bnn__mixture_at(&law->mixture, d, slope);
+    *slope = (1 + 1 / law->nu) * z / (1 + q) / law->scale;
+    return (law->nu + 1) / 2 * bnn__dlog1p(q) + law->constant;
 }
 
 static double bnn__log_prior_block(const bnn_prior *p, size_t n, const float *w) {
-    double s = (double)p->std, nu = (double)p->nu, sum = 0, count = (double)n;
-    bnn__mixture m;
+    double s = (double)p->std, sum = 0, count = (double)n, slope;
+    bnn__law law;
     size_t i;
-    switch (p->kind) {
-    case BNN_PRIOR_NORMAL:
-        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) - count * (BNN__LN_2PI / 2 + log(s));
-    case BNN_PRIOR_DOUBLE_EXPONENTIAL: return -bnn__abs_sum(n, w, p->mean) / s - count * log(2 * s);
-    case BNN_PRIOR_MIXTURE:
-        m = bnn__mixture_of(p);
-        for (i = 0; i < n; i++) sum += bnn__mixture_at(&m, (double)w[i] - (double)p->mean, NULL);
-        return sum;
-    case BNN_PRIOR_STUDENT:
-        for (i = 0; i < n; i++) {
-            double d = ((double)w[i] - (double)p->mean) / s;
-            sum += log1p(d * d / nu);
-        }
-        return count * (bnn_lgamma((nu + 1) / 2) - bnn_lgamma(nu / 2)) -
-               count * (log(nu * BNN__PI) / 2 + log(s)) - (nu + 1) / 2 * sum;
-    default: return 0; /* flat */
-    }
+    if (p->kind == BNN_PRIOR_FLAT) return 0;
+    if (p->kind == BNN_PRIOR_NORMAL)
+        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) -
+               count * (BNN__LN_2PI / 2 + bnn__dlog(s));
+    if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
+        return -bnn__abs_sum(n, w, p->mean) / s - count * bnn__dlog(2 * s);
+    law = bnn__law_of(p);
+    for (i = 0; i < n; i++) sum -= bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+    return sum;
 }
 
 BNNDEF double bnn_params_log_prior(const bnn_params *w) {
@@ -6439,30 +6465,24 @@ BNNDEF double bnn_params_log_prior(const bnn_params *w) {
 
 /* gx += g d(-ln p)/dw */
 static void bnn__prior_slope(const bnn_prior *p, float g, size_t n, const float *w, float *gx) {
-    double nu = (double)p->nu, scale = nu * (double)p->std * (double)p->std, d;
-    bnn__mixture m = bnn__mixture_of(p);
+    float c = p->kind == BNN_PRIOR_NORMAL ? g / (p->std * p->std) : g / p->std;
+    bnn__law law;
+    double slope;
     size_t i;
     switch (p->kind) {
+    case BNN_PRIOR_FLAT: return;
     case BNN_PRIOR_NORMAL:
-        for (i = 0; i < n; i++) gx[i] += g / (p->std * p->std) * (w[i] - p->mean);
+        for (i = 0; i < n; i++) gx[i] += c * (w[i] - p->mean);
         return;
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        for (i = 0; i < n; i++)
-            gx[i] += g / p->std * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
+        for (i = 0; i < n; i++) gx[i] += c * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
         return;
-    case BNN_PRIOR_STUDENT:
+    default:
+        law = bnn__law_of(p);
         for (i = 0; i < n; i++) {
-            d = (double)w[i] - (double)p->mean;
-            gx[i] += g * (float)((nu + 1) * d / (scale + d * d));
+            bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+            gx[i] += g * (float)slope;
         }
-        return;
-    case BNN_PRIOR_MIXTURE:
-        for (i = 0; i < n; i++) {
-            bnn__mixture_at(&m, (double)w[i] - (double)p->mean, &d);
-            gx[i] += g * (float)d;
-        }
-        return;
-    default: return;
     }
 }
 
@@ -6485,6 +6505,7 @@ static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is st
             bnn__prior_slope(&k->prior, g, n, x, gx);
         }
         k->fresh = 0;
+        k->reached = 1;
     }
 }
 
@@ -6558,7 +6579,8 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
         if (p->shape > 0) {
             double a = (double)p->shape + (double)n / 2;
             double c = (double)p->rate + bnn__v_sumsq(n, x, p->mean) / 2;
-            v = sqrt(rng != NULL ? c / exp((double)bnn_rng_log_gamma(rng, (float)a)) : c / (a + 1));
+            v = sqrt(rng == NULL ? c / (a + 1)
+                                 : c / bnn__dexp((double)bnn_rng_log_gamma(rng, (float)a)));
         } else if (p->adapt_std && n > 0) {
             v = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? bnn__abs_sum(n, x, p->mean) / (double)n
                                              : sqrt(bnn__v_sumsq(n, x, p->mean) / (double)n);
@@ -6567,6 +6589,17 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
         }
         if (bnn__finite_d(v)) p->std = (float)(v > 1e-6 ? v : 1e-6);
     }
+}
+
+/* s sqrt(nu/2G) z, G ~ Gamma(nu/2). Where nu is small G underflows and its logarithm does not;
+ * what is beyond the largest float becomes the largest float. */
+static float bnn__student_draw(const bnn_prior *p, bnn_rng *rng, float z) {
+    double log_g = (double)bnn_rng_log_gamma(rng, p->nu / 2), nu = (double)p->nu, x;
+    double top = sizeof(float) == 8 ? DBL_MAX : (double)FLT_MAX;
+    if (log_g > -80) /* the gamma is a float */
+        x = (double)(p->std * BNN_MATH_SQRT(p->nu / (2 * BNN_MATH_EXP((float)log_g))) * z);
+    else x = (double)p->std * bnn__dexp((bnn__dlog(nu / 2) - log_g) / 2) * (double)z;
+    return (float)(x > top ? top : x < -top ? -top : x);
 }
 
 BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
@@ -6582,9 +6615,8 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
         for (i = 0; i < n; i++) {
             float s = p->std;
             if (p->kind == BNN_PRIOR_MIXTURE && bnn_rng_uniform(rng) > p->weight) s = p->std2;
-            if (p->kind == BNN_PRIOR_STUDENT)
-                s *= BNN_MATH_SQRT(p->nu / (2 * bnn_rng_gamma(rng, p->nu / 2)));
-            x[i] = p->mean + s * x[i];
+            x[i] = p->kind == BNN_PRIOR_STUDENT ? bnn__student_draw(p, rng, x[i]) : s * x[i];
+            if (bnn__finite(p->mean + x[i])) x[i] = p->mean + x[i];
         }
     }
 }
@@ -6807,7 +6839,7 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
     if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
     if (w->mem->err != BNN_OK) return 0;
     if (d->noise_learned)
-        bnn_params_mat(w, net->noise).data[0] = (float)(2 * log((double)d->noise_std));
+        bnn_params_mat(w, net->noise).data[0] = (float)(2 * bnn__dlog((double)d->noise_std));
     return 1;
 }
 
@@ -7287,7 +7319,7 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
         a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
                       -BNN__LOG_VAR, BNN__LOG_VAR);
     else if (lik == BNN_GAUSSIAN)
-        a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
+        a = bnn_scalar(t, (float)(2 * bnn__dlog((double)bnn__noise_std(net))));
     if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
         mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
                          "on %z", mean->val.cols, s->y_mean.cols);
@@ -7296,7 +7328,7 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
         if (learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
             for (j = 0; j < shift->val.cols; j++)
-                shift->val.data[j] = (float)(2 * log((double)s->y_std.data[j]));
+                shift->val.data[j] = (float)(2 * bnn__dlog((double)s->y_std.data[j]));
             a = bnn_add(a, shift);
         }
     }
@@ -7349,15 +7381,15 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
     double *n;
+    if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+        !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
+        return bnn__poison(t);
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
     mean = bnn_mean(bnn__nll_rows(net, out, b.y));
     if (t->err != BNN_OK) return bnn__poison(t);
     bnn__note_bounds(t, net, out);
-    if (!bnn__finite(bnn_value(mean)) && (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
-                                          !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL)))
-        return bnn__poison(t);
     if (!(b.n_data > 0)) return mean;
     n = (double *)bnn__scratch(t, 1, sizeof *n);
     y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
@@ -7773,27 +7805,28 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     return NULL;
 }
 
-/* Has a gradient come since the last step? By bnn_backward, bnn_params_zero_grad, or by hand into
- * blocks that never had one. What no gradient reached is told once. */
+/* Has a gradient come since the last step? By bnn_backward, bnn_params_zero_grad, or by hand before
+ * the first. Blocks that none has reached are told once. */
 static int bnn__step_reached(bnn_params *w, bnn_tape *t) {
-    size_t b, i;
-    int fresh = 2;
-    for (b = 0; b < w->n_blocks; b++)
-        if (w->blocks[b].fresh < fresh) fresh = w->blocks[b].fresh;
-    for (i = 0; i < w->n && fresh == 2; i++)
-        if (w->grad[i] != 0) fresh = 0;
-    if (fresh != 0 && w->n != 0) {
+    size_t b, i = 0;
+    int none = 1, never = 1;
+    for (b = 0; b < w->n_blocks; b++) {
+        none = none && w->blocks[b].fresh;
+        never = never && !w->blocks[b].reached;
+    }
+    while (never && i < w->n && w->grad[i] == 0) i++;
+    if (w->n != 0 && (none || (never && i == w->n))) {
         bnn__fail(t, BNN_EARG, "bnn_step: no bnn_backward since the last step: no gradient has "
                   "reached block 0 (%s) or any other", w->blocks[0].name);
         return 0;
     }
     bnn__params_settle(w);
     for (b = 0; b < w->n_blocks; b++) {
-        const bnn_block *k = &w->blocks[b];
-        if (!k->reached && k->rows * k->cols != 0)
+        bnn_block *k = &w->blocks[b];
+        if (!k->reached && !never && k->rows * k->cols != 0)
             bnn__note(t, "bnn_step: no gradient has reached block %z (%s): is it part of the loss?",
                       b, k->name);
-        w->blocks[b].reached = 1;
+        k->reached = 1;
     }
     return 1;
 }
@@ -7833,7 +7866,7 @@ static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
     if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
     if (!bnn__step_reached(w, t)) return 0;
     if (bnn__v_below(w->n, w->grad, BNN__CALM)) return 1;
-    s->calm = 0;
+    s->calm = -1;
     b = bnn__bad_block(w, w->grad);
     if (b == w->n_blocks) return 1;
     bnn__fail(t, BNN_ENONFINITE, "bnn_step: the gradient of block %z (%s) is not finite", b,
@@ -7866,12 +7899,12 @@ static void bnn__p_rmsprop_full(const bnn__job *q, size_t i, size_t n) {
     }
 }
 
-/* AdamW. In w (1 - decay) a decay below half an ulp is lost, so a small one is taken in larger
- * pieces: 2^k times it in every 2^k-th step. */
+/* AdamW. A decay below half an ulp is lost in w (1 - decay), so a small one is taken in pieces of
+ * 64 ulps and more: 2^k times it in every 2^k-th step. */
 static float bnn__decay(const bnn_stepper *s) {
     double d = (double)s->lr * (double)s->weight_decay;
     uint64_t every = 1;
-    for (; d > 0 && d < 1.0 / 1048576 && every >> 40 == 0; every += every) d += d;
+    for (; d > 0 && d < 1.0 / 131072 && every >> 40 == 0; every += every) d += d;
     return s->t % every == 0 ? (float)d : 0;
 }
 
@@ -7945,8 +7978,8 @@ static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
     int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 0;
-    if (divides && !(q->lr < BNN__CALM * q->c)) return 0;
-    return s->calm || bnn__calm(s->n, q->w, q->s, q->t, q->u);
+    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 0;
+    return s->calm > 0 || bnn__calm(s->n, q->w, q->s, q->t, q->u);
 }
 
 /* The vectors that a step writes, and back: 0 = no memory */
@@ -8043,19 +8076,17 @@ BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
     return lr0 * (1 + bnn__dcos(BNN__PI * (double)k / (double)(total == 0 ? 1 : total))) / 2;
 }
 
-/* lr0 (1 + k/b)^-gamma, with b such that it is lr_end at k = total-1. Where 1/b overflows, as
- * gamma goes to 0, its limit. */
+/* lr0 (1 - x + x r)^-gamma with r = (lr0/lr_end)^(1/gamma), which is lr_end at x = k/(total-1) = 1.
+ * Where r overflows, as gamma goes to 0, the limit. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total) {
-    double one_over_b = 1, at = (double)k;
+    double x = (double)k / (double)(total < 2 ? 1 : total - 1), r = 0;
     if (lr0 == lr_end || total < 2 || k == 0 || lr0 == 0) return lr0;
-    if (lr_end != 0) {
-        double ratio = gamma == 0 ? bnn__inf() : bnn__dpow(lr0 / lr_end, 1 / gamma);
-        at /= (double)(total - 1);
-        if (!bnn__finite_d(ratio)) return gamma == 0 ? lr_end : lr_end * bnn__dpow(at, -gamma);
-        one_over_b = ratio - 1;
-    }
-    at = 1 + at * one_over_b;
-    return lr0 * bnn__dpow(at > 0 ? at : 0, -gamma);
+    if (lr_end == 0 && gamma >= 0) return lr0 * bnn__dpow(1 + (double)k, -gamma);
+    if (gamma == 0) return lr_end;
+    if (lr_end != 0) r = bnn__dpow(lr0 / lr_end, 1 / gamma);
+    if (!bnn__finite_d(r)) return lr_end * bnn__dpow(x, -gamma);
+    x = 1 - x + x * r;
+    return lr0 * bnn__dpow(x > 0 ? x : 0, -gamma);
 }
 
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
@@ -8071,7 +8102,7 @@ BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t 
  *
  * H = U(q)/T + p' M^-1 p / 2,  p ~ N(0, M). Leapfrog: p -= (e/2) grad U/T; q += e M^-1 p;
  * p -= (e/2) grad U/T, `leapfrog` times; accept with min(1, exp(H0 - H1)); H1 - H0 > 1000 or a
- * non-finite H1 counts as divergent; e is drawn anew around the step for each trajectory. Neal 2011.
+ * non-finite H1 counts as divergent; e and the number of steps vary from draw to draw. Neal 2011.
  * Step size by dual averaging, mass = 1/variance of warm-up draws: Hoffman and Gelman 2014, alg. 5.
  * --------------------------------------------------------------------------------------------- */
 
@@ -8095,6 +8126,12 @@ static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, 
     return bnn_sum(nll);
 }
 
+static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
+    if (!bnn__finite(bnn_value(part))) *u = bnn__inf();
+    if (bnn__finite_d(*u)) bnn_backward(part);
+    bnn__back_to(part->tape, start);
+}
+
 /* U/T with U = -ln p(theta, data), and the gradient of U in params->grad; +inf where it is not
  * finite. The sums are in double: rounded to a float, a U of 4e5 moves in steps of 0.03. */
 static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
@@ -8107,15 +8144,10 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     bnn_params_zero_grad(s->params);
     if (d->net != NULL) {
         u = -bnn_params_log_prior(s->params);
-        bnn_backward(bnn_prior_nll(t, s->params));
-        bnn__back_to(t, start);
+        bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
-    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS) {
-        bnn_var *part = bnn__hmc_part(d, t, first, &u);
-        if (!bnn__finite(bnn_value(part))) u = bnn__inf();
-        if (bnn__finite_d(u)) bnn_backward(part);
-        bnn__back_to(t, start);
-    }
+    for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
+        bnn__hmc_back(bnn__hmc_part(d, t, first, &u), start, &u);
     t->training = training;
     if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
@@ -8233,6 +8265,11 @@ static void bnn__hmc_count(bnn_stepper *s, bnn_tape *t, int accepted, int diverg
     h->accept_sum += a;
 }
 
+/* 1 +- share, uniform */
+static double bnn__hmc_jitter(bnn_tape *t, double share) {
+    return share > 0 ? 1 + share * (2 * (double)bnn_rng_uniform(&t->rng) - 1) : 1;
+}
+
 static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
@@ -8249,9 +8286,8 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
         return;
     }
-    e = h->step;
-    if (h->desc.jitter > 0)
-        e *= 1 + (double)h->desc.jitter * (2 * (double)bnn_rng_uniform(&t->rng) - 1);
+    e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
+    steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
     if (t->err != BNN_OK) {
         memcpy(s->params->theta, h->saved, bytes);
@@ -8278,7 +8314,7 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     if (d.leapfrog == 0) d.leapfrog = 20;
     bnn__within(w, "bnn_hmc", "step", d.step, 0, bnn__inf());
     bnn__within(w, "bnn_hmc", "accept", d.accept, 0, 1);
-    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 1);
+    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 0.5);
     bnn__within(w, "bnn_hmc", "trajectory", d.trajectory, 0, bnn__inf());
     if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
         bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
@@ -8441,7 +8477,7 @@ static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
 
 static void bnn__sigma(const bnn_meanfield *q) { /* of the present rho */
     bnn__job j = bnn__sigma_job(q);
-    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM(bnn__p_draw));
+    if (q->posterior != BNN_POSTERIOR_DELTA) bnn__run(q->n, &j, BNN__PICKM16(bnn__p_draw));
 }
 
 static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a sigma */
@@ -8547,7 +8583,7 @@ static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
     bnn__job j = bnn__sigma_job(q);
     if (q->posterior == BNN_POSTERIOR_DELTA)
         memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
-    else bnn__run_noise(rng, q->n, &j, BNN__PICKM(bnn__p_draw));
+    else bnn__run_noise(rng, q->n, &j, BNN__PICKM16(bnn__p_draw));
     if (q->of->draw == 0) q->of->draw = 1;
     q->drawn = q->curved = 0;
 }
@@ -8628,31 +8664,27 @@ static double bnn__second_moment(size_t n, const float *mu, const float *sigma, 
     return n > 0 ? sum / (double)n : 0;
 }
 
-static void bnn__noise_run(size_t n, bnn__job j, size_t o) { /* n weights from o on */
-    j.x += o, j.y += o, j.z += o, j.g += o, j.w += o, j.t += o;
-    if (j.s != NULL) j.s += o;
-    bnn__run(n, &j, BNN__PICKM(bnn__p_noise));
-}
-
 static int bnn__ard(const bnn_meanfield *q, const bnn_prior *p) {
     return p->kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
 }
 
 static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, double k) {
     const bnn_block *w = &q->of->blocks[b];
-    size_t i, o = w->offset;
     int ard = bnn__ard(q, &w->prior);
+    size_t o = w->offset, end = o + w->rows * w->cols;
+    size_t n = ard == BNN_ARD_INPUT ? w->cols : end - o; /* one variance per row, or one */
     j.zero = q->params->blocks[b].fresh;
-    if (ard == BNN_ARD_WEIGHT) j.lr = (float)k, j.pm = w->prior.mean;
-    else bnn__noise_prior(&j, &w->prior, k);
-    if (ard != BNN_ARD_INPUT) {
-        bnn__noise_run(w->rows * w->cols, j, o);
-        return;
-    }
-    for (i = 0; i < w->rows; i++, o += w->cols) { /* one variance per row */
-        double v = bnn__second_moment(w->cols, j.y + o, j.x + o, w->prior.mean);
-        j.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
-        bnn__noise_run(w->cols, j, o);
+    bnn__noise_prior(&j, &w->prior, k);
+    if (ard == BNN_ARD_WEIGHT) j.flag &= 7;
+    for (; o < end; o += n) {
+        bnn__job part = j;
+        if (ard == BNN_ARD_INPUT) {
+            double v = bnn__second_moment(n, j.y + o, j.x + o, w->prior.mean);
+            part.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
+        }
+        part.x += o, part.y += o, part.z += o, part.g += o, part.w += o, part.t += o;
+        if (part.s != NULL) part.s += o;
+        bnn__run(n, &part, BNN__PICKM16(bnn__p_noise));
     }
 }
 
@@ -8668,7 +8700,6 @@ static void bnn__noise_backward(const bnn_meanfield *q, double k) {
     if (q->posterior == BNN_POSTERIOR_FIXED) j.flag |= 4;
     else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2, j.s = q->curvature;
     for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
-    for (b = 0; b < q->params->n_blocks; b++) q->params->blocks[b].fresh = 0;
 }
 
 /* w = mu: the gradient of the MAP loss, as bnn_net_loss has it */
@@ -8687,15 +8718,13 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
 /* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
 static void bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
-    size_t i, l;
-    int low = 0;
+    float near = -bnn__rho_end(q, 0) * (float)0.9999 / q->log_rate;
+    size_t i;
+    q->params->held = NULL;
     if (q->posterior == BNN_POSTERIOR_DELTA) return;
-    for (i = 0; i + 256 <= q->n && !low; i += 256) /* most often none: let compilers use vectors */
-        for (l = 0; l < 256; l++) low |= s[i + l] <= floor;
-    for (; i < q->n; i++) low |= s[i] <= floor;
-    q->params->held = low ? q->held : NULL;
-    for (i = 0; low && i < q->n; i++)
-        q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
+    if (bnn__v_below(q->n, q->params->theta + q->n, near)) return; /* most often: no |rho| is */
+    q->params->held = q->held;
+    for (i = 0; i < q->n; i++) q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
 
 /* lambda/(N draws); 0 where no prior is proper. < 0 = failed */
@@ -8713,6 +8742,7 @@ static double bnn__divergence_weight(const bnn_meanfield *q, bnn_tape *t) {
 
 BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     double k;
+    size_t b;
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
     if (!q->drawn) {
         bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: there is no new draw: bnn_meanfield_sample "
@@ -8723,6 +8753,10 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     if (k < 0 || !bnn__meanfield_curve(q, t)) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
+    for (b = 0; b < q->params->n_blocks; b++) {
+        q->params->blocks[b].fresh = 0;
+        q->params->blocks[b].reached = 1;
+    }
     bnn__meanfield_hold(q);
     bnn__spend(q->of);
     q->drawn = 0;
@@ -8824,10 +8858,11 @@ static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const floa
         if (bnn__finite_d(m)) p->mean = (float)m;
     }
     if (!p->adapt_std && !(p->shape > 0)) return;
-    for (i = 0; laplace && i < n; i++)
-        best += bnn__abs_mean((double)mu[i] - (double)p->mean,
-                              sigma != NULL ? (double)sigma[i] : 0) / (double)n;
-    if (!laplace) best = bnn__second_moment(n, mu, sigma, p->mean);
+    if (laplace) {
+        for (i = 0; i < n; i++)
+            best += bnn__abs_mean((double)mu[i] - (double)p->mean,
+                                  sigma != NULL ? (double)sigma[i] : 0) / (double)n;
+    } else best = bnn__second_moment(n, mu, sigma, p->mean);
     if (p->shape > 0)
         best = ((double)p->rate + a * best) / ((double)p->shape + a + 1); /* mode given the rest */
     if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
@@ -8842,34 +8877,37 @@ static int bnn__priors_alike(const bnn_prior *a, const bnn_prior *b) {
 }
 
 BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
-    bnn_block *w;
-    size_t b, e, n, k;
+    int point = q->posterior == BNN_POSTERIOR_DELTA;
+    size_t b, e, n, end;
     if (bnn__meanfield_fault(q) != NULL || !(rate > 0)) return;
     bnn__sigma(q);
-    for (w = q->of->blocks, b = 0; b < q->of->n_blocks; b = e) {
-        n = w[b].rows * w[b].cols;
-        for (e = b + 1; q->share && e < q->of->n_blocks; e++) {
-            if (!bnn__priors_alike(&w[b].prior, &w[e].prior)) break;
-            n += w[e].rows * w[e].cols;
+    for (b = 0; b < q->of->n_blocks; b = end) { /* blocks b .. end-1 have one prior */
+        bnn_block *w = &q->of->blocks[b];
+        n = w->rows * w->cols;
+        for (end = b + 1; end < q->of->n_blocks; end++) {
+            bnn_block *next = &q->of->blocks[end];
+            if (!q->share || !bnn__priors_alike(&w->prior, &next->prior)) break;
+            n += next->rows * next->cols;
         }
-        bnn__prior_follow(q->of->mem, &w[b].prior, n, q->params->theta + w[b].offset,
-                          q->posterior == BNN_POSTERIOR_DELTA ? NULL : q->sigma + w[b].offset,
-                          rate);
-        for (k = b + 1; k < e; k++) w[k].prior.mean = w[b].prior.mean, w[k].prior.std =
-            w[b].prior.std;
+        bnn__prior_follow(q->of->mem, &w->prior, n, q->params->theta + w->offset,
+                          point ? NULL : q->sigma + w->offset, rate);
+        for (e = b + 1; e < end; e++) {
+            q->of->blocks[e].prior.mean = w->prior.mean;
+            q->of->blocks[e].prior.std = w->prior.std;
+        }
     }
 }
 
 /* ---- noise in the layers instead of in the weights */
 
-static bnn_var *bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b, bnn_var *c) {
+static void bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b, bnn_var *c) {
     bnn_tape *t = w->tape;
-    if (t->err == BNN_OK && (a->val.rows != w->val.rows || a->val.cols != w->val.cols))
-        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, its noise %zx%z", who, w->val.rows,
-                         w->val.cols, a->val.rows, a->val.cols);
-    if (t->err == BNN_OK && (b == NULL) != (c == NULL))
-        return bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
-    return w;
+    if (t->err != BNN_OK) return;
+    if (a->val.rows != w->val.rows || a->val.cols != w->val.cols)
+        bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, its noise %zx%z", who, w->val.rows, w->val.cols,
+                  a->val.rows, a->val.cols);
+    else if ((b == NULL) != (c == NULL))
+        bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
 }
 
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
@@ -8909,10 +8947,8 @@ typedef struct bnn__noisy {
 /* sigma of a block as a node, times eps for flipout; NULL for no block */
 static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block) {
     const bnn_meanfield *q = z->q;
-    const bnn_block *b = &q->of->blocks[block];
     bnn_var *r = bnn_param(t, q->params, q->of->n_blocks + block);
-    bnn_mat eps;
-    eps.rows = b->rows, eps.cols = b->cols, eps.data = q->eps + b->offset;
+    bnn_mat eps = bnn__block_view(q->of, block, q->eps);
     if (q->log_rate != 1) r = bnn_scale(r, q->log_rate);
     r = bnn_clamp(r, bnn__rho_end(q, 0), bnn__rho_end(q, 1));
     r = q->scale == BNN_SCALE_LOG ? bnn_exp(r) : bnn_softplus(r);
@@ -8946,10 +8982,10 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
     if (bnn__meanfield_fault(q) != NULL) return dead;
     if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
-        return bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a "
-                               "bnn_mlp of the same parameters and a Gaussian q", noise), dead;
+        bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp of "
+                        "the same parameters and a Gaussian q", noise);
     z = (bnn__noisy *)bnn_arena_alloc(q->of->mem, 1, sizeof *z);
-    if (z == NULL) return dead;
+    if (z == NULL) return dead; /* as after an error */
     z->q = q;
     z->noise = noise;
     net = *mlp;
@@ -10948,6 +10984,7 @@ static void bnn__gaussian_prior_backward(bnn_var *y) {
         if (k->fresh) memset(gx, 0, n * sizeof *gx);
         bnn__v_axpy(n, y->grad.data[0], slope + k->offset, gx);
         k->fresh = 0;
+        k->reached = 1;
     }
 }
 

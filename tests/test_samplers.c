@@ -189,6 +189,72 @@ static void psgld_averages_squared_gradients(void) {
     chains_close(&u);
 }
 
+/* Only a prior N(0,1) and N = 500. After the burn-in every coordinate is SGLD at its own rate, so
+ * its law is known exactly, whatever alpha and lr. */
+static void psgld_samples_the_prior_exactly_after_its_burn_in(void) {
+    enum { N = 4000 };
+    static const struct { double lr, alpha, n; size_t burn_in; } c[] = {
+        { 0.02, 0.99, 500, 0 }, { 0.005, 0.9, 500, 0 }, { 0.01, 0.9999, 500, 0 },
+        { 0.01, 0.999, 1, 300 }, { 0.02, 0.5, 1e6, 2000 }, { 0.005, 0.99, 20, 1 } };
+    for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
+        chains u;
+        bnn_stepper s;
+        bnn_mat z;
+        size_t kept = 0, burn;
+        double plain = 0;
+        chains_open(&u, N, 1, c[k].n, 142 + k);
+        s = bnn_psgld(u.w, (bnn_psgld_desc){ .lr = (float)c[k].lr, .alpha = (float)c[k].alpha,
+                      .lambda = (float)(0.005 / c[k].n), .burn_in = c[k].burn_in });
+        burn = s.burn_in;
+        chains_run(&u, &s, (int)burn);
+        z = bnn_mat_copy(&u.mem, (bnn_mat){ 1, N, s.s1 });
+        chains_run(&u, &s, (int)(20 / c[k].lr));
+        CHECK_SAME_ARRAY(s.s1, z.data, N); /* frozen */
+        for (size_t i = 0; i < N; i++) {
+            double a = c[k].lr / c[k].n / (0.005 / c[k].n + sqrt((double)s.s1[i]));
+            if (a > 1) continue; /* V happened to be next to nothing */
+            plain += (double)u.w->theta[i] * (double)u.w->theta[i];
+            z.data[kept++] = (float)((double)u.w->theta[i] * sqrt(1 - a / 2));
+        }
+        CHECK(kept > N * 0.97);
+        check_variance(z.data, kept, 1);
+        if (burn >= 300) CHECK_NEAR(plain / (double)kept, 1, 0.12); /* 4 errors, and O(lr) */
+        chains_close(&u);
+    }
+}
+
+/* (size_t)-1: the preconditioner follows theta for ever, and the law is another one. */
+static void psgld_that_never_freezes_samples_something_else(void) {
+    chains u;
+    bnn_stepper s;
+    chains_open(&u, 4000, 1, 500, 149);
+    s = bnn_psgld(u.w, (bnn_psgld_desc){ .lr = (float)0.01, .burn_in = SIZE_MAX });
+    chains_run(&u, &s, 3000);
+    CHECK(moments_of(u.w->theta, 4000).var > 1.3);
+    chains_close(&u);
+}
+
+static void psgld_takes_the_average_of_the_second_half_of_its_burn_in(void) {
+    chains u;
+    bnn_stepper s;
+    double v = 0, x = 0.75, lr = 0.01, window = 4; /* alpha = 3/4 */
+    chains_open(&u, 1, 0.5, 2, 143);
+    u.w->theta[0] = (float)x;
+    s = bnn_psgld(u.w, (bnn_psgld_desc){ .lr = (float)lr, .alpha = (float)0.75, .lambda = 1,
+                  .burn_in = 21 });
+    s.temperature = 0;
+    for (int t = 1; t <= 30; t++) {
+        double w = t < window ? t : window + (t > 10 ? t - 10 : 0);
+        if (w > t) w = t;
+        if (t <= 21) v += (x * x - v) / w;
+        x -= lr * x / (1 + sqrt(v));
+        chains_run(&u, &s, 1);
+        CHECK_NEAR(s.s1[0], v, BUILD_TOL(1e-6, 1e-12));
+        CHECK_NEAR(u.w->theta[0], x, BUILD_TOL(2e-6, 1e-12));
+    }
+    chains_close(&u);
+}
+
 static void sghmc_has_its_exact_stationary_variances(void) {
     static const struct { double s2, n, a, f, b, temp; } c[] = { /* a = lr/(N s2) */
         { 1, 1, 0.5, 0.1, 0, 1 }, { 0.25, 100, 1.5, 0.5, 0, 1 }, { 4, 10, 0.1, 0.3, 0, 0.5 },
@@ -522,6 +588,108 @@ static void hmc_reports_an_energy_that_is_not_finite_and_stays(void) {
     }
 }
 
+/* Trajectory 2 pi on N(0, 1) comes back to where it began, if nothing varies. */
+static void hmc_does_not_resonate(void) {
+    enum { DRAWS = 4000 };
+    for (int k = 0; k < 4; k++) {
+        static const double length[] = { 6.2831853, 6.2831853, 12.566371, 3.1415927 };
+        well u = { 0 };
+        chains c;
+        bnn_stepper s;
+        bnn_mat q;
+        u.scale[0] = 1;
+        s = well_open(&c, &u, 1, (bnn_hmc_desc){ .step = (float)(length[k] / 20),
+                      .trajectory = (float)(k == 1 ? 0 : length[k]),
+                      .jitter = k == 0 ? BNN_ZERO : 0 }, 211 + (uint64_t)k);
+        CHECK(s.hmc->desc.jitter == (k == 0 ? 0 : (float)0.2) && s.hmc->desc.leapfrog == 20);
+        c.w->theta[0] = (float)0.1;
+        q = bnn_mat_new(&c.mem, 1, DRAWS);
+        for (int i = 0; i < DRAWS; i++) {
+            bnn_step(&s, &c.tape);
+            q.data[i] = c.w->theta[0];
+        }
+        if (k == 0) CHECK(bnn_diag_ess(&c.mem, q) < 100);
+        else CHECK(bnn_diag_ess(&c.mem, q) > 1000);
+        if (k > 0) check_chain(&c.mem, q, 0, 0);
+        for (int i = 0; i < DRAWS; i++) q.data[i] *= q.data[i];
+        if (k > 0) check_chain(&c.mem, q, 1, 0);
+        chains_close(&c);
+    }
+}
+
+static bnn_var *net_energy(bnn_tape *t, void *user) {
+    const bnn_net *net = (const bnn_net *)user;
+    float x[3] = { 1, -2, (float)0.5 }, y[3] = { 0, 1, -1 };
+    bnn_data d;
+    d.x = bnn_op(t, 3, 1, NULL, 0, NULL)->val, d.y = bnn_op(t, 3, 1, NULL, 0, NULL)->val;
+    memcpy(d.x.data, x, sizeof x), memcpy(d.y.data, y, sizeof y);
+    return bnn_scale(bnn_net_loss(net, bnn_batch_all(t, d)), 3);
+}
+
+static void hmc_evaluates_a_net_with_dropout_without_it(void) {
+    for (int how = 0; how < 2; how++) {
+        double u[2][3];
+        for (int drop = 0; drop < 2; drop++) {
+            chains c;
+            bnn_net net;
+            bnn_stepper s;
+            bnn_rng rng;
+            float x[3] = { 1, -2, (float)0.5 }, y[3] = { 0, 1, -1 };
+            bnn_data d = { { 3, 1, x }, { 3, 1, y } };
+            chains_open(&c, 1, 1, 1, 215);
+            net = bnn_mlp(bnn_params_new(&c.mem), (bnn_mlp_desc){ .sizes = { 1, 16, 1 },
+                          .noise_std = (float)0.5, .dropout = (float)(0.5 * drop),
+                          .dropout_input = (float)(0.3 * drop) });
+            s = how == 0 ? bnn_hmc(net.params, (bnn_hmc_desc){ .net = &net, .data = d })
+                         : bnn_hmc(net.params, (bnn_hmc_desc){ .energy = net_energy, .user = &net });
+            rng = c.tape.rng;
+            for (int k = 0; k < 2; k++) u[drop][k] = bnn__hmc_energy(&s, &c.tape);
+            CHECK(memcmp(&rng, &c.tape.rng, sizeof rng) == 0 && c.tape.training == 0);
+            for (int k = 0; k < 20; k++) bnn_step(&s, &c.tape);
+            CHECK(c.tape.err == BNN_OK && s.hmc->divergent == 0);
+            u[drop][2] = s.hmc->energy;
+            chains_close(&c);
+        }
+        CHECK_SAME(u[0][0], u[0][1]);
+        for (int k = 0; k < 3; k++) CHECK_SAME(u[0][k], u[1][k]);
+    }
+}
+
+/* U = 4e5: a float moves in steps of 0.03 there. */
+static void the_energy_of_hmc_is_a_sum_in_double(void) {
+    enum { N = 2000, DRAWS = 300 };
+    chains c;
+    bnn_net net;
+    bnn_stepper s;
+    bnn_data d;
+    double worst = 0, first = 0, exact_first = 0;
+    chains_open(&c, 1, 1, 1, 216);
+    net = bnn_mlp(bnn_params_new(&c.mem), (bnn_mlp_desc){ .sizes = { 1, 1 }, .no_bias = 1,
+                  .noise_std = (float)0.05 });
+    d.x = bnn_mat_new(&c.mem, N, 1), d.y = bnn_mat_new(&c.mem, N, 1);
+    for (int i = 0; i < N; i++) {
+        d.x.data[i] = (float)sin(i);
+        d.y.data[i] = (float)(0.5 * sin(i) + 1.5 * cos(3.1 * i));
+    }
+    s = bnn_hmc(net.params, (bnn_hmc_desc){ .net = &net, .data = d, .step = (float)1e-4 });
+    for (int k = 0; k < 200; k++) {
+        double w, u, exact;
+        net.params->theta[0] = (float)(0.5 + 1e-4 * k);
+        w = (double)net.params->theta[0];
+        u = bnn__hmc_energy(&s, &c.tape);
+        exact = w * w / 2 + 0.91893853320467274178 * (N + 1) + N * log((double)(float)0.05);
+        for (int i = 0; i < N; i++)
+            exact += pow(((double)d.y.data[i] - w * (double)d.x.data[i]) / (double)(float)0.05, 2) / 2;
+        if (k == 0) first = u, exact_first = exact;
+        CHECK(exact > 4e5);
+        worst = fmax(worst, fabs(u - first - (exact - exact_first)));
+    }
+    CHECK(worst < 4e-3);
+    for (int k = 0; k < DRAWS; k++) bnn_step(&s, &c.tape);
+    CHECK(c.tape.err == BNN_OK && s.hmc->accept_sum / DRAWS > 0.997);
+    chains_close(&c);
+}
+
 static void hmc_leaves_no_gradient_for_the_next_stepper(void) {
     well u = { 0 };
     chains c;
@@ -550,11 +718,13 @@ typedef struct regression {
     bnn_data data;
     double a[3]; /* A = alpha I + beta X'X: 00, 01, 11 */
     double m[2];
+    double g[2]; /* preconditioner of the sampler */
 } regression;
 
 static void regression_open(regression *r, size_t rows, uint64_t seed) {
     double alpha = 4, beta = 1 / 0.36, b[2] = { 0, 0 };
     memset(r, 0, sizeof *r);
+    r->g[0] = r->g[1] = 1;
     r->tape.rng = bnn_rng_seed(build_seed(seed));
     r->w = bnn_params_new(&r->mem);
     r->net = bnn_mlp(r->w, (bnn_mlp_desc){ .sizes = { 2, 1 }, .no_bias = 1, .noise_std = (float)0.6,
@@ -583,10 +753,12 @@ static void regression_close(regression *r) {
     bnn_arena_free(&r->mem);
 }
 
-/* (A - c A^2)^-1, the covariance of a sampler whose step shrinks by c; c = 0: A^-1 */
+/* (A - c A G A)^-1, the covariance of a sampler whose step shrinks by c; c = 0: A^-1 */
 static void regression_covariance(const regression *r, double c, double *v) {
     double p = r->a[0], q = r->a[1], s = r->a[2];
-    double b0 = p - c * (p * p + q * q), b1 = q - c * q * (p + s), b2 = s - c * (q * q + s * s);
+    double g = r->g[0], h = r->g[1];
+    double b0 = p - c * (p * p * g + q * q * h), b1 = q - c * q * (p * g + s * h);
+    double b2 = s - c * (q * q * g + s * s * h);
     double det = b0 * b2 - b1 * b1;
     v[0] = b2 / det, v[1] = -b1 / det, v[2] = b0 / det;
 }
@@ -642,6 +814,25 @@ static void sghmc_samples_the_conjugate_posterior_with_its_known_bias(void) {
     s = bnn_sghmc(r.w, (bnn_sghmc_desc){ (float)lr, (float)f, 0, (float)0.5 });
     regression_run(&r, &s, 1000, 40000, 3, 0.5, lr / (2 * (2 - f) * 24));
     regression_close(&r);
+}
+
+static void psgld_samples_the_conjugate_posterior_with_its_known_bias(void) {
+    static const double alpha[2] = { 0.99, 0.9 };
+    for (int k = 0; k < 2; k++) {
+        regression r;
+        bnn_stepper s;
+        double lr = 0.02;
+        regression_open(&r, 24, 305 + (uint64_t)k);
+        s = bnn_psgld(r.w, (bnn_psgld_desc){ .lr = (float)lr, .alpha = (float)alpha[k] });
+        for (int i = 0; i < 1000; i++) {
+            bnn_tape_reset(&r.tape);
+            bnn_backward(bnn_net_loss(&r.net, bnn_batch_all(&r.tape, r.data)));
+            bnn_step(&s, &r.tape);
+        }
+        for (int j = 0; j < 2; j++) r.g[j] = 1 / ((double)s.lambda + sqrt((double)s.s1[j]));
+        regression_run(&r, &s, 1000, 40000, 3, 1, lr / (2 * 24));
+        regression_close(&r);
+    }
 }
 
 static void hmc_samples_the_conjugate_posterior(void) {
@@ -849,6 +1040,28 @@ static void thinning_keeps_the_promised_number_of_draws(void) {
     }
 }
 
+static void a_full_ensemble_refuses_and_training_goes_on(void) {
+    chains u;
+    bnn_stepper s;
+    bnn_ensemble e;
+    chains_open(&u, 3, 1, 10, 331);
+    s = bnn_sgld(u.w, (bnn_sgld_desc){ 0 });
+    e = bnn_ensemble_new(u.w, 4);
+    for (int k = 0; k < 8; k++) {
+        float first;
+        chains_run(&u, &s, 1);
+        first = e.samples.data[0];
+        CHECK(bnn_ensemble_push_from(&e, u.w, k == 2 ? 0 : 1) == (k < 4 ? BNN_OK : BNN_EARG));
+        CHECK(u.mem.err == BNN_OK && s.t == (uint64_t)k + 1);
+        if (k >= 4) CHECK(strstr(u.mem.msg, "all 4 places") != NULL && first == e.samples.data[0]);
+        CHECK(u.mem.notes == (size_t)(k >= 4)); /* said once */
+    }
+    CHECK(e.count == 4 && e.weights[2] == 0 && e.weights[3] == 1);
+    CHECK(strstr(u.mem.note, "bnn_ensemble_new") != NULL);
+    CHECK(bnn_ensemble_reservoir(&e, &u.tape.rng) == BNN_OK && e.count == 4);
+    chains_close(&u);
+}
+
 int main(void) {
     RUN(sgld_has_its_exact_stationary_variance_and_correlation);
     RUN(sgld_diverges_only_beyond_twice_n_s2);
@@ -856,6 +1069,9 @@ int main(void) {
     RUN(temperature_zero_is_sgd_bit_for_bit);
     RUN(psgld_with_frozen_preconditioner_is_sgld_per_coordinate);
     RUN(psgld_averages_squared_gradients);
+    RUN(psgld_takes_the_average_of_the_second_half_of_its_burn_in);
+    RUN(psgld_that_never_freezes_samples_something_else);
+    RUN(psgld_samples_the_prior_exactly_after_its_burn_in);
     RUN(sghmc_has_its_exact_stationary_variances);
     RUN(sghmc_with_friction_one_is_sgld_bit_for_bit);
     RUN(sghmc_diverges_only_beyond_its_limit);
@@ -869,14 +1085,19 @@ int main(void) {
     RUN(the_mass_is_the_shrunk_variance_of_the_middle_warm_up_draws);
     RUN(mass_adaptation_learns_the_scales);
     RUN(hmc_reports_an_energy_that_is_not_finite_and_stays);
+    RUN(the_energy_of_hmc_is_a_sum_in_double);
+    RUN(hmc_evaluates_a_net_with_dropout_without_it);
+    RUN(hmc_does_not_resonate);
     RUN(hmc_leaves_no_gradient_for_the_next_stepper);
     RUN(sgld_samples_the_conjugate_posterior_with_its_known_bias);
     RUN(sghmc_samples_the_conjugate_posterior_with_its_known_bias);
+    RUN(psgld_samples_the_conjugate_posterior_with_its_known_bias);
     RUN(hmc_samples_the_conjugate_posterior);
     RUN(the_mean_over_equal_minibatches_is_the_full_gradient);
     RUN(hmc_agrees_with_quadrature_on_the_two_weight_network);
     RUN(sgld_agrees_with_quadrature_on_the_two_weight_network);
     RUN(dropout_adds_its_penalty_to_the_loss_of_linear_regression);
     RUN(thinning_keeps_the_promised_number_of_draws);
+    RUN(a_full_ensemble_refuses_and_training_goes_on);
     return check_done();
 }

@@ -556,6 +556,414 @@ static void steppers_do_not_allocate_after_they_are_made(void) {
     }
 }
 
+/* ---- overflow */
+
+enum { VARIANTS = 13 };
+
+static bnn_stepper variant(bnn_params *w, int which, float lr) {
+    switch (which) {
+    case 0: return bnn_sgd(w, (bnn_sgd_desc){ .lr = lr });
+    case 1: return bnn_sgd(w, (bnn_sgd_desc){ .lr = lr, .momentum = (float)0.9 });
+    case 2: return bnn_sgd(w, (bnn_sgd_desc){ .lr = lr, .momentum = (float)0.9, .nesterov = 1 });
+    case 3: return bnn_adam(w, (bnn_adam_desc){ .lr = lr });
+    case 4: return bnn_adam(w, (bnn_adam_desc){ .lr = lr, .decoupled = 1,
+                            .weight_decay = (float)0.01 });
+    case 5: return bnn_adam(w, (bnn_adam_desc){ .lr = lr, .amsgrad = 1 });
+    case 6: return bnn_rmsprop(w, (bnn_rmsprop_desc){ .lr = lr });
+    case 7: return bnn_rmsprop(w, (bnn_rmsprop_desc){ .lr = lr, .momentum = (float)0.9 });
+    case 8: return bnn_rmsprop(w, (bnn_rmsprop_desc){ .lr = lr, .centered = 1 });
+    case 9: return bnn_adagrad(w, (bnn_adagrad_desc){ .lr = lr });
+    case 10: return bnn_adadelta(w, (bnn_adadelta_desc){ .lr = lr });
+    case 11: return bnn_psgld(w, (bnn_psgld_desc){ .lr = lr });
+    default: return bnn_sghmc(w, (bnn_sghmc_desc){ .lr = lr });
+    }
+}
+
+static int divides(int which) { return which >= 3 && which <= 11; } /* it squares g */
+
+static const char *variant_name(int which) {
+    return which < 3 ? "bnn_sgd" : which < 6 ? "bnn_adam" : which < 9 ? "bnn_rmsprop"
+         : which == 9 ? "bnn_adagrad" : which == 10 ? "bnn_adadelta"
+         : which == 11 ? "bnn_psgld" : "bnn_sghmc";
+}
+
+/* One gradient among ordinary ones whose square, or whose step, overflows: as if it had not come. */
+static void a_step_that_would_overflow_moves_nothing_and_says_what(void) {
+    const double square = BUILD_TOL(1e25, 1e170), top = BUILD_TOL(2e38, 1e308);
+    for (int which = 0; which < VARIANTS; which++) {
+        for (int at = 0; at < 5; at++) {
+            world u, v;
+            bnn_stepper s, r;
+            size_t bad = at % 2 == 0 ? 1 : 3;
+            world_open(&u, 5, five);
+            world_open(&v, 5, five);
+            s = variant(u.w, which, 2), r = variant(v.w, which, 2);
+            for (int t = 0; t < 5; t++) {
+                if (t == at) {
+                    bnn_params_zero_grad(u.w); /* by hand: such a loss would not be finite */
+                    for (int i = 0; i < 5; i++) u.w->grad[i] = (float)torch_grads[t][i];
+                    u.w->grad[bad] = (float)((at < 3 ? 1 : -1) * (divides(which) ? square : top));
+                    bnn_step(&s, &u.tape);
+                    CHECK(u.tape.err == BNN_ENONFINITE && s.t == (uint64_t)t);
+                    CHECK(strstr(u.tape.msg, variant_name(which)) != NULL);
+                    CHECK(strstr(u.tape.msg, bad < 2 ? "first" : "second") != NULL);
+                    CHECK(strstr(u.tape.msg, "overflow") != NULL && strlen(u.tape.msg) < 159);
+                    bnn_tape_clear_error(&u.tape);
+                }
+                world_step(&u, &s, torch_grads[t]);
+                world_step(&v, &r, torch_grads[t]);
+            }
+            CHECK_SAME_ARRAY(u.w->theta, v.w->theta, 5);
+            if (s.s1 != NULL) CHECK_SAME_ARRAY(s.s1, r.s1, 5);
+            if (s.s2 != NULL) CHECK_SAME_ARRAY(s.s2, r.s2, 5);
+            if (s.s3 != NULL) CHECK_SAME_ARRAY(s.s3, r.s3, 5);
+            CHECK(u.tape.err == BNN_OK && s.t == 5);
+            CHECK(memcmp(&u.tape.rng, &v.tape.rng, sizeof u.tape.rng) == 0);
+            world_close(&u);
+            world_close(&v);
+        }
+    }
+}
+
+/* A large vector: the spike in any place, in tasks that threads share */
+static void one_spike_among_many_is_found(void) {
+    enum { N = 70001 };
+    static double start[N];
+    static float theta[N];
+    static const size_t place[] = { 2, 1023, 1024, 32768, 65537, N - 1 };
+    for (size_t k = 0; k < sizeof place / sizeof *place; k++) {
+        for (int which = 0; which < VARIANTS; which++) {
+            world u;
+            bnn_stepper s;
+            world_open(&u, N, start);
+            s = variant(u.w, which, 2);
+            for (int t = 0; t < 2; t++) {
+                bnn_params_zero_grad(u.w);
+                for (size_t i = 0; i < N; i++) u.w->grad[i] = (float)(i % 7) - 3;
+                if (t == 1) u.w->grad[place[k]] = (float)BUILD_TOL(3e38, 1e308);
+                memcpy(theta, u.w->theta, sizeof theta);
+                bnn_step(&s, &u.tape);
+                CHECK(u.tape.err == (t == 1 ? BNN_ENONFINITE : BNN_OK));
+            }
+            CHECK_SAME_ARRAY(theta, u.w->theta, N);
+            world_close(&u);
+        }
+    }
+}
+
+static void a_large_gradient_that_does_not_overflow_is_followed(void) {
+    const double size[] = { 1e8, 1e13, BUILD_TOL(1e15, 1e30), BUILD_TOL(1e17, 1e60) };
+    for (int k = 0; k < 4; k++) {
+        for (int which = 3; which < 6; which++) {
+            world u;
+            bnn_stepper s;
+            double g[5];
+            for (int i = 0; i < 5; i++) g[i] = (i % 2 ? -1 : 1) * size[k] * (i + 1);
+            world_open(&u, 5, five);
+            s = variant(u.w, which, (float)0.25);
+            if (which == 4) s.weight_decay = 0;
+            for (int t = 0; t < 3; t++) world_step(&u, &s, g);
+            CHECK(u.tape.err == BNN_OK && s.t == 3);
+            for (int i = 0; i < 5; i++)
+                CHECK_NEAR(u.w->theta[i], five[i] - 0.75 * (i % 2 ? -1 : 1), 1e-5);
+            world_close(&u);
+        }
+    }
+}
+
+static void what_grows_to_the_limit_stops_there_with_an_error(void) {
+    const float most = (float)BUILD_TOL(FLT_MAX, DBL_MAX);
+    for (int how = 0; how < 4; how++) {
+        world u;
+        bnn_stepper s;
+        float last[2] = { 0, 0 };
+        int steps = 0;
+        world_open(&u, 1, one);
+        s = how < 2 ? bnn_sgd(u.w, (bnn_sgd_desc){ .lr = 1 })
+                    : bnn_sgd(u.w, (bnn_sgd_desc){ .lr = 1 / most, .momentum = (float)0.9 });
+        if (how == 3) s = bnn_sgd(u.w, (bnn_sgd_desc){ .lr = 3 }); /* (1 - 3)^t by weight decay */
+        if (how == 3) s.weight_decay = 1;
+        if (how == 1) u.w->theta[0] = -most / 2;
+        for (; steps < 3000 && u.tape.err == BNN_OK; steps++) {
+            last[0] = u.w->theta[0], last[1] = s.s1 != NULL ? s.s1[0] : 0;
+            bnn_params_zero_grad(u.w);
+            if (how < 3) u.w->grad[0] = most / 8;
+            bnn_step(&s, &u.tape);
+        }
+        CHECK(u.tape.err == BNN_ENONFINITE && s.t == (uint64_t)steps - 1);
+        CHECK(steps > 3 && steps < 1100 && last[0] == u.w->theta[0]);
+        if (s.s1 != NULL) CHECK(last[1] == s.s1[0] && last[1] > most / 2);
+        CHECK((strstr(u.tape.msg, "velocity") != NULL) == (how == 2));
+        CHECK((strstr(u.tape.msg, "value") != NULL) == (how != 2));
+        world_close(&u);
+    }
+}
+
+static void adam_without_eps_on_a_zero_gradient_is_an_error_not_nan(void) {
+    const double none[5] = { 0, 1, 1, 1, 1 };
+    world u;
+    bnn_stepper s;
+    world_open(&u, 5, five);
+    s = bnn_adam(u.w, (bnn_adam_desc){ .eps = BNN_ZERO });
+    CHECK(s.eps == 0);
+    world_step(&u, &s, none);
+    CHECK(u.tape.err == BNN_ENONFINITE);
+    for (int i = 0; i < 5; i++) CHECK(u.w->theta[i] == (float)five[i]);
+    world_close(&u);
+}
+
+static void a_clipped_spike_is_followed(void) {
+    const double g[5] = { 0, BUILD_TOL(-1e30, -1e140), 0, 0, 0 };
+    for (int which = 0; which < 11; which++) {
+        world u;
+        bnn_stepper s;
+        world_open(&u, 5, five);
+        s = variant(u.w, which, (float)0.5);
+        s.clip = 1;
+        world_step(&u, &s, g);
+        CHECK(u.tape.err == BNN_OK && s.t == 1 && u.w->theta[1] > (float)five[1]);
+        world_close(&u);
+    }
+}
+
+/* ---- the order of a step */
+
+static void a_second_step_without_a_reset_is_an_error(void) {
+    for (int which = 0; which < VARIANTS; which++) {
+        world u;
+        bnn_stepper s;
+        float theta[5];
+        world_open(&u, 5, five);
+        s = variant(u.w, which, (float)1e-3);
+        for (int t = 0; t < 2; t++) {
+            memcpy(theta, u.w->theta, sizeof theta);
+            bnn_backward(bnn_add(bnn_sum(bnn_param(&u.tape, u.w, 0)),
+                                 bnn_sum(bnn_square(bnn_param(&u.tape, u.w, 1)))));
+            bnn_step(&s, &u.tape);
+        }
+        CHECK(u.tape.err == BNN_EARG && s.t == 1);
+        CHECK(strstr(u.tape.msg, "call bnn_tape_reset at the start of each step") != NULL);
+        CHECK_SAME_ARRAY(theta, u.w->theta, 5);
+        bnn_tape_clear_error(&u.tape);
+        world_step(&u, &s, torch_grads[0]); /* resets */
+        CHECK(u.tape.err == BNN_OK && s.t == 2);
+        world_close(&u);
+    }
+}
+
+static void steps_that_need_no_reset_between_them_stay_legal(void) {
+    world u;
+    bnn_stepper s, r;
+    world_open(&u, 5, five);
+    s = bnn_sgd(u.w, (bnn_sgd_desc){ 0 });
+    r = bnn_adam(u.w, (bnn_adam_desc){ 0 });
+    world_gradient(&u, torch_grads[0]); /* several backward passes, several steppers */
+    bnn_backward(bnn_sum(bnn_param(&u.tape, u.w, 1)));
+    bnn_step(&s, &u.tape);
+    bnn_backward(bnn_sum(bnn_param(&u.tape, u.w, 0)));
+    bnn_step(&r, &u.tape);
+    for (int t = 0; t < 5; t++) { /* gradients by hand, no nodes */
+        bnn_params_zero_grad(u.w);
+        u.w->grad[2] = 1;
+        bnn_step(&s, &u.tape);
+        CHECK(u.tape.err == (t == 0 ? BNN_EARG : BNN_OK) || t > 0);
+        if (t == 0) bnn_tape_clear_error(&u.tape), bnn_tape_reset(&u.tape);
+    }
+    CHECK(u.tape.err == BNN_OK && s.t == 5);
+    for (int t = 0; t < 5; t++) { /* a tape for each step, in the same place */
+        bnn_tape tape;
+        memset(&tape, 0, sizeof tape);
+        for (int k = 0; k <= t % 3; k++) bnn_backward(bnn_sum(bnn_param(&tape, u.w, 0)));
+        bnn_step(t % 2 ? &s : &r, &tape);
+        bnn_step(&s, &u.tape);
+        CHECK(tape.err == BNN_OK);
+        bnn_tape_clear_error(&u.tape);
+        bnn_tape_free(&tape);
+    }
+    for (int t = 0; t < 5; t++) { /* freed instead of reset */
+        bnn_backward(bnn_sum(bnn_param(&u.tape, u.w, 0)));
+        bnn_step(&s, &u.tape);
+        bnn_tape_free(&u.tape);
+    }
+    CHECK(u.tape.err == BNN_OK);
+    world_close(&u);
+}
+
+static void a_step_without_a_gradient_is_an_error(void) {
+    for (int which = 0; which < VARIANTS; which++) {
+        for (int first = 0; first < 2; first++) {
+            world u;
+            bnn_stepper s;
+            float theta[5];
+            world_open(&u, 5, five);
+            s = variant(u.w, which, (float)1e-3);
+            if (!first) world_step(&u, &s, torch_grads[0]);
+            memcpy(theta, u.w->theta, sizeof theta);
+            bnn_tape_reset(&u.tape);
+            bnn_step(&s, &u.tape);
+            CHECK(u.tape.err == BNN_EARG && s.t == (uint64_t)!first);
+            CHECK(strstr(u.tape.msg, "no bnn_backward") != NULL && strstr(u.tape.msg, "first"));
+            CHECK_SAME_ARRAY(theta, u.w->theta, 5);
+            world_close(&u);
+        }
+    }
+}
+
+static void a_gradient_by_hand_is_a_gradient(void) {
+    world u;
+    bnn_stepper s;
+    world_open(&u, 5, five);
+    s = bnn_sgd(u.w, (bnn_sgd_desc){ .lr = 1 });
+    u.w->grad[4] = 2; /* the first may be written without more ado */
+    bnn_step(&s, &u.tape);
+    bnn_params_zero_grad(u.w);
+    u.w->grad[0] = 3;
+    bnn_step(&s, &u.tape);
+    bnn_params_zero_grad(u.w); /* even one of zeros */
+    bnn_step(&s, &u.tape);
+    CHECK(u.tape.err == BNN_OK && u.tape.notes == 0 && s.t == 3);
+    CHECK(u.w->theta[4] == (float)(five[4] - 2) && u.w->theta[0] == (float)(five[0] - 3));
+    world_close(&u);
+}
+
+static void a_block_that_no_gradient_reached_is_noted_once(void) {
+    for (int missing = 0; missing < 2; missing++) {
+        world u;
+        bnn_stepper s;
+        world_open(&u, 5, five);
+        s = bnn_adam(u.w, (bnn_adam_desc){ 0 });
+        for (int t = 0; t < 4; t++) {
+            bnn_tape_reset(&u.tape);
+            bnn_backward(bnn_sum(bnn_param(&u.tape, u.w, (size_t)!missing)));
+            bnn_step(&s, &u.tape);
+        }
+        CHECK(u.tape.err == BNN_OK && u.tape.notes == 1 && s.t == 4);
+        CHECK(strstr(u.tape.note, missing ? "block 1 (second)" : "block 0 (first)") != NULL);
+        world_close(&u);
+    }
+}
+
+static void steppers_know_the_weights_that_are_draws(void) {
+    world u, v;
+    bnn_stepper s, r;
+    world_open(&u, 5, five);
+    world_open(&v, 5, five);
+    s = bnn_sgd(u.w, (bnn_sgd_desc){ 0 }), r = bnn_sgd(v.w, (bnn_sgd_desc){ 0 });
+    u.w->draws_of = v.w; /* u.w is a mean field's, v.w its net's */
+    for (int draw = 0; draw < 3; draw++) {
+        v.w->draw = (unsigned char)draw;
+        world_step(&u, &s, torch_grads[0]);
+        CHECK(u.tape.err == (draw == 2 ? BNN_EARG : BNN_OK));
+        if (draw == 2) CHECK(strstr(u.tape.msg, "bnn_meanfield_backward") != NULL);
+        world_step(&v, &r, torch_grads[0]);
+        CHECK(v.tape.err == (draw != 0 ? BNN_EARG : BNN_OK));
+        if (draw != 0) CHECK(strstr(v.tape.msg, "params") != NULL);
+        bnn_tape_clear_error(&v.tape);
+    }
+    world_close(&u);
+    world_close(&v);
+}
+
+/* ---- small decays, zeros, other settings */
+
+static void the_decay_of_adamw_is_not_lost_in_rounding(void) {
+    static const struct { double decay; int steps; } c[] = {
+        { 1e-8, 1000000 }, { 3e-8, 300000 }, { 1e-7, 100000 }, { 9e-7, 20000 }, { 1e-6, 20000 },
+        { 1e-5, 2000 }, { 1e-3, 20 } };
+    for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
+        for (int amsgrad = 0; amsgrad < 2; amsgrad++) {
+            world u;
+            bnn_stepper s;
+            world_open(&u, 5, five);
+            s = bnn_adam(u.w, (bnn_adam_desc){ .lr = (float)1e-3, .decoupled = 1,
+                         .weight_decay = (float)(c[k].decay / 1e-3), .amsgrad = amsgrad });
+            for (int t = 0; t < c[k].steps; t++) {
+                bnn_params_zero_grad(u.w);
+                bnn_step(&s, &u.tape);
+            }
+            for (int i = 0; i < 5; i++) {
+                double to = c[k].steps * log1p(-c[k].decay); /* to 1.5 percent of the decay */
+                CHECK_NEAR(log((double)u.w->theta[i] / five[i]), to, -0.015 * to);
+            }
+            world_close(&u);
+        }
+    }
+}
+
+static void every_setting_that_may_be_zero_can_be_said(void) {
+    world u;
+    bnn_stepper s;
+    world_open(&u, 5, five);
+    s = bnn_sgd(u.w, (bnn_sgd_desc){ BNN_ZERO, BNN_ZERO, BNN_ZERO, 0, BNN_ZERO, BNN_ZERO });
+    CHECK(s.lr == 0 && s.momentum == 0 && s.dampening == 0 && s.weight_decay == 0 && s.clip == 0);
+    s = bnn_adam(u.w, (bnn_adam_desc){ .beta1 = BNN_ZERO, .beta2 = BNN_ZERO });
+    CHECK(s.beta1 == 0 && s.beta2 == 0 && s.eps > 0);
+    s = bnn_rmsprop(u.w, (bnn_rmsprop_desc){ .alpha = BNN_ZERO, .eps = BNN_ZERO });
+    CHECK(s.beta2 == 0 && s.eps == 0);
+    s = bnn_adagrad(u.w, (bnn_adagrad_desc){ .lr_decay = BNN_ZERO, .eps = BNN_ZERO });
+    CHECK(s.lr_decay == 0 && s.eps == 0);
+    s = bnn_sgld(u.w, (bnn_sgld_desc){ .temperature = BNN_ZERO });
+    CHECK(s.temperature == 0);
+    s = bnn_psgld(u.w, (bnn_psgld_desc){ .alpha = BNN_ZERO, .lambda = BNN_ZERO });
+    CHECK(s.beta2 == 0 && s.lambda == 0 && s.temperature == 1);
+    s = bnn_sghmc(u.w, (bnn_sghmc_desc){ .noise_estimate = BNN_ZERO, .temperature = BNN_ZERO });
+    CHECK(s.noise_estimate == 0 && s.temperature == 0 && u.mem.err == BNN_OK);
+    world_close(&u);
+}
+
+static void settings_assigned_later_are_checked_by_name(void) {
+    static const char *const name[] = { "momentum", "beta1", "beta2", "eps", "dampening",
+                                        "weight_decay", "clip", "lr_decay", "lambda", "friction",
+                                        "noise_estimate", "friction" };
+    const float bad[] = { 1, (float)-0.1, (float)bnn__nan(), 1, (float)bnn__inf(), -1 };
+    for (int which = 0; which < 12; which++) {
+        for (int k = 0; k < 6; k++) {
+            world u;
+            bnn_stepper s;
+            float *field[12] = { &s.momentum, &s.beta1, &s.beta2, &s.eps, &s.dampening,
+                                 &s.weight_decay, &s.clip, &s.lr_decay, &s.lambda, &s.friction,
+                                 &s.noise_estimate, &s.friction };
+            int above = k == 0 || k == 3;
+            if (above && which >= 3 && which != 10) continue; /* 1 is legal there */
+            world_open(&u, 5, five);
+            s = which < 9 ? variant(u.w, 3, (float)0.1) : variant(u.w, 12, (float)0.1);
+            *field[which] = which == 11 ? 0 : bad[k];
+            world_step(&u, &s, torch_grads[0]);
+            CHECK(u.tape.err == BNN_EARG && strstr(u.tape.msg, name[which]) != NULL);
+            for (int i = 0; i < 5; i++) CHECK(u.w->theta[i] == (float)five[i]);
+            world_close(&u);
+        }
+    }
+}
+
+static void schedules_are_finite_and_start_at_lr0(void) {
+    static const double end[] = { 0, 1e-300, 1e-12, 1e-3, 0.1, 0.2 }, gamma[] = { 0, 1e-3, 0.33,
+        0.55, 1, 2, -1 };
+    int sampling;
+    for (int e = 0; e < 6; e++)
+        for (int g = 0; g < 7; g++) {
+            double before = 0.1;
+            CHECK_SAME(bnn_lr_polynomial(0.1, end[e], gamma[g], 0, 100), 0.1);
+            for (size_t k = 0; k < 100; k++) {
+                double lr = bnn_lr_polynomial(0.1, end[e], gamma[g], k, 100);
+                CHECK(isfinite(lr) && lr >= 0);
+                if (end[e] == 0 && gamma[g] >= 0) CHECK(lr > 0 && lr <= before);
+                before = lr;
+            }
+            if (end[e] > 0)
+                CHECK_NEAR(bnn_lr_polynomial(0.1, end[e], gamma[g], 99, 100), end[e],
+                           1e-10 * end[e] + 1e-15);
+        }
+    CHECK_NEAR(bnn_lr_polynomial(0.1, 0, 0.55, 3, 100), 0.1 * pow(4, -0.55), 1e-15);
+    CHECK_NEAR(bnn_lr_polynomial(0.1, 0.2, -1, 33, 100), 0.1 + 0.1 / 3, 1e-12); /* a straight line */
+    for (size_t k = 0; k < 10; k++) {
+        bnn_lr_cyclical(1, 1, 0, k, 10, &sampling);
+        CHECK(sampling == 1);
+        bnn_lr_cyclical(1, 1, 1, k, 10, &sampling);
+        CHECK(sampling == 0);
+    }
+}
+
 int main(void) {
     RUN(ten_steps_of_every_optimizer_agree_with_pytorch);
     RUN(sgd_on_a_quadratic_shrinks_by_one_minus_lr_h);
@@ -580,5 +988,21 @@ int main(void) {
     RUN(settings_changed_to_nonsense_later_are_refused);
     RUN(a_zeroed_stepper_is_an_error_not_a_crash);
     RUN(steppers_do_not_allocate_after_they_are_made);
+    RUN(a_step_that_would_overflow_moves_nothing_and_says_what);
+    RUN(one_spike_among_many_is_found);
+    RUN(a_large_gradient_that_does_not_overflow_is_followed);
+    RUN(what_grows_to_the_limit_stops_there_with_an_error);
+    RUN(adam_without_eps_on_a_zero_gradient_is_an_error_not_nan);
+    RUN(a_clipped_spike_is_followed);
+    RUN(a_second_step_without_a_reset_is_an_error);
+    RUN(steps_that_need_no_reset_between_them_stay_legal);
+    RUN(a_step_without_a_gradient_is_an_error);
+    RUN(a_gradient_by_hand_is_a_gradient);
+    RUN(a_block_that_no_gradient_reached_is_noted_once);
+    RUN(steppers_know_the_weights_that_are_draws);
+    RUN(the_decay_of_adamw_is_not_lost_in_rounding);
+    RUN(every_setting_that_may_be_zero_can_be_said);
+    RUN(settings_assigned_later_are_checked_by_name);
+    RUN(schedules_are_finite_and_start_at_lr0);
     return check_done();
 }
