@@ -1377,8 +1377,25 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #pragma GCC optimize("no-fast-math")
 #endif
 #pragma GCC optimize("fp-contract=off")
+#pragma GCC push_options
 #elif defined(_MSC_VER)
 #pragma fp_contract(off)
+#endif
+
+/* Half of gcc's time at -O2 and above goes where no program does: what follows BNN__COLD is made
+ * small and quickly, BNN__WARM is code around the kernels of a step, for which -O1 and short
+ * functions inlined do, and BNN__HOT ends either. Same bits: nothing here depends on the level. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
+    !defined(__OPTIMIZE_SIZE__)
+#define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
+#define BNN__WARM BNN__HOT _Pragma("GCC optimize(\"O1\", \"inline-small-functions\")")
+#define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\", \
+    \"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\", \"no-thread-jumps\", \"no-schedule-insns2\", \
+    \"no-expensive-optimizations\")")
+#else
+#define BNN__HOT
+#define BNN__WARM
+#define BNN__COLD
 #endif
 
 #ifndef BNN_ASSERT
@@ -1859,9 +1876,8 @@ BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
 /* >>math  Own elementary functions, after Cephes (Moshier 1989) where not said otherwise: reduce
  * the argument, polynomial, rebuild. Largest error over all floats, in units of the last place:
  * exp 1.0, log 0.86, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
- * sqrt 0.5; sin and cos 2.4 for |x| <= 30.
- * sin and cos are for |x| <= 1e5; beyond that the result is bounded but means nothing. NaN gives
- * NaN, overflow infinity, denormals and signed zeros are right.
+ * sqrt 0.5; sin and cos 2.4 for |x| <= 30 and above 1e5, between them 1.2e-7 absolutely. NaN gives
+ * NaN, overflow infinity, denormals and signed zeros are right, sin and cos of infinity are NaN.
  *
  * Hooks: define any of BNN_MATH_EXP, _LOG, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P, _SQRT as a
  * function or macro of one float, and all of them are used, in plain loops, in place of this
@@ -1908,8 +1924,8 @@ BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
 #define BNN_MATH_EXP bnn__exp_1
 #define BNN_MATH_LOG bnn__log_1
 #define BNN_MATH_TANH bnn__tanh_1
-#define BNN_MATH_SIN bnn__sin_1
-#define BNN_MATH_COS bnn__cos_1
+#define BNN_MATH_SIN(x) bnn__trig(x, 0)
+#define BNN_MATH_COS(x) bnn__trig(x, 1)
 #define BNN_MATH_ERF bnn__erf_1
 #define BNN_MATH_EXPM1 bnn__expm1_1
 #define BNN_MATH_LOG1P bnn__log1p_1
@@ -2047,7 +2063,7 @@ BNN__FN_##S F bnn__softplus_##S(F x) {                                          
 /* softplus and its slope for the scales of >>meanfield, which every weight needs every step: no \
  * denormals, half the work. soft(x), x > -80: e = exp(-|x|), ln(1 + e) = 2 atanh(e/(e + 2)).    \
  * slope(v) = 1 - exp(-v), v > 0. Errors below 4e-7 of the value. NaN gives NaN. */              \
-BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                               \
+BNN__INLINE BNN__AT_##S F bnn__soft_##S(F x) {                                                   \
     F a = bnn__abs_##S(x), m = bnn__set_##S(12582912.0f), z, w, r, t, k, p;                      \
     a = bnn__sel_##S(bnn__lt_##S(a, bnn__set_##S(80.0f)), a, bnn__set_##S(80.0f));               \
     t = m - a * 1.44269504f, k = t - m;          /* m + the nearest whole number, in its bits */ \
@@ -2080,20 +2096,21 @@ BNN__INLINE BNN__AT_##S F bnn__cosr_##S(F x) {                                  
     F z = x * x, p = (z * 2.443315711809948e-5f - 1.388731625493765e-3f) * z;                    \
     return (p + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.0f;                              \
 }                                                                                                \
-/* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos */  \
+BNN__INLINE BNN__AT_##S F bnn__quarter_##S(F r, U q) {          /* sin(q pi/2 + r) */            \
+    F s = bnn__sel_##S(0u - (q & 1u), bnn__cosr_##S(r), bnn__sinr_##S(r));                       \
+    return bnn__val_##S(bnn__bits_##S(s) ^ ((q & 2u) << 30));                                    \
+}                                                                                                \
+/* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos. The \
+ * scalar bnn__trig below knows larger x, too */                                                 \
 BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                                      \
     I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
-    F k = bnn__flt_##S(n), r = x - k * 1.5703125f, s, c;                                         \
+    F k = bnn__flt_##S(n), r = x - k * 1.5703125f;                                               \
     U q = (U)n + shift;                                                                          \
     r = r - k * 4.825592041015625e-4f;                                                           \
     r = r - k * 1.26659870147705078125e-6f;                                                      \
     r = r - k * 9.92093629e-10f;                                                                 \
-    r = bnn__clamp_##S(r, -0.8f, 0.8f);                                                          \
-    s = bnn__sinr_##S(r);                                                                        \
-    c = bnn__cosr_##S(r);                                                                        \
-    s = bnn__sel_##S(0u - (q & 1u), c, s);                                                       \
-    s = bnn__val_##S(bnn__bits_##S(s) ^ ((q & 2u) << 30));                                       \
-    return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(3e38f)), s, x - x);            \
+    r = bnn__quarter_##S(bnn__clamp_##S(r, -0.8f, 0.8f), q);                                     \
+    return bnn__sel_##S(bnn__nan_##S(x), x, r);                                                  \
 }                                                                                                \
 BNN__INLINE BNN__AT_##S F bnn__sin_##S(F x) {                                                    \
     U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
@@ -2155,6 +2172,28 @@ BNN__FN_##S F bnn__normal_##S(U u, U v, F *second) {                            
 }
 #if !BNN__HOOKS
 BNN__MATH(1, bnn__f1, bnn__i1, bnn__u1)
+/* sin (shift 0) and cos (1) of any float: beyond 1e5 after Payne and Hanek (1983). |x| = m 2^e with
+ * a whole m; of 2/pi only the 96 bits count that 2^e moves to a weight of 2 and below. */
+BNN__UNUSED static float bnn__trig(float x, uint32_t shift) {
+    static const uint32_t word[9] = { 0, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u,
+        0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u };        /* 2/pi, after 32 zero bits */
+    uint32_t b = bnn__bits_1(x), m = (b & 0x7fffffu) | 0x800000u, n, w[3];
+    int at = (int)(b >> 23 & 255) - 120, i; /* e + 30: the bit of weight 2 after the shift by 2^e */
+    uint64_t f;
+    float r;
+    if (!bnn__lt_1(1e5f, bnn__abs_1(x))) return shift ? bnn__cos_1(x) : bnn__sin_1(x);
+    if (!bnn__finite(x)) return (float)bnn__nan();
+    for (i = 0; i < 3; i++) {
+        const uint32_t *p = word + at / 32 + i;
+        w[i] = at % 32 ? p[0] << at % 32 | p[1] >> (32 - at % 32) : p[0];
+    }
+    f = ((uint64_t)(m * w[0]) << 32) + (uint64_t)m * w[1] + ((uint64_t)m * w[2] >> 32);
+    n = (uint32_t)((f + ((uint64_t)1 << 61)) >> 62);            /* quarter turns; f: 2^-62 of one */
+    f -= (uint64_t)n << 62;
+    r = (float)((double)(int64_t)f * 3.4061215800304155e-19);   /* pi/2 2^-62 */
+    if (b >> 31) r = -r, n = 0u - n;
+    return bnn__quarter_1(r, n + shift);
+}
 #else
 /* -ln((w + 1/2) 2^-32), accurate at both ends */
 BNN__INLINE float bnn__expo_1(uint32_t w) {
@@ -2185,17 +2224,6 @@ BNN__INLINE float bnn__uniform_1(uint32_t u, uint32_t v, float *second) {
     return bnn__unif_(u, v);
 }
 #endif
-BNN__INLINE float bnn__expf_(float x) { return bnn__exp_1(x); }
-BNN__INLINE float bnn__logf_(float x) { return bnn__log_1(x); }
-BNN__INLINE float bnn__log1pf_(float x) { return bnn__log1p_1(x); }
-BNN__INLINE float bnn__expm1f_(float x) { return bnn__expm1_1(x); }
-BNN__INLINE float bnn__tanhf_(float x) { return bnn__tanh_1(x); }
-BNN__INLINE float bnn__sigmoidf_(float x) { return bnn__sigmoid_1(x); }
-BNN__INLINE float bnn__softplusf_(float x) { return bnn__softplus_1(x); }
-BNN__INLINE float bnn__sinf_(float x) { return bnn__sin_1(x); }
-BNN__INLINE float bnn__cosf_(float x) { return bnn__cos_1(x); }
-BNN__INLINE float bnn__erff_(float x) { return bnn__erf_1(x); }
-BNN__INLINE float bnn__sqrtf_(float x) { return bnn__sqrt_1(x); }
 
 /* The same in double, after Sun's fdlibm, for sums and state that are kept in double: exp and log
  * to 1 ulp, log1p and expm1 to 3; cos to 2^-52 for |x| <= 1e5;
@@ -2327,7 +2355,7 @@ BNN__UNUSED static BNN__AT_##S                                                  
 void bnn__d_##NAME##_##S(const bnn_rng *r, uint64_t block, size_t groups, float *out) {          \
     uint32_t w[64 * BNN__GROUPS];                                                                \
     for (size_t m, i; groups > 0; groups -= m, block += 16 * m, out += 64 * m) {                 \
-        m = groups < BNN__GROUPS ? groups : BNN__GROUPS;                                         \
+        m = groups < (size_t)BNN__GROUPS ? groups : (size_t)BNN__GROUPS;                         \
         bnn__words_##S(r, block, m, w);                                                          \
         for (i = 0; i < 64 * m; i += (i + S) % 16 ? S : S + 16) {                                \
             bnn__f##S y, x = bnn__##NAME##_##S(bnn__ldu_##S(w + i), bnn__ldu_##S(w + i + 16), &y); \
@@ -2497,9 +2525,22 @@ BNN__PASS(S, noise,                                                             
     if (!q.zero) g = g + bnn__ld_##S(q.w + i), h = h + bnn__ld_##S(q.t + i);                     \
     bnn__st_##S(q.w + i, g);                                                                     \
     bnn__st_##S(q.t + i, h); )
+#if BNN__HOOKS
+#define BNN__TRIG(S, NAME, SHIFT) BNN__MAP(S, NAME)
+#else /* sin and cos: where an x is beyond the range of the vectors, one by one */
+#define BNN__TRIG(S, NAME, SHIFT)                                                                \
+BNN__PASS(S, NAME,                                                                               \
+    bnn__f##S x = bnn__ld_##S(q.x + i);                                                          \
+    bnn__u##S far_ = bnn__lt_##S(bnn__set_##S(1e5f), bnn__abs_##S(x));                           \
+    uint32_t is[S], any = 0;                                                                     \
+    memcpy(is, &far_, sizeof is);                                                                \
+    for (size_t l = 0; l < S; l++) any |= is[l];                                                 \
+    if (!any) bnn__st_##S(q.w + i, bnn__##NAME##_##S(x));                                        \
+    else for (size_t l = i; l < i + S; l++) q.w[l] = bnn__trig(q.x[l], SHIFT); )
+#endif
 #define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) BNN__NOISES(S)
-#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__MAP(S, sin) \
-    BNN__MAP(S, cos) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt)
+#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__TRIG(S, sin, 0) \
+    BNN__TRIG(S, cos, 1) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
 #if BNN__SIMD
@@ -2860,18 +2901,23 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
-enum { BNN__ROOM = 16384, BNN__FEW = 32, BNN__SHORT = 64 };
+enum { /* in floats: */
+    BNN__ROOM = 16384,                  /* on the stack, 64 KB: a panel of B, or that and A packed */
+    BNN__FAR = 60000,                   /* a step through A that leaves the pages the TLB knows */
+    BNN__L2_16 = 110000, BNN__L2 = 40000, /* block of A: 430 of 1024 KB (AVX-512), 156 of 256 KB */
+    BNN__FEW = 32, BNN__SHORT = 64      /* rows worth packing B for, depths worth prefetching for */
+};
 static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
                         size_t acs, const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
                         int more) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
     float edge[6 * 32];
-    int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > 60000;
+    int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
     size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
     size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
     for (p = 0; p < k; p += kc, more = 1) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : S == 16 ? 110000 : 40000) / kb / 6 * 6;
+        mc = (packa ? BNN__ROOM - 2 * S * kb : S == 16 ? BNN__L2_16 : BNN__L2) / kb / 6 * 6;
         cuts = (m + mc - 1) / mc;
         mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
         for (i = 0; i < m; i += mc) {
@@ -3097,6 +3143,7 @@ static void bnn__p_watched(const bnn__job *q, size_t i, size_t n) {
         *q->high = 1;
     }
 }
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>mat: small dense linear algebra
  *
@@ -3956,6 +4003,7 @@ BNNDEF double bnn_gamma_dlog(double a, double log_z) {
     return ((bnn_digamma(a + 1) - log_z) * (1 + z * J[0]) + z * J[1]) / a;
 }
 
+BNN__HOT
 /* ------------------------------------------------------------------------------------------------
  * >>rng: random numbers and variates
  *
@@ -5586,6 +5634,7 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
     return v;
 }
 
+BNN__WARM
 /* ------------------------------------------------------------------------------------------------
  * >>simplex: distributions on the simplex and the cube
  *
@@ -7415,6 +7464,7 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
     return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / n)));
 }
 
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>check: finite differences for users
  *
@@ -7580,6 +7630,7 @@ BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
     if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
+BNN__WARM
 /* ------------------------------------------------------------------------------------------------
  * >>steppers: optimizers and samplers on g = gradient of L = U/N
  *
@@ -8461,7 +8512,7 @@ static float bnn__rho_end(const bnn_meanfield *q, int upper) { /* of c rho */
 
 static float bnn__sigma_end(const bnn_meanfield *q, int upper) { /* as the pass computes it */
     float x = bnn__rho_end(q, upper);
-    return q->scale == BNN_SCALE_LOG ? bnn__exp_1(x) : bnn__soft_1(x);
+    return q->scale == BNN_SCALE_LOG ? BNN_MATH_EXP(x) : bnn__soft_1(x);
 }
 
 static bnn__job bnn__sigma_job(const bnn_meanfield *q) {
@@ -9624,7 +9675,7 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     if (v.gaps) bnn__blank(out, x);
     return out;
 }
-
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
  *
@@ -15228,6 +15279,7 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
 #pragma float_control(pop)
 #endif
 #elif defined(__GNUC__) && !defined(__TINYC__)
+#pragma GCC pop_options
 #pragma GCC pop_options
 #endif
 #endif /* BNN_IMPLEMENTATION */
