@@ -242,6 +242,18 @@ typedef struct bnn_mat {
     float *data;
 } bnn_mat;
 
+/* bnn_mat m = { 3, 2, x } views x[6]. With `double x[6]` or `int x[6]` that means wrong numbers: an
+ * error in C++, but old C compilers only warn, so here gcc and clang are told not to compile it.
+ * BNN_MAT(3, 2, x) is the same initializer, and an error in every compiler. */
+#if !defined(__cplusplus) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 5))
+#pragma GCC diagnostic error "-Wincompatible-pointer-types"
+#ifdef __clang__ /* a `const float x[6]` remains a warning */
+#pragma GCC diagnostic warning "-Wincompatible-pointer-types-discards-qualifiers"
+#endif
+#endif
+#define BNN_MAT(rows, cols, data)                                                                  \
+    { (size_t)(rows), (size_t)(cols) + 0 * sizeof((data) - (float *)(data)), (data) }
+
 BNNDEF bnn_mat bnn_mat_new(bnn_arena *mem, size_t rows, size_t cols); /* zeros; NULL data: err */
 BNNDEF bnn_mat bnn_mat_copy(bnn_arena *mem, bnn_mat a);
 BNNDEF bnn_mat bnn_mat_rows(bnn_mat a, size_t first, size_t count);   /* a view of whole rows */
@@ -5525,7 +5537,7 @@ static int bnn__simplex_ok(const char *who, const bnn_var *x) {
 }
 
 static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
-    if (x->tape->err != BNN_OK || p->tape->err != BNN_OK) return 0;
+    if (bnn__apart(x->tape, x->val, p)) return 0;
     if (bnn__spreads(p->val, x->val)) return 1;
     bnn__fail(x->tape, BNN_ESHAPE, "%s: draws are %zx%z, parameters are %zx%z", who, x->val.rows,
               x->val.cols, p->val.rows, p->val.cols);
