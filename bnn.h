@@ -5,6 +5,11 @@
  * before you include this file in *one* C or C++ file to create the implementation. In all others
  * just include it. Compile with any C99 or C++11 compiler; link with -lm.
  *
+ * A program of one file defines BNN_STATIC too: the compiler then drops what is not called before
+ * it optimizes (3 s instead of 7 s). A larger program compiles the implementation once, in a file
+ * of its own with these two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
+ *
+ *     #define BNN_STATIC
  *     #define BNN_IMPLEMENTATION
  *     #include "bnn.h"
  *     #include <math.h>
@@ -26,13 +31,15 @@
  *         }
  *         bnn_mat where = { 3, 1, at };
  *         bnn_predictive p = bnn_predict(&mem, &tape, &net, &post, where);
- *         for (int i = 0; i < 3 && !tape.err; i++)
+ *         int err = mem.err ? mem.err : tape.err;
+ *         if (err) puts(mem.err ? mem.msg : tape.msg);
+ *         for (int i = 0; i < 3 && !err; i++)
  *             printf("x = %4.1f   y = %5.2f, sd of the noise %.2f, of what the net does not know "
  *                    "%.2f\n", at[i], p.mean.data[i], sqrt(p.aleatoric.data[i]),
  *                    sqrt(p.epistemic.data[i]));
- *         if (tape.err) puts(tape.msg);
  *         bnn_tape_free(&tape);
  *         bnn_arena_free(&mem);
+ *         return err != 0;
  *     }
  *
  * THE IDEA
@@ -56,19 +63,23 @@
  *     of yours: bnn_arena mem = { .buffer = bytes, .capacity = sizeof bytes }, and then the heap is
  *     never touched; so can a tape's (tape.mem).
  *
- * ERRORS
+ * ERRORS AND NOTES
  *     The first error stays in the tape (tape.err, tape.msg) or the arena it happened in, and all
- *     later calls there do nothing: one check at the end is enough. The sentence names who, what
- *     and where: "bnn_affine: x is 25x3, w is 4x32". Functions without a tape return the code. A
- *     reset keeps the error, bnn_tape_clear_error ends it. Parameters keep their last finite value.
+ *     later calls there do nothing: one check of both at the end is enough. The sentence names who,
+ *     what and where: "bnn_affine: x is 25x3, w is 4x32". Functions without a tape return the code.
+ *     A reset keeps it, bnn_tape_clear_error ends it. Parameters keep their last finite value.
+ *     What is no error but makes a result worthless is a note: it changes nothing and says the
+ *     remedy. The first stays in tape.note or mem.note, .notes counts all, .on_note gets each.
  *
  * DETERMINISM
  *     Same seed, same bits: at any optimization level, in gcc and clang, C and C++, on any number
  *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
  *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
- *     arithmetic and own functions instead of libm. Without FMA (old x86, BNN_NO_SIMD on x86, tcc)
- *     products differ in the last bits. -ffast-math is off inside gcc's implementation; clang may
- *     still fuse then: that gives up this promise, and keeps the others.
+ *     arithmetic and own functions instead of libm, of which only what is exact is used (sqrt,
+ *     floor, ldexp and their like) and, for normal CDFs in double, erf and erfc. Without FMA (old
+ *     x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. -ffast-math is off inside
+ *     gcc's implementation; clang may still fuse then: that gives up this promise, and keeps the
+ *     others.
  *
  * THREADS
  *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
@@ -248,6 +259,7 @@ typedef struct bnn_mat {
 #if !defined(__cplusplus) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 5))
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
 #ifdef __clang__ /* a `const float x[6]` remains a warning */
+#pragma GCC diagnostic ignored "-Wincompatible-pointer-types-discards-qualifiers"
 #pragma GCC diagnostic warning "-Wincompatible-pointer-types-discards-qualifiers"
 #endif
 #endif
@@ -304,7 +316,8 @@ BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count);
  * One step's nodes, scratch, random numbers and error. Zero = empty and valid; give it a seed:
  * bnn_tape tape = { .rng = bnn_rng_seed(1) }. Reset forgets the nodes and keeps the memory, the
  * rng and the error. After an error every function on the tape is a no-op that returns the
- * tape's poison node (never NULL), so one check at the end is enough. */
+ * tape's poison node (never NULL, 0x0), so one check at the end is enough. Operands of one op live
+ * on one tape. */
 typedef struct bnn_tape bnn_tape;
 typedef struct bnn_var bnn_var;
 typedef struct bnn_params bnn_params;
@@ -354,25 +367,28 @@ BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char 
 
 /* Leaves */
 BNNDEF bnn_var *bnn_input(bnn_tape *t, bnn_mat m); /* a constant; borrows m until reset      */
-BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient of its own   */
+BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient of its own:
+                   grad.data is NULL until bnn_backward has reached the leaf, and after an error */
 BNNDEF bnn_var *bnn_scalar(bnn_tape *t, float v);  /* a 1x1 constant                         */
 BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block); /* gradient -> w->grad   */
 
-/* d root / d everything. root is 1x1. Gradients of parameters and leaves add up over several
+/* d root / d everything. root is 1x1; if it is NaN or infinite, an error that names the node, row
+ * and column where that began. Gradients of parameters and leaves add up over several
  * passes on one tape; those of other nodes are of the last pass. */
 BNNDEF void bnn_backward(bnn_var *root);
 BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed); /* a vector-Jacobian product */
 BNNDEF float bnn_value(const bnn_var *v);                   /* of a 1x1 node; NaN otherwise      */
 
-/* Your own operation: make the node, fill y->val, write a backward that adds to x->grad:
+/* Your own operation: make the node, fill y->val, write a backward that adds to the grad of each
+ * input (of several, only where grad.data is not NULL: who is alone is wanted):
  *     static void cube_backward(bnn_var *y) {
  *         bnn_var *x = y->in[0];
- *         for (size_t i = 0; x->grad.data && i < x->val.rows * x->val.cols; i++)
+ *         for (size_t i = 0; i < x->val.rows * x->val.cols; i++)
  *             x->grad.data[i] += 3 * x->val.data[i] * x->val.data[i] * y->grad.data[i];
  *     }
  *     bnn_var *cube(bnn_var *x) {
  *         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, cube_backward, 1, &x);
- *         for (size_t i = 0; y->val.data && i < y->val.rows * y->val.cols; i++)
+ *         for (size_t i = 0; i < y->val.rows * y->val.cols; i++)
  *             y->val.data[i] = x->val.data[i] * x->val.data[i] * x->val.data[i];
  *         return y;
  *     }
@@ -381,7 +397,8 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
                        size_t n_in, bnn_var *const *in);
 
 /* ---- ops -------------------------------------------------------------------------------------
- * Spec of shapes: (n,d) rows by columns. g is the gradient that arrives at the result. */
+ * Spec of shapes: (n,d) rows by columns. A NaN makes what depends on it NaN: a row of a softmax, a
+ * loss. Logits that are all -inf are an error, but for bnn_logsumexp, which is -inf there. */
 BNNDEF bnn_var *bnn_matmul(bnn_var *a, bnn_var *b);              /* (n,d)(d,k) -> (n,k) */
 BNNDEF bnn_var *bnn_affine(bnn_var *x, bnn_var *w, bnn_var *b);  /* (n,d)(d,k) + (1,k) -> (n,k);
                                                                     b may be NULL */
@@ -435,8 +452,10 @@ BNNDEF bnn_var *bnn_detach(bnn_var *x);                    /* the value without 
 /* the value of one, the gradient of the other (Bengio et al. 2013) */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient);
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
- * bnn_mean of it is the loss. y is a constant: no gradient goes there. */
-/* log_var (n,k), (1,k) or (1,1), clamped to [-20,20] with gradient 0 outside */
+ * bnn_mean of it is the loss. y is a constant: no gradient goes there. A row beyond all floats is
+ * an error that names it (a log rate above 88, say); 0 ln 0 is 0. */
+/* log_var (n,k), (1,k) or (1,1), clamped to [-87,87], where both variance and precision are floats,
+ * with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b);
                                                                    /* |y-m|/b + ln 2b */
@@ -4214,8 +4233,8 @@ BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
 /* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
  * tape, where its gradient would be lost: both tapes hear that. */
 static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
-    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its operands "
-                              "must share one tape";
+    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its "
+                              "operands must share one tape";
     bnn_tape *other = x->tape;
     if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
     if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
