@@ -1370,19 +1370,13 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
  * >>base: messages, sizes, finiteness
  * --------------------------------------------------------------------------------------------- */
 
-static double bnn__nan(void) {
-    const uint64_t bits = (uint64_t)0x7ff80000u << 32;
+static double bnn__of_bits(uint64_t bits) {
     double d;
     memcpy(&d, &bits, sizeof d);
     return d;
 }
-
-static double bnn__inf(void) {
-    const uint64_t bits = (uint64_t)0x7ff00000u << 32;
-    double d;
-    memcpy(&d, &bits, sizeof d);
-    return d;
-}
+static double bnn__nan(void) { return bnn__of_bits((uint64_t)0x7ff80000u << 32); }
+static double bnn__inf(void) { return bnn__of_bits((uint64_t)0x7ff00000u << 32); }
 
 /* On bits, so that -ffast-math cannot argue it away. */
 static int bnn__finite_d(double x) {
@@ -1410,6 +1404,7 @@ static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
 
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
+    if ((a | b) >> (sizeof(size_t) * CHAR_BIT / 2) == 0) return a * b; /* mostly: no division */
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
@@ -5394,14 +5389,14 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
  * >>kl: per row, nats
  *     N(mu, s^2) to N(m, v):  ln(sqrt v/s) + (s^2 + (mu-m)^2 - v)/(2v)
  *                             dmu = (mu-m)/v,  ds = s/v - 1/s
- *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
+ *     written with q = s^2/v - 1 as (mu-m)^2/(2v) + (q - ln(1+q))/2, which keeps digits near q = 0
  * --------------------------------------------------------------------------------------------- */
 
 static double bnn__normals(const double *c, bnn__point *at) { /* c: m, sqrt v */
-    double s = at->p, d = at->x - c[0], v = c[1] * c[1], a = 2 * bnn__dlog(s / c[1]);
+    double s = at->p, d = at->x - c[0], v = c[1] * c[1], q = (s - c[1]) * (s + c[1]) / v;
     at->dx = d / v;
     at->dp = s / v - 1 / s;
-    return d * d / (2 * v) + (bnn__dexpm1(a) - a) / 2;
+    return d * d / (2 * v) + (q - (q > -0.5 ? bnn__dlog1p(q) : 2 * bnn__dlog(s / c[1]))) / 2;
 }
 
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
