@@ -5234,11 +5234,11 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     return v;
 }
 
-/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: b, ln 2b */
+/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: 1/b, ln 2b */
 static double bnn__double_exponential(const double *c, bnn__point *at) {
-    double r = at->x - at->y;
-    at->dx = r > 0 ? 1 / c[0] : r < 0 ? -1 / c[0] : r; /* 0 or NaN */
-    return fabs(r) / c[0] + c[1];
+    double r = at->x - at->y, a = fabs(r);
+    at->dx = a > 0 ? copysign(c[0], r) : r; /* 0 or NaN */
+    return a * c[0] + c[1];
 }
 
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
@@ -5246,8 +5246,8 @@ BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     double c[2];
     if (!bnn__check_pair(who, mean, y)) return bnn__poison(mean->tape);
     if (!(b > 0)) return bnn__fail(mean->tape, BNN_EARG, "%s: b is %g, not > 0", who, (double)b);
-    c[0] = (double)b;
-    c[1] = bnn__dlog(2 * c[0]);
+    c[0] = 1 / (double)b;
+    c[1] = bnn__dlog(2 * (double)b);
     return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
 }
 
