@@ -5394,9 +5394,10 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
 
 static double bnn__normals(const double *c, bnn__point *at) { /* c: m, sqrt v */
     double s = at->p, d = at->x - c[0], v = c[1] * c[1], q = (s - c[1]) * (s + c[1]) / v;
+    double log_ratio = q > -0.5 && q < 1 ? bnn__dlog1p(q) : 2 * bnn__dlog(s / c[1]);
     at->dx = d / v;
     at->dp = s / v - 1 / s;
-    return d * d / (2 * v) + (q - (q > -0.5 ? bnn__dlog1p(q) : 2 * bnn__dlog(s / c[1]))) / 2;
+    return d * d / (2 * v) + (q - log_ratio) / 2;
 }
 
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
