@@ -5010,7 +5010,9 @@ BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
 /* A node of one number per row of x: each op writes, with its value, the derivative by every input,
  * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
  * to the shape of x and gets the sum. */
-static float *bnn__slopes(const bnn_var *v, size_t q) { return ((float **)v->aux)[q]; }
+static float *bnn__slopes(const bnn_var *v, size_t q) { /* by input q; NULL: failed */
+    return v->tape->err == BNN_OK ? ((float **)v->aux)[q] : NULL;
+}
 
 static void bnn__rowwise_backward(bnn_var *y) {
     size_t i, q, n = y->val.rows, k = y->in[0]->val.cols;
@@ -5181,6 +5183,7 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
                                bnn_var *p, const bnn_var *y) {
     bnn_var *v = bnn__rowwise(x, p);
     size_t i, j, k = x->val.cols, e = 0, step = p != NULL && p->val.cols != 1;
+    float *dx = bnn__slopes(v, 0), *dp = p != NULL ? bnn__slopes(v, 1) : NULL;
     bnn__point at;
     memset(&at, 0, sizeof at);
     for (i = 0; i < v->val.rows; i++) {
@@ -5191,8 +5194,8 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
             if (p != NULL) at.p = (double)pi[j * step];
             if (y != NULL) at.y = (double)y->val.data[e];
             sum += term(c, &at);
-            bnn__slopes(v, 0)[e] = (float)at.dx;
-            if (p != NULL) bnn__slopes(v, 1)[e] = (float)at.dp;
+            dx[e] = (float)at.dx;
+            if (p != NULL) dp[e] = (float)at.dp;
         }
         if (!bnn__row_done(who, v, i, sum)) return bnn__poison(x->tape);
     }
@@ -5210,6 +5213,7 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     bnn_var *v;
     bnn_mat a = log_var->val, precision = a;
     size_t i, j, k = mean->val.cols, at = 0, step = a.cols != 1;
+    float *dm, *da;
     if (!bnn__check_pair(who, mean, y) ||
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
         return bnn__poison(t);
@@ -5218,9 +5222,9 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     if (precision.data == NULL) return bnn__poison(t);
     for (i = 0; i < bnn__count(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
     bnn__v_exp(bnn__count(a), precision.data, precision.data);
+    dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
     for (i = 0; i < v->val.rows; i++) {
         const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
-        float *dm = bnn__slopes(v, 0), *da = bnn__slopes(v, 1);
         double sum = 0;
         for (j = 0; j < k; j++, at++) {
             float r = mean->val.data[at] - y->val.data[at], z = r * e[j * step], q = z * r;
