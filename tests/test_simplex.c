@@ -52,6 +52,13 @@ static double at(const bnn_var *v, size_t i, size_t j) {
     return (double)v->val.data[i * v->val.cols + j];
 }
 
+static int refused(bnn_tape *t, bnn_var *v, const char *words) {
+    int ok = v == &t->poison && t->err != BNN_OK && strstr(t->msg, words) != NULL;
+    if (!ok) printf("    \"%s\" has not \"%s\"\n", t->msg, words);
+    bnn_tape_clear_error(t);
+    return ok;
+}
+
 /* ---- Gumbel-softmax */
 
 static const double odds[3] = { 1.2, -0.3, 0.4 };
@@ -910,6 +917,133 @@ static double weibull_cdf(void *user, double w, const double *p) { /* shape p[0]
     return w > 0 ? -expm1(-pow(w, p[0])) : 0;
 }
 
+/* Laws that pile up at an end of their support: Gamma(a) for small a (draws down to 1e-300), a CDF
+ * that is NaN outside, one shifted to [3, inf), and one whose mass sits at a location near 0. The
+ * gradients are those of the closed forms. */
+static double gamma_cdf(void *user, double w, const double *p) {
+    double low = *(double *)user;
+    return w < low ? (low > 0 ? 0 : bnn__nan()) : bnn_gamma_p(p[0], w - low);
+}
+
+static void implicit_gradients_hold_at_the_end_of_a_half_line(void) {
+    static const double shapes[3] = { 0.05, 0.5, 20 };
+    for (int c = 0; c < 6; c++) {
+        world u;
+        double low = c < 3 ? 0 : 3, a = shapes[c % 3];
+        bnn_implicit_desc d = { .cdf = gamma_cdf, .user = &low };
+        bnn_var *theta, *w;
+        int checked = 0;
+        world_open(&u, 226 + (uint64_t)c);
+        theta = bnn_leaf(&u.tape, rows_of(&u.tape, 500, 1, &a)->val);
+        w = bnn_implicit(&theta, 1, d);
+        bnn_backward(bnn_sum(w));
+        for (size_t i = 0; i < 500 && u.tape.err == BNN_OK; i++) {
+            double z = at(w, i, 0) - low, al = (double)theta->val.data[i], want;
+            if (low > 0 && z < 1e-3) continue;      /* 3 + z has lost the digits of z */
+            want = z > 0 ? z * bnn_gamma_dlog(al, log(z)) : 0;
+            CHECK_NEAR((double)theta->grad.data[i], want, low > 0 ? 1e-3 * fabs(want)
+                       : 1e-4 * fabs(want) + BUILD_TOL(1e-37, 1e-300));
+            checked++;
+        }
+        CHECK(checked > 50);
+        world_close(&u);
+    }
+}
+
+static void implicit_gradients_do_not_depend_on_where_zero_lies(void) { /* mu + sd e, any mu, sd */
+    static const double mus[5] = { 0, 1e-12, 1e-3, 1, 1e4 }, sds[3] = { 1e-3, 1, 1e3 };
+    for (int c = 0; c < 15; c++) {
+        world u;
+        double mu = mus[c / 3], s = sds[c % 3];
+        bnn_implicit_desc d = { .cdf = gauss_cdf };
+        bnn_var *theta[2], *w;
+        world_open(&u, 240 + (uint64_t)c);
+        theta[0] = bnn_leaf(&u.tape, rows_of(&u.tape, 50, 1, &mu)->val);
+        theta[1] = bnn_leaf(&u.tape, rows_of(&u.tape, 50, 1, &s)->val);
+        w = bnn_implicit(theta, 2, d);
+        bnn_backward(bnn_sum(w));
+        for (size_t i = 0; i < 50 && u.tape.err == BNN_OK; i++) {
+            double e = (at(w, i, 0) - (double)theta[0]->val.data[i]) / (double)theta[1]->val.data[i];
+            if (fabs(e) > 3) continue;
+            CHECK_NEAR((double)theta[0]->grad.data[i], 1, 1e-5);
+            if (mu <= 10 * s) CHECK_NEAR((double)theta[1]->grad.data[i], e, 1e-5 * (1 + fabs(e)));
+        }
+        world_close(&u);
+    }
+}
+
+/* ln density of Beta(a, b) at logits, against mpmath; a and b together or far apart */
+static void the_beta_density_keeps_its_digits_at_large_shapes(void) {
+    static const double o[][4] = { /* logit, a, b, by mpmath */
+        { -0.0010000000474974513, 1000000.0, 1000000.0, 6.77853762828533734 },
+        { -0.0010000000474974513, 1000000.0, 100000.0, -427806.152890279523 },
+        { -0.0010000000474974513, 2.5, 0.5, -0.858047938445123364 },
+        { -0.0010000000474974513, 30000.0, 2.0, -20788.8002288569072 },
+        { -0.0010000000474974513, 1.0, 1.0, 0.0 },
+        { -0.0010000000474974513, 0.001953125, 1000000.0, -692652.130813339115 },
+        { 0.0, 1000000.0, 1000000.0, 7.02853739161738227 },
+        { 0.0, 1000000.0, 100000.0, -427356.015369148337 },
+        { 0.0, 2.5, 0.5, -0.857047813397619247 },
+        { 0.0, 30000.0, 2.0, -20773.7974781442929 },
+        { 0.0, 1.0, 1.0, 0.0 },
+        { 0.0, 0.001953125, 1000000.0, -693152.005836354368 },
+        { 2.5, 1000000.0, 1000000.0, -1271476.80744270955 },
+        { 2.5, 1000000.0, 100000.0, -1671.55298990561694 },
+        { 2.5, 2.5, 0.5, 1.00720963286977644 },
+        { 2.5, 30000.0, 2.0, -2348.57409012242233 },
+        { 2.5, 1.0, 1.0, 0.0 },
+        { 2.5, 0.001953125, 1000000.0, -2578893.28688412964 },
+        { -30.0, 1000000.0, 1000000.0, -28613669.996637266 },
+        { -30.0, 1000000.0, 100000.0, -29664865.5030476726 },
+        { -30.0, 2.5, 0.5, -45.1639006328377675 },
+        { -30.0, 30000.0, 2.0, -899949.382061348741 },
+        { -30.0, 1.0, 1.0, 0.0 },
+        { -30.0, 0.001953125, 1000000.0, 23.7311891893324945 },
+        { -200.0, 1000000.0, 1000000.0, -198613499.996637079 },
+        { -200.0, 1000000.0, 100000.0, -199664695.50304757 },
+        { -200.0, 2.5, 0.5, -300.163900632837674 },
+        { -200.0, 30000.0, 2.0, -5999779.38206134593 },
+        { -200.0, 1.0, 1.0, 0.0 },
+        { -200.0, 0.001953125, 1000000.0, 193.399158032908537 },
+        { 0.25, 1000000.0, 1000000.0, -15577.4345159262504 },
+        { 0.25, 1000000.0, 100000.0, -323427.463035457777 },
+        { 0.25, 2.5, 0.5, -0.614840052716517499 },
+        { 0.25, 30000.0, 2.0, -17257.8146577112405 },
+        { 0.25, 1.0, 1.0, 0.0 },
+        { 0.25, 0.001953125, 1000000.0, -825944.229341852575 }
+    };
+    for (size_t i = 0; i < sizeof o / sizeof *o; i++) {
+        world u;
+        bnn_var *l, *a, *b;
+        world_open(&u, 260);
+        l = rows_of(&u.tape, 1, 1, &o[i][0]);
+        a = rows_of(&u.tape, 1, 1, &o[i][1]);
+        b = rows_of(&u.tape, 1, 1, &o[i][2]);
+        CHECK_NEAR(at(bnn_beta_log_prob(l, a, b), 0, 0), o[i][3],
+                   BUILD_TOL(2e-7, 1e-12) * (1 + fabs(o[i][3])) + 3e-9 * BUILD_TOL(1, 0));
+        world_close(&u);
+    }
+}
+
+static void a_choice_among_nan_or_nothing_is_an_error(void) {
+    double nan = bnn__nan(), inf = bnn__inf();
+    const double rows[3][6] = { { 1, 2, 3, nan, 1, 2 }, { 1, 2, 3, -inf, -inf, -inf }, { 1, nan, 3, 1, 2, 3 } };
+    const double fine[6] = { -inf, 2, -inf, inf, 1, 2 };
+    for (int c = 0; c < 3; c++) {
+        world u;
+        const char *what = c == 0 ? "row 1 has a NaN" : c == 1 ? "row 1 has no" : "row 0 has a NaN";
+        bnn_var *x;
+        world_open(&u, 261);
+        x = rows_of(&u.tape, 2, 3, rows[c]);
+        for (size_t i = 0; i < 6; i++) x->val.data[i] = (float)rows[c][i];
+        CHECK(refused(&u.tape, bnn_one_hot(x), what));
+        CHECK(refused(&u.tape, bnn_categorical(x), what));
+        for (size_t i = 0; i < 6; i++) x->val.data[i] = (float)fine[i];
+        CHECK(bnn_one_hot(x)->val.data[1] == 1 && bnn_one_hot(x)->val.data[3] == 1);
+        world_close(&u);
+    }
+}
+
 /* Through the CDF alone: draws are uniform in F, and E w^2 = Gamma(1 + 2/a) has the right slope */
 static void a_cdf_alone_makes_a_differentiable_sampler(void) {
     enum { N = 4000 };
@@ -1029,13 +1163,6 @@ static void nothing_is_nan_at_extreme_concentrations(void) {
     }
 }
 
-static int refused(bnn_tape *t, bnn_var *v, const char *words) {
-    int ok = v == &t->poison && t->err != BNN_OK && strstr(t->msg, words) != NULL;
-    if (!ok) printf("    \"%s\" has not \"%s\"\n", t->msg, words);
-    bnn_tape_clear_error(t);
-    return ok;
-}
-
 static double half_cdf(void *user, double w, const double *p) {
     (void)user, (void)w, (void)p;
     return 0.5;
@@ -1067,7 +1194,7 @@ static void bad_input_is_refused_with_its_place(void) {
     CHECK(refused(t, bnn_dirichlet_log_prob(a, bad), "entry 1"));
     CHECK(refused(t, bnn_dirichlet_entropy(bad), "entry 1"));
     CHECK(refused(t, bnn_beta(bad, bad), "entry 1"));
-    CHECK(refused(t, bnn_beta_log_prob(a, bad, a), "alpha is -2"));
+    CHECK(refused(t, bnn_beta_log_prob(a, bad, a), "a is -2"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, one), "scale is 2x1"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, rows_of(t, 1, 3, zero)), "singular"));
     CHECK(refused(t, bnn_score_function(a, a, NULL), "f is 2x3"));
@@ -1117,6 +1244,10 @@ int main(void) {
     RUN(score_function_is_unbiased_by_enumeration_and_a_baseline_helps);
     RUN(categorical_draws_have_their_frequencies_and_no_gradient);
     RUN(score_and_path_agree_in_mean_with_the_predicted_variances);
+    RUN(implicit_gradients_hold_at_the_end_of_a_half_line);
+    RUN(implicit_gradients_do_not_depend_on_where_zero_lies);
+    RUN(the_beta_density_keeps_its_digits_at_large_shapes);
+    RUN(a_choice_among_nan_or_nothing_is_an_error);
     RUN(implicit_gradients_of_location_and_scale_are_1_and_the_standardized_draw);
     RUN(a_cdf_alone_makes_a_differentiable_sampler);
     RUN(a_hot_gumbel_softmax_goes_to_the_center_at_the_predicted_rate);

@@ -30,6 +30,37 @@ static void trigamma_agrees_with_mpmath(void) {
         CHECK_REL(bnn_trigamma(oracle_trigamma[i][0]), oracle_trigamma[i][1], 2e-15);
 }
 
+/* Fifteen decades in steps of a seventh of one */
+static void a_grid_over_the_whole_domain_agrees_with_mpmath(void) {
+    for (size_t i = 0; i < COUNT(oracle_polygamma); i++) {
+        const double *o = oracle_polygamma[i];
+        CHECK_NEAR(bnn_lgamma(o[0]), o[1], 2e-14 * fabs(o[1]));
+        CHECK_NEAR(bnn_digamma(o[0]), o[2], 1e-14 * fabs(o[2]) + 2e-15);
+        CHECK_REL(bnn_trigamma(o[0]), o[3], 3e-15);
+    }
+    for (size_t i = 0; i < COUNT(oracle_normal_grid); i++) {
+        const double *o = oracle_normal_grid[i];
+        CHECK_REL(bnn_normal_log_cdf(o[0]), o[1], 1e-12);
+        CHECK_REL(bnn_normal_cdf(o[0]), o[2], 3e-13);
+        if (o[0] < 0 && o[0] > -36) CHECK_NEAR(bnn_normal_quantile(o[2]), o[0], 1e-12 * (1 - o[0]));
+    }
+    for (size_t i = 0; i < COUNT(oracle_gamma_grid); i++) {
+        const double *o = oracle_gamma_grid[i];
+        CHECK_REL(bnn_gamma_p(o[0], o[1]), o[2], 1e-12);
+        CHECK_REL(bnn_gamma_q(o[0], o[1]), o[3], 1e-12);
+    }
+}
+
+/* b from 1e-300 to 0.1, where I_x(a,b) is small and what it is less than 1 is not */
+static void a_small_incomplete_beta_keeps_its_digits(void) {
+    for (size_t i = 0; i < COUNT(oracle_beta_small); i++) {
+        const double *o = oracle_beta_small[i];
+        if (!CHECK_NEAR(bnn_beta_i(o[0], o[1], o[2]), o[3], 1e-11 * fabs(o[3])))
+            printf("    a %g, b %g, x %.17g\n", o[0], o[1], o[2]);
+    }
+    CHECK_REL(bnn_beta_i(1e-8, 10, 0.03), 1 - bnn_beta_i(10, 1e-8, 0.97), 1e-14);
+}
+
 static void lgamma_of_integers_is_the_log_factorial(void) {
     double factorial = 1;
     for (int n = 1; n <= 20; n++) {
@@ -282,6 +313,8 @@ int main(void) {
     RUN(lgamma_agrees_with_mpmath);
     RUN(digamma_agrees_with_mpmath);
     RUN(trigamma_agrees_with_mpmath);
+    RUN(a_grid_over_the_whole_domain_agrees_with_mpmath);
+    RUN(a_small_incomplete_beta_keeps_its_digits);
     RUN(lgamma_of_integers_is_the_log_factorial);
     RUN(polygamma_has_its_known_values);
     RUN(polygamma_obeys_recurrence_and_duplication);

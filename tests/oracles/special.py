@@ -40,6 +40,19 @@ def beta_i(a, b, x):
     return total
 
 
+def small_b(a, b, x):
+    """1 - I_y(b,a) with y = 1 - x, by the alternating series of I_y, with the digits that it loses."""
+    a, b, y = mp.mpf(a), mp.mpf(b), 1 - mp.mpf(x)
+    term, total, n = mp.mpf(1), 1 / b, 1
+    while n < 20000:
+        term *= (n - a) * y / n
+        total += term / (b + n)
+        if abs(term) < mp.eps:
+            break
+        n += 1
+    return 1 - mp.exp(b * mp.log(y) + mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b)) * total
+
+
 def dlog(a, log_z):
     """d ln z / da at fixed P(a,z) = -(dP/da) / (z p(z;a))"""
     a, log_z = mp.mpf(a), mp.mpf(log_z)
@@ -86,6 +99,16 @@ def main():
             rows.append((a, x, p, 1 - p))
             mp.mp.dps = 60
     table("oracle_gamma", "a, x, P, Q", rows)
+    rows = []
+    for a in [10.0 ** k for k in range(-12, 7)] + [3.7e-6, 0.37, 37.0]:
+        for x in [10.0 ** k for k in range(-12, 6)] + [0.97, 1.03, 2.7, 27.0]:
+            front = mp.mpf(a) * mp.log(mp.mpf(x) / a) + a - x
+            if front < -600 or (x > 1e3 and x > 3 * a):
+                continue
+            mp.mp.dps = 80 + int(0.44 * max(0, -front))
+            p = gamma_p(a, x)
+            rows.append((a, x, p, 1 - p))
+    table("oracle_gamma_grid", "a, x, P, Q", rows)
 
     mp.mp.dps = 360
     rows = []
@@ -99,7 +122,25 @@ def main():
                 rows.append((a, b, x, i))
     table("oracle_beta", "a, b, x, I_x(a,b)", rows)
 
+    mp.mp.dps = 400
+    rows = []
+    for b in [1e-300, 1e-30, 1e-12, 1e-8, 1e-5, 1e-3, 9.9e-3, 1.01e-2, 0.1]:
+        for a in [1e-12, 1e-5, 0.03, 0.7, 1, 2.5, 10, 300, 1e4, 1e6]:
+            for x in [1e-9, 0.03, 0.4, 0.6, 0.9, 0.97, 0.999, 1 - 1e-6, 1 - 2.0 ** -40]:
+                i = small_b(a, b, x) if x > 0.5 and a * (1 - x) < 30 else beta_i(a, b, x)
+                if i > 1e-290:
+                    rows.append((a, b, x, i))
+    table("oracle_beta_small", "a, small b, x, I_x(a,b)", rows)
+
     mp.mp.dps = 60
+    grid = [float(mp.mpf(10) ** (mp.mpf(k) / 7)) for k in range(-70, 43)]
+    table("oracle_polygamma", "x, ln Gamma(x), psi(x), psi'(x)",
+          [(x, mp.loggamma(mp.mpf(x)), mp.psi(0, mp.mpf(x)), mp.psi(1, mp.mpf(x))) for x in grid])
+    table("oracle_normal_grid", "x, ln Phi(x), Phi(x)",
+          [(x, mp.log(mp.erfc(-mp.mpf(x) / mp.sqrt(2)) / 2) if x < 0
+            else mp.log1p(-mp.erfc(mp.mpf(x) / mp.sqrt(2)) / 2), mp.erfc(-mp.mpf(x) / mp.sqrt(2)) / 2)
+           for g in [v for v in grid if 1e-9 < v < 36] for x in (-g, g)])
+
     rows = []
     for x in [-1000.0, -100.0, -38.0, -37.0, -30.001, -30.0, -29.999, -20.0, -8.5, -3.0, -1.0, -0.1,
               -1e-9, 0.0, 1e-5, 0.5, 2.0, 5.5, 8.0, 20.0]:
