@@ -369,7 +369,8 @@ BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char 
 /* Leaves */
 BNNDEF bnn_var *bnn_input(bnn_tape *t, bnn_mat m); /* a constant; borrows m until reset      */
 BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient of its own:
-                   grad.data is NULL until bnn_backward has reached the leaf, and after an error */
+                   grad.data is NULL until bnn_backward has reached the leaf, and after an error
+                   (but NaN if the error is a loss that is not finite)                           */
 BNNDEF bnn_var *bnn_scalar(bnn_tape *t, float v);  /* a 1x1 constant                         */
 BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block); /* gradient -> w->grad   */
 
@@ -4435,7 +4436,8 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
         if (v->owner != NULL) bnn__params_settle(v->owner);
 }
 
-/* A loss that is not finite: the oldest node behind it that is not, and where in it */
+/* A loss that is not finite: the oldest node behind it that is not, and where in it. Leaves that
+ * have no gradient yet get one of NaN. */
 static void bnn__blame(bnn_tape *t, bnn_var *root) {
     bnn_var *v, *origin = root;
     size_t i, row = 0, col = 0;
@@ -4443,6 +4445,11 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
     for (v = root; v != NULL; v = v->prev) {
         if (v->pass != t->pass) continue;
         if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        if (v->wants && v->backward == NULL && v->grad.data == NULL) {
+            v->grad = v->val;
+            v->grad.data = bnn__floats(t, bnn__count(v->val));
+            if (v->grad.data != NULL) bnn_mat_fill(v->grad, (float)bnn__nan());
+        }
         for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
     }
     bnn__mat_where(origin->val, &row, &col);

@@ -1033,6 +1033,8 @@ static void a_loss_that_is_not_finite_names_the_place_where_it_began(void) {
     bnn_backward(bnn_mean(bnn_square(h)));
     CHECK(t.err == BNN_ENONFINITE && strstr(t.msg, "row 2, column 0 of a node of 3x2") != NULL);
     CHECK(strstr(t.msg, "nan") != NULL && beside->n_in == 1);
+    bnn_var *leaf = h->in[0]->in[1];
+    CHECK(leaf->grad.rows == 2 && isnan((double)leaf->grad.data[0]) && isnan((double)leaf->grad.data[1]));
     bnn_tape_reset(&t);
     bnn_tape_clear_error(&t);
     bnn_backward(bnn_sum(bnn_exp(bnn_leaf(&t, (bnn_mat){ 1, 2, z }))));
