@@ -5,6 +5,11 @@
  * before you include this file in *one* C or C++ file to create the implementation. In all others
  * just include it. Compile with any C99 or C++11 compiler; link with -lm.
  *
+ * A program of one file defines BNN_STATIC too: the compiler then drops what is not called before
+ * it optimizes (3 s instead of 7 s). A larger program compiles the implementation once, in a file
+ * of its own with these two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
+ *
+ *     #define BNN_STATIC
  *     #define BNN_IMPLEMENTATION
  *     #include "bnn.h"
  *     #include <math.h>
@@ -26,13 +31,15 @@
  *         }
  *         bnn_mat where = { 3, 1, at };
  *         bnn_predictive p = bnn_predict(&mem, &tape, &net, &post, where);
- *         for (int i = 0; i < 3 && !tape.err; i++)
+ *         int err = mem.err ? mem.err : tape.err;
+ *         if (err) puts(mem.err ? mem.msg : tape.msg);
+ *         for (int i = 0; i < 3 && !err; i++)
  *             printf("x = %4.1f   y = %5.2f, sd of the noise %.2f, of what the net does not know "
  *                    "%.2f\n", at[i], p.mean.data[i], sqrt(p.aleatoric.data[i]),
  *                    sqrt(p.epistemic.data[i]));
- *         if (tape.err) puts(tape.msg);
  *         bnn_tape_free(&tape);
  *         bnn_arena_free(&mem);
+ *         return err != 0;
  *     }
  *
  * THE IDEA
@@ -56,19 +63,23 @@
  *     of yours: bnn_arena mem = { .buffer = bytes, .capacity = sizeof bytes }, and then the heap is
  *     never touched; so can a tape's (tape.mem).
  *
- * ERRORS
+ * ERRORS AND NOTES
  *     The first error stays in the tape (tape.err, tape.msg) or the arena it happened in, and all
- *     later calls there do nothing: one check at the end is enough. The sentence names who, what
- *     and where: "bnn_affine: x is 25x3, w is 4x32". Functions without a tape return the code. A
- *     reset keeps the error, bnn_tape_clear_error ends it. Parameters keep their last finite value.
+ *     later calls there do nothing: one check of both at the end is enough. The sentence names who,
+ *     what and where: "bnn_affine: x is 25x3, w is 4x32". Functions without a tape return the code.
+ *     A reset keeps it, bnn_tape_clear_error ends it. Parameters keep their last finite value.
+ *     What is no error but makes a result worthless is a note: it changes nothing and says the
+ *     remedy. The first stays in tape.note or mem.note, .notes counts all, .on_note gets each.
  *
  * DETERMINISM
  *     Same seed, same bits: at any optimization level, in gcc and clang, C and C++, on any number
  *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
  *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
- *     arithmetic and own functions instead of libm. Without FMA (old x86, BNN_NO_SIMD on x86, tcc)
- *     products differ in the last bits. -ffast-math is off inside gcc's implementation; clang may
- *     still fuse then: that gives up this promise, and keeps the others.
+ *     arithmetic and own functions instead of libm, of which only what is exact is used (sqrt,
+ *     floor, ldexp and their like) and, for normal CDFs in double, erf and erfc. Without FMA (old
+ *     x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. -ffast-math is off inside
+ *     gcc's implementation; clang may still fuse then: that gives up this promise, and keeps the
+ *     others.
  *
  * THREADS
  *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
@@ -243,6 +254,19 @@ typedef struct bnn_mat {
     float *data;
 } bnn_mat;
 
+/* bnn_mat m = { 3, 2, x } views x[6]. With `double x[6]` or `int x[6]` that means wrong numbers: an
+ * error in C++, but old C compilers only warn, so here gcc and clang are told not to compile it.
+ * BNN_MAT(3, 2, x) is the same initializer, and an error in every compiler. */
+#if !defined(__cplusplus) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 5))
+#pragma GCC diagnostic error "-Wincompatible-pointer-types"
+#ifdef __clang__ /* a `const float x[6]` remains a warning */
+#pragma GCC diagnostic ignored "-Wincompatible-pointer-types-discards-qualifiers"
+#pragma GCC diagnostic warning "-Wincompatible-pointer-types-discards-qualifiers"
+#endif
+#endif
+#define BNN_MAT(rows, cols, data)                                                                  \
+    { (size_t)(rows), (size_t)(cols) + 0 * sizeof((data) - (float *)(data)), (data) }
+
 BNNDEF bnn_mat bnn_mat_new(bnn_arena *mem, size_t rows, size_t cols); /* zeros; NULL data: err */
 BNNDEF bnn_mat bnn_mat_copy(bnn_arena *mem, bnn_mat a);
 BNNDEF bnn_mat bnn_mat_rows(bnn_mat a, size_t first, size_t count);   /* a view of whole rows */
@@ -294,7 +318,8 @@ BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count);
  * One step's nodes, scratch, random numbers and error. Zero = empty and valid; give it a seed:
  * bnn_tape tape = { .rng = bnn_rng_seed(1) }. Reset forgets the nodes and keeps the memory, the
  * rng and the error. After an error every function on the tape is a no-op that returns the
- * tape's poison node (never NULL), so one check at the end is enough. */
+ * tape's poison node (never NULL, 0x0), so one check at the end is enough. Operands of one op live
+ * on one tape. */
 typedef struct bnn_tape bnn_tape;
 typedef struct bnn_var bnn_var;
 typedef struct bnn_params bnn_params;
@@ -347,25 +372,29 @@ BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char 
 
 /* Leaves */
 BNNDEF bnn_var *bnn_input(bnn_tape *t, bnn_mat m); /* a constant; borrows m until reset      */
-BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient of its own   */
+BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient of its own:
+                   grad.data is NULL until bnn_backward has reached the leaf, and after an error
+                   (but NaN if the error is a loss that is not finite)                           */
 BNNDEF bnn_var *bnn_scalar(bnn_tape *t, float v);  /* a 1x1 constant                         */
 BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block); /* gradient -> w->grad   */
 
-/* d root / d everything. root is 1x1. Gradients of parameters and leaves add up over several
+/* d root / d everything. root is 1x1; if it is NaN or infinite, an error that names the node, row
+ * and column where that began. Gradients of parameters and leaves add up over several
  * passes on one tape; those of other nodes are of the last pass. */
 BNNDEF void bnn_backward(bnn_var *root);
 BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed); /* a vector-Jacobian product */
 BNNDEF float bnn_value(const bnn_var *v);                   /* of a 1x1 node; NaN otherwise      */
 
-/* Your own operation: make the node, fill y->val, write a backward that adds to x->grad:
+/* Your own operation: make the node, fill y->val, write a backward that adds to the grad of each
+ * input (of several, only where grad.data is not NULL: who is alone is wanted):
  *     static void cube_backward(bnn_var *y) {
  *         bnn_var *x = y->in[0];
- *         for (size_t i = 0; x->grad.data && i < x->val.rows * x->val.cols; i++)
+ *         for (size_t i = 0; i < x->val.rows * x->val.cols; i++)
  *             x->grad.data[i] += 3 * x->val.data[i] * x->val.data[i] * y->grad.data[i];
  *     }
  *     bnn_var *cube(bnn_var *x) {
  *         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, cube_backward, 1, &x);
- *         for (size_t i = 0; y->val.data && i < y->val.rows * y->val.cols; i++)
+ *         for (size_t i = 0; i < y->val.rows * y->val.cols; i++)
  *             y->val.data[i] = x->val.data[i] * x->val.data[i] * x->val.data[i];
  *         return y;
  *     }
@@ -374,7 +403,8 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
                        size_t n_in, bnn_var *const *in);
 
 /* ---- ops -------------------------------------------------------------------------------------
- * Spec of shapes: (n,d) rows by columns. g is the gradient that arrives at the result. */
+ * Spec of shapes: (n,d) rows by columns. A NaN makes what depends on it NaN: a row of a softmax, a
+ * loss. Logits that are all -inf are an error, but for bnn_logsumexp, which is -inf there. */
 BNNDEF bnn_var *bnn_matmul(bnn_var *a, bnn_var *b);              /* (n,d)(d,k) -> (n,k) */
 BNNDEF bnn_var *bnn_affine(bnn_var *x, bnn_var *w, bnn_var *b);  /* (n,d)(d,k) + (1,k) -> (n,k);
                                                                     b may be NULL */
@@ -428,8 +458,10 @@ BNNDEF bnn_var *bnn_detach(bnn_var *x);                    /* the value without 
 /* the value of one, the gradient of the other (Bengio et al. 2013) */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient);
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
- * bnn_mean of it is the loss. y is a constant: no gradient goes there. */
-/* log_var (n,k), (1,k) or (1,1), clamped to [-20,20] with gradient 0 outside */
+ * bnn_mean of it is the loss. y is a constant: no gradient goes there. A row beyond all floats is
+ * an error that names it (a log rate above 88, say); 0 ln 0 is 0. */
+/* log_var (n,k), (1,k) or (1,1), clamped to [-87,87], where both variance and precision are floats,
+ * with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b);
                                                                    /* |y-m|/b + ln 2b */
@@ -1416,19 +1448,13 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
  * >>base: messages, sizes, finiteness
  * --------------------------------------------------------------------------------------------- */
 
-static double bnn__nan(void) {
-    const uint64_t bits = (uint64_t)0x7ff80000u << 32;
+static double bnn__of_bits(uint64_t bits) {
     double d;
     memcpy(&d, &bits, sizeof d);
     return d;
 }
-
-static double bnn__inf(void) {
-    const uint64_t bits = (uint64_t)0x7ff00000u << 32;
-    double d;
-    memcpy(&d, &bits, sizeof d);
-    return d;
-}
+static double bnn__nan(void) { return bnn__of_bits((uint64_t)0x7ff80000u << 32); }
+static double bnn__inf(void) { return bnn__of_bits((uint64_t)0x7ff00000u << 32); }
 
 /* On bits, so that -ffast-math cannot argue it away. */
 static int bnn__finite_d(double x) {
@@ -1462,6 +1488,7 @@ static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
 
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
+    if ((a | b) >> (sizeof(size_t) * CHAR_BIT / 2) == 0) return a * b; /* mostly: no division */
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
@@ -4338,8 +4365,8 @@ static double bnn__n_data(const bnn_tape *t) {
 /* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
  * tape, where its gradient would be lost: both tapes hear that. */
 static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
-    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its operands "
-                              "must share one tape";
+    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its "
+                              "operands must share one tape";
     bnn_tape *other = x->tape;
     if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
     if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
@@ -4530,7 +4557,8 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
         if (v->owner != NULL) bnn__params_settle(v->owner);
 }
 
-/* A loss that is not finite: the oldest node behind it that is not, and where in it */
+/* A loss that is not finite: the oldest node behind it that is not, and where in it. Leaves that
+ * have no gradient yet get one of NaN. */
 static void bnn__blame(bnn_tape *t, bnn_var *root) {
     bnn_var *v, *origin = root;
     size_t i, row = 0, col = 0;
@@ -4538,6 +4566,11 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
     for (v = root; v != NULL; v = v->prev) {
         if (v->pass != t->pass) continue;
         if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        if (v->wants && v->backward == NULL && v->grad.data == NULL) {
+            v->grad = v->val;
+            v->grad.data = bnn__floats(t, bnn__count(v->val));
+            if (v->grad.data != NULL) bnn_mat_fill(v->grad, (float)bnn__nan());
+        }
         for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
     }
     bnn__mat_where(origin->val, &row, &col);
@@ -5126,8 +5159,8 @@ BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
 /* A node of one number per row of x: each op writes, with its value, the derivative by every input,
  * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
  * to the shape of x and gets the sum. */
-static float *bnn__slopes(const bnn_var *v, size_t q) { /* NULL: of a node that failed */
-    return v->aux != NULL ? ((float **)v->aux)[q] : NULL;
+static float *bnn__slopes(const bnn_var *v, size_t q) { /* by input q; NULL: failed */
+    return v->tape->err == BNN_OK ? ((float **)v->aux)[q] : NULL;
 }
 
 static void bnn__rowwise_backward(bnn_var *y) {
@@ -5299,6 +5332,7 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
                                bnn_var *p, const bnn_var *y) {
     bnn_var *v = bnn__rowwise(x, p);
     size_t i, j, k = x->val.cols, e = 0, step = p != NULL && p->val.cols != 1;
+    float *dx = bnn__slopes(v, 0), *dp = p != NULL ? bnn__slopes(v, 1) : NULL;
     bnn__point at;
     memset(&at, 0, sizeof at);
     for (i = 0; i < v->val.rows; i++) {
@@ -5309,8 +5343,8 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
             if (p != NULL) at.p = (double)pi[j * step];
             if (y != NULL) at.y = (double)y->val.data[e];
             sum += term(c, &at);
-            bnn__slopes(v, 0)[e] = (float)at.dx;
-            if (p != NULL) bnn__slopes(v, 1)[e] = (float)at.dp;
+            dx[e] = (float)at.dx;
+            if (p != NULL) dp[e] = (float)at.dp;
         }
         if (!bnn__row_done(who, v, i, sum)) return bnn__poison(x->tape);
     }
@@ -5328,6 +5362,7 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     bnn_var *v;
     bnn_mat a = log_var->val, precision = a;
     size_t i, j, k = mean->val.cols, at = 0, step = a.cols != 1;
+    float *dm, *da;
     if (!bnn__check_pair(who, mean, y) ||
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
         return bnn__poison(t);
@@ -5336,9 +5371,9 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     if (precision.data == NULL) return bnn__poison(t);
     for (i = 0; i < bnn__count(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
     bnn__v_exp(bnn__count(a), precision.data, precision.data);
+    dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
     for (i = 0; i < v->val.rows; i++) {
         const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
-        float *dm = bnn__slopes(v, 0), *da = bnn__slopes(v, 1);
         double sum = 0;
         for (j = 0; j < k; j++, at++) {
             float r = mean->val.data[at] - y->val.data[at], z = r * e[j * step], q = z * r;
@@ -5352,11 +5387,11 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     return v;
 }
 
-/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: b, ln 2b */
+/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: 1/b, ln 2b */
 static double bnn__double_exponential(const double *c, bnn__point *at) {
-    double r = at->x - at->y;
-    at->dx = r > 0 ? 1 / c[0] : r < 0 ? -1 / c[0] : r; /* 0 or NaN */
-    return fabs(r) / c[0] + c[1];
+    double r = at->x - at->y, a = fabs(r);
+    at->dx = a > 0 ? copysign(c[0], r) : r; /* 0 or NaN */
+    return a * c[0] + c[1];
 }
 
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
@@ -5364,8 +5399,8 @@ BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     double c[2];
     if (!bnn__check_pair(who, mean, y)) return bnn__poison(mean->tape);
     if (!(b > 0)) return bnn__fail(mean->tape, BNN_EARG, "%s: b is %g, not > 0", who, (double)b);
-    c[0] = (double)b;
-    c[1] = bnn__dlog(2 * c[0]);
+    c[0] = 1 / (double)b;
+    c[1] = bnn__dlog(2 * (double)b);
     return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
 }
 
@@ -5507,14 +5542,15 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
  * >>kl: per row, nats
  *     N(mu, s^2) to N(m, v):  ln(sqrt v/s) + (s^2 + (mu-m)^2 - v)/(2v)
  *                             dmu = (mu-m)/v,  ds = s/v - 1/s
- *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
+ *     written with q = s^2/v - 1 as (mu-m)^2/(2v) + (q - ln(1+q))/2, which keeps digits near q = 0
  * --------------------------------------------------------------------------------------------- */
 
 static double bnn__normals(const double *c, bnn__point *at) { /* c: m, sqrt v */
-    double s = at->p, d = at->x - c[0], v = c[1] * c[1], a = 2 * bnn__dlog(s / c[1]);
+    double s = at->p, d = at->x - c[0], v = c[1] * c[1], q = (s - c[1]) * (s + c[1]) / v;
+    double log_ratio = q > -0.5 && q < 1 ? bnn__dlog1p(q) : 2 * bnn__dlog(s / c[1]);
     at->dx = d / v;
     at->dp = s / v - 1 / s;
-    return d * d / (2 * v) + (bnn__dexpm1(a) - a) / 2;
+    return d * d / (2 * v) + (q - log_ratio) / 2;
 }
 
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
@@ -5670,7 +5706,7 @@ static int bnn__simplex_ok(const char *who, const bnn_var *x) {
 }
 
 static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
-    if (x->tape->err != BNN_OK || p->tape->err != BNN_OK) return 0;
+    if (bnn__apart(x->tape, x->val, p)) return 0;
     if (bnn__spreads(p->val, x->val)) return 1;
     bnn__fail(x->tape, BNN_ESHAPE, "%s: draws are %zx%z, parameters are %zx%z", who, x->val.rows,
               x->val.cols, p->val.rows, p->val.cols);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# docs.sh -- compiles every ```c block of the documents, runs those that are programs.
+# docs.sh -- compiles every ```c block of the documents and the program on the first screen of bnn.h,
+# runs those that are programs.
 #     sh tests/docs.sh [document ...]        default: docs/guide.md README.md; from anywhere
 # A block with `int main` is a program: it compiles without a warning, ends with status 0 and, if
 # the next block is ```text, prints exactly that (compared where there is FMA, elsewhere the last
@@ -15,7 +16,7 @@ loose="-Wno-unused-variable -Wno-unused-function -Wno-unused-but-set-variable"
 mkdir -p "$dir" && cd "$dir" || exit 1
 rm -f ./*-[0-9][0-9][0-9][0-9] ./*-[0-9][0-9][0-9][0-9].*
 
-printf '#undef BNN_IMPLEMENTATION\n#include "%s"\n' "$header" > bnn.h
+printf '#undef BNN_IMPLEMENTATION\n#undef BNN_STATIC\n#include "%s"\n' "$header" > bnn.h
 if [ ! bnn.o -nt "$header" ]; then
     printf '#define BNN_IMPLEMENTATION\n#include "%s"\n' "$header" > whole.c
     ${CC:-cc} $flags -c whole.c -o bnn.o || { echo "0 passed, 1 failed"; exit 1; }
@@ -50,6 +51,11 @@ for document in "$@"; do
         /^```/ { inside = 1; out = "/dev/null"; last = ""; next }
         inside { print > out }' "$top/$document"
 done
+
+# the first screen: from its first #define to the end of main
+awk '/^ \*     #define BNN_STATIC/ { inside = 1 }
+     inside { sub(/^ \*     ?/, ""); print }
+     inside && /^}/ { exit }' "$header" > bnn-0001.c
 
 fma=0
 case $(uname -m) in aarch64|arm64) fma=1 ;; esac

@@ -296,6 +296,83 @@ static void any_request_of_any_op_may_be_the_one_that_fails(void) {
     CHECK(err == BNN_OK && capacity > 10000);
 }
 
+/* ---- sentences */
+static double printed(double v, char *text) {
+    bnn_tape t = { 0 };
+    char *end;
+    double back;
+    bnn__fail(&t, BNN_EARG, "%g", v);
+    strcpy(text, t.msg);
+    back = strtod(text, &end);
+    CHECK(*end == '\0' && end != text);
+    return back;
+}
+static void numbers_in_sentences_read_back_to_three_digits_and_more(void) {
+    static const double nines[] = { 9.9999999, 9.99999, 9.999994, 9.999996, 9.5, 1.0000001, 1, 1.5, 9.99 };
+    char text[BNN_MSG];
+    for (int e = -300; e <= 300; e++)
+        for (size_t i = 0; i < sizeof nines / sizeof *nines; i++) {
+            double v = nines[i] * pow(10, e);
+            if (!CHECK(fabs(printed(v, text) / v - 1) < 1e-5)) printf("    %g as %s\n", v, text);
+            CHECK(strncmp(text, "10", 2) != 0 || strchr(text, 'e') == NULL);
+            CHECK(fabs(printed(-v, text) / v + 1) < 1e-5 && text[0] == '-');
+            if (e == -4 && i < 1) CHECK(strcmp(text, "-0.001") == 0);
+        }
+    static const struct { double v; const char *text; } some[] = {
+        { 0, "0" }, { 1e-4, "1e-4" }, { 9.9999999e-5, "1e-4" }, { 1e-3, "0.001" }, { -0.1, "-0.1" },
+        { 0.25, "0.25" }, { 999999.4, "999999" }, { 999999.6, "1e6" }, { 60000, "60000" }, { 1e6, "1e6" },
+        { 1.5e-7, "1.5e-7" }, { 123456, "123456" }, { 1e9, "1e9" }, { 1 / 0.0, "inf" }, { -1 / 0.0, "-inf" },
+        { (double)(float)0.3, "0.3" }, { 5e-324, "4.94066e-324" }, { DBL_MAX, "1.79769e308" } };
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        printed(some[i].v, text);
+        if (!CHECK(strcmp(text, some[i].text) == 0)) printf("    %g as %s\n", some[i].v, text);
+    }
+}
+
+/* Functions that return their code say why in mem.msg; where an error stuck its sentence stays. */
+static void the_sentence_of_a_stuck_error_stays(void) {
+    static unsigned char bytes[1024];
+    bnn_arena mem = { .buffer = bytes, .capacity = sizeof bytes }, fine = { 0 };
+    bnn_csv csv;
+    char msg[BNN_MSG];
+    CHECK(bnn_arena_alloc(&mem, 100000, 1) == NULL && mem.err == BNN_ENOMEM);
+    strcpy(msg, mem.msg);
+    CHECK(bnn_csv_parse(&mem, &csv, "a,b\n1", 5, (bnn_csv_desc){ 0 }) != BNN_OK);
+    CHECK(mem.err == BNN_ENOMEM && strcmp(mem.msg, msg) == 0);
+    CHECK(bnn_csv_load(&mem, &csv, "/no/such/file", (bnn_csv_desc){ 0 }) != BNN_OK);
+    CHECK(mem.err == BNN_ENOMEM && strcmp(mem.msg, msg) == 0);
+    bnn__arena_say(&mem, BNN_EIO, "not %s", "this");
+    CHECK(mem.err == BNN_ENOMEM && strcmp(mem.msg, msg) == 0);
+    CHECK(bnn_csv_load(&fine, &csv, "/no/such/file", (bnn_csv_desc){ 0 }) == BNN_EIO);
+    CHECK(fine.err == BNN_OK && strstr(fine.msg, "/no/such/file") != NULL);
+    bnn_arena_free(&fine);
+}
+
+static void the_first_place_that_is_not_finite_is_found(void) {
+    float x[12] = { 0 };
+    size_t row, col;
+    bnn_mat m = { 3, 4, NULL };
+    m.data = x;
+    CHECK(!bnn__mat_where(m, &row, &col));
+    for (size_t i = 12; i-- > 0;) {
+        x[i] = (float)(i % 3 == 0 ? bnn__nan() : i % 3 == 1 ? bnn__inf() : -bnn__inf());
+        CHECK(bnn__mat_where(m, &row, &col) && row == i / 4 && col == i % 4);
+    }
+    m.rows = 0;
+    CHECK(!bnn__mat_where(m, &row, &col));
+}
+
+static void matrices_are_written_with_their_type_checked(void) {
+    float x[6] = { 1, 2, 3, 4, 5, 6 }, *p = x;
+    size_t n = 3;
+    bnn_mat a = BNN_MAT(3, 2, x), b = BNN_MAT(n, 2, p + 0);
+    bnn_data d = { BNN_MAT(6, 1, x), BNN_MAT(3, 1, &x[3]) };
+    static float kept[2];
+    static bnn_mat c = BNN_MAT(1, 2, kept);
+    CHECK(a.rows == 3 && a.cols == 2 && a.data == x && b.rows == 3 && b.data == x);
+    CHECK(d.x.rows == 6 && d.y.data == x + 3 && c.data == kept && c.cols == 2);
+}
+
 int main(void) {
     RUN(every_block_is_aligned_to_64_bytes_zeroed_and_its_own);
     RUN(chunks_grow_and_freeing_returns_every_byte);
@@ -307,5 +384,9 @@ int main(void) {
     RUN(a_training_loop_does_not_allocate_after_its_first_step);
     RUN(any_allocation_may_fail_without_crash_or_leak);
     RUN(any_request_of_any_op_may_be_the_one_that_fails);
+    RUN(numbers_in_sentences_read_back_to_three_digits_and_more);
+    RUN(the_sentence_of_a_stuck_error_stays);
+    RUN(the_first_place_that_is_not_finite_is_found);
+    RUN(matrices_are_written_with_their_type_checked);
     return check_done();
 }

@@ -944,6 +944,123 @@ static void dropout_keeps_the_mean_and_scales_what_it_keeps(void) {
     bnn_arena_free(&mem);
 }
 
+/* ---- two tapes */
+enum { TWO_OPS = 35 };
+static void sum_backward(bnn_var *y) { (void)y; }
+static bnn_var *op_of_two(int which, bnn_var *a, bnn_var *b) { /* (2,2) both */
+    bnn_var *in[2];
+    bnn_mat m = { 2, 2, NULL };
+    in[0] = a, in[1] = b;
+    switch (which) {
+    case 0: return bnn_add(a, b);
+    case 1: return bnn_sub(a, b);
+    case 2: return bnn_mul(a, b);
+    case 3: return bnn_div(a, b);
+    case 4: return bnn_matmul(a, b);
+    case 5: return bnn_affine(a, b, NULL);
+    case 6: return bnn_affine(a, a, bnn_rows(b, 0, 1));
+    case 7: return bnn_concat(a->tape, 2, in);
+    case 8: return bnn_mix(a, in, 2);
+    case 9: return bnn_straight_through(a, b);
+    case 10: return bnn_normal(a, b);
+    case 11: return bnn_gaussian_nll(a, b, a);
+    case 12: return bnn_gaussian_nll(a, a, b);
+    case 13: return bnn_double_exponential_nll(a, b, 1);
+    case 14: return bnn_student_nll(a, b, 1, 1);
+    case 15: return bnn_bernoulli_nll(a, b);
+    case 16: return bnn_categorical_nll(a, bnn_cols(b, 0, 1));
+    case 17: return bnn_cross_entropy(a, b, 1);
+    case 18: return bnn_poisson_nll(a, b);
+    case 19: return bnn_kl_normal(a, b, 0, 1);
+    case 20: return bnn_kl_standard_normal(a, b);
+    case 21: return bnn_op(a->tape, 1, 1, sum_backward, 2, in);
+    case 22: return bnn_op(a->tape, 1, 1, NULL, 1, &b);
+    case 23: return bnn_beta(a, b);
+    case 24: return bnn_beta_log_prob(a, a, b);
+    case 25: return bnn_kl_beta(a, b, 1, 1);
+    case 26: return bnn_dirichlet_log_prob(bnn_log_softmax(a), b);
+    case 27: return bnn_concrete_log_prob(bnn_log_softmax(a), b, 1);
+    case 28: return bnn_logit_normal(a, b);
+    case 29: return bnn_score_function(bnn_rowsum(a), bnn_rowsum(b), NULL);
+    case 30: return bnn_mul(a, bnn_sum(b));
+    case 31: return bnn_mul(bnn_sum(a), b);
+    case 32: return bnn_sub(a, bnn_rows(b, 0, 1));
+    case 33: return bnn_mix(bnn_rows(a, 1, 1), in, 2);
+    default: return bnn_matmul(a, bnn_leaf(b->tape, (m.data = b->val.data, m)));
+    }
+}
+
+static void operands_of_two_tapes_are_an_error_on_both(void) {
+    for (int which = 0; which < TWO_OPS; which++)
+        for (int swap = 0; swap < 2; swap++) {
+            float x[4] = { (float)0.5, 1, (float)0.25, (float)0.75 }, y[4] = { 1, 1, (float)0.5, 1 };
+            bnn_tape t = { .rng = bnn_rng_seed(1) }, u = { .rng = bnn_rng_seed(2) };
+            bnn_var *a = bnn_leaf(&t, (bnn_mat){ 2, 2, x }), *b = bnn_leaf(&u, (bnn_mat){ 2, 2, y });
+            bnn_var *v = swap ? op_of_two(which, b, a) : op_of_two(which, a, b);
+            if (!CHECK(t.err == BNN_EARG && u.err == BNN_EARG && v->val.data == NULL))
+                printf("    op %d: %d %s, %d %s\n", which, t.err, t.msg, u.err, u.msg);
+            CHECK(strstr(t.msg, "another") != NULL && strcmp(t.msg, u.msg) == 0);
+            CHECK(strstr(t.msg, " on one tape, ") != NULL);
+            bnn_tape_free(&t);
+            bnn_tape_free(&u);
+        }
+}
+
+static void a_dead_operand_brings_the_sentence_of_its_own_tape(void) {
+    for (int which = 0; which < TWO_OPS; which++) {
+        float x[4] = { 1, 2, 3, 4 };
+        bnn_tape t = { 0 }, u = { 0 };
+        bnn_var *a = bnn_leaf(&t, (bnn_mat){ 2, 2, x }), *b;
+        bnn_tape_fail(&u, BNN_EIO, "user", "the cause");
+        b = bnn_leaf(&u, (bnn_mat){ 2, 2, x });
+        if (which == 28 || which == 29) continue; /* they look at shapes first */
+        if (which >= 24 && which <= 27) continue; /* a itself is made into draws first */
+        op_of_two(which, a, b);
+        if (!CHECK(t.err == BNN_EIO && strstr(t.msg, "user: the cause") != NULL))
+            printf("    op %d: %d %s\n", which, t.err, t.msg);
+        bnn_tape_free(&t);
+        bnn_tape_free(&u);
+    }
+}
+
+static void a_loss_that_is_not_finite_names_the_place_where_it_began(void) {
+    bnn_tape t = { 0 };
+    float x[6] = { 1, 2, 3, 4, (float)bnn__nan(), 6 }, w[2] = { 1, 1 }, z[2] = { 90, 800 };
+    bnn_mat data = { 3, 2, NULL };
+    data.data = x;
+    bnn_var *beside = bnn_log(bnn_scalar(&t, -1));
+    bnn_var *h = bnn_tanh(bnn_matmul(bnn_input(&t, data), bnn_leaf(&t, (bnn_mat){ 2, 1, w })));
+    bnn_backward(bnn_mean(bnn_square(h)));
+    CHECK(t.err == BNN_ENONFINITE && strstr(t.msg, "row 2, column 0 of a node of 3x2") != NULL);
+    CHECK(strstr(t.msg, "nan") != NULL && beside->n_in == 1);
+    bnn_var *leaf = h->in[0]->in[1];
+    CHECK(leaf->grad.rows == 2 && isnan((double)leaf->grad.data[0]) && isnan((double)leaf->grad.data[1]));
+    bnn_tape_reset(&t);
+    bnn_tape_clear_error(&t);
+    bnn_backward(bnn_sum(bnn_exp(bnn_leaf(&t, (bnn_mat){ 1, 2, z }))));
+    CHECK(t.err == BNN_ENONFINITE && strstr(t.msg, "the loss is inf") != NULL);
+    CHECK(strstr(t.msg, sizeof(float) == 4 ? "column 0" : "column 1") != NULL);
+    bnn_tape_free(&t);
+}
+
+static void a_tape_counts_its_resets_and_a_block_knows_that_a_gradient_came(void) {
+    bnn_arena mem = { 0 };
+    bnn_tape t = { 0 };
+    bnn_params *p = bnn_params_new(&mem);
+    bnn_prior none = { 0 };
+    size_t a = bnn_params_add(p, 1, 2, "a", none), b = bnn_params_add(p, 1, 2, "b", none);
+    for (size_t i = 1; i <= 3; i++) {
+        bnn_tape_reset(&t);
+        CHECK(t.resets == i);
+    }
+    CHECK(!p->blocks[a].reached && !p->blocks[b].reached);
+    bnn_param(&t, p, b);
+    bnn_backward(bnn_sum(bnn_square(bnn_param(&t, p, a))));
+    CHECK(p->blocks[a].reached && !p->blocks[b].reached);
+    bnn_tape_free(&t);
+    bnn_arena_free(&mem);
+}
+
 int main(void) {
     RUN(every_unary_op_has_its_closed_form_value);
     RUN(every_unary_op_has_the_gradient_of_differences);
@@ -974,5 +1091,9 @@ int main(void) {
     RUN(absurd_sizes_are_out_of_memory_and_not_a_crash);
     RUN(noise_is_fresh_for_every_entry_of_a_broadcast_normal);
     RUN(dropout_keeps_the_mean_and_scales_what_it_keeps);
+    RUN(operands_of_two_tapes_are_an_error_on_both);
+    RUN(a_dead_operand_brings_the_sentence_of_its_own_tape);
+    RUN(a_loss_that_is_not_finite_names_the_place_where_it_began);
+    RUN(a_tape_counts_its_resets_and_a_block_knows_that_a_gradient_came);
     return check_done();
 }

@@ -317,7 +317,7 @@ static void nothing_times_its_infinite_logarithm_is_nothing(void) {
 
 static void a_row_too_large_for_a_float_is_an_error_that_names_it(void) {
     double huge = BUILD_TOL(3e38, 1e308);
-    float far = (float)huge, tiny_b = (float)BUILD_TOL(1e-30, 1e-300);
+    float far = (float)huge, tiny_b = (float)BUILD_TOL(1e-30, 1e-156);
     for (int which = 0; which < 7; which++) {
         bnn_tape t = { 0 };
         float x[3] = { 1, 2, far }, zero[3] = { 0, 0, 0 }, v[3] = { 1, 2, 710 };
@@ -332,7 +332,7 @@ static void a_row_too_large_for_a_float_is_an_error_that_names_it(void) {
         if (which == 6) bnn_poisson_nll(y, bnn_shift(y, (float)(1.0 / 0.0)));
         CHECK(t.err == (which == 6 ? BNN_EARG : BNN_ENONFINITE));
         CHECK(strstr(t.msg, which == 4 || which == 6 ? "row 0" : "row 2") != NULL);
-        CHECK(strstr(t.msg, "bnn_") == t.msg);
+        if (!CHECK(strstr(t.msg, "bnn_") == t.msg)) printf("    %d: %s\n", which, t.msg);
         bnn_tape_free(&t);
     }
 }
