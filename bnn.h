@@ -7020,21 +7020,24 @@ static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* The copy without what keep drops of its inputs, keep[0], and hidden layers, keep[1], ... (NULL
- * keeps all), of net with the weights w. Priors are as in force, not as for the new fan in. */
+/* The copy of net, with the weights w, without the inputs and the units of hidden layers that are
+ * not kept (NULL keeps all). Priors are as in force, not as for the new fan in. */
 static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
-                             unsigned char *const *keep) {
+                             const unsigned char *inputs, unsigned char *const *hidden) {
     const struct bnn__mlp *m = net->mlp;
+    const unsigned char *rows = inputs, *cols;
     bnn_mlp_desc d = m->desc;
     bnn_net less;
     size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
-    for (l = 0; l < m->n_layers; l++) d.sizes[l] = bnn__kept(keep[l], d.sizes[l]);
-    less = bnn__net_like(to, net, d, keep[0]);
+    d.sizes[0] = bnn__kept(inputs, d.sizes[0]);
+    for (l = 1; hidden != NULL && l < m->n_layers; l++)
+        d.sizes[l] = bnn__kept(hidden[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, inputs);
     if (less.params == NULL) return less;
-    for (l = 0; l < m->n_layers; l++) {
-        const unsigned char *cols = l + 1 < m->n_layers ? keep[l + 1] : NULL;
+    for (l = 0; l < m->n_layers; l++, rows = cols) {
         bnn_mat b = bnn__layer(to, less.mlp, l, 1);
-        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), keep[l], cols);
+        cols = hidden != NULL && l + 1 < m->n_layers ? hidden[l + 1] : NULL;
+        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), rows, cols);
         if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
     }
     for (i = 0; i < blocks; i++)
@@ -7042,32 +7045,22 @@ static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_param
     return less;
 }
 
-static bnn_net bnn__copy_fault(bnn_params *to, const char *who, const char *fault) {
-    bnn__arena_fail(to->mem, BNN_EARG, "%s: %s", who, fault);
-    return bnn__net_dead(to->mem);
-}
-
-/* Why net cannot be copied to `to`, or NULL */
-static const char *bnn__not_copied(const bnn_params *to, const bnn_net *net) {
+/* Can net be copied to `to`? 0 = no, to->mem says why */
+static int bnn__copied(bnn_params *to, const char *who, const bnn_net *net) {
+    if (to == NULL || to->mem->err != BNN_OK) return 0;
     if (net->mlp == NULL || net->params == NULL || net->params == to)
-        return "not a bnn_mlp, or one that is in `to` already";
-    return NULL;
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
+                        who);
+    return to->mem->err == BNN_OK;
 }
 
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
-    unsigned char *all[BNN_MAX_LAYERS] = { NULL }, *inputs;
-    const char *fault;
-    size_t n;
-    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    fault = bnn__not_copied(to, mlp);
-    if (fault == NULL && bnn__kept(keep, mlp->mlp->desc.sizes[0]) == 0) fault = "no input is left";
-    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_keep_inputs", fault);
-    n = mlp->mlp->desc.sizes[0];
-    inputs = (unsigned char *)bnn_arena_alloc(to->mem, n, 1);
-    if (inputs == NULL) return bnn__net_dead(to->mem);
-    memcpy(inputs, keep, n);
-    all[0] = inputs;
-    return bnn__net_less(to, mlp, mlp->params, all);
+    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
+    if (!bnn__copied(to, "bnn_mlp_keep_inputs", mlp)) return dead;
+    if (bnn__kept(keep, mlp->mlp->desc.sizes[0]) != 0)
+        return bnn__net_less(to, mlp, mlp->params, keep, NULL);
+    bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: no input is left");
+    return dead;
 }
 
 /* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
@@ -7075,7 +7068,7 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const uns
 typedef struct bnn__shrink {
     const struct bnn__mlp *m;
     bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l; [0], the inputs, stays NULL */
+    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l = 1, 2, ... */
 } bnn__shrink;
 
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
@@ -7172,15 +7165,13 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
     bnn__shrink s;
     const char *fault;
-    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    fault = bnn__not_copied(to, net);
-    if (fault == NULL) {
-        if (!bnn__shrink_open(to->mem, &s, net)) /* stays behind in the arena */
-            return bnn__net_dead(to->mem);
-        fault = bnn__drop_all(&s, keep);
-    }
-    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_shrink", fault);
-    return bnn__net_less(to, net, &s.w, s.keep);
+    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
+    if (!bnn__copied(to, "bnn_mlp_shrink", net)) return dead;
+    if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
+    fault = bnn__drop_all(&s, keep);
+    if (fault == NULL) return bnn__net_less(to, net, &s.w, NULL, s.keep);
+    bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault);
+    return dead;
 }
 
 /* ---- standardizing */

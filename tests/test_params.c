@@ -607,7 +607,7 @@ static void a_student_prior_keeps_its_digits_at_any_nu(void) {
         }
 }
 
-/* P(|t| > x) = 2 G((nu+1)/2) nu^(nu/2 - 1)/(sqrt(pi) G(nu/2)) x^-nu far out; 4.5 sd of a binomial */
+/* P(|t| > x) = 2 G((nu+1)/2) nu^(nu/2 - 1)/(sqrt(pi) G(nu/2)) x^-nu far out; within 4.5 sd */
 static void draws_of_a_student_prior_are_finite_and_keep_the_tail(void) {
     enum { N = 20000 };
     double nus[] = { 1, 0.1, 0.05, 0.02, 0.01 };

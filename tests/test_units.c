@@ -1,5 +1,5 @@
 /* test_units.c -- y and its noise times a unit: whatever the net does changes as it must. Bounds and
- * prior of learned noise; whose N a gradient is divided by; NaN in data; what a minibatch costs. */
+ * prior of learned noise; whose N a gradient is divided by; NaN in data; costs of a minibatch. */
 #include "build.h"
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
