@@ -332,7 +332,12 @@ struct bnn_tape {
     unsigned pass;
     bnn_var poison;
     size_t resets; /* private: how often */
-    struct { const void *by; uint64_t t; size_t resets; const bnn_var *last; } stepped; /* private */
+    struct { /* private: the stepper that moved first since the reset */
+        const void *by;
+        uint64_t t;
+        size_t resets;
+        const bnn_var *last;
+    } stepped;
 };
 
 BNNDEF void bnn_tape_reset(bnn_tape *t);
@@ -545,8 +550,8 @@ struct bnn_params {
     size_t n_blocks;
     bnn_arena *mem;
     size_t room, block_room; /* private: capacities */
-    unsigned char draw;      /* private: 1: theta is a draw of a mean field, 2: its gradient waits for
-                                bnn_meanfield_backward */
+    unsigned char draw; /* private: 1: theta is a draw of a mean field, 2: its gradient waits for
+                           bnn_meanfield_backward */
     bnn_params *draws_of;    /* private */
 };
 
@@ -671,7 +676,7 @@ typedef struct bnn_stepper {
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
-    int calm;                 /* private: 1: weights and state are far from overflow, -1: g is not */
+    int calm;                 /* private: 1: all is far from overflow, -1: g is not              */
 } bnn_stepper;
 
 typedef struct bnn_sgd_desc {
@@ -707,8 +712,8 @@ typedef struct bnn_sgld_desc {
 typedef struct bnn_psgld_desc {
     float lr, alpha, lambda; /* defaults 1e-3, 0.99, 1e-5 */
     float temperature;
-    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right only after
-                       them, when it is frozen. (size_t)-1: never frozen, another law (Li 2016) */
+    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right after
+                       them, when it is frozen. (size_t)-1: never frozen (Li 2016), another law */
 } bnn_psgld_desc;
 typedef struct bnn_sghmc_desc {
     float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
@@ -727,9 +732,9 @@ typedef struct bnn_hmc_desc {
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
-    float jitter;        /* each draw's step varies by 1 +- jitter, its number of steps by twice that,
-                            default 0.2: a length near a period of the energy would return to where
-                            it began. BNN_ZERO: none */
+    float jitter;        /* each draw's step varies by 1 +- jitter, the number of steps by twice
+                            that, default 0.2: a length near a period of the energy would return to
+                            where it began. BNN_ZERO: none */
 } bnn_hmc_desc;
 typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
@@ -7154,8 +7159,8 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
     if (w == NULL) return s;
     fault = bnn__setting_fault(&s, &v, &top);
     if (fault != NULL)
-        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [0, %g)", method->name, fault,
-                        v, top);
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [0, %g)", method->name,
+                        fault, v, top);
     states = bnn__states(&s);
     if (states > 0) s.s1 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     if (states > 1) s.s2 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
