@@ -361,7 +361,12 @@ struct bnn_tape {
     double batch_n, loss_n; /* private: N of the last batch, of the loss that last went backward */
     bnn_var poison;
     size_t resets; /* private: how often */
-    struct { const void *by; uint64_t t; size_t resets; const bnn_var *last; } stepped; /* private */
+    struct { /* private: the stepper that moved first since the reset */
+        const void *by;
+        uint64_t t;
+        size_t resets;
+        const bnn_var *last;
+    } stepped;
 };
 
 BNNDEF void bnn_tape_reset(bnn_tape *t);
@@ -727,7 +732,7 @@ typedef struct bnn_stepper {
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
-    int calm;                 /* private: 1: weights and state are far from overflow, -1: g is not */
+    int calm;                 /* private: 1: all is far from overflow, -1: g is not              */
 } bnn_stepper;
 
 typedef struct bnn_sgd_desc {
@@ -763,8 +768,8 @@ typedef struct bnn_sgld_desc {
 typedef struct bnn_psgld_desc {
     float lr, alpha, lambda; /* defaults 1e-3, 0.99, 1e-5 */
     float temperature;
-    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right only after
-                       them, when it is frozen. (size_t)-1: never frozen, another law (Li 2016) */
+    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right after
+                       them, when it is frozen. (size_t)-1: never frozen (Li 2016), another law */
 } bnn_psgld_desc;
 typedef struct bnn_sghmc_desc {
     float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
@@ -783,9 +788,9 @@ typedef struct bnn_hmc_desc {
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
-    float jitter;        /* each draw's step varies by 1 +- jitter, its number of steps by twice that,
-                            default 0.2: a length near a period of the energy would return to where
-                            it began. BNN_ZERO: none */
+    float jitter;        /* each draw's step varies by 1 +- jitter, the number of steps by twice
+                            that, default 0.2: a length near a period of the energy would return to
+                            where it began. BNN_ZERO: none */
 } bnn_hmc_desc;
 typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
@@ -7786,8 +7791,8 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
     if (w == NULL) return s;
     fault = bnn__setting_fault(&s, &v, &top);
     if (fault != NULL)
-        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [0, %g)", method->name, fault,
-                        v, top);
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [0, %g)", method->name,
+                        fault, v, top);
     states = bnn__states(&s);
     if (states > 0) s.s1 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
     if (states > 1) s.s2 = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
@@ -8060,6 +8065,12 @@ static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
     return s->calm > 0 || bnn__calm(s->n, q->w, q->s, q->t, q->u);
 }
 
+/* With ordinary settings eight steps in a row leave room, too: look at every eighth. */
+static int bnn__step_watch(const bnn_stepper *s, const bnn__job *q) {
+    return s->t % 8 == 0 || !(q->lr < 64 && q->pw <= 1 && q->lr * q->pw <= 1 && q->d <= 1 &&
+                              q->b <= 2 && q->b >= -2);
+}
+
 /* The vectors that a step writes, and back: 0 = no memory */
 static int bnn__step_keep(const bnn_stepper *s, bnn_tape *t, float *keep[4]) {
     const float *x[4];
@@ -8104,13 +8115,15 @@ static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     size_t b;
     int high = 0, calm;
     const char *broken;
+    bnn__pass *pass;
     q.pass = bnn__step_job(s, t, &q);
     q.high = &high;
     calm = bnn__step_calm(s, &q);
     if (!calm && !bnn__step_keep(s, t, keep)) return;
+    pass = calm && !bnn__step_watch(s, &q) ? q.pass : bnn__p_watched;
     if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
-        bnn__run(s->n, &q, bnn__p_watched);
-    else bnn__run_noise(&t->rng, s->n, &q, bnn__p_watched);
+        bnn__run(s->n, &q, pass);
+    else bnn__run_noise(&t->rng, s->n, &q, pass);
     s->calm = !high;
     if (calm) return;
     broken = bnn__step_broken(s, &b);

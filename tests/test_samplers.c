@@ -230,7 +230,7 @@ static void psgld_that_never_freezes_samples_something_else(void) {
     chains_open(&u, 4000, 1, 500, 149);
     s = bnn_psgld(u.w, (bnn_psgld_desc){ .lr = (float)0.01, .burn_in = SIZE_MAX });
     chains_run(&u, &s, 3000);
-    CHECK(moments_of(u.w->theta, 4000).var > 1.3);
+    CHECK(moments_of(u.w->theta, 4000).var > 1.15); /* 5 errors above 1 */
     chains_close(&u);
 }
 
@@ -641,7 +641,8 @@ static void hmc_evaluates_a_net_with_dropout_without_it(void) {
                           .noise_std = (float)0.5, .dropout = (float)(0.5 * drop),
                           .dropout_input = (float)(0.3 * drop) });
             s = how == 0 ? bnn_hmc(net.params, (bnn_hmc_desc){ .net = &net, .data = d })
-                         : bnn_hmc(net.params, (bnn_hmc_desc){ .energy = net_energy, .user = &net });
+                         : bnn_hmc(net.params, (bnn_hmc_desc){ .energy = net_energy,
+                                                               .user = &net });
             rng = c.tape.rng;
             for (int k = 0; k < 2; k++) u[drop][k] = bnn__hmc_energy(&s, &c.tape);
             CHECK(memcmp(&rng, &c.tape.rng, sizeof rng) == 0 && c.tape.training == 0);
@@ -673,13 +674,13 @@ static void the_energy_of_hmc_is_a_sum_in_double(void) {
     }
     s = bnn_hmc(net.params, (bnn_hmc_desc){ .net = &net, .data = d, .step = (float)1e-4 });
     for (int k = 0; k < 200; k++) {
-        double w, u, exact;
+        double w, u, exact, sd = (double)(float)0.05;
         net.params->theta[0] = (float)(0.5 + 1e-4 * k);
         w = (double)net.params->theta[0];
         u = bnn__hmc_energy(&s, &c.tape);
-        exact = w * w / 2 + 0.91893853320467274178 * (N + 1) + N * log((double)(float)0.05);
+        exact = w * w / 2 + 0.91893853320467274178 * (N + 1) + N * log(sd);
         for (int i = 0; i < N; i++)
-            exact += pow(((double)d.y.data[i] - w * (double)d.x.data[i]) / (double)(float)0.05, 2) / 2;
+            exact += pow(((double)d.y.data[i] - w * (double)d.x.data[i]) / sd, 2) / 2;
         if (k == 0) first = u, exact_first = exact;
         CHECK(exact > 4e5);
         worst = fmax(worst, fabs(u - first - (exact - exact_first)));
@@ -897,6 +898,7 @@ static void exact_events(double *e) {
             p = exp(-u);
             mass += p;
             events_of(w, v, one);
+            one[5] = fmin(fmax((fabs(v) - 1) * 400 / 14 + 0.5, 0), 1); /* share of the cell */
             for (int k = 0; k < EVENTS; k++) e[k] += p * one[k];
         }
     }

@@ -587,7 +587,7 @@ static const char *variant_name(int which) {
          : which == 11 ? "bnn_psgld" : "bnn_sghmc";
 }
 
-/* One gradient among ordinary ones whose square, or whose step, overflows: as if it had not come. */
+/* One gradient among ordinary ones whose square or step overflows: as if it had not come. */
 static void a_step_that_would_overflow_moves_nothing_and_says_what(void) {
     const double square = BUILD_TOL(1e25, 1e170), top = BUILD_TOL(2e38, 1e308);
     for (int which = 0; which < VARIANTS; which++) {
@@ -955,7 +955,7 @@ static void schedules_are_finite_and_start_at_lr0(void) {
                            1e-10 * end[e] + 1e-15);
         }
     CHECK_NEAR(bnn_lr_polynomial(0.1, 0, 0.55, 3, 100), 0.1 * pow(4, -0.55), 1e-15);
-    CHECK_NEAR(bnn_lr_polynomial(0.1, 0.2, -1, 33, 100), 0.1 + 0.1 / 3, 1e-12); /* a straight line */
+    CHECK_NEAR(bnn_lr_polynomial(0.1, 0.2, -1, 33, 100), 0.1 + 0.1 / 3, 1e-12); /* a line */
     for (size_t k = 0; k < 10; k++) {
         bnn_lr_cyclical(1, 1, 0, k, 10, &sampling);
         CHECK(sampling == 1);
