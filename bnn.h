@@ -8437,15 +8437,21 @@ static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
     return v->t->err == BNN_OK;
 }
 
-/* A member that counts must answer: NaN is an error, where inf means nothing inf too. */
+/* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
+ * possible or more than possible) */
 static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
-    size_t i, n = bnn__count(a);
-    if (v->t->err != BNN_OK || v->weight <= 0 || bnn__v_finite(n, a.data)) return;
-    for (i = 0; i < n; i++) {
-        if (bnn__finite(a.data[i]) || !(inf_too || bnn__is_nan((double)a.data[i]))) continue;
-        bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is %g: "
-                  "weights that are not finite, logits of -inf alone, or too large for a float",
-                  v->s, v->first + i / a.cols, i % a.cols, what, (double)a.data[i]);
+    int classes = bnn__likelihood(&v->net) == BNN_CATEGORICAL;
+    size_t i, j;
+    if (v->t->err != BNN_OK || bnn__v_finite(bnn__count(a), a.data)) return;
+    for (i = 0; i < a.rows; i++) {
+        const float *row = a.data + i * a.cols;
+        int top = inf_too || (classes && !bnn__finite(bnn__row_max(a.cols, row)));
+        for (j = 0; j < a.cols; j++) {
+            if (bnn__finite(row[j]) || !(top || bnn__is_nan((double)row[j]))) continue;
+            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is "
+                      "%g: weights that are not finite, logits of -inf alone, or too large for a "
+                      "float", v->s, v->first + i, j, what, (double)row[j]);
+        }
     }
 }
 
