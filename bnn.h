@@ -761,7 +761,7 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-
 
 typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
     bnn_mat mean;
-    bnn_mat aleatoric;   /* variance of the noise, averaged over the samples                 */
+    bnn_mat aleatoric;   /* variance of the noise, averaged over the samples; Student: nu > 2 */
     bnn_mat epistemic;   /* variance of the mean over the samples; their sum is the total    */
     bnn_mat entropy;     /* (n,1) classes: of the mean; nats                                 */
     bnn_mat expected_entropy; /* (n,1) mean of the samples' entropies (aleatoric)            */
@@ -769,13 +769,17 @@ typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilit
 } bnn_predictive;
 
 /* post NULL = the net's present weights. Works in blocks of rows: memory beside the result does not
- * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read. */
+ * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read.
+ * Rows of x (or y) with NaN or inf are NaN in every answer, which a note says. A sample that answers
+ * NaN, logits of -inf alone or a mean beyond floats is an error. A member counts by its share of the
+ * weights, whatever their size; all 0 is an error. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
 /* ln p(y|x) of the mixture over the samples, one per row, (n,1), in units of y */
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d);
-/* quantile q in (0,1) of the mixture, (n,k); regression with Gaussian noise */
+/* quantile q in (0,1) of the mixture, (n,k): of numbers under any noise, and of counts, where it is
+ * the smallest k with P(y <= k) >= q. Classes have none. */
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q);
 /* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
@@ -9258,6 +9262,7 @@ BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) 
  *             ESS = n m / tau. Bulk: of z. Tail: the smaller of those of the two indicators of
  *             x <= its quantile, 5 and 95 percent.
  *     MCSE    sd / sqrt(ESS)
+ * All acov_t at once by the power spectrum, n ln n, so that chains that never meet cost no more.
  *     WAIC    lppd = sum_i ln mean_s p(y_i|s), p_waic = sum_i var_s ln p(y_i|s), elpd their
  *             difference (Watanabe 2010)
  * Two samples with distribution functions F and G: KS sup|F - G|, Wasserstein int |F - G|, energy
