@@ -262,7 +262,7 @@ BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d)
 BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d), divides by n */
-/* the first of equals; a.cols, which is no column, where the row has a NaN or there is no such row */
+/* the first of equals; a.cols, which is no column, where the row has a NaN or is not there */
 BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);
 BNNDEF double bnn_mat_sum(bnn_mat a);                          /* in double, as all reductions */
 BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b);               /* sum of products; NaN if unequal */
@@ -770,9 +770,9 @@ typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilit
 
 /* post NULL = the net's present weights. Works in blocks of rows: memory beside the result does not
  * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read.
- * Rows of x (or y) with NaN or inf are NaN in every answer, which a note says. A sample that answers
- * NaN, logits of -inf alone or a mean beyond floats is an error. A member counts by its share of the
- * weights, whatever their size; all 0 is an error. */
+ * Rows of x (or y) with NaN or inf are NaN in every answer, which a note says. A sample that
+ * answers NaN, logits of -inf alone or a mean beyond floats is an error. A member counts by its
+ * share of the weights, whatever their size; all 0 is an error. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
 /* ln p(y|x) of the mixture over the samples, one per row, (n,1), in units of y */
@@ -931,8 +931,8 @@ BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, 
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
-/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run: what
- * it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
+/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run:
+ * what it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
 BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
 typedef struct bnn_waic {
