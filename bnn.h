@@ -287,7 +287,7 @@ BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d)
 BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d), divides by n */
-/* the first of equals; a.cols, which is no column, where the row has a NaN or there is no such row */
+/* the first of equals; a.cols, which is no column, where the row has a NaN or is not there */
 BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);
 BNNDEF double bnn_mat_sum(bnn_mat a);                          /* in double, as all reductions */
 BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b);               /* sum of products; NaN if unequal */
@@ -843,7 +843,7 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-
 
 typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
     bnn_mat mean;
-    bnn_mat aleatoric;   /* variance of the noise, averaged over the samples                 */
+    bnn_mat aleatoric;   /* variance of the noise, averaged over the samples; Student: nu > 2 */
     bnn_mat epistemic;   /* variance of the mean over the samples; their sum is the total    */
     bnn_mat entropy;     /* (n,1) classes: of the mean; nats                                 */
     bnn_mat expected_entropy; /* (n,1) mean of the samples' entropies (aleatoric)            */
@@ -851,13 +851,17 @@ typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilit
 } bnn_predictive;
 
 /* post NULL = the net's present weights. Works in blocks of rows: memory beside the result does not
- * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read. */
+ * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read.
+ * Rows of x (or y) with NaN or inf are NaN in every answer, which a note says. A sample that
+ * answers NaN, logits of -inf alone or a mean beyond floats is an error. A member counts by its
+ * share of the weights, whatever their size; all 0 is an error. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
 /* ln p(y|x) of the mixture over the samples, one per row, (n,1), in units of y */
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d);
-/* quantile q in (0,1) of the mixture, (n,k); regression with Gaussian noise */
+/* quantile q in (0,1) of the mixture, (n,k): of numbers under any noise, and of counts, where it is
+ * the smallest k with P(y <= k) >= q. Classes have none. */
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q);
 /* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
@@ -1012,8 +1016,8 @@ BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, 
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
-/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run: what
- * it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
+/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run:
+ * what it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
 BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
 typedef struct bnn_waic {
@@ -9366,15 +9370,21 @@ static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
     return v->t->err == BNN_OK;
 }
 
-/* A member that counts must answer: NaN is an error, where inf means nothing inf too. */
+/* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
+ * possible or more than possible) */
 static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
-    size_t i, n = bnn__count(a);
-    if (v->t->err != BNN_OK || v->weight <= 0 || bnn__v_finite(n, a.data)) return;
-    for (i = 0; i < n; i++) {
-        if (bnn__finite(a.data[i]) || !(inf_too || bnn__is_nan((double)a.data[i]))) continue;
-        bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is %g: "
-                  "weights that are not finite, logits of -inf alone, or too large for a float",
-                  v->s, v->first + i / a.cols, i % a.cols, what, (double)a.data[i]);
+    int classes = bnn__likelihood(&v->net) == BNN_CATEGORICAL;
+    size_t i, j;
+    if (v->t->err != BNN_OK || bnn__v_finite(bnn__count(a), a.data)) return;
+    for (i = 0; i < a.rows; i++) {
+        const float *row = a.data + i * a.cols;
+        int top = inf_too || (classes && !bnn__finite(bnn__row_max(a.cols, row)));
+        for (j = 0; j < a.cols; j++) {
+            if (bnn__finite(row[j]) || !(top || bnn__is_nan((double)row[j]))) continue;
+            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is "
+                      "%g: weights that are not finite, logits of -inf alone, or too large for a "
+                      "float", v->s, v->first + i, j, what, (double)row[j]);
+        }
     }
 }
 
@@ -10181,6 +10191,7 @@ BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) 
  *             ESS = n m / tau. Bulk: of z. Tail: the smaller of those of the two indicators of
  *             x <= its quantile, 5 and 95 percent.
  *     MCSE    sd / sqrt(ESS)
+ * All acov_t at once by the power spectrum, n ln n, so that chains that never meet cost no more.
  *     WAIC    lppd = sum_i ln mean_s p(y_i|s), p_waic = sum_i var_s ln p(y_i|s), elpd their
  *             difference (Watanabe 2010)
  * Two samples with distribution functions F and G: KS sup|F - G|, Wasserstein int |F - G|, energy
