@@ -324,13 +324,16 @@ struct bnn_tape {
     bnn_note_fn on_note;      /* NULL = none                                                    */
     void *note_user;
     bnn_arena mem;            /* scratch; set mem.buffer or mem.alloc to choose where it lives */
-    double n_data;            /* rows of the data behind the last batch; samplers divide by it   */
+    double n_data;            /* rows of the data behind the last batch, or, once you set it, what
+                                 you say: samplers and mean fields divide by it                 */
     int training;             /* 1 while a loss is built: dropout is on                         */
     bnn_progress_fn progress; /* NULL = none                                                    */
     void *progress_user;
     bnn_var *last; /* private */
     unsigned pass;
+    double batch_n, loss_n; /* private: N of the last batch, of the loss that last went backward */
     bnn_var poison;
+    size_t resets; /* private: how often */
 };
 
 BNNDEF void bnn_tape_reset(bnn_tape *t);
@@ -444,16 +447,18 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior);      /* pr
 typedef bnn_var *(*bnn_loss_fn)(bnn_tape *t, void *user);
 /* Largest |a-b|/(1e-3+|a|+|b|) between the gradient and central differences; kinks are skipped */
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user);
-/* out = H v by central differences of the gradient, error O(step^2); exact for quadratics */
-BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                               const float *v, float *out);
-/* out = diagonal of H. probes 0: exact, n products, for small nets; otherwise the mean of v o H v
- * over that many random signs v (Hutchinson), unbiased */
-BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                                 size_t probes, float *out);
+/* out = H v by one central difference of the gradient: in float 3 to 5 digits of what is of the
+ * size of the gradient, in the double build 10; there is no error but rounding where the loss is
+ * quadratic. out may be v. */
+BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v);
+/* out = diagonal of H. probes 0: by n products, for small nets; otherwise the mean of v o H v over
+ * that many random signs v (Hutchinson), unbiased */
+BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes);
 /* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
  * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
-BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out);
+BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
  * Rows are distributions over k >= 2 things; draws come from the tape's rng and carry gradients.
@@ -533,6 +538,7 @@ typedef struct bnn_block {
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
     int fresh;       /* private: its gradient was consumed, the next one overwrites */
+    int reached; /* private: a gradient arrived since the last step */
 } bnn_block;
 
 struct bnn_params {
@@ -542,6 +548,7 @@ struct bnn_params {
     size_t n_blocks;
     bnn_arena *mem;
     size_t room, block_room; /* private: capacities */
+    int noted;               /* private: which notes were given */
 };
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
@@ -591,8 +598,9 @@ struct bnn_net {
     size_t noise;    /* block of the learned ln noise variance, or no block */
     int noise_learned;
     bnn_scaling scaling;
-    void *user;      /* yours; for bnn_mlp its layers                       */
+    void *user;      /* yours                                               */
     struct bnn__mlp *mlp;
+    bnn_arena *mem;  /* private: why a net was not made is said there       */
 };
 
 typedef struct bnn_mlp_desc {
@@ -600,9 +608,13 @@ typedef struct bnn_mlp_desc {
     int activation;                   /* of all hidden layers, default BNN_RELU                  */
     int activations[BNN_MAX_LAYERS];  /* or of each; 0 = `activation`                            */
     int likelihood;                   /* default BNN_GAUSSIAN                                    */
-    float noise_std;                  /* default 1; units of y                                   */
-    int noise_learned;                /* 1: learned with the weights, from noise_std as start; the
-                                         start is in standardized units if those are used        */
+    float noise_std;                  /* sd or scale of y around the net, in units of y: Gaussian,
+                                         double exponential and Student need it                  */
+    int noise_learned;                /* 1: Gaussian noise learned with the weights; noise_std is
+                                         the start, default 1, in standardized units if those are
+                                         used                                                    */
+    bnn_prior noise_prior;            /* of the learned ln variance, in the same units; default
+                                         N(0, 5^2)                                               */
     float nu;                         /* default 4                                               */
     bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
     bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
@@ -1061,7 +1073,7 @@ typedef struct bnn_graph_desc {
     int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
     float tau;                /* default 1                                                       */
     int likelihood;           /* as in bnn_mlp_desc                                              */
-    float noise_std, nu;
+    float noise_std, nu;      /* needed or not, as there                                         */
     bnn_prior prior, structure_prior; /* of weights and of logits, default N(0,1)                */
     uint64_t seed;            /* of the weights, N(0, 1/fan in), 2/fan in before relu; logits 0  */
 } bnn_graph_desc;
@@ -1370,6 +1382,14 @@ static int bnn__finite(float x) {
     return bnn__finite_d((double)x);
 }
 
+/* Is there a NaN or an infinity, and where is the first? */
+static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
+    for (*row = 0; *row < m.rows; ++*row)
+        for (*col = 0; *col < m.cols; ++*col)
+            if (!bnn__finite(m.data[*row * m.cols + *col])) return 1;
+    return 0;
+}
+
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
@@ -1392,28 +1412,30 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
     bnn__put(msg, n, digits + i);
 }
 
-/* Six decimals below 1, else three: enough for a sentence */
+/* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
 static void bnn__put_real(char *msg, size_t *n, double v) {
-    int exponent = 0;
-    size_t scaled, unit;
+    int exponent = 0, plain, i;
+    size_t digits, unit = 100000;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
     }
     if (v < 0) bnn__put(msg, n, "-");
     v = v < 0 ? -v : v;
-    if (v >= 1e6) for (; v >= 10; exponent++) v /= 10;
-    if (v > 0 && v < 1e-3) for (; v < 1; exponent--) v *= 10;
-    unit = v < 1 ? 1000000 : 1000;
-    scaled = (size_t)(v * (double)unit + 0.5);
-    bnn__put_size(msg, n, scaled / unit);
-    if (scaled % unit != 0) bnn__put(msg, n, ".");
-    for (scaled %= unit; scaled != 0; scaled = scaled * 10 % unit)
-        bnn__put_size(msg, n, scaled * 10 / unit);
-    if (exponent != 0) {
-        bnn__put(msg, n, exponent < 0 ? "e-" : "e");
-        bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
-    }
+    for (; v >= 10; exponent++) v /= 10;
+    for (; v > 0 && v < 1; exponent--) v *= 10;
+    digits = (size_t)(v * (double)unit + 0.5);
+    if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
+    plain = exponent >= -3 && exponent < 6;
+    for (i = exponent; plain && i > 0; i--) unit /= 10;
+    for (i = exponent; plain && i < 0; i++) unit *= 10;
+    bnn__put_size(msg, n, digits / unit);
+    if (digits % unit != 0) bnn__put(msg, n, ".");
+    for (digits %= unit; digits != 0; digits = digits * 10 % unit)
+        bnn__put_size(msg, n, digits * 10 / unit);
+    if (plain) return;
+    bnn__put(msg, n, exponent < 0 ? "e-" : "e");
+    bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
@@ -1490,10 +1512,10 @@ static int bnn__arena_fail(bnn_arena *mem, int err, const char *fmt, ...) { /* s
     return err;
 }
 
-/* A sentence that does not stick. */
+/* A sentence that does not stick. Where an error has stuck, the sentence there is the error's. */
 static int bnn__arena_say(bnn_arena *mem, int err, const char *fmt, ...) {
     va_list args;
-    if (mem == NULL) return err;
+    if (mem == NULL || mem->err != BNN_OK) return err;
     va_start(args, fmt);
     bnn__vformat(mem->msg, fmt, args);
     va_end(args);
@@ -2113,6 +2135,66 @@ BNN__INLINE float bnn__sinf_(float x) { return bnn__sin_1(x); }
 BNN__INLINE float bnn__cosf_(float x) { return bnn__cos_1(x); }
 BNN__INLINE float bnn__erff_(float x) { return bnn__erf_1(x); }
 BNN__INLINE float bnn__sqrtf_(float x) { return bnn__sqrt_1(x); }
+
+/* The same in double, after Sun's fdlibm, for sums and state that are kept in double: exp and log
+ * to 1 ulp, log1p and expm1 to 3; cos to 2^-52 for |x| <= 1e5;
+ * pow for x >= 0, exp(y ln x), to 1 + |y ln x|. Only + - * / and powers of 2, so with the same bits
+ * everywhere; libm's differ in the last place from one machine to the next. */
+BNN__INLINE double bnn__dexpr(double x, int *n) {   /* x = n ln 2 + r, |x| < 1e5; gives e^r - 1 */
+    double k = (double)(int)(x * 1.44269504088896338700 + (x < 0 ? -0.5 : 0.5));
+    double hi = x - k * 6.93147180369123816490e-01, lo = k * 1.90821492927058770002e-10;
+    double r = hi - lo, t = r * r, c = t * 4.13813679705723846039e-08 - 1.65339022054652515390e-06;
+    c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 +
+                 t * (6.61375632143793436117e-05 + t * c)));
+    *n = (int)k;
+    return hi - (lo - r * c / (2 - c));
+}
+BNN__UNUSED static double bnn__dexp(double x) {
+    int n;
+    double y;
+    if (!bnn__finite_d(x)) return x == -bnn__inf() ? 0 : x;
+    y = 1 + bnn__dexpr(x < -750 ? -750 : x > 750 ? 750 : x, &n);
+    return ldexp(y, n);
+}
+BNN__UNUSED static double bnn__dexpm1(double x) {
+    int n;
+    return x > -0.34 && x < 0.34 ? bnn__dexpr(x, &n) : bnn__dexp(x) - 1;
+}
+BNN__UNUSED static double bnn__dlog(double x) {
+    static const double a[7] = { 6.666666666666735130e-01, 3.999999999940941908e-01,
+        2.857142874366239149e-01, 2.222219843214978396e-01, 1.818357216161805012e-01,
+        1.531383769920937332e-01, 1.479819860511658591e-01 };
+    int n = 0;
+    double f, k, s, z, p, h;
+    if (!bnn__finite_d(x)) return x == -bnn__inf() ? bnn__nan() : x;
+    if (!(x > 0)) return x < 0 ? bnn__nan() : -bnn__inf();
+    f = frexp(x, &n) - 1;
+    if (f < -0.29289321881345247560) f = f + f + 1, n--;          /* now 1 + f is 2^(-1/2 .. 1/2) */
+    k = n, s = f / (2 + f), z = s * s, h = 0.5 * f * f;
+    p = z * (a[0] + z * (a[1] + z * (a[2] + z * (a[3] + z * (a[4] + z * (a[5] + z * a[6]))))));
+    return k * 6.93147180369123816490e-01 -
+           ((h - (s * (h + p) + k * 1.90821492927058770002e-10)) - f);
+}
+BNN__UNUSED static double bnn__dlog1p(double x) {
+    double u = 1 + x;
+    return x > -1 && x < 1e300 ? bnn__dlog(u) + (x - (u - 1)) / u : bnn__dlog(u);
+}
+BNN__UNUSED static double bnn__dpow(double x, double y) {
+    return y == 0 ? 1 : bnn__dexp(y * bnn__dlog(x));
+}
+BNN__UNUSED static double bnn__dcos(double x) {
+    int n = (int)(x * 0.63661977236758134308 + (x < 0 ? -0.5 : 0.5));
+    double r = (x - n * 1.57079632673412561417) - n * 6.07710050650619224932e-11, z = r * r, y;
+    if (n % 2 == 0)
+        y = 1 - (z * 0.5 - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 +
+            z * (2.48015872894767294178e-05 + z * (-2.75573143513906633035e-07 +
+            z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11))))));
+    else
+        y = r + r * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 +
+            z * (-1.98412698298579493134e-04 + z * (2.75573137070700676789e-06 +
+            z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
+    return ((n + 1) & 2) != 0 ? -y : y;
+}
 
 /* >>philox  Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): a block cipher in counter mode. Word w
  * of block l is a function of (key, counter + l, stream) alone, so any part of a sequence can be
@@ -4121,6 +4203,7 @@ BNNDEF void bnn_tape_reset(bnn_tape *t) {
     bnn_arena_rewind(&t->mem, start);
     t->last = NULL;
     t->pass = 0; /* no node carries a stamp now, so the counter never wraps */
+    t->resets++;
 }
 
 BNNDEF void bnn_tape_free(bnn_tape *t) {
@@ -4136,22 +4219,57 @@ BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
     t->mem.msg[0] = '\0';
 }
 
+/* What the user said of N once for all, or 0: what is in n_data and no batch wrote. */
+static double bnn__said_n(const bnn_tape *t) {
+    return t->n_data > 0 && t->n_data != t->batch_n ? t->n_data : 0;
+}
+
+static void bnn__batch_n(bnn_tape *t, double n) { /* what a batch says: the user is not overruled */
+    if (bnn__said_n(t) > 0) return;
+    t->n_data = n;
+    t->batch_n = n;
+}
+
+/* N of the gradient at hand: what the user said, else that of the loss which went backward, so that
+ * a batch made in between, to look at, changes nothing. 0 = nobody knows. */
+static double bnn__n_data(const bnn_tape *t) {
+    return t->n_data == t->batch_n && t->loss_n > 0 ? t->loss_n : t->n_data;
+}
+
+/* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
+ * tape, where its gradient would be lost: both tapes hear that. */
+static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
+    static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its operands "
+                              "must share one tape";
+    bnn_tape *other = x->tape;
+    if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
+    if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
+    bnn__fail(t, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
+    bnn__fail(other, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
+    return 1;
+}
+
 /* A mark of the whole tape: functions that evaluate a net many times give the memory back. */
 typedef struct bnn__time {
     bnn_mark mark;
     bnn_var *last;
+    double batch_n, loss_n;
 } bnn__time;
 
 static bnn__time bnn__now(bnn_tape *t) {
     bnn__time now;
     now.mark = bnn_arena_mark(&t->mem);
     now.last = t->last;
+    now.batch_n = t->batch_n;
+    now.loss_n = t->loss_n;
     return now;
 }
 
 static void bnn__back_to(bnn_tape *t, bnn__time then) {
     bnn_arena_rewind(&t->mem, then.mark);
     t->last = then.last;
+    t->loss_n = then.loss_n;
+    bnn__batch_n(t, then.batch_n);
 }
 
 static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
@@ -4170,21 +4288,32 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
 BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                        size_t n_in, bnn_var *const *in) {
     bnn_var *v;
-    float *data;
+    bnn_mat m;
     size_t i;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    data = bnn__floats(t, bnn__mul(rows, cols));
+    m.rows = rows, m.cols = cols;
+    for (i = 0; i < n_in; i++)
+        if (bnn__apart(t, m, in[i])) break;
+    m.data = bnn__floats(t, bnn__mul(rows, cols));
     v = bnn__node(t, n_in);
     if (t->err != BNN_OK) return bnn__poison(t);
-    v->val.rows = rows;
-    v->val.cols = cols;
-    v->val.data = data;
+    v->val = m;
     v->backward = backward;
     for (i = 0; i < n_in; i++) {
         v->in[i] = in[i];
         if (in[i]->wants && backward != NULL) v->wants = 1;
     }
     return v;
+}
+
+/* An op that keeps a few bytes for its backward */
+static bnn_var *bnn__op_with(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
+                             size_t n_in, bnn_var *const *in, const void *aux, size_t size) {
+    bnn_var *y = bnn_op(t, rows, cols, backward, n_in, in);
+    void *kept = bnn__scratch(t, 1, size);
+    if (kept == NULL) return bnn__poison(t);
+    memcpy(kept, aux, size);
+    y->aux = kept;
+    return y;
 }
 
 static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
@@ -4232,8 +4361,13 @@ BNNDEF float bnn_value(const bnn_var *v) {
 
 /* 1: add to x->grad. 0: its contents are old, write over all of it. Counts as written after. */
 static int bnn__claim(bnn_var *x) {
-    int fresh = x->owner != NULL ? x->owner->blocks[x->block].fresh : x->fresh;
-    if (x->owner != NULL) x->owner->blocks[x->block].fresh = 0;
+    int fresh = x->fresh;
+    if (x->owner != NULL) {
+        bnn_block *b = &x->owner->blocks[x->block];
+        fresh = b->fresh;
+        b->fresh = 0;
+        b->reached = 1;
+    }
     x->fresh = 0;
     return !fresh;
 }
@@ -4297,6 +4431,22 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
         if (v->owner != NULL) bnn__params_settle(v->owner);
 }
 
+/* A loss that is not finite: the oldest node behind it that is not, and where in it */
+static void bnn__blame(bnn_tape *t, bnn_var *root) {
+    bnn_var *v, *origin = root;
+    size_t i, row = 0, col = 0;
+    root->pass = ++t->pass;
+    for (v = root; v != NULL; v = v->prev) {
+        if (v->pass != t->pass) continue;
+        if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
+    }
+    bnn__mat_where(origin->val, &row, &col);
+    bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g; the first such value is in row %z, "
+              "column %z of a node of %zx%z", (double)root->val.data[0], row, col,
+              origin->val.rows, origin->val.cols);
+}
+
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
     bnn_mat seed;
@@ -4308,11 +4458,12 @@ BNNDEF void bnn_backward(bnn_var *root) {
         return;
     }
     if (!bnn__finite(root->val.data[0])) {
-        bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g", (double)root->val.data[0]);
+        bnn__blame(t, root);
         return;
     }
     seed.rows = seed.cols = 1;
     seed.data = &one;
+    t->loss_n = t->batch_n; /* the best guess, if no bnn_net_nll on the way knows better */
     bnn_backward_from(root, seed);
 }
 
@@ -4339,7 +4490,7 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
     size_t n = x->val.rows, d = x->val.cols, k = w->val.cols, i;
-    if (t->err != BNN_OK) return bnn__poison(t);
+    if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
     if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
@@ -4349,8 +4500,8 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     y = bnn_op(t, n, k, bnn__matmul_backward, b != NULL ? 3 : 2, in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
-    for (i = 0; b != NULL && i < n; i++)
-        memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    if (b != NULL)
+        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
     bnn__gemm(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k, b != NULL);
     return y;
 }
@@ -4421,8 +4572,8 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     X(square,     bnn__v_square,     bnn__v_none,          xs, 2 * x)                              \
     X(exp,        bnn__v_exp,        bnn__v_none,          xs, y)                                  \
     X(log,        bnn__v_log,        bnn__v_none,          xs, 1 / x)                              \
-    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : 0)         \
-    X(abs,        bnn__v_abs,        bnn__v_none,          xs, (float)(x > 0) - (float)(x < 0))    \
+    X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : y)         \
+    X(abs,        bnn__v_abs,        bnn__v_none,          xs, x > 0 ? 1 : x < 0 ? -1 : x)         \
     X(sin,        bnn__v_sin,        bnn__v_cos,           xs, e[i])                               \
     X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -e[i])                              \
     X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
@@ -4438,8 +4589,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = gx == NULL ? 0 : bnn__count(self->val);                                   \
-        bnn__open(in);                                                                             \
+        size_t i, m, n = bnn__count(self->val);                                                    \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
             HELP(m, FROM, e);                                                                      \
@@ -4453,39 +4603,30 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        y->lazy = 1;                                                                               \
-        if (y->val.data != NULL) FORWARD(bnn__count(x->val), x->val.data, y->val.data);            \
+        FORWARD(bnn__count(y->val), x->val.data, y->val.data);                                     \
         return y;                                                                                  \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
 static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for its fast kernel */
-    bnn_var *x = y->in[0];
-    if (x->grad.data == NULL) return;
-    bnn__open(x);
-    bnn__v_relu_back(bnn__count(y->val), y->val.data, y->grad.data, x->grad.data);
+    bnn__v_relu_back(bnn__count(y->val), y->val.data, y->grad.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__relu_backward, 1, &x);
-    y->lazy = 1;
-    if (y->val.data != NULL) bnn__v_relu(bnn__count(x->val), x->val.data, y->val.data);
+    bnn__v_relu(bnn__count(y->val), x->val.data, y->val.data);
     return y;
 }
 
 /* y = c x + d, and clamp: the slope is one number or 0/1 */
 static void bnn__scale_backward(bnn_var *y) {
-    if (y->in[0]->grad.data != NULL)
-        bnn__v_axpy(bnn__count(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
+    bnn__v_axpy(bnn__count(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
 }
 
 static bnn_var *bnn__linear(bnn_var *x, float c, float d) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__scale_backward, 1, &x);
-    float *slope = bnn__floats(x->tape, 1);
-    size_t i, n = bnn__count(x->val);
-    if (slope == NULL) return bnn__poison(x->tape);
-    *slope = c;
-    y->aux = slope;
+    bnn_var *y = bnn__op_with(x->tape, x->val.rows, x->val.cols, bnn__scale_backward, 1, &x, &c,
+                              sizeof c);
+    size_t i, n = bnn__count(y->val);
     for (i = 0; i < n; i++) y->val.data[i] = c * x->val.data[i] + d;
     return y;
 }
@@ -4496,8 +4637,10 @@ BNNDEF bnn_var *bnn_shift(bnn_var *x, float c) { return bnn__linear(x, 1, c); }
 static void bnn__clamp_backward(bnn_var *y) {
     const bnn_var *x = y->in[0];
     size_t i, n = bnn__count(y->val);
-    for (i = 0; x->grad.data != NULL && i < n; i++)
-        if (x->val.data[i] == y->val.data[i]) x->grad.data[i] += y->grad.data[i];
+    for (i = 0; i < n; i++) {
+        int outside = x->val.data[i] < y->val.data[i] || x->val.data[i] > y->val.data[i];
+        if (!outside) x->grad.data[i] += y->grad.data[i]; /* a NaN is inside */
+    }
 }
 
 BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi) {
@@ -4528,17 +4671,12 @@ static void bnn__binary(int op, size_t k, const float *a, size_t da, const float
     }
 }
 
-/* d y / d a (which 0) or d y / d b (which 1), times g */
-static float bnn__binary_slope(int op, int which, float g, float a, float b) {
-    switch (op) {
-    case BNN__ADD: return g;
-    case BNN__SUB: return which ? -g : g;
-    case BNN__MUL: return g * (which ? a : b);
-    default: return which ? -g * (a / b) / b : g / b;
-    }
-}
-
 static int bnn__same(bnn_mat a, bnn_mat b) { return a.rows == b.rows && a.cols == b.cols; }
+
+static int bnn__spreads(bnn_mat small, bnn_mat large) { /* can small be repeated to large? */
+    return (small.rows == large.rows || small.rows == 1) &&
+           (small.cols == large.cols || small.cols == 1);
+}
 
 /* element (i,j) of m repeated to a larger shape */
 static float bnn__spread(bnn_mat m, size_t i, size_t j) {
@@ -4549,57 +4687,64 @@ static const float *bnn__row(bnn_mat m, size_t i) { /* row i of m repeated to mo
     return m.data + (m.rows == 1 ? 0 : i) * m.cols;
 }
 
-/* gx += slope g where x has the shape of the result */
-static void bnn__binary_backward_full(bnn_var *y, int op, int which) {
-    bnn_mat a = y->in[0]->val, b = y->in[1]->val, gx = y->in[which]->grad;
-    size_t i, j, k = gx.cols, da = a.cols != 1, db = b.cols != 1;
-    for (i = 0; i < gx.rows; i++) {
-        const float *pa = bnn__row(a, i), *pb = bnn__row(b, i), *g = y->grad.data + i * k;
-        for (j = 0; j < k; j++)
-            gx.data[i * k + j] += bnn__binary_slope(op, which, g[j], pa[j * da], pb[j * db]);
+/* The way back: out += c sum w_i d_ij over all (i,j) of (n,k) that out repeats; w NULL = ones */
+static void bnn__fold(bnn_mat out, size_t n, size_t k, double c, const float *w, const float *d) {
+    size_t p, q, i, j, rows = out.rows == n ? 1 : n, cols = out.cols == k ? 1 : k;
+    for (p = 0; p < out.rows; p++) {
+        for (q = 0; q < out.cols; q++) {
+            double sum = 0;
+            for (i = p; i < p + rows; i++) {
+                double wi = w != NULL ? (double)w[i] : 1;
+                for (j = q; j < q + cols; j++) sum += wi * (double)d[i * k + j];
+            }
+            out.data[p * out.cols + q] += (float)(c * sum);
+        }
     }
 }
 
-/* and where it is repeated */
-static void bnn__binary_backward_sum(bnn_var *y, int op, int which) {
-    bnn_var *x = y->in[which];
-    bnn_mat a = y->in[0]->val, b = y->in[1]->val, g = y->grad;
-    size_t p, q, i, j, n = g.rows, k = g.cols;
-    for (p = 0; p < x->val.rows; p++) {
-        for (q = 0; q < x->val.cols; q++) {
-            size_t i0 = x->val.rows == n ? p : 0, i1 = x->val.rows == n ? p + 1 : n;
-            size_t j0 = x->val.cols == k ? q : 0, j1 = x->val.cols == k ? q + 1 : k;
-            double sum = 0;
-            for (i = i0; i < i1; i++)
-                for (j = j0; j < j1; j++)
-                    sum += (double)bnn__binary_slope(op, which, g.data[i * k + j],
-                                                     bnn__spread(a, i, j), bnn__spread(b, i, j));
-            x->grad.data[p * x->val.cols + q] += (float)sum;
+/* d = g times what an input is multiplied with: b or a for the factors of a product, 1/b for the
+ * dividend, -y/b for the divisor, whose sign is left to the caller */
+static void bnn__binary_slopes(const bnn_var *y, int op, int which, float *d) {
+    bnn_mat b = y->in[op == BNN__MUL ? 1 - which : 1]->val;
+    size_t i, k = y->val.cols, step = b.cols != 1;
+    for (i = 0; i < y->val.rows; i++, d += k) {
+        const float *g = y->grad.data + i * k, *bi = bnn__row(b, i);
+        if (op == BNN__DIV && which) {
+            bnn__binary(BNN__MUL, k, g, 1, y->val.data + i * k, 1, d);
+            g = d;
         }
+        bnn__binary(op, k, g, 1, bi, step, d);
     }
 }
 
 static void bnn__binary_backward(bnn_var *y) {
     int op = *(int *)y->aux, which;
     size_t n = bnn__count(y->val);
-    const float *g = y->grad.data;
+    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     for (which = 0; which < 2; which++) {
         bnn_var *x = y->in[which], *other = y->in[1 - which];
+        float *d = y->grad.data, sign = which && (op == BNN__SUB || op == BNN__DIV) ? -1 : 1;
         if (x->grad.data == NULL) continue;
-        if (!bnn__same(x->val, y->val)) bnn__binary_backward_sum(y, op, which);
-        else if (op == BNN__ADD || op == BNN__SUB)
-            bnn__v_axpy(n, op == BNN__SUB && which ? -1 : 1, g, x->grad.data);
-        else if (op == BNN__MUL && bnn__same(other->val, y->val))
-            bnn__v_muladd(n, other->val.data, g, x->grad.data);
-        else bnn__binary_backward_full(y, op, which);
+        if (op == BNN__MUL && bnn__same(x->val, y->val) && bnn__same(other->val, y->val)) {
+            bnn__v_muladd(n, other->val.data, y->grad.data, x->grad.data);
+            continue;
+        }
+        if (op == BNN__MUL || op == BNN__DIV) {
+            d = bnn__floats(y->tape, n);
+            if (d == NULL) return;
+            bnn__binary_slopes(y, op, which, d);
+        }
+        if (bnn__same(x->val, y->val)) bnn__v_axpy(n, sign, d, x->grad.data);
+        else bnn__fold(x->grad, y->val.rows, y->val.cols, (double)sign, NULL, d);
     }
+    bnn_arena_rewind(&y->tape->mem, mark);
 }
 
 /* Shape of a op b; 0 = the tape's err is set. */
 static int bnn__broadcast_shape(const char *who, const bnn_var *a, const bnn_var *b, size_t *rows,
                                 size_t *cols) {
     bnn_mat p = a->val, q = b->val;
-    if (a->tape->err != BNN_OK) return 0;
+    if (bnn__apart(a->tape, p, b)) return 0;
     *rows = p.rows == 1 ? q.rows : p.rows;
     *cols = p.cols == 1 ? q.cols : p.cols;
     if ((q.rows == *rows || q.rows == 1) && (q.cols == *cols || q.cols == 1)) return 1;
@@ -4612,19 +4757,14 @@ static bnn_var *bnn__repeat(const char *who, int op, bnn_var *a, bnn_var *b) {
     bnn_tape *t = a->tape;
     bnn_var *in[2], *y;
     size_t i, n, k;
-    int *code;
     if (!bnn__broadcast_shape(who, a, b, &n, &k)) return bnn__poison(t);
     in[0] = a, in[1] = b;
-    y = bnn_op(t, n, k, bnn__binary_backward, 2, in);
-    code = (int *)bnn__scratch(t, 1, sizeof *code);
-    if (code == NULL) return bnn__poison(t);
-    *code = op;
-    y->aux = code;
+    y = bnn__op_with(t, n, k, bnn__binary_backward, 2, in, &op, sizeof op);
     if (bnn__same(a->val, b->val) && op == BNN__ADD)
-        bnn__v_add(n * k, a->val.data, b->val.data, y->val.data);
+        bnn__v_add(bnn__count(y->val), a->val.data, b->val.data, y->val.data);
     else if (bnn__same(a->val, b->val) && op == BNN__MUL)
-        bnn__v_mul(n * k, a->val.data, b->val.data, y->val.data);
-    else for (i = 0; i < n; i++)
+        bnn__v_mul(bnn__count(y->val), a->val.data, b->val.data, y->val.data);
+    else for (i = 0; i < y->val.rows; i++)
         bnn__binary(op, k, bnn__row(a->val, i), a->val.cols != 1, bnn__row(b->val, i),
                     b->val.cols != 1, y->val.data + i * k);
     return y;
@@ -4641,30 +4781,21 @@ BNNDEF bnn_var *bnn_div(bnn_var *a, bnn_var *b) { return bnn__repeat("bnn_div", 
 
 /* y (1 or n rows, 1 or k columns) = c * sums of x: rows of y are rows of x or all of them */
 static void bnn__reduce_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
-    size_t i, j, n = x->val.rows, k = x->val.cols;
+    bnn_mat gx = y->in[0]->grad;
+    size_t i, j, step = y->grad.cols != 1;
     float c = *(float *)y->aux;
-    for (i = 0; x->grad.data != NULL && i < n; i++)
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += c * bnn__spread(y->grad, i, j);
+    for (i = 0; i < gx.rows; i++) {
+        const float *g = bnn__row(y->grad, i);
+        for (j = 0; j < gx.cols; j++) gx.data[i * gx.cols + j] += c * g[j * step];
+    }
 }
 
 static bnn_var *bnn__reduce(bnn_var *x, size_t rows, size_t cols, double c) {
-    bnn_tape *t = x->tape;
-    bnn_var *y = bnn_op(t, rows, cols, bnn__reduce_backward, 1, &x);
-    float *scale = bnn__floats(t, 1);
-    size_t i, j, p, q, n = x->val.rows, k = x->val.cols;
-    if (scale == NULL) return bnn__poison(t);
-    *scale = (float)c;
-    y->aux = scale;
-    for (p = 0; p < rows; p++) {
-        for (q = 0; q < cols; q++) {
-            double sum = 0;
-            for (i = rows == n ? p : 0; i < (rows == n ? p + 1 : n); i++)
-                for (j = cols == k ? q : 0; j < (cols == k ? q + 1 : k); j++)
-                    sum += (double)x->val.data[i * k + j];
-            y->val.data[p * cols + q] = (float)(c * sum);
-        }
-    }
+    float slope = (float)c;
+    bnn_var *y = bnn__op_with(x->tape, rows, cols, bnn__reduce_backward, 1, &x, &slope,
+                              sizeof slope);
+    bnn_mat_fill(y->val, 0);
+    bnn__fold(y->val, x->val.rows, x->val.cols, c, NULL, x->val.data);
     return y;
 }
 
@@ -4676,39 +4807,31 @@ BNNDEF bnn_var *bnn_mean(bnn_var *x) {
 BNNDEF bnn_var *bnn_rowsum(bnn_var *x) { return bnn__reduce(x, x->val.rows, 1, 1); }
 BNNDEF bnn_var *bnn_colsum(bnn_var *x) { return bnn__reduce(x, 1, x->val.cols, 1); }
 
-/* Copies of a rectangle: columns, rows and concatenation are the same move with an offset. */
 static void bnn__cols_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
+    bnn_mat gx = y->in[0]->grad;
     size_t i, first = *(size_t *)y->aux, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++)
-        bnn__v_axpy(k, 1, y->grad.data + i * k, x->grad.data + i * x->val.cols + first);
+    for (i = 0; i < y->val.rows; i++)
+        bnn__v_axpy(k, 1, y->grad.data + i * k, gx.data + i * gx.cols + first);
 }
 
 BNNDEF bnn_var *bnn_cols(bnn_var *x, size_t first, size_t count) {
-    bnn_tape *t = x->tape;
     bnn_var *y;
-    size_t i, *at;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (first > x->val.cols || count > x->val.cols - first)
-        return bnn__fail(t, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first, first + count,
-                         x->val.cols);
-    y = bnn_op(t, x->val.rows, count, bnn__cols_backward, 1, &x);
-    at = (size_t *)bnn__scratch(t, 1, sizeof *at);
-    if (at == NULL) return bnn__poison(t);
-    *at = first;
-    y->aux = at;
-    for (i = 0; i < x->val.rows; i++)
-        memcpy(y->val.data + i * count, x->val.data + i * x->val.cols + first,
-               count * sizeof(float));
+    size_t i, d = x->val.cols;
+    if (x->tape->err != BNN_OK) return bnn__poison(x->tape);
+    if (first > d || count > d - first)
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first,
+                         first + count, d);
+    y = bnn__op_with(x->tape, x->val.rows, count, bnn__cols_backward, 1, &x, &first, sizeof first);
+    for (i = 0; i < y->val.rows; i++)
+        memcpy(y->val.data + i * count, x->val.data + i * d + first, count * sizeof(float));
     return y;
 }
 
 static void bnn__gather_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
     const size_t *rows = (const size_t *)y->aux;
     size_t i, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++)
-        bnn__v_axpy(k, 1, y->grad.data + i * k, x->grad.data + rows[i] * k);
+    for (i = 0; i < y->val.rows; i++)
+        bnn__v_axpy(k, 1, y->grad.data + i * k, y->in[0]->grad.data + rows[i] * k);
 }
 
 static bnn_var *bnn__gather(const char *who, bnn_var *x, size_t n, const size_t *rows,
@@ -4739,34 +4862,43 @@ BNNDEF bnn_var *bnn_gather(bnn_var *x, size_t n, const size_t *rows) {
 
 static void bnn__concat_backward(bnn_var *y) {
     size_t i, j, first = 0, k = y->val.cols;
-    for (j = 0; j < y->n_in; first += y->in[j++]->val.cols)
-        for (i = 0; y->in[j]->grad.data != NULL && i < y->val.rows; i++)
-            bnn__v_axpy(y->in[j]->val.cols, 1, y->grad.data + i * k + first,
-                        y->in[j]->grad.data + i * y->in[j]->val.cols);
+    for (j = 0; j < y->n_in; j++) {
+        bnn_mat gx = y->in[j]->grad;
+        if (gx.data != NULL)
+            for (i = 0; i < gx.rows; i++)
+                bnn__v_axpy(gx.cols, 1, y->grad.data + i * k + first, gx.data + i * gx.cols);
+        first += y->in[j]->val.cols;
+    }
 }
 
 BNNDEF bnn_var *bnn_concat(bnn_tape *t, size_t n, bnn_var *const *x) {
     bnn_var *y;
     size_t i, j, first = 0, rows = n == 0 ? 0 : x[0]->val.rows, k = 0;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    for (j = 0; j < n; k += x[j++]->val.cols)
+    for (j = 0; j < n; j++) {
+        if (bnn__apart(t, x[0]->val, x[j])) return bnn__poison(t);
         if (x[j]->val.rows != rows)
             return bnn__fail(t, BNN_ESHAPE, "bnn_concat: part 0 is %zx%z, part %z is %zx%z", rows,
                              x[0]->val.cols, j, x[j]->val.rows, x[j]->val.cols);
+        k += x[j]->val.cols;
+    }
     y = bnn_op(t, rows, k, bnn__concat_backward, n, x);
     if (y->val.data == NULL) return y;
-    for (j = 0; j < n; first += x[j++]->val.cols)
+    for (j = 0; j < n; j++) {
+        bnn_mat part = x[j]->val;
         for (i = 0; i < rows; i++)
-            memcpy(y->val.data + i * k + first, x[j]->val.data + i * x[j]->val.cols,
-                   x[j]->val.cols * sizeof(float));
+            memcpy(y->val.data + i * k + first, part.data + i * part.cols,
+                   part.cols * sizeof(float));
+        first += part.cols;
+    }
     return y;
 }
 
 static void bnn__transpose_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
-    size_t i, j, n = x->val.rows, k = x->val.cols;
-    for (i = 0; x->grad.data != NULL && i < n; i++)
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += y->grad.data[j * n + i];
+    bnn_mat gx = y->in[0]->grad;
+    size_t i, j;
+    for (i = 0; i < gx.rows; i++)
+        for (j = 0; j < gx.cols; j++)
+            gx.data[i * gx.cols + j] += y->grad.data[j * gx.rows + i];
 }
 
 BNNDEF bnn_var *bnn_transpose(bnn_var *x) {
@@ -4777,40 +4909,39 @@ BNNDEF bnn_var *bnn_transpose(bnn_var *x) {
 
 /* gx += g, whatever the shape */
 static void bnn__copy_backward(bnn_var *y) {
-    if (y->in[0]->grad.data != NULL)
-        bnn__v_axpy(bnn__count(y->val), 1, y->grad.data, y->in[0]->grad.data);
+    bnn__v_axpy(bnn__count(y->val), 1, y->grad.data, y->in[0]->grad.data);
+}
+
+/* The value of one node; the gradient, if one is to pass, goes to x */
+static bnn_var *bnn__value_of(bnn_var *x, size_t rows, size_t cols, void (*backward)(bnn_var *self),
+                          bnn_mat value) {
+    bnn_var *y = bnn_op(x->tape, rows, cols, backward, 1, &x);
+    if (y->val.data != NULL) memcpy(y->val.data, value.data, bnn__count(value) * sizeof(float));
+    return y;
 }
 
 BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols) {
     bnn_tape *t = x->tape;
-    bnn_var *y;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (bnn__mul(rows, cols) != bnn__count(x->val))
         return bnn__fail(t, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows, x->val.cols,
                          rows, cols);
-    y = bnn_op(t, rows, cols, bnn__copy_backward, 1, &x);
-    if (y->val.data != NULL) memcpy(y->val.data, x->val.data, bnn__count(x->val) * sizeof(float));
-    return y;
+    return bnn__value_of(x, rows, cols, bnn__copy_backward, x->val);
 }
 
 BNNDEF bnn_var *bnn_detach(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 1, &x);
-    if (y->val.data != NULL) memcpy(y->val.data, x->val.data, bnn__count(x->val) * sizeof(float));
-    return y;
+    return bnn__value_of(x, x->val.rows, x->val.cols, NULL, x->val);
 }
 
 /* y = detach(value - gradient) + gradient */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
     bnn_tape *t = value->tape;
-    bnn_var *y;
-    if (t->err != BNN_OK) return bnn__poison(t);
+    size_t n = value->val.rows, k = value->val.cols;
+    if (bnn__apart(t, value->val, gradient)) return bnn__poison(t);
     if (!bnn__same(value->val, gradient->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", value->val.rows,
-                         value->val.cols, gradient->val.rows, gradient->val.cols);
-    y = bnn_op(t, value->val.rows, value->val.cols, bnn__copy_backward, 1, &gradient);
-    if (y->val.data != NULL)
-        memcpy(y->val.data, value->val.data, bnn__count(value->val) * sizeof(float));
-    return y;
+        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", n, k,
+                         gradient->val.rows, gradient->val.cols);
+    return bnn__value_of(gradient, n, k, bnn__copy_backward, value->val);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4820,10 +4951,11 @@ BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
  * --------------------------------------------------------------------------------------------- */
 
 /* out = softmax of every row of z/T and, if given, its logarithm and lse[i] = logsumexp of row i.
- * The logarithm does not pass through lse: near large logits that would cost all its digits. */
-static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, float *out,
-                              float *log_out, float *lse) {
-    size_t i, j;
+ * The logarithm does not pass through lse: near large logits that would cost all its digits. A NaN
+ * makes all of its row NaN. Returns the first row that is all -inf, a law on nothing. */
+static size_t bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, float *out,
+                                float *log_out, float *lse) {
+    size_t i, j, empty = BNN__NONE;
     float inf = (float)bnn__inf();
     for (i = 0; i < n; i++) {
         float top = bnn__row_max(k, z + i * k);
@@ -4835,20 +4967,34 @@ static void bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t, f
     bnn__v_exp(n * k, out, out);
     for (i = 0; i < n; i++) {
         double sum = 0;
-        float scale, log_sum;
+        float scale, log_sum = 0;
         for (j = 0; j < k; j++) sum += (double)out[i * k + j];
+        if (sum == 0 && k > 0 && empty == BNN__NONE) empty = i;
         scale = (float)(1 / sum);
-        log_sum = log_out != NULL || lse != NULL ? BNN_MATH_LOG((float)sum) : 0;
+        if (log_out != NULL || lse != NULL) log_sum = BNN_MATH_LOG((float)sum);
         if (lse != NULL) lse[i] += log_sum;
-        for (j = 0; log_out != NULL && j < k; j++) log_out[i * k + j] -= log_sum;
+        if (log_out != NULL)
+            for (j = 0; j < k; j++) log_out[i * k + j] -= log_sum;
         bnn__row_affine(k, out + i * k, 0, scale, out + i * k);
     }
+    return empty;
+}
+
+/* The same for an op that cannot do without a law; 0 = the tape's err is set. */
+static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out, float *log_out) {
+    bnn_tape *t = x->tape;
+    size_t row;
+    if (t->err != BNN_OK) return 0;
+    row = bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, inv_t, out, log_out, NULL);
+    if (row == BNN__NONE) return 1;
+    bnn__fail(t, BNN_EARG, "%s: the logits of row %z are all -inf", who, row);
+    return 0;
 }
 
 static void bnn__softmax_backward(bnn_var *y) {
     bnn_var *x = y->in[0];
     size_t i, j, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+    for (i = 0; i < y->val.rows; i++) {
         const float *p = y->val.data + i * k, *g = y->grad.data + i * k;
         double dot = 0;
         for (j = 0; j < k; j++) dot += (double)g[j] * (double)p[j];
@@ -4858,48 +5004,66 @@ static void bnn__softmax_backward(bnn_var *y) {
 
 BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
-    if (y->val.data != NULL)
-        bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, y->val.data, NULL, NULL);
-    return y;
+    return bnn__softmax_of("bnn_softmax", x, 1, y->val.data, NULL) ? y : bnn__poison(x->tape);
 }
 
 static void bnn__log_softmax_backward(bnn_var *y) { /* aux = softmax */
     bnn_var *x = y->in[0];
-    const float *p = (const float *)y->aux;
     size_t i, j, k = y->val.cols;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+    for (i = 0; i < y->val.rows; i++) {
+        const float *p = (const float *)y->aux + i * k, *g = y->grad.data + i * k;
         double sum = 0;
-        for (j = 0; j < k; j++) sum += (double)y->grad.data[i * k + j];
-        for (j = 0; j < k; j++)
-            x->grad.data[i * k + j] += y->grad.data[i * k + j] - p[i * k + j] * (float)sum;
+        for (j = 0; j < k; j++) sum += (double)g[j];
+        for (j = 0; j < k; j++) x->grad.data[i * k + j] += g[j] - p[j] * (float)sum;
     }
-}
-
-static void bnn__logsumexp_backward(bnn_var *y) { /* aux = softmax */
-    bnn_var *x = y->in[0];
-    const float *p = (const float *)y->aux;
-    size_t i, j, k = x->val.cols;
-    for (i = 0; x->grad.data != NULL && i < x->val.rows; i++)
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += p[i * k + j] * y->grad.data[i];
-}
-
-/* y with the softmax of x in aux, which is all that its gradient needs */
-static bnn_var *bnn__normalize(bnn_var *x, bnn_var *y, float *log_softmax, float *lse) {
-    float *p = bnn__floats(x->tape, bnn__count(x->val));
-    if (p == NULL) return bnn__poison(x->tape);
-    bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, p, log_softmax, lse);
-    y->aux = p;
-    return y;
 }
 
 BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__log_softmax_backward, 1, &x);
-    return bnn__normalize(x, y, y->val.data, NULL);
+    float *p = bnn__floats(x->tape, bnn__count(x->val));
+    if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
+    y->aux = p;
+    return y;
+}
+
+/* A node of one number per row of x: each op writes, with its value, the derivative by every input,
+ * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
+ * to the shape of x and gets the sum. */
+static float *bnn__slopes(const bnn_var *v, size_t q) { return ((float **)v->aux)[q]; }
+
+static void bnn__rowwise_backward(bnn_var *y) {
+    size_t i, q, n = y->val.rows, k = y->in[0]->val.cols;
+    for (q = 0; q < y->n_in; q++) {
+        bnn_mat gx = y->in[q]->grad;
+        const float *d = bnn__slopes(y, q);
+        if (gx.data == NULL) continue;
+        if (gx.rows != n || gx.cols != k) bnn__fold(gx, n, k, 1, y->grad.data, d);
+        else if (k == 1) bnn__v_muladd(n, y->grad.data, d, gx.data);
+        else for (i = 0; i < n; i++)
+            bnn__v_axpy(k, y->grad.data[i], d + i * k, gx.data + i * k);
+    }
+}
+
+static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
+    bnn_tape *t = x->tape;
+    bnn_var *in[2], *y;
+    float **slopes;
+    size_t q, n_in = p != NULL ? 2 : 1;
+    in[0] = x, in[1] = p;
+    y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
+    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
+    if (slopes == NULL) return bnn__poison(t);
+    for (q = 0; q < n_in; q++) slopes[q] = bnn__floats(t, bnn__count(x->val));
+    y->aux = slopes;
+    return t->err == BNN_OK ? y : bnn__poison(t);
 }
 
 BNNDEF bnn_var *bnn_logsumexp(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, 1, bnn__logsumexp_backward, 1, &x);
-    return bnn__normalize(x, y, NULL, y->val.data);
+    bnn_var *v = bnn__rowwise(x, NULL);
+    if (v->val.data != NULL)
+        bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, 1, bnn__slopes(v, 0), NULL,
+                          v->val.data);
+    return v;
 }
 
 static void bnn__mix_backward(bnn_var *y) {
@@ -4930,19 +5094,20 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
     if (k == 0 || z->val.cols != k)
         return bnn__fail(t, BNN_ESHAPE, "bnn_mix: %z weights for %z candidates", z->val.cols, k);
     n = c[0]->val.rows, d = c[0]->val.cols;
-    for (j = 0; j < k; j++)
-        if (c[j]->val.rows != n || c[j]->val.cols != d || (z->val.rows != 1 && z->val.rows != n))
+    for (j = 0; j < k; j++) {
+        if (bnn__apart(t, z->val, c[j])) return bnn__poison(t);
+        if (!bnn__same(c[j]->val, c[0]->val) || (z->val.rows != 1 && z->val.rows != n))
             return bnn__fail(t, BNN_ESHAPE, "bnn_mix: candidate %z is %zx%z, candidate 0 is %zx%z, "
                              "z is %zx%z", j, c[j]->val.rows, c[j]->val.cols, n, d, z->val.rows, k);
+    }
     in = (bnn_var **)bnn__scratch(t, k + 1, sizeof *in);
     if (in == NULL) return bnn__poison(t);
     in[0] = z;
     memcpy(in + 1, c, k * sizeof *in);
     y = bnn_op(t, n, d, bnn__mix_backward, k + 1, in);
-    if (y->val.data == NULL) return y;
-    memset(y->val.data, 0, n * d * sizeof(float));
+    bnn_mat_fill(y->val, 0);
     for (j = 0; j < k; j++)
-        for (i = 0; i < n; i++)
+        for (i = 0; i < y->val.rows; i++)
             bnn__v_axpy(d, bnn__spread(z->val, i, j), c[j]->val.data + i * d, y->val.data + i * d);
     return y;
 }
@@ -4952,8 +5117,7 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
  * --------------------------------------------------------------------------------------------- */
 
 static void bnn__masked_backward(bnn_var *y) { /* aux = d y / d x, elementwise */
-    if (y->in[0]->grad.data != NULL)
-        bnn__v_muladd(bnn__count(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
+    bnn__v_muladd(bnn__count(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_dropout(bnn_var *x, float p) {
@@ -4986,170 +5150,184 @@ BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
 
 /* ------------------------------------------------------------------------------------------------
  * >>losses: one number per row, (n,k) -> (n,1)
- *
- * Each writes, with its value, the derivative by each input into aux; so one backward serves all:
- * gx_ij += g_i d_ij. An input that is broadcast gets the sum.
+ * A sum of terms l(x, p, y) is one small function of a term and its derivatives. Where a row shares
+ * an exponential or its sum, the op walks its rows itself.
  * --------------------------------------------------------------------------------------------- */
 
-static void bnn__rowwise_backward(bnn_var *y) { /* aux = one array of derivatives per input */
-    float **slopes = (float **)y->aux;
-    size_t i, j, q, n = y->val.rows;
-    for (q = 0; q < y->n_in; q++) {
-        bnn_mat gx = y->in[q]->grad;
-        size_t k = y->in[0]->val.cols;
-        const float *d = slopes[q];
-        if (gx.data == NULL) continue;
-        if (gx.rows == n && gx.cols == k) {
-            for (i = 0; i < n; i++) bnn__v_axpy(k, y->grad.data[i], d + i * k, gx.data + i * k);
-            continue;
-        }
-        for (i = 0; i < gx.rows; i++) {
-            for (j = 0; j < gx.cols; j++) {
-                double sum = 0;
-                size_t a, b;
-                for (a = gx.rows == n ? i : 0; a < (gx.rows == n ? i + 1 : n); a++)
-                    for (b = gx.cols == k ? j : 0; b < (gx.cols == k ? j + 1 : k); b++)
-                        sum += (double)y->grad.data[a] * (double)d[a * k + b];
-                gx.data[i * gx.cols + j] += (float)sum;
-            }
-        }
-    }
-}
-
-/* A loss node of x (and of p, if given, which may be broadcast), with room for the derivatives. */
-static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
-    bnn_tape *t = x->tape;
-    bnn_var *in[2], *y;
-    float **slopes;
-    size_t q, n_in = p != NULL ? 2 : 1;
-    in[0] = x, in[1] = p;
-    y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
-    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
-    for (q = 0; slopes != NULL && q < n_in; q++) slopes[q] = bnn__floats(t, bnn__count(x->val));
-    y->aux = slopes;
-    return t->err == BNN_OK ? y : bnn__poison(t);
-}
-
-static int bnn__spreads(bnn_mat small, bnn_mat large) { /* can small be repeated to large? */
-    return (small.rows == large.rows || small.rows == 1) &&
-           (small.cols == large.cols || small.cols == 1);
-}
-
-static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
-    if (x->tape->err != BNN_OK) return 0;
-    if (bnn__same(x->val, y->val)) return 1;
-    bnn__fail(x->tape, BNN_ESHAPE, "%s: predictions are %zx%z, targets are %zx%z", who, x->val.rows,
-              x->val.cols, y->val.rows, y->val.cols);
+/* Can p go with x: with the same shape, or (repeat) repeated to it? */
+static int bnn__fits(const char *who, const bnn_var *x, const char *x_is, const bnn_var *p,
+                     const char *p_is, int repeat) {
+    if (bnn__apart(x->tape, x->val, p)) return 0;
+    if (repeat ? bnn__spreads(p->val, x->val) : bnn__same(p->val, x->val)) return 1;
+    bnn__fail(x->tape, BNN_ESHAPE, "%s: %s %zx%z, %s %zx%z", who, x_is, x->val.rows, x->val.cols,
+              p_is, p->val.rows, p->val.cols);
     return 0;
 }
 
-static float bnn__clamp_log_var(float a) { return a < -20 ? -20 : a > 20 ? 20 : a; }
+static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
+    return bnn__fits(who, x, "predictions are", y, "targets are", 0);
+}
 
-/* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
- * Outside [-20,20] a is clamped, its gradient 0. */
-BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
-    bnn_var *v;
-    bnn_mat precision;
-    size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    if (!bnn__check_pair("bnn_gaussian_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!bnn__spreads(log_var->val, mean->val))
-        return bnn__fail(mean->tape, BNN_ESHAPE, "bnn_gaussian_nll: means are %zx%z, log variances "
-                         "are %zx%z", n, k, log_var->val.rows, log_var->val.cols);
-    v = bnn__rowwise(mean, log_var);
-    precision = log_var->val;
-    precision.data = bnn__floats(mean->tape, bnn__count(precision));
-    if (precision.data == NULL) return bnn__poison(mean->tape);
-    for (i = 0; i < bnn__count(precision); i++)
-        precision.data[i] = -bnn__clamp_log_var(log_var->val.data[i]);
-    bnn__v_exp(bnn__count(precision), precision.data, precision.data);
+/* Every entry in [low, high]? The sentence takes the entry and its row. */
+static int bnn__all_in(const bnn_var *y, double low, double high, const char *sentence) {
+    size_t i, n = bnn__count(y->val);
     for (i = 0; i < n; i++) {
+        double v = (double)y->val.data[i];
+        if (v >= low && v <= high) continue;
+        bnn__fail(y->tape, BNN_EARG, sentence, v, i / y->val.cols);
+        return 0;
+    }
+    return 1;
+}
+
+/* A sum beyond all floats is an error; a NaN stays, it came from one. */
+static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
+    v->val.data[row] = (float)sum;
+    if (bnn__finite(v->val.data[row]) || sum != sum) return 1;
+    bnn__fail(v->tape, BNN_ENONFINITE, "%s: the value of row %z is %g", who, row,
+              (double)v->val.data[row]);
+    return 0;
+}
+
+/* l(x, p, y) with its derivatives by x and by p; c holds what all terms share. */
+typedef double (*bnn__term)(const double *c, double x, double p, double y, double *dx, double *dp);
+
+/* Rows of sums of terms. p may be repeated or NULL, y NULL. */
+static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c, bnn_var *x,
+                               bnn_var *p, const bnn_var *y) {
+    bnn_var *v = bnn__rowwise(x, p);
+    size_t i, j, k = x->val.cols, at = 0, step = p != NULL && p->val.cols != 1;
+    for (i = 0; i < v->val.rows; i++) {
+        const float *pi = p != NULL ? bnn__row(p->val, i) : NULL;
         double sum = 0;
-        for (j = 0; j < k; j++) {
-            float raw = bnn__spread(log_var->val, i, j), a = bnn__clamp_log_var(raw);
-            float r = mean->val.data[i * k + j] - y->val.data[i * k + j];
-            float e = bnn__spread(precision, i, j);
-            sum += (double)(r * r * e + a) + BNN__LN_2PI;
-            ((float **)v->aux)[0][i * k + j] = r * e;
-            ((float **)v->aux)[1][i * k + j] = a == raw ? (1 - r * r * e) / 2 : 0;
+        for (j = 0; j < k; j++, at++) {
+            double dx = 0, dp = 0;
+            sum += term(c, (double)x->val.data[at], pi != NULL ? (double)pi[j * step] : 0,
+                        y != NULL ? (double)y->val.data[at] : 0, &dx, &dp);
+            bnn__slopes(v, 0)[at] = (float)dx;
+            if (p != NULL) bnn__slopes(v, 1)[at] = (float)dp;
         }
-        v->val.data[i] = (float)(sum / 2);
+        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(x->tape);
     }
     return v;
 }
 
-/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality */
-BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
+/* Both e^a and e^-a are floats there. */
+static float bnn__clamp_log_var(float a) { return a < -87 ? -87 : a > 87 ? 87 : a; }
+
+/* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
+ * Outside [-87,87] a is clamped, its gradient 0. */
+BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
+    const char *who = "bnn_gaussian_nll";
+    bnn_tape *t = mean->tape;
     bnn_var *v;
-    size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    if (!bnn__check_pair("bnn_double_exponential_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!(b > 0))
-        return bnn__fail(mean->tape, BNN_EARG, "bnn_double_exponential_nll: b is %g, not > 0",
-                         (double)b);
-    v = bnn__rowwise(mean, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
+    bnn_mat a = log_var->val, precision = a;
+    size_t i, j, k = mean->val.cols, at = 0, step = a.cols != 1;
+    if (!bnn__check_pair(who, mean, y) ||
+        !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
+        return bnn__poison(t);
+    v = bnn__rowwise(mean, log_var);
+    precision.data = bnn__floats(t, bnn__count(a));
+    if (precision.data == NULL) return bnn__poison(t);
+    for (i = 0; i < bnn__count(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
+    bnn__v_exp(bnn__count(a), precision.data, precision.data);
+    for (i = 0; i < v->val.rows; i++) {
+        const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
+        float *dm = bnn__slopes(v, 0), *da = bnn__slopes(v, 1);
         double sum = 0;
-        for (j = 0; j < k; j++) {
-            float r = mean->val.data[i * k + j] - y->val.data[i * k + j];
-            sum += fabs((double)r) / (double)b + log(2 * (double)b);
-            ((float **)v->aux)[0][i * k + j] = ((float)(r > 0) - (float)(r < 0)) / b;
+        for (j = 0; j < k; j++, at++) {
+            float r = mean->val.data[at] - y->val.data[at], z = r * e[j * step], q = z * r;
+            float in = bnn__clamp_log_var(raw[j * step]);
+            sum += (double)(q + in) + BNN__LN_2PI;
+            dm[at] = z;
+            da[at] = raw[j * step] < in || raw[j * step] > in ? 0 : (1 - q) / 2;
         }
-        v->val.data[i] = (float)sum;
+        if (!bnn__row_done(who, v, i, sum / 2)) return bnn__poison(t);
     }
     return v;
+}
+
+/* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: b, ln 2b */
+static double bnn__double_exponential(const double *c, double x, double p, double y, double *dx,
+                                      double *dp) {
+    double r = x - y;
+    (void)p, (void)dp;
+    *dx = r > 0 ? 1 / c[0] : r < 0 ? -1 / c[0] : r;
+    return fabs(r) / c[0] + c[1];
+}
+
+BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
+    const char *who = "bnn_double_exponential_nll";
+    double c[2];
+    if (!bnn__check_pair(who, mean, y)) return bnn__poison(mean->tape);
+    if (!(b > 0)) return bnn__fail(mean->tape, BNN_EARG, "%s: b is %g, not > 0", who, (double)b);
+    c[0] = (double)b;
+    c[1] = bnn__dlog(2 * c[0]);
+    return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
+}
+
+/* S(x) = ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi)/2, for every x > 0. In differences of ln Gamma
+ * at large arguments what is subtracted here cancels by algebra, which keeps the digits. */
+static double bnn__lgamma_rest(double x) {
+    return x >= 10 ? bnn__stirling(x)
+                   : bnn_lgamma(x) - (x - 0.5) * bnn__dlog(x) + x - BNN__LN_2PI / 2;
 }
 
 /* (nu+1)/2 ln(1 + r^2/(nu s^2)) + ln s + ln(nu pi)/2 + lnG(nu/2) - lnG((nu+1)/2);
- * dm = (nu+1) r/(nu s^2 + r^2), r = m - y */
+ * dm = (nu+1) r/(nu s^2 + r^2), r = m - y. c: nu, nu s^2 and what does not depend on r, which is
+ * ln s + ln(2 pi)/2 + 1/2 - h ln(1 + 1/2h) + S(h) - S(h + 1/2), h = nu/2 */
+static double bnn__student(const double *c, double x, double p, double y, double *dx, double *dp) {
+    double r = x - y;
+    (void)p, (void)dp;
+    *dx = (c[0] + 1) * r / (c[1] + r * r);
+    return (c[0] + 1) / 2 * bnn__dlog1p(r * r / c[1]) + c[2];
+}
+
+static double bnn__student_constant(double nu, double scale) {
+    double h = nu / 2;
+    return bnn__dlog(scale) + BNN__LN_2PI / 2 + 0.5 - h * bnn__dlog1p(0.5 / h) +
+           bnn__lgamma_rest(h) - bnn__lgamma_rest(h + 0.5);
+}
+
 BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale) {
-    bnn_var *v;
-    size_t i, j, n = mean->val.rows, k = mean->val.cols;
-    double nd = (double)nu, s2 = (double)scale * (double)scale, base;
+    double c[3];
     if (!bnn__check_pair("bnn_student_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!(nu > 0) || !(scale > 0))
+    if (!(nu > 0) || !(scale > 0) || !bnn__finite(nu))
         return bnn__fail(mean->tape, BNN_EARG, "bnn_student_nll: nu is %g, scale is %g, both must "
-                         "be > 0", nd, (double)scale);
-    base = log((double)scale) + log(nd * BNN__PI) / 2;
-    base += bnn_lgamma(nd / 2) - bnn_lgamma((nd + 1) / 2);
-    v = bnn__rowwise(mean, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            double r = (double)mean->val.data[i * k + j] - (double)y->val.data[i * k + j];
-            sum += (nd + 1) / 2 * log1p(r * r / (nd * s2)) + base;
-            ((float **)v->aux)[0][i * k + j] = (float)((nd + 1) * r / (nd * s2 + r * r));
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return v;
+                         "be > 0 and finite", (double)nu, (double)scale);
+    c[0] = (double)nu;
+    c[1] = c[0] * (double)scale * (double)scale;
+    c[2] = bnn__student_constant(c[0], (double)scale);
+    return bnn__sum_terms("bnn_student_nll", bnn__student, c, mean, NULL, y);
 }
 
 /* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
  * infinite logit costs nothing. */
 BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
+    bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
-    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y)) return bnn__poison(logit->tape);
+    size_t i, j, k = logit->val.cols, size = bnn__count(logit->val), at = 0;
+    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
+        !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
+        return bnn__poison(t);
     v = bnn__rowwise(logit, NULL);
-    soft = bnn__floats(logit->tape, n * k);
-    if (soft == NULL) return bnn__poison(logit->tape);
-    p = ((float **)v->aux)[0];
-    for (i = 0; i < n * k; i++) {
+    soft = bnn__floats(t, size);
+    if (soft == NULL) return bnn__poison(t);
+    p = bnn__slopes(v, 0);
+    for (i = 0; i < size; i++) {
         float z = logit->val.data[i];
         soft[i] = z > 0 ? -z : z;
     }
-    bnn__v_softplus(n * k, soft, soft);
-    bnn__v_sigmoid(n * k, logit->val.data, p);
-    for (i = 0; i < n; i++) {
+    bnn__v_softplus(size, soft, soft);
+    bnn__v_sigmoid(size, logit->val.data, p);
+    for (i = 0; i < v->val.rows; i++) {
         double sum = 0;
-        for (j = 0; j < k; j++) {
-            float z = logit->val.data[i * k + j], target = y->val.data[i * k + j];
+        for (j = 0; j < k; j++, at++) {
+            float z = logit->val.data[at], target = y->val.data[at];
             float miss = z > 0 ? 1 - target : target; /* the part that |z| counts against */
-            if (!(target >= 0 && target <= 1))
-                return bnn__fail(logit->tape, BNN_EARG, "bnn_bernoulli_nll: target %g in row %z is "
-                                 "outside [0,1]", (double)target, i);
-            sum += (double)soft[i * k + j] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
-            p[i * k + j] -= target;
+            sum += (double)soft[at] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
+            p[at] -= target;
         }
         v->val.data[i] = (float)sum;
     }
@@ -5161,25 +5339,24 @@ BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float tempera
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *log_p, inv = 1 / temperature;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
+    size_t i, j, k = logit->val.cols;
     if (!bnn__check_pair("bnn_cross_entropy", logit, target)) return bnn__poison(t);
-    if (!(temperature > 0))
+    if (!(temperature > 0) || !bnn__finite(inv))
         return bnn__fail(t, BNN_EARG, "bnn_cross_entropy: temperature is %g, it must be > 0",
                          (double)temperature);
     v = bnn__rowwise(logit, NULL);
     log_p = bnn__floats(t, bnn__count(logit->val));
     if (log_p == NULL) return bnn__poison(t);
-    p = ((float **)v->aux)[0];
-    bnn__softmax_rows(n, k, logit->val.data, inv, p, log_p, NULL);
-    for (i = 0; i < n; i++) {
+    p = bnn__slopes(v, 0);
+    if (!bnn__softmax_of("bnn_cross_entropy", logit, inv, p, log_p)) return bnn__poison(t);
+    for (i = 0; i < v->val.rows; i++, p += k, log_p += k) {
+        const float *q = target->val.data + i * k;
         double sum = 0, weight = 0;
         for (j = 0; j < k; j++) {
-            float tj = target->val.data[i * k + j];
-            if (tj != 0) sum -= (double)tj * (double)log_p[i * k + j];
-            weight += (double)tj;
+            if (q[j] != 0 || !(log_p[j] <= 0)) sum -= (double)q[j] * (double)log_p[j]; /* or NaN */
+            weight += (double)q[j];
         }
-        for (j = 0; j < k; j++)
-            p[i * k + j] = (p[i * k + j] * (float)weight - target->val.data[i * k + j]) * inv;
+        for (j = 0; j < k; j++) p[j] = (p[j] * (float)weight - q[j]) * inv;
         v->val.data[i] = (float)sum;
     }
     return v;
@@ -5189,14 +5366,13 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
     bnn_tape *t = logit->tape;
     bnn_var *hot;
     size_t i, n = logit->val.rows, k = logit->val.cols;
-    if (t->err != BNN_OK) return bnn__poison(t);
+    if (bnn__apart(t, logit->val, label)) return bnn__poison(t);
     if (label->val.rows != n || label->val.cols != 1)
         return bnn__fail(t, BNN_ESHAPE, "bnn_categorical_nll: logits are %zx%z, labels are %zx%z, "
                          "they must be %zx1", n, k, label->val.rows, label->val.cols, n);
     hot = bnn_op(t, n, k, NULL, 0, NULL);
-    if (hot->val.data == NULL) return hot;
-    memset(hot->val.data, 0, n * k * sizeof(float));
-    for (i = 0; i < n; i++) {
+    bnn_mat_fill(hot->val, 0);
+    for (i = 0; i < hot->val.rows; i++) {
         float c = label->val.data[i];
         if (!(c >= 0 && c < (float)k) || (float)(size_t)c != c)
             return bnn__fail(t, BNN_EARG, "bnn_categorical_nll: label %g in row %z, there are %z "
@@ -5206,26 +5382,23 @@ BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label) {
     return bnn_cross_entropy(logit, hot, 1);
 }
 
-/* e^o - y o + ln y!;  do = e^o - y */
+/* e^o - y o + ln y!;  do = e^o - y. Around the large numbers of large counts, with d = o - ln y:
+ * y (e^d - 1 - d) + ln(2 pi y)/2 + S(y) */
+static double bnn__poisson(const double *c, double x, double p, double y, double *dx, double *dp) {
+    double rate = (double)BNN_MATH_EXP((float)x), d;
+    (void)c, (void)p, (void)dp;
+    *dx = rate - y;
+    if (y < 1e6) return rate - (y > 0 ? y * x : 0) + bnn_lgamma(y + 1);
+    d = x - bnn__dlog(y);
+    return y * (bnn__dexpm1(d) - d) + (BNN__LN_2PI + bnn__dlog(y)) / 2 + bnn__lgamma_rest(y);
+}
+
 BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
-    bnn_var *v;
-    size_t i, j, n = log_rate->val.rows, k = log_rate->val.cols;
-    if (!bnn__check_pair("bnn_poisson_nll", log_rate, y)) return bnn__poison(log_rate->tape);
-    v = bnn__rowwise(log_rate, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            float o = log_rate->val.data[i * k + j], c = y->val.data[i * k + j];
-            float e = BNN_MATH_EXP(o);
-            if (!(c >= 0))
-                return bnn__fail(log_rate->tape, BNN_EARG, "bnn_poisson_nll: count %g in row %z",
-                                 (double)c, i);
-            sum += (double)e - (c > 0 ? (double)c * (double)o : 0) + bnn_lgamma((double)c + 1);
-            ((float **)v->aux)[0][i * k + j] = e - c;
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return v;
+    const char *who = "bnn_poisson_nll";
+    if (!bnn__check_pair(who, log_rate, y) ||
+        !bnn__all_in(y, 0, DBL_MAX, "bnn_poisson_nll: count %g in row %z"))
+        return bnn__poison(log_rate->tape);
+    return bnn__sum_terms(who, bnn__poisson, NULL, log_rate, NULL, y);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5235,120 +5408,130 @@ BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
  *     written with a = ln(s^2/v) as (mu-m)^2/(2v) + (e^a - 1 - a)/2, which keeps digits near a = 0
  * --------------------------------------------------------------------------------------------- */
 
+static double bnn__normals(const double *c, double x, double p, double y, double *dx, double *dp) {
+    double d = x - c[0], v = c[1] * c[1], a = 2 * bnn__dlog(p / c[1]); /* c: m, sqrt v */
+    (void)y;
+    *dx = d / v;
+    *dp = p / v - 1 / p;
+    return d * d / (2 * v) + (bnn__dexpm1(a) - a) / 2;
+}
+
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
-    bnn_tape *t = mu->tape;
-    bnn_var *y;
-    size_t i, j, n = mu->val.rows, k = mu->val.cols;
-    double v0 = (double)sd0 * (double)sd0;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (!bnn__spreads(sd->val, mu->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_kl_standard_normal: mu is %zx%z, sd is %zx%z", n, k,
-                         sd->val.rows, sd->val.cols);
+    const char *who = "bnn_kl_normal";
+    double c[2];
+    if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1)) return bnn__poison(mu->tape);
     if (!(sd0 > 0))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_normal: sd0 is %g, it must be > 0", (double)sd0);
-    y = bnn__rowwise(mu, sd);
-    for (i = 0; y->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            double s = (double)bnn__spread(sd->val, i, j), a = 2 * log(s / (double)sd0);
-            double d = (double)mu->val.data[i * k + j] - (double)m0;
-            if (!(s > 0))
-                return bnn__fail(t, BNN_EARG, "bnn_kl_standard_normal: sd %g in row %z", s, i);
-            sum += d * d / (2 * v0) + (expm1(a) - a) / 2;
-            ((float **)y->aux)[0][i * k + j] = (float)(d / v0);
-            ((float **)y->aux)[1][i * k + j] = (float)(s / v0 - 1 / s);
-        }
-        y->val.data[i] = (float)sum;
-    }
-    return y;
+        return bnn__fail(mu->tape, BNN_EARG, "%s: sd0 is %g, it must be > 0", who, (double)sd0);
+    if (!bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
+        return bnn__poison(mu->tape);
+    c[0] = (double)m0, c[1] = (double)sd0;
+    return bnn__sum_terms(who, bnn__normals, c, mu, sd, NULL);
 }
 
 BNNDEF bnn_var *bnn_kl_standard_normal(bnn_var *mu, bnn_var *sd) {
     return bnn_kl_normal(mu, sd, 0, 1);
 }
 
-/* sum p_k ln(p_k/p0_k), p = softmax(z);  dz_k = p_k (ln(p_k/p0_k) - KL) */
+/* sum p_k ln(p_k/p0_k), p = softmax(z);  dz_k = p_k (ln(p_k/p0_k) - KL). p_k = 0 contributes 0. */
 BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
+    const char *who = "bnn_kl_categorical";
     bnn_tape *t = logit->tape;
     bnn_var *v = bnn__rowwise(logit, NULL);
     size_t i, j, n = logit->val.rows, k = logit->val.cols;
     double total = 0;
-    float *ratio = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
-    if (ratio == NULL) return bnn__poison(t);
-    p = ((float **)v->aux)[0];
-    bnn__softmax_rows(n, k, logit->val.data, 1, p, ratio, NULL);
-    for (j = 0; p0 != NULL && j < k; j++) {
-        if (!(p0[j] > 0) || !bnn__finite(p0[j]))
-            return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: prior %g of class %z", (double)p0[j],
-                             j);
-        total += (double)p0[j];
+    float *r = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
+    if (r == NULL) return bnn__poison(t);
+    p = bnn__slopes(v, 0);
+    if (!bnn__softmax_of(who, logit, 1, p, r)) return bnn__poison(t);
+    for (j = 0; j < k; j++) {
+        double prior = p0 != NULL ? (double)p0[j] : 1 / (double)k;
+        float log_prior = (float)bnn__dlog(prior);
+        if (!(prior > 0) || !bnn__finite_d(prior))
+            return bnn__fail(t, BNN_EARG, "%s: prior %g of class %z", who, prior, j);
+        total += prior;
+        for (i = 0; i < n; i++) r[i * k + j] -= log_prior;
     }
-    if (p0 != NULL && !(fabs(total - 1) <= 1e-3))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_categorical: the prior sums to %g, not 1", total);
-    for (i = 0; i < n; i++) {
-        float *pi = p + i * k, *r = ratio + i * k;
+    if (k > 0 && !(fabs(total - 1) <= 1e-3))
+        return bnn__fail(t, BNN_EARG, "%s: the prior sums to %g, not 1", who, total);
+    for (i = 0; i < n; i++, p += k, r += k) {
         double kl = 0;
-        for (j = 0; j < k; j++) {
-            r[j] -= (float)log(p0 != NULL ? (double)p0[j] : 1 / (double)k);
-            if (pi[j] > 0) kl += (double)pi[j] * (double)r[j];
-        }
         for (j = 0; j < k; j++)
-            if (pi[j] > 0) pi[j] = (float)((double)pi[j] * ((double)r[j] - kl));
+            if (p[j] != 0) kl += (double)p[j] * (double)r[j];
+        for (j = 0; j < k; j++)
+            if (p[j] != 0) p[j] = (float)((double)p[j] * ((double)r[j] - kl));
         v->val.data[i] = (float)kl;
     }
     return v;
 }
 
-/* p ln(p/p0) + (1-p) ln((1-p)/(1-p0)), p = sigmoid(z);  dz = p (1-p) (z - logit p0) */
+/* p ln(p/p0) + (1-p) ln((1-p)/(1-p0)), p = sigmoid(z);  dz = p (1-p) (z - logit p0).
+ * c: ln p0, ln(1-p0). `far` is the smaller of p and 1-p: 0 contributes 0. */
+static double bnn__bernoullis(const double *c, double x, double p, double y, double *dx,
+                              double *dp) {
+    double a = fabs(x), e = bnn__dexp(-a), l = bnn__dlog1p(e), near1 = 1 / (1 + e);
+    double far1 = e / (1 + e), sum = near1 * (-l - c[x > 0 ? 0 : 1]);
+    (void)p, (void)y, (void)dp;
+    *dx = far1;
+    if (far1 == 0) return sum;
+    *dx = near1 * far1 * (x - c[0] + c[1]);
+    return sum + far1 * (-a - l - c[x > 0 ? 1 : 0]);
+}
+
 BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0) {
     bnn_tape *t = logit->tape;
-    bnn_var *v;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
-    double q0 = (double)p0, z0 = log(q0) - log1p(-q0);
+    double c[2];
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(q0 > 0 && q0 < 1))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)", q0);
-    v = bnn__rowwise(logit, NULL);
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            double z = (double)logit->val.data[i * k + j], e = exp(-fabs(z));
-            double p = z > 0 ? 1 / (1 + e) : e / (1 + e);
-            double log_q = -(z > 0 ? z : 0) - log1p(e); /* ln(1-p) */
-            sum += p * (z - z0) + log_q - log1p(-q0);
-            ((float **)v->aux)[0][i * k + j] = (float)(p * (1 - p) * (z - z0));
-        }
-        v->val.data[i] = (float)sum;
+    if (!(p0 > 0 && p0 < 1))
+        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)",
+                         (double)p0);
+    c[0] = bnn__dlog((double)p0), c[1] = bnn__dlog1p(-(double)p0);
+    return bnn__sum_terms("bnn_kl_bernoulli", bnn__bernoullis, c, logit, NULL, NULL);
+}
+
+/* s = ln x - psi(x) and u = x psi'(x) - 1, small where x is large */
+static double bnn__psi_rest(double x, double *u) {
+    double h = 1 / x, h2 = h * h;
+    if (x < 1e3) {
+        *u = x * bnn_trigamma(x) - 1;
+        return bnn__dlog(x) - bnn_digamma(x);
     }
-    return v;
+    *u = h * (0.5 + h * (1.0 / 6 - h2 / 30));
+    return h * (0.5 + h * (1.0 / 12 - h2 / 120));
 }
 
 /* a0 = sum a, b0 = sum b:  lnG(a0) - lnG(b0) - sum [lnG(a_k) - lnG(b_k)] + sum (a_k-b_k)(psi(a_k)
- * - psi(a0));  da_k = (a_k - b_k) psi1(a_k) - (a0 - b0) psi1(a0) */
+ * - psi(a0));  da_k = (a_k - b_k) psi1(a_k) - (a0 - b0) psi1(a0). With S and s, u as above, and
+ * F(a) = S(a) - ln(a)/2 + ln(2 pi)/2, this is, without large numbers,
+ * F(a0) - F(b0) - sum [F(a_k) - F(b_k)] + sum b_k ln(b_k a0/(b0 a_k)) - sum (a_k-b_k)(s_k - s_0);
+ * da_k = u_k - u_0 - (1 + u_k) b_k/a_k + (1 + u_0) b0/a0 */
+static double bnn__dirichlet_row(size_t k, const float *a, const float *b, float *da) {
+    double a0 = 0, b0 = 0, kl, s0, u0;
+    size_t j;
+    for (j = 0; j < k; j++) a0 += (double)a[j], b0 += b != NULL ? (double)b[j] : 1;
+    s0 = bnn__psi_rest(a0, &u0);
+    kl = bnn__lgamma_rest(a0) - bnn__lgamma_rest(b0) + bnn__dlog(b0 / a0) / 2;
+    for (j = 0; j < k; j++) {
+        double aj = (double)a[j], bj = b != NULL ? (double)b[j] : 1, u, s = bnn__psi_rest(aj, &u);
+        kl -= bnn__lgamma_rest(aj) - bnn__lgamma_rest(bj) + bnn__dlog(bj / aj) / 2;
+        kl += bj * bnn__dlog(bj / b0 * (a0 / aj)) - (aj - bj) * (s - s0);
+        da[j] = (float)(u - u0 - (1 + u) * (bj / aj) + (1 + u0) * (b0 / a0));
+    }
+    return kl;
+}
+
 BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
+    const char *who = "bnn_kl_dirichlet";
     bnn_tape *t = alpha->tape;
     bnn_var *v = bnn__rowwise(alpha, NULL);
-    size_t i, j, n = alpha->val.rows, k = alpha->val.cols;
-    for (i = 0; v->val.data != NULL && i < n; i++) {
-        const float *a = alpha->val.data + i * k;
-        double a0 = 0, b0 = 0, kl;
-        for (j = 0; j < k; j++) {
-            double b = prior != NULL ? (double)prior[j] : 1;
-            if (!(a[j] > 0) || !(b > 0))
-                return bnn__fail(t, BNN_EARG, "bnn_kl_dirichlet: alpha %g, prior %g, entry %z",
-                                 (double)a[j], b, j);
-            a0 += (double)a[j], b0 += b;
-        }
-        kl = bnn_lgamma(a0) - bnn_lgamma(b0);
-        for (j = 0; j < k; j++) {
-            double b = prior != NULL ? (double)prior[j] : 1, d = (double)a[j] - b;
-            kl += bnn_lgamma(b) - bnn_lgamma((double)a[j]);
-            kl += d * (bnn_digamma((double)a[j]) - bnn_digamma(a0));
-            ((float **)v->aux)[0][i * k + j] =
-                (float)(d * bnn_trigamma((double)a[j]) - (a0 - b0) * bnn_trigamma(a0));
-        }
-        v->val.data[i] = (float)kl;
-    }
+    size_t i, j, k = alpha->val.cols;
+    for (j = 0; j < k; j++)
+        if (prior != NULL && !(prior[j] > 0))
+            return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
+    if (!bnn__all_in(alpha, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_dirichlet: alpha %g in row %z"))
+        return bnn__poison(t);
+    for (i = 0; i < v->val.rows; i++)
+        v->val.data[i] = (float)bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
+                                                   bnn__slopes(v, 0) + i * k);
     return v;
 }
 
@@ -6275,21 +6458,50 @@ struct bnn__mlp {
     size_t n_layers;
 };
 
-BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
-    switch (activation) {
-    case BNN_RELU: return bnn_relu(x);
-    case BNN_TANH: return bnn_tanh(x);
-    case BNN_SIGMOID: return bnn_sigmoid(x);
-    case BNN_LEAKY_RELU: return bnn_leaky_relu(x);
-    case BNN_ELU: return bnn_elu(x);
-    case BNN_SILU: return bnn_silu(x);
-    case BNN_GELU: return bnn_gelu(x);
-    case BNN_SOFTPLUS: return bnn_softplus(x);
-    case BNN_SIN: return bnn_sin(x);
-    case BNN_IDENTITY: return x;
-    default: return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
-    }
+/* What is said of a net that was not made: the reason, which its arena knows */
+static bnn_var *bnn__dead_net(bnn_tape *t, const bnn_net *net, const char *who) {
+    if (net->mem != NULL && net->mem->err != BNN_OK)
+        return bnn__fail(t, net->mem->err, "%s", net->mem->msg);
+    return bnn__fail(t, BNN_EARG, "%s: the net was not made", who);
 }
+
+static bnn_net bnn__net_dead(bnn_arena *mem) {
+    bnn_net net;
+    memset(&net, 0, sizeof net);
+    net.mem = mem;
+    return net;
+}
+
+/* ---- activations, in the order of their enumerators */
+
+typedef struct bnn__activate {
+    bnn_var *(*op)(bnn_var *x);
+    void (*pass)(size_t n, const float *x, float *y);
+    double gain; /* of the initial weights behind it: 2 where half of the values are lost */
+} bnn__activate;
+
+static bnn_var *bnn__identity(bnn_var *x) { return x; }
+
+static void bnn__v_identity(size_t n, const float *x, float *y) { memmove(y, x, n * sizeof *x); }
+
+static const bnn__activate *bnn__activation(int activation) { /* NULL = there is none such */
+    static const bnn__activate all[] = {
+        { bnn_relu, bnn__v_relu, 2 },       { bnn_tanh, bnn__v_tanh, 1 },
+        { bnn_sigmoid, bnn__v_sigmoid, 1 }, { bnn_leaky_relu, bnn__v_leaky_relu, 2 },
+        { bnn_elu, bnn__v_elu, 2 },         { bnn_silu, bnn__v_silu, 2 },
+        { bnn_gelu, bnn__v_gelu, 2 },       { bnn_softplus, bnn__v_softplus, 1 },
+        { bnn_sin, bnn__v_sin, 1 },         { bnn__identity, bnn__v_identity, 1 } };
+    if (activation < BNN_RELU || activation > BNN_IDENTITY) return NULL;
+    return &all[activation - BNN_RELU];
+}
+
+BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
+    const bnn__activate *a = bnn__activation(activation);
+    if (a == NULL) return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
+    return a->op(x);
+}
+
+/* ---- making a bnn_mlp */
 
 static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
@@ -6306,50 +6518,73 @@ static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     return x;
 }
 
+/* Scales whose square and its inverse are floats */
+static int bnn__noise_ok(float s) { return s >= (float)1e-18 && s <= (float)1e18; }
+
+static int bnn__has_noise_std(int likelihood) {
+    return likelihood == BNN_GAUSSIAN || likelihood == BNN_DOUBLE_EXPONENTIAL ||
+           likelihood == BNN_STUDENT;
+}
+
+/* What every constructor of nets asks of its likelihood; zeros become defaults. A noise of 1 that
+ * nobody chose is in no unit; where there is none, or where it is only the start of what is
+ * learned, it is 1. 0 = refused, with the arena's error set. */
+static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int *likelihood, size_t outputs,
+                                   int learned, float *noise_std, float *nu) {
+    static const char *const names[] = { "Gaussian", "", "double exponential", "Student" };
+    int gauss, kind = *likelihood == 0 ? BNN_GAUSSIAN : *likelihood;
+    gauss = kind == BNN_GAUSSIAN;
+    if (bnn__has_noise_std(kind) && !learned && *noise_std == 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: the %s likelihood needs .noise_std (the %s of y around "
+                        "the net, in units of y)%s", who, names[kind - BNN_GAUSSIAN],
+                        gauss ? "sd" : "scale", gauss ? " or .noise_learned = 1" : "");
+    else if (kind == BNN_CATEGORICAL && outputs == 1)
+        bnn__arena_fail(mem, BNN_EARG, "%s: BNN_CATEGORICAL with 1 output is certain of its only "
+                        "class: use BNN_BERNOULLI, or 2 outputs", who);
+    if (*noise_std == 0) *noise_std = 1;
+    if (*nu == 0) *nu = 4;
+    if (kind < BNN_GAUSSIAN || kind > BNN_POISSON || !bnn__noise_ok(*noise_std) || !(*nu > 0) ||
+        !bnn__finite(*nu))
+        bnn__arena_fail(mem, BNN_EARG, "%s: likelihood %d (1 to 7), noise_std %g (1e-18 to 1e18), "
+                        "nu %g (> 0)", who, kind, (double)*noise_std, (double)*nu);
+    else if (learned && !gauss)
+        bnn__arena_fail(mem, BNN_EARG, "%s: noise_learned is for BNN_GAUSSIAN, the likelihood is "
+                        "%d", who, kind);
+    else if (kind == BNN_GAUSSIAN_HETERO && outputs % 2 != 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: %z outputs cannot be means and ln variances", who,
+                        outputs);
+    *likelihood = kind;
+    return mem->err == BNN_OK;
+}
+
 /* Resolves zeros to defaults; 0 = a bad desc, with the arena's error set. */
 static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     size_t n = 0, l;
     while (n <= BNN_MAX_LAYERS && d->sizes[n] != 0) n++;
     for (l = n; l <= BNN_MAX_LAYERS; l++)
         if (d->sizes[l] != 0)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n), 0;
-    if (n < 2)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n), 0;
+            bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: layer %z has width 0", n);
+    if (n < 2) bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z sizes, at least 2 are needed", n);
+    if (mem->err != BNN_OK) return 0;
     *n_layers = n - 1;
     if (d->activation == 0) d->activation = BNN_RELU;
-    if (d->likelihood == 0) d->likelihood = BNN_GAUSSIAN;
-    if (d->init == 0) d->init = BNN_INIT_AUTO;
     for (l = 0; l < BNN_MAX_LAYERS; l++) {
         if (d->activations[l] == 0) d->activations[l] = d->activation;
-        if (d->activations[l] < BNN_RELU || d->activations[l] > BNN_IDENTITY)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z",
-                                   d->activations[l], l), 0;
+        if (bnn__activation(d->activations[l]) == NULL)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z", d->activations[l],
+                            l);
     }
-    if (d->noise_std == 0) d->noise_std = 1;
-    if (d->nu == 0) d->nu = 4;
-    if (d->init_scale == 0) d->init_scale = 1;
-    if (d->likelihood < BNN_GAUSSIAN || d->likelihood > BNN_POISSON || !(d->noise_std > 0) ||
-        !bnn__finite(d->noise_std) || !(d->nu > 0) || !bnn__finite(d->nu) ||
-        !bnn__finite(d->init_scale) || d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: likelihood %d (1 to 7), noise_std %g (> 0)"
-                               ", nu %g (> 0), init %d (1 to 6), init_scale %g", d->likelihood,
-                               (double)d->noise_std, (double)d->nu, d->init,
-                               (double)d->init_scale), 0;
+    if (d->init == 0) d->init = BNN_INIT_AUTO;
+    d->init_scale = bnn__or(d->init_scale, 1);
+    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: init %d (1 to 6), init_scale %g", d->init,
+                        (double)d->init_scale);
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
-                               (double)d->dropout, (double)d->dropout_input), 0;
-    if (d->noise_learned && d->likelihood != BNN_GAUSSIAN)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: noise_learned is for BNN_GAUSSIAN, the "
-                               "likelihood is %d", d->likelihood), 0;
-    if (d->likelihood == BNN_GAUSSIAN_HETERO && d->sizes[n - 1] % 2 != 0)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: %z outputs cannot be means and ln "
-                               "variances", d->sizes[n - 1]), 0;
-    return 1;
-}
-
-static int bnn__relu_like(int act) {
-    return act == BNN_RELU || act == BNN_LEAKY_RELU || act == BNN_ELU || act == BNN_SILU ||
-           act == BNN_GELU;
+        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
+                        (double)d->dropout, (double)d->dropout_input);
+    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
+    return bnn__likelihood_resolve(mem, "bnn_mlp", &d->likelihood, d->sizes[n - 1],
+                                   d->noise_learned, &d->noise_std, &d->nu);
 }
 
 /* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
@@ -6357,11 +6592,11 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, si
                               bnn_rng *rng) {
     size_t i, n = bnn__count(w);
     /* what feeds this layer; the inputs are taken for what the first activation makes of them */
-    int relu = n_layers > 1 && bnn__relu_like(d->activations[layer == 0 ? 0 : layer - 1]);
-    double fan = (double)w.rows, v;
-    v = d->init == BNN_INIT_GLOROT ? 2 / (fan + (double)w.cols)
-        : d->init == BNN_INIT_HE || (d->init == BNN_INIT_AUTO && relu) ? 2 / fan
-                                                                      : 1 / fan;
+    int before = d->activations[layer == 0 ? 0 : layer - 1];
+    double fan = (double)w.rows, v = 1 / fan;
+    if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
+    if (d->init == BNN_INIT_HE) v = 2 / fan;
+    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation(before)->gain / fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -6390,9 +6625,6 @@ static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
 static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net) {
     const bnn_mlp_desc *d = &m->desc;
     size_t l;
-    bnn_prior flat;
-    memset(&flat, 0, sizeof flat);
-    flat.kind = BNN_PRIOR_FLAT;
     for (l = 0; l < m->n_layers; l++) {
         bnn_prior p = d->priors != NULL ? d->priors[l] : d->prior;
         char name[8] = { 'w', (char)('0' + (l + 1) / 10), (char)('0' + (l + 1) % 10), 0 };
@@ -6401,10 +6633,8 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
         if (!d->no_bias) bnn_params_add(w, 1, d->sizes[l + 1], name, p);
     }
     net->noise = BNN__NONE;
-    if (d->noise_learned) {
-        net->noise = bnn_params_add(w, 1, 1, "noise", flat);
-        net->noise_learned = 1;
-    }
+    net->noise_learned = d->noise_learned != 0;
+    if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
     if (w->mem->err != BNN_OK) return 0;
     if (d->noise_learned)
         bnn_params_mat(w, net->noise).data[0] = (float)(2 * log((double)d->noise_std));
@@ -6412,11 +6642,9 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net, dead;
+    bnn_net net, dead = bnn__net_dead(w != NULL ? w->mem : NULL);
     struct bnn__mlp *m;
     size_t n_layers = 0, n;
-    memset(&dead, 0, sizeof dead);
-    net = dead;
     if (w == NULL || w->mem->err != BNN_OK) return dead;
     if (!bnn__mlp_resolve(w->mem, &desc, &n_layers)) return dead;
     m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
@@ -6425,6 +6653,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     m->n_layers = n_layers;
     m->desc = desc;
     n = w->n;
+    net = dead;
     if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
         w->n_blocks = m->first;
         w->n = n;
@@ -6441,13 +6670,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     return net;
 }
 
-/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
-
-typedef struct bnn__shrink {
-    const struct bnn__mlp *m;
-    bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS];
-} bnn__shrink;
+/* ---- smaller copies */
 
 static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
     bnn_mat none = { 0, 0, NULL };
@@ -6455,28 +6678,124 @@ static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t 
     return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
 }
 
+static size_t bnn__kept(const unsigned char *keep, size_t n) { /* NULL keeps all */
+    size_t i, left = 0;
+    for (i = 0; i < n; i++) left += keep == NULL || keep[i] != 0;
+    return left;
+}
+
+/* Rows that `rows` keeps and columns that `cols` keeps */
+static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
+                      const unsigned char *cols) {
+    float *x = to.data;
+    size_t i, j;
+    for (i = 0; i < from.rows; i++) {
+        if (rows != NULL && !rows[i]) continue;
+        for (j = 0; j < from.cols; j++)
+            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
+    }
+}
+
+/* In mem: the arena of the net it is from may be freed before. */
+static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a, const unsigned char *keep) {
+    bnn_mat copy = a;
+    if (a.data == NULL) return a;
+    copy = bnn_mat_new(mem, 1, bnn__kept(keep, a.cols));
+    if (copy.data != NULL) bnn__pick(copy, a, NULL, keep);
+    return copy;
+}
+
+static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s,
+                                     const unsigned char *inputs) {
+    bnn_scaling c;
+    c.x_mean = bnn__row_copy(mem, s->x_mean, inputs);
+    c.x_std = bnn__row_copy(mem, s->x_std, inputs);
+    c.y_mean = bnn__row_copy(mem, s->y_mean, NULL);
+    c.y_std = bnn__row_copy(mem, s->y_std, NULL);
+    return c;
+}
+
+/* A bnn_mlp of other sizes in `to`: it has what net has beside weights and priors. */
+static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
+                             const unsigned char *inputs) {
+    bnn_net like;
+    int init = d.init;
+    d.init = BNN_INIT_ZERO;
+    like = bnn_mlp(to, d);
+    if (like.params == NULL) return like;
+    like.mlp->desc.init = init;
+    like.likelihood = net->likelihood;
+    like.noise_std = net->noise_std;
+    like.nu = net->nu;
+    if (like.noise_learned)
+        bnn_params_mat(to, like.noise).data[0] = bnn_params_mat(net->params, net->noise).data[0];
+    like.scaling = bnn__scaling_copy(to->mem, &net->scaling, inputs);
+    return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
+}
+
+/* The copy without what keep drops of its inputs, keep[0], and hidden layers, keep[1], ... (NULL
+ * keeps all), of net with the weights w. Priors are as in force, not as for the new fan in. */
+static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
+                             unsigned char *const *keep) {
+    const struct bnn__mlp *m = net->mlp;
+    bnn_mlp_desc d = m->desc;
+    bnn_net less;
+    size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
+    for (l = 0; l < m->n_layers; l++) d.sizes[l] = bnn__kept(keep[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, keep[0]);
+    if (less.params == NULL) return less;
+    for (l = 0; l < m->n_layers; l++) {
+        const unsigned char *cols = l + 1 < m->n_layers ? keep[l + 1] : NULL;
+        bnn_mat b = bnn__layer(to, less.mlp, l, 1);
+        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), keep[l], cols);
+        if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
+    }
+    for (i = 0; i < blocks; i++)
+        to->blocks[less.mlp->first + i].prior = w->blocks[m->first + i].prior;
+    return less;
+}
+
+static bnn_net bnn__copy_fault(bnn_params *to, const char *who, const char *fault) {
+    bnn__arena_fail(to->mem, BNN_EARG, "%s: %s", who, fault);
+    return bnn__net_dead(to->mem);
+}
+
+/* Why net cannot be copied to `to`, or NULL */
+static const char *bnn__not_copied(const bnn_params *to, const bnn_net *net) {
+    if (net->mlp == NULL || net->params == NULL || net->params == to)
+        return "not a bnn_mlp, or one that is in `to` already";
+    return NULL;
+}
+
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
+    unsigned char *all[BNN_MAX_LAYERS] = { NULL }, *inputs;
+    const char *fault;
+    size_t n;
+    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
+    fault = bnn__not_copied(to, mlp);
+    if (fault == NULL && bnn__kept(keep, mlp->mlp->desc.sizes[0]) == 0) fault = "no input is left";
+    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_keep_inputs", fault);
+    n = mlp->mlp->desc.sizes[0];
+    inputs = (unsigned char *)bnn_arena_alloc(to->mem, n, 1);
+    if (inputs == NULL) return bnn__net_dead(to->mem);
+    memcpy(inputs, keep, n);
+    all[0] = inputs;
+    return bnn__net_less(to, mlp, mlp->params, all);
+}
+
+/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
+
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w; /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l; [0], the inputs, stays NULL */
+} bnn__shrink;
+
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     size_t i;
     for (i = 0; i < n; i++)
         if (x[i * stride] != 0) return 0;
     return 1;
-}
-
-static float bnn__activation_at(int activation, float x) {
-    float y = x;
-    switch (activation) {
-    case BNN_RELU: bnn__v_relu(1, &x, &y); break;
-    case BNN_TANH: bnn__v_tanh(1, &x, &y); break;
-    case BNN_SIGMOID: bnn__v_sigmoid(1, &x, &y); break;
-    case BNN_LEAKY_RELU: bnn__v_leaky_relu(1, &x, &y); break;
-    case BNN_ELU: bnn__v_elu(1, &x, &y); break;
-    case BNN_SILU: bnn__v_silu(1, &x, &y); break;
-    case BNN_GELU: bnn__v_gelu(1, &x, &y); break;
-    case BNN_SOFTPLUS: bnn__v_softplus(1, &x, &y); break;
-    case BNN_SIN: bnn__v_sin(1, &x, &y); break;
-    default: break; /* BNN_IDENTITY */
-    }
-    return y;
 }
 
 static void bnn__clear_column(bnn_mat m, size_t j) {
@@ -6487,14 +6806,15 @@ static void bnn__clear_column(bnn_mat m, size_t j) {
 /* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
  * none that could take it. */
 static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
-    bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
-    bnn_mat b = bnn__layer(&s->w, s->m, l, 1), next = bnn__layer(&s->w, s->m, l + 1, 1);
+    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
+    bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
     float *sends = out.data + j * out.cols;
     size_t i;
     if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
-        float c = bnn__activation_at(s->m->desc.activations[l], b.data != NULL ? b.data[j] : 0);
-        if (next.data == NULL && c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
-        for (i = 0; next.data != NULL && i < out.cols; i++) next.data[i] += c * sends[i];
+        float x = b.data != NULL ? b.data[j] : 0, c;
+        bnn__activation(s->m->desc.activations[l - 1])->pass(1, &x, &c);
+        if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
+        else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
     }
     bnn__clear_column(in, j);
     for (i = 0; i < out.cols; i++) sends[i] = 0;
@@ -6502,73 +6822,57 @@ static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
     return 1;
 }
 
-/* Drops what no weight enters or leaves, until no more falls: the end of one may strand others. The
- * last of a layer stays; if it sends nothing, it need not hear anything. */
-static void bnn__drop_dead(bnn__shrink *s) {
-    size_t l, j, left;
-    int again = 1;
-    while (again) {
-        again = 0;
-        for (l = 0; l + 1 < s->m->n_layers; l++) {
-            bnn_mat in = bnn__layer(&s->w, s->m, l, 0), out = bnn__layer(&s->w, s->m, l + 1, 0);
-            for (left = 0, j = 0; j < in.cols; j++) left += s->keep[l][j];
-            for (j = 0; j < in.cols; j++) {
-                int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
-                int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
-                if (!s->keep[l][j] || (!deaf && !mute)) continue;
-                if (left > 1 && bnn__drop(s, l, j)) again = 1, left--;
-                else if (mute && !deaf) again = 1, bnn__clear_column(in, j);
-            }
+/* Drops the units of hidden layer l that no weight enters or leaves; 1 = something changed. The
+ * last unit stays; if it sends nothing, it need not hear anything. */
+static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
+    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
+    size_t j, left = bnn__kept(s->keep[l], in.cols);
+    int changed = 0;
+    for (j = 0; j < in.cols; j++) {
+        int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
+        int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
+        if (!s->keep[l][j] || (!deaf && !mute)) continue;
+        if (left > 1 && bnn__drop(s, l, j)) {
+            changed = 1;
+            left--;
+        } else if (mute && !deaf) {
+            changed = 1;
+            bnn__clear_column(in, j);
         }
     }
+    return changed;
 }
 
-/* Drops what the caller says; the sentence of what is wrong with that, or NULL */
-static const char *bnn__drop_given(bnn__shrink *s, const unsigned char *const *keep) {
-    size_t l, j, left;
-    for (l = 0; l + 1 < s->m->n_layers; l++) {
-        size_t units = s->m->desc.sizes[l + 1];
-        for (left = 0, j = 0; j < units; j++) left += keep[l] == NULL || keep[l][j];
-        if (left == 0) return "a layer would lose all its units";
+/* Drops what the caller says, or, where keep is NULL, what is dead, until no more falls: the end of
+ * one may strand others. The sentence of what is wrong with that, or NULL */
+static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *keep) {
+    size_t l, j;
+    int again = keep == NULL;
+    while (again) {
+        again = 0;
+        for (l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
+    }
+    if (keep == NULL) return NULL;
+    for (l = 1; l < s->m->n_layers; l++) {
+        size_t units = s->m->desc.sizes[l];
+        if (bnn__kept(keep[l - 1], units) == 0) return "a layer would lose all its units";
+        if (keep[l - 1] == NULL) continue;
         for (j = 0; j < units; j++)
-            if (keep[l] != NULL && !keep[l][j] && !bnn__drop(s, l, j))
+            if (!keep[l - 1][j] && !bnn__drop(s, l, j))
                 return "a constant unit needs a bias to go to";
     }
     return NULL;
 }
 
-/* Rows that `rows` keeps and columns that `cols` keeps; NULL keeps all */
-static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
-                      const unsigned char *cols) {
-    float *x = to.data;
-    size_t i, j;
-    for (i = 0; i < from.rows; i++)
-        for (j = 0; (rows == NULL || rows[i]) && j < from.cols; j++)
-            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
-}
-
-static void bnn__shrink_fill(const bnn__shrink *s, const bnn_net *net) {
-    const struct bnn__mlp *m = net->mlp;
-    size_t l, i, blocks = m->n_layers * (m->desc.no_bias ? 1 : 2);
-    for (l = 0; l < m->n_layers; l++) {
-        const unsigned char *rows = l > 0 ? s->keep[l - 1] : NULL;
-        const unsigned char *cols = l + 1 < m->n_layers ? s->keep[l] : NULL;
-        bnn_mat b = bnn__layer(net->params, m, l, 1);
-        bnn__pick(bnn__layer(net->params, m, l, 0), bnn__layer(&s->w, s->m, l, 0), rows, cols);
-        if (b.data != NULL) bnn__pick(b, bnn__layer(&s->w, s->m, l, 1), NULL, cols);
-    }
-    for (i = 0; i < blocks; i++) /* as in force, not as for the new fan in */
-        net->params->blocks[m->first + i].prior = s->w.blocks[s->m->first + i].prior;
-}
-
 static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
     size_t l, units;
     float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
+    memset(s, 0, sizeof *s);
     s->m = net->mlp;
     s->w = *net->params;
     s->w.theta = theta;
-    for (l = 0; l + 1 < s->m->n_layers; l++) {
-        units = s->m->desc.sizes[l + 1];
+    for (l = 1; l < s->m->n_layers; l++) {
+        units = s->m->desc.sizes[l];
         s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
         if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
     }
@@ -6577,63 +6881,29 @@ static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) 
     return 1;
 }
 
-static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a) {
-    return a.data != NULL ? bnn_mat_copy(mem, a) : a;
-}
-
-/* In mem: the arena of the net it is from may be freed before. */
-static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s) {
-    bnn_scaling c;
-    c.x_mean = bnn__row_copy(mem, s->x_mean);
-    c.x_std = bnn__row_copy(mem, s->x_std);
-    c.y_mean = bnn__row_copy(mem, s->y_mean);
-    c.y_std = bnn__row_copy(mem, s->y_std);
-    return c;
-}
-
-/* What a smaller net has from the larger one beside weights and priors */
-static void bnn__shrink_rest(bnn_arena *mem, bnn_net *small, const bnn_net *net) {
-    small->likelihood = net->likelihood;
-    small->noise_std = net->noise_std;
-    small->nu = net->nu;
-    if (small->noise_learned)
-        bnn_params_mat(small->params, small->noise).data[0] =
-            bnn_params_mat(net->params, net->noise).data[0];
-    small->scaling = bnn__scaling_copy(mem, &net->scaling);
-}
-
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
-    bnn_net small, dead;
     bnn__shrink s;
-    bnn_mlp_desc d;
-    const char *fault = NULL;
-    size_t l, j;
-    memset(&dead, 0, sizeof dead);
-    memset(&s, 0, sizeof s);
-    if (to == NULL || to->mem->err != BNN_OK) return dead;
-    if (net->mlp == NULL || net->params == NULL || net->params == to) fault = "not a bnn_mlp, or "
-        "one that is in `to` already";
+    const char *fault;
+    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
+    fault = bnn__not_copied(to, net);
     if (fault == NULL) {
-        if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
-        if (keep != NULL) fault = bnn__drop_given(&s, keep);
-        else bnn__drop_dead(&s);
+        if (!bnn__shrink_open(to->mem, &s, net)) /* stays behind in the arena */
+            return bnn__net_dead(to->mem);
+        fault = bnn__drop_all(&s, keep);
     }
-    if (fault != NULL) return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault), dead;
-    d = s.m->desc;
-    d.init = BNN_INIT_ZERO;
-    for (l = 0; l + 1 < s.m->n_layers; l++)
-        for (d.sizes[l + 1] = 0, j = 0; j < s.m->desc.sizes[l + 1]; j++)
-            d.sizes[l + 1] += s.keep[l][j];
-    small = bnn_mlp(to, d);
-    if (small.params == NULL) return dead;
-    small.mlp->desc.init = s.m->desc.init;
-    bnn__shrink_fill(&s, &small);
-    bnn__shrink_rest(to->mem, &small, net);
-    return to->mem->err == BNN_OK ? small : dead;
+    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_shrink", fault);
+    return bnn__net_less(to, net, &s.w, s.keep);
 }
 
+/* ---- standardizing */
+
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
+
+/* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
+static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
+    return m.data != NULL && !bnn__v_finite(bnn__count(m), m.data) && bnn__mat_where(m, row, col);
+}
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
  * error, becomes 0: its std is 1. */
@@ -6650,75 +6920,134 @@ static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat 
     }
 }
 
+/* One of the two matrices; the error, or BNN_OK */
+static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
+                            bnn_mat *std) {
+    const char *who = "bnn_net_standardize";
+    size_t i, j;
+    if (!bnn__mat_ok(a))
+        return bnn__arena_say(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what,
+                              a.rows, a.cols);
+    if (bnn__where(a, &i, &j))
+        return bnn__arena_say(mem, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
+                              (double)a.data[i * a.cols + j], i, j);
+    bnn__column_scale(mem, a, mean, std);
+    if (mem->err != BNN_OK) return mem->err;
+    for (j = 0; j < a.cols; j++)
+        if (!bnn__finite(mean->data[j]) || !bnn__finite(std->data[j]) ||
+            (square && !bnn__noise_ok(std->data[j])))
+            return bnn__arena_say(mem, BNN_EARG, "%s: column %z of %s has standard deviation %g: "
+                                  "choose a unit in which its square is a float", who, j, what,
+                                  (double)std->data[j]);
+    return BNN_OK;
+}
+
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
-    bnn_arena *mem;
+    bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
+    int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
-    int lik = bnn__likelihood(net), real = lik <= BNN_STUDENT;
-    if (net->params == NULL) return BNN_EARG;
-    mem = net->params->mem;
+    if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
-    if (!bnn__mat_ok(train.x) || (real && !bnn__mat_ok(train.y)))
-        return bnn__arena_say(mem, BNN_EARG, "bnn_net_standardize: the data has no numbers");
-    if (!bnn_mat_finite(train.x) || (real && !bnn_mat_finite(train.y)))
-        return bnn__arena_say(mem, BNN_ENONFINITE, "bnn_net_standardize: the data has NaN or inf");
     memset(&s, 0, sizeof s);
-    bnn__column_scale(mem, train.x, &s.x_mean, &s.x_std);
-    if (real) bnn__column_scale(mem, train.y, &s.y_mean, &s.y_std);
-    if (mem->err != BNN_OK) return mem->err;
-    net->scaling = s;
-    return BNN_OK;
+    err = bnn__standardize(mem, "x", train.x, 0, &s.x_mean, &s.x_std);
+    if (err == BNN_OK && real) err = bnn__standardize(mem, "y", train.y, 1, &s.y_mean, &s.y_std);
+    if (err == BNN_OK) net->scaling = s;
+    return err;
 }
 
 /* ---- batches */
 
-static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+static bnn_batch bnn__batch_dead(bnn_var *poison) {
     bnn_batch b;
-    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
-    b.x = bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who, n, d.x.rows,
-                    d.y.rows);
-    b.y = b.x;
+    b.x = b.y = poison;
     b.n_data = 0;
     return b;
 }
 
-BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
+    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
+    return bnn__batch_dead(bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who,
+                                     n, d.x.rows, d.y.rows));
+}
+
+/* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
+ * in the data the rows of the batch are from, NULL = it is the data. 0 = not finite */
+static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v,
+                             const size_t *rows) {
+    size_t i, j;
+    double bad;
+    if (v->tape->err != BNN_OK || !bnn__where(v->val, &i, &j)) return v->tape->err == BNN_OK;
+    bad = (double)v->val.data[i * v->val.cols + j];
+    if (rows == NULL)
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what, bad, i,
+                  j);
+    else
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), "
+                  "column %z", who, what, bad, rows[i], i, j);
+    return 0;
+}
+
+/* n rows of d, or with rows = NULL all of it. In a stream d is only what is at hand: there the user
+ * has said how many there are. */
+static bnn_batch bnn__batch(bnn_tape *t, const char *who, bnn_data d, size_t n,
+                            const size_t *rows) {
     bnn_batch b;
-    if (d.x.rows != d.y.rows || d.x.rows == 0)
-        return bnn__batch_fail(t, "bnn_batch_all", d, d.x.rows);
+    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, who, d, n);
     b.x = bnn_input(t, d.x);
     b.y = bnn_input(t, d.y);
-    b.n_data = t->n_data = (double)d.x.rows;
+    if (rows != NULL) {
+        b.x = bnn_gather(b.x, n, rows);
+        b.y = bnn_gather(b.y, n, rows);
+    }
+    if (!bnn__batch_finite(who, "x", b.x, rows) || !bnn__batch_finite(who, "y", b.y, rows))
+        return bnn__batch_dead(bnn__poison(t));
+    bnn__batch_n(t, (double)d.x.rows);
+    b.n_data = t->n_data;
     return b;
+}
+
+BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
+    return bnn__batch(t, "bnn_batch_all", d, d.x.rows, NULL);
 }
 
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows) {
-    bnn_batch b;
-    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, "bnn_batch_rows", d, n);
-    b.x = bnn_gather(bnn_input(t, d.x), n, rows);
-    b.y = bnn_gather(bnn_input(t, d.y), n, rows);
-    b.n_data = t->n_data = (double)d.x.rows;
-    return b;
+    if (rows == NULL) return bnn__batch_fail(t, "bnn_batch_rows", d, 0);
+    return bnn__batch(t, "bnn_batch_rows", d, n, rows);
 }
 
-/* Floyd's algorithm: every subset of that size is equally likely; one bit per row remembers. */
+/* Adds r to a set, an open table of 2^bits places that is at most half full; 0 = it is there */
+static int bnn__set_add(size_t *set, int bits, size_t r) {
+    size_t mask = ((size_t)1 << bits) - 1;
+    size_t i = (size_t)((uint64_t)r * 0x9e3779b97f4a7c15u >> (64 - bits));
+    while (set[i] != 0) {
+        if (set[i] == r + 1) return 0;
+        i = (i + 1) & mask;
+    }
+    set[i] = r + 1;
+    return 1;
+}
+
+/* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
-    size_t i, n = d.x.rows, *rows;
-    unsigned char *seen;
+    size_t i, n = d.x.rows, *rows, *set;
+    int bits = 1;
     if (size == 0 || size > n || n != d.y.rows)
         return bnn__batch_fail(t, "bnn_minibatch", d, size);
+    while (size > (size_t)1 << (bits - 1)) bits++;
     rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
-    seen = (unsigned char *)bnn__scratch(t, n / 8 + 1, 1);
-    if (seen == NULL) return bnn__batch_fail(t, "bnn_minibatch", d, size);
-    memset(seen, 0, n / 8 + 1);
+    set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
+    if (rows == NULL || set == NULL) return bnn__batch_dead(bnn__poison(t));
+    memset(set, 0, sizeof *set << bits);
     for (i = 0; i < size; i++) {
-        size_t top = n - size + i, r = bnn_rng_below(&t->rng, top + 1);
-        if (seen[r / 8] >> (r % 8) & 1) r = top;
-        seen[r / 8] = (unsigned char)(seen[r / 8] | 1u << (r % 8));
-        rows[i] = r;
+        size_t top = n - size + i;
+        rows[i] = bnn_rng_below(&t->rng, top + 1);
+        if (bnn__set_add(set, bits, rows[i])) continue;
+        rows[i] = top; /* larger than all there are */
+        bnn__set_add(set, bits, top);
     }
-    return bnn_batch_rows(t, d, size, rows);
+    return bnn__batch(t, "bnn_minibatch", d, size, rows);
 }
 
 /* Rows and columns promise numbers: are they there? Views of no data look empty further down. */
@@ -6733,9 +7062,9 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (net->params == NULL || net->forward == NULL)
-        return bnn__fail(t, BNN_EARG, "bnn_net_forward: the net was not made");
+        return bnn__dead_net(t, net, "bnn_net_forward");
+    if (t->err != BNN_OK) return bnn__poison(t);
     if (s->x_mean.data != NULL) { /* one column would be repeated to all */
         if (x->val.cols != s->x_mean.cols)
             return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
@@ -6751,25 +7080,50 @@ static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net m
 
 static float bnn__nu(const bnn_net *net) { return net->nu == 0 ? 4 : net->nu; }
 
+/* Learned ln variances end here, in standardized units where the net has those, with gradient 0
+ * beyond: the noise is between 4.5e-5 and 22026 times y's own scale. */
+#define BNN__LOG_VAR 20
+
+static double bnn__log_var(double z) {
+    return z < -BNN__LOG_VAR ? -BNN__LOG_VAR : z > BNN__LOG_VAR ? BNN__LOG_VAR : z;
+}
+
+enum { BNN__NOTED_NOISE = 1, BNN__NOTED_BOUND = 2 }; /* bits of bnn_params.noted */
+
+/* The known scale of y: one that is no scale, as a net made by hand can have, is an error, and one
+ * that nobody chose a note, once for these parameters. */
+static void bnn__noise_check(bnn_tape *t, const bnn_net *net) {
+    if (!bnn__noise_ok(bnn__noise_std(net)))
+        bnn__fail(t, BNN_EARG, "bnn_net: noise_std %g, it must be from 1e-18 to 1e18",
+                  (double)net->noise_std);
+    if (net->noise_std != 0 || net->params == NULL || net->params->noted & BNN__NOTED_NOISE) return;
+    net->params->noted |= BNN__NOTED_NOISE;
+    bnn__note(t, "bnn_net: the net was made by hand without noise_std, the sd or scale of y around "
+              "it: 1 is assumed; set net.noise_std");
+}
+
 /* Location and ln variance of y from the standardized output, in units of y. log_var may be
  * broadcast; it is NULL where the likelihood has none. */
 static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) {
     bnn_tape *t = out->tape;
     const bnn_scaling *s = &net->scaling;
     size_t k = out->val.cols, j;
-    int hetero = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO;
+    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    int learned = hetero || (lik == BNN_GAUSSIAN && net->noise_learned);
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
-    if (hetero) a = bnn_cols(out, k / 2, k / 2);
-    else if (bnn__likelihood(net) == BNN_GAUSSIAN && net->noise_learned)
-        a = bnn_param(t, net->params, net->noise);
-    else if (bnn__likelihood(net) == BNN_GAUSSIAN)
+    *log_var = NULL;
+    if (bnn__has_noise_std(lik) && !learned) bnn__noise_check(t, net);
+    if (learned)
+        a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
+                      -BNN__LOG_VAR, BNN__LOG_VAR);
+    else if (lik == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
     if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
         mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
                          "on %z", mean->val.cols, s->y_mean.cols);
     } else if (s->y_mean.data != NULL) {
         mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
-        if (hetero || net->noise_learned) {
+        if (learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
             for (j = 0; j < shift->val.cols; j++)
                 shift->val.data[j] = (float)(2 * log((double)s->y_std.data[j]));
@@ -6797,47 +7151,86 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     }
 }
 
+/* A learned ln variance at its bound says so, once for these parameters. */
+static void bnn__note_bounds(bnn_tape *t, const bnn_net *net, const bnn_var *out) {
+    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    size_t i, k = out->val.cols, n = hetero ? bnn__count(out->val) : 1;
+    const float *a = out->val.data;
+    if (!hetero) a = lik == BNN_GAUSSIAN && net->noise_learned
+                         ? bnn_params_mat(net->params, net->noise).data : NULL;
+    if (a == NULL || net->params->noted & BNN__NOTED_BOUND || t->err != BNN_OK) return;
+    for (i = 0; i < n; i++) {
+        if (hetero && i % k < k / 2) continue;
+        if (a[i] > -BNN__LOG_VAR && a[i] < BNN__LOG_VAR) continue;
+        net->params->noted |= BNN__NOTED_BOUND;
+        bnn__note(t, "bnn_net_nll: a learned ln variance is at its bound of %d: the noise %s; "
+                  "standardize (bnn_net_standardize), lower lr, or give a fixed noise_std",
+                  a[i] > 0 ? BNN__LOG_VAR : -BNN__LOG_VAR, a[i] > 0 ? "diverges" : "vanishes");
+        return;
+    }
+}
+
+static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tape whose N it is */
+    y->tape->loss_n = *(const double *)y->aux;
+    if (y->in[0]->grad.data != NULL) y->in[0]->grad.data[0] += y->grad.data[0];
+}
+
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
-    bnn_var *out;
+    bnn_var *out, *mean, *y;
+    double *n;
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
-    t->n_data = b.n_data;
-    return bnn_mean(bnn__nll_rows(net, out, b.y));
+    mean = bnn_mean(bnn__nll_rows(net, out, b.y));
+    if (t->err != BNN_OK) return bnn__poison(t);
+    bnn__note_bounds(t, net, out);
+    if (!bnn__finite(bnn_value(mean)) && (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+                                          !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL)))
+        return bnn__poison(t);
+    if (!(b.n_data > 0)) return mean;
+    n = (double *)bnn__scratch(t, 1, sizeof *n);
+    y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
+    if (n == NULL || t->err != BNN_OK) return bnn__poison(t);
+    *n = b.n_data;
+    bnn__batch_n(t, b.n_data);
+    y->aux = n;
+    y->val.data[0] = mean->val.data[0];
+    return y;
 }
 
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
     bnn_var *nll = bnn_net_nll(net, b);
     bnn_tape *t = nll->tape;
+    double n = bnn__said_n(t) > 0 ? t->n_data : b.n_data;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(b.n_data > 0))
+    if (!(n > 0))
         return bnn__fail(t, BNN_EARG, "bnn_net_loss: the batch does not say how many data there "
                          "are: set n_data");
-    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / b.n_data)));
+    return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / n)));
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>check: finite differences for users
+ *
+ * Everything here evaluates a loss or its gradient at moved weights with the same random numbers.
+ *     central difference   (f(x + h) - f(x - h))/(2h) = f' + f''' h^2/6,  rounding adds eps |f|/h
+ * which h = eps^(1/3) times the size of x balances.
  * --------------------------------------------------------------------------------------------- */
 
-/* The loss at the present theta with the random numbers of `rng`. */
-static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_loss_fn f, void *user) {
+/* The loss at the present theta with the random numbers of `rng`; w given: its gradient, too. */
+static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                           void *user) {
     bnn__time start = bnn__now(t);
+    bnn_var *loss;
     double v;
     t->rng = *rng;
-    v = (double)bnn_value(f(t, user));
+    if (w != NULL) bnn_params_zero_grad(w);
+    loss = f(t, user);
+    v = (double)bnn_value(loss);
+    if (w != NULL) bnn_backward(loss);
     bnn__back_to(t, start);
     return v;
-}
-
-static void bnn__gradient_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
-                             void *user) {
-    bnn__time start = bnn__now(t);
-    t->rng = *rng;
-    bnn_params_zero_grad(w);
-    bnn_backward(f(t, user));
-    bnn__back_to(t, start);
 }
 
 static double bnn__step_size(double x) { /* cube root of epsilon, times the size of x */
@@ -6846,17 +7239,16 @@ static double bnn__step_size(double x) { /* cube root of epsilon, times the size
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
     bnn_rng rng = t->rng;
-    double worst = 0, here = bnn__loss_at(t, &rng, f, user);
+    double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
     size_t i;
-    bnn__gradient_at(t, &rng, w, f, user);
     for (i = 0; i < w->n && t->err == BNN_OK; i++) {
         float x = w->theta[i], h = (float)bnn__step_size((double)x), up, down;
         double a = (double)w->grad[i], b, left, right, error;
         up = x + h, down = x - h;
         w->theta[i] = up;
-        right = bnn__loss_at(t, &rng, f, user);
+        right = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = down;
-        left = bnn__loss_at(t, &rng, f, user);
+        left = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = x;
         b = (right - left) / ((double)up - (double)down);
         right = (right - here) / ((double)up - (double)x);
@@ -6869,38 +7261,56 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
     return t->err == BNN_OK ? worst : bnn__nan();
 }
 
-BNNDEF void bnn_hessian_vector(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                               const float *v, float *out) {
+/* How far to go along v: each theta counts as much as v moves it. 0 where v is 0. */
+static double bnn__step_along(size_t n, const float *theta, const float *v) {
+    double largest = 0, vv = 0, ww = 0, share;
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (fabs((double)v[i]) > largest) largest = fabs((double)v[i]);
+    if (!(largest > 0)) return 0;
+    for (i = 0; i < n; i++) {
+        share = (double)v[i] / largest;
+        vv += share * share;
+        share *= (double)theta[i];
+        ww += share * share;
+    }
+    return bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv) / largest;
+}
+
+/* The gradient at keep + r v, in w->grad */
+static void bnn__gradient_along(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
+                                void *user, const float *keep, double r, const float *v) {
+    size_t i;
+    for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
+    bnn__loss_at(t, rng, w, f, user);
+    memcpy(w->theta, keep, w->n * sizeof *keep);
+}
+
+BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                               const float *v) {
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     size_t i;
-    double vv = 0, ww = 0, r;
-    float *keep = bnn__floats(t, w->n);
-    memset(out, 0, w->n * sizeof(float));
-    if (keep == NULL) return;
-    for (i = 0; i < w->n; i++) {
-        vv += (double)v[i] * (double)v[i];
-        ww += (double)w->theta[i] * (double)w->theta[i];
+    double r = bnn__step_along(w->n, w->theta, v);
+    float *keep = bnn__floats(t, w->n), *right = bnn__floats(t, w->n); /* out may be v */
+    if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
+    if (t->err == BNN_OK && r > 0) {
+        memcpy(keep, w->theta, w->n * sizeof *keep);
+        bnn__gradient_along(t, &rng, w, f, user, keep, r, v);
+        memcpy(right, w->grad, w->n * sizeof *right);
+        bnn__gradient_along(t, &rng, w, f, user, keep, -r, v);
     }
-    if (vv > 0) {
-        r = bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv);
-        memcpy(keep, w->theta, w->n * sizeof(float));
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
-        bnn__gradient_at(t, &rng, w, f, user);
-        for (i = 0; i < w->n; i++) out[i] = w->grad[i];
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] - (float)r * v[i];
-        bnn__gradient_at(t, &rng, w, f, user);
-        for (i = 0; i < w->n; i++)
-            out[i] = (float)(((double)out[i] - (double)w->grad[i]) / (2 * r));
-        memcpy(w->theta, keep, w->n * sizeof(float));
-    }
+    for (i = 0; i < w->n; i++)
+        out[i] = r > 0 && t->err == BNN_OK
+                     ? (float)(((double)right[i] - (double)w->grad[i]) / (2 * r)) : 0;
     bnn_params_zero_grad(w);
     bnn__back_to(t, start);
     t->rng = rng;
 }
 
-BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
-                                 size_t probes, float *out) {
+BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
+                                 size_t probes) {
     bnn__time start = bnn__now(t);
     float *v = bnn__floats(t, w->n), *hv = bnn__floats(t, w->n);
     size_t i, k, times = probes == 0 ? w->n : probes;
@@ -6908,10 +7318,10 @@ BNNDEF void bnn_hessian_diagonal(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void
     if (v == NULL || hv == NULL) return;
     memset(v, 0, w->n * sizeof(float));
     for (k = 0; k < times && t->err == BNN_OK; k++) {
-        for (i = 0; probes != 0 && i < w->n; i++)
-            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
         if (probes == 0) v[k] = 1;
-        bnn_hessian_vector(t, w, f, user, v, hv);
+        else for (i = 0; i < w->n; i++)
+            v[i] = (float)(1 - 2 * (int)(bnn_rng_u32(&t->rng) >> 31));
+        bnn_hessian_vector(hv, t, w, f, user, v);
         if (probes == 0) out[k] = hv[k], v[k] = 0;
         else for (i = 0; i < w->n; i++) out[i] += v[i] * hv[i] / (float)probes;
     }
@@ -6961,7 +7371,7 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
     return t->err == BNN_OK ? (double)rows : 0;
 }
 
-BNNDEF void bnn_grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
+BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
     if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
@@ -7165,7 +7575,7 @@ static void bnn__step_sgd(bnn_stepper *s) {
 
 static void bnn__step_noisy(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
-    double lr = (double)s->lr, heat = lr * (double)s->temperature / t->n_data;
+    double lr = (double)s->lr, heat = lr * (double)s->temperature / bnn__n_data(t);
     if (s->temperature == 0 && s->kind == BNN_SGLD) {
         bnn__pass_sgd(s->n, w->theta, w->grad, s->lr, 0, 0, 0);
         return;
@@ -7214,7 +7624,7 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
         (states > 2 && s->s3 == NULL))
         return "the stepper was made without the state that this setting needs";
-    if (sampler && s->kind != BNN_HMC && !(t->n_data > 0))
+    if (sampler && s->kind != BNN_HMC && !(bnn__n_data(t) > 0))
         return "a sampler must know how many data there are: set tape.n_data";
     return NULL;
 }
@@ -7342,7 +7752,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         if (bnn__finite_d(u)) bnn_backward(part);
         bnn__back_to(t, start);
     }
-    if (d->net != NULL) t->n_data = (double)n;
+    if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
         return bnn__inf();
     return u / (double)s->temperature;
@@ -7774,7 +8184,7 @@ BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f
                   "BNN_ESTIMATE_PRICE", q->estimator);
         return;
     }
-    bnn_hessian_diagonal(t, q->of, f, user, probes, q->curvature);
+    bnn_hessian_diagonal(q->curvature, t, q->of, f, user, probes);
     q->curved = 1;
 }
 
@@ -7886,14 +8296,14 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     int proper = 0;
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_backward")) return;
     for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    if (!q->drawn || (proper && q->kl_weight > 0 && !(t->n_data > 0))) {
+    if (!q->drawn || (proper && q->kl_weight > 0 && !(bnn__n_data(t) > 0))) {
         bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: %s", !q->drawn ? "there is no new draw: "
                   "bnn_meanfield_sample comes first" : "the KL must know how many data there are: "
                   "set tape.n_data");
         return;
     }
     if (proper && q->kl_weight > 0)
-        k = (double)q->kl_weight / (t->n_data * (double)q->draws);
+        k = (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
     bnn__params_settle(q->of);
     if (q->posterior == BNN_POSTERIOR_GAUSSIAN && q->estimator != BNN_ESTIMATE_PATH &&
         !bnn__meanfield_curve(q, t)) return;
@@ -8397,7 +8807,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
             break;
         default: /* the bounds of bnn_gaussian_nll */
             p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(p < -20 ? -20 : p > 20 ? 20 : p);
+            v->val.data[i] = BNN_MATH_EXP(bnn__clamp_log_var(p));
         }
     }
     *mean = m->val;
@@ -9984,16 +10394,12 @@ typedef struct bnn__probe {
     bnn__time base, start;
 } bnn__probe;
 
-/* The first number that is none, as an error; what: x, y, theta */
 static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
-    size_t i, n = bnn__count(a);
-    for (i = 0; i < n; i++) {
-        if (bnn__finite(a.data[i])) continue;
+    size_t i, j;
+    if (bnn__where(a, &i, &j))
         bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
-                  (double)a.data[i], i / a.cols, i % a.cols);
-        return 0;
-    }
-    return 1;
+                  (double)a.data[i * a.cols + j], i, j);
+    return t->err == BNN_OK;
 }
 
 static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const char *who, const bnn_net *net,
@@ -10039,30 +10445,16 @@ static void bnn__backward_column(bnn_var *out, bnn_mat seed, size_t c) {
     bnn_backward_from(out, seed);
 }
 
-/* A ln variance z within the bounds of its likelihood; 1 = it is not at one, the loss depends on it.
- * shift: from standardized units to those of y. */
-static int bnn__ln_variance(double z, double shift, double *v) {
-    *v = (double)bnn__clamp_log_var((float)(z + shift)) - shift;
-    return bnn__clamp_log_var((float)(z + shift)) == (float)(z + shift);
-}
-
-static double bnn__ln_unit(const bnn_net *net, size_t c) { /* 2 ln of a y's standard deviation */
-    const bnn_mat s = net->scaling.y_std;
-    return s.data == NULL ? 0 : 2 * log((double)s.data[c % s.cols]);
-}
-
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
     int likelihood = bnn__likelihood(net);
-    double nu = (double)bnn__nu(net), unit = bnn__ln_unit(net, likelihood == BNN_GAUSSIAN_HETERO ?
-                                                          c % (k / 2) : c);
-    double v, fixed = exp(unit / 2) / (double)bnn__noise_std(net);
-    if (net->noise_learned) {
-        bnn__ln_variance((double)bnn_params_mat(net->params, net->noise).data[0], unit, &v);
-        fixed = exp(-v / 2);
-    }
-    if (likelihood == BNN_STUDENT) fixed *= sqrt((nu + 1) / (nu + 3));
+    double v = 1 / (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
+    if (net->noise_learned)
+        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
+    else if (net->scaling.y_std.data != NULL)
+        v *= (double)net->scaling.y_std.data[c % net->scaling.y_std.cols];
+    if (likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
     bnn_mat_fill(r, 0);
     for (i = 0; i < out.rows; i++) {
         const float *o = out.data + i * k;
@@ -10076,21 +10468,15 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             break;
         case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
         case BNN_POISSON: to[c] = (float)exp(z / 2); break;
-        case BNN_GAUSSIAN_HETERO:
-            j = (size_t)bnn__ln_variance((double)o[c % (k / 2) + k / 2], unit, &v);
-            to[c] = (float)(c < k / 2 ? exp(-v / 2) : sqrt(0.5 * (double)j));
+        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
+            z = (double)o[c % (k / 2) + k / 2];
+            v = bnn__log_var(z);
+            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            else to[c] = (float)(fabs(z) > BNN__LOG_VAR ? 0 : sqrt(0.5));
             break;
-        default: to[c] = (float)fixed;
+        default: to[c] = (float)v;
         }
     }
-}
-
-/* Fisher's information of a learned ln variance: 1/2 per number of y, 0 at a bound */
-static double bnn__noise_information(const bnn_net *net, size_t rows, size_t k) {
-    double z = (double)bnn_params_mat(net->params, net->noise).data[0], sum = 0, v;
-    size_t c;
-    for (c = 0; c < k; c++) sum += bnn__ln_variance(z, bnn__ln_unit(net, c), &v);
-    return 0.5 * (double)rows * sum;
 }
 
 static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { /* B^T B */
@@ -10129,9 +10515,8 @@ static void bnn__ggn(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, bnn_ma
     for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
     if (!p->net.noise_learned) return;
     noise = p->view.blocks[p->net.noise].offset - first; /* outside: far above n */
-    if (noise < n)
-        out.data[diagonal ? noise : noise * n + noise] +=
-            (float)bnn__noise_information(&p->net, x.rows, k);
+    if (noise < n && fabs((double)p->view.theta[first + noise]) <= BNN__LOG_VAR)
+        out.data[diagonal ? noise : noise * n + noise] += (float)(0.5 * (double)(x.rows * k));
 }
 
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
@@ -10780,16 +11165,14 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
  * dropped layer's) and the mean as its weights. */
 static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
                              size_t gone, size_t blocks) {
-    bnn_net net = bnn_mlp(to, d), dead;
+    bnn_net net = bnn__net_like(to, mlp, d, NULL);
     size_t b;
-    memset(&dead, 0, sizeof dead);
-    if (net.params == NULL) return dead;
+    if (net.params == NULL) return net;
     BNN_ASSERT(to->n == out->n);
     for (b = 0; b < to->n_blocks; b++)
         to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    bnn__shrink_rest(to->mem, &net, mlp);
     memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return to->mem->err == BNN_OK ? net : dead;
+    return net;
 }
 
 static int bnn__drop_to(const char *who, bnn_params *to) {
@@ -11315,20 +11698,19 @@ static bnn_net bnn__no_net(void) {
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d) {
     bnn_params *a = structure != NULL ? structure : w;
     bnn_structure *s;
-    bnn_net net = bnn__no_net();
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
     size_t n, blocks, an, ablocks;
     if (w == NULL || w->mem->err != BNN_OK || a->mem->err != BNN_OK) return net;
     if (d.tau == 0) d.tau = 1;
-    if (d.noise_std == 0) d.noise_std = 1;
     if (d.gamma == 0) d.gamma = BNN_GAMMA_SOFTMAX;
-    if (d.likelihood == 0) d.likelihood = BNN_GAUSSIAN;
-    if (!(d.tau > 0) || !(d.noise_std > 0) || d.gamma < BNN_GAMMA_SOFTMAX ||
-        d.gamma > BNN_GAMMA_ONES || d.likelihood < BNN_GAUSSIAN || d.likelihood > BNN_POISSON)
-        return bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, noise_std %g, gamma %d, "
-                               "likelihood %d", (double)d.tau, (double)d.noise_std, d.gamma,
-                               d.likelihood), net;
+    if (!(d.tau > 0) || d.gamma < BNN_GAMMA_SOFTMAX || d.gamma > BNN_GAMMA_ONES) {
+        bnn__arena_fail(w->mem, BNN_EARG, "bnn_graph: tau %g, gamma %d", (double)d.tau, d.gamma);
+        return net;
+    }
     s = bnn__graph_alloc(w->mem, &d);
-    if (s == NULL) return net;
+    if (s == NULL || !bnn__likelihood_resolve(w->mem, "bnn_graph", &d.likelihood,
+                                              s->widths[s->n_nodes - 1], 0, &d.noise_std, &d.nu))
+        return net;
     n = w->n, blocks = w->n_blocks, an = a->n, ablocks = a->n_blocks;
     bnn__graph_blocks(w, a, s, &d);
     if (w->mem->err != BNN_OK || a->mem->err != BNN_OK) { /* all or nothing */
@@ -11513,7 +11895,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
-    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling);
+    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL);
     bnn__extract_fill(&net, graph->params, from);
     return to->mem->err == BNN_OK ? net : bnn__no_net();
 }
@@ -11557,6 +11939,7 @@ static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
     bnn_backward(loss);
     bnn__params_settle(h->d->w);
     bnn__params_settle(h->d->a);
+    start.loss_n = t->loss_n; /* the gradient stays, and its N */
     bnn__back_to(t, start);
     return value;
 }
@@ -11613,7 +11996,7 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
         for (rr = best = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
             double pp = bnn__dot(n, p, p), step, old = rr;
             t->rng = h->rng;
-            bnn_hessian_vector(t, d->w, d->lower, d->user, p, hp);
+            bnn_hessian_vector(hp, t, d->w, d->lower, d->user, p);
             if (t->err != BNN_OK) return;
             for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
             curve = bnn__dot(n, p, hp) / pp;
@@ -11635,14 +12018,14 @@ static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
 static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     const bnn_hypergradient_desc *d = h->d;
     bnn_params *w = d->w, *a = d->a;
-    double n_data;
+    double loss_n;
     size_t i;
     if (d->unroll > 0 && !d->implicit) {
         bnn__hyper_at(h, d->lower);
         bnn__hyper_move(h, -(double)d->unroll, w->grad);
     }
     out->value = bnn__hyper_at(h, d->upper);
-    n_data = h->t->n_data;
+    loss_n = h->t->loss_n;
     memcpy(h->v, w->grad, w->n * sizeof *h->v);
     memcpy(h->ga, a->grad, a->n * sizeof *h->ga);
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
@@ -11655,7 +12038,7 @@ static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
     for (i = 0; i < a->n; i++) a->grad[i] = h->ga[i];
     bnn__params_settle(a);
-    h->t->n_data = n_data;
+    h->t->loss_n = loss_n;
 }
 
 BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc d) {
@@ -11682,6 +12065,7 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
         memcpy(d.w->theta, h.keep, d.w->n * sizeof *h.keep); /* also after an error on the way */
     }
     bnn_params_zero_grad(d.w);
+    start.loss_n = t->loss_n;
     bnn__back_to(t, start);
     return out;
 }
@@ -11903,51 +12287,6 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     return BNN_OK;
 }
 
-static bnn_mat bnn__keep_cols(bnn_arena *mem, bnn_mat a, const unsigned char *keep, size_t left) {
-    bnn_mat out = bnn_mat_new(mem, a.rows, left);
-    size_t i, j, n = 0;
-    if (out.data == NULL) return out;
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < a.cols; j++)
-            if (keep[j]) out.data[n++] = a.data[i * a.cols + j];
-    return out;
-}
-
-BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
-    bnn_net net = bnn__no_net();
-    const struct bnn__mlp *m = mlp->mlp;
-    bnn_mlp_desc d;
-    size_t l, b, left = 0, n = 0, blocks;
-    if (to == NULL || to->mem->err != BNN_OK) return net;
-    for (b = 0; m != NULL && b < m->desc.sizes[0]; b++) left += keep[b] != 0;
-    if (m == NULL || to == mlp->params || left == 0)
-        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: not a bnn_mlp, in `to` "
-                               "already, or no input is left"), net;
-    d = m->desc;
-    d.init = BNN_INIT_ZERO;
-    d.sizes[0] = left;
-    net = bnn_mlp(to, d);
-    if (net.params == NULL) return net;
-    blocks = m->n_layers * (d.no_bias ? 1 : 2) + (mlp->noise_learned ? 1 : 0);
-    for (b = 0; b < blocks; b++) {
-        bnn_mat from = bnn_params_mat(mlp->params, m->first + b);
-        bnn_mat into = bnn_params_mat(to, net.mlp->first + b);
-        to->blocks[net.mlp->first + b].prior = mlp->params->blocks[m->first + b].prior;
-        if (b > 0) memcpy(into.data, from.data, bnn__count(from) * sizeof(float));
-        for (l = 0; b == 0 && l < from.rows; l++)
-            if (keep[l])
-                memcpy(into.data + n++ * from.cols, from.data + l * from.cols,
-                       from.cols * sizeof(float));
-    }
-    net.mlp->desc.init = m->desc.init;
-    bnn__shrink_rest(to->mem, &net, mlp);
-    if (mlp->scaling.x_mean.data != NULL) {
-        net.scaling.x_mean = bnn__keep_cols(to->mem, mlp->scaling.x_mean, keep, left);
-        net.scaling.x_std = bnn__keep_cols(to->mem, mlp->scaling.x_std, keep, left);
-    }
-    return to->mem->err == BNN_OK ? net : bnn__no_net();
-}
-
 /* ------------------------------------------------------------------------------------------------
  * >>distill: one net learns the predictive of many (Balan et al. 2015)
  *
@@ -12062,7 +12401,6 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
     } else {
         bnn_var *a, *m = bnn__units(student, out, &a);
-        a = bnn_clamp(a, -20, 20);
         loss = bnn_gaussian_nll(m, bnn_input(t, f), a);
         a = bnn_mul(bnn_input(t, v), bnn_exp(bnn_neg(a)));
         loss = bnn_add(loss, bnn_scale(bnn_rowsum(a), (float)0.5));
@@ -12080,6 +12418,7 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     bnn_arena *mem;
     bnn_mark before, after, now;
     size_t s, steps = d.steps == 0 ? 10000 : d.steps, batch = d.batch == 0 ? 64 : d.batch;
+    double said = t->n_data;
     float *box;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
     if (student->params == NULL) {
@@ -12098,13 +12437,14 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
         bnn__box(x, d.inputs.margin, box, box + x.cols);
     for (s = 0; s < steps && t->err == BNN_OK; s++) {
         bnn_tape_reset(t);
-        t->n_data = d.n_data > 0 ? d.n_data : (double)x.rows;
+        t->n_data = d.n_data > 0 ? d.n_data : said > 0 ? said : (double)x.rows;
         adam.lr = (float)bnn_lr_cosine((double)rate.lr, s, steps);
         bnn_backward(bnn_distill_loss(student, bnn__draw_inputs(t, x, batch, &d.inputs, box),
                                       teacher, post));
         bnn_step(&adam, t);
         if (s % 100 == 99) bnn__report(t, s + 1, steps);
     }
+    t->n_data = said;
     now = bnn_arena_mark(mem);
     if (now.chunk == after.chunk && now.used == after.used) /* no callback has taken any */
         bnn_arena_rewind(mem, before);

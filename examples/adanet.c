@@ -60,7 +60,7 @@ static void values(bnn_tape *t, const bnn_net *net, side *s, int k) {
 static double learner(bnn_tape *t, booster *b, int depth, uint64_t seed, int k) {
     bnn_arena mem = { 0 };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_mlp_desc d = { .activation = BNN_TANH, .seed = seed, .no_bias = 0 };
+    bnn_mlp_desc d = { .noise_std = 1, .activation = BNN_TANH, .seed = seed, .no_bias = 0 };
     double n = (double)b->train.data.x.rows;
     d.sizes[0] = b->train.data.x.cols;
     for (int l = 1; l <= depth; l++) d.sizes[l] = b->units;

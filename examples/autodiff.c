@@ -75,7 +75,7 @@ int main(void) {
     printf("cube, 2 x^2        %.1e\n", bnn_grad_check(&tape, w, wrong_loss, w));
 
     float v[N] = { 1, -1, 2, 0.5f }, hv[N];
-    bnn_hessian_vector(&tape, w, quadratic, w, v, hv);
+    bnn_hessian_vector(hv, &tape, w, quadratic, w, v);
     printf("\nH v of w A w'/2       A v\n");
     for (int i = 0; i < N && !tape.err; i++) {
         double av = 0;

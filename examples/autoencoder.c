@@ -38,9 +38,10 @@ static int load(bnn_arena *mem, int argc, char **argv, bnn_mat *x, tiles_size *t
 
 /* d - latent - d, or with a hidden layer on both sides; all in one chain of weights */
 static bnn_net make(bnn_arena *mem, size_t d, size_t latent, size_t hidden, int likelihood) {
-    bnn_mlp_desc linear = { .sizes = { d, latent, d }, .activation = BNN_IDENTITY,
+    bnn_mlp_desc linear = { .sizes = { d, latent, d }, .noise_std = 1, .activation = BNN_IDENTITY,
                             .prior = { .kind = BNN_PRIOR_FLAT }, .seed = 1 };
-    bnn_mlp_desc deep = { .sizes = { d, hidden, latent, hidden, d }, .activation = BNN_TANH,
+    bnn_mlp_desc deep = { .sizes = { d, hidden, latent, hidden, d }, .noise_std = 1,
+                          .activation = BNN_TANH,
                           .activations = { 0, BNN_IDENTITY, 0 },
                           .prior = { .kind = BNN_PRIOR_FLAT }, .seed = 1,
                           .likelihood = likelihood };

@@ -38,7 +38,7 @@ int main(void) {
         bnn_step(&adam, &tape);
     }
     bnn_params *start = bnn_params_new(&mem);
-    bnn_mlp(start, (bnn_mlp_desc){ .sizes = { 1, 100, 1 } });
+    bnn_mlp(start, (bnn_mlp_desc){ .sizes = { 1, 100, 1 }, .noise_std = 1 });
     bnn_params_copy(start, w);
 
     bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 1e-3f }); /* eps = 2 lr/N */

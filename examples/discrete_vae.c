@@ -149,7 +149,8 @@ static void study(bnn_arena *mem, bnn_tape *tape, const images *d, int classes, 
     for (int e = 0; e < 3 && !mem->err; e++) {
         discrete_vae m = discrete_new(bnn_params_new(mem), desc);
         bnn_net guess = bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){
-                .sizes = { d->train.cols, 100, 1 }, .activation = BNN_TANH, .seed = seed });
+                .sizes = { d->train.cols, 100, 1 }, .noise_std = 1, .activation = BNN_TANH,
+                .seed = seed });
         clock_t start = clock();
         train(tape, &m, &guess, d, e);
         double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;

@@ -29,8 +29,8 @@ typedef struct discrete_vae {
 static inline discrete_vae discrete_new(bnn_params *w, discrete_desc desc) {
     size_t units = desc.latents * (desc.classes ? desc.classes : 1);
     discrete_vae m = { desc, units, w, { 0 }, { 0 } };
-    bnn_mlp_desc e = { .sizes = { desc.pixels, units }, .seed = desc.seed };
-    bnn_mlp_desc d = { .sizes = { units, desc.pixels }, .seed = desc.seed + 1 };
+    bnn_mlp_desc e = { .sizes = { desc.pixels, units }, .noise_std = 1, .seed = desc.seed };
+    bnn_mlp_desc d = { .sizes = { units, desc.pixels }, .noise_std = 1, .seed = desc.seed + 1 };
     e.prior.kind = d.prior.kind = BNN_PRIOR_FLAT;
     e.init_scale = 0.3f; /* begin near the uniform q */
     m.encoder = bnn_mlp(w, e);

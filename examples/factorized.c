@@ -134,7 +134,7 @@ static void gray(bnn_arena *mem, bnn_tape *tape) {
 static void without_normalizer(bnn_arena *mem, bnn_tape *tape) {
     enum { N = 200, G = 161 };
     bnn_mat x = bnn_mat_new(mem, N, 1), grid = bnn_mat_new(mem, G, 1);
-    bnn_mlp_desc desc = { .sizes = { 1, 16, 1 }, .activation = BNN_TANH, .seed = 1,
+    bnn_mlp_desc desc = { .sizes = { 1, 16, 1 }, .noise_std = 1, .activation = BNN_TANH, .seed = 1,
                           .prior = { .kind = BNN_PRIOR_FLAT } };
     if (mem->err) return;
     bnn_rng_fill_normal(&tape->rng, N, x.data);

@@ -166,7 +166,7 @@ static void drmad(bnn_tape *t, problem *p) {
                 da[i] -= p->k->lr * expf(p->a->theta[i]) * w * dw[i] / (float)p->train.x.rows;
             }
             bnn_tape_reset(t);
-            bnn_hessian_vector(t, p->w, lower, p, dw, hv);
+            bnn_hessian_vector(hv, t, p->w, lower, p, dw);
             for (size_t i = 0; i < n; i++) dw[i] -= p->k->lr * hv[i];
         }
         bnn_params_zero_grad(p->w);
@@ -255,7 +255,7 @@ static int one_seed(const task *k, bnn_data all, bnn_data test, uint64_t seed, o
     bnn_arena mem = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed(seed) };
     bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
-    bnn_mlp_desc d = { .activation = BNN_TANH, .seed = seed, .prior = flat,
+    bnn_mlp_desc d = { .noise_std = 1, .activation = BNN_TANH, .seed = seed, .prior = flat,
                        .likelihood = k->useful ? BNN_BERNOULLI : BNN_CATEGORICAL };
     problem p = { .k = k, .w = bnn_params_new(&mem), .a = bnn_params_new(&mem) };
     for (int l = 0; l < 4; l++) d.sizes[l] = k->sizes[l];

@@ -277,7 +277,8 @@ static int table(const char *path) {
                mean.data[j], alpha[j], exp(.5 * log_v[j]), keep[j] ? "" : "   out");
     }
     bnn_params *v = bnn_params_new(&mem), *u = bnn_params_new(&mem); /* the mean net, then cut */
-    bnn_net full = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { d, UNITS, 1 }, .activation = BNN_TANH });
+    bnn_net full = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { d, UNITS, 1 }, .noise_std = 1,
+                                              .activation = BNN_TANH });
     bnn_mat fewer = bnn_mat_new(&mem, n, left);
     for (size_t b = 0, at = 0; b < 4; b++) {
         static const size_t from[4] = { 0, 2, 3, 4 };

@@ -40,9 +40,10 @@ static inline vae vae_new(bnn_params *w, vae_desc desc) {
     vae m = { desc, w, desc.decoder ? desc.decoder : w, { 0 }, { 0 }, 0, 1 };
     size_t out = desc.likelihood == BNN_GAUSSIAN_HETERO ? 2 * desc.pixels : desc.pixels;
     bnn_prior flat = { .kind = BNN_PRIOR_FLAT }, normal = { .std = desc.std, .fan_in = 1 };
-    bnn_mlp_desc e = { .sizes = { desc.pixels, desc.hidden, 2 * desc.latent },
+    bnn_mlp_desc e = { .sizes = { desc.pixels, desc.hidden, 2 * desc.latent }, .noise_std = 1,
                        .activation = desc.activation, .prior = flat, .seed = desc.seed };
-    bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .activation = desc.activation,
+    bnn_mlp_desc d = { .sizes = { desc.latent, desc.hidden, out }, .noise_std = 1,
+                       .activation = desc.activation,
                        .prior = desc.std > 0 ? normal : flat, .seed = desc.seed + 1,
                        .likelihood = desc.likelihood };
     if (desc.likelihood == BNN_GAUSSIAN) {
@@ -112,10 +113,10 @@ static inline bnn_var *vae_loss(const vae *m, bnn_var *x, float beta) {
     return bnn_add(bnn_mean(b.nll), bnn_scale(bnn_mean(b.kl), beta));
 }
 
-/* The same with -ln p(decoder)/N, for decoders with a prior; x from bnn_minibatch sets N */
-static inline bnn_var *vae_loss_prior(const vae *m, bnn_var *x) {
-    float n = (float)x->tape->n_data;
-    return bnn_add(vae_loss(m, x, 1), bnn_scale(bnn_prior_nll(x->tape, m->v), 1 / n));
+/* The same with -ln p(decoder)/N, for decoders with a prior */
+static inline bnn_var *vae_loss_prior(const vae *m, bnn_batch b) {
+    bnn_var *prior = bnn_prior_nll(b.x->tape, m->v);
+    return bnn_add(vae_loss(m, b.x, 1), bnn_scale(prior, 1 / (float)b.n_data));
 }
 
 /* ln w_j = ln p(x, t_j) - ln q(t_j|x) of k draws, (n,k) (Burda et al. 2016). Their mean is the

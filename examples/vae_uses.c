@@ -50,9 +50,9 @@ static void train(bnn_tape *tape, const vae *m, bnn_mat x, size_t steps, double 
     bnn_data data = { x, x };
     for (size_t s = 0; s < steps && !tape->err; s++) {
         bnn_tape_reset(tape);
-        bnn_var *in = bnn_minibatch(tape, data, x.rows < BATCH ? x.rows : BATCH).x;
-        if (m->desc.likelihood == BNN_BERNOULLI) in = vae_binarize(in);
-        bnn_backward(vae_loss_prior(m, in));
+        bnn_batch b = bnn_minibatch(tape, data, x.rows < BATCH ? x.rows : BATCH);
+        if (m->desc.likelihood == BNN_BERNOULLI) b.x = vae_binarize(b.x);
+        bnn_backward(vae_loss_prior(m, b));
         adam.lr = decoder.lr = (float)bnn_lr_cosine(lr, s, steps);
         bnn_step(&adam, tape);
         if (m->v != m->w) bnn_step(&decoder, tape);
@@ -277,7 +277,7 @@ static void bayesian_decoder(bnn_arena *mem, bnn_tape *tape, bnn_mat few, bnn_ma
     bnn_ensemble post = bnn_ensemble_new(m.v, KEEP), codes = bnn_ensemble_new(m.w, KEEP);
     for (size_t s = 0; s < BURN_IN + (size_t)KEEP * THIN; s++) {
         bnn_tape_reset(tape);
-        bnn_backward(vae_loss_prior(&m, bnn_minibatch(tape, data, 50).x));
+        bnn_backward(vae_loss_prior(&m, bnn_minibatch(tape, data, 50)));
         bnn_step(&adam, tape);
         bnn_step(&sgld, tape);
         if (s >= BURN_IN && s % THIN == 0) bnn_ensemble_push(&post), bnn_ensemble_push(&codes);

@@ -124,6 +124,7 @@ static model model_in(bnn_arena *mem, size_t inputs, uint64_t seed) {
     memset(&d, 0, sizeof d);
     d.sizes[0] = inputs, d.sizes[1] = 8, d.sizes[2] = 1;
     d.activation = BNN_TANH;
+    d.noise_std = 1;
     d.seed = seed;
     a.w = bnn_params_new(mem);
     a.net = bnn_mlp(a.w, d);
@@ -283,6 +284,7 @@ static void stage_soak(double scale) {
     tape.mem = arena_on(&m);
     d.x.rows = d.y.rows = 4, d.x.cols = d.y.cols = 1, d.x.data = x, d.y.data = y;
     shape.sizes[0] = shape.sizes[2] = 1, shape.sizes[1] = 2;
+    shape.noise_std = 1;
     desc.lr = 1e-4f;
     w = bnn_params_new(&mem);
     net = bnn_mlp(w, shape);

@@ -113,7 +113,7 @@ static void a_whole_program_runs_in_two_buffers_without_the_heap(void) {
     float xs[4] = { 0, 1, 2, 3 }, ys[4] = { 1, 0, 1, 0 };
     bnn_data d = { { 4, 1, xs }, { 4, 1, ys } };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 8, 1 } });
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 8, 1 }, .noise_std = 1 });
     bnn_stepper s = bnn_adam(w, (bnn_adam_desc){ 0 });
     for (int i = 0; i < 100; i++) {
         bnn_tape_reset(&t);
@@ -215,7 +215,8 @@ static int program(counter *c) { /* returns the first error anywhere */
     static float xs[64], ys[64], wide[64 * 700];
     bnn_data d = { { 64, 1, xs }, { 64, 1, ys } };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 300, 40, 1 } }); /* several chunks */
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 300, 40, 1 },
+                                             .noise_std = 1 }); /* several chunks */
     bnn_stepper s = bnn_adam(w, (bnn_adam_desc){ 0 });
     bnn_ensemble e = bnn_ensemble_new(w, 3);
     bnn_net_standardize(&net, d);

@@ -593,14 +593,14 @@ static void hessian_vector_is_exact_on_a_quadratic(void) {
     float v[3] = { 1, -2, (float)0.5 }, out[3], zero[3] = { 0, 0, 0 };
     bnn_params_add(q.w, 1, 3, "x", (bnn_prior){ 0 });
     q.w->theta[0] = (float)0.3, q.w->theta[1] = -1, q.w->theta[2] = (float)0.7;
-    bnn_hessian_vector(&t, q.w, quadratic_loss, &q, v, out);
+    bnn_hessian_vector(out, &t, q.w, quadratic_loss, &q, v);
     for (int i = 0; i < 3; i++) {
         double want = 0;
         for (int j = 0; j < 3; j++) want += (double)q.a[3 * i + j] * (double)v[j];
         CHECK_NEAR(out[i], want, BUILD_TOL(1e-3, 1e-9));
     }
     CHECK(q.w->theta[0] == (float)0.3 && q.w->theta[2] == (float)0.7);
-    bnn_hessian_vector(&t, q.w, quadratic_loss, &q, zero, out);
+    bnn_hessian_vector(out, &t, q.w, quadratic_loss, &q, zero);
     CHECK(out[0] == 0 && out[1] == 0 && out[2] == 0);
     bnn_tape_free(&t);
     bnn_arena_free(&mem);
@@ -616,9 +616,9 @@ static void hessian_vector_is_symmetric_and_linear(void) {
         u[i] = (float)(2 * lcg() - 1), v[i] = (float)(2 * lcg() - 1);
         s[i] = 2 * u[i] - 3 * v[i];
     }
-    bnn_hessian_vector(&t, q.w, whole_loss, &q, u, hu);
-    bnn_hessian_vector(&t, q.w, whole_loss, &q, v, hv);
-    bnn_hessian_vector(&t, q.w, whole_loss, &q, s, hs);
+    bnn_hessian_vector(hu, &t, q.w, whole_loss, &q, u);
+    bnn_hessian_vector(hv, &t, q.w, whole_loss, &q, v);
+    bnn_hessian_vector(hs, &t, q.w, whole_loss, &q, s);
     for (int i = 0; i < 12; i++) {
         uhv += (double)u[i] * (double)hv[i], vhu += (double)v[i] * (double)hu[i];
         CHECK_NEAR(hs[i], 2 * (double)hu[i] - 3 * (double)hv[i], tol);

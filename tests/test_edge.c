@@ -523,6 +523,7 @@ static void nothing_can_be_predicted_measured_and_parsed(void) {
     memset(&d, 0, sizeof d);
     memset(&csv_desc, 0, sizeof csv_desc);
     d.sizes[0] = 2, d.sizes[1] = 3, d.sizes[2] = 1;
+    d.noise_std = 1;
     net = bnn_mlp(bnn_params_new(&a.mem), d);
     p = bnn_predict(&a.mem, &a.tape, &net, NULL, none);
     CHECK(a.tape.err == BNN_OK && p.mean.rows == 0 && p.mean.cols == 1);
@@ -572,6 +573,7 @@ static void constructors_refuse_sizes_near_int_max_and_beyond(void) {
             case 4: CHECK(bnn_params_add(w, huge[i], huge[i], "x", flat) == (size_t)-1); break;
             case 5:
                 d.sizes[0] = huge[i], d.sizes[1] = 5, d.sizes[2] = huge[i];
+                d.noise_std = 1;
                 (void)bnn_mlp(w, d);
                 break;
             case 6:

@@ -107,6 +107,7 @@ static void world_make(world *a, uint64_t seed) {
     memset(a, 0, sizeof *a);
     memset(&d, 0, sizeof d);
     d.sizes[0] = 2, d.sizes[1] = 5, d.sizes[2] = 1;
+    d.noise_std = 1;
     d.seed = seed;
     a->net = bnn_mlp(bnn_params_new(&a->mem), d);
     a->post = bnn_ensemble_new(a->net.params, 3);

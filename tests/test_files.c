@@ -644,7 +644,7 @@ static void nets_that_share_parameters_are_saved_once_and_share_again(void) {
     prior.kind = BNN_PRIOR_DOUBLE_EXPONENTIAL;
     w = bnn_params_new(&space);
     bnn_params_add(w, 1, 3, "alpha", prior);
-    enc = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 4, 3, 2 }, .seed = 3 });
+    enc = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 4, 3, 2 }, .noise_std = 1, .seed = 3 });
     bnn_params_add(w, 2, 2, "between", prior);
     dec = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 3, 4 }, .no_bias = 1, .likelihood = BNN_BERNOULLI });
     c.nets[0] = &enc;
@@ -667,7 +667,7 @@ static void nets_that_share_parameters_are_saved_once_and_share_again(void) {
     CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_OK && d2.params->n == w->n);
     c.nets[0] = &enc; /* here they would not share */
     memset(&e2, 0, sizeof e2);
-    other = bnn_mlp(bnn_params_new(&fresh), (bnn_mlp_desc){ .sizes = { 2, 3, 4 } });
+    other = bnn_mlp(bnn_params_new(&fresh), (bnn_mlp_desc){ .sizes = { 2, 3, 4 }, .noise_std = 1 });
     c.nets[2] = &other;
     CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_EARG && has(fresh.msg, "share"));
     c.nets[1] = &enc;
@@ -990,7 +990,7 @@ static void many_blocks_are_read_in_linear_time(void) {
     memset(&again, 0, sizeof again);
     net.params = bnn_params_new(&space);
     for (i = 0; i < 20000; i++) bnn_params_add(net.params, i % 3, 1, "k", prior);
-    net = bnn_mlp(net.params, (bnn_mlp_desc){ .sizes = { 1, 1 } });
+    net = bnn_mlp(net.params, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
     c.nets[0] = &net;
     CHECK(bnn_checkpoint_write(&space, &c, &bytes, &size) == BNN_OK);
     c.nets[0] = &again;
@@ -1078,7 +1078,7 @@ static void everything_works_in_a_callers_buffer(void) {
     p = (float *)bnn_arena_alloc(&mem, (sizeof room - mem.used) / sizeof(float) - 64, sizeof(float));
     CHECK(p != NULL); /* and its place is free */
     bnn_arena_free(&mem);
-    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 8, 1 } });
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 8, 1 }, .noise_std = 1 });
     before = mem.used;
     CHECK(bnn_save(path, &net) == BNN_OK && mem.used == before);
     memset(&again, 0, sizeof again);
@@ -1112,7 +1112,7 @@ static void what_a_likelihood_cannot_use_is_refused_both_ways(void) {
 static void priors_set_by_hand_need_only_what_they_use(void) {
     bnn_net net, again;
     float tiny = 1;
-    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 } });
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
     memset(&again, 0, sizeof again);
     memset(&net.params->blocks[0].prior, 0, sizeof(bnn_prior));
     net.params->blocks[0].prior.std = 3;
@@ -1202,7 +1202,7 @@ static void a_failed_save_keeps_the_old_file_and_removes_the_temporary_one(void)
     char path[400], tmp[420];
     bnn_net net;
     size_t n;
-    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 } });
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
     strcpy(path, path_of("net.bnn"));
     snprintf(tmp, sizeof tmp, "%s.tmp", path);
     CHECK(bnn_save(path, &net) == BNN_OK && get_file(tmp, now, sizeof now) == 0);

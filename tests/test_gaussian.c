@@ -195,7 +195,8 @@ static void samples_give_back_mean_and_covariance(void) {
     enum { S = 4000 };
     open_all(7);
     bnn_params *w = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 1, 1 } }); /* 3 + 2 weights */
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 1, 1 },
+                                             .noise_std = 1 }); /* 3 + 2 weights */
     bnn_ensemble post = bnn_ensemble_new(w, S);
     bnn_gaussian g = some(5);
     for (int s = 0; s < S; s++) {
@@ -333,7 +334,7 @@ static void dropping_neurons_conditions_and_shrinks(void) {
 static void dropping_all_conditioned_is_narrower(void) {
     static const size_t gone[1] = { 0 };
     open_all(10);
-    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 2, 3, 1 } });
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 2, 3, 1 }, .noise_std = 1 });
     bnn_gaussian g = around(&net, BNN_COV_FULL), a, b;
     bnn_drop_neurons(bnn_params_new(&mem), &a, &net, &g, 1, 1, gone, 0);
     bnn_drop_neurons(bnn_params_new(&mem), &b, &net, &g, 1, 1, gone, 1);
@@ -346,7 +347,7 @@ static void an_identity_layer_can_go(void) {
     for (int bias = 0; bias < 2; bias++)
         for (int act = 0; act < 2; act++) {
             open_all(11);
-            bnn_mlp_desc d = { .sizes = { 3, 4, 4, 2 }, .no_bias = !bias,
+            bnn_mlp_desc d = { .sizes = { 3, 4, 4, 2 }, .noise_std = 1, .no_bias = !bias,
                                .activation = act ? BNN_IDENTITY : BNN_RELU };
             bnn_net net = teacher(d), less;
             size_t first = 12 + (bias ? 4 : 0), n = net.params->n;
@@ -404,10 +405,11 @@ static void chains_of_removals_end_in_a_net_that_runs(void) {
 static void what_cannot_be_removed_is_refused(void) {
     static const size_t out[2] = { 0, 9 }, twice[2] = { 1, 1 }, all[3] = { 0, 1, 2 };
     open_all(13);
-    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 }, .activation = BNN_TANH });
-    bnn_net mixed = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 },
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 }, .noise_std = 1,
+                                          .activation = BNN_TANH });
+    bnn_net mixed = teacher((bnn_mlp_desc){ .sizes = { 3, 3, 3, 3 }, .noise_std = 1,
                                             .activations = { BNN_TANH } });
-    bnn_net wide = teacher((bnn_mlp_desc){ .sizes = { 3, 4, 3 } });
+    bnn_net wide = teacher((bnn_mlp_desc){ .sizes = { 3, 4, 3 }, .noise_std = 1 });
     bnn_gaussian g = around(&net, BNN_COV_DIAGONAL), w = around(&wide, BNN_COV_DIAGONAL), o;
     bnn_params *to = bnn_params_new(&mem);
     CHECK(bnn_drop_neurons(to, &o, &net, &g, 1, 2, out, 0).params == NULL &&
@@ -465,7 +467,7 @@ static void random_orders_are_uniform(void) { /* 6 orders of 3, chi^2 with 5 df:
     enum { DRAWS = 6000 };
     double count[6] = { 0 }, chi = 0;
     open_all(15);
-    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 1, 3, 1 } });
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
     bnn_gaussian g = around(&net, BNN_COV_DIAGONAL);
     for (int i = 0; i < DRAWS; i++) {
         size_t o[3];
@@ -509,7 +511,7 @@ static void scores_add_over_the_outgoing_row(void) {
     float v[6] = { 1, 1, (float)0.01, 1, 4, (float)0.1 }, h[17] = { 0 };
     size_t o[3];
     open_all(17);
-    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 2, 3, 2 } });
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 2, 3, 2 }, .noise_std = 1 });
     bnn_gaussian g = around(&net, BNN_COV_DIAGONAL);
     memcpy(g.mean + 9, u, sizeof u);
     memcpy(g.pieces[0].cov.data + 9, v, sizeof v);
@@ -631,7 +633,7 @@ static void belsley_drops_copies_first_and_loses_little(void) {
 
 static void belsley_drops_one_of_two_equal_neurons_first(void) {
     open_all(19);
-    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 1, 4, 1 } });
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 1, 4, 1 }, .noise_std = 1 });
     bnn_gaussian g = bnn__gaussian_for(&mem, &net, BNN_COV_FULL);
     bnn_mat c = g.pieces[0].cov;
     size_t o[4];
@@ -710,7 +712,7 @@ static void every_failing_allocation_leaves_nothing_half_done(void) {
         size_t order[40];
         budget = 1000;
         bnn_params *w = bnn_params_new(&m), *to = bnn_params_new(&m);
-        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 40, 3 } }), less;
+        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 40, 3 }, .noise_std = 1 }), less;
         bnn_ensemble e = bnn_ensemble_new(w, 2);
         bnn_ensemble_push(&e), bnn_ensemble_push(&e);
         budget = allowed;

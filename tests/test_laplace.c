@@ -40,7 +40,7 @@ static void the_ggn_of_a_linear_net_is_its_hessian(void) {
         for (size_t i = 0; i < n; i++) {
             memset(v, 0, n * sizeof *v);
             v[i] = 1;
-            bnn_hessian_vector(&tape, net.params, total_nll, &p, v, out);
+            bnn_hessian_vector(out, &tape, net.params, total_nll, &p, v);
             for (size_t j = 0; j < n; j++)
                 CHECK_NEAR(out[j], h.data[i * n + j], BUILD_TOL(0.1, 1e-6));
             CHECK_NEAR(diag.data[i], h.data[i * n + i], TIGHT * 100);
@@ -54,7 +54,8 @@ static void the_ggn_is_the_expected_outer_product_of_gradients(void) {
     enum { N = 5, K = 3 };
     for (int bern = 0; bern < 2; bern++) {
         open_all(2);
-        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, bern ? 1 : K }, .activation = BNN_TANH,
+        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, bern ? 1 : K }, .noise_std = 1,
+                                           .activation = BNN_TANH,
                                    .likelihood = bern ? BNN_BERNOULLI : BNN_CATEGORICAL });
         size_t n = net.params->n;
         bnn_mat x = normals(N, 2, 1), h = bnn_mat_new(&mem, n, n);
@@ -322,7 +323,7 @@ static void the_diagonal_kind_has_the_diagonal_precision(void) {
 }
 
 /* A linear net of one input: the GGN is Fisher's information of (mean, ln variance) times x x^T. At a
- * bound of ln variance (20, in units of y) the loss is flat in it, and the variance is the bound's. */
+ * bound of ln variance (20, in standardized units) the loss is flat in it, and the variance is the bound's. */
 static void a_predicted_ln_variance_is_bounded_as_in_its_likelihood(void) {
     double out[3] = { 3, 30, -30 };
     open_all(10);
@@ -336,8 +337,7 @@ static void a_predicted_ln_variance_is_bounded_as_in_its_likelihood(void) {
             memset(net.params->theta, 0, 4 * sizeof(float));
             net.params->theta[3] = (float)out[i]; /* weights, then biases: of mean, of ln variance */
             bnn_ggn(h, &tape, &net, d.x);
-            var = out[i] + 2 * log(s);
-            var = exp(var > 20 ? 20 : var < -20 ? -20 : var);
+            var = s * s * exp(out[i] > 20 ? 20 : out[i] < -20 ? -20 : out[i]);
             mean = 5 * s * s / var;
             CHECK_NEAR(h.data[2 * 4 + 2] / mean, 1, TIGHT * 10);
             CHECK_NEAR(h.data[3 * 4 + 3], i == 0 ? 2.5 : 0, TIGHT * 10);

@@ -54,7 +54,8 @@ static void a_linear_autoencoder_reaches_the_sum_of_the_discarded_eigenvalues(vo
     for (size_t j = 0; j < D - M; j++) best += (double)l.data[j];
     for (size_t latent = M; latent <= D; latent += D - M) {
         bnn_net net = bnn_mlp(bnn_params_new(&mem),
-                              (bnn_mlp_desc){ .sizes = { D, latent, D }, .activation = BNN_IDENTITY,
+                              (bnn_mlp_desc){ .sizes = { D, latent, D }, .noise_std = 1,
+                                              .activation = BNN_IDENTITY,
                                               .prior = { .kind = BNN_PRIOR_FLAT }, .seed = 3 });
         bnn_stepper adam = bnn_adam(net.params, (bnn_adam_desc){ .lr = (float)0.03 });
         for (size_t s = 0; s < 4000; s++) {
@@ -814,7 +815,7 @@ static void train_vae(bnn_tape *tape, const vae *m, bnn_mat x, size_t steps, dou
     for (size_t s = 0; s < steps; s++) {
         bnn_tape_reset(tape);
         adam.lr = (float)bnn_lr_cosine(lr, s, steps);
-        bnn_backward(vae_loss_prior(m, bnn_minibatch(tape, data, 50).x));
+        bnn_backward(vae_loss_prior(m, bnn_minibatch(tape, data, 50)));
         bnn_step(&adam, tape);
     }
 }

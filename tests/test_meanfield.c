@@ -74,7 +74,8 @@ static void shrinking_strands_what_only_dead_units_fed(void) {
     bnn_mat x, w3;
     bnn_params *v;
     world_open(&u, 20);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 3, 3, 1 }, .activation = BNN_TANH });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 3, 3, 1 }, .noise_std = 1,
+                                       .activation = BNN_TANH });
     bnn_rng_fill_normal(&u.tape.rng, u.w->n, u.w->theta);
     x = bnn_mat_new(&u.mem, 9, 2);
     bnn_rng_fill_normal(&u.tape.rng, 18, x.data);
@@ -94,7 +95,7 @@ static void shrinking_by_masks_drops_what_it_is_told(void) {
     bnn_net net, small;
     bnn_params *v;
     world_open(&u, 21);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 3, 1 },
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 3, 1 }, .noise_std = 1,
                                        .prior = { .std = 2, .fan_in = 1 } });
     v = bnn_params_new(&u.mem);
     small = bnn_mlp_shrink(v, &net, keep);
@@ -120,7 +121,8 @@ static void a_constant_without_a_bias_to_go_to_stays(void) {
     bnn_net net;
     bnn_params *v;
     world_open(&u, 22);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 1, 2, 1 }, .activation = BNN_SIGMOID,
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 1, 2, 1 }, .noise_std = 1,
+                                       .activation = BNN_SIGMOID,
                                        .no_bias = 1 });
     bnn_params_mat(u.w, 0).data[0] = 0;
     v = bnn_params_new(&u.mem);
@@ -349,7 +351,7 @@ static void the_square_of_the_gradient_is_biased_as_predicted(void) {
 
 /* One weight, nll -ln N(y; w, 1) per row: y ~ N(w, 1) makes the model right */
 static bnn_net mean_net(world *u) {
-    bnn_net net = bnn_mlp(u->w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .no_bias = 1,
+    bnn_net net = bnn_mlp(u->w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1, .no_bias = 1,
                                                 .prior = { .kind = BNN_PRIOR_FLAT } });
     return net;
 }
@@ -417,12 +419,12 @@ static void squares_of_the_examples_gradients_are_those_of_single_passes(void) {
     }
     bnn_tape_reset(&u.tape);
     bnn_backward(bnn_net_nll(&net, bnn_batch_all(&u.tape, (bnn_data){ x, y })));
-    bnn_grad_squares(&u.tape, u.w, got);
+    bnn_grad_squares(got, &u.tape, u.w);
     for (size_t k = 0; k < u.w->n; k++) CHECK_NEAR(got[k], sum[k], BUILD_TOL(1e-5, 1e-12));
     bnn_params_add(u.w, 1, 1, "alone", (bnn_prior){ 0 });
     bnn_tape_reset(&u.tape);
     bnn_backward(bnn_net_nll(&net, bnn_batch_all(&u.tape, (bnn_data){ x, y })));
-    bnn_grad_squares(&u.tape, u.w, bnn_mat_new(&u.mem, 1, u.w->n).data);
+    bnn_grad_squares(bnn_mat_new(&u.mem, 1, u.w->n).data, &u.tape, u.w);
     CHECK(u.tape.err == BNN_EARG && strstr(u.tape.msg, "alone") != NULL);
     bnn_tape_clear_error(&u.tape);
     free(sum);
@@ -439,8 +441,8 @@ static void the_hessian_diagonal_is_exact_or_unbiased(void) {
     bnn_params_add(u.w, 1, 3, "w", (bnn_prior){ 0 });
     u.w->theta[0] = (float)0.5, u.w->theta[1] = -1, u.w->theta[2] = 2;
     f.w = u.w;
-    bnn_hessian_diagonal(&u.tape, u.w, quartic_loss, &f, 0, exact);
-    bnn_hessian_diagonal(&u.tape, u.w, quartic_loss, &f, PROBES, guess);
+    bnn_hessian_diagonal(exact, &u.tape, u.w, quartic_loss, &f, 0);
+    bnn_hessian_diagonal(guess, &u.tape, u.w, quartic_loss, &f, PROBES);
     for (int i = 0; i < 3; i++) {
         double w = (double)u.w->theta[i], h = 12 * f.a * w * w + 2 * f.b;
         CHECK_NEAR(exact[i], h, BUILD_TOL(2e-2, 1e-6) * (1 + fabs(h)));
@@ -867,7 +869,8 @@ static void noise_moments(int how, double *mean, double *var, double *g, double 
     bnn_mat x, y;
     double *sum = (double *)calloc(2 * N + 2 * R * K, sizeof *sum);
     world_open(&u, 100);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { D, K }, .prior = { .kind = BNN_PRIOR_FLAT } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { D, K }, .noise_std = 1,
+                                       .prior = { .kind = BNN_PRIOR_FLAT } });
     x = bnn_mat_new(&u.mem, R, D), y = bnn_mat_new(&u.mem, R, K);
     bnn_rng_fill_normal(&u.tape.rng, R * D, x.data);
     bnn_rng_fill_normal(&u.tape.rng, R * K, y.data);
@@ -1111,9 +1114,10 @@ static void a_delta_with_a_gaussian_prior_is_weight_decay(void) {
     d.x = bnn_mat_new(&u.mem, N, 2), d.y = bnn_mat_new(&u.mem, N, 1);
     bnn_rng_fill_normal(&u.tape.rng, 2 * N, d.x.data);
     bnn_rng_fill_normal(&u.tape.rng, N, d.y.data);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 1 }, .prior = { .std = (float)std } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 2, 4, 1 }, .noise_std = 1,
+                                       .prior = { .std = (float)std } });
     v = bnn_params_new(&u.mem); /* the same start, flat, with weight decay 1/(N std^2) */
-    bnn_net plain = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { 2, 4, 1 },
+    bnn_net plain = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { 2, 4, 1 }, .noise_std = 1,
                                                .prior = { .kind = BNN_PRIOR_FLAT } });
     q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .posterior = BNN_POSTERIOR_DELTA });
     a = bnn_sgd(q.params, (bnn_sgd_desc){ .lr = (float)0.05 });
@@ -1192,7 +1196,7 @@ static void pruning_orders_agree_and_removed_weights_are_exact_zeros(void) {
     double snr, before;
     size_t gone;
     world_open(&u, 140);
-    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 4, 30, 20, 2 } });
+    net = bnn_mlp(u.w, (bnn_mlp_desc){ .sizes = { 4, 30, 20, 2 }, .noise_std = 1 });
     bnn_rng_fill_normal(&u.tape.rng, u.w->n, u.w->theta);
     q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ 0 });
     for (size_t i = 0; i < q.n; i++)

@@ -84,7 +84,8 @@ static void an_mlp_computes_affine_maps_and_activations(void) {
             bnn_arena mem = { 0 };
             bnn_tape t = { 0 };
             bnn_params *w = bnn_params_new(&mem);
-            bnn_mlp_desc d = { .sizes = { 2, 3, 4, 1 }, .activations = { act, BNN_TANH },
+            bnn_mlp_desc d = { .sizes = { 2, 3, 4, 1 }, .noise_std = 1,
+                               .activations = { act, BNN_TANH },
                                .init = BNN_INIT_PRIOR, .seed = 5, .no_bias = !bias };
             bnn_net net = bnn_mlp(w, d);
             bnn_mat x = random_mat(&mem, 6, 2, -2, 2);
@@ -285,7 +286,8 @@ static void hidden_dropout_spares_inputs_and_outputs(void) {
     bnn_arena mem = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed(5) };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1000, 1 }, .activation = BNN_IDENTITY,
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1000, 1 }, .noise_std = 1,
+                                             .activation = BNN_IDENTITY,
         .dropout = (float)0.5, .no_bias = 1 });
     float x = 1;
     double first = 0;
@@ -306,6 +308,61 @@ static void hidden_dropout_spares_inputs_and_outputs(void) {
 }
 
 /* ---- errors */
+static int refused(bnn_mlp_desc d, const char *words) {
+    bnn_arena mem = { 0 };
+    bnn_net net = bnn_mlp(bnn_params_new(&mem), d);
+    int said = net.params == NULL && mem.err == BNN_EARG && strstr(mem.msg, words) != NULL;
+    if (!said) printf("    \"%s\" instead of \"%s\"\n", mem.msg, words);
+    bnn_arena_free(&mem);
+    return said;
+}
+
+/* A noise that nobody chose is in no unit. Where the likelihood has none, none is asked for. */
+static void a_noise_must_be_chosen(void) {
+    static const int scaled[] = { 0, BNN_GAUSSIAN, BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT };
+    for (int lik = 0; lik <= BNN_POISSON; lik++)
+        for (int how = 0; how < 3; how++) {
+            int needs = 0, learns = lik <= BNN_GAUSSIAN;
+            bnn_arena mem = { 0 };
+            bnn_mlp_desc d = { .sizes = { 2, 4, 2 }, .likelihood = lik,
+                               .noise_std = how == 1 ? (float)0.5 : 0, .noise_learned = how == 2 };
+            for (size_t i = 0; i < 4; i++) needs |= lik == scaled[i];
+            bnn_net net = bnn_mlp(bnn_params_new(&mem), d);
+            CHECK((net.params != NULL) == (how == 0 ? !needs : how == 1 ? 1 : learns));
+            if (how == 0 && needs) CHECK(strstr(mem.msg, "noise_std") != NULL);
+            if (how == 2 && learns) CHECK(bnn_params_mat(net.params, net.noise).data[0] == 0);
+            bnn_arena_free(&mem);
+        }
+    CHECK(refused((bnn_mlp_desc){ .sizes = { 1, 1 } },
+                  "bnn_mlp: the Gaussian likelihood needs .noise_std (the sd of y around the net, "
+                  "in units of y) or .noise_learned = 1"));
+    CHECK(refused((bnn_mlp_desc){ .sizes = { 1, 1 }, .likelihood = BNN_STUDENT },
+                  "the Student likelihood needs .noise_std"));
+    CHECK(refused((bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = BNN_ZERO }, "noise_std"));
+    CHECK(refused((bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .likelihood = BNN_CATEGORICAL },
+                  "use BNN_BERNOULLI, or 2 outputs"));
+}
+
+/* A graph asks the same. */
+static void a_graph_asks_for_its_noise_too(void) {
+    static const bnn_candidate ops[1] = { { .width = 1 } };
+    bnn_edge edges[1] = { { .from = 0, .to = 1, .ops = ops, .n_ops = 1 } };
+    for (int lik = 0; lik <= BNN_POISSON; lik++)
+        for (int how = 0; how < 2; how++) {
+            int needs = lik <= BNN_GAUSSIAN || lik == BNN_DOUBLE_EXPONENTIAL || lik == BNN_STUDENT;
+            bnn_arena mem = { 0 };
+            bnn_net net = bnn_graph(bnn_params_new(&mem), NULL,
+                                    (bnn_graph_desc){ .inputs = 2, .edges = edges, .n_edges = 1,
+                                                      .likelihood = lik, .noise_std = how });
+            int made = lik != BNN_CATEGORICAL && lik != BNN_GAUSSIAN_HETERO && (how || !needs);
+            CHECK((net.params != NULL) == made && (mem.err == BNN_OK) == made);
+            if (!made)
+                CHECK(strstr(mem.msg, needs ? "bnn_graph: the" : lik == BNN_CATEGORICAL
+                                      ? "use BNN_BERNOULLI" : "1 outputs cannot be") != NULL);
+            bnn_arena_free(&mem);
+        }
+}
+
 static void bad_descriptions_make_a_dead_net_and_leave_the_parameters(void) {
     bnn_prior bad_second[2] = { { 0 }, { .std = -1 } };
     float nan = (float)(0.0 / 0.0);
@@ -326,19 +383,21 @@ static void bad_descriptions_make_a_dead_net_and_leave_the_parameters(void) {
         float xs[3] = { 1, 2, 3 }, ys[1] = { 0 };
         bnn_data d = { { 1, 3, xs }, { 1, 1, ys } };
         bnn_params_add(w, 2, 2, "before", (bnn_prior){ 0 });
+        if (bad[i].noise_std == 0) bad[i].noise_std = 1;
         bnn_net net = bnn_mlp(w, bad[i]);
         if (!CHECK(mem.err != BNN_OK && net.params == NULL)) printf("    description %zu\n", i);
         CHECK(mem.msg[0] != '\0' && w->n == 4 && w->n_blocks == 1);
         CHECK(bnn_net_standardize(&net, d) != BNN_OK);
-        CHECK(bnn_net_forward(&net, bnn_input(&t, d.x)) == &t.poison && t.err == BNN_EARG);
+        CHECK(bnn_net_forward(&net, bnn_input(&t, d.x)) == &t.poison && t.err == mem.err);
+        CHECK(strcmp(t.msg, mem.msg) == 0); /* the cause, wherever one looks */
         bnn_tape_clear_error(&t);
         bnn_var *l = bnn_net_loss(&net, bnn_batch_all(&t, d));
-        CHECK(l == &t.poison && t.err == BNN_EARG);
+        CHECK(l == &t.poison && t.err == mem.err && strcmp(t.msg, mem.msg) == 0);
         bnn_backward(l);
         bnn_tape_free(&t);
         bnn_arena_free(&mem);
     }
-    bnn_net none = bnn_mlp(NULL, (bnn_mlp_desc){ .sizes = { 1, 1 } });
+    bnn_net none = bnn_mlp(NULL, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
     CHECK(none.params == NULL);
 }
 
@@ -346,7 +405,7 @@ static void a_loss_must_know_how_many_data_there_are(void) {
     bnn_arena mem = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed(1) };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1 } });
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
     float x = 1;
     bnn_batch b = { bnn_input(&t, (bnn_mat){ 1, 1, &x }), bnn_input(&t, (bnn_mat){ 1, 1, &x }), 0 };
     CHECK(isfinite((double)bnn_value(bnn_net_nll(&net, b))) && t.err == BNN_OK);
@@ -367,7 +426,7 @@ static void wrong_widths_are_shape_errors(void) {
     bnn_arena mem = { 0 };
     bnn_tape t = { 0 };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 2 } });
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 2 }, .noise_std = 1 });
     bnn_net_forward(&net, bnn_input(&t, random_mat(&mem, 5, 4, 0, 1)));
     CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "5x4") != NULL && strstr(t.msg, "3x2") != NULL);
     bnn_tape_clear_error(&t);
@@ -379,7 +438,7 @@ static void wrong_widths_are_shape_errors(void) {
     bnn_net_forward(&net, bnn_input(&t, random_mat(&mem, 5, 1, 0, 1)));
     CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "1 columns") && strstr(t.msg, "on 3"));
     bnn_tape_clear_error(&t);
-    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 1 } });
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 3, 1 }, .noise_std = 1 });
     CHECK(bnn_net_standardize(&net, d) == BNN_OK);
     CHECK(bnn_net_nll(&net, bnn_batch_all(&t, d)) == &t.poison);
     CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "1 columns") && strstr(t.msg, "on 7"));
@@ -458,7 +517,7 @@ static void learned_noise_finds_the_mean_square_residual(void) {
     float xs[4] = { 0, 0, 0, 0 }, ys[4] = { 1, -1, 3, -3 };
     bnn_data d = { { 4, 1, xs }, { 4, 1, ys } };
     bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 2, .noise_learned = 1,
-        .prior = { .kind = BNN_PRIOR_FLAT } });
+        .prior = { .kind = BNN_PRIOR_FLAT }, .noise_prior = { .kind = BNN_PRIOR_FLAT } });
     CHECK(net.noise == 2 && w->n == 3 && strcmp(w->blocks[2].name, "noise") == 0);
     CHECK_NEAR(w->theta[2], log(4.0), tol);
     w->theta[2] = (float)log(5.0); /* the optimum: mean of 1, 1, 9, 9 */
@@ -473,7 +532,7 @@ static void learned_noise_finds_the_mean_square_residual(void) {
 static void two_nets_share_a_store_and_start_differently(void) {
     bnn_arena mem = { 0 };
     bnn_params *w = bnn_params_new(&mem);
-    bnn_mlp_desc d = { .sizes = { 3, 4, 1 }, .seed = 9 };
+    bnn_mlp_desc d = { .sizes = { 3, 4, 1 }, .noise_std = 1, .seed = 9 };
     bnn_mlp(w, d), bnn_mlp(w, d);
     CHECK(w->n == 42 && w->n_blocks == 8 && mem.err == BNN_OK);
     CHECK(memcmp(w->theta, w->theta + 21, 12 * sizeof(float)) != 0);
@@ -492,6 +551,8 @@ int main(void) {
     RUN(the_density_of_a_scaled_net_integrates_to_1_in_units_of_y);
     RUN(dropout_of_a_linear_layer_has_the_exact_mean_variance_and_loss);
     RUN(hidden_dropout_spares_inputs_and_outputs);
+    RUN(a_noise_must_be_chosen);
+    RUN(a_graph_asks_for_its_noise_too);
     RUN(bad_descriptions_make_a_dead_net_and_leave_the_parameters);
     RUN(a_loss_must_know_how_many_data_there_are);
     RUN(wrong_widths_are_shape_errors);

@@ -140,7 +140,8 @@ static void infinitely_wide_priors_are_flat_bit_for_bit(void) {
         bnn_tape t = { .rng = bnn_rng_seed(3) };
         bnn_params *w = bnn_params_new(&mem);
         bnn_prior wide = { .std = (float)(1.0 / 0.0) };
-        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 4, 1 }, .prior = wide, .seed = 4 });
+        bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 4, 1 }, .noise_std = 1,
+                                                 .prior = wide, .seed = 4 });
         bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = (float)1e-2 });
         CHECK(w->n == 13 && w->blocks[0].prior.kind == BNN_PRIOR_FLAT);
         CHECK(bnn_params_log_prior(w) == 0);
@@ -499,7 +500,7 @@ static void bad_batches_are_errors(void) {
 static double final_moment(int activation, uint64_t seed, bnn_tape *t, bnn_arena *mem) {
     enum { WIDTH = 50, ROWS = 20 };
     bnn_params *w = bnn_params_new(mem);
-    bnn_mlp_desc d = { .sizes = { WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, 1 },
+    bnn_mlp_desc d = { .sizes = { WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, 1 }, .noise_std = 1,
                        .activation = activation, .seed = seed };
     bnn_mlp(w, d);
     bnn_mat x = bnn_mat_new(mem, ROWS, WIDTH);
@@ -540,7 +541,7 @@ static void weights_start_with_the_variance_that_init_names(void) {
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
         bnn_arena mem = { 0 };
         bnn_params *w = bnn_params_new(&mem);
-        bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 200, 100, 200 }, .init = c[i].init,
+        bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 200, 100, 200 }, .noise_std = 1, .init = c[i].init,
                                    .activation = c[i].act,
             .prior = { .std = 3 }, .seed = build_seed(51) });
         for (size_t l = 0; l < 2; l++) {
@@ -563,7 +564,8 @@ static void a_wide_net_under_its_prior_is_a_gaussian_process(void) {
     bnn_rng rng = bnn_rng_seed(build_seed(61));
     bnn_params *w = bnn_params_new(&mem);
     bnn_prior priors[2] = { { .std = 1 }, { .std = 1, .fan_in = 1 } };
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, H, 1 }, .priors = priors });
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, H, 1 }, .noise_std = 1,
+                                             .priors = priors });
     float xs[2] = { (float)0.5, -1 };
     double k1 = 1.25, k2 = 2, k12 = 0.5, angle = acos(k12 / sqrt(k1 * k2)), m2[3] = { 0 }, m4 = 0;
     double cov = sqrt(k1 * k2) / (2 * PI) * (sin(angle) + (PI - angle) * cos(angle)) + 1;

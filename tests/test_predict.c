@@ -581,12 +581,12 @@ static void dropout_ensembles_of_linear_nets_have_closed_form_moments(void) {
     enum { S = 6000 };
     for (int hidden = 0; hidden < 2; hidden++) {
         const double p = 0.25;
-        bnn_mlp_desc d = { .sizes = { 3, 2 }, .dropout_input = (float)p };
+        bnn_mlp_desc d = { .sizes = { 3, 2 }, .noise_std = 1, .dropout_input = (float)p };
         world u;
         bnn_mat x, raw;
         bnn_predictive plain, q;
         if (hidden)
-            d = (bnn_mlp_desc){ .sizes = { 3, 4, 2 }, .activation = BNN_IDENTITY,
+            d = (bnn_mlp_desc){ .sizes = { 3, 4, 2 }, .noise_std = 1, .activation = BNN_IDENTITY,
                                 .dropout = (float)p };
         world_open(&u, d, 0, 460);
         u.post = bnn_ensemble_new(u.w, S);
@@ -648,7 +648,7 @@ static void the_reservoir_keeps_every_sample_with_the_same_probability(void) {
     enum { OFFERED = 20, KEPT = 5, RUNS = 4000 };
     double seen[OFFERED] = { 0 }, chi2 = 0;
     world u;
-    world_open(&u, (bnn_mlp_desc){ .sizes = { 1, 1 }, .no_bias = 1 }, 0, 470);
+    world_open(&u, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1, .no_bias = 1 }, 0, 470);
     u.post = bnn_ensemble_new(u.w, KEPT);
     for (int run = 0; run < RUNS; run++) {
         u.post.count = u.post.seen = 0;

@@ -797,7 +797,8 @@ static void dropout_adds_its_penalty_to_the_loss_of_linear_regression(void) {
     double plain = 0, penalty = 0, *loss, mean = 0, var = 0;
     regression_open(&r, 24, 320);
     w = bnn_params_new(&r.mem);
-    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 1 }, .no_bias = 1, .dropout_input = (float)p });
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 1 }, .noise_std = 1, .no_bias = 1,
+                                     .dropout_input = (float)p });
     w->theta[0] = (float)0.75, w->theta[1] = (float)-1.25;
     e = bnn_ensemble_new(w, MASKS);
     loss = (double *)bnn_arena_alloc(&r.mem, MASKS, sizeof *loss);

@@ -53,7 +53,8 @@ static const bnn_candidate readout[1] = { { "out", NULL, 2 } };
 static void a_graph_is_its_formula(void) { /* f1 = sum gamma_k g_k(x), f = f1 W + b */
     world u;
     bnn_edge edges[2] = { { 0, 1, curves, 3 }, { 1, 2, readout, 1 } };
-    bnn_graph_desc d = { .inputs = 3, .edges = edges, .n_edges = 2, .tau = (float)0.7 };
+    bnn_graph_desc d = { .inputs = 3, .noise_std = 1, .edges = edges, .n_edges = 2,
+                         .tau = (float)0.7 };
     bnn_net net;
     bnn_var *f;
     bnn_mat x;
@@ -84,7 +85,7 @@ static void a_one_hot_gamma_is_the_plain_net_bit_for_bit(void) {
     for (size_t k = 0; k < 4; k++) {
         world u;
         bnn_edge edges[2] = { { 0, 1, hidden, 4 }, { 1, 2, readout, 1 } };
-        bnn_graph_desc d = { .inputs = 3, .edges = edges, .n_edges = 2 };
+        bnn_graph_desc d = { .inputs = 3, .noise_std = 1, .edges = edges, .n_edges = 2 };
         bnn_net net, plain;
         bnn_params *v;
         bnn_var *x, *y;
@@ -93,7 +94,8 @@ static void a_one_hot_gamma_is_the_plain_net_bit_for_bit(void) {
         ((bnn_structure *)net.user)->gamma = BNN_GAMMA_ARGMAX;
         u.a->theta[k] = 1;
         v = bnn_params_new(&u.mem);
-        plain = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { 3, 5, 2 }, .activation = activations[k] });
+        plain = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { 3, 5, 2 }, .noise_std = 1,
+                                           .activation = activations[k] });
         memcpy(v->theta, u.w->theta + 20 * k, 20 * sizeof *v->theta);
         memcpy(v->theta + 20, u.w->theta + 80, 12 * sizeof *v->theta);
         x = bnn_input(&u.tape, noise(&u, 7, 3));
@@ -124,7 +126,8 @@ static void graphs_have_the_gradient_of_finite_differences_in_every_mode(void) {
         bnn_edge edges[4] = { { 2, 3, curves, 3 }, { 0, 1, smooth, 3 }, { 1, 3, curves, 2 },
                               { 0, 2, smooth, 2 } };
         int how[4] = { 0, 0, 0, c / 6 };
-        bnn_graph_desc d = { .inputs = 2, .edges = edges, .n_edges = 4, .aggregates = how,
+        bnn_graph_desc d = { .inputs = 2, .noise_std = 1, .edges = edges, .n_edges = 4,
+                             .aggregates = how,
                              .gamma = modes[c % 6], .tau = (float)0.8 };
         graph_loss g;
         world_open(&u, 10 + (uint64_t)c);
@@ -149,7 +152,8 @@ static void aggregates_sum_average_multiply_and_join(void) {
         world u;
         bnn_edge edges[2] = { { 0, 1, one, 1 }, { 0, 1, two, 1 } };
         int hows[2] = { 0, how };
-        bnn_graph_desc d = { .inputs = 1, .edges = edges, .n_edges = 2, .aggregates = hows };
+        bnn_graph_desc d = { .inputs = 1, .noise_std = 1, .edges = edges, .n_edges = 2,
+                             .aggregates = hows };
         bnn_net net;
         bnn_var *f;
         float v[1] = { (float)0.7 };
@@ -169,7 +173,8 @@ static void aggregates_sum_average_multiply_and_join(void) {
 static void the_cube_has_8_models_and_the_simplex_3(void) {
     world u;
     bnn_edge edges[1] = { { 0, 1, curves, 3 } };
-    bnn_graph_desc d = { .inputs = 1, .edges = edges, .n_edges = 1, .gamma = BNN_GAMMA_THRESHOLD };
+    bnn_graph_desc d = { .inputs = 1, .noise_std = 1, .edges = edges, .n_edges = 1,
+                         .gamma = BNN_GAMMA_THRESHOLD };
     bnn_structure *s;
     bnn_net net;
     double value[8];
@@ -203,7 +208,7 @@ static void hard_draws_are_vertices_with_the_gradient_of_soft_ones(void) {
     for (int cubic = 0; cubic < 2; cubic++) {
         world u;
         bnn_edge edges[1] = { { 0, 1, curves, 3 } };
-        bnn_graph_desc d = { .inputs = 1, .edges = edges, .n_edges = 1 };
+        bnn_graph_desc d = { .inputs = 1, .noise_std = 1, .edges = edges, .n_edges = 1 };
         bnn_structure *s;
         bnn_net net;
         bnn_rng start;
@@ -302,7 +307,8 @@ static void bad_graphs_are_refused_by_the_name_of_the_edge_or_node(void) {
     bnn_edge sums[2] = { { 0, 1, uneven, 1 }, { 0, 1, curves, 3 } };
     int hows[2] = { 0, 9 };
     world_open(&u, 90);
-#define GRAPH(e) (bnn_graph_desc){ .inputs = 2, .edges = e, .n_edges = sizeof e / sizeof e[0] }
+#define GRAPH(e) (bnn_graph_desc){ .inputs = 2, .noise_std = 1, .edges = e, \
+                                   .n_edges = sizeof e / sizeof e[0] }
     CHECK(dead(&u, GRAPH(cycle), "to "));
     CHECK(dead(&u, GRAPH(cycle), "is part of a cycle"));
     CHECK(dead(&u, GRAPH(self), "edge 1, from 1 to 1, is part of a cycle"));
@@ -313,13 +319,15 @@ static void bad_graphs_are_refused_by_the_name_of_the_edge_or_node(void) {
     CHECK(dead(&u, GRAPH(back), "ends at node 0"));
     CHECK(dead(&u, GRAPH(widths), "edge 0, from 0 to 1: candidate 1 has 4 columns"));
     CHECK(dead(&u, GRAPH(sums), "edge 1, from 0 to 1, has 2 columns, node 1 has 3"));
-    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2 }, "0 edges"));
-    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .edges = widths, .n_edges = 1, .tau = -1 },
+    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1 }, "0 edges"));
+    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1, .edges = widths, .n_edges = 1,
+                                     .tau = -1 },
                "tau"));
-    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .edges = far, .n_edges = 1, .gamma = 99 },
+    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1, .edges = far, .n_edges = 1,
+                                     .gamma = 99 },
                "gamma"));
     widths[0].n_ops = 1;
-    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .edges = widths, .n_edges = 1,
+    CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1, .edges = widths, .n_edges = 1,
                                      .aggregates = hows }, "aggregate 9 of node 1"));
     world_close(&u);
 }
@@ -327,7 +335,7 @@ static void bad_graphs_are_refused_by_the_name_of_the_edge_or_node(void) {
 static void a_temperature_assigned_badly_fails_on_the_tape(void) {
     world u;
     bnn_edge edges[1] = { { 0, 1, curves, 3 } };
-    bnn_graph_desc d = { .inputs = 1, .edges = edges, .n_edges = 1 };
+    bnn_graph_desc d = { .inputs = 1, .noise_std = 1, .edges = edges, .n_edges = 1 };
     bnn_net net;
     world_open(&u, 91);
     net = bnn_graph(u.w, u.a, d);
@@ -351,7 +359,8 @@ static void extraction_gives_the_same_function_with_fewer_parameters(void) {
         bnn_edge edges[6] = { { 0, 1, some, 3 }, { 0, 2, some, 3 }, { 1, 2, some, 3 },
                               { 0, 3, some, 3 }, { 2, 3, some, 3 }, { 3, 4, readout, 1 } };
         int how[5] = { 0, 0, 0, c % 4 == 3 ? BNN_AGG_PRODUCT : 0, 0 };
-        bnn_graph_desc d = { .inputs = 3, .edges = edges, .n_edges = 6, .aggregates = how,
+        bnn_graph_desc d = { .inputs = 3, .noise_std = 1, .edges = edges, .n_edges = 6,
+                             .aggregates = how,
                              .gamma = c % 2 ? BNN_GAMMA_SIGMOID : BNN_GAMMA_SOFTMAX };
         bnn_params *v;
         bnn_net net, small;
@@ -378,7 +387,7 @@ static void extraction_drops_absent_edges_and_the_nodes_behind_them(void) {
     world u;
     bnn_edge edges[5] = { { 0, 1, some, 2 }, { 0, 2, some, 2 }, { 1, 3, some, 2 },
                           { 2, 3, some, 2 }, { 3, 4, readout, 1 } };
-    bnn_graph_desc d = { .inputs = 3, .edges = edges, .n_edges = 5 };
+    bnn_graph_desc d = { .inputs = 3, .noise_std = 1, .edges = edges, .n_edges = 5 };
     const bnn_structure *s;
     bnn_net net, small;
     world_open(&u, 150);
@@ -507,7 +516,7 @@ static void the_useful_operation_is_found_and_the_posterior_repeats(void) {
 static void probabilities_are_means_of_softmax_over_the_samples(void) {
     world u;
     bnn_edge edges[2] = { { 0, 1, curves, 3 }, { 1, 2, readout, 1 } };
-    bnn_graph_desc d = { .inputs = 1, .edges = edges, .n_edges = 2 };
+    bnn_graph_desc d = { .inputs = 1, .noise_std = 1, .edges = edges, .n_edges = 2 };
     bnn_net net;
     bnn_ensemble post;
     double want[3] = { 0, 0, 0 };
@@ -1648,7 +1657,8 @@ static void every_failed_allocation_is_an_error_without_a_crash_or_a_leak(void) 
         u.a = u.w != NULL ? bnn_params_new(&u.mem) : NULL;
         v = u.a != NULL ? bnn_params_new(&u.mem) : NULL;
         if (v != NULL) {
-            net = bnn_graph(u.w, u.a, (bnn_graph_desc){ .inputs = 4, .edges = edges, .n_edges = 3,
+            net = bnn_graph(u.w, u.a, (bnn_graph_desc){ .inputs = 4, .noise_std = 1, .edges = edges,
+                                                        .n_edges = 3,
                                                         .gamma = BNN_GAMMA_GUMBEL });
             CHECK((net.params == NULL) == (u.mem.err != BNN_OK));
             if (net.params != NULL) {

@@ -112,7 +112,8 @@ static void tiny_make(workload *b) {
     b->data.x = random_mat(b, ROWS, 1);
     b->data.y = random_mat(b, ROWS, 1);
     b->w = bnn_params_new(&b->mem);
-    b->net = bnn_mlp(b->w, (bnn_mlp_desc){ .sizes = { 1, 50, 1 }, .activation = BNN_TANH });
+    b->net = bnn_mlp(b->w, (bnn_mlp_desc){ .sizes = { 1, 50, 1 }, .noise_std = 1,
+                                           .activation = BNN_TANH });
     b->step_w = bnn_sgld(b->w, (bnn_sgld_desc){ .lr = 1e-2f });
 }
 
@@ -124,7 +125,7 @@ static void tiny_step(workload *b) {
 
 /* Bayes by backprop: mean field, KL to N(0, 0.1^2) */
 static void bbb_net(workload *b, size_t inputs, size_t units, size_t layers, size_t classes) {
-    bnn_mlp_desc d = { .sizes = { inputs, units }, .prior = { .std = 0.1f } };
+    bnn_mlp_desc d = { .sizes = { inputs, units }, .noise_std = 1, .prior = { .std = 0.1f } };
     d.sizes[layers + 1] = classes > 0 ? classes : 1;
     if (layers > 1) d.sizes[2] = units;
     if (classes > 0) d.likelihood = BNN_CATEGORICAL;
@@ -261,7 +262,7 @@ static void print_state(void) {
     b.data.y = random_mat(&b, 32, 1);
     size_t data = bnn_arena_used(&b.mem);
     b.w = bnn_params_new(&b.mem);
-    b.net = bnn_mlp(b.w, (bnn_mlp_desc){ .sizes = { 13, 50, 1 } });
+    b.net = bnn_mlp(b.w, (bnn_mlp_desc){ .sizes = { 13, 50, 1 }, .noise_std = 1 });
     b.step_w = bnn_adam(b.w, (bnn_adam_desc){ .lr = 1e-3f });
     bnn_backward(bnn_net_loss(&b.net, bnn_batch_all(&b.tape, b.data)));
     bnn_step(&b.step_w, &b.tape);
