@@ -10949,27 +10949,34 @@ static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
         bnn__cov_of_layer(t, &la->g.pieces[l], node[l], g[l], k, cov);
 }
 
-/* Outputs of rows [first, first + f.rows) of x, and their covariances. A row with a NaN in it, or in
- * its outputs, is NaN all over. */
+static int bnn__row_has_gap(bnn_mat x, size_t row) {
+    return !bnn__v_finite(x.cols, x.data + row * x.cols);
+}
+
+/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the way
+ * through the net, then all answers of their rows are NaN. */
 static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
                                size_t first, bnn_mat f, float *cov) {
-    size_t i, j, bad, k = f.cols;
-    bnn_mat rows = bnn_mat_rows(x, first, f.rows);
-    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, rows, f, cov);
-    else bnn__cov_by_rows(la, t, p, rows, f, cov);
-    for (i = 0; t->err == BNN_OK && i < f.rows; i++) {
-        const float *in = rows.data + i * x.cols;
-        float *out = f.data + i * k;
-        for (bad = 0; bad < x.cols && !bnn__is_nan((double)in[bad]);) bad++;
-        for (j = 0; j < k && !bnn__is_nan((double)out[j]);) j++;
-        if (bad < x.cols)
-            bnn__note(t, "bnn_laplace: x is NaN in row %z, column %z, and so is every answer of that "
-                      "row: fill it in, or leave it out", first + i, bad);
-        else if (j < k)
-            bnn__note(t, "bnn_laplace: output %z of row %z is NaN, and so is every answer of that "
-                      "row: are its inputs too large?", j, first + i);
-        else continue;
-        for (j = 0; j < k; j++) out[j] = (float)bnn__nan();
+    bnn__time start = p->start;
+    bnn_mat rows = bnn_mat_rows(x, first, f.rows), whole = rows;
+    size_t i, j, k = f.cols, n = bnn__count(rows);
+    bnn__back_to(t, start);
+    if (!bnn__v_finite(n, rows.data)) {
+        whole.data = bnn__floats(t, n);
+        for (i = 0; whole.data != NULL && i < n; i++)
+            whole.data[i] = bnn__finite(rows.data[i]) ? rows.data[i] : 0;
+        p->start = bnn__now(t);
+    }
+    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, whole, f, cov);
+    else bnn__cov_by_rows(la, t, p, whole, f, cov);
+    p->start = start;
+    if (t->err != BNN_OK) return;
+    if (bnn__where(f, &i, &j))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_laplace: output %z of row %z is %g: are its inputs too "
+                  "large?", j, first + i, (double)f.data[i * k + j]);
+    for (i = 0; i < f.rows; i++) {
+        if (!bnn__row_has_gap(rows, i)) continue;
+        for (j = 0; j < k; j++) f.data[i * k + j] = (float)bnn__nan();
         for (j = 0; j < k * k; j++) cov[i * k * k + j] = (float)bnn__nan();
     }
 }
@@ -10978,12 +10985,16 @@ static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
 static size_t bnn__laplace_open(bnn__probe *p, bnn_tape *t, const char *who, const bnn_laplace *la,
                                 bnn_mat x, size_t *rows) {
     enum { ROWS = 128, ROOM = 4096 };
-    size_t k;
+    size_t k, i, j, r, gaps = 0;
     if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
     p->view.theta = la->mean;
     k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
     bnn__back_to(t, p->start);
     *rows = k < ROOM / ROWS ? (size_t)ROWS : ROOM / k + 1;
+    if (t->err != BNN_OK || !bnn__where(x, &i, &j)) return k;
+    for (r = 0; r < x.rows; r++) gaps += (size_t)bnn__row_has_gap(x, r);
+    bnn__note(t, "%s: x is %g in row %z, column %z; not finite in %z rows, whose answers are NaN: "
+              "fill in or drop what is missing", who, (double)x.data[i * x.cols + j], i, j, gaps);
     return k;
 }
 
@@ -11060,7 +11071,7 @@ static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, cons
     for (i = 0; i < k; i++) {
         double v = (double)cov[i * outs + i], s = 1;
         mean[i] = m[i];
-        aleatoric[i] = var[i];
+        aleatoric[i] = bnn__is_nan(v) ? (float)v : var[i]; /* a gap in x */
         if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
             mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
             v = expm1(v) * (double)mean[i] * (double)mean[i];
