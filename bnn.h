@@ -1224,8 +1224,9 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
  *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
  *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
- *   layer: conditioned on w = I, b = 0. Needs equal widths and sigma(sigma(x)) = sigma(x): relu
- *       behind relu, or the identity */
+ *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0: the
+ *       layer computes what the one before it does, and is gone. Needs equal widths and sigma(
+ *       sigma(x)) = sigma(x): relu behind relu, or the identity */
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
@@ -11148,12 +11149,12 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
 /* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
 static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
                            const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp->mlp;
-    size_t blocks;
+    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ? NULL : mlp->mlp;
+    size_t blocks, n = g == NULL ? 0 : g->n;
     if (mem->err != BNN_OK) return 0;
-    if (m == NULL || g->n == 0 || g->n != mlp->params->n) {
+    if (m == NULL || n == 0 || n != mlp->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
-                        "be a bnn_mlp", who, g->n, mlp->params == NULL ? 0 : mlp->params->n);
+                        "be a bnn_mlp", who, n, m == NULL ? 0 : mlp->params->n);
         return 0;
     }
     blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
@@ -11186,11 +11187,12 @@ static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *m
     return net;
 }
 
-static int bnn__drop_to(const char *who, bnn_params *to) {
+static int bnn__drop_to(const char *who, bnn_params *to, const void *out, const void *neurons) {
     if (to == NULL || to->mem->err != BNN_OK) return 0;
-    if (to->n_blocks == 0) return 1;
+    if (to->n_blocks == 0 && out != NULL && neurons != NULL) return 1;
     bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
-                    "blocks", who, to->n_blocks);
+                    "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its Gaussian" :
+                    neurons == NULL ? ", and a list of neurons" : "");
     return 0;
 }
 
@@ -11202,16 +11204,19 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
     bnn_mlp_desc d;
     unsigned char *what;
     bnn_gaussian less = bnn__no_gaussian();
+    const bnn_block *in, *next;
     size_t i, j, b, step, width, bias;
     memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
+    if (!bnn__drop_to(who, to, out, n > 0 ? (const void *)neurons : who) ||
+        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
+        return net;
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
     what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
     if (what == NULL) return net;
+    in = &mlp->params->blocks[(layer - 1) * step];
+    next = in + step;
     for (i = 0; i < n; i++) {
-        const bnn_block *in = &mlp->params->blocks[(layer - 1) * step];
-        const bnn_block *next = &mlp->params->blocks[layer * step];
         if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
             break;
         for (b = 0; b < next->cols; b++) what[next->offset + neurons[i] * next->cols + b] = BNN_FIX;
@@ -11257,7 +11262,9 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
     float *value;
     size_t i, l, step, width;
     memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
+    if (!bnn__drop_to(who, to, out, who) ||
+        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
+        return net;
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
     if (!bnn__layer_fits(to->mem, &d, layer)) return net;
@@ -11308,17 +11315,21 @@ static int bnn__belsley_cosines(bnn_mat x, bnn_mat scratch) {
 
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance) {
     size_t i, k, d = a.cols, n = a.rows;
-    bnn_mark mark = bnn_arena_mark(mem);
-    bnn_mat x = bnn_mat_copy(mem, a), v = bnn_mat_new(mem, d, d), e = bnn_mat_new(mem, 1, d), u;
+    bnn_mark mark;
+    bnn_mat x, v, e, u;
     double top = 0;
-    int err = BNN_OK;
+    int err;
+    if (mem == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
     if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_ok(a) || !bnn__mat_is(index, 1, d) ||
         !bnn__mat_is(share, d, d))
-        err = BNN_ESHAPE;
-    if (err == BNN_OK) err = covariance ? bnn__belsley_cosines(x, v) : bnn__belsley_scale(x, 0);
+        return BNN_ESHAPE;
+    if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
+    mark = bnn_arena_mark(mem);
+    x = bnn_mat_copy(mem, a), v = bnn_mat_new(mem, d, d), e = bnn_mat_new(mem, 1, d);
     u = covariance ? bnn__mat(0, 0, NULL) : bnn_mat_new(mem, n, d);
-    if (err == BNN_OK) err = mem->err;
+    err = mem->err;
+    if (err == BNN_OK) err = covariance ? bnn__belsley_cosines(x, v) : bnn__belsley_scale(x, 0);
     if (err == BNN_OK) err = covariance ? bnn_mat_eig_sym(mem, e, v, x)
                                         : bnn_mat_svd(mem, u, e, v, x);
     for (k = 0; err == BNN_OK && k < d; k++) { /* index and 1/d^2 of direction k, ascending */
@@ -11394,12 +11405,15 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
     bnn_mlp_desc d;
     const bnn_block *next;
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     double *score;
     bnn_mat r;
     size_t width;
-    int err;
+    int err = BNN_OK;
+    if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
+                                                             "place for the order");
     if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    mark = bnn_arena_mark(mem);
     width = d.sizes[layer];
     next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
     if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
@@ -11413,10 +11427,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else {
-        bnn__order(width, score, 1, 1, order);
-        err = BNN_OK;
-    }
+    else bnn__order(width, score, 1, 1, order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
@@ -12200,10 +12211,11 @@ static int bnn__linear_fits(bnn_mat mean, bnn_mat cov, size_t d) {
 
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                                   const double *alpha, double beta) {
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn__regress p;
     double log_p = bnn__nan();
-    if (!bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
+    if (mem == NULL || !bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
+    mark = bnn_arena_mark(mem);
     if (bnn__linear_open(mem, &p, data)) log_p = bnn__linear_solve(&p, alpha, beta);
     if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
     bnn_arena_rewind(mem, mark);
@@ -12254,11 +12266,13 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
 
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                              double *alpha, double *beta, int learn_noise, size_t steps) {
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn__regress p;
     double log_p = bnn__nan();
     size_t s, most = steps > 0 ? steps : 1000, i;
     int rest = 0, moving = 1;
+    if (mem == NULL) return log_p;
+    mark = bnn_arena_mark(mem);
     if (!bnn__linear_fits(mean, cov, data.x.cols) || !bnn__linear_open(mem, &p, data))
         return log_p;
     log_p = bnn__linear_solve(&p, alpha, *beta);
