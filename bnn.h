@@ -11022,24 +11022,22 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
     return *cov;
 }
 
-/* One row of classes: mean by the probit formula, the rest by the delta method. */
+/* One row of classes: mean by the probit formula, the rest by the delta method: d p_i/d f_j is
+ * p_i (1[i = j] - p_j), or p_i (1 - p_i) of its own logit only. */
 static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
                                    float *mean, float *epistemic, float *aleatoric, double *p) {
-    size_t i, j, l;
-    double sum = 0;
+    size_t i, j;
+    double sum = 0, all = 0;
     bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) { /* cov mean, mean^T cov mean */
+        for (p[i] = 0, j = 0; j < k; j++) p[i] += (double)cov[i * k + j] * (double)mean[j];
+        all += p[i] * (double)mean[i];
+    }
     for (i = 0; i < k; i++) {
-        double v = 0;
-        if (likelihood == BNN_BERNOULLI) {
-            p[i] = 1 / (1 + exp(-(double)f[i]));
-            v = pow(p[i] * (1 - p[i]), 2) * (double)cov[i * k + i];
-        } else {
-            double pi = (double)mean[i];
-            for (j = 0; j < k; j++)
-                for (l = 0; l < k; l++)
-                    v += pi * ((i == j) - (double)mean[j]) * (double)cov[j * k + l] * pi *
-                         ((i == l) - (double)mean[l]);
-        }
+        double slope = (double)mean[i], v = (double)cov[i * k + i];
+        if (likelihood == BNN_BERNOULLI) slope = 1 / (2 + exp((double)f[i]) + exp(-(double)f[i]));
+        else v += all - 2 * p[i];
+        v *= slope * slope;
         epistemic[i] = (float)(v < 0 ? 0 : v);
     }
     for (i = 0; i < k; i++) { /* kappa of differences: what moves all logits alike is no matter */
@@ -11111,14 +11109,14 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_predict", la, x, &rows);
     bnn_mat f = bnn__mat(rows, k, NULL);
     float *cov;
-    int likelihood, two;
+    int likelihood;
     memset(&r, 0, sizeof r);
     if (t->err != BNN_OK) return r;
     likelihood = bnn__likelihood(&la->net);
-    two = likelihood == BNN_GAUSSIAN_HETERO;
-    r.mean = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
-    r.aleatoric = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
-    r.epistemic = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
+    n = likelihood == BNN_GAUSSIAN_HETERO ? k / 2 : k;
+    r.mean = bnn_mat_new(mem, x.rows, n);
+    r.aleatoric = bnn_mat_new(mem, x.rows, n);
+    r.epistemic = bnn_mat_new(mem, x.rows, n);
     if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
         r.entropy = bnn_mat_new(mem, x.rows, 1);
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
@@ -11205,7 +11203,7 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
     unsigned char *what;
     bnn_gaussian less = bnn__no_gaussian();
     const bnn_block *in, *next;
-    size_t i, j, b, step, width, bias;
+    size_t i, j, step, width;
     memset(&net, 0, sizeof net);
     if (!bnn__drop_to(who, to, out, n > 0 ? (const void *)neurons : who) ||
         !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
@@ -11219,11 +11217,9 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
     for (i = 0; i < n; i++) {
         if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
             break;
-        for (b = 0; b < next->cols; b++) what[next->offset + neurons[i] * next->cols + b] = BNN_FIX;
-        for (j = 0; j < in->rows; j++)
-            what[in->offset + j * in->cols + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
-        bias = in->offset + in->rows * in->cols + neurons[i];
-        if (!d.no_bias) what[bias] = condition_all ? BNN_FIX : BNN_DROP;
+        memset(what + next->offset + neurons[i] * next->cols, BNN_FIX, next->cols);
+        for (j = 0; j < in->rows + step - 1; j++) /* its column, and the bias behind the matrix */
+            what[in->offset + j * width + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
     }
     if (i < n) {
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
