@@ -10983,10 +10983,11 @@ static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
 }
 
 /* Number of outputs, by one row of x; rows: at a time, so that their covariances need little room */
-static size_t bnn__laplace_open(bnn__probe *p, bnn_tape *t, const char *who, const bnn_laplace *la,
-                                bnn_mat x, size_t *rows) {
+static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
+                                const bnn_laplace *la, bnn_mat x, size_t *rows) {
     enum { ROWS = 128, ROOM = 4096 };
     size_t k, i, j, r, gaps = 0;
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
     if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
     p->view.theta = la->mean;
     k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
@@ -11002,11 +11003,13 @@ static size_t bnn__laplace_open(bnn__probe *p, bnn_tape *t, const char *who, con
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov) {
     bnn__probe p;
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn_mat mean = bnn__mat(0, 0, NULL);
-    size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_outputs", la, x, &rows);
+    size_t first, n, rows = 0;
+    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_outputs", la, x, &rows);
     *cov = mean;
     if (t->err != BNN_OK) return mean;
+    mark = bnn_arena_mark(mem);
     mean = bnn_mat_new(mem, x.rows, k);
     *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
@@ -11105,8 +11108,9 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
                                           bnn_mat x) {
     bnn_predictive r;
     bnn__probe p;
-    bnn_mark mark = bnn_arena_mark(mem);
-    size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_predict", la, x, &rows);
+    bnn_mark mark;
+    size_t first, n, rows = 0;
+    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_predict", la, x, &rows);
     bnn_mat f = bnn__mat(rows, k, NULL);
     float *cov;
     int likelihood;
@@ -11114,6 +11118,7 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     if (t->err != BNN_OK) return r;
     likelihood = bnn__likelihood(&la->net);
     n = likelihood == BNN_GAUSSIAN_HETERO ? k / 2 : k;
+    mark = bnn_arena_mark(mem);
     r.mean = bnn_mat_new(mem, x.rows, n);
     r.aleatoric = bnn_mat_new(mem, x.rows, n);
     r.epistemic = bnn_mat_new(mem, x.rows, n);

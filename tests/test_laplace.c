@@ -737,6 +737,10 @@ static void bad_input_is_named(void) {
     CHECK(bnn_laplace_new(&mem, &tape, &plain, (bnn_data){ d.x, bnn_mat_rows(d.y, 0, 5) },
                           BNN_LAPLACE_FULL).n == 0 && took(BNN_ESHAPE, "5 targets"));
     CHECK(bnn_laplace_push(NULL, NULL, NULL) == BNN_EARG);
+    CHECK(bnn_laplace_predict(NULL, &tape, &la, d.x).mean.data == NULL &&
+          took(BNN_EARG, "no arena"));
+    CHECK(bnn_laplace_outputs(NULL, &tape, &la, d.x, &cov).data == NULL &&
+          took(BNN_EARG, "no arena"));
     bnn_ggn(d.x, &tape, NULL, d.x);
     CHECK(took(BNN_EARG, "not made"));
     CHECK(bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL).n == 0);
