@@ -1312,8 +1312,9 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
  *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
  *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
- *   layer: conditioned on w = I, b = 0. Needs equal widths and sigma(sigma(x)) = sigma(x): relu
- *       behind relu, or the identity */
+ *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0: the
+ *       layer computes what the one before it does, and is gone. Needs equal widths and sigma(
+ *       sigma(x)) = sigma(x): relu behind relu, or the identity */
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
@@ -11185,16 +11186,12 @@ typedef struct bnn__probe {
     bnn__time base, start;
 } bnn__probe;
 
-/* The first number that is none, as an error; what: x, y, theta */
 static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
-    size_t i, n = bnn__count(a);
-    for (i = 0; i < n; i++) {
-        if (bnn__finite(a.data[i])) continue;
+    size_t i, j;
+    if (bnn__where(a, &i, &j))
         bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
-                  (double)a.data[i], i / a.cols, i % a.cols);
-        return 0;
-    }
-    return 1;
+                  (double)a.data[i * a.cols + j], i, j);
+    return t->err == BNN_OK;
 }
 
 static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const char *who, const bnn_net *net,
@@ -11240,20 +11237,16 @@ static void bnn__backward_column(bnn_var *out, bnn_mat seed, size_t c) {
     bnn_backward_from(out, seed);
 }
 
-static double bnn__ln_unit(const bnn_net *net, size_t c) { /* 2 ln of a y's standard deviation */
-    const bnn_mat s = net->scaling.y_std;
-    return s.data == NULL ? 0 : 2 * log((double)s.data[c % s.cols]);
-}
-
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
     int likelihood = bnn__likelihood(net);
-    double nu = (double)bnn__nu(net), v, fixed;
+    double v = 1 / (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     if (net->noise_learned)
-        fixed = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
-    else fixed = exp(bnn__ln_unit(net, c) / 2) / (double)bnn__noise_std(net);
-    if (likelihood == BNN_STUDENT) fixed *= sqrt((nu + 1) / (nu + 3));
+        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
+    else if (net->scaling.y_std.data != NULL)
+        v *= (double)net->scaling.y_std.data[c % net->scaling.y_std.cols];
+    if (likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
     bnn_mat_fill(r, 0);
     for (i = 0; i < out.rows; i++) {
         const float *o = out.data + i * k;
@@ -11267,20 +11260,15 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             break;
         case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
         case BNN_POISSON: to[c] = (float)exp(z / 2); break;
-        case BNN_GAUSSIAN_HETERO:
+        case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
             z = (double)o[c % (k / 2) + k / 2];
             v = bnn__log_var(z);
-            to[c] = (float)(c < k / 2 ? exp(-v / 2) : v == z ? sqrt(0.5) : 0);
+            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            else to[c] = (float)(fabs(z) > BNN__LOG_VAR ? 0 : sqrt(0.5));
             break;
-        default: to[c] = (float)fixed;
+        default: to[c] = (float)v;
         }
     }
-}
-
-/* Fisher's information of a learned ln variance: 1/2 per number of y, 0 at a bound */
-static double bnn__noise_information(const bnn_net *net, size_t rows, size_t k) {
-    double z = (double)bnn_params_mat(net->params, net->noise).data[0];
-    return bnn__log_var(z) == z ? 0.5 * (double)rows * (double)k : 0;
 }
 
 static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { /* B^T B */
@@ -11319,9 +11307,8 @@ static void bnn__ggn(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, bnn_ma
     for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
     if (!p->net.noise_learned) return;
     noise = p->view.blocks[p->net.noise].offset - first; /* outside: far above n */
-    if (noise < n)
-        out.data[diagonal ? noise : noise * n + noise] +=
-            (float)bnn__noise_information(&p->net, x.rows, k);
+    if (noise < n && fabs((double)p->view.theta[first + noise]) <= BNN__LOG_VAR)
+        out.data[diagonal ? noise : noise * n + noise] += (float)(0.5 * (double)(x.rows * k));
 }
 
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
@@ -11754,52 +11741,66 @@ static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
         bnn__cov_of_layer(t, &la->g.pieces[l], node[l], g[l], k, cov);
 }
 
-/* Outputs of rows [first, first + f.rows) of x, and their covariances. A row with a NaN in it, or in
- * its outputs, is NaN all over. */
+static int bnn__row_has_gap(bnn_mat x, size_t row) {
+    return !bnn__v_finite(x.cols, x.data + row * x.cols);
+}
+
+/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the way
+ * through the net, then all answers of their rows are NaN. */
 static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
                                size_t first, bnn_mat f, float *cov) {
-    size_t i, j, bad, k = f.cols;
-    bnn_mat rows = bnn_mat_rows(x, first, f.rows);
-    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, rows, f, cov);
-    else bnn__cov_by_rows(la, t, p, rows, f, cov);
-    for (i = 0; t->err == BNN_OK && i < f.rows; i++) {
-        const float *in = rows.data + i * x.cols;
-        float *out = f.data + i * k;
-        for (bad = 0; bad < x.cols && !bnn__is_nan((double)in[bad]);) bad++;
-        for (j = 0; j < k && !bnn__is_nan((double)out[j]);) j++;
-        if (bad < x.cols)
-            bnn__note(t, "bnn_laplace: x is NaN in row %z, column %z, and so is every answer of that "
-                      "row: fill it in, or leave it out", first + i, bad);
-        else if (j < k)
-            bnn__note(t, "bnn_laplace: output %z of row %z is NaN, and so is every answer of that "
-                      "row: are its inputs too large?", j, first + i);
-        else continue;
-        for (j = 0; j < k; j++) out[j] = (float)bnn__nan();
+    bnn__time start = p->start;
+    bnn_mat rows = bnn_mat_rows(x, first, f.rows), whole = rows;
+    size_t i, j, k = f.cols, n = bnn__count(rows);
+    bnn__back_to(t, start);
+    if (!bnn__v_finite(n, rows.data)) {
+        whole.data = bnn__floats(t, n);
+        for (i = 0; whole.data != NULL && i < n; i++)
+            whole.data[i] = bnn__finite(rows.data[i]) ? rows.data[i] : 0;
+        p->start = bnn__now(t);
+    }
+    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, whole, f, cov);
+    else bnn__cov_by_rows(la, t, p, whole, f, cov);
+    p->start = start;
+    if (t->err != BNN_OK) return;
+    if (bnn__where(f, &i, &j))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_laplace: output %z of row %z is %g: are its inputs too "
+                  "large?", j, first + i, (double)f.data[i * k + j]);
+    for (i = 0; i < f.rows; i++) {
+        if (!bnn__row_has_gap(rows, i)) continue;
+        for (j = 0; j < k; j++) f.data[i * k + j] = (float)bnn__nan();
         for (j = 0; j < k * k; j++) cov[i * k * k + j] = (float)bnn__nan();
     }
 }
 
 /* Number of outputs, by one row of x; rows: at a time, so that their covariances need little room */
-static size_t bnn__laplace_open(bnn__probe *p, bnn_tape *t, const char *who, const bnn_laplace *la,
-                                bnn_mat x, size_t *rows) {
+static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
+                                const bnn_laplace *la, bnn_mat x, size_t *rows) {
     enum { ROWS = 128, ROOM = 4096 };
-    size_t k;
+    size_t k, i, j, r, gaps = 0;
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
     if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
     p->view.theta = la->mean;
     k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
     bnn__back_to(t, p->start);
     *rows = k < ROOM / ROWS ? (size_t)ROWS : ROOM / k + 1;
+    if (t->err != BNN_OK || !bnn__where(x, &i, &j)) return k;
+    for (r = 0; r < x.rows; r++) gaps += (size_t)bnn__row_has_gap(x, r);
+    bnn__note(t, "%s: x is %g in row %z, column %z; not finite in %z rows, whose answers are NaN: "
+              "fill in or drop what is missing", who, (double)x.data[i * x.cols + j], i, j, gaps);
     return k;
 }
 
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov) {
     bnn__probe p;
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn_mat mean = bnn__mat(0, 0, NULL);
-    size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_outputs", la, x, &rows);
+    size_t first, n, rows = 0;
+    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_outputs", la, x, &rows);
     *cov = mean;
     if (t->err != BNN_OK) return mean;
+    mark = bnn_arena_mark(mem);
     mean = bnn_mat_new(mem, x.rows, k);
     *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
@@ -11815,24 +11816,22 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
     return *cov;
 }
 
-/* One row of classes: mean by the probit formula, the rest by the delta method. */
+/* One row of classes: mean by the probit formula, the rest by the delta method: d p_i/d f_j is
+ * p_i (1[i = j] - p_j), or p_i (1 - p_i) of its own logit only. */
 static double bnn__laplace_classes(int likelihood, size_t k, const float *f, const float *cov,
                                    float *mean, float *epistemic, float *aleatoric, double *p) {
-    size_t i, j, l;
-    double sum = 0;
+    size_t i, j;
+    double sum = 0, all = 0;
     bnn__softmax_rows(1, k, f, 1, mean, NULL, NULL);
+    for (i = 0; i < k; i++) { /* cov mean, mean^T cov mean */
+        for (p[i] = 0, j = 0; j < k; j++) p[i] += (double)cov[i * k + j] * (double)mean[j];
+        all += p[i] * (double)mean[i];
+    }
     for (i = 0; i < k; i++) {
-        double v = 0;
-        if (likelihood == BNN_BERNOULLI) {
-            p[i] = 1 / (1 + exp(-(double)f[i]));
-            v = pow(p[i] * (1 - p[i]), 2) * (double)cov[i * k + i];
-        } else {
-            double pi = (double)mean[i];
-            for (j = 0; j < k; j++)
-                for (l = 0; l < k; l++)
-                    v += pi * ((i == j) - (double)mean[j]) * (double)cov[j * k + l] * pi *
-                         ((i == l) - (double)mean[l]);
-        }
+        double slope = (double)mean[i], v = (double)cov[i * k + i];
+        if (likelihood == BNN_BERNOULLI) slope = 1 / (2 + exp((double)f[i]) + exp(-(double)f[i]));
+        else v += all - 2 * p[i];
+        v *= slope * slope;
         epistemic[i] = (float)(v < 0 ? 0 : v);
     }
     for (i = 0; i < k; i++) { /* kappa of differences: what moves all logits alike is no matter */
@@ -11865,7 +11864,7 @@ static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, cons
     for (i = 0; i < k; i++) {
         double v = (double)cov[i * outs + i], s = 1;
         mean[i] = m[i];
-        aleatoric[i] = var[i];
+        aleatoric[i] = bnn__is_nan(v) ? (float)v : var[i]; /* a gap in x */
         if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
             mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
             v = expm1(v) * (double)mean[i] * (double)mean[i];
@@ -11900,18 +11899,20 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
                                           bnn_mat x) {
     bnn_predictive r;
     bnn__probe p;
-    bnn_mark mark = bnn_arena_mark(mem);
-    size_t first, n, rows = 0, k = bnn__laplace_open(&p, t, "bnn_laplace_predict", la, x, &rows);
+    bnn_mark mark;
+    size_t first, n, rows = 0;
+    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_predict", la, x, &rows);
     bnn_mat f = bnn__mat(rows, k, NULL);
     float *cov;
-    int likelihood, two;
+    int likelihood;
     memset(&r, 0, sizeof r);
     if (t->err != BNN_OK) return r;
     likelihood = bnn__likelihood(&la->net);
-    two = likelihood == BNN_GAUSSIAN_HETERO;
-    r.mean = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
-    r.aleatoric = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
-    r.epistemic = bnn_mat_new(mem, x.rows, two ? k / 2 : k);
+    n = likelihood == BNN_GAUSSIAN_HETERO ? k / 2 : k;
+    mark = bnn_arena_mark(mem);
+    r.mean = bnn_mat_new(mem, x.rows, n);
+    r.aleatoric = bnn_mat_new(mem, x.rows, n);
+    r.epistemic = bnn_mat_new(mem, x.rows, n);
     if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
         r.entropy = bnn_mat_new(mem, x.rows, 1);
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
@@ -11942,12 +11943,12 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
 /* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
 static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
                            const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp->mlp;
-    size_t blocks;
+    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ? NULL : mlp->mlp;
+    size_t blocks, n = g == NULL ? 0 : g->n;
     if (mem->err != BNN_OK) return 0;
-    if (m == NULL || g->n == 0 || g->n != mlp->params->n) {
+    if (m == NULL || n == 0 || n != mlp->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
-                        "be a bnn_mlp", who, g->n, mlp->params == NULL ? 0 : mlp->params->n);
+                        "be a bnn_mlp", who, n, m == NULL ? 0 : mlp->params->n);
         return 0;
     }
     blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
@@ -11980,11 +11981,12 @@ static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *m
     return net;
 }
 
-static int bnn__drop_to(const char *who, bnn_params *to) {
+static int bnn__drop_to(const char *who, bnn_params *to, const void *out, const void *neurons) {
     if (to == NULL || to->mem->err != BNN_OK) return 0;
-    if (to->n_blocks == 0) return 1;
+    if (to->n_blocks == 0 && out != NULL && neurons != NULL) return 1;
     bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
-                    "blocks", who, to->n_blocks);
+                    "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its Gaussian" :
+                    neurons == NULL ? ", and a list of neurons" : "");
     return 0;
 }
 
@@ -11996,23 +11998,24 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
     bnn_mlp_desc d;
     unsigned char *what;
     bnn_gaussian less = bnn__no_gaussian();
-    size_t i, j, b, step, width, bias;
+    const bnn_block *in, *next;
+    size_t i, j, step, width;
     memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
+    if (!bnn__drop_to(who, to, out, n > 0 ? (const void *)neurons : who) ||
+        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
+        return net;
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
     what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
     if (what == NULL) return net;
+    in = &mlp->params->blocks[(layer - 1) * step];
+    next = in + step;
     for (i = 0; i < n; i++) {
-        const bnn_block *in = &mlp->params->blocks[(layer - 1) * step];
-        const bnn_block *next = &mlp->params->blocks[layer * step];
         if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
             break;
-        for (b = 0; b < next->cols; b++) what[next->offset + neurons[i] * next->cols + b] = BNN_FIX;
-        for (j = 0; j < in->rows; j++)
-            what[in->offset + j * in->cols + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
-        bias = in->offset + in->rows * in->cols + neurons[i];
-        if (!d.no_bias) what[bias] = condition_all ? BNN_FIX : BNN_DROP;
+        memset(what + next->offset + neurons[i] * next->cols, BNN_FIX, next->cols);
+        for (j = 0; j < in->rows + step - 1; j++) /* its column, and the bias behind the matrix */
+            what[in->offset + j * width + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
     }
     if (i < n) {
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
@@ -12051,7 +12054,9 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
     float *value;
     size_t i, l, step, width;
     memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to) || !bnn__drop_ready(who, to->mem, mlp, g, layer, &d)) return net;
+    if (!bnn__drop_to(who, to, out, who) ||
+        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
+        return net;
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
     if (!bnn__layer_fits(to->mem, &d, layer)) return net;
@@ -12102,17 +12107,21 @@ static int bnn__belsley_cosines(bnn_mat x, bnn_mat scratch) {
 
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance) {
     size_t i, k, d = a.cols, n = a.rows;
-    bnn_mark mark = bnn_arena_mark(mem);
-    bnn_mat x = bnn_mat_copy(mem, a), v = bnn_mat_new(mem, d, d), e = bnn_mat_new(mem, 1, d), u;
+    bnn_mark mark;
+    bnn_mat x, v, e, u;
     double top = 0;
-    int err = BNN_OK;
+    int err;
+    if (mem == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
     if (d == 0 || n < d || (covariance && n != d) || !bnn__mat_ok(a) || !bnn__mat_is(index, 1, d) ||
         !bnn__mat_is(share, d, d))
-        err = BNN_ESHAPE;
-    if (err == BNN_OK) err = covariance ? bnn__belsley_cosines(x, v) : bnn__belsley_scale(x, 0);
+        return BNN_ESHAPE;
+    if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
+    mark = bnn_arena_mark(mem);
+    x = bnn_mat_copy(mem, a), v = bnn_mat_new(mem, d, d), e = bnn_mat_new(mem, 1, d);
     u = covariance ? bnn__mat(0, 0, NULL) : bnn_mat_new(mem, n, d);
-    if (err == BNN_OK) err = mem->err;
+    err = mem->err;
+    if (err == BNN_OK) err = covariance ? bnn__belsley_cosines(x, v) : bnn__belsley_scale(x, 0);
     if (err == BNN_OK) err = covariance ? bnn_mat_eig_sym(mem, e, v, x)
                                         : bnn_mat_svd(mem, u, e, v, x);
     for (k = 0; err == BNN_OK && k < d; k++) { /* index and 1/d^2 of direction k, ascending */
@@ -12188,12 +12197,15 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
     bnn_mlp_desc d;
     const bnn_block *next;
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     double *score;
     bnn_mat r;
     size_t width;
-    int err;
+    int err = BNN_OK;
+    if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
+                                                             "place for the order");
     if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    mark = bnn_arena_mark(mem);
     width = d.sizes[layer];
     next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
     if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
@@ -12207,10 +12219,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else {
-        bnn__order(width, score, 1, 1, order);
-        err = BNN_OK;
-    }
+    else bnn__order(width, score, 1, 1, order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
@@ -13008,10 +13017,11 @@ static int bnn__linear_fits(bnn_mat mean, bnn_mat cov, size_t d) {
 
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                                   const double *alpha, double beta) {
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn__regress p;
     double log_p = bnn__nan();
-    if (!bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
+    if (mem == NULL || !bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
+    mark = bnn_arena_mark(mem);
     if (bnn__linear_open(mem, &p, data)) log_p = bnn__linear_solve(&p, alpha, beta);
     if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
     bnn_arena_rewind(mem, mark);
@@ -13062,11 +13072,13 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
 
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                              double *alpha, double *beta, int learn_noise, size_t steps) {
-    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_mark mark;
     bnn__regress p;
     double log_p = bnn__nan();
     size_t s, most = steps > 0 ? steps : 1000, i;
     int rest = 0, moving = 1;
+    if (mem == NULL) return log_p;
+    mark = bnn_arena_mark(mem);
     if (!bnn__linear_fits(mean, cov, data.x.cols) || !bnn__linear_open(mem, &p, data))
         return log_p;
     log_p = bnn__linear_solve(&p, alpha, *beta);

@@ -28,6 +28,8 @@ static double *dense(const bnn_gaussian *g) { /* the whole covariance, in double
     return a;
 }
 
+static int is_nan(double x) { return x != x; }
+
 /* ---- S1.13 */
 
 static void the_density_is_the_formula(void) {
@@ -461,6 +463,80 @@ static void a_covariance_that_is_none_names_its_pivot(void) {
     close_all();
 }
 
+static void nothing_given_is_an_error_and_no_crash(void) {
+    static const size_t gone[1] = { 0 };
+    static const unsigned char keep[3] = { 0, 0, 0 };
+    float x[3] = { 0, 0, 0 }, hole[3] = { 1, NAN, 1 }, one[3] = { 1, 1, 1 };
+    open_all(26);
+    bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 2, 3, 1 }, .noise_std = 1 }), dead = { 0 };
+    bnn_gaussian g = some(3), none = { 0 }, all = around(&net, BNN_COV_DIAGONAL), out;
+    bnn_ensemble empty = { 0 }, post = bnn_ensemble_new(net.params, 2);
+    bnn_mat index = bnn_mat_new(&mem, 1, 1), bad = { 1, 1, NULL };
+    bnn_rng rng = bnn_rng_seed(1);
+    size_t order[3];
+    CHECK(bnn_gaussian_new(NULL, 3, NULL, (bnn_mat){ 1, 3, one }).n == 0);
+    CHECK(bnn_gaussian_new(&mem, 3, hole, (bnn_mat){ 1, 3, one }).n == 0 &&
+          mem_took(BNN_ENONFINITE, "weight 1"));
+    CHECK(bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 1, 3, NULL }).n == 0 &&
+          mem_took(BNN_ESHAPE, "1x3"));
+    CHECK(bnn_gaussian_new(&mem, 0, NULL, bad).n == 0 && mem_took(BNN_ESHAPE, "0 weights"));
+    CHECK(bnn_gaussian_fit(NULL, &post, &net, 0, 0).n == 0);
+    CHECK(bnn_gaussian_fit(&mem, NULL, &net, 0, 0).n == 0 && mem_took(BNN_EARG, "0 samples"));
+    CHECK(bnn_gaussian_fit(&mem, &empty, &net, 0, 0).n == 0 && mem_took(BNN_EARG, "0 samples"));
+    CHECK(bnn_gaussian_fit(&mem, &post, &net, 0, 0).n == 0 && mem_took(BNN_EARG, "0 samples"));
+    bnn_ensemble_push(&post);
+    CHECK(bnn_gaussian_fit(&mem, &post, NULL, 0, 0).n == 0 && mem_took(BNN_EARG, "a net of 0"));
+    CHECK(bnn_gaussian_fit(&mem, &post, &dead, 0, 0).n == 0 && mem_took(BNN_EARG, "a net of 0"));
+    CHECK(bnn_gaussian_fit(&mem, &post, &net, 3, 0).n == 0 && mem_took(BNN_EARG, "kind 3"));
+    CHECK(bnn_gaussian_fit(&mem, &post, &net, 0, (double)INFINITY).n == 0 &&
+          mem_took(BNN_EARG, "ridge inf"));
+    post.samples.data[4] = NAN;
+    CHECK(bnn_gaussian_fit(&mem, &post, &net, 0, 0).n == 0 && mem_took(BNN_ENONFINITE, "weight 4"));
+    CHECK(is_nan(bnn_gaussian_log_pdf(NULL, x)) && is_nan(bnn_gaussian_log_pdf(&none, x)) &&
+          is_nan(bnn_gaussian_log_pdf(&g, NULL)));
+    CHECK(is_nan(bnn_gaussian_kl(NULL, &g)) && is_nan(bnn_gaussian_kl(&g, NULL)) &&
+          is_nan(bnn_gaussian_kl(&none, &none)) && is_nan(bnn_gaussian_kl(&g, &all)));
+    CHECK(bnn_gaussian_sample(NULL, &rng, x) == BNN_EARG);
+    CHECK(bnn_gaussian_sample(&none, &rng, x) == BNN_EARG);
+    CHECK(bnn_gaussian_sample(&g, NULL, x) == BNN_EARG);
+    CHECK(bnn_gaussian_sample(&g, &rng, NULL) == BNN_EARG);
+    CHECK(bnn_gaussian_reduce(NULL, &g, keep, NULL).n == 0);
+    CHECK(bnn_gaussian_reduce(&mem, NULL, keep, NULL).n == 0 && mem_took(BNN_EARG, "0 weights"));
+    CHECK(bnn_gaussian_reduce(&mem, &g, NULL, NULL).n == 0 && mem_took(BNN_EARG, "none"));
+    bnn_gaussian_prior_nll(&tape, NULL, &g);
+    CHECK(took(BNN_ESHAPE, "0 weights"));
+    bnn_gaussian_prior_nll(&tape, net.params, NULL);
+    CHECK(took(BNN_EARG, "not made"));
+    CHECK(bnn_drop_neurons(NULL, &out, &net, &all, 1, 1, gone, 0).params == NULL);
+    bnn_params *to = bnn_params_new(&mem);
+    CHECK(bnn_drop_neurons(to, NULL, &net, &all, 1, 1, gone, 0).params == NULL &&
+          mem_took(BNN_EARG, "a place for its Gaussian"));
+    CHECK(bnn_drop_neurons(to, &out, NULL, &all, 1, 1, gone, 0).params == NULL &&
+          mem_took(BNN_ESHAPE, "bnn_mlp"));
+    CHECK(bnn_drop_neurons(to, &out, &net, NULL, 1, 1, gone, 0).params == NULL &&
+          mem_took(BNN_ESHAPE, "of 0 weights"));
+    CHECK(bnn_drop_neurons(to, &out, &net, &all, 1, 1, NULL, 0).params == NULL &&
+          mem_took(BNN_EARG, "a list of neurons"));
+    CHECK(bnn_drop_layer(to, NULL, &net, &all, 1).params == NULL && mem_took(BNN_EARG, "place"));
+    CHECK(bnn_drop_layer(to, &out, NULL, &all, 1).params == NULL && mem_took(BNN_ESHAPE, "mlp"));
+    CHECK(bnn_drop_order(NULL, order, &net, &all, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_EARG);
+    CHECK(bnn_drop_order(&mem, NULL, &net, &all, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_EARG &&
+          mem_took(BNN_EARG, "order"));
+    CHECK(bnn_drop_order(&mem, order, NULL, &all, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_ESHAPE &&
+          mem_took(BNN_ESHAPE, "bnn_mlp"));
+    double alpha = 1, beta = 1;
+    bnn_data d = { { 3, 1, one }, { 3, 1, one } };
+    CHECK(is_nan(bnn_linear_evidence(NULL, (bnn_mat){ 0 }, (bnn_mat){ 0 }, d, &alpha, 1)));
+    CHECK(is_nan(bnn_linear_ard(NULL, (bnn_mat){ 0 }, (bnn_mat){ 0 }, d, &alpha, &beta, 1, 5)));
+    CHECK(bnn_belsley(NULL, index, index, index, 0) == BNN_EARG);
+    CHECK(bnn_belsley(&mem, index, index, bad, 0) == BNN_ESHAPE);
+    CHECK(bnn_belsley(&mem, bad, index, index, 0) == BNN_ESHAPE);
+    CHECK(bnn_belsley(&mem, index, index, (bnn_mat){ 0, 0, NULL }, 1) == BNN_ESHAPE);
+    for (int cov = 0; cov < 2; cov++)
+        CHECK(bnn_belsley(&mem, index, index, (bnn_mat){ 1, 1, hole + 1 }, cov) == BNN_ENONFINITE);
+    close_all();
+}
+
 /* ---- S8.16 */
 
 static void random_orders_are_uniform(void) { /* 6 orders of 3, chi^2 with 5 df: 25.7 at 1e-4 */
@@ -745,6 +821,7 @@ int main(void) {
     RUN(chains_of_removals_end_in_a_net_that_runs);
     RUN(what_cannot_be_removed_is_refused);
     RUN(a_covariance_that_is_none_names_its_pivot);
+    RUN(nothing_given_is_an_error_and_no_crash);
     RUN(random_orders_are_uniform);
     RUN(damage_and_surgeon_are_exact_on_a_quadratic);
     RUN(scores_add_over_the_outgoing_row);

@@ -418,6 +418,276 @@ static void a_last_layer_knows_the_others(void) {
     close_all();
 }
 
+/* ---- is it a maximum? */
+
+static void descend(bnn_net *net, bnn_data d, int steps) {
+    bnn_stepper adam = bnn_adam(net->params, (bnn_adam_desc){ .lr = (float)0.02 });
+    for (int k = 0; k < steps; k++) {
+        bnn_tape_reset(&tape);
+        adam.lr = (float)bnn_lr_cosine(0.02, (size_t)k, (size_t)steps);
+        bnn_backward(bnn_net_loss(net, bnn_batch_all(&tape, d)));
+        bnn_step(&adam, &tape);
+    }
+}
+
+static double energy(bnn_net *net, bnn_data d) {
+    return -bnn_mat_sum(bnn_predict_log_lik(&mem, &tape, net, NULL, d)) -
+           bnn_params_log_prior(net->params);
+}
+
+/* A linear net with Gaussian noise: U is a parabola, a Newton step ends at its minimum. */
+static void the_decrement_is_what_a_newton_step_gains(void) {
+    for (int scaled = 0; scaled < 2; scaled++)
+        for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+            open_all(30);
+            bnn_net net = make((bnn_mlp_desc){ .sizes = { 3, 2 }, .noise_std = (float)0.5,
+                                               .prior = { .std = 2, .mean = (float)0.3 } });
+            bnn_data d = { normals(150, 3, 1), normals(150, 2, 3) }; /* more than a block */
+            if (scaled) CHECK(bnn_net_standardize(&net, d) == BNN_OK);
+            size_t n = net.params->n;
+            float start[8];
+            memcpy(start, net.params->theta, sizeof start);
+            bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            double before = energy(&net, d), g[8], H[64], gain = 0;
+            bnn_mat h = bnn_mat_new(&mem, n, n);
+            bnn_ggn(h, &tape, &net, d.x);
+            bnn_tape_reset(&tape);
+            bnn_params_zero_grad(net.params);
+            bnn_backward(bnn_net_loss(&net, bnn_batch_all(&tape, d)));
+            for (size_t i = 0; i < 8; i++) g[i] = 150 * (double)net.params->grad[i];
+            for (size_t i = 0; i < 64; i++)
+                H[i] = i % 9 == 0 || kind != BNN_LAPLACE_DIAGONAL ? (double)h.data[i] +
+                       (i % 9 == 0 ? 0.25 : 0) : 0;
+            invert(8, H);
+            for (size_t i = 0; i < 64; i++) gain += g[i / 8] * H[i] * g[i % 8] / 2;
+            CHECK_NEAR(la.decrement / gain, 1, TIGHT * 10);
+            CHECK(tape.notes == 1 && strstr(tape.note, "falling lr") != NULL);
+            if (kind == BNN_LAPLACE_DIAGONAL) {
+                close_all();
+                continue;
+            }
+            for (size_t i = 0; i < 8; i++) { /* the Newton step */
+                double step = 0;
+                for (size_t j = 0; j < 8; j++) step += H[i * 8 + j] * g[j];
+                net.params->theta[i] = (float)((double)start[i] - step);
+            }
+            CHECK_NEAR((before - energy(&net, d)) / gain, 1, TIGHT * 10);
+            tape.notes = 0;
+            la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            CHECK(la.decrement < BUILD_TOL(1e-3, 1e-12) && tape.notes == 0);
+            close_all();
+        }
+}
+
+/* Whatever the likelihood: none at a maximum, one away from it; and a net that is trained has none. */
+static void a_note_says_that_it_is_no_maximum(void) {
+    static const int kinds[] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_STUDENT, BNN_BERNOULLI,
+                                 BNN_CATEGORICAL, BNN_POISSON };
+    for (size_t q = 0; q < sizeof kinds / sizeof *kinds; q++)
+        for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+            open_all(31);
+            int two = kinds[q] == BNN_GAUSSIAN_HETERO || kinds[q] == BNN_CATEGORICAL;
+            bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 4, two ? 2 : 1 }, .noise_std = 1,
+                               .activation = BNN_TANH, .likelihood = kinds[q],
+                               .dropout = (float)0.5 });
+            bnn_data d = { normals(60, 2, 1), bnn_mat_new(&mem, 60, 1) };
+            for (size_t i = 0; i < 60; i++)
+                d.y.data[i] = d.x.data[2 * i] + bnn_rng_normal(&tape.rng) > 0;
+            net.mlp->desc.dropout = 0; /* to be trained without, and judged without */
+            descend(&net, d, 1500);
+            net.mlp->desc.dropout = (float)0.5;
+            tape.notes = 0;
+            bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            CHECK(la.decrement >= 0 && la.decrement < 0.01 && tape.notes == 0);
+            for (size_t i = 0; i < net.params->n; i++) net.params->theta[i] += 1;
+            la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            CHECK(la.decrement > 1 + 0.01 * (double)la.n && tape.notes == 1);
+            CHECK(strncmp(tape.note, "bnn_laplace_new: not at a maximum", 33) == 0);
+            CHECK(tape.training == 0);
+            close_all();
+        }
+}
+
+/* ---- gaps */
+
+static int is_nan(float x) { return x != x; }
+
+/* Relu, which could swallow a NaN; the rows beside are the same to the bit. */
+static void a_gap_makes_all_answers_of_its_row_nan(void) {
+    static const int kinds[] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_DOUBLE_EXPONENTIAL,
+                                 BNN_STUDENT, BNN_BERNOULLI, BNN_CATEGORICAL, BNN_POISSON };
+    static const float hole[3] = { NAN, INFINITY, -INFINITY };
+    enum { N = 140, K = 2 };
+    for (size_t q = 0; q < sizeof kinds / sizeof *kinds; q++)
+        for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+            open_all(32);
+            bnn_net net = make((bnn_mlp_desc){ .sizes = { 3, 4, K }, .likelihood = kinds[q],
+                                               .noise_std = 1 });
+            bnn_data d = { normals(N, 3, 1), bnn_mat_new(&mem, N, kinds[q] ==
+                BNN_GAUSSIAN_HETERO || kinds[q] == BNN_CATEGORICAL ? 1 : K) };
+            bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            bnn_mat x = bnn_mat_copy(&mem, d.x), cov[2];
+            bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, d.x), g;
+            bnn_mat f = bnn_laplace_outputs(&mem, &tape, &la, d.x, &cov[0]), h;
+            x.data[5 * 3 + 1] = hole[kind % 3];
+            x.data[130 * 3] = NAN, x.data[130 * 3 + 2] = INFINITY;
+            tape.notes = 0;
+            g = bnn_laplace_predict(&mem, &tape, &la, x);
+            CHECK(tape.notes == 1 && strstr(tape.note, "row 5, column 1") && strstr(tape.note,
+                  "in 2 rows"));
+            h = bnn_laplace_outputs(&mem, &tape, &la, x, &cov[1]);
+            CHECK(tape.notes == 2);
+            for (size_t i = 0; i < N; i++) {
+                int gap = i == 5 || i == 130;
+                size_t k = p.mean.cols;
+                for (size_t j = 0; j < k; j++) {
+                    size_t at = i * k + j;
+                    CHECK(is_nan(g.mean.data[at]) == gap && is_nan(g.epistemic.data[at]) == gap &&
+                          is_nan(g.aleatoric.data[at]) == gap);
+                    if (!gap) CHECK_SAME(g.mean.data[at], p.mean.data[at]);
+                    if (!gap) CHECK_SAME(g.epistemic.data[at], p.epistemic.data[at]);
+                }
+                for (size_t j = 0; j < K; j++) CHECK(is_nan(h.data[i * K + j]) == gap);
+                for (size_t j = 0; j < K * K; j++) {
+                    CHECK(is_nan(cov[1].data[i * K * K + j]) == gap);
+                    if (!gap) CHECK_SAME(cov[1].data[i * K * K + j], cov[0].data[i * K * K + j]);
+                }
+                if (p.entropy.data) CHECK(is_nan(g.entropy.data[i]) == gap);
+                if (p.entropy.data && !gap) CHECK_SAME(g.entropy.data[i], p.entropy.data[i]);
+                CHECK(f.rows == N);
+            }
+            close_all();
+        }
+}
+
+static void a_number_that_is_none_has_no_curvature(void) {
+    static const float hole[3] = { NAN, INFINITY, -INFINITY };
+    for (int i = 0; i < 12; i++) {
+        open_all(33);
+        bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, 1 }, .noise_std = 1 });
+        bnn_data d = { normals(6, 2, 1), normals(6, 1, 1) };
+        bnn_mat h = bnn_mat_new(&mem, 1, net.params->n);
+        d.x.data[3 * 2 + 1] = hole[i % 3];
+        CHECK(bnn_laplace_new(&mem, &tape, &net, d, i / 3).n == 0);
+        CHECK(took(BNN_ENONFINITE, "row 3, column 1"));
+        bnn_ggn(h, &tape, &net, d.x);
+        CHECK(took(BNN_ENONFINITE, "row 3, column 1"));
+        d.x.data[3 * 2 + 1] = 0, d.y.data[4] = hole[i % 3];
+        CHECK(bnn_laplace_new(&mem, &tape, &net, d, i / 3).n == 0);
+        CHECK(took(BNN_ENONFINITE, "y is"));
+        d.y.data[4] = 0, net.params->theta[7] = hole[i % 3];
+        CHECK(bnn_laplace_new(&mem, &tape, &net, d, i / 3).n == 0);
+        CHECK(took(BNN_ENONFINITE, "theta is"));
+        bnn_ggn(h, &tape, &net, d.x);
+        CHECK(took(BNN_ENONFINITE, "column 7"));
+        close_all();
+    }
+}
+
+/* ---- costs */
+
+/* In blocks, of every size, what row by row gives; and room that does not grow with the rows. */
+static void blocks_of_rows_are_the_rows(void) {
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++)
+        for (int wide = 0; wide < 2; wide++) {
+            open_all(34);
+            size_t k = wide ? 100 : 3; /* 100 outputs: blocks of 41 rows */
+            bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, k }, .activation = BNN_TANH,
+                                               .likelihood = BNN_CATEGORICAL });
+            bnn_data d = { normals(5, 2, 1), bnn_mat_new(&mem, 5, 1) };
+            bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            bnn_mat x = normals(300, 2, 1);
+            bnn_predictive all, one;
+            size_t used = bnn_arena_used(&mem), room;
+            bnn_laplace_predict(&mem, &tape, &la, bnn_mat_rows(x, 0, 128));
+            room = bnn_arena_size(&tape.mem);
+            all = bnn_laplace_predict(&mem, &tape, &la, x);
+            CHECK(bnn_arena_size(&tape.mem) <= room + 65536);
+            CHECK(bnn_arena_used(&mem) - used < 428 * (3 * k + 1) * sizeof(float) + 4000000);
+            for (size_t i = 0; i < 300; i += 7) {
+                one = bnn_laplace_predict(&mem, &tape, &la, bnn_mat_rows(x, i, 1));
+                for (size_t j = 0; j < k; j++) {
+                    CHECK_NEAR(all.mean.data[i * k + j], one.mean.data[j], TIGHT);
+                    CHECK_NEAR(all.epistemic.data[i * k + j], one.epistemic.data[j], TIGHT);
+                }
+            }
+            CHECK(bnn_laplace_predict(&mem, &tape, &la, bnn_mat_rows(x, 0, 0)).mean.rows == 0);
+            close_all();
+        }
+}
+
+/* The diagonal by two small products, the covariance by a large one */
+static void variances_are_the_covariances_diagonal(void) {
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++)
+        for (int bias = 0; bias < 2; bias++) {
+            open_all(35);
+            bnn_net net = make((bnn_mlp_desc){ .sizes = { 7, 5, 6, 2 }, .activation = BNN_TANH,
+                .no_bias = !bias, .noise_std = (float)0.1, .prior = { .std = 2, .fan_in = 1 } });
+            bnn_data d = { normals(40, 7, 1), normals(40, 2, 1) };
+            bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+            bnn_gaussian a = bnn_gaussian_laplace(&mem, &la, BNN_COV_DIAGONAL);
+            bnn_gaussian b = bnn_gaussian_laplace(&mem, &la, BNN_COV_LAYERS);
+            for (size_t i = 0; i < net.params->n; i++)
+                CHECK_NEAR(bnn__gaussian_at(&a, i, i), bnn__gaussian_at(&b, i, i), TIGHT);
+            close_all();
+        }
+}
+
+/* ---- units: y and the noise by c move the evidence by -N k ln c, and no prediction but its unit. */
+static void the_evidence_knows_no_units(void) {
+    static const double by[] = { 1e-8, 1e-4, 1, 1e4, 1e8 };
+    static const int kinds[] = { BNN_GAUSSIAN, BNN_GAUSSIAN, BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT,
+                                 BNN_GAUSSIAN_HETERO };
+    enum { N = 30 };
+    for (int q = 0; q < 5; q++)
+        for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+            double evidence = 0, decrement = 0, epistemic = 0;
+            for (int i = 0; i < 5; i++) {
+                open_all(36);
+                double c = by[(i + 2) % 5];
+                bnn_mlp_desc desc = { .sizes = { 2, 3, q == 4 ? 2 : 1 }, .activation = BNN_TANH,
+                                      .likelihood = kinds[q], .noise_std = (float)(0.5 * c) };
+                if (q == 1) desc.noise_learned = 1, desc.noise_std = (float)0.5;
+                if (q == 4) desc.noise_std = 0;
+                bnn_net net = make(desc);
+                bnn_data d = { normals(N, 2, 1), normals(N, 1, 1) };
+                bnn_mat_scale(d.y, d.y, (float)c);
+                CHECK(bnn_net_standardize(&net, d) == BNN_OK);
+                bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+                bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, d.x);
+                if (i == 0) evidence = la.log_evidence, decrement = la.decrement;
+                if (i == 0) epistemic = (double)p.epistemic.data[0];
+                CHECK_NEAR(la.log_evidence, evidence - N * log(c), BUILD_TOL(2e-2, 1e-9));
+                CHECK_NEAR(la.decrement / decrement, 1, BUILD_TOL(1e-3, 1e-9));
+                CHECK_NEAR((double)p.epistemic.data[0] / c / c / epistemic, 1,
+                           BUILD_TOL(1e-3, 1e-9));
+                close_all();
+            }
+        }
+}
+
+/* Beyond its bound a learned ln variance has no curvature, and the others that of the bound: the
+ * Hessian of the loss, which a linear net's GGN is. */
+static void a_learned_noise_is_bounded_as_in_its_likelihood(void) {
+    static const double z[5] = { 1, 19, 30, -30, -19 };
+    for (int diagonal = 0; diagonal < 2; diagonal++)
+        for (int standard = 0; standard < 2; standard++)
+            for (int i = 0; i < 5; i++) {
+                open_all(37);
+                bnn_net net = make((bnn_mlp_desc){ .sizes = { 1, 2 }, .noise_learned = 1 });
+                bnn_data d = { normals(5, 1, 1), normals(5, 2, 1) };
+                if (standard) CHECK(bnn_net_standardize(&net, d) == BNN_OK);
+                bnn_mat h = bnn_mat_new(&mem, diagonal ? 1 : 5, 5);
+                net.params->theta[4] = (float)z[i];
+                bnn_ggn(h, &tape, &net, d.x);
+                double inside = fabs(z[i]) < 20, bound = inside ? z[i] : z[i] > 0 ? 20 : -20;
+                size_t step = diagonal ? 1 : 6;
+                CHECK_NEAR((double)h.data[2 * step] / (5 * exp(-bound)), 1, TIGHT * 10);
+                CHECK_NEAR(h.data[4 * step], inside ? 5 : 0, TIGHT * 10); /* 10 numbers of y */
+                close_all();
+            }
+}
+
 /* ---- bad input */
 
 static bnn_var *answer(bnn_tape *t, const bnn_net *net, bnn_var *x) {
@@ -435,6 +705,45 @@ static void bad_input_is_named(void) {
         none = { { 0, 2, NULL }, { 0, 1, NULL } };
     memset(&dead, 0, sizeof dead);
     own.mlp = NULL, own.forward = answer;
+    bnn_net other = lap, plain = make((bnn_mlp_desc){ .sizes = { 2, 2 }, .noise_std = 1 });
+    other.forward = answer; /* a forward of one's own on a bnn_mlp's parameters */
+    for (int kind = BNN_LAPLACE_KRON; kind <= BNN_LAPLACE_LAST; kind++) {
+        CHECK(bnn_laplace_new(&mem, &tape, &other, d, kind).n == 0);
+        CHECK(took(BNN_EARG, "forward"));
+    }
+    plain.forward = answer, plain.likelihood = BNN_CATEGORICAL; /* the others take any */
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_DIAGONAL; kind++)
+        CHECK(bnn_laplace_new(&mem, &tape, &plain, d, kind).n == 6);
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &plain, d, BNN_LAPLACE_FULL), no = { 0 };
+    static const int wrong[3] = { 77, -1, 3 };
+    for (int k = 0; k < 3; k++) {
+        CHECK(bnn_gaussian_laplace(&mem, &la, wrong[k]).n == 0 && mem_took(BNN_EARG, "kind"));
+        CHECK(bnn_laplace_new(&mem, &tape, &plain, d, wrong[k] + (k == 2)).n == 0);
+        CHECK(took(BNN_EARG, "kind"));
+    }
+    CHECK(bnn_gaussian_laplace(&mem, &no, BNN_COV_FULL).n == 0 && mem_took(BNN_EARG, "not made"));
+    CHECK(bnn_gaussian_laplace(&mem, NULL, BNN_COV_FULL).n == 0 && mem_took(BNN_EARG, "not made"));
+    CHECK(bnn_gaussian_laplace(NULL, &la, BNN_COV_FULL).n == 0);
+    bnn_mat cov;
+    CHECK(bnn_laplace_predict(&mem, &tape, &no, d.x).mean.data == NULL && took(BNN_EARG, "not made"));
+    CHECK(bnn_laplace_predict(&mem, &tape, NULL, d.x).mean.data == NULL &&
+          took(BNN_EARG, "not made"));
+    CHECK(bnn_laplace_outputs(&mem, &tape, NULL, d.x, &cov).data == NULL &&
+          took(BNN_EARG, "not made") && cov.data == NULL);
+    CHECK(bnn_laplace_predict(&mem, &tape, &la, (bnn_mat){ 3, 2, NULL }).mean.data == NULL &&
+          took(BNN_EARG, "without data"));
+    CHECK(bnn_laplace_new(&mem, &tape, NULL, d, BNN_LAPLACE_FULL).n == 0 && took(BNN_EARG, "made"));
+    CHECK(bnn_laplace_new(NULL, &tape, &plain, d, BNN_LAPLACE_FULL).n == 0 &&
+          took(BNN_EARG, "no arena"));
+    CHECK(bnn_laplace_new(&mem, &tape, &plain, (bnn_data){ d.x, bnn_mat_rows(d.y, 0, 5) },
+                          BNN_LAPLACE_FULL).n == 0 && took(BNN_ESHAPE, "5 targets"));
+    CHECK(bnn_laplace_push(NULL, NULL, NULL) == BNN_EARG);
+    CHECK(bnn_laplace_predict(NULL, &tape, &la, d.x).mean.data == NULL &&
+          took(BNN_EARG, "no arena"));
+    CHECK(bnn_laplace_outputs(NULL, &tape, &la, d.x, &cov).data == NULL &&
+          took(BNN_EARG, "no arena"));
+    bnn_ggn(d.x, &tape, NULL, d.x);
+    CHECK(took(BNN_EARG, "not made"));
     CHECK(bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL).n == 0);
     CHECK(took(BNN_EARG, "pivot"));
     bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_KRON);
@@ -655,6 +964,14 @@ int main(void) {
     RUN(draws_have_the_moments_of_each_kind);
     RUN(drawn_and_linearized_predictives_of_a_linear_net_agree);
     RUN(a_draw_leaves_the_net_alone_and_says_what_is_wrong);
+    RUN(the_decrement_is_what_a_newton_step_gains);
+    RUN(a_note_says_that_it_is_no_maximum);
+    RUN(a_gap_makes_all_answers_of_its_row_nan);
+    RUN(a_number_that_is_none_has_no_curvature);
+    RUN(blocks_of_rows_are_the_rows);
+    RUN(variances_are_the_covariances_diagonal);
+    RUN(the_evidence_knows_no_units);
+    RUN(a_learned_noise_is_bounded_as_in_its_likelihood);
     RUN(bad_input_is_named);
     RUN(every_failing_allocation_is_an_error);
     return check_done();
