@@ -12194,17 +12194,17 @@ static const char *bnn__excerpt(char out[32], const char *s, size_t n) {
  * --------------------------------------------------------------------------------------------- */
 
 static double bnn__scale10(double m, int64_t e) {
-    static const double small[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+    static const double exact[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
     static const double large[] = { 1e16, 1e32, 1e64, 1e128, 1e256 };
     int64_t n = e < 0 ? -e : e;
     int bit;
-    if (n <= 22) return e < 0 ? m / small[n] : m * small[n];
+    if (n <= 22) return e < 0 ? m / exact[n] : m * exact[n];
     if (n > 400) n = 400; /* 19 digits: already zero or infinite */
     for (bit = 4; bit >= 0; bit--) /* the largest first: no underflow on the way to a result */
         if (n >> (bit + 4) & 1) m = e < 0 ? m / large[bit] : m * large[bit];
-    return e < 0 ? m / small[n & 15] : m * small[n & 15];
+    return e < 0 ? m / exact[n & 15] : m * exact[n & 15];
 }
 
 /* Digits into m; *e counts those that come after the 19th. */
