@@ -1232,8 +1232,10 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- files -----------------------------------------------------------------------------------
- * Nothing is trusted, sizes are checked before memory is taken, writes go to a temporary file that
- * is renamed when it is whole. Errors return the code; the sentence is in mem->msg (or in the
+ * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
+ * their constructors. Writes go to a new file beside the old one that takes its place, its mode and
+ * (where allowed) its owner when it is whole and on the disk; a link is followed, and what is no
+ * regular file is left alone. Context, path, object, in this order. Errors return the code; the sentence is in mem->msg (or in the
  * msg of the arena of the net being saved) and mem->err is left alone. */
 typedef struct bnn_csv {
     bnn_mat values;   /* missing fields are NaN                              */
@@ -1242,7 +1244,8 @@ typedef struct bnn_csv {
 } bnn_csv;
 typedef struct bnn_csv_desc {
     char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
-    int header; /* 0 = yes if the first line is words, an error if words and numbers; 1 yes, -1 no */
+    int header; /* 1 the first line is names, -1 it is not; 0 it is where it is all words, and an
+                   error where it has both words and numbers */
     int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
 } bnn_csv_desc;
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
@@ -13498,7 +13501,8 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
         if (net->params == NULL)
             bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
     }
-    if (io->err == BNN_OK && net->noise_learned && bnn_params_mat(net->params, net->noise).rows == 0)
+    if (io->err != BNN_OK || !net->noise_learned) return;
+    if (bnn__count(bnn_params_mat(net->params, net->noise)) == 0)
         bnn__io_fail(io, BNN_EFORMAT, "net %z has no place for its noise", slot);
 }
 
@@ -13584,7 +13588,7 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
-#if !defined(__APPLE__) && !defined(__cplusplus) /* -std=c99 hides these: POSIX's own declarations */
+#if !defined(__APPLE__) && !defined(__cplusplus) /* -std=c99 hides these; as POSIX declares them */
 extern FILE *(fdopen)(int, const char *);
 extern int(fileno)(FILE *);
 extern int(fsync)(int);
@@ -13741,24 +13745,25 @@ static size_t bnn__folder(const char *path) {
 
 static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to their end */
 #ifdef BNN__POSIX
-    enum { ROOM = 4096, MOST = 40 };
+    enum { BNN__LINK = 4096, BNN__LINKS = 40 };
     int links;
     char first;
     for (links = 0; (readlink)(s->path, &first, 1) > 0; links++) {
         size_t n = bnn__folder(s->path);
-        char *to = (char *)bnn__arena_take(mem, n + ROOM, 1);
+        char *to = (char *)bnn__arena_take(mem, n + BNN__LINK, 1);
         ssize_t got;
         if (to == NULL) return "remember the name";
         memcpy(to, s->path, n);
-        got = (readlink)(s->path, to + n, ROOM);
+        got = (readlink)(s->path, to + n, BNN__LINK);
         errno = ELOOP;
-        if (got <= 0 || got == ROOM || links == MOST) return "follow the link";
+        if (got <= 0 || got == BNN__LINK || links == BNN__LINKS) return "follow the link";
         to[n + (size_t)got] = '\0';
         s->path = to[n] == '/' ? to + n : to;
     }
     s->exists = stat(s->path, &s->old) == 0;
-    errno = s->exists && S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
-    if (s->exists && !S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
+    if (!s->exists) return errno == ENOENT ? NULL : "look at it";
+    errno = S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
+    if (!S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
 #else
     (void)s, (void)mem;
 #endif
@@ -13768,10 +13773,11 @@ static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to 
 /* A file that was not there. Whoever may not read the old one may not read it at any moment. */
 static FILE *bnn__save_create(bnn__save *s) {
     FILE *file = NULL;
-    int k, d, i, fd = -1;
+    int k, d, fd = -1;
+    size_t i;
     memcpy(s->tmp + s->folder, "bnn-0000.tmp", 13);
     for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
-        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + (size_t)i] = (char)('0' + d % 10);
+        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + i] = (char)('0' + d % 10);
 #ifdef BNN__CREATE
         fd = BNN__CREATE(s->tmp, s->exists ? 0600 : 0666);
         if (fd < 0) continue;
@@ -13812,8 +13818,10 @@ static const char *bnn__save_flush(const bnn__save *s, FILE *file) {
 #ifdef BNN__POSIX
     if (s->exists) {
         int fd = (fileno)(file), owned = (fchown)(fd, s->old.st_uid, s->old.st_gid) == 0;
-        if (!owned && (fchown)(fd, (uid_t)-1, s->old.st_gid) != 0) errno = 0; /* it is ours now */
-        if ((fchmod)(fd, s->old.st_mode & (owned ? 07777 : 0777)) != 0) errno = 0; /* 0600 */
+        int group = owned || (fchown)(fd, (uid_t)-1, s->old.st_gid) == 0;
+        mode_t mode = s->old.st_mode & (mode_t)(owned ? 07777 : 0777);
+        if (!group) mode &= (mode_t)~070; /* what was allowed to another group */
+        if ((fchmod)(fd, mode) != 0) errno = 0; /* a file system without modes */
     }
     if (bnn__save_sync((fileno)(file)) != 0) return "synchronize";
 #elif defined(_WIN32)
