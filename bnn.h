@@ -1235,8 +1235,9 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
  * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
  * their constructors. Writes go to a new file beside the old one that takes its place, its mode and
  * (where allowed) its owner when it is whole and on the disk; a link is followed, and what is no
- * regular file is left alone. Context, path, object, in this order. Errors return the code; the sentence is in mem->msg (or in the
- * msg of the arena of the net being saved) and mem->err is left alone. */
+ * regular file is left alone. Context, path, object, in this order. Errors return the code; the
+ * sentence is in mem->msg (or in the msg of the arena of the net being saved) and mem->err is left
+ * alone. */
 typedef struct bnn_csv {
     bnn_mat values;   /* missing fields are NaN                              */
     char **names;     /* values.cols of them, or NULL without a header       */
@@ -12736,8 +12737,7 @@ static double bnn__io_double(bnn__io *io, double v) {
     return bnn__double_of(bnn__io_word(io, bits, 8));
 }
 
-enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U32, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE,
-       BNN__IO_DOUBLE };
+enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE, BNN__IO_DOUBLE };
 
 typedef struct bnn__field {
     size_t offset; /* in its struct                                              */
@@ -12761,7 +12761,6 @@ static void bnn__io_field(bnn__io *io, void *at, const bnn__field *f) {
         bnn__io_int(io, (int *)at, (int)f->low, (int)f->high, f->name);
         break;
     case BNN__IO_SIZE: bnn__io_size(io, (size_t *)at, f->low, f->high, f->name); break;
-    case BNN__IO_U32: *(uint32_t *)at = (uint32_t)bnn__io_word(io, *(uint32_t *)at, 4); break;
     case BNN__IO_U64: *(uint64_t *)at = bnn__io_word(io, *(uint64_t *)at, 8); break;
     case BNN__IO_DOUBLE:
         *(double *)at = bnn__io_double(io, *(double *)at);
@@ -12773,7 +12772,7 @@ static void bnn__io_field(bnn__io *io, void *at, const bnn__field *f) {
 
 /* The fields of a table in turn. Writing, one that this version has not must be 0. */
 static void bnn__io_fields(bnn__io *io, void *object, const bnn__field *f, size_t n) {
-    static const size_t bytes[] = { sizeof(int), sizeof(size_t), 4, 8, sizeof(float), sizeof(float),
+    static const size_t bytes[] = { sizeof(int), sizeof(size_t), 8, sizeof(float), sizeof(float),
                                     sizeof(double) };
     static const double zero = 0;
     for (; n > 0; n--, f++) {
