@@ -12700,7 +12700,9 @@ static uint64_t bnn__io_word(bnn__io *io, uint64_t v, size_t bytes) {
 static int bnn__io_range(bnn__io *io, double v, double low, double high, const char *what) {
     int err = bnn__finite_d(v) ? bnn__io_bad(io) : BNN_ENONFINITE;
     if (v >= low && v <= high) return 1;
-    if (high < DBL_MAX)
+    if (err == BNN_ENONFINITE && high == DBL_MAX)
+        bnn__io_fail(io, err, "%s of %s is %g, expected a finite number", what, io->of, v);
+    else if (high < DBL_MAX)
         bnn__io_fail(io, err, "%s of %s is %g, expected %g to %g", what, io->of, v, low, high);
     else if (low == BNN__POSITIVE)
         bnn__io_fail(io, err, "%s of %s is %g, expected more than 0", what, io->of, v);
@@ -12830,26 +12832,27 @@ static void bnn__io_doubles(bnn__io *io, double *x, size_t n, double low, const 
     }
 }
 
+static const bnn__field bnn__prior_fields[] = {
+    { BNN__FIELD(bnn_prior, kind), BNN__IO_INT, 0, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT },
+    { BNN__FIELD(bnn_prior, fan_in), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, adapt_mean), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, adapt_std), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, std), BNN__IO_WIDE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, std2), BNN__IO_WIDE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, nu), BNN__IO_WIDE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, mean), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_prior, weight), BNN__IO_FLOAT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, shape), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, rate), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
+
 /* What the constructor would say of it. Where it is in force it has no defaults any more, and an
  * infinite width has become a flat prior, of which nothing else counts. */
 static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_prior, kind), BNN__IO_INT, 0, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT },
-        { BNN__FIELD(bnn_prior, fan_in), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, adapt_mean), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, adapt_std), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, std), BNN__IO_WIDE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, std2), BNN__IO_WIDE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, nu), BNN__IO_WIDE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, mean), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_prior, weight), BNN__IO_FLOAT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, shape), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, rate), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
     const char *of = io->of;
     bnn_arena trial;
     bnn_prior copy;
     io->of = "a prior";
-    BNN__FIELDS(io, p, fields);
+    BNN__FIELDS(io, p, bnn__prior_fields);
     if (in_force && p->kind != BNN_PRIOR_FLAT) {
         (void)bnn__io_range(io, (double)p->std, BNN__POSITIVE, DBL_MAX, "std");
         if (p->kind == BNN_PRIOR_MIXTURE)
@@ -12939,18 +12942,19 @@ static void bnn__io_store(bnn__file *f, size_t k) {
     if (io->apply && w != NULL && w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
 }
 
+static const bnn__field bnn__mlp_fields[] = {
+    { BNN__FIELD(bnn_mlp_desc, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
+    { BNN__FIELD(bnn_mlp_desc, noise_learned), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_mlp_desc, init), BNN__IO_INT, 0, BNN_INIT_AUTO, BNN_INIT_ZERO },
+    { BNN__FIELD(bnn_mlp_desc, no_bias), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_mlp_desc, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_mlp_desc, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_mlp_desc, init_scale), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_mlp_desc, dropout), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_mlp_desc, dropout_input), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_mlp_desc, seed), BNN__IO_U64, 0, 0, 0 } };
+
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_mlp_desc, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
-        { BNN__FIELD(bnn_mlp_desc, noise_learned), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_mlp_desc, init), BNN__IO_INT, 0, BNN_INIT_AUTO, BNN_INIT_ZERO },
-        { BNN__FIELD(bnn_mlp_desc, no_bias), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_mlp_desc, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_mlp_desc, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_mlp_desc, init_scale), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_mlp_desc, dropout), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_mlp_desc, dropout_input), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_mlp_desc, seed), BNN__IO_U64, 0, 0, 0 } };
     bnn_mlp_desc *d = &m->desc, copy;
     bnn_arena trial;
     int layers = (int)m->n_layers;
@@ -12964,7 +12968,7 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
         if (l < m->n_layers)
             bnn__io_int(io, &d->activations[l], BNN_RELU, BNN_IDENTITY, "activation");
         else d->activations[l] = d->activation;
-    BNN__FIELDS(io, d, fields);
+    BNN__FIELDS(io, d, bnn__mlp_fields);
     bnn__io_prior(io, &d->prior, 0);
     copy = *d;
     memset(&trial, 0, sizeof trial);
@@ -13046,31 +13050,33 @@ static void bnn__io_net(bnn__file *f, size_t slot) {
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
 }
 
+static const bnn__field bnn__hmc_asked[] = {
+    { BNN__FIELD(bnn_hmc_desc, adapt_mass), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_hmc_desc, leapfrog), BNN__IO_SIZE, 0, 1, 1 << 20 },
+    { BNN__FIELD(bnn_hmc_desc, warmup), BNN__IO_SIZE, 0, 0, 1 << 30 },
+    { BNN__FIELD(bnn_hmc_desc, step), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_desc, trajectory), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_desc, accept), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 } };
+
+static const bnn__field bnn__hmc_reached[] = {
+    { BNN__FIELD(bnn_hmc_state, step), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, energy), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, log_accept), BNN__IO_DOUBLE, 0, -DBL_MAX, 0 },
+    { BNN__FIELD(bnn_hmc_state, accept_sum), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, adapt_hbar), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, adapt_mu), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, adapt_logavg), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, draws), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_hmc_state, accepted), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_hmc_state, divergent), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_hmc_state, mass_count), BNN__IO_U64, 0, 0, 0 } };
+
 static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
-    static const bnn__field asked[] = {
-        { BNN__FIELD(bnn_hmc_desc, adapt_mass), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_hmc_desc, leapfrog), BNN__IO_SIZE, 0, 1, 1 << 20 },
-        { BNN__FIELD(bnn_hmc_desc, warmup), BNN__IO_SIZE, 0, 0, 1 << 30 },
-        { BNN__FIELD(bnn_hmc_desc, step), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_desc, trajectory), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_desc, accept), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 } };
-    static const bnn__field reached[] = {
-        { BNN__FIELD(bnn_hmc_state, step), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, energy), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, log_accept), BNN__IO_DOUBLE, 0, -DBL_MAX, 0 },
-        { BNN__FIELD(bnn_hmc_state, accept_sum), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, adapt_hbar), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, adapt_mu), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, adapt_logavg), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, draws), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_hmc_state, accepted), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_hmc_state, divergent), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_hmc_state, mass_count), BNN__IO_U64, 0, 0, 0 } };
     int adapt = h->desc.adapt_mass != 0;
     io->of = "HMC";
-    BNN__FIELDS(io, &h->desc, asked);
+    BNN__FIELDS(io, &h->desc, bnn__hmc_asked);
     if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
-    BNN__FIELDS(io, h, reached);
+    BNN__FIELDS(io, h, bnn__hmc_reached);
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
     keep = keep && bnn__io_live(io);
@@ -13095,22 +13101,23 @@ static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int 
                       "state of a stepper");
 }
 
+static const bnn__field bnn__stepper_fields[] = {
+    { BNN__FIELD(bnn_stepper, nesterov), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, amsgrad), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, centered), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, decoupled), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, lr), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, momentum), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_stepper, dampening), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, beta1), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_stepper, beta2), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_stepper, eps), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, weight_decay), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, clip), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, temperature), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, t), BNN__IO_U64, 0, 0, 0 } };
+
 static void bnn__io_stepper(bnn__file *f, size_t slot) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_stepper, nesterov), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, amsgrad), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, centered), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, decoupled), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, lr), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, momentum), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_stepper, dampening), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, beta1), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_stepper, beta2), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_stepper, eps), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, weight_decay), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, clip), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, temperature), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, t), BNN__IO_U64, 0, 0, 0 } };
     bnn__io *io = &f->io;
     size_t k = bnn__io_owner(f, BNN__CP_STEPPER, slot, "a stepper");
     bnn_stepper s, *own = f->c.steppers[slot];
@@ -13132,7 +13139,7 @@ static void bnn__io_stepper(bnn__file *f, size_t slot) {
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
                      "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
                      bnn__stepper_vectors(own), own->n);
-    BNN__FIELDS(io, &s, fields);
+    BNN__FIELDS(io, &s, bnn__stepper_fields);
     if (vectors < bnn__states(&s))
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
     if (s.kind == BNN_SGHMC && s.dampening > 1 - s.momentum)
@@ -13172,20 +13179,21 @@ static void bnn__io_ensemble(bnn__file *f, size_t slot) {
     e->seen = seen;
 }
 
+static const bnn__field bnn__meanfield_fields[] = {
+    { BNN__FIELD(bnn_meanfield, posterior), BNN__IO_INT, 0, BNN_POSTERIOR_GAUSSIAN,
+      BNN_POSTERIOR_DELTA },
+    { BNN__FIELD(bnn_meanfield, scale), BNN__IO_INT, 0, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG },
+    { BNN__FIELD(bnn_meanfield, estimator), BNN__IO_INT, 0, BNN_ESTIMATE_PATH,
+      BNN_ESTIMATE_BATCH_BIASED },
+    { BNN__FIELD(bnn_meanfield, ard), BNN__IO_INT, 0, BNN_ARD_NONE, BNN_ARD_WEIGHT },
+    { BNN__FIELD(bnn_meanfield, share), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_meanfield, log_rate), BNN__IO_FLOAT, 0, BNN__POSITIVE, DBL_MAX },
+    { BNN__FIELD(bnn_meanfield, kl_weight), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_meanfield, draws), BNN__IO_SIZE, 0, 1, 1 << 20 },
+    { BNN__FIELD(bnn_meanfield, n), BNN__IO_SIZE, 0, 0, DBL_MAX } };
+
 /* Its values are in the store of q.params, its priors in that of w */
 static void bnn__io_meanfield(bnn__file *f, size_t slot) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_meanfield, posterior), BNN__IO_INT, 0, BNN_POSTERIOR_GAUSSIAN,
-          BNN_POSTERIOR_DELTA },
-        { BNN__FIELD(bnn_meanfield, scale), BNN__IO_INT, 0, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG },
-        { BNN__FIELD(bnn_meanfield, estimator), BNN__IO_INT, 0, BNN_ESTIMATE_PATH,
-          BNN_ESTIMATE_BATCH_BIASED },
-        { BNN__FIELD(bnn_meanfield, ard), BNN__IO_INT, 0, BNN_ARD_NONE, BNN_ARD_WEIGHT },
-        { BNN__FIELD(bnn_meanfield, share), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_meanfield, log_rate), BNN__IO_FLOAT, 0, BNN__POSITIVE, DBL_MAX },
-        { BNN__FIELD(bnn_meanfield, kl_weight), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_meanfield, draws), BNN__IO_SIZE, 0, 1, 1 << 20 },
-        { BNN__FIELD(bnn_meanfield, n), BNN__IO_SIZE, 0, 0, DBL_MAX } };
     bnn__io *io = &f->io;
     size_t k = bnn__io_owner(f, BNN__CP_MEAN, slot, "a mean field");
     bnn_meanfield q, *own = f->c.meanfields[slot];
@@ -13196,7 +13204,7 @@ static void bnn__io_meanfield(bnn__file *f, size_t slot) {
     if (own != NULL && f->store[of] != own->of)
         bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
     bnn__io_int(io, &of, 0, BNN__CP_STORES - 1, "store of the weights");
-    BNN__FIELDS(io, &q, fields);
+    BNN__FIELDS(io, &q, bnn__meanfield_fields);
     if (q.n > f->n[k] / 2 || q.n != f->n[of])
         bnn__io_fail(io, bnn__io_bad(io), "mean field %z does not fit its parameters", slot);
     if (own != NULL && (q.n != own->n || f->store[of] != own->of ||
