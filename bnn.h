@@ -1312,9 +1312,9 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
  *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
  *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
- *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0: the
- *       layer computes what the one before it does, and is gone. Needs equal widths and sigma(
- *       sigma(x)) = sigma(x): relu behind relu, or the identity */
+ *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0:
+ *       the layer computes what the one before it does, and is gone. Needs equal widths and
+ *       sigma(sigma(x)) = sigma(x): relu behind relu, or the identity */
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
@@ -1336,9 +1336,12 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- files -----------------------------------------------------------------------------------
- * Nothing is trusted, sizes are checked before memory is taken, writes go to a temporary file that
- * is renamed when it is whole. Errors return the code; the sentence is in mem->msg (or in the
- * msg of the arena of the net being saved) and mem->err is left alone. */
+ * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
+ * their constructors. Writes go to a new file beside the old one that takes its place, its mode and
+ * (where allowed) its owner when it is whole and on the disk; a link is followed, and what is no
+ * regular file is left alone. Context, path, object, in this order. Errors return the code; the
+ * sentence is in mem->msg (or in the msg of the arena of the net being saved) and mem->err is left
+ * alone. */
 typedef struct bnn_csv {
     bnn_mat values;   /* missing fields are NaN                              */
     char **names;     /* values.cols of them, or NULL without a header       */
@@ -1346,7 +1349,8 @@ typedef struct bnn_csv {
 } bnn_csv;
 typedef struct bnn_csv_desc {
     char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
-    int header; /* 0 = yes if the first line is words, an error if words and numbers; 1 yes, -1 no */
+    int header; /* 1 the first line is names, -1 it is not; 0 it is where it is all words, and an
+                   error where it has both words and numbers */
     int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
 } bnn_csv_desc;
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
@@ -1432,8 +1436,8 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WARM BNN__HOT _Pragma("GCC optimize(\"O1\", \"inline-small-functions\")")
 #define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\", \
-    \"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\", \"no-thread-jumps\", \"no-schedule-insns2\", \
-    \"no-expensive-optimizations\")")
+    \"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\", \"no-thread-jumps\", \
+    \"no-schedule-insns2\", \"no-expensive-optimizations\")")
 #else
 #define BNN__HOT
 #define BNN__WARM
@@ -2084,9 +2088,9 @@ BNN__FN_##S F bnn__log_##S(F x) {                                               
 }                                                                                                \
 BNN__FN_##S F bnn__log1p_##S(F x) {                                                              \
     F zero = bnn__set_##S(0.0f);                                                                 \
-    U near = bnn__lt_##S(bnn__set_##S(-0.29f), x) & bnn__lt_##S(x, bnn__set_##S(0.41f));         \
-    F y = bnn__logfe_##S(bnn__sel_##S(near, x, zero), zero);                                     \
-    y = bnn__sel_##S(near, y, bnn__log_##S(x + 1.0f));                                           \
+    U nigh = bnn__lt_##S(bnn__set_##S(-0.29f), x) & bnn__lt_##S(x, bnn__set_##S(0.41f));         \
+    F y = bnn__logfe_##S(bnn__sel_##S(nigh, x, zero), zero);                                     \
+    y = bnn__sel_##S(nigh, y, bnn__log_##S(x + 1.0f));                                           \
     return bnn__sel_##S(bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f)), x, y);               \
 }                                                                                                \
 /* max(x, 0) + ln(1 + e), e = exp(-|x|) <= 1; ln(1 + e) = ln 2 + ln(1 + (e - 1)/2) */            \
@@ -2939,7 +2943,7 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
-    BNN__ROOM = 16384,                  /* on the stack, 64 KB: a panel of B, or that and A packed */
+    BNN__ROOM = 16384,                  /* on the stack, 64 KB: a panel of B, or that and A */
     BNN__FAR = 60000,                   /* a step through A that leaves the pages the TLB knows */
     BNN__L2_16 = 110000, BNN__L2 = 40000, /* block of A: 430 of 1024 KB (AVX-512), 156 of 256 KB */
     BNN__FEW = 32, BNN__SHORT = 64      /* rows worth packing B for, depths worth prefetching for */
@@ -4030,14 +4034,14 @@ static double bnn__gamma_range(double a, double z) {
 
 BNNDEF double bnn_gamma_dlog(double a, double log_z) {
     static const double edge[] = { 0, 0.05, 0.15, 0.3, 0.6, 1 };
-    double z, range, J[2] = { 0, 0 };
+    double z, range, g[2] = { 0, 0 };
     int i;
     if (!bnn__finite_d(a) || !bnn__finite_d(log_z) || !(a > 0)) return bnn__nan();
     z = exp(log_z < 700 ? log_z : 700);
     range = bnn__gamma_range(a, z);
-    for (i = 0; i < 5; i++) bnn__gauss32(edge[i] * range, edge[i + 1] * range, a, z, J);
-    if (z > a) return (log_z - bnn_digamma(a)) * J[0] + J[1];
-    return ((bnn_digamma(a + 1) - log_z) * (1 + z * J[0]) + z * J[1]) / a;
+    for (i = 0; i < 5; i++) bnn__gauss32(edge[i] * range, edge[i + 1] * range, a, z, g);
+    if (z > a) return (log_z - bnn_digamma(a)) * g[0] + g[1];
+    return ((bnn_digamma(a + 1) - log_z) * (1 + z * g[0]) + z * g[1]) / a;
 }
 
 BNN__HOT
@@ -4098,10 +4102,10 @@ BNNDEF bnn_rng bnn_rng_split(bnn_rng *r) {
 BNNDEF size_t bnn_rng_below(bnn_rng *r, size_t n) {
     uint64_t big = n, m;
     if (big <= 0xffffffffu) {
-        uint32_t small = (uint32_t)n;
-        if (small == 0) return 0;
+        uint32_t little = (uint32_t)n;
+        if (little == 0) return 0;
         do m = bnn_rng_u32(r) * big;
-        while ((uint32_t)m < small && (uint32_t)m < (0u - small) % small);
+        while ((uint32_t)m < little && (uint32_t)m < (0u - little) % little);
         return (size_t)(m >> 32);
     }
     do m = bnn__rng_u64(r); while (m < (0 - big) % big);
@@ -4813,9 +4817,9 @@ static void bnn__binary(int op, size_t k, const float *a, size_t da, const float
 
 static int bnn__same(bnn_mat a, bnn_mat b) { return a.rows == b.rows && a.cols == b.cols; }
 
-static int bnn__spreads(bnn_mat small, bnn_mat large) { /* can small be repeated to large? */
-    return (small.rows == large.rows || small.rows == 1) &&
-           (small.cols == large.cols || small.cols == 1);
+static int bnn__spreads(bnn_mat little, bnn_mat large) { /* can small be repeated to large? */
+    return (little.rows == large.rows || little.rows == 1) &&
+           (little.cols == large.cols || little.cols == 1);
 }
 
 /* element (i,j) of m repeated to a larger shape */
@@ -6502,8 +6506,8 @@ static bnn__mixture bnn__mixture_of(const bnn_prior *p) {
 /* -ln p and d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
 static double bnn__mixture_at(const bnn__mixture *m, double d, double *slope) {
     double l = m->wide - m->narrow + (m->c2 - m->c1) * d * d; /* log odds */
-    double e = bnn__dexp(-fabs(l)), large = 1 / (1 + e), small = e / (1 + e);
-    *slope = 2 * d * (l > 0 ? large * m->c1 + small * m->c2 : small * m->c1 + large * m->c2);
+    double e = bnn__dexp(-fabs(l)), large = 1 / (1 + e), little = e / (1 + e);
+    *slope = 2 * d * (l > 0 ? large * m->c1 + little * m->c2 : little * m->c1 + large * m->c2);
     return -(l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) - bnn__dlog1p(e);
 }
 
@@ -8814,11 +8818,11 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
 /* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
 static void bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
-    float near = -bnn__rho_end(q, 0) * (float)0.9999 / q->log_rate;
+    float nigh = -bnn__rho_end(q, 0) * (float)0.9999 / q->log_rate;
     size_t i;
     q->params->held = NULL;
     if (q->posterior == BNN_POSTERIOR_DELTA) return;
-    if (bnn__v_below(q->n, q->params->theta + q->n, near)) return; /* most often: no |rho| is */
+    if (bnn__v_below(q->n, q->params->theta + q->n, nigh)) return; /* most often: no |rho| is */
     q->params->held = q->held;
     for (i = 0; i < q->n; i++) q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
@@ -10984,8 +10988,8 @@ static void bnn__cov_part(float *out, const bnn_gaussian_piece *q, size_t rows, 
         for (j = 0; j < cols; j++) *out++ = q->cov.data[row[i] * q->n + col[j]];
 }
 
-/* A dense piece given some of its entries. keep, fix: nk, nr indices in it; delta: what those to fix
- * are away from their mean; cov (nk,nk) and the mean `to` are written. */
+/* A dense piece given some of its entries. keep, fix: nk, nr indices in it; delta: what those to
+ * fix are away from their mean; cov (nk,nk) and the mean `to` are written. */
 static int bnn__condition(bnn_arena *mem, const bnn_gaussian_piece *q, size_t nk,
                           const size_t *keep, size_t nr, const size_t *fix, const float *delta,
                           bnn_mat cov, float *to) {
@@ -11695,9 +11699,9 @@ static void bnn__cov_by_rows(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, 
     p->start = start;
 }
 
-/* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k rows)
- * the gradient of its outputs; cov += G V diag(s) V^T G^T, s = the turned inputs' squares times the
- * variances. */
+/* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k
+ * rows) the gradient of its outputs; cov += G V diag(s) V^T G^T, s = the turned inputs' squares
+ * times the variances. */
 static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bnn_var *node,
                               bnn_mat g, size_t k, float *cov) {
     size_t i, j, c, rows = node->val.rows, r = q->a.rows, w = q->g.rows;
@@ -11745,8 +11749,8 @@ static int bnn__row_has_gap(bnn_mat x, size_t row) {
     return !bnn__v_finite(x.cols, x.data + row * x.cols);
 }
 
-/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the way
- * through the net, then all answers of their rows are NaN. */
+/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the
+ * way through the net, then all answers of their rows are NaN. */
 static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
                                size_t first, bnn_mat f, float *cov) {
     bnn__time start = p->start;
@@ -11773,7 +11777,7 @@ static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
     }
 }
 
-/* Number of outputs, by one row of x; rows: at a time, so that their covariances need little room */
+/* Number of outputs, by one row of x; rows: at a time, so that their covariances stay small */
 static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
                                 const bnn_laplace *la, bnn_mat x, size_t *rows) {
     enum { ROWS = 128, ROOM = 4096 };
@@ -13588,17 +13592,17 @@ static const char *bnn__excerpt(char out[32], const char *s, size_t n) {
  * --------------------------------------------------------------------------------------------- */
 
 static double bnn__scale10(double m, int64_t e) {
-    static const double small[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+    static const double exact[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
     static const double large[] = { 1e16, 1e32, 1e64, 1e128, 1e256 };
     int64_t n = e < 0 ? -e : e;
     int bit;
-    if (n <= 22) return e < 0 ? m / small[n] : m * small[n];
+    if (n <= 22) return e < 0 ? m / exact[n] : m * exact[n];
     if (n > 400) n = 400; /* 19 digits: already zero or infinite */
     for (bit = 4; bit >= 0; bit--) /* the largest first: no underflow on the way to a result */
         if (n >> (bit + 4) & 1) m = e < 0 ? m / large[bit] : m * large[bit];
-    return e < 0 ? m / small[n & 15] : m * small[n & 15];
+    return e < 0 ? m / exact[n & 15] : m * exact[n & 15];
 }
 
 /* Digits into m; *e counts those that come after the 19th. */
@@ -14090,7 +14094,9 @@ static uint64_t bnn__io_word(bnn__io *io, uint64_t v, size_t bytes) {
 static int bnn__io_range(bnn__io *io, double v, double low, double high, const char *what) {
     int err = bnn__finite_d(v) ? bnn__io_bad(io) : BNN_ENONFINITE;
     if (v >= low && v <= high) return 1;
-    if (high < DBL_MAX)
+    if (err == BNN_ENONFINITE && high == DBL_MAX)
+        bnn__io_fail(io, err, "%s of %s is %g, expected a finite number", what, io->of, v);
+    else if (high < DBL_MAX)
         bnn__io_fail(io, err, "%s of %s is %g, expected %g to %g", what, io->of, v, low, high);
     else if (low == BNN__POSITIVE)
         bnn__io_fail(io, err, "%s of %s is %g, expected more than 0", what, io->of, v);
@@ -14127,8 +14133,7 @@ static double bnn__io_double(bnn__io *io, double v) {
     return bnn__double_of(bnn__io_word(io, bits, 8));
 }
 
-enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U32, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE,
-       BNN__IO_DOUBLE };
+enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE, BNN__IO_DOUBLE };
 
 typedef struct bnn__field {
     size_t offset; /* in its struct                                              */
@@ -14152,7 +14157,6 @@ static void bnn__io_field(bnn__io *io, void *at, const bnn__field *f) {
         bnn__io_int(io, (int *)at, (int)f->low, (int)f->high, f->name);
         break;
     case BNN__IO_SIZE: bnn__io_size(io, (size_t *)at, f->low, f->high, f->name); break;
-    case BNN__IO_U32: *(uint32_t *)at = (uint32_t)bnn__io_word(io, *(uint32_t *)at, 4); break;
     case BNN__IO_U64: *(uint64_t *)at = bnn__io_word(io, *(uint64_t *)at, 8); break;
     case BNN__IO_DOUBLE:
         *(double *)at = bnn__io_double(io, *(double *)at);
@@ -14164,7 +14168,7 @@ static void bnn__io_field(bnn__io *io, void *at, const bnn__field *f) {
 
 /* The fields of a table in turn. Writing, one that this version has not must be 0. */
 static void bnn__io_fields(bnn__io *io, void *object, const bnn__field *f, size_t n) {
-    static const size_t bytes[] = { sizeof(int), sizeof(size_t), 4, 8, sizeof(float), sizeof(float),
+    static const size_t bytes[] = { sizeof(int), sizeof(size_t), 8, sizeof(float), sizeof(float),
                                     sizeof(double) };
     static const double zero = 0;
     for (; n > 0; n--, f++) {
@@ -14222,26 +14226,27 @@ static void bnn__io_doubles(bnn__io *io, double *x, size_t n, double low, const 
     }
 }
 
+static const bnn__field bnn__prior_fields[] = {
+    { BNN__FIELD(bnn_prior, kind), BNN__IO_INT, 0, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT },
+    { BNN__FIELD(bnn_prior, fan_in), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, adapt_mean), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, adapt_std), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, std), BNN__IO_WIDE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, std2), BNN__IO_WIDE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, nu), BNN__IO_WIDE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, mean), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_prior, weight), BNN__IO_FLOAT, 0, 0, 1 },
+    { BNN__FIELD(bnn_prior, shape), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_prior, rate), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
+
 /* What the constructor would say of it. Where it is in force it has no defaults any more, and an
  * infinite width has become a flat prior, of which nothing else counts. */
 static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_prior, kind), BNN__IO_INT, 0, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT },
-        { BNN__FIELD(bnn_prior, fan_in), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, adapt_mean), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, adapt_std), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, std), BNN__IO_WIDE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, std2), BNN__IO_WIDE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, nu), BNN__IO_WIDE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, mean), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_prior, weight), BNN__IO_FLOAT, 0, 0, 1 },
-        { BNN__FIELD(bnn_prior, shape), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_prior, rate), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
     const char *of = io->of;
     bnn_arena trial;
     bnn_prior copy;
     io->of = "a prior";
-    BNN__FIELDS(io, p, fields);
+    BNN__FIELDS(io, p, bnn__prior_fields);
     if (in_force && p->kind != BNN_PRIOR_FLAT) {
         (void)bnn__io_range(io, (double)p->std, BNN__POSITIVE, DBL_MAX, "std");
         if (p->kind == BNN_PRIOR_MIXTURE)
@@ -14332,18 +14337,19 @@ static void bnn__io_store(bnn__file *f, size_t k) {
     if (io->apply && w != NULL && w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
 }
 
+static const bnn__field bnn__mlp_fields[] = {
+    { BNN__FIELD(bnn_mlp_desc, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
+    { BNN__FIELD(bnn_mlp_desc, noise_learned), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_mlp_desc, init), BNN__IO_INT, 0, BNN_INIT_AUTO, BNN_INIT_ZERO },
+    { BNN__FIELD(bnn_mlp_desc, no_bias), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_mlp_desc, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_mlp_desc, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_mlp_desc, init_scale), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_mlp_desc, dropout), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_mlp_desc, dropout_input), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_mlp_desc, seed), BNN__IO_U64, 0, 0, 0 } };
+
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_mlp_desc, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
-        { BNN__FIELD(bnn_mlp_desc, noise_learned), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_mlp_desc, init), BNN__IO_INT, 0, BNN_INIT_AUTO, BNN_INIT_ZERO },
-        { BNN__FIELD(bnn_mlp_desc, no_bias), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_mlp_desc, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_mlp_desc, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_mlp_desc, init_scale), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_mlp_desc, dropout), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_mlp_desc, dropout_input), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_mlp_desc, seed), BNN__IO_U64, 0, 0, 0 } };
     bnn_mlp_desc *d = &m->desc, copy;
     bnn_arena trial;
     int layers = (int)m->n_layers;
@@ -14357,7 +14363,7 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
         if (l < m->n_layers)
             bnn__io_int(io, &d->activations[l], BNN_RELU, BNN_IDENTITY, "activation");
         else d->activations[l] = d->activation;
-    BNN__FIELDS(io, d, fields);
+    BNN__FIELDS(io, d, bnn__mlp_fields);
     bnn__io_prior(io, &d->prior, 0);
     copy = *d;
     memset(&trial, 0, sizeof trial);
@@ -14439,31 +14445,33 @@ static void bnn__io_net(bnn__file *f, size_t slot) {
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
 }
 
+static const bnn__field bnn__hmc_asked[] = {
+    { BNN__FIELD(bnn_hmc_desc, adapt_mass), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_hmc_desc, leapfrog), BNN__IO_SIZE, 0, 1, 1 << 20 },
+    { BNN__FIELD(bnn_hmc_desc, warmup), BNN__IO_SIZE, 0, 0, 1 << 30 },
+    { BNN__FIELD(bnn_hmc_desc, step), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_desc, trajectory), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_desc, accept), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 } };
+
+static const bnn__field bnn__hmc_reached[] = {
+    { BNN__FIELD(bnn_hmc_state, step), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, energy), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, log_accept), BNN__IO_DOUBLE, 0, -DBL_MAX, 0 },
+    { BNN__FIELD(bnn_hmc_state, accept_sum), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, adapt_hbar), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, adapt_mu), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, adapt_logavg), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
+    { BNN__FIELD(bnn_hmc_state, draws), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_hmc_state, accepted), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_hmc_state, divergent), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_hmc_state, mass_count), BNN__IO_U64, 0, 0, 0 } };
+
 static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
-    static const bnn__field asked[] = {
-        { BNN__FIELD(bnn_hmc_desc, adapt_mass), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_hmc_desc, leapfrog), BNN__IO_SIZE, 0, 1, 1 << 20 },
-        { BNN__FIELD(bnn_hmc_desc, warmup), BNN__IO_SIZE, 0, 0, 1 << 30 },
-        { BNN__FIELD(bnn_hmc_desc, step), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_desc, trajectory), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_desc, accept), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 } };
-    static const bnn__field reached[] = {
-        { BNN__FIELD(bnn_hmc_state, step), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, energy), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, log_accept), BNN__IO_DOUBLE, 0, -DBL_MAX, 0 },
-        { BNN__FIELD(bnn_hmc_state, accept_sum), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, adapt_hbar), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, adapt_mu), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, adapt_logavg), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-        { BNN__FIELD(bnn_hmc_state, draws), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_hmc_state, accepted), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_hmc_state, divergent), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_hmc_state, mass_count), BNN__IO_U64, 0, 0, 0 } };
     int adapt = h->desc.adapt_mass != 0;
     io->of = "HMC";
-    BNN__FIELDS(io, &h->desc, asked);
+    BNN__FIELDS(io, &h->desc, bnn__hmc_asked);
     if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
-    BNN__FIELDS(io, h, reached);
+    BNN__FIELDS(io, h, bnn__hmc_reached);
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
     keep = keep && bnn__io_live(io);
@@ -14488,40 +14496,44 @@ static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int 
                       "state of a stepper");
 }
 
-/* The places of the format that hold another number in some methods, as in version 1 */
-static void bnn__io_aliases(bnn_stepper *s, int back) {
-    float *friction = &s->friction, *noise = &s->noise_estimate, *decay = &s->lr_decay;
-    if (s->kind == BNN_SGHMC && back) *friction = 1 - s->momentum, *noise = s->dampening;
-    else if (s->kind == BNN_SGHMC) s->momentum = 1 - *friction, s->dampening = *noise;
-    if (s->kind == BNN_ADAGRAD && back) *decay = s->dampening;
-    else if (s->kind == BNN_ADAGRAD) s->dampening = *decay;
-    if (s->kind == BNN_PSGLD && back) s->lambda = s->eps;
-    else if (s->kind == BNN_PSGLD) s->eps = s->lambda;
-    if (!back || s->kind < BNN_ADAGRAD) return;
-    if (s->kind != BNN_ADAGRAD && s->kind != BNN_SGHMC && s->kind != BNN_PSGLD) return;
-    s->dampening = 0;
-    if (s->kind == BNN_SGHMC) s->momentum = 0;
-    if (s->kind == BNN_PSGLD) s->eps = 0;
-    s->calm = 0;
+static const bnn__field bnn__stepper_fields[] = {
+    { BNN__FIELD(bnn_stepper, nesterov), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, amsgrad), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, centered), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, decoupled), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_stepper, lr), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, momentum), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_stepper, dampening), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, beta1), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_stepper, beta2), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
+    { BNN__FIELD(bnn_stepper, eps), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, weight_decay), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, clip), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, temperature), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_stepper, t), BNN__IO_U64, 0, 0, 0 },
+    { BNN__FIELD(bnn_stepper, burn_in), BNN__IO_SIZE, 3, 0, DBL_MAX } };
+
+/* The format keeps some numbers where version 1 had them: in the places of others, which are 0 in
+ * these methods. back: from there to their own fields. */
+static void bnn__io_places(bnn_stepper *s, int back) {
+    float *own[3], *place[3];
+    int i;
+    own[0] = s->kind == BNN_SGHMC ? &s->friction : NULL, place[0] = &s->momentum;
+    own[1] = s->kind == BNN_SGHMC ? &s->noise_estimate : NULL;
+    if (s->kind == BNN_ADAGRAD) own[1] = &s->lr_decay;
+    own[2] = s->kind == BNN_PSGLD ? &s->lambda : NULL, place[2] = &s->eps;
+    place[1] = &s->dampening;
+    for (i = 0; i < 3; i++) {
+        float v;
+        if (own[i] == NULL) continue;
+        v = back ? *place[i] : *own[i];
+        if (i == 0) v = 1 - v; /* what is kept of the momentum */
+        if (back) *own[i] = v, *place[i] = 0;
+        else *place[i] = v;
+    }
 }
 
 static void bnn__io_stepper(bnn__file *f, size_t slot) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_stepper, nesterov), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, amsgrad), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, centered), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, decoupled), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_stepper, lr), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, momentum), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_stepper, dampening), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, beta1), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_stepper, beta2), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-        { BNN__FIELD(bnn_stepper, eps), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, weight_decay), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, clip), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, temperature), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_stepper, t), BNN__IO_U64, 0, 0, 0 },
-        { BNN__FIELD(bnn_stepper, burn_in), BNN__IO_SIZE, 3, 0, DBL_MAX } };
     bnn__io *io = &f->io;
     size_t k = bnn__io_owner(f, BNN__CP_STEPPER, slot, "a stepper");
     bnn_stepper s, *own = f->c.steppers[slot];
@@ -14543,8 +14555,8 @@ static void bnn__io_stepper(bnn__file *f, size_t slot) {
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
                      "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
                      bnn__stepper_vectors(own), own->n);
-    bnn__io_aliases(&s, 0);
-    BNN__FIELDS(io, &s, fields);
+    bnn__io_places(&s, 0);
+    BNN__FIELDS(io, &s, bnn__stepper_fields);
     if (vectors < bnn__states(&s))
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
     if (s.kind == BNN_SGHMC && s.dampening > 1 - s.momentum)
@@ -14552,7 +14564,8 @@ static void bnn__io_stepper(bnn__file *f, size_t slot) {
     bnn__io_vectors(io, &s, vectors, own != NULL && bnn__io_live(io));
     if (s.kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s.n, own != NULL);
     if (own == NULL || !io->apply) return;
-    bnn__io_aliases(&s, 1);
+    bnn__io_places(&s, 1);
+    s.calm = 0;
     *own = s;
     if (s.hmc != NULL) *s.hmc = h;
 }
@@ -14585,20 +14598,21 @@ static void bnn__io_ensemble(bnn__file *f, size_t slot) {
     e->seen = seen;
 }
 
+static const bnn__field bnn__meanfield_fields[] = {
+    { BNN__FIELD(bnn_meanfield, posterior), BNN__IO_INT, 0, BNN_POSTERIOR_GAUSSIAN,
+      BNN_POSTERIOR_DELTA },
+    { BNN__FIELD(bnn_meanfield, scale), BNN__IO_INT, 0, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG },
+    { BNN__FIELD(bnn_meanfield, estimator), BNN__IO_INT, 0, BNN_ESTIMATE_PATH,
+      BNN_ESTIMATE_BATCH_BIASED },
+    { BNN__FIELD(bnn_meanfield, ard), BNN__IO_INT, 0, BNN_ARD_NONE, BNN_ARD_WEIGHT },
+    { BNN__FIELD(bnn_meanfield, share), BNN__IO_INT, 0, 0, 1 },
+    { BNN__FIELD(bnn_meanfield, log_rate), BNN__IO_FLOAT, 0, BNN__POSITIVE, DBL_MAX },
+    { BNN__FIELD(bnn_meanfield, kl_weight), BNN__IO_FLOAT, 0, 0, DBL_MAX },
+    { BNN__FIELD(bnn_meanfield, draws), BNN__IO_SIZE, 0, 1, 1 << 20 },
+    { BNN__FIELD(bnn_meanfield, n), BNN__IO_SIZE, 0, 0, DBL_MAX } };
+
 /* Its values are in the store of q.params, its priors in that of w */
 static void bnn__io_meanfield(bnn__file *f, size_t slot) {
-    static const bnn__field fields[] = {
-        { BNN__FIELD(bnn_meanfield, posterior), BNN__IO_INT, 0, BNN_POSTERIOR_GAUSSIAN,
-          BNN_POSTERIOR_DELTA },
-        { BNN__FIELD(bnn_meanfield, scale), BNN__IO_INT, 0, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG },
-        { BNN__FIELD(bnn_meanfield, estimator), BNN__IO_INT, 0, BNN_ESTIMATE_PATH,
-          BNN_ESTIMATE_BATCH_BIASED },
-        { BNN__FIELD(bnn_meanfield, ard), BNN__IO_INT, 0, BNN_ARD_NONE, BNN_ARD_WEIGHT },
-        { BNN__FIELD(bnn_meanfield, share), BNN__IO_INT, 0, 0, 1 },
-        { BNN__FIELD(bnn_meanfield, log_rate), BNN__IO_FLOAT, 0, BNN__POSITIVE, DBL_MAX },
-        { BNN__FIELD(bnn_meanfield, kl_weight), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_meanfield, draws), BNN__IO_SIZE, 0, 1, 1 << 20 },
-        { BNN__FIELD(bnn_meanfield, n), BNN__IO_SIZE, 0, 0, DBL_MAX } };
     bnn__io *io = &f->io;
     size_t k = bnn__io_owner(f, BNN__CP_MEAN, slot, "a mean field");
     bnn_meanfield q, *own = f->c.meanfields[slot];
@@ -14609,7 +14623,7 @@ static void bnn__io_meanfield(bnn__file *f, size_t slot) {
     if (own != NULL && f->store[of] != own->of)
         bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
     bnn__io_int(io, &of, 0, BNN__CP_STORES - 1, "store of the weights");
-    BNN__FIELDS(io, &q, fields);
+    BNN__FIELDS(io, &q, bnn__meanfield_fields);
     if (q.n > f->n[k] / 2 || q.n != f->n[of])
         bnn__io_fail(io, bnn__io_bad(io), "mean field %z does not fit its parameters", slot);
     if (own != NULL && (q.n != own->n || f->store[of] != own->of ||
@@ -14913,7 +14927,8 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
         if (net->params == NULL)
             bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
     }
-    if (io->err == BNN_OK && net->noise_learned && bnn_params_mat(net->params, net->noise).rows == 0)
+    if (io->err != BNN_OK || !net->noise_learned) return;
+    if (bnn__count(bnn_params_mat(net->params, net->noise)) == 0)
         bnn__io_fail(io, BNN_EFORMAT, "net %z has no place for its noise", slot);
 }
 
@@ -14999,7 +15014,7 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
-#if !defined(__APPLE__) && !defined(__cplusplus) /* -std=c99 hides these: POSIX's own declarations */
+#if !defined(__APPLE__) && !defined(__cplusplus) /* -std=c99 hides these; as POSIX declares them */
 extern FILE *(fdopen)(int, const char *);
 extern int(fileno)(FILE *);
 extern int(fsync)(int);
@@ -15156,24 +15171,25 @@ static size_t bnn__folder(const char *path) {
 
 static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to their end */
 #ifdef BNN__POSIX
-    enum { ROOM = 4096, MOST = 40 };
+    enum { BNN__LINK = 4096, BNN__LINKS = 40 };
     int links;
     char first;
     for (links = 0; (readlink)(s->path, &first, 1) > 0; links++) {
         size_t n = bnn__folder(s->path);
-        char *to = (char *)bnn__arena_take(mem, n + ROOM, 1);
+        char *to = (char *)bnn__arena_take(mem, n + BNN__LINK, 1);
         ssize_t got;
         if (to == NULL) return "remember the name";
         memcpy(to, s->path, n);
-        got = (readlink)(s->path, to + n, ROOM);
+        got = (readlink)(s->path, to + n, BNN__LINK);
         errno = ELOOP;
-        if (got <= 0 || got == ROOM || links == MOST) return "follow the link";
+        if (got <= 0 || got == BNN__LINK || links == BNN__LINKS) return "follow the link";
         to[n + (size_t)got] = '\0';
         s->path = to[n] == '/' ? to + n : to;
     }
     s->exists = stat(s->path, &s->old) == 0;
-    errno = s->exists && S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
-    if (s->exists && !S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
+    if (!s->exists) return errno == ENOENT ? NULL : "look at it";
+    errno = S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
+    if (!S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
 #else
     (void)s, (void)mem;
 #endif
@@ -15183,10 +15199,11 @@ static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to 
 /* A file that was not there. Whoever may not read the old one may not read it at any moment. */
 static FILE *bnn__save_create(bnn__save *s) {
     FILE *file = NULL;
-    int k, d, i, fd = -1;
+    int k, d, fd = -1;
+    size_t i;
     memcpy(s->tmp + s->folder, "bnn-0000.tmp", 13);
     for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
-        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + (size_t)i] = (char)('0' + d % 10);
+        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + i] = (char)('0' + d % 10);
 #ifdef BNN__CREATE
         fd = BNN__CREATE(s->tmp, s->exists ? 0600 : 0666);
         if (fd < 0) continue;
@@ -15227,8 +15244,10 @@ static const char *bnn__save_flush(const bnn__save *s, FILE *file) {
 #ifdef BNN__POSIX
     if (s->exists) {
         int fd = (fileno)(file), owned = (fchown)(fd, s->old.st_uid, s->old.st_gid) == 0;
-        if (!owned && (fchown)(fd, (uid_t)-1, s->old.st_gid) != 0) errno = 0; /* it is ours now */
-        if ((fchmod)(fd, s->old.st_mode & (owned ? 07777 : 0777)) != 0) errno = 0; /* 0600 */
+        int group = owned || (fchown)(fd, (uid_t)-1, s->old.st_gid) == 0;
+        mode_t mode = s->old.st_mode & (mode_t)(owned ? 07777 : 0777);
+        if (!group) mode &= (mode_t)~070; /* what was allowed to another group */
+        if ((fchmod)(fd, mode) != 0) errno = 0; /* a file system without modes */
     }
     if (bnn__save_sync((fileno)(file)) != 0) return "synchronize";
 #elif defined(_WIN32)

@@ -1,19 +1,24 @@
 /* uci.c -- regression with error bars on the six UCI sets and splits that papers compare on.
- *     cc -O2 -I.. uci.c -lm -o uci && ./uci folder [--quick] [--validate] [--splits n]
+ *     cc -O2 -I.. uci.c -lm -o uci && ./uci folder [--quick] [--validate] [--splits n] [--seed n]
  *                              [--method map|sghmc|hmc|student] [set ...]
- * folder holds <set>/data.txt and the index files of Hernandez-Lobato and Adams (2015). A net of 50
- * relu units with learned noise and hierarchical priors by MAP, SGHMC and HMC (small sets), and a
- * student that distills the posterior; --method stops after one of them, --quick is one split of
- * one set. You should see test log likelihoods (units of y) far above MAP's and MC dropout's. */
+ * folder holds <set>/data.txt, index_features.txt, index_target.txt, n_splits.txt and
+ * index_train_0.txt, index_test_0.txt, ..., the form of Hernandez-Lobato and Adams (2015); without
+ * names all sets in it run. A net of 50 relu units with learned noise and hierarchical priors by
+ * MAP, SGHMC and HMC (small sets), and a student that distills the posterior; --method stops after
+ * one of them, --quick is one split of one set. Ctrl-C ends after the split at hand, and what is
+ * done is printed. You should see test log likelihoods (units of y) far above MAP's and MC
+ * dropout's. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #ifdef __unix__
+#include <dirent.h>
 #include <unistd.h>
 #else
 #define isatty(file) 0
@@ -21,38 +26,108 @@
 
 enum { MAP, SGHMC, HMC, STUDENT, BEST }; /* BEST: HMC on the small sets, SGHMC on the others */
 static const char *const methods[] = { "map", "sghmc", "hmc", "student", "posterior" };
-enum { SPLITS = 20, HIDDEN = 50, BATCH = 100, MAP_STEPS = 5000, CHAINS = 2, KEEP = 100,
-       SGHMC_BURN_IN = 6000, SGHMC_THIN = 240, HMC_WARMUP = 100, STUDENT_STEPS = 10000 };
+enum { SPLITS = 100, SETS = 64, SMALL = 2000, HIDDEN = 50, BATCH = 100, MAP_STEPS = 5000,
+       CHAINS = 2, KEEP = 100, SGHMC_BURN_IN = 6000, SGHMC_THIN = 240, HMC_WARMUP = 100,
+       STUDENT_STEPS = 10000 };
 
 typedef struct { size_t n; float values[SPLITS * 2]; double seconds; } score; /* rmse, ln p */
-typedef struct { const char *name; int small, wanted; score scores[BEST]; } set;
+typedef struct { const char *folder, *name; int small; size_t splits; score scores[BEST]; } set;
 
-static bnn_mat read_table(bnn_arena *mem, const char *folder, const char *name, const char *file) {
-    char path[512];
-    bnn_csv csv = { { 0, 0, NULL }, NULL, 0 };
-    snprintf(path, sizeof path, "%s/%s/%s", folder, name, file);
-    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .separator = ' ', .header = -1 }) == BNN_OK)
-        return csv.values;
-    fprintf(stderr, "uci: %s\n", mem->msg);
-    exit(2);
+/* HMC takes all data at each step: for sets that are small. Others than these: up to SMALL rows. */
+static const struct { const char *name; int small; } known[] = {
+    { "bostonHousing", 1 }, { "concrete", 1 }, { "energy", 1 }, { "kin8nm", 0 },
+    { "power-plant", 0 }, { "wine-quality-red", 1 } };
+enum { KNOWN = sizeof known / sizeof *known };
+
+static volatile sig_atomic_t stopped;
+static void stop(int number) { /* the next one is not caught */
+    stopped = 1;
+    signal(number, SIG_DFL);
 }
 
-static bnn_data read_rows(bnn_arena *mem, const char *folder, const char *name, const char *part,
-                          size_t split) {
+/* Values are NULL if it cannot be read; say = 0: that is no reason to speak. */
+static bnn_mat read_table(bnn_arena *mem, const set *s, const char *file, int say) {
+    char path[512];
+    bnn_csv csv = { { 0, 0, NULL }, NULL, 0 };
+    snprintf(path, sizeof path, "%s/%s/%s", s->folder, s->name, file);
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .separator = ' ', .header = -1 }) && say)
+        fprintf(stderr, "\nuci: %s\n", mem->msg);
+    return csv.values;
+}
+
+/* Indices below n, all of them; else no values. */
+static bnn_mat read_index(bnn_arena *mem, const set *s, const char *file, size_t n) {
+    bnn_mat m = read_table(mem, s, file, 1), none = { 0, 0, NULL };
+    for (size_t i = 0; i < m.rows * m.cols; i++)
+        if (!(m.data[i] >= 0 && m.data[i] < (float)n)) {
+            fprintf(stderr, "\nuci: %s/%s: item %zu is %g, expected 0 to %zu\n", s->name, file, i,
+                    (double)m.data[i], n - 1);
+            return none;
+        }
+    return m;
+}
+
+static bnn_data read_rows(bnn_arena *mem, const set *s, const char *part, size_t split) {
     char file[40];
+    bnn_data d = { { 0, 0, NULL }, { 0, 0, NULL } };
     snprintf(file, sizeof file, "index_%s_%zu.txt", part, split);
-    bnn_mat all = read_table(mem, folder, name, "data.txt");
-    bnn_mat rows = read_table(mem, folder, name, file);
-    bnn_mat x_cols = read_table(mem, folder, name, "index_features.txt");
-    bnn_mat y_col = read_table(mem, folder, name, "index_target.txt");
-    bnn_data d = { bnn_mat_new(mem, rows.rows, x_cols.rows), bnn_mat_new(mem, rows.rows, 1) };
-    for (size_t i = 0; i < rows.rows; i++) {
+    bnn_mat all = read_table(mem, s, "data.txt", 1);
+    if (all.data == NULL) return d;
+    bnn_mat rows = read_index(mem, s, file, all.rows);
+    bnn_mat x_cols = read_index(mem, s, "index_features.txt", all.cols);
+    bnn_mat y_col = read_index(mem, s, "index_target.txt", all.cols);
+    if (rows.data == NULL || x_cols.data == NULL || y_col.data == NULL) return d;
+    size_t n = rows.rows * rows.cols, columns = x_cols.rows * x_cols.cols; /* down or across */
+    d.x = bnn_mat_new(mem, n, columns);
+    d.y = bnn_mat_new(mem, n, 1);
+    for (size_t i = 0; i < n && d.x.data != NULL && d.y.data != NULL; i++) {
         const float *from = all.data + (size_t)rows.data[i] * all.cols;
-        for (size_t j = 0; j < d.x.cols; j++)
-            d.x.data[i * d.x.cols + j] = from[(size_t)x_cols.data[j]];
+        for (size_t j = 0; j < columns; j++)
+            d.x.data[i * columns + j] = from[(size_t)x_cols.data[j]];
         d.y.data[i] = from[(size_t)y_col.data[0]];
     }
     return d;
+}
+
+/* What the folder says of this set; 0 = it is none. */
+static int look_at(set *s, const char *folder, const char *name) {
+    bnn_arena mem = { 0 };
+    memset(s, 0, sizeof *s);
+    s->folder = folder;
+    s->name = name;
+    bnn_mat all = read_table(&mem, s, "data.txt", 0), n = read_table(&mem, s, "n_splits.txt", 0);
+    s->splits = 1; /* if nobody says */
+    if (n.data != NULL && n.data[0] > 1) s->splits = (size_t)fmin((double)n.data[0], SPLITS);
+    s->small = all.rows <= SMALL;
+    for (int k = 0; k < KNOWN; k++)
+        if (!strcmp(name, known[k].name)) s->small = known[k].small;
+    bnn_arena_free(&mem);
+    return all.data != NULL;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const set *)a)->name, ((const set *)b)->name);
+}
+
+/* All sets of a folder, or the folder itself if it is one. */
+static size_t find_sets(set *sets, const char *folder) {
+    size_t n = 0;
+    if (look_at(&sets[0], folder, ".")) return 1;
+#ifdef __unix__
+    DIR *dir = opendir(folder);
+    for (struct dirent *d; dir != NULL && n < SETS && (d = readdir(dir)) != NULL;) {
+        size_t bytes = strlen(d->d_name) + 1;
+        char *name = malloc(bytes); /* for as long as the program runs */
+        if (name == NULL) break;
+        n += (size_t)look_at(&sets[n], folder, memcpy(name, d->d_name, bytes));
+    }
+    if (dir != NULL) closedir(dir);
+    qsort(sets, n, sizeof *sets, by_name);
+#else
+    for (int k = 0; k < KNOWN; k++) n += (size_t)look_at(&sets[n], folder, known[k].name);
+    (void)by_name;
+#endif
+    return n;
 }
 
 /* Adam from a fresh start: the MAP baseline, and where each chain begins. Every layer has
@@ -110,17 +185,20 @@ static void judge(score *c, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
                   const bnn_ensemble *post, bnn_data test) {
     bnn_mat mean = bnn_predict(mem, tape, net, post, test.x).mean;
     bnn_mat log_lik = bnn_predict_log_lik(mem, tape, net, post, test);
+    if (mean.data == NULL || log_lik.data == NULL) return; /* run_split says why */
     c->values[2 * c->n] = (float)bnn_metric_rmse(mean, test.y);
     c->values[2 * c->n++ + 1] = (float)(bnn_mat_sum(log_lik) / (double)log_lik.rows);
 }
 
 static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
-static void run_split(set *s, const char *folder, size_t split, int last, int validate) {
+/* 0 = it failed; what was finished before is in the scores. */
+static int run_split(set *s, size_t split, uint64_t seed, int last, int validate) {
     bnn_arena mem = { 0 };
-    bnn_tape tape = { .rng = bnn_rng_stream(1, split) };
-    bnn_data train = read_rows(&mem, folder, s->name, "train", split);
-    bnn_data test = read_rows(&mem, folder, s->name, "test", split);
+    bnn_tape tape = { .rng = bnn_rng_stream(seed, split) };
+    bnn_data train = read_rows(&mem, s, "train", split);
+    bnn_data test = read_rows(&mem, s, "test", split);
+    if (train.y.data == NULL || test.y.data == NULL) return bnn_arena_free(&mem), 0;
     size_t held = validate ? train.x.rows / 10 : 0; /* for tuning: the end of the training part */
     if (held > 0) test = bnn_data_rows(train, train.x.rows - held, held);
     train = bnn_data_rows(train, 0, train.x.rows - held);
@@ -157,12 +235,12 @@ static void run_split(set *s, const char *folder, size_t split, int last, int va
         s->scores[STUDENT].seconds += now() - t0;
         judge(&s->scores[STUDENT], &mem, &tape, &student, NULL, test);
     }
-    if (tape.err || mem.err) {
+    int good = !tape.err && !mem.err;
+    if (!good)
         fprintf(stderr, "\nuci: %s %zu: %s\n", s->name, split, tape.err ? tape.msg : mem.msg);
-        exit(1);
-    }
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
+    return good;
 }
 
 /* A line for every set (not for BEST) and one for their average. */
@@ -189,36 +267,41 @@ static void print_results(set *sets, size_t n_sets, int method) {
 }
 
 int main(int argc, char **argv) {
-    set sets[] = { { .name = "bostonHousing", .small = 1 }, { .name = "concrete", .small = 1 },
-                   { .name = "energy", .small = 1 }, { .name = "kin8nm" },
-                   { .name = "power-plant" }, { .name = "wine-quality-red", .small = 1 } };
-    size_t n_sets = sizeof sets / sizeof *sets, named = 0, done = 0, splits = SPLITS;
-    int bad = argc < 2, last = STUDENT, validate = 0;
-    for (int i = 2; i < argc; i++) {
-        size_t k = 0;
-        while (k < n_sets && strcmp(argv[i], sets[k].name)) k++;
-        if (k < n_sets) named += !sets[k].wanted++;
-        else if (!strcmp(argv[i], "--quick")) splits = 1, named += !sets[0].wanted++;
+    static set sets[SETS];
+    size_t n_sets = 0, done = 0, all = 0, splits = SPLITS;
+    uint64_t seed = 1;
+    int bad = argc < 2, quick = 0, last = STUDENT, validate = 0, failed = 0;
+    for (int i = 2; i < argc && !bad; i++) {
+        if (!strcmp(argv[i], "--quick")) quick = 1;
         else if (!strcmp(argv[i], "--validate")) validate = 1;
         else if (!strcmp(argv[i], "--splits") && i + 1 < argc) splits = (size_t)atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = strtoul(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
             for (i++, last = 0; last < BEST && strcmp(argv[i], methods[last]);) last++;
-        else bad = 1;
+        else if (argv[i][0] == '-' || n_sets == SETS) bad = 1;
+        else if (look_at(&sets[n_sets], argv[1], argv[i])) n_sets++;
+        else return fprintf(stderr, "uci: %s/%s/data.txt: cannot be read\n", argv[1], argv[i]), 2;
     }
-    if (bad || splits < 1 || splits > SPLITS || last == BEST) {
-        fprintf(stderr, "uci: give the folder of the UCI sets (with bostonHousing/data.txt, ...)\n"
-                "then --quick, --validate, --splits 1..20, --method map|sghmc|hmc|student, sets\n");
+    if (!bad && n_sets == 0) n_sets = find_sets(sets, argv[1]);
+    if (quick) splits = 1, n_sets = n_sets > 0;
+    if (bad || n_sets == 0 || splits < 1 || splits > SPLITS || last == BEST) {
+        fprintf(stderr, "uci: give a folder of sets (with <set>/data.txt, ...), then --quick,\n"
+                "--validate, --splits n, --seed n, --method map|sghmc|hmc|student, sets\n");
         return 2;
+    }
+    signal(SIGINT, stop);
+    for (size_t k = 0; k < n_sets; k++) {
+        if (sets[k].splits > splits) sets[k].splits = splits;
+        all += sets[k].splits;
     }
     for (size_t i = 0; i < splits; i++)
         for (size_t k = 0; k < n_sets; k++) {
-            if (named && !sets[k].wanted) continue;
-            run_split(&sets[k], argv[1], i, last, validate);
-            fprintf(stderr, isatty(2) ? "\r[%-40.*s]" : "[%-40.*s]\n",
-                    (int)(40 * ++done / (splits * (named ? named : n_sets))),
+            if (i >= sets[k].splits || stopped) continue;
+            if (!run_split(&sets[k], i, seed, last, validate)) failed = 1, sets[k].splits = i;
+            fprintf(stderr, isatty(2) ? "\r[%-40.*s]" : "[%-40.*s]\n", (int)(40 * ++done / all),
                     "########################################");
         }
     if (isatty(2)) fputc('\n', stderr);
     for (int m = MAP; m <= BEST; m++) print_results(sets, n_sets, m);
-    return 0;
+    return failed || stopped;
 }

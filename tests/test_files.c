@@ -975,6 +975,194 @@ static void a_flipped_bit_with_a_right_checksum_is_refused_whole_or_harmless(voi
     small_free(&s);
 }
 
+/* ---- hostile values behind a right checksum */
+
+static int set_double(unsigned char *b, size_t size, double old, double now) { /* all of them */
+    size_t i;
+    int n = 0;
+    for (i = 0; i + 8 <= size; i++)
+        if (memcmp(b + i, &old, 8) == 0) memcpy(b + i, &now, 8), n++;
+    set_crc(b, size);
+    return n;
+}
+
+static void values_that_no_constructor_takes_are_not_loaded(void) {
+    static const struct { double old, now; const char *says; } craft[] = {
+        { 0.8125, 1e30, "momentum of a stepper is 1e30, expected 0 to 1" }, { 0.8125, 1, "momentum" },
+        { 0.8125, -0.5, "momentum" }, { 0.8125, HUGE_VAL, "momentum of a stepper is inf" },
+        { 0.8125, NAN, "momentum of a stepper is nan" }, { 0.8125, 1e300, "momentum" },
+        { 3.25, HUGE_VAL, "std of a prior is inf" }, { 3.25, 0, "std of a prior is 0, expected more" },
+        { 3.25, -1, "std of a prior is -1" }, { 3.25, 1e-320, "std of a prior" }, { 3.25, NAN, "std" },
+        { 0.6875, 1, "accept of HMC" }, { 0.6875, -1, "accept of HMC" },
+        { 0.9375, -0.25, "lr of a stepper is -0.25, expected 0 or more" }, { 0.9375, 1e39, "lr" },
+        { 0.9375, HUGE_VAL, "lr" }, { 0.71875, 1.5, "beta1" }, { 0.71875, -1e-9, "beta1" },
+        { 0.84375, 1, "beta2" }, { 0.03125, -1, "eps" }, { 1.625, -1, "clip" },
+        { 1.75, -1, "temperature" }, { 1.75, NAN, "temperature" },
+        { 0.28125, 1, "dropout of a net" }, { 0.28125, -1, "dropout of a net" },
+        { 0.40625, -2, "noise_std of a net" }, { 0.40625, HUGE_VAL, "noise_std of a net" },
+        { 2.125, -1, "weight of an ensemble" }, { 2.125, HUGE_VAL, "weight of an ensemble is inf" },
+        { 5.5, -3, "step of HMC" }, { 6.5, -1, "accept_sum" }, { -7.5, 2, "log_accept" },
+        { 8.5, -1, "sum of squares of HMC" }, { 9.5, NAN, "mean of HMC" },
+        { 0.15625, 0, "log_rate of a mean field" }, { 0.15625, -1, "log_rate" },
+        { 0.21875, -0.5, "kl_weight of a mean field" }, { 0.59375, -1, "nu of a net" } };
+    static float x[2] = { 0, 1 };
+    bnn_arena space;
+    bnn_params *w;
+    bnn_net net;
+    bnn_stepper hmc, sgd, adam;
+    bnn_ensemble post;
+    bnn_meanfield q;
+    bnn_checkpoint c;
+    bnn_hmc_desc hd;
+    void *bytes;
+    unsigned char *b;
+    uint64_t words[6][2] = { { 23, (uint64_t)1 << 60 }, { 23, 0 }, { 29, (uint64_t)1 << 60 },
+                             { 31, (uint64_t)1 << 60 }, { 31, 0 }, { 37, 41 } };
+    const char *says[6] = { "leapfrog of HMC is 1.153e18", "leapfrog of HMC is 0", "warmup of HMC",
+                            "draws of a mean field", "draws of a mean field is 0", "accepted more" };
+    size_t size, i, k;
+    memset(&space, 0, sizeof space);
+    memset(&c, 0, sizeof c);
+    memset(&hd, 0, sizeof hd);
+    w = bnn_params_new(&space);
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 4, 1 }, .prior = { .std = (float)3.25 }, .dropout = (float)0.28125,
+                                     .noise_std = (float)0.40625, .nu = (float)0.59375 });
+    hd.net = &net;
+    hd.data.x = hd.data.y = (bnn_mat){ 2, 1, x };
+    hd.leapfrog = 23;
+    hd.warmup = 29;
+    hd.adapt_mass = 1;
+    hd.accept = (float)0.6875;
+    hmc = bnn_hmc(w, hd);
+    CHECK(hmc.hmc != NULL);
+    if (hmc.hmc == NULL) return;
+    hmc.temperature = (float)1.75;
+    hmc.hmc->step = 5.5;
+    hmc.hmc->accept_sum = 6.5;
+    hmc.hmc->log_accept = -7.5;
+    for (i = 0; i < w->n; i++) hmc.hmc->m2[i] = 8.5, hmc.hmc->mean[i] = 9.5;
+    hmc.hmc->draws = 37;
+    hmc.hmc->accepted = 37;
+    sgd = bnn_sgd(w, (bnn_sgd_desc){ .momentum = (float)0.8125, .lr = (float)0.9375 });
+    adam = bnn_adam(w, (bnn_adam_desc){ .beta1 = (float)0.71875, .beta2 = (float)0.84375, .eps = (float)0.03125,
+                                        .clip = (float)1.625 });
+    post = bnn_ensemble_new(w, 3);
+    CHECK(bnn_ensemble_push_from(&post, w, 2.125) == BNN_OK);
+    q = bnn_meanfield_new(w, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG, .log_rate = (float)0.15625,
+                                                   .kl_weight = (float)0.21875, .draws = 31, .init_std = (float)0.9 });
+    c.nets[0] = &net;
+    c.steppers[0] = &hmc;
+    c.steppers[1] = &sgd;
+    c.steppers[2] = &adam;
+    c.ensembles[0] = &post;
+    c.meanfields[0] = &q;
+    CHECK(space.err == BNN_OK);
+    if (!CHECK(bnn_checkpoint_write(&space, &c, &bytes, &size) == BNN_OK)) printf("    %s\n", space.msg);
+    else {
+        b = (unsigned char *)malloc(size);
+        for (i = 0; i < sizeof craft / sizeof *craft; i++) {
+            if (sizeof(float) == 8 && (craft[i].now == 1e39 || craft[i].now == 1e-320)) continue;
+            memcpy(b, bytes, size);
+            CHECK(set_double(b, size, craft[i].old, craft[i].now) > 0);
+            CHECK(bnn_checkpoint_read(&space, &c, b, size) != BNN_OK && has(space.msg, craft[i].says));
+            CHECK(space.err == BNN_OK && sgd.momentum == (float)0.8125 && w->blocks[0].prior.std == (float)3.25);
+        }
+        for (i = 0; i < 6; i++) {
+            memcpy(b, bytes, size);
+            for (k = 0; k + 8 <= size; k++)
+                if (memcmp(b + k, &words[i][0], 8) == 0) {
+                    memcpy(b + k + (i == 5 ? 8 : 0), &words[i][1], 8); /* accepted is behind draws */
+                    break;
+                }
+            set_crc(b, size);
+            CHECK(bnn_checkpoint_read(&space, &c, b, size) == BNN_EFORMAT && has(space.msg, says[i]));
+            CHECK(hmc.hmc->desc.leapfrog == 23 && q.draws == 31);
+        }
+        CHECK(bnn_checkpoint_read(&space, &c, bytes, size) == BNN_OK);
+        free(b);
+    }
+    sgd.momentum = 2; /* what could not be read is not written */
+    CHECK(bnn_checkpoint_write(&space, &c, &bytes, &size) == BNN_EARG);
+    CHECK(has(space.msg, "checkpoint: momentum of a stepper is 2, expected 0 to 1"));
+    sgd.momentum = 0;
+    adam.s2[1] = -1;
+    CHECK(bnn_checkpoint_write(&space, &c, &bytes, &size) == BNN_EARG);
+    CHECK(has(space.msg, "state of a stepper holds -1, expected >= 0"));
+    bnn_arena_free(&space);
+}
+
+typedef struct part { /* stands for a struct that grew in version 3 */
+    float old;
+    int kind;
+    float added;
+    size_t more;
+} part;
+
+static size_t part_io(part *p, int version, unsigned char *file, int writing) {
+    static const bnn__field fields[] = {
+        { BNN__FIELD(part, old), BNN__IO_FLOAT, 0, 0, 10 },
+        { BNN__FIELD(part, added), BNN__IO_FLOAT, 3, 0, 10 },
+        { BNN__FIELD(part, kind), BNN__IO_INT, 0, 1, 3 },
+        { BNN__FIELD(part, more), BNN__IO_SIZE, 3, 0, 10 } };
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    io.mem = &mem;
+    io.name = io.of = "part";
+    io.needed = 1;
+    io.version = version;
+    io.end = 100;
+    if (writing) io.out = file;
+    else io.in = file;
+    BNN__FIELDS(&io, p, fields);
+    if (io.err != BNN_OK) return 0;
+    return writing ? (size_t)io.needed * 1000 + io.pos : io.pos;
+}
+
+static void fields_of_a_later_version_are_written_where_they_are_set_and_read_where_they_are(void) {
+    part p = { 2, 0, 0, 0 }, got = { 0, 3, 7, 8 };
+    unsigned char file[100];
+    CHECK(part_io(&p, 1, file, 1) == 1012); /* version 1 can hold it */
+    CHECK(part_io(&got, 1, file, 0) == 12 && got.old == 2 && got.kind == 1);
+    CHECK(got.added == 7 && got.more == 8); /* as they were */
+    p.added = 5;
+    CHECK(part_io(&p, 1, file, 1) == 3012);
+    CHECK(part_io(&p, 3, file, 1) == 1028);
+    CHECK(part_io(&got, 3, file, 0) == 28 && got.added == 5 && got.more == 0 && got.kind == 1);
+    p.added = 11;
+    CHECK(part_io(&p, 3, file, 1) == 0 && has(mem.msg, "added of part is 11, expected 0 to 10"));
+    p.added = 0;
+    p.more = 9;
+    CHECK(part_io(&p, 1, file, 1) == 3012);
+}
+
+static void what_a_newer_minor_version_adds_is_skipped(void) {
+    small s;
+    unsigned char *b;
+    size_t size, length;
+    int minor;
+    small_make(&s);
+    for (minor = 0; minor < 2; minor++) { /* 24 bytes more in the last section, and one more section */
+        size = s.size + 24 + 21;
+        b = (unsigned char *)calloc(size, 1);
+        memcpy(b, s.bytes, s.size - 4);
+        b[8] = 3;
+        b[28] = (unsigned char)minor;
+        b[24]++;
+        memcpy(b + 16, &size, 4);
+        length = 44 + 24; /* of the generator */
+        memcpy(b + s.size - 4 - 44 - 8, &length, 4);
+        memcpy(b + s.size - 4 + 24, "NEW\0\7\0\0\0\5\0\0\0\0\0\0\0hello", 21);
+        set_crc(b, size);
+        CHECK(bnn_checkpoint_read(&s.b.mem, &s.b.all, b, size) == (minor ? BNN_OK : BNN_EFORMAT));
+        CHECK(minor ? world_same(&s.a, &s.b) : small_untouched(&s));
+        b[8] = 1; /* versions 1 and 2 have no minor one */
+        set_crc(b, size);
+        CHECK(bnn_checkpoint_read(&s.b.mem, &s.b.all, b, size) == BNN_EFORMAT);
+        free(b);
+    }
+    small_free(&s);
+}
+
 static void foreign_files_are_named_as_such(void) {
     small s;
     bnn_arena *m;
@@ -1242,6 +1430,117 @@ static void a_failed_save_keeps_the_old_file_and_leaves_no_other(void) {
     remove(path);
 }
 
+/* ---- tests/files: written by version 1 with floats of 4 bytes; all values follow a rule */
+
+static const char *v1_file(int k) {
+    static char name[500];
+    const char *here = __FILE__, *slash = strrchr(here, '/');
+    snprintf(name, sizeof name, "%.*sfiles/v1_%d.bnn", slash == NULL ? 0 : (int)(slash + 1 - here), here, k);
+    return name;
+}
+
+static int follows(const float *x, size_t n, double from, double step) {
+    size_t i;
+    for (i = 0; x != NULL && i < n; i++)
+        if (x[i] != (float)(from + step * (double)i)) return 0;
+    return 1;
+}
+
+static void files_of_version_1_are_read(void) {
+    static float x[8] = { 0, 1, 2, 3, 4, 5, 6, 8 }, y[4] = { 1, 2, 3, 5 };
+    bnn_arena space;
+    bnn_net n[4];
+    bnn_checkpoint c;
+    bnn_ensemble e;
+    bnn_rng r;
+    bnn_params *w;
+    bnn_data data = { { 4, 2, x }, { 4, 1, y } };
+    bnn_meanfield q;
+    bnn_stepper s[12];
+    unsigned char probe[8];
+    size_t i, k;
+    if (get_file(v1_file(0), probe, 8) != 8) { /* a machine without these files */
+        printf("    %s is not here\n", v1_file(0));
+        return;
+    }
+    memset(&space, 0, sizeof space);
+    memset(n, 0, sizeof n);
+    memset(&c, 0, sizeof c);
+    memset(&e, 0, sizeof e);
+    for (i = 0; i < 4; i++) c.nets[i] = &n[i];
+    c.ensembles[0] = &e;
+    c.rngs[0] = &r;
+    if (!CHECK(bnn_checkpoint_load(&space, v1_file(0), &c) == BNN_OK)) printf("    %s\n", space.msg);
+    w = n[0].params;
+    if (w == NULL) return;
+    CHECK(w->n == 9 + 8 + 3 + 1 && w->n_blocks == 7 && follows(w->theta, w->n, -1, 0.125));
+    CHECK(follows(n[1].params->theta, 4, 3, 0.5) && follows(n[2].params->theta, 9, 4, 0.5));
+    CHECK(follows(n[3].params->theta, 6, 5, 0.5));
+    CHECK(w->blocks[0].prior.kind == BNN_PRIOR_DOUBLE_EXPONENTIAL && w->blocks[0].prior.adapt_std == 1);
+    CHECK_NEAR(w->blocks[0].prior.std, sqrt(2.0), 1e-7);
+    CHECK(w->blocks[6].prior.kind == BNN_PRIOR_FLAT && n[0].noise == 6 && n[0].noise_learned);
+    CHECK(n[1].params->blocks[0].prior.kind == BNN_PRIOR_MIXTURE && n[1].params->blocks[0].prior.std2 == (float)0.25);
+    CHECK(n[1].params->blocks[0].prior.weight == (float)0.75);
+    CHECK(n[2].params->blocks[1].prior.kind == BNN_PRIOR_STUDENT && n[2].params->blocks[1].prior.nu == 3);
+    CHECK(n[3].params->blocks[0].prior.kind == BNN_PRIOR_FLAT); /* of infinite width */
+    CHECK(n[0].likelihood == BNN_GAUSSIAN && n[1].likelihood == BNN_DOUBLE_EXPONENTIAL);
+    CHECK(n[2].likelihood == BNN_CATEGORICAL && n[3].likelihood == BNN_STUDENT && n[3].nu == 5);
+    CHECK(n[1].noise_std == 3 && n[3].noise_std == (float)0.25 && n[1].mlp->desc.no_bias == 1);
+    CHECK(n[0].mlp->desc.activations[0] == BNN_TANH && n[0].mlp->desc.activations[1] == BNN_ELU);
+    CHECK(n[0].mlp->desc.dropout == (float)0.125 && n[0].mlp->desc.seed == 7 && n[2].mlp->desc.init == BNN_INIT_ZERO);
+    CHECK(n[0].scaling.x_mean.data[0] == 3 && n[1].scaling.x_mean.data == NULL);
+    CHECK_NEAR(n[0].scaling.x_std.data[0], sqrt(5.0), 1e-6);
+    CHECK(e.params == w && e.count == 2 && e.seen == 2 && e.weights[1] == 2.5);
+    CHECK(follows(e.samples.data, w->n, -1, 0.125) && e.samples.data[w->n] == 9);
+    CHECK(r.key[0] == 5 && r.ctr[0] == 2 && r.left == 3 && bnn_rng_u32(&r) == 57572703);
+    q = bnn_meanfield_new(w, (bnn_meanfield_desc){ .estimator = BNN_ESTIMATE_PRICE });
+    s[0] = bnn_sgd(w, (bnn_sgd_desc){ .momentum = (float)0.5 });
+    s[1] = bnn_adam(w, (bnn_adam_desc){ .amsgrad = 1 });
+    s[2] = bnn_adam(w, (bnn_adam_desc){ .decoupled = 1 });
+    s[3] = bnn_rmsprop(w, (bnn_rmsprop_desc){ .centered = 1 });
+    s[4] = bnn_adagrad(w, (bnn_adagrad_desc){ 0 });
+    s[5] = bnn_adadelta(w, (bnn_adadelta_desc){ 0 });
+    s[6] = bnn_sgld(w, (bnn_sgld_desc){ 0 });
+    s[7] = bnn_psgld(w, (bnn_psgld_desc){ 0 });
+    s[8] = bnn_sghmc(w, (bnn_sghmc_desc){ 0 });
+    s[9] = bnn_hmc(w, (bnn_hmc_desc){ .net = &n[0], .data = data, .adapt_mass = 1 });
+    s[10] = bnn_hmc(w, (bnn_hmc_desc){ .net = &n[0], .data = data });
+    s[11] = bnn_sgd(w, (bnn_sgd_desc){ 0 });
+    CHECK(space.err == BNN_OK);
+    for (k = 0; k < 3; k++) {
+        memset(&c, 0, sizeof c);
+        c.nets[0] = &n[0];
+        for (i = 0; i < 4; i++) c.steppers[i] = &s[4 * k + i];
+        if (k == 2) c.meanfields[0] = &q;
+        if (!CHECK(bnn_checkpoint_load(&space, v1_file((int)k), &c) == BNN_OK)) printf("    %s\n", space.msg);
+    }
+    for (k = 0; k < 12; k++) {
+        CHECK(s[k].t == 100 + k && follows(s[k].s1, w->n, 0.5 + (double)k, 0.25));
+        CHECK(follows(s[k].s2, w->n, 1.5 + (double)k, 0.25) && follows(s[k].s3, w->n, 2.5 + (double)k, 0.25));
+    }
+    CHECK(s[0].lr == (float)0.5 && s[0].momentum == (float)0.75 && s[0].nesterov && s[0].weight_decay == (float)0.25);
+    CHECK(s[1].beta1 == (float)0.5 && s[1].clip == 2 && s[2].weight_decay == (float)0.5 && s[2].decoupled);
+    CHECK(s[5].beta2 == (float)0.5 && s[6].lr == (float)0.125 && s[6].temperature == (float)0.5);
+    CHECK(s[9].hmc->desc.leapfrog == 23 && s[9].hmc->desc.warmup == 50 && s[9].hmc->draws == 10);
+    CHECK(s[9].hmc->step == 0.375 && s[9].hmc->accepted == 7 && follows(s[9].hmc->mass_inv, w->n, 1, 0.5));
+    CHECK(s[9].hmc->mean[3] == 3 && s[9].hmc->m2[3] == 6 && s[9].hmc->mass_count == 4);
+    CHECK(s[10].hmc->desc.trajectory == (float)1.5 && s[9].hmc->desc.net == &n[0]);
+    CHECK(q.scale == BNN_SCALE_LOG && q.log_rate == 2 && q.kl_weight == (float)0.5 && q.draws == 3);
+    CHECK(q.ard == BNN_ARD_WEIGHT && q.estimator == BNN_ESTIMATE_PRICE && q.posterior == BNN_POSTERIOR_GAUSSIAN);
+    CHECK(follows(q.params->theta, 2 * w->n, -2, 0.0625));
+    for (k = 0; k < 9; k++) { /* and they go on */
+        bnn_tape t;
+        memset(&t, 0, sizeof t);
+        for (i = 0; i < w->n; i++) w->theta[i] = (float)0.1;
+        bnn_backward(bnn_net_loss(&n[0], bnn_batch_all(&t, data)));
+        bnn_step(&s[k], &t);
+        CHECK(t.err == BNN_OK);
+        if (t.err != BNN_OK) printf("    %zu: %s\n", k, t.msg);
+        bnn_tape_free(&t);
+    }
+    bnn_arena_free(&space);
+}
+
 #ifdef HAVE_POSIX
 static int files_in_folder(void) {
     DIR *d = opendir(test_dir);
@@ -1471,6 +1770,9 @@ int main(void) {
     RUN(every_truncation_is_refused);
     RUN(every_flipped_bit_is_refused);
     RUN(a_flipped_bit_with_a_right_checksum_is_refused_whole_or_harmless);
+    RUN(values_that_no_constructor_takes_are_not_loaded);
+    RUN(fields_of_a_later_version_are_written_where_they_are_set_and_read_where_they_are);
+    RUN(what_a_newer_minor_version_adds_is_skipped);
     RUN(foreign_files_are_named_as_such);
     RUN(many_blocks_are_read_in_linear_time);
 #ifndef BNN_NO_STDIO
@@ -1492,6 +1794,7 @@ int main(void) {
     RUN(two_who_save_at_once_leave_a_whole_file);
 #endif
 #endif
+    RUN(files_of_version_1_are_read);
     RUN(nets_without_parameters_are_not_saved);
 #if defined(HAVE_POSIX) && !defined(__EMSCRIPTEN__)
     RUN(a_pipe_can_be_read);
