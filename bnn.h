@@ -1435,9 +1435,9 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
     !defined(__OPTIMIZE_SIZE__)
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WARM BNN__HOT _Pragma("GCC optimize(\"O1\", \"inline-small-functions\")")
-#define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\", \
-    \"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\", \"no-thread-jumps\", \
-    \"no-schedule-insns2\", \"no-expensive-optimizations\")")
+#define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\")") \
+    _Pragma("GCC optimize(\"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\", \"no-thread-jumps\")") \
+    _Pragma("GCC optimize(\"no-schedule-insns2\", \"no-expensive-optimizations\")")
 #else
 #define BNN__HOT
 #define BNN__WARM
@@ -2945,7 +2945,7 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
 enum { /* in floats: */
     BNN__ROOM = 16384,                  /* on the stack, 64 KB: a panel of B, or that and A */
     BNN__FAR = 60000,                   /* a step through A that leaves the pages the TLB knows */
-    BNN__L2_16 = 110000, BNN__L2 = 40000, /* block of A: 430 of 1024 KB (AVX-512), 156 of 256 KB */
+    BNN__L2_16 = 110000, BNN__L2 = 40000, /* block of A: 440 of 1024 KB (AVX-512), 160 of 256 */
     BNN__FEW = 32, BNN__SHORT = 64      /* rows worth packing B for, depths worth prefetching for */
 };
 static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
@@ -2956,9 +2956,10 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
     size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
     size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
+    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
     for (p = 0; p < k; p += kc, more = 1) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : S == 16 ? BNN__L2_16 : BNN__L2) / kb / 6 * 6;
+        mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
         cuts = (m + mc - 1) / mc;
         mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
         for (i = 0; i < m; i += mc) {
@@ -3285,6 +3286,7 @@ BNNDEF int bnn_mat_mul(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, 
 BNNDEF int bnn_mat_mul_tn(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 0); }
 BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 0, 1); }
 BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 1); }
+BNN__COLD
 
 /* Three of one shape, out the very place of an operand or apart from it: BNN_OK */
 static int bnn__mat_three(bnn_mat out, bnn_mat a, bnn_mat b) {
@@ -13754,7 +13756,7 @@ enum { BNN__NUMBER = 1, BNN__MISSING = 2, BNN__INFINITE = 4, BNN__WORD = 8 };
 static int bnn__csv_value(const bnn__csv *c, float *value) {
     const char *s = c->field;
     size_t n = c->length;
-    double d;
+    double d = 0;
     if (n != 0 && bnn__number(s, s + n, &d) == s + n) {
         *value = (float)d;
         return bnn__finite(*value) ? BNN__NUMBER : BNN__INFINITE;
