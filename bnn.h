@@ -513,8 +513,8 @@ BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau);
 /* loc + G, G ~ Gumbel. A temperature to learn: bnn_log_softmax(bnn_div(bnn_gumbel(logits), tau)) */
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc);
-/* 1 at the largest entry of every row (the first of equals), else 0: a constant; a NaN in a row, or
- * a row of -inf, is an error. A hard draw with a soft gradient: y a Gumbel-softmax,
+/* 1 at the largest entry of every row (the first of equals), else 0: a constant; NaN where the row
+ * has one; a row of -inf is an error. A hard draw with a soft gradient: y a Gumbel-softmax,
  * bnn_straight_through(bnn_one_hot(y), y) */
 BNNDEF bnn_var *bnn_one_hot(bnn_var *x);
 BNNDEF bnn_var *bnn_categorical(bnn_var *logits); /* one-hot, P(k) = softmax_k; a constant */
@@ -1436,7 +1436,8 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WARM BNN__HOT _Pragma("GCC optimize(\"O1\", \"inline-small-functions\")")
 #define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\")") \
-    _Pragma("GCC optimize(\"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\", \"no-thread-jumps\")") \
+    _Pragma("GCC optimize(\"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\")") \
+    _Pragma("GCC optimize(\"no-thread-jumps\")") \
     _Pragma("GCC optimize(\"no-schedule-insns2\", \"no-expensive-optimizations\")")
 #else
 #define BNN__HOT
@@ -5831,44 +5832,29 @@ BNNDEF bnn_var *bnn_gumbel(bnn_var *loc) {
     return bnn_add(loc, g);
 }
 
-/* No row chooses what it cannot compare. */
-static int bnn__choices_ok(const char *who, bnn_var *x) {
-    size_t i, j, k = x->val.cols;
-    if (x->tape->err != BNN_OK) return 0;
-    for (i = 0; i < x->val.rows; i++) {
-        int any = 0, nan = 0;
-        for (j = 0; j < k; j++) {
-            float v = x->val.data[i * k + j];
-            nan |= !bnn__finite(v) && !(v > 0) && !(v < 0);
-            any |= bnn__finite(v) || v > 0;
-        }
-        if (any && !nan) continue;
-        bnn__fail(x->tape, BNN_ENONFINITE, "%s: row %z %s", who, i,
-                  nan ? "has a NaN" : "has no entry above -inf");
-        return 0;
-    }
-    return 1;
-}
-
-static bnn_var *bnn__largest(bnn_var *x) {
+/* A row with a NaN chooses nothing: NaN. */
+static bnn_var *bnn__largest(const char *who, bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 0, NULL);
-    size_t i;
+    size_t i, j, k = x->val.cols, top;
     if (y->val.data == NULL) return y;
     bnn_mat_fill(y->val, 0);
-    for (i = 0; i < x->val.rows; i++)
-        y->val.data[i * x->val.cols + bnn_mat_row_argmax(x->val, i)] = 1;
+    for (i = 0; i < x->val.rows && k > 0; i++) {
+        float *to = y->val.data + i * k;
+        top = bnn_mat_row_argmax(x->val, i);
+        if (top < k && !((double)x->val.data[i * k + top] > -bnn__inf()))
+            return bnn__fail(x->tape, BNN_ENONFINITE, "%s: row %z has no entry above -inf", who, i);
+        if (top < k) to[top] = 1;
+        else for (j = 0; j < k; j++) to[j] = (float)bnn__nan();
+    }
     return y;
 }
 
-BNNDEF bnn_var *bnn_one_hot(bnn_var *x) {
-    return bnn__choices_ok("bnn_one_hot", x) ? bnn__largest(x) : bnn__poison(x->tape);
-}
+BNNDEF bnn_var *bnn_one_hot(bnn_var *x) { return bnn__largest("bnn_one_hot", x); }
 
 BNNDEF bnn_var *bnn_categorical(bnn_var *logits) {
     const char *who = "bnn_categorical";
-    if (!bnn__simplex_ok(who, logits) || !bnn__choices_ok(who, logits))
-        return bnn__poison(logits->tape);
-    return bnn__largest(bnn_gumbel(bnn_detach(logits)));
+    if (!bnn__simplex_ok(who, logits)) return bnn__poison(logits->tape);
+    return bnn__largest(who, bnn_gumbel(bnn_detach(logits)));
 }
 
 static void bnn__score_backward(bnn_var *y) { /* aux = f - b */
@@ -9640,7 +9626,7 @@ static double bnn__bisect(const bnn__members *x, double q, double lo, double hi)
 /* Quantile q of a member with location 0 and scale 1; of counts a bound */
 static double bnn__member_quantile(const bnn_net *net, double q) {
     const double zero = 0, one = 1;
-    double p = q < 0.5 ? q : 1 - q, far = 1, z;
+    double p = q < 0.5 ? q : 1 - q, reach = 1, z;
     bnn__members x;
     switch (bnn__likelihood(net)) {
     case BNN_POISSON: return sqrt(q / (1 - q));
@@ -9653,8 +9639,8 @@ static double bnn__member_quantile(const bnn_net *net, double q) {
     x.n = 1;
     x.location = &zero;
     x.scale = x.weight = &one;
-    while (bnn__finite_d(far) && bnn__member_cdf(net, -far, 0, 1) > p) far *= 2;
-    z = bnn__finite_d(far) ? bnn__bisect(&x, p, -far, 0) : -far;
+    while (bnn__finite_d(reach) && bnn__member_cdf(net, -reach, 0, 1) > p) reach *= 2;
+    z = bnn__finite_d(reach) ? bnn__bisect(&x, p, -reach, 0) : -reach;
     return q < 0.5 ? z : -z;
 }
 

@@ -339,11 +339,11 @@ static void the_sentence_of_a_stuck_error_stays(void) {
     strcpy(msg, mem.msg);
     CHECK(bnn_csv_parse(&mem, &csv, "a,b\n1", 5, (bnn_csv_desc){ 0 }) != BNN_OK);
     CHECK(mem.err == BNN_ENOMEM && strcmp(mem.msg, msg) == 0);
-    CHECK(bnn_csv_load(&mem, &csv, "/no/such/file", (bnn_csv_desc){ 0 }) != BNN_OK);
+    CHECK(bnn_csv_load(&mem, "/no/such/file", &csv, (bnn_csv_desc){ 0 }) != BNN_OK);
     CHECK(mem.err == BNN_ENOMEM && strcmp(mem.msg, msg) == 0);
     bnn__arena_say(&mem, BNN_EIO, "not %s", "this");
     CHECK(mem.err == BNN_ENOMEM && strcmp(mem.msg, msg) == 0);
-    CHECK(bnn_csv_load(&fine, &csv, "/no/such/file", (bnn_csv_desc){ 0 }) == BNN_EIO);
+    CHECK(bnn_csv_load(&fine, "/no/such/file", &csv, (bnn_csv_desc){ 0 }) == BNN_EIO);
     CHECK(fine.err == BNN_OK && strstr(fine.msg, "/no/such/file") != NULL);
     bnn_arena_free(&fine);
 }
