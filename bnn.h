@@ -4299,7 +4299,6 @@ BNNDEF void bnn_rng_fill_gamma(bnn_rng *r, size_t n, float shape, float *out) {
  * memory of every weight gradient, every step.
  * --------------------------------------------------------------------------------------------- */
 
-static size_t bnn__count(bnn_mat m) { return m.rows * m.cols; }
 
 static bnn_var *bnn__poison(bnn_tape *t) {
     memset(&t->poison, 0, sizeof t->poison);
@@ -4464,7 +4463,7 @@ static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
     if (t->err != BNN_OK) return bnn__poison(t);
     if (bnn__mul(bnn__mul(m.rows, m.cols), sizeof(float)) == SIZE_MAX)
         return bnn__fail(t, BNN_ESHAPE, "%s: no memory holds %zx%z", who, m.rows, m.cols);
-    if (m.data == NULL && bnn__count(m) != 0)
+    if (m.data == NULL && bnn__mat_size(m) != 0)
         return bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", who, m.rows, m.cols);
     v = bnn__node(t, 0);
     if (t->err != BNN_OK) return v;
@@ -4499,7 +4498,7 @@ BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block) {
 }
 
 BNNDEF float bnn_value(const bnn_var *v) {
-    return bnn__count(v->val) == 1 ? v->val.data[0] : (float)bnn__nan();
+    return bnn__mat_size(v->val) == 1 ? v->val.data[0] : (float)bnn__nan();
 }
 
 /* 1: add to x->grad. 0: its contents are old, write over all of it. Counts as written after. */
@@ -4517,14 +4516,14 @@ static int bnn__claim(bnn_var *x) {
 
 static void bnn__open(bnn_var *x) { /* ready for += */
     if (x->grad.data != NULL && !bnn__claim(x))
-        memset(x->grad.data, 0, bnn__count(x->grad) * sizeof(float));
+        memset(x->grad.data, 0, bnn__mat_size(x->grad) * sizeof(float));
 }
 
 static void bnn__params_settle(bnn_params *w) { /* blocks that no op wrote to have gradient 0 */
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_mat g = bnn_params_grad(w, b);
-        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__count(g) * sizeof(float));
+        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__mat_size(g) * sizeof(float));
         w->blocks[b].fresh = 0;
     }
 }
@@ -4535,7 +4534,7 @@ static void bnn__reach(bnn_tape *t, bnn_var *x) {
     x->pass = t->pass;
     if (x->grad.data == NULL) {
         x->grad = x->val;
-        x->grad.data = bnn__floats(t, bnn__count(x->val));
+        x->grad.data = bnn__floats(t, bnn__mat_size(x->val));
         x->fresh = 1;
     } else if (x->backward != NULL) {
         x->fresh = 1; /* of an earlier pass */
@@ -4547,7 +4546,7 @@ static void bnn__walk(bnn_tape *t, bnn_var *root, bnn_mat seed) {
     size_t i;
     bnn__reach(t, root);
     bnn__open(root);
-    if (t->err == BNN_OK) bnn__v_axpy(bnn__count(seed), 1, seed.data, root->grad.data);
+    if (t->err == BNN_OK) bnn__v_axpy(bnn__mat_size(seed), 1, seed.data, root->grad.data);
     for (v = root; v != NULL && t->err == BNN_OK; v = v->prev) {
         if (v->pass != t->pass || v->backward == NULL) continue;
         bnn__open(v);
@@ -4585,7 +4584,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
         if (bnn__mat_where(v->val, &row, &col)) origin = v;
         if (v->wants && v->backward == NULL && v->grad.data == NULL) {
             v->grad = v->val;
-            v->grad.data = bnn__floats(t, bnn__count(v->val));
+            v->grad.data = bnn__floats(t, bnn__mat_size(v->val));
             if (v->grad.data != NULL) bnn_mat_fill(v->grad, (float)bnn__nan());
         }
         for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
@@ -4738,7 +4737,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = bnn__count(self->val);                                                    \
+        size_t i, m, n = bnn__mat_size(self->val);                                                    \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
             HELP(m, FROM, e);                                                                      \
@@ -4752,30 +4751,30 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        FORWARD(bnn__count(y->val), x->val.data, y->val.data);                                     \
+        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                     \
         return y;                                                                                  \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
 static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for its fast kernel */
-    bnn__v_relu_back(bnn__count(y->val), y->val.data, y->grad.data, y->in[0]->grad.data);
+    bnn__v_relu_back(bnn__mat_size(y->val), y->val.data, y->grad.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__relu_backward, 1, &x);
-    bnn__v_relu(bnn__count(y->val), x->val.data, y->val.data);
+    bnn__v_relu(bnn__mat_size(y->val), x->val.data, y->val.data);
     return y;
 }
 
 /* y = c x + d, and clamp: the slope is one number or 0/1 */
 static void bnn__scale_backward(bnn_var *y) {
-    bnn__v_axpy(bnn__count(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
+    bnn__v_axpy(bnn__mat_size(y->val), *(float *)y->aux, y->grad.data, y->in[0]->grad.data);
 }
 
 static bnn_var *bnn__linear(bnn_var *x, float c, float d) {
     bnn_var *y = bnn__op_with(x->tape, x->val.rows, x->val.cols, bnn__scale_backward, 1, &x, &c,
                               sizeof c);
-    size_t i, n = bnn__count(y->val);
+    size_t i, n = bnn__mat_size(y->val);
     for (i = 0; i < n; i++) y->val.data[i] = c * x->val.data[i] + d;
     return y;
 }
@@ -4785,14 +4784,14 @@ BNNDEF bnn_var *bnn_shift(bnn_var *x, float c) { return bnn__linear(x, 1, c); }
 
 static void bnn__clamp_backward(bnn_var *y) {
     const bnn_var *x = y->in[0];
-    size_t i, n = bnn__count(y->val);
+    size_t i, n = bnn__mat_size(y->val);
     for (i = 0; i < n; i++)
         if (x->val.data[i] == y->val.data[i]) x->grad.data[i] += y->grad.data[i];
 }
 
 BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__clamp_backward, 1, &x);
-    size_t i, n = bnn__count(y->val);
+    size_t i, n = bnn__mat_size(y->val);
     for (i = 0; i < n; i++) {
         float v = x->val.data[i];
         y->val.data[i] = v < lo ? lo : v > hi ? hi : v;
@@ -4866,7 +4865,7 @@ static void bnn__binary_slopes(const bnn_var *y, int op, int which, float *d) {
 
 static void bnn__binary_backward(bnn_var *y) {
     int op = *(int *)y->aux, which;
-    size_t n = bnn__count(y->val);
+    size_t n = bnn__mat_size(y->val);
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     for (which = 0; which < 2; which++) {
         bnn_var *x = y->in[which], *other = y->in[1 - which];
@@ -4908,9 +4907,9 @@ static bnn_var *bnn__repeat(const char *who, int op, bnn_var *a, bnn_var *b) {
     in[0] = a, in[1] = b;
     y = bnn__op_with(t, n, k, bnn__binary_backward, 2, in, &op, sizeof op);
     if (bnn__same(a->val, b->val) && op == BNN__ADD)
-        bnn__v_add(bnn__count(y->val), a->val.data, b->val.data, y->val.data);
+        bnn__v_add(bnn__mat_size(y->val), a->val.data, b->val.data, y->val.data);
     else if (bnn__same(a->val, b->val) && op == BNN__MUL)
-        bnn__v_mul(bnn__count(y->val), a->val.data, b->val.data, y->val.data);
+        bnn__v_mul(bnn__mat_size(y->val), a->val.data, b->val.data, y->val.data);
     else for (i = 0; i < y->val.rows; i++)
         bnn__binary(op, k, bnn__row(a->val, i), a->val.cols != 1, bnn__row(b->val, i),
                     b->val.cols != 1, y->val.data + i * k);
@@ -4948,7 +4947,7 @@ static bnn_var *bnn__reduce(bnn_var *x, size_t rows, size_t cols, double c) {
 
 BNNDEF bnn_var *bnn_sum(bnn_var *x) { return bnn__reduce(x, 1, 1, 1); }
 BNNDEF bnn_var *bnn_mean(bnn_var *x) {
-    size_t n = bnn__count(x->val);
+    size_t n = bnn__mat_size(x->val);
     return bnn__reduce(x, 1, 1, n == 0 ? 0 : 1 / (double)n);
 }
 BNNDEF bnn_var *bnn_rowsum(bnn_var *x) { return bnn__reduce(x, x->val.rows, 1, 1); }
@@ -5056,21 +5055,21 @@ BNNDEF bnn_var *bnn_transpose(bnn_var *x) {
 
 /* gx += g, whatever the shape */
 static void bnn__copy_backward(bnn_var *y) {
-    bnn__v_axpy(bnn__count(y->val), 1, y->grad.data, y->in[0]->grad.data);
+    bnn__v_axpy(bnn__mat_size(y->val), 1, y->grad.data, y->in[0]->grad.data);
 }
 
 /* The value of one node; the gradient, if one is to pass, goes to x */
 static bnn_var *bnn__value_of(bnn_var *x, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                           bnn_mat value) {
     bnn_var *y = bnn_op(x->tape, rows, cols, backward, 1, &x);
-    if (y->val.data != NULL) memcpy(y->val.data, value.data, bnn__count(value) * sizeof(float));
+    if (y->val.data != NULL) memcpy(y->val.data, value.data, bnn__mat_size(value) * sizeof(float));
     return y;
 }
 
 BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols) {
     bnn_tape *t = x->tape;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (bnn__mul(rows, cols) != bnn__count(x->val))
+    if (bnn__mul(rows, cols) != bnn__mat_size(x->val))
         return bnn__fail(t, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows, x->val.cols,
                          rows, cols);
     return bnn__value_of(x, rows, cols, bnn__copy_backward, x->val);
@@ -5167,7 +5166,7 @@ static void bnn__log_softmax_backward(bnn_var *y) { /* aux = softmax */
 
 BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__log_softmax_backward, 1, &x);
-    float *p = bnn__floats(x->tape, bnn__count(x->val));
+    float *p = bnn__floats(x->tape, bnn__mat_size(x->val));
     if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
     y->aux = p;
     return y;
@@ -5202,7 +5201,7 @@ static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
     y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
     slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
     if (slopes == NULL) return bnn__poison(t);
-    for (q = 0; q < n_in; q++) slopes[q] = bnn__floats(t, bnn__count(x->val));
+    for (q = 0; q < n_in; q++) slopes[q] = bnn__floats(t, bnn__mat_size(x->val));
     y->aux = slopes;
     return t->err == BNN_OK ? y : bnn__poison(t);
 }
@@ -5266,14 +5265,14 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
  * --------------------------------------------------------------------------------------------- */
 
 static void bnn__masked_backward(bnn_var *y) { /* aux = d y / d x, elementwise */
-    bnn__v_muladd(bnn__count(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
+    bnn__v_muladd(bnn__mat_size(y->val), (const float *)y->aux, y->grad.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_dropout(bnn_var *x, float p) {
     bnn_tape *t = x->tape;
     bnn_var *y;
     float *m;
-    size_t i, n = bnn__count(x->val);
+    size_t i, n = bnn__mat_size(x->val);
     if (t->err != BNN_OK || p == 0) return t->err != BNN_OK ? bnn__poison(t) : x;
     if (!(p > 0 && p < 1))
         return bnn__fail(t, BNN_EARG, "bnn_dropout: p is %g, it must be in [0,1)", (double)p);
@@ -5319,7 +5318,7 @@ static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) 
 
 /* Every entry in [low, high]? The sentence takes the entry and its row. */
 static int bnn__all_in(const bnn_var *y, double low, double high, const char *sentence) {
-    size_t i, n = bnn__count(y->val);
+    size_t i, n = bnn__mat_size(y->val);
     for (i = 0; i < n; i++) {
         double v = (double)y->val.data[i];
         if (v >= low && v <= high) continue;
@@ -5384,10 +5383,10 @@ BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
         return bnn__poison(t);
     v = bnn__rowwise(mean, log_var);
-    precision.data = bnn__floats(t, bnn__count(a));
+    precision.data = bnn__floats(t, bnn__mat_size(a));
     if (precision.data == NULL) return bnn__poison(t);
-    for (i = 0; i < bnn__count(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
-    bnn__v_exp(bnn__count(a), precision.data, precision.data);
+    for (i = 0; i < bnn__mat_size(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
+    bnn__v_exp(bnn__mat_size(a), precision.data, precision.data);
     dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
     for (i = 0; i < v->val.rows; i++) {
         const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
@@ -5461,7 +5460,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
-    size_t i, j, k = logit->val.cols, size = bnn__count(logit->val), at = 0;
+    size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
     if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
         !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
         return bnn__poison(t);
@@ -5499,7 +5498,7 @@ BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float tempera
         return bnn__fail(t, BNN_EARG, "bnn_cross_entropy: temperature is %g, it must be > 0",
                          (double)temperature);
     v = bnn__rowwise(logit, NULL);
-    log_p = bnn__floats(t, bnn__count(logit->val));
+    log_p = bnn__floats(t, bnn__mat_size(logit->val));
     if (log_p == NULL) return bnn__poison(t);
     p = bnn__slopes(v, 0);
     if (!bnn__softmax_of("bnn_cross_entropy", logit, inv, p, log_p)) return bnn__poison(t);
@@ -5593,7 +5592,7 @@ BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
     bnn_var *v = bnn__rowwise(logit, NULL);
     size_t i, j, n = logit->val.rows, k = logit->val.cols;
     double total = 0;
-    float *r = bnn__floats(t, bnn__count(logit->val)), *p; /* ln(p/p0) */
+    float *r = bnn__floats(t, bnn__mat_size(logit->val)), *p; /* ln(p/p0) */
     if (r == NULL) return bnn__poison(t);
     p = bnn__slopes(v, 0);
     if (!bnn__softmax_of(who, logit, 1, p, r)) return bnn__poison(t);
@@ -5733,7 +5732,7 @@ static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
 static int bnn__positive(const char *who, const char *what, const bnn_var *a) {
     size_t i;
     if (a->tape->err != BNN_OK) return 0;
-    for (i = 0; i < bnn__count(a->val); i++) {
+    for (i = 0; i < bnn__mat_size(a->val); i++) {
         if (a->val.data[i] > 0 && bnn__finite(a->val.data[i])) continue;
         bnn__fail(a->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z", who, what,
                   (double)a->val.data[i], i / a->val.cols, i % a->val.cols);
@@ -5767,7 +5766,7 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
     bnn_var *y;
     bnn__relaxed *r;
     float *l;
-    size_t n = bnn__count(a->val), k = a->val.cols, step, i;
+    size_t n = bnn__mat_size(a->val), k = a->val.cols, step, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
     y = bnn_op(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a);
     r = (bnn__relaxed *)bnn__scratch(t, 1, sizeof *r);
@@ -5828,7 +5827,7 @@ BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc) {
     bnn_tape *t = loc->tape;
     bnn_var *g = bnn_op(t, loc->val.rows, loc->val.cols, NULL, 0, NULL);
-    if (g->val.data != NULL) bnn__v_gumbel(&t->rng, bnn__count(loc->val), g->val.data);
+    if (g->val.data != NULL) bnn__v_gumbel(&t->rng, bnn__mat_size(loc->val), g->val.data);
     return bnn_add(loc, g);
 }
 
@@ -5900,7 +5899,7 @@ BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau) {
     size_t i;
     if (!bnn__tau_ok("bnn_relaxed_bernoulli", logits, tau)) return bnn__poison(t);
     noise = bnn_op(t, logits->val.rows, logits->val.cols, NULL, 0, NULL);
-    for (i = 0; noise->val.data != NULL && i < bnn__count(noise->val); i++)
+    for (i = 0; noise->val.data != NULL && i < bnn__mat_size(noise->val); i++)
         noise->val.data[i] = bnn_rng_logistic(&t->rng);
     return bnn_scale(bnn_add(logits, noise), 1 / tau);
 }
@@ -5934,7 +5933,7 @@ BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, floa
 static void bnn__log_gamma_backward(bnn_var *y) {
     bnn_var *a = y->in[0];
     size_t i;
-    for (i = 0; a->grad.data != NULL && i < bnn__count(y->val); i++) {
+    for (i = 0; a->grad.data != NULL && i < bnn__mat_size(y->val); i++) {
         double slope = bnn_gamma_dlog((double)a->val.data[i], (double)y->val.data[i]);
         a->grad.data[i] += y->grad.data[i] * (float)slope;
     }
@@ -5946,7 +5945,7 @@ BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha) {
     size_t i;
     if (!bnn__positive("bnn_log_gamma", "alpha", alpha)) return bnn__poison(t);
     y = bnn_op(t, alpha->val.rows, alpha->val.cols, bnn__log_gamma_backward, 1, &alpha);
-    for (i = 0; y->val.data != NULL && i < bnn__count(y->val); i++)
+    for (i = 0; y->val.data != NULL && i < bnn__mat_size(y->val); i++)
         y->val.data[i] = bnn_rng_log_gamma(&t->rng, alpha->val.data[i]);
     return y;
 }
@@ -6041,8 +6040,8 @@ static bnn_var *bnn__pairs(bnn_var *a, bnn_var *b) {
     if (!bnn__same(a->val, b->val))
         return bnn__fail(a->tape, BNN_ESHAPE, "bnn_beta: a is %zx%z, b is %zx%z", a->val.rows,
                          a->val.cols, b->val.rows, b->val.cols);
-    in[0] = bnn_reshape(a, bnn__count(a->val), 1);
-    in[1] = bnn_reshape(b, bnn__count(a->val), 1);
+    in[0] = bnn_reshape(a, bnn__mat_size(a->val), 1);
+    in[1] = bnn_reshape(b, bnn__mat_size(a->val), 1);
     return bnn_concat(a->tape, 2, in);
 }
 
@@ -6059,7 +6058,7 @@ BNNDEF bnn_var *bnn_beta(bnn_var *a, bnn_var *b) { return bnn_sigmoid(bnn_logit_
 
 /* Of an entry by entry function of inputs that may be broadcast; aux = slopes, input by input */
 static void bnn__entries_backward(bnn_var *y) {
-    size_t q, i, count = bnn__count(y->val), cols = y->val.cols;
+    size_t q, i, count = bnn__mat_size(y->val), cols = y->val.cols;
     const float *slope = (const float *)y->aux;
     for (q = 0; q < y->n_in; q++, slope += count) {
         bnn_mat g = y->in[q]->grad;
@@ -6089,7 +6088,7 @@ BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
     bnn_tape *t = logit_x->tape;
     bnn_var *in[3], *y;
     float *slope;
-    size_t i, count = bnn__count(logit_x->val), cols = logit_x->val.cols;
+    size_t i, count = bnn__mat_size(logit_x->val), cols = logit_x->val.cols;
     if (!bnn__positive(who, "a", a) || !bnn__positive(who, "b", b) ||
         !bnn__spread_ok(who, logit_x, a) || !bnn__spread_ok(who, logit_x, b))
         return bnn__poison(t);
@@ -6134,7 +6133,7 @@ BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale) {
     if (!bnn__scale_ok("bnn_logit_normal", mu, scale)) return bnn__poison(t);
     if (scale->val.rows == 1) return bnn_log_softmax(bnn_normal(mu, scale));
     eps = bnn_op(t, mu->val.rows, mu->val.cols, NULL, 0, NULL);
-    if (eps->val.data != NULL) bnn__v_normal(&t->rng, bnn__count(mu->val), eps->val.data);
+    if (eps->val.data != NULL) bnn__v_normal(&t->rng, bnn__mat_size(mu->val), eps->val.data);
     return bnn_log_softmax(bnn_add(mu, bnn_matmul(eps, bnn_transpose(scale))));
 }
 
@@ -6315,7 +6314,7 @@ BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc 
     bnn_var *y;
     float *slope;
     double *at;
-    size_t i, q, count = bnn__count(theta[0]->val), cols = theta[0]->val.cols;
+    size_t i, q, count = bnn__mat_size(theta[0]->val), cols = theta[0]->val.cols;
     if (t->err == BNN_OK && d.cdf == NULL && (d.slopes == NULL || d.draw == NULL))
         return bnn__fail(t, BNN_EARG, "bnn_implicit: cdf may be NULL only beside slopes and draw");
     for (q = 1; q < n; q++)
@@ -6879,7 +6878,7 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
 /* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
 static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, size_t n_layers,
                               bnn_rng *rng) {
-    size_t i, n = bnn__count(w);
+    size_t i, n = bnn__mat_size(w);
     /* what feeds this layer; the inputs are taken for what the first activation makes of them */
     int before = d->activations[layer == 0 ? 0 : layer - 1];
     double fan = (double)w.rows, v = 1 / fan;
@@ -7182,7 +7181,7 @@ static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (do
 
 /* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
 static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
-    return m.data != NULL && !bnn__v_finite(bnn__count(m), m.data) && bnn__mat_where(m, row, col);
+    return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) && bnn__mat_where(m, row, col);
 }
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
@@ -7434,7 +7433,7 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
 /* A learned ln variance at its bound says so, once for these parameters. */
 static void bnn__note_bounds(bnn_tape *t, const bnn_net *net, const bnn_var *out) {
     int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
-    size_t i, k = out->val.cols, n = hetero ? bnn__count(out->val) : 1;
+    size_t i, k = out->val.cols, n = hetero ? bnn__mat_size(out->val) : 1;
     const float *a = out->val.data;
     if (!hetero) a = lik == BNN_GAUSSIAN && net->noise_learned
                          ? bnn_params_mat(net->params, net->noise).data : NULL;
@@ -9368,7 +9367,7 @@ static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
 static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
     int classes = bnn__likelihood(&v->net) == BNN_CATEGORICAL;
     size_t i, j;
-    if (v->t->err != BNN_OK || bnn__v_finite(bnn__count(a), a.data)) return;
+    if (v->t->err != BNN_OK || bnn__v_finite(bnn__mat_size(a), a.data)) return;
     for (i = 0; i < a.rows; i++) {
         const float *row = a.data + i * a.cols;
         int top = inf_too || (classes && !bnn__finite(bnn__row_max(a.cols, row)));
@@ -9418,7 +9417,7 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
     bnn_var *a, *m = bnn__location(net, out, &a);
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
-    size_t i, n = bnn__count(v->val);
+    size_t i, n = bnn__mat_size(v->val);
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     for (i = 0; i < n; i++) {
         float p = m->val.data[i];
@@ -9458,7 +9457,7 @@ static size_t bnn__moments_size(size_t rows, size_t k) {
 }
 
 static void bnn__moments_add(bnn__tour *v, bnn_mat m, bnn_mat var) {
-    size_t i, j, n = bnn__count(m), k = m.cols;
+    size_t i, j, n = bnn__mat_size(m), k = m.cols;
     double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
     double *row = entropy + m.rows, *weight = row + k, share;
     if (v->s == 0) memset(v->sums, 0, bnn__moments_size(m.rows, k) * sizeof(double));
@@ -9504,7 +9503,7 @@ static void bnn__predictive_finish(const bnn__tour *v, bnn_predictive *p) {
     all[0] = &p->aleatoric, all[1] = &p->epistemic, all[2] = &p->mean;
     all[3] = &p->entropy, all[4] = &p->expected_entropy, all[5] = &p->mutual_information;
     for (i = 0; i < 2; i++) {
-        if (bnn__v_finite(bnn__count(*all[i]), all[i]->data)) continue;
+        if (bnn__v_finite(bnn__mat_size(*all[i]), all[i]->data)) continue;
         bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none",
                   i == 0 ? "aleatoric" : "epistemic",
                   i == 0 && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2
@@ -9712,7 +9711,7 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
         if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
         if (t->err != BNN_OK) continue;
         memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
-               bnn__count(y->val) * sizeof(float));
+               bnn__mat_size(y->val) * sizeof(float));
     }
     if (t->err != BNN_OK) return none;
     if (v.gaps) bnn__blank(out, x);
@@ -10665,7 +10664,7 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
     if (mem->err != BNN_OK) return bnn__no_gaussian();
     g = bnn__gaussian_start(mem, n, 1);
     p = bnn__gaussian_add(&g, 0, n, cov.rows);
-    if (p != NULL) memcpy(p->cov.data, cov.data, bnn__count(cov) * sizeof(float));
+    if (p != NULL) memcpy(p->cov.data, cov.data, bnn__mat_size(cov) * sizeof(float));
     if (p != NULL && mean != NULL) memcpy(g.mean, mean, n * sizeof *mean);
     return bnn__gaussian_end(&g, mark);
 }
@@ -11121,7 +11120,7 @@ static int bnn__gaussian_precision(bnn_gaussian *g) {
 
 static void bnn__gaussian_kl_backward(bnn_var *y) {
     const float *slope = (const float *)y->aux; /* by mu, by sd */
-    size_t q, n = bnn__count(y->in[0]->val);
+    size_t q, n = bnn__mat_size(y->in[0]->val);
     for (q = 0; q < 2; q++)
         if (y->in[q]->grad.data != NULL)
             bnn__v_axpy(n, y->grad.data[0], slope + q * n, y->in[q]->grad.data);
@@ -11132,7 +11131,7 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
     bnn_var *in[2], *y;
     float *slope;
     double sum;
-    size_t i, n = bnn__count(mu->val);
+    size_t i, n = bnn__mat_size(mu->val);
     in[0] = mu, in[1] = sd;
     if (!bnn__check_pair("bnn_kl_gaussian", mu, sd) ||
         !bnn__gaussian_ready(t, "bnn_kl_gaussian", g, n))
@@ -11217,7 +11216,7 @@ static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forge
 
 static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
     bnn_mat seed = out->val;
-    seed.data = bnn__floats(out->tape, bnn__count(seed));
+    seed.data = bnn__floats(out->tape, bnn__mat_size(seed));
     return seed;
 }
 
@@ -11695,7 +11694,7 @@ static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bn
     size_t i, j, c, rows = node->val.rows, r = q->a.rows, w = q->g.rows;
     bnn_mat a = bnn__layer_inputs(node, r), ra = bnn__mat(rows, r, bnn__floats(t, rows * r));
     bnn_mat s = bnn__mat(rows, w, bnn__floats(t, rows * w)), rg = g;
-    rg.data = bnn__floats(t, bnn__count(g));
+    rg.data = bnn__floats(t, bnn__mat_size(g));
     if (t->err != BNN_OK) return;
     bnn_mat_mul(ra, a, q->a);
     for (i = 0; i < rows * r; i++) ra.data[i] *= ra.data[i];
@@ -11719,13 +11718,13 @@ static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
         g[l] = bnn__mat(bnn__mul(k, x.rows), size, bnn__floats(t, k * x.rows * size));
     }
     if (t->err != BNN_OK) return;
-    memcpy(f.data, out->val.data, bnn__count(f) * sizeof *cov);
-    memset(cov, 0, bnn__count(f) * k * sizeof *cov);
+    memcpy(f.data, out->val.data, bnn__mat_size(f) * sizeof *cov);
+    memset(cov, 0, bnn__mat_size(f) * k * sizeof *cov);
     bnn__layer_nodes(out, p, node);
     for (c = 0; t->err == BNN_OK && c < k; c++) {
         bnn__backward_column(out, seed, c);
         for (l = 0; t->err == BNN_OK && l < layers; l++) {
-            size = bnn__count(node[l]->grad);
+            size = bnn__mat_size(node[l]->grad);
             memcpy(g[l].data + c * size, node[l]->grad.data, size * sizeof *cov);
         }
     }
@@ -11743,7 +11742,7 @@ static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
                                size_t first, bnn_mat f, float *cov) {
     bnn__time start = p->start;
     bnn_mat rows = bnn_mat_rows(x, first, f.rows), whole = rows;
-    size_t i, j, k = f.cols, n = bnn__count(rows);
+    size_t i, j, k = f.cols, n = bnn__mat_size(rows);
     bnn__back_to(t, start);
     if (!bnn__v_finite(n, rows.data)) {
         whole.data = bnn__floats(t, n);
@@ -12255,7 +12254,7 @@ static bnn_var *bnn__candidate(bnn_tape *t, bnn_params *w, const bnn_candidate *
 static bnn_var *bnn__step_up(bnn_var *x) { /* 1 where x > 0, else 0: a constant */
     bnn_var *y = bnn_zero(x);
     size_t i;
-    for (i = 0; i < bnn__count(y->val); i++) y->val.data[i] = x->val.data[i] > 0 ? 1 : 0;
+    for (i = 0; i < bnn__mat_size(y->val); i++) y->val.data[i] = x->val.data[i] > 0 ? 1 : 0;
     return y;
 }
 
@@ -12669,7 +12668,7 @@ static void bnn__extract_fill(const bnn_net *net, const bnn_params *w, const siz
             for (part = 0; b != BNN__NONE && part < 2; part++) {
                 bnn_mat to = bnn_params_mat(net->params, b + part);
                 memcpy(to.data, bnn_params_mat(w, from[i] + part).data,
-                       bnn__count(to) * sizeof(float));
+                       bnn__mat_size(to) * sizeof(float));
                 net->params->blocks[b + part].prior = w->blocks[from[i] + part].prior;
             }
         }
@@ -13087,13 +13086,13 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     size_t i, j, a, b, n = mean.rows, k = mean.cols;
-    if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__count(mean) == 0 ||
+    if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__mat_size(mean) == 0 ||
         !bnn__mat_ok(mean) || !bnn__mat_ok(sd) || !bnn__mat_ok(var))
         return BNN_ESHAPE;
-    for (i = 0; i < bnn__count(mean); i++)
+    for (i = 0; i < bnn__mat_size(mean); i++)
         if (!(sd.data[i] >= 0) || !bnn__finite(mean.data[i]) || !bnn__finite(sd.data[i]))
             return BNN_EARG;
-    for (i = 0; fast && i < bnn__count(var); i++)
+    for (i = 0; fast && i < bnn__mat_size(var); i++)
         if (!(var.data[i] > 0)) return BNN_EARG;
     for (i = 0; i < var.rows; i++)
         for (j = 0; j < var.cols; j++) {
@@ -14916,7 +14915,7 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
             bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
-    if (bnn__count(bnn_params_mat(net->params, net->noise)) == 0)
+    if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)
         bnn__io_fail(io, BNN_EFORMAT, "net %z has no place for its noise", slot);
 }
 
