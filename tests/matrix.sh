@@ -13,8 +13,8 @@ trap 'rm -rf "$out"' EXIT
 passed=0
 failed=0
 skipped=""
-fused=3422f2307e84c2ac
-plain=666b83319dcf7c68
+fused=2041500d16b55f01
+plain=f9eb46f8d1c78d15
 grep -q 'avx2.* fma \| fma .*avx2' /proc/cpuinfo 2>/dev/null || case $(uname -m) in aarch64) ;; *) fused=$plain ;; esac
 everything=${1:-}
 
@@ -88,6 +88,7 @@ for cc in gcc clang; do
     build "$cc BNN_ASSERT" digest $cc -std=c99 -O2 -DSMOKE_ASSERT
     build "$cc BNNDEF" digest $cc -std=c99 -O2 "-DBNNDEF=extern"
     build "$cc math hooks" any $cc -std=c99 -O2 -DSMOKE_HOOKS
+    build "$cc macros of windows.h, X11, Arduino, termios" digest $cc -std=c99 -O2 -Itests -include tests/macros.h
     build "$cc BNN_NO_STDIO BNN_STATIC BNN_NO_SIMD" plain $cc -std=c99 -O2 -DSMOKE_NO_STDIO -DBNN_STATIC \
         -DBNN_NO_SIMD
 done
@@ -96,14 +97,41 @@ for cc in g++ clang++; do
         # shellcheck disable=SC2086
         build "$cc -std=$std" digest $cc -x c++ -std=$std -O2 -Werror $strict
     done
+    build "$cc macros" digest $cc -x c++ -std=c++11 -O2 -Itests -include tests/macros.h
 done
 build tcc plain tcc
+build "tcc macros" plain tcc -Itests -include tests/macros.h
 build musl-gcc digest musl-gcc -std=c99 -O2 -static
 if echo 'int main(void){return 0;}' | gcc -x c - -lopenblas -o "$out/t" 2>/dev/null; then
     build "gcc BNN_CBLAS" any gcc -std=c99 -O2 -DSMOKE_CBLAS -Wl,--no-as-needed -lopenblas
 else
     skipped="$skipped openblas"
 fi
+
+if have x86_64-w64-mingw32-gcc; then
+    printf '#include <windows.h>\n#define small char\n#define BNN_IMPLEMENTATION\n#include "bnn.h"\n' >"$out/w.c"
+    cell "behind windows.h itself" x86_64-w64-mingw32-gcc -std=c99 -Wall -Wextra -I. -c "$out/w.c" -o "$out/w.o"
+else
+    skipped="$skipped mingw-w64"
+fi
+
+# data of another type must not compile: by BNN_MAT anywhere, in plain braces by gcc and clang
+refused() { # refused NAME COMMAND...: the command fails
+    name=$1
+    shift
+    if "$@" >/dev/null 2>&1; then bad "$name compiles"; else ok "$name"; fi
+}
+for type in double int char 'long double'; do
+    printf '#include "bnn.h"\nint f(void);\nint f(void) { static %s x[6]; bnn_mat m = BNN_MAT(3, 2, x); return (int)m.rows; }\n' \
+        "$type" >"$out/wrong.c"
+    sed 's/BNN_MAT(3, 2, x)/{ 3, 2, x }/' "$out/wrong.c" >"$out/plain.c"
+    for compiler in 'gcc -std=c99' 'gcc -std=c11' 'clang -std=c99' 'g++ -x c++ -std=c++11' 'clang++ -x c++ -std=c++11' tcc; do
+        # shellcheck disable=SC2086
+        have ${compiler%% *} && refused "$compiler BNN_MAT of $type" $compiler -I. -c "$out/wrong.c" -o "$out/wrong.o"
+        # shellcheck disable=SC2086
+        [ "$compiler" = tcc ] || refused "$compiler bnn_mat of $type" $compiler -I. -c "$out/plain.c" -o "$out/wrong.o"
+    done
+done
 
 # every macro alone and every pair of them
 openblas=$(echo 'int main(void){return 0;}' | gcc -x c - -lopenblas -o "$out/t" 2>/dev/null && echo CBLAS)

@@ -15,8 +15,8 @@ tests=${TESTS:-$(cd tests && echo test_*.c | sed 's/\.c//g')}
 [ "$tests" != none ] || tests=""
 kinds=${KINDS:-float double}
 limit=${LIMIT:-3600}
-fused=3422f2307e84c2ac
-plain=666b83319dcf7c68
+fused=2041500d16b55f01
+plain=f9eb46f8d1c78d15
 out=build/targets
 mkdir -p "$out/files"
 passed=0
