@@ -1437,8 +1437,8 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #define BNN__WARM BNN__HOT _Pragma("GCC optimize(\"O1\", \"inline-small-functions\")")
 #define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\")") \
     _Pragma("GCC optimize(\"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\")") \
-    _Pragma("GCC optimize(\"no-thread-jumps\")") \
-    _Pragma("GCC optimize(\"no-schedule-insns2\", \"no-expensive-optimizations\")")
+    _Pragma("GCC optimize(\"no-thread-jumps\", \"no-schedule-insns2\")") \
+    _Pragma("GCC optimize(\"no-expensive-optimizations\")")
 #else
 #define BNN__HOT
 #define BNN__WARM
@@ -2944,7 +2944,7 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
-    BNN__ROOM = 16384,                  /* on the stack, 64 KB: a panel of B, or that and A */
+    BNN__ROOM = 16384,                 /* on the stack, 64 KB: a panel of B, or that and A packed */
     BNN__FAR = 60000,                   /* a step through A that leaves the pages the TLB knows */
     BNN__L2_16 = 110000, BNN__L2 = 40000, /* block of A: 440 of 1024 KB (AVX-512), 160 of 256 */
     BNN__FEW = 32, BNN__SHORT = 64      /* rows worth packing B for, depths worth prefetching for */
@@ -6338,6 +6338,7 @@ BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc 
     return y;
 }
 
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>params: a flat vector, its blocks and their priors
  *
@@ -7492,7 +7493,6 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b) {
     return bnn_add(nll, bnn_scale(bnn_prior_nll(t, net->params), (float)(1 / n)));
 }
 
-BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>check: finite differences for users
  *
@@ -7658,7 +7658,7 @@ BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
     if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
-BNN__WARM
+BNN__HOT
 /* ------------------------------------------------------------------------------------------------
  * >>steppers: optimizers and samplers on g = gradient of L = U/N
  *
@@ -8184,6 +8184,7 @@ BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t 
     return lr0 * (bnn__dcos(BNN__PI * r) + 1) / 2;
 }
 
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>hmc: Hamiltonian Monte Carlo, the reference
  *
@@ -8422,6 +8423,7 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     return bnn__stepper_made(s);
 }
 
+BNN__WARM
 /* ------------------------------------------------------------------------------------------------
  * >>ensemble: weight samples
  * --------------------------------------------------------------------------------------------- */
@@ -8524,6 +8526,7 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     return view;
 }
 
+BNN__HOT
 /* ------------------------------------------------------------------------------------------------
  * >>meanfield: q(w) = prod N(mu, s^2), F/N = E_q[net_nll] + lambda KL(q||prior)/N
  *
@@ -9199,6 +9202,7 @@ BNNDEF bnn_graves bnn_graves_row(int row) {
     return g;
 }
 
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>predict: the mixture over samples s with weights w_s, sum 1
  *     mean = sum w m_s;  aleatoric = sum w v_s;  epistemic = sum w (m_s - mean)^2
@@ -9717,7 +9721,6 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     if (v.gaps) bnn__blank(out, x);
     return out;
 }
-BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
  *
