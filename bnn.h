@@ -1224,8 +1224,8 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
  *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
  *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
- *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0: the
- *       layer computes what the one before it does, and is gone. Needs equal widths and sigma(
+ *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0:
+ *       the layer computes what the one before it does, and is gone. Needs equal widths and sigma(
  *       sigma(x)) = sigma(x): relu behind relu, or the identity */
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
@@ -10194,8 +10194,8 @@ static void bnn__cov_part(float *out, const bnn_gaussian_piece *q, size_t rows, 
         for (j = 0; j < cols; j++) *out++ = q->cov.data[row[i] * q->n + col[j]];
 }
 
-/* A dense piece given some of its entries. keep, fix: nk, nr indices in it; delta: what those to fix
- * are away from their mean; cov (nk,nk) and the mean `to` are written. */
+/* A dense piece given some of its entries. keep, fix: nk, nr indices in it; delta: what those to
+ * fix are away from their mean; cov (nk,nk) and the mean `to` are written. */
 static int bnn__condition(bnn_arena *mem, const bnn_gaussian_piece *q, size_t nk,
                           const size_t *keep, size_t nr, const size_t *fix, const float *delta,
                           bnn_mat cov, float *to) {
@@ -10904,9 +10904,9 @@ static void bnn__cov_by_rows(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, 
     p->start = start;
 }
 
-/* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k rows)
- * the gradient of its outputs; cov += G V diag(s) V^T G^T, s = the turned inputs' squares times the
- * variances. */
+/* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k
+ * rows) the gradient of its outputs; cov += G V diag(s) V^T G^T, s = the turned inputs' squares
+ * times the variances. */
 static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bnn_var *node,
                               bnn_mat g, size_t k, float *cov) {
     size_t i, j, c, rows = node->val.rows, r = q->a.rows, w = q->g.rows;
@@ -10954,8 +10954,8 @@ static int bnn__row_has_gap(bnn_mat x, size_t row) {
     return !bnn__v_finite(x.cols, x.data + row * x.cols);
 }
 
-/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the way
- * through the net, then all answers of their rows are NaN. */
+/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the
+ * way through the net, then all answers of their rows are NaN. */
 static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
                                size_t first, bnn_mat f, float *cov) {
     bnn__time start = p->start;
@@ -10982,7 +10982,7 @@ static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p
     }
 }
 
-/* Number of outputs, by one row of x; rows: at a time, so that their covariances need little room */
+/* Number of outputs, by one row of x; rows: at a time, so that covariances need little room */
 static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
                                 const bnn_laplace *la, bnn_mat x, size_t *rows) {
     enum { ROWS = 128, ROOM = 4096 };
