@@ -4523,7 +4523,8 @@ static void bnn__params_settle(bnn_params *w) { /* blocks that no op wrote to ha
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_mat g = bnn_params_grad(w, b);
-        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__mat_size(g) * sizeof(float));
+        if (w->blocks[b].fresh && g.data != NULL)
+            memset(g.data, 0, bnn__mat_size(g) * sizeof(float));
         w->blocks[b].fresh = 0;
     }
 }
@@ -4737,7 +4738,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = bnn__mat_size(self->val);                                                    \
+        size_t i, m, n = bnn__mat_size(self->val); \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
             HELP(m, FROM, e);                                                                      \
@@ -4751,7 +4752,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                     \
+        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data); \
         return y;                                                                                  \
     }
 BNN__UNARY(BNN__UNARY_OP)
@@ -7182,7 +7183,8 @@ static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (do
 
 /* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
 static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
-    return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) && bnn__mat_where(m, row, col);
+    return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) &&
+           bnn__mat_where(m, row, col);
 }
 
 /* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
