@@ -524,10 +524,12 @@ enum { BNN_PRIOR_NORMAL = 1, BNN_PRIOR_DOUBLE_EXPONENTIAL, BNN_PRIOR_MIXTURE, BN
 typedef struct bnn_prior {
     int kind;     /* default BNN_PRIOR_NORMAL                                                  */
     float mean;   /* default 0                                                                 */
-    float std;    /* default 1. Normal: sd; Laplace, Student-t: scale b, s; mixture: larger sd */
+    float std;    /* default 1. Normal: sd; double exponential, Student-t: scale; mixture: the
+                     larger sd                                                                 */
     float std2;   /* mixture: smaller sd, default std e^-6                                     */
-    float weight; /* mixture: probability of the larger, default 1/2                           */
-    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy)                         */
+    float weight; /* mixture: probability of the larger, default 1/2, BNN_ZERO = 0             */
+    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy); draws that no float holds
+                     become the largest float                                                  */
     int fan_in;   /* 1: std (not a given std2) is divided by sqrt(fan in) of the block         */
     int adapt_mean, adapt_std; /* bnn_params_update_priors moves them to their optimum         */
     float shape, rate;         /* > 0: std^2 ~ InvGamma(shape, rate), used by that update      */
@@ -574,7 +576,7 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng);      /* theta 
  * your function in `forward`. */
 enum { BNN_RELU = 1, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU,
        BNN_SOFTPLUS, BNN_SIN, BNN_IDENTITY };
-enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std known, or learned (noise_learned)      */
+enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (noise_learned)      */
        BNN_GAUSSIAN_HETERO,  /* 2k outputs: mean, ln variance                                     */
        BNN_DOUBLE_EXPONENTIAL, BNN_STUDENT, /* k outputs: location; scale noise_std               */
        BNN_BERNOULLI,        /* k logits, y in [0,1]                                              */
@@ -636,21 +638,28 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
 /* Mean and standard deviation of each column of the training data, stored with the net, undone at
- * prediction, saved with it. Targets only where they are Gaussian, Laplace or Student. */
+ * prediction, saved with it. Targets only where they have a scale: Gaussian, double exponential,
+ * Student. */
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train);
 
 typedef struct bnn_batch {
     bnn_var *x, *y;
-    double n_data; /* rows of the data it came from; set it yourself for a stream */
+    double n_data; /* rows of the data it came from, or tape.n_data if you set that; for a stream
+                      say it here or there */
 } bnn_batch;
 
-BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, uniform */
+/* NaN or infinity in a batch is an error that names row and column. A batch says N (tape.n_data),
+ * unless you have. */
+BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, every set
+                                                  of them equally likely; time and memory O(size) */
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
 BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d);              /* borrows, copies nothing */
 
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x); /* raw x -> standardized output */
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b);      /* mean over rows, units of y */
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p(theta)/N = U/N */
+/* Learned ln variances (noise_learned, hetero) end at -20 and 20, in standardized units or those of
+ * y, with gradient 0 beyond; a loss that meets such an end says so in a note. */
 
 /* ---- steppers --------------------------------------------------------------------------------
  * An optimizer is a sampler at temperature zero. All act on the gradient of L = U/N, so learning
@@ -6105,10 +6114,10 @@ BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc 
  * >>params: a flat vector, its blocks and their priors
  *
  *     normal   -ln p = sum (w-m)^2/(2v) + (n/2) ln(2 pi v),      gradient (w-m)/v
- *     Laplace  -ln p = n ln 2b + sum |w-m|/b,                    gradient sgn(w-m)/b
+ *     double exponential  -ln p = n ln 2b + sum |w-m|/b,         gradient sgn(w-m)/b
  *     mixture  ln p = ln( pi N(w;m,s1^2) + (1-pi) N(w;m,s2^2) ), gradient (r/s1^2+(1-r)/s2^2)(w-m),
  *              r = responsibility of the wide component          (Blundell et al. 2015, eq. 7)
- *     Student  as bnn_student_nll with location m
+ *     Student  as bnn_student_nll with location m; a draw beyond the largest float is that
  * --------------------------------------------------------------------------------------------- */
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem) {
@@ -6134,8 +6143,8 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     }
     if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
         (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
-        bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and Laplace "
-                        "priors adapt; shape and rate go together, with a normal prior", name);
+        bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and double "
+                        "exponential priors adapt; shape and rate go with a normal prior", name);
         return 0;
     }
     if (!bnn__finite(p->std)) p->kind = BNN_PRIOR_FLAT; /* infinitely wide */
@@ -6143,7 +6152,7 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     p->fan_in = 0;
     if (p->std2 == 0) p->std2 = p->std * (float)0.00247875217666635842; /* e^-6 */
     if (p->nu == 0) p->nu = 1;
-    if (p->weight == 0) p->weight = (float)0.5;
+    p->weight = bnn__or(p->weight, 0.5);
     return 1;
 }
 
@@ -6244,43 +6253,61 @@ typedef struct bnn__mixture {
 static bnn__mixture bnn__mixture_of(const bnn_prior *p) {
     double s1 = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
     bnn__mixture m;
-    m.wide = log(w) - log(s1) - BNN__LN_2PI / 2;
-    m.narrow = log1p(-w) - log(s2) - BNN__LN_2PI / 2;
+    m.wide = bnn__dlog(w) - bnn__dlog(s1) - BNN__LN_2PI / 2;
+    m.narrow = bnn__dlog1p(-w) - bnn__dlog(s2) - BNN__LN_2PI / 2;
     m.c1 = 1 / (2 * s1 * s1);
     m.c2 = 1 / (2 * s2 * s2);
     return m;
 }
 
-/* ln p and, if asked for, d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
+/* -ln p and d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
 static double bnn__mixture_at(const bnn__mixture *m, double d, double *slope) {
     double l = m->wide - m->narrow + (m->c2 - m->c1) * d * d; /* log odds */
-    double e = exp(-fabs(l)), large = 1 / (1 + e), small = e / (1 + e);
-    if (slope != NULL)
-        *slope = 2 * d * (l > 0 ? large * m->c1 + small * m->c2 : small * m->c1 + large * m->c2);
-    return (l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) + log1p(e);
+    double e = bnn__dexp(-fabs(l)), large = 1 / (1 + e), small = e / (1 + e);
+    *slope = 2 * d * (l > 0 ? large * m->c1 + small * m->c2 : small * m->c1 + large * m->c2);
+    return -(l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) - bnn__dlog1p(e);
+}
+
+/* The laws whose density does not go by sums over all weights: what depends on the prior alone is
+ * computed once per block. */
+typedef struct bnn__law {
+    int student;
+    bnn__mixture mixture;
+    double nu, scale, constant; /* Student: of d/scale */
+} bnn__law;
+
+static bnn__law bnn__law_of(const bnn_prior *p) {
+    bnn__law law;
+    memset(&law, 0, sizeof law);
+    law.student = p->kind == BNN_PRIOR_STUDENT;
+    law.nu = (double)p->nu;
+    law.scale = (double)p->std;
+    if (law.student) law.constant = bnn__student_constant(law.nu, law.scale);
+    else law.mixture = bnn__mixture_of(p);
+    return law;
+}
+
+/* -ln p and its slope at d = w - mean; Student: no nu scale^2, which overflows at the ends */
+static double bnn__law_at(const bnn__law *law, double d, double *slope) {
+    double z = d / law->scale, q = z * z / law->nu;
+    if (!law->student) return bnn__mixture_at(&law->mixture, d, slope);
+    *slope = (1 + 1 / law->nu) * z / (1 + q) / law->scale;
+    return (law->nu + 1) / 2 * bnn__dlog1p(q) + law->constant;
 }
 
 static double bnn__log_prior_block(const bnn_prior *p, size_t n, const float *w) {
-    double s = (double)p->std, nu = (double)p->nu, sum = 0, count = (double)n;
-    bnn__mixture m;
+    double s = (double)p->std, sum = 0, count = (double)n, slope;
+    bnn__law law;
     size_t i;
-    switch (p->kind) {
-    case BNN_PRIOR_NORMAL:
-        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) - count * (BNN__LN_2PI / 2 + log(s));
-    case BNN_PRIOR_DOUBLE_EXPONENTIAL: return -bnn__abs_sum(n, w, p->mean) / s - count * log(2 * s);
-    case BNN_PRIOR_MIXTURE:
-        m = bnn__mixture_of(p);
-        for (i = 0; i < n; i++) sum += bnn__mixture_at(&m, (double)w[i] - (double)p->mean, NULL);
-        return sum;
-    case BNN_PRIOR_STUDENT:
-        for (i = 0; i < n; i++) {
-            double d = ((double)w[i] - (double)p->mean) / s;
-            sum += log1p(d * d / nu);
-        }
-        return count * (bnn_lgamma((nu + 1) / 2) - bnn_lgamma(nu / 2)) -
-               count * (log(nu * BNN__PI) / 2 + log(s)) - (nu + 1) / 2 * sum;
-    default: return 0; /* flat */
-    }
+    if (p->kind == BNN_PRIOR_FLAT) return 0;
+    if (p->kind == BNN_PRIOR_NORMAL)
+        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) -
+               count * (BNN__LN_2PI / 2 + bnn__dlog(s));
+    if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
+        return -bnn__abs_sum(n, w, p->mean) / s - count * bnn__dlog(2 * s);
+    law = bnn__law_of(p);
+    for (i = 0; i < n; i++) sum -= bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+    return sum;
 }
 
 BNNDEF double bnn_params_log_prior(const bnn_params *w) {
@@ -6294,30 +6321,24 @@ BNNDEF double bnn_params_log_prior(const bnn_params *w) {
 
 /* gx += g d(-ln p)/dw */
 static void bnn__prior_slope(const bnn_prior *p, float g, size_t n, const float *w, float *gx) {
-    double nu = (double)p->nu, scale = nu * (double)p->std * (double)p->std, d;
-    bnn__mixture m = bnn__mixture_of(p);
+    float c = p->kind == BNN_PRIOR_NORMAL ? g / (p->std * p->std) : g / p->std;
+    bnn__law law;
+    double slope;
     size_t i;
     switch (p->kind) {
+    case BNN_PRIOR_FLAT: return;
     case BNN_PRIOR_NORMAL:
-        for (i = 0; i < n; i++) gx[i] += g / (p->std * p->std) * (w[i] - p->mean);
+        for (i = 0; i < n; i++) gx[i] += c * (w[i] - p->mean);
         return;
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        for (i = 0; i < n; i++)
-            gx[i] += g / p->std * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
+        for (i = 0; i < n; i++) gx[i] += c * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
         return;
-    case BNN_PRIOR_STUDENT:
+    default:
+        law = bnn__law_of(p);
         for (i = 0; i < n; i++) {
-            d = (double)w[i] - (double)p->mean;
-            gx[i] += g * (float)((nu + 1) * d / (scale + d * d));
+            bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+            gx[i] += g * (float)slope;
         }
-        return;
-    case BNN_PRIOR_MIXTURE:
-        for (i = 0; i < n; i++) {
-            bnn__mixture_at(&m, (double)w[i] - (double)p->mean, &d);
-            gx[i] += g * (float)d;
-        }
-        return;
-    default: return;
     }
 }
 
@@ -6410,7 +6431,8 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
         if (p->shape > 0) {
             double a = (double)p->shape + (double)n / 2;
             double c = (double)p->rate + bnn__v_sumsq(n, x, p->mean) / 2;
-            v = sqrt(rng != NULL ? c / exp((double)bnn_rng_log_gamma(rng, (float)a)) : c / (a + 1));
+            v = sqrt(rng == NULL ? c / (a + 1)
+                                 : c / bnn__dexp((double)bnn_rng_log_gamma(rng, (float)a)));
         } else if (p->adapt_std && n > 0) {
             v = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? bnn__abs_sum(n, x, p->mean) / (double)n
                                              : sqrt(bnn__v_sumsq(n, x, p->mean) / (double)n);
@@ -6419,6 +6441,17 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
         }
         if (bnn__finite_d(v)) p->std = (float)(v > 1e-6 ? v : 1e-6);
     }
+}
+
+/* s sqrt(nu/2G) z, G ~ Gamma(nu/2). Where nu is small G underflows and its logarithm does not;
+ * what is beyond the largest float becomes the largest float. */
+static float bnn__student_draw(const bnn_prior *p, bnn_rng *rng, float z) {
+    double log_g = (double)bnn_rng_log_gamma(rng, p->nu / 2), nu = (double)p->nu, x;
+    double top = sizeof(float) == 8 ? DBL_MAX : (double)FLT_MAX;
+    if (log_g > -80) /* the gamma is a float */
+        x = (double)(p->std * BNN_MATH_SQRT(p->nu / (2 * BNN_MATH_EXP((float)log_g))) * z);
+    else x = (double)p->std * bnn__dexp((bnn__dlog(nu / 2) - log_g) / 2) * (double)z;
+    return (float)(x > top ? top : x < -top ? -top : x);
 }
 
 BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
@@ -6434,9 +6467,8 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
         for (i = 0; i < n; i++) {
             float s = p->std;
             if (p->kind == BNN_PRIOR_MIXTURE && bnn_rng_uniform(rng) > p->weight) s = p->std2;
-            if (p->kind == BNN_PRIOR_STUDENT)
-                s *= BNN_MATH_SQRT(p->nu / (2 * bnn_rng_gamma(rng, p->nu / 2)));
-            x[i] = p->mean + s * x[i];
+            x[i] = p->kind == BNN_PRIOR_STUDENT ? bnn__student_draw(p, rng, x[i]) : s * x[i];
+            if (bnn__finite(p->mean + x[i])) x[i] = p->mean + x[i];
         }
     }
 }
@@ -6638,7 +6670,7 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
     if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
     if (w->mem->err != BNN_OK) return 0;
     if (d->noise_learned)
-        bnn_params_mat(w, net->noise).data[0] = (float)(2 * log((double)d->noise_std));
+        bnn_params_mat(w, net->noise).data[0] = (float)(2 * bnn__dlog((double)d->noise_std));
     return 1;
 }
 
@@ -6734,21 +6766,24 @@ static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* The copy without what keep drops of its inputs, keep[0], and hidden layers, keep[1], ... (NULL
- * keeps all), of net with the weights w. Priors are as in force, not as for the new fan in. */
+/* The copy of net, with the weights w, without the inputs and the units of hidden layers that are
+ * not kept (NULL keeps all). Priors are as in force, not as for the new fan in. */
 static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
-                             unsigned char *const *keep) {
+                             const unsigned char *inputs, unsigned char *const *hidden) {
     const struct bnn__mlp *m = net->mlp;
+    const unsigned char *rows = inputs, *cols;
     bnn_mlp_desc d = m->desc;
     bnn_net less;
     size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
-    for (l = 0; l < m->n_layers; l++) d.sizes[l] = bnn__kept(keep[l], d.sizes[l]);
-    less = bnn__net_like(to, net, d, keep[0]);
+    d.sizes[0] = bnn__kept(inputs, d.sizes[0]);
+    for (l = 1; hidden != NULL && l < m->n_layers; l++)
+        d.sizes[l] = bnn__kept(hidden[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, inputs);
     if (less.params == NULL) return less;
-    for (l = 0; l < m->n_layers; l++) {
-        const unsigned char *cols = l + 1 < m->n_layers ? keep[l + 1] : NULL;
+    for (l = 0; l < m->n_layers; l++, rows = cols) {
         bnn_mat b = bnn__layer(to, less.mlp, l, 1);
-        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), keep[l], cols);
+        cols = hidden != NULL && l + 1 < m->n_layers ? hidden[l + 1] : NULL;
+        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), rows, cols);
         if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
     }
     for (i = 0; i < blocks; i++)
@@ -6756,32 +6791,22 @@ static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_param
     return less;
 }
 
-static bnn_net bnn__copy_fault(bnn_params *to, const char *who, const char *fault) {
-    bnn__arena_fail(to->mem, BNN_EARG, "%s: %s", who, fault);
-    return bnn__net_dead(to->mem);
-}
-
-/* Why net cannot be copied to `to`, or NULL */
-static const char *bnn__not_copied(const bnn_params *to, const bnn_net *net) {
+/* Can net be copied to `to`? 0 = no, to->mem says why */
+static int bnn__copied(bnn_params *to, const char *who, const bnn_net *net) {
+    if (to == NULL || to->mem->err != BNN_OK) return 0;
     if (net->mlp == NULL || net->params == NULL || net->params == to)
-        return "not a bnn_mlp, or one that is in `to` already";
-    return NULL;
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
+                        who);
+    return to->mem->err == BNN_OK;
 }
 
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
-    unsigned char *all[BNN_MAX_LAYERS] = { NULL }, *inputs;
-    const char *fault;
-    size_t n;
-    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    fault = bnn__not_copied(to, mlp);
-    if (fault == NULL && bnn__kept(keep, mlp->mlp->desc.sizes[0]) == 0) fault = "no input is left";
-    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_keep_inputs", fault);
-    n = mlp->mlp->desc.sizes[0];
-    inputs = (unsigned char *)bnn_arena_alloc(to->mem, n, 1);
-    if (inputs == NULL) return bnn__net_dead(to->mem);
-    memcpy(inputs, keep, n);
-    all[0] = inputs;
-    return bnn__net_less(to, mlp, mlp->params, all);
+    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
+    if (!bnn__copied(to, "bnn_mlp_keep_inputs", mlp)) return dead;
+    if (bnn__kept(keep, mlp->mlp->desc.sizes[0]) != 0)
+        return bnn__net_less(to, mlp, mlp->params, keep, NULL);
+    bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: no input is left");
+    return dead;
 }
 
 /* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
@@ -6789,7 +6814,7 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const uns
 typedef struct bnn__shrink {
     const struct bnn__mlp *m;
     bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l; [0], the inputs, stays NULL */
+    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l = 1, 2, ... */
 } bnn__shrink;
 
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
@@ -6886,15 +6911,13 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
     bnn__shrink s;
     const char *fault;
-    if (to == NULL || to->mem->err != BNN_OK) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    fault = bnn__not_copied(to, net);
-    if (fault == NULL) {
-        if (!bnn__shrink_open(to->mem, &s, net)) /* stays behind in the arena */
-            return bnn__net_dead(to->mem);
-        fault = bnn__drop_all(&s, keep);
-    }
-    if (fault != NULL) return bnn__copy_fault(to, "bnn_mlp_shrink", fault);
-    return bnn__net_less(to, net, &s.w, s.keep);
+    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
+    if (!bnn__copied(to, "bnn_mlp_shrink", net)) return dead;
+    if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
+    fault = bnn__drop_all(&s, keep);
+    if (fault == NULL) return bnn__net_less(to, net, &s.w, NULL, s.keep);
+    bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault);
+    return dead;
 }
 
 /* ---- standardizing */
@@ -7118,7 +7141,7 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
         a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
                       -BNN__LOG_VAR, BNN__LOG_VAR);
     else if (lik == BNN_GAUSSIAN)
-        a = bnn_scalar(t, (float)(2 * log((double)bnn__noise_std(net))));
+        a = bnn_scalar(t, (float)(2 * bnn__dlog((double)bnn__noise_std(net))));
     if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
         mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
                          "on %z", mean->val.cols, s->y_mean.cols);
@@ -7127,7 +7150,7 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
         if (learned) {
             bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
             for (j = 0; j < shift->val.cols; j++)
-                shift->val.data[j] = (float)(2 * log((double)s->y_std.data[j]));
+                shift->val.data[j] = (float)(2 * bnn__dlog((double)s->y_std.data[j]));
             a = bnn_add(a, shift);
         }
     }
@@ -7180,15 +7203,15 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
     double *n;
+    if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+        !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
+        return bnn__poison(t);
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
     mean = bnn_mean(bnn__nll_rows(net, out, b.y));
     if (t->err != BNN_OK) return bnn__poison(t);
     bnn__note_bounds(t, net, out);
-    if (!bnn__finite(bnn_value(mean)) && (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
-                                          !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL)))
-        return bnn__poison(t);
     if (!(b.n_data > 0)) return mean;
     n = (double *)bnn__scratch(t, 1, sizeof *n);
     y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);

@@ -324,7 +324,8 @@ static void the_diagonal_kind_has_the_diagonal_precision(void) {
 }
 
 /* A linear net of one input: the GGN is Fisher's information of (mean, ln variance) times x x^T. At a
- * bound of ln variance (20, in standardized units) the loss is flat in it, and the variance is the bound's. */
+ * bound of ln variance (20, in standardized units) the loss is flat in it, and the variance is the
+ * bound's. */
 static void a_predicted_ln_variance_is_bounded_as_in_its_likelihood(void) {
     double out[3] = { 3, 30, -30 };
     open_all(10);

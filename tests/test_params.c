@@ -586,12 +586,119 @@ static void a_wide_net_under_its_prior_is_a_gaussian_process(void) {
     bnn_arena_free(&mem);
 }
 
+/* ---- at the ends: nu without bound is the normal law, nu near 0 has tails that no float holds */
+static void a_student_prior_keeps_its_digits_at_any_nu(void) {
+    double nus[] = { 1e9, 1e12, 1e13, 1e15, 1e20, 1e30, 3e38 };
+    for (int k = 0; k < 7; k++)
+        for (double s = 1e-6; s < 2e6; s *= 1e3)
+            for (double z = -6; z <= 6; z += 1.5) {
+                bnn_prior p = { .kind = BNN_PRIOR_STUDENT, .std = (float)s, .nu = (float)nus[k] };
+                double x = (double)(float)(s * z), sd = (double)(float)s;
+                CHECK_NEAR(log_prior_at(x, p), ln_normal(x, 0, sd), 1e-6);
+                CHECK_NEAR(prior_slope_at(x, p) * sd, x / sd, 1e-6 * (1 + fabs(z)));
+            }
+    for (int k = 0; k < 2; k++) /* a mixture of one component */
+        for (double x = -2; x < 3; x++) {
+            bnn_prior p = { .kind = BNN_PRIOR_MIXTURE, .std = 2, .std2 = (float)0.5,
+                            .weight = k ? 1 : BNN_ZERO };
+            double sd = k ? 2 : 0.5;
+            CHECK_NEAR(log_prior_at(x, p), ln_normal(x, 0, sd), 1e-6);
+            CHECK_NEAR(prior_slope_at(x, p), x / sd / sd, 1e-5);
+        }
+}
+
+/* P(|t| > x) = 2 G((nu+1)/2) nu^(nu/2 - 1)/(sqrt(pi) G(nu/2)) x^-nu far out; within 4.5 sd */
+static void draws_of_a_student_prior_are_finite_and_keep_the_tail(void) {
+    enum { N = 20000 };
+    double nus[] = { 1, 0.1, 0.05, 0.02, 0.01 };
+    for (int k = 0; k < 5; k++) {
+        bnn_arena mem = { 0 };
+        bnn_params *w = bnn_params_new(&mem);
+        bnn_rng r = bnn_rng_seed(build_seed(31 + (uint64_t)k));
+        double nu = nus[k], far[] = { 1e6, 1e15, 1e30, 3e38 };
+        size_t out[4] = { 0 };
+        bnn_params_add(w, 1, N, "w", (bnn_prior){ .kind = BNN_PRIOR_STUDENT, .nu = (float)nu });
+        bnn_params_sample_prior(w, &r);
+        for (size_t i = 0; i < N; i++) {
+            double a = fabs((double)w->theta[i]);
+            CHECK(isfinite(a));
+            for (int j = 0; j < 4; j++) out[j] += a > far[j];
+        }
+        for (int j = 0; j < 4; j++) {
+            double q = 2 * exp(lgamma((nu + 1) / 2) - lgamma(nu / 2)) * pow(nu, nu / 2 - 1) /
+                       sqrt(PI) * pow(far[j], -nu);
+            CHECK_NEAR((double)out[j] / N, q, 4.5 * sqrt(q * (1 - q) / N) + 1e-4);
+        }
+        bnn_arena_free(&mem);
+    }
+}
+
+/* ---- products with the Hessian */
+typedef struct { bnn_params *w; } sines;
+static bnn_var *sum_of_sines(bnn_tape *t, void *user) { /* H = -diag(sin) */
+    return bnn_sum(bnn_sin(bnn_param(t, ((sines *)user)->w, 0)));
+}
+
+static void hessian_products_do_not_depend_on_the_weights_that_stay(void) {
+    size_t sizes[] = { 1, 10, 1000, 300000 };
+    double scale[] = { 1e-6, 1, 1e6 }; /* of v: H v is linear */
+    for (int k = 0; k < 4; k++) {
+        bnn_arena mem = { 0 };
+        bnn_tape t = { .rng = bnn_rng_seed(1) };
+        sines q = { bnn_params_new(&mem) };
+        size_t n = sizes[k];
+        bnn_rng r = bnn_rng_seed(5);
+        bnn_params_add(q.w, 1, n, "q", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+        bnn_rng_fill_normal(&r, n, q.w->theta);
+        bnn_mat v = bnn_mat_new(&mem, 1, n), out = bnn_mat_new(&mem, 1, n);
+        for (int shape = 0; shape < 3; shape++) /* one entry, all, one of 1 among many of 1e-3 */
+            for (int c = 0; c < 3; c++) {
+                for (size_t i = 0; i < n; i++)
+                    v.data[i] = (float)(scale[c] * (i == 0 ? 1 : shape == 0 ? 0 : shape == 1
+                                                    ? (double)(i % 3) - 1 : 1e-3));
+                bnn_hessian_vector(out.data, &t, q.w, sum_of_sines, &q, v.data);
+                for (size_t i = 0; i < n; i += 1 + n / 50)
+                    CHECK_NEAR((double)out.data[i] / scale[c], -sin((double)q.w->theta[i]) *
+                               (double)v.data[i] / scale[c], BUILD_TOL(2e-4, 1e-8));
+                bnn_hessian_vector(v.data, &t, q.w, sum_of_sines, &q, v.data); /* in place */
+                CHECK_SAME_ARRAY(v.data, out.data, n);
+            }
+        CHECK(t.err == BNN_OK);
+        v.data[n - 1] = (float)(0.0 / 0.0);
+        bnn_hessian_vector(out.data, &t, q.w, sum_of_sines, &q, v.data);
+        CHECK(t.err == BNN_ENONFINITE && strstr(t.msg, "bnn_hessian_vector: v") != NULL);
+        bnn_tape_free(&t);
+        bnn_arena_free(&mem);
+    }
+}
+
+static void the_diagonal_of_a_diagonal_hessian_is_exact_by_either_way(void) {
+    bnn_arena mem = { 0 };
+    bnn_tape t = { .rng = bnn_rng_seed(1) };
+    sines q = { bnn_params_new(&mem) };
+    float by_entry[40], by_signs[40];
+    bnn_params_add(q.w, 1, 40, "q", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    for (int i = 0; i < 40; i++) q.w->theta[i] = (float)(0.3 * i - 6);
+    bnn_hessian_diagonal(by_entry, &t, q.w, sum_of_sines, &q, 0);
+    bnn_hessian_diagonal(by_signs, &t, q.w, sum_of_sines, &q, 3);
+    for (int i = 0; i < 40; i++) {
+        CHECK_NEAR(by_entry[i], -sin((double)q.w->theta[i]), BUILD_TOL(2e-4, 1e-8));
+        CHECK_NEAR(by_signs[i], by_entry[i], BUILD_TOL(2e-4, 1e-8));
+    }
+    bnn_tape_free(&t);
+    bnn_arena_free(&mem);
+}
+
 int main(void) {
     RUN(every_prior_density_integrates_to_1);
     RUN(priors_have_their_closed_form_values);
     RUN(prior_gradients_are_those_of_differences);
     RUN(the_mixture_has_its_limits);
     RUN(a_student_prior_is_a_gaussian_with_inverse_gamma_variance);
+    RUN(a_student_prior_keeps_its_digits_at_any_nu);
+    RUN(draws_of_a_student_prior_are_finite_and_keep_the_tail);
+    RUN(hessian_products_do_not_depend_on_the_weights_that_stay);
+    RUN(the_diagonal_of_a_diagonal_hessian_is_exact_by_either_way);
     RUN(infinitely_wide_priors_are_flat_bit_for_bit);
     RUN(the_prior_adds_to_the_likelihood_in_either_order);
     RUN(the_adaptive_optimum_is_never_beaten);
