@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH = 100, MAP_STEPS = 4000, BURN_IN = 8000, THIN = 250, KEEP = 120 };
+enum { BATCH = 100, MAP_STEPS = 4000, BURN_IN = 8000, THIN = 500, KEEP = 120 };
 
 typedef struct { bnn_data train, test; bnn_mat not_digits; } digits;
 
