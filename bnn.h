@@ -3264,10 +3264,7 @@ BNNDEF void bnn_mat_eye(bnn_mat a) {
 }
 
 BNNDEF int bnn_mat_finite(bnn_mat a) {
-    size_t i, n = bnn__mat_ok(a) ? bnn__mat_size(a) : 0;
-    int finite = 1;
-    for (i = 0; i < n; i++) finite &= bnn__finite(a.data[i]);
-    return finite;
+    return !bnn__mat_ok(a) || bnn__v_finite(bnn__mat_size(a), a.data);
 }
 
 static int bnn__mm(bnn_mat out, bnn_mat a, bnn_mat b, int at, int bt) {
@@ -3289,39 +3286,23 @@ BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(ou
 BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 1); }
 BNN__COLD
 
-/* Three of one shape, out the very place of an operand or apart from it: BNN_OK */
-static int bnn__mat_three(bnn_mat out, bnn_mat a, bnn_mat b) {
-    if (!bnn__mat_ok(a) || !bnn__mat_is(b, a.rows, a.cols) || !bnn__mat_is(out, a.rows, a.cols))
+/* out = s a + b, or s a; all of one shape, out the very place of an operand or apart from it */
+static int bnn__combine(bnn_mat out, float s, bnn_mat a, const bnn_mat *b) {
+    size_t i, n = bnn__mat_size(a);
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, a.rows, a.cols) ||
+        (b != NULL && !bnn__mat_is(*b, a.rows, a.cols)))
         return BNN_ESHAPE;
     if ((out.data != a.data && bnn__mat_overlap(out, a)) ||
-        (out.data != b.data && bnn__mat_overlap(out, b)))
+        (b != NULL && out.data != b->data && bnn__mat_overlap(out, *b)))
         return BNN_EARG;
+    for (i = 0; i < n; i++)
+        out.data[i] = b == NULL ? s * a.data[i] : s * a.data[i] + b->data[i];
     return BNN_OK;
 }
 
-BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b) {
-    size_t i, n = bnn__mat_size(a);
-    int err = bnn__mat_three(out, a, b);
-    if (err != BNN_OK) return err;
-    for (i = 0; i < n; i++) out.data[i] = a.data[i] + b.data[i];
-    return BNN_OK;
-}
-
-BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b) {
-    size_t i, n = bnn__mat_size(a);
-    int err = bnn__mat_three(out, a, b);
-    if (err != BNN_OK) return err;
-    for (i = 0; i < n; i++) out.data[i] = a.data[i] - b.data[i];
-    return BNN_OK;
-}
-
-BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s) {
-    size_t i, n = bnn__mat_size(a);
-    int err = bnn__mat_three(out, a, a);
-    if (err != BNN_OK) return err;
-    for (i = 0; i < n; i++) out.data[i] = s * a.data[i];
-    return BNN_OK;
-}
+BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__combine(out, 1, a, &b); }
+BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__combine(out, -1, b, &a); }
+BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s) { return bnn__combine(out, s, a, NULL); }
 
 BNNDEF int bnn_mat_transpose(bnn_mat out, bnn_mat a) {
     size_t i, j;
@@ -3332,67 +3313,50 @@ BNNDEF int bnn_mat_transpose(bnn_mat out, bnn_mat a) {
     return BNN_OK;
 }
 
-static int bnn__row_reduce(bnn_mat out, bnn_mat a, int mean) {
-    size_t i, j;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(out, a.rows, 1)) return BNN_ESHAPE;
-    if (bnn__mat_overlap(out, a)) return BNN_EARG;
-    for (i = 0; i < a.rows; i++) {
-        double sum = 0;
-        for (j = 0; j < a.cols; j++) sum += (double)a.data[i * a.cols + j];
-        out.data[i] = (float)(mean && a.cols != 0 ? sum / (double)a.cols : sum);
-    }
-    return BNN_OK;
-}
+enum { BNN__SUM, BNN__MEAN, BNN__VARIANCE, BNN__STD };
 
-BNNDEF int bnn_mat_row_sum(bnn_mat out, bnn_mat a) { return bnn__row_reduce(out, a, 0); }
-BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a) { return bnn__row_reduce(out, a, 1); }
-
-/* Columns go in strips whose sums fit on the stack: rows are read in order, and no scratch. */
-static void bnn__strip_sum(bnn_mat a, size_t first, size_t count, double *sum) {
-    size_t i, j;
-    for (j = 0; j < count; j++) sum[j] = 0;
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < count; j++) sum[j] += (double)a.data[i * a.cols + first + j];
-}
-
-static void bnn__strip_mean(bnn_mat a, size_t first, size_t count, double *mean) {
-    size_t j;
-    bnn__strip_sum(a, first, count, mean);
-    for (j = 0; j < count && a.rows != 0; j++) mean[j] /= (double)a.rows;
-}
-
-static void bnn__strip_variance(bnn_mat a, size_t first, size_t count, double *variance) {
+/* A moment of columns first.. of a, or of its rows. They go in strips whose sums fit on the stack:
+ * memory is read in order, and no scratch. */
+static void bnn__strip(int moment, bnn_mat a, int of_rows, size_t first, size_t count,
+                       double *out) {
     double mean[BNN__STRIP];
-    size_t i, j;
-    bnn__strip_mean(a, first, count, mean);
-    for (j = 0; j < count; j++) variance[j] = 0;
-    for (i = 0; i < a.rows; i++)
+    size_t n = of_rows ? a.cols : a.rows, step = of_rows ? 1 : a.cols, i, j;
+    size_t apart = of_rows ? a.cols : 1;
+    if (moment >= BNN__VARIANCE) bnn__strip(BNN__MEAN, a, of_rows, first, count, mean);
+    for (j = 0; j < count; j++) out[j] = 0;
+    for (i = 0; i < n; i++)
         for (j = 0; j < count; j++) {
-            double r = (double)a.data[i * a.cols + first + j] - mean[j];
-            variance[j] += r * r;
+            double x = (double)a.data[i * step + (first + j) * apart];
+            out[j] += moment < BNN__VARIANCE ? x : (x - mean[j]) * (x - mean[j]);
         }
-    for (j = 0; j < count && a.rows != 0; j++) variance[j] /= (double)a.rows;
+    for (j = 0; j < count; j++) {
+        if (moment != BNN__SUM && n != 0) out[j] /= (double)n;
+        if (moment == BNN__STD) out[j] = sqrt(out[j]);
+    }
 }
 
-static int bnn__col_reduce(bnn_mat out, bnn_mat a, int moment) { /* sum, mean or deviation */
+static size_t bnn__strip_size(size_t first, size_t n) {
+    return n - first < BNN__STRIP ? n - first : (size_t)BNN__STRIP;
+}
+
+static int bnn__moment(bnn_mat out, bnn_mat a, int moment, int of_rows) {
     double strip[BNN__STRIP];
-    size_t j, first, count;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
+    size_t j, first, count, n = of_rows ? a.rows : a.cols;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, of_rows ? n : 1, of_rows ? 1 : n)) return BNN_ESHAPE;
     if (bnn__mat_overlap(out, a)) return BNN_EARG;
-    for (first = 0; first < a.cols; first += count) {
-        count = a.cols - first < BNN__STRIP ? a.cols - first : (size_t)BNN__STRIP;
-        if (moment == 0) bnn__strip_sum(a, first, count, strip);
-        else if (moment == 1) bnn__strip_mean(a, first, count, strip);
-        else bnn__strip_variance(a, first, count, strip);
-        for (j = 0; j < count; j++)
-            out.data[first + j] = (float)(moment == 2 ? sqrt(strip[j]) : strip[j]);
+    for (first = 0; first < n; first += count) {
+        count = bnn__strip_size(first, n);
+        bnn__strip(moment, a, of_rows, first, count, strip);
+        for (j = 0; j < count; j++) out.data[first + j] = (float)strip[j];
     }
     return BNN_OK;
 }
 
-BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 0); }
-BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 1); }
-BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 2); }
+BNNDEF int bnn_mat_row_sum(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__SUM, 1); }
+BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__SUM, 0); }
+BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__MEAN, 1); }
+BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__MEAN, 0); }
+BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__STD, 0); }
 
 BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row) {
     const float *x = bnn_mat_at(a, row, 0);
@@ -3426,10 +3390,10 @@ BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a) {
     if (!bnn__mat_ok(a) || !bnn__mat_is(out, d, d)) return BNN_ESHAPE;
     if (bnn__mat_overlap(out, a)) return BNN_EARG;
     for (first = 0; first < d; first += count) {
-        count = d - first < BNN__STRIP ? d - first : (size_t)BNN__STRIP;
-        bnn__strip_mean(a, first, count, mean);
+        count = bnn__strip_size(first, d);
+        bnn__strip(BNN__MEAN, a, 0, first, count, mean);
         for (i = first; i < d; i++) { /* columns first.. against column i: the lower triangle */
-            bnn__strip_mean(a, i, 1, &own);
+            bnn__strip(BNN__MEAN, a, 0, i, 1, &own);
             for (j = 0; j < count; j++) sum[j] = 0;
             for (k = 0; k < a.rows; k++) {
                 double r = (double)a.data[k * d + i] - own;
@@ -3470,52 +3434,37 @@ BNNDEF int bnn_mat_cholesky(bnn_mat l, bnn_mat a, size_t *pivot) {
     return BNN_OK;
 }
 
-static int bnn__solve_check(bnn_mat x, bnn_mat l, bnn_mat b) {
-    size_t i, d = l.rows;
-    if (!bnn__mat_is(l, d, d) || !bnn__mat_is(b, d, b.cols) || !bnn__mat_is(x, d, b.cols))
-        return BNN_ESHAPE;
+static int bnn__solve(bnn_mat x, bnn_mat l, bnn_mat b, int transposed) {
+    double sum[BNN__STRIP];
+    size_t d = l.rows, k = b.cols, down = transposed ? 1 : d, across = transposed ? d : 1;
+    size_t first, count, step, i, j, c;
+    if (!bnn__mat_is(l, d, d) || !bnn__mat_is(b, d, k) || !bnn__mat_is(x, d, k)) return BNN_ESHAPE;
     if (bnn__mat_overlap(x, l) || (x.data != b.data && bnn__mat_overlap(x, b))) return BNN_EARG;
     for (i = 0; i < d; i++)
         if (!(l.data[i * d + i] < 0) && !(l.data[i * d + i] > 0)) return BNN_EARG;
-    return BNN_OK;
-}
-
-static void bnn__solve(bnn_mat x, bnn_mat l, bnn_mat b, int transposed) {
-    double sum[BNN__STRIP];
-    size_t d = l.rows, k = b.cols, first, count, step, i, j, c;
     for (first = 0; first < k; first += count) {
-        count = k - first < BNN__STRIP ? k - first : (size_t)BNN__STRIP;
+        count = bnn__strip_size(first, k);
         for (step = 0; step < d; step++) {
-            size_t end;
+            size_t end = transposed ? d : step;
             i = transposed ? d - 1 - step : step;
-            end = transposed ? d : i;
             for (c = 0; c < count; c++) sum[c] = (double)b.data[i * k + first + c];
             for (j = transposed ? i + 1 : 0; j < end; j++) {
-                double lij = (double)l.data[transposed ? j * d + i : i * d + j];
+                double lij = (double)l.data[i * down + j * across];
                 for (c = 0; c < count; c++) sum[c] -= lij * (double)x.data[j * k + first + c];
             }
             for (c = 0; c < count; c++)
                 x.data[i * k + first + c] = (float)(sum[c] / (double)l.data[i * d + i]);
         }
     }
+    return BNN_OK;
 }
 
-BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b) {
-    int err = bnn__solve_check(x, l, b);
-    if (err == BNN_OK) bnn__solve(x, l, b, 0);
-    return err;
-}
-
-BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b) {
-    int err = bnn__solve_check(x, l, b);
-    if (err == BNN_OK) bnn__solve(x, l, b, 1);
-    return err;
-}
+BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b) { return bnn__solve(x, l, b, 0); }
+BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b) { return bnn__solve(x, l, b, 1); }
 
 BNNDEF int bnn_mat_solve_chol(bnn_mat x, bnn_mat l, bnn_mat b) {
-    int err = bnn_mat_solve_lower(x, l, b);
-    if (err == BNN_OK) bnn__solve(x, l, x, 1);
-    return err;
+    int err = bnn__solve(x, l, b, 0);
+    return err != BNN_OK ? err : bnn__solve(x, l, x, 1);
 }
 
 BNNDEF double bnn_mat_logdet_chol(bnn_mat l) {
@@ -3526,19 +3475,11 @@ BNNDEF double bnn_mat_logdet_chol(bnn_mat l) {
     return 2 * sum;
 }
 
-/* w = a 2^-e with entries below 1, so that no square overflows; returns e */
-static int bnn__load_scaled(double *w, bnn_mat a, int transposed) {
-    double top = 0;
-    int e = 0;
-    size_t i, j, n = bnn__mat_size(a);
-    for (i = 0; i < n; i++)
-        if (fabs((double)a.data[i]) > top) top = fabs((double)a.data[i]);
-    (void)frexp(top, &e);
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < a.cols; j++)
-            w[transposed ? j * a.rows + i : i * a.cols + j] =
-                ldexp((double)a.data[i * a.cols + j], -e);
-    return e;
+static double bnn__dot_d(size_t n, const double *x, const double *y) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) sum += x[i] * y[i];
+    return sum;
 }
 
 static void bnn__plane(double pp, double qq, double pq, double *c, double *s) {
@@ -3559,86 +3500,96 @@ static void bnn__rotate(size_t n, double *p, double *q, double c, double s) {
 }
 
 /* Order of the keys, ascending or descending, equals in place. Insertion: Jacobi costs d^3. */
-static void bnn__order(size_t n, const double *key, size_t stride, double sign, size_t *order) {
+static void bnn__order(size_t n, const double *key, double sign, size_t *order) {
     size_t i, j;
     for (i = 0; i < n; i++) {
-        for (j = i; j > 0 && sign * key[order[j - 1] * stride] > sign * key[i * stride]; j--)
-            order[j] = order[j - 1];
+        for (j = i; j > 0 && sign * key[order[j - 1]] > sign * key[i]; j--) order[j] = order[j - 1];
         order[j] = i;
     }
 }
 
-static int bnn__eig_sweep(double *w, double *v, size_t d) {
+typedef struct bnn__jacobi {
+    int symmetric;   /* w = a in both triangles, turned from both sides; else its columns alone */
+    double *w, *v;   /* rows: columns of a; of the product of all rotations                     */
+    double *key;     /* eigenvalues, or squared singular values, and their order                */
+    size_t *order;
+    int e;           /* w is a 2^-e, entries below 1, so that no square overflows               */
+} bnn__jacobi;
+
+static void bnn__load_scaled(bnn__jacobi *z, bnn_mat a) {
+    double top = 0;
+    size_t i, j, n = bnn__mat_size(a);
+    for (i = 0; i < n; i++)
+        if (fabs((double)a.data[i]) > top) top = fabs((double)a.data[i]);
+    (void)frexp(top, &z->e);
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++) {
+            size_t from = z->symmetric && j > i ? j * a.cols + i : i * a.cols + j;
+            z->w[j * a.rows + i] = ldexp((double)a.data[from], -z->e);
+        }
+}
+
+/* Every plane once; 0 = none needed it. tol: what rounding leaves in a sum of n products */
+static int bnn__sweep(const bnn__jacobi *z, size_t n, size_t d) {
+    double tol = z->symmetric ? DBL_EPSILON : DBL_EPSILON * sqrt((double)n);
     size_t p, q, k;
     int rotated = 0;
     for (p = 0; p < d; p++)
         for (q = p + 1; q < d; q++) {
-            double pp = w[p * d + p], qq = w[q * d + q], pq = w[p * d + q], c, s;
-            double tiny = DBL_EPSILON * sqrt(fabs(pp) * fabs(qq));
-            if (fabs(pq) <= tiny || fabs(pq) < DBL_MIN) continue;
+            double *x = z->w + p * n, *y = z->w + q * n, c, s;
+            double pp = z->symmetric ? x[p] : bnn__dot_d(n, x, x);
+            double qq = z->symmetric ? y[q] : bnn__dot_d(n, y, y);
+            double pq = z->symmetric ? x[q] : bnn__dot_d(n, x, y);
+            if (fabs(pq) <= tol * sqrt(fabs(pp)) * sqrt(fabs(qq)) || fabs(pq) < DBL_MIN) continue;
             bnn__plane(pp, qq, pq, &c, &s);
-            bnn__rotate(d, w + p * d, w + q * d, c, s);
-            for (k = 0; k < d; k++) w[k * d + p] = w[p * d + k], w[k * d + q] = w[q * d + k];
-            w[p * d + p] = pp - s / c * pq;
-            w[q * d + q] = qq + s / c * pq;
-            w[p * d + q] = w[q * d + p] = 0;
-            bnn__rotate(d, v + p * d, v + q * d, c, s);
+            bnn__rotate(n, x, y, c, s);
+            bnn__rotate(d, z->v + p * d, z->v + q * d, c, s);
             rotated = 1;
+            if (!z->symmetric) continue;
+            for (k = 0; k < d; k++) z->w[k * d + p] = x[k], z->w[k * d + q] = y[k];
+            x[p] = pp - s / c * pq;
+            y[q] = qq + s / c * pq;
+            x[q] = y[p] = 0;
         }
     return rotated;
 }
 
+/* All of it in mem, the sorted v to vectors; 0 = mem->err */
+static int bnn__jacobi_run(bnn_arena *mem, bnn__jacobi *z, bnn_mat vectors, bnn_mat a) {
+    size_t n = a.rows, d = a.cols, i, j;
+    int sweep = 0;
+    z->w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double));
+    z->v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double));
+    z->key = (double *)bnn__arena_take(mem, d, sizeof(double));
+    z->order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
+    if (z->order == NULL) return 0;
+    bnn__load_scaled(z, a);
+    for (i = 0; i < d; i++) z->v[i * d + i] = 1;
+    while (sweep++ < BNN__SWEEPS && bnn__sweep(z, n, d)) continue;
+    for (i = 0; i < d; i++) {
+        const double *x = z->w + i * n;
+        z->key[i] = z->symmetric ? x[i] : bnn__dot_d(n, x, x);
+    }
+    bnn__order(d, z->key, z->symmetric ? 1 : -1, z->order);
+    for (i = 0; i < d; i++)
+        for (j = 0; j < d; j++) vectors.data[i * d + j] = (float)z->v[z->order[j] * d + i];
+    return 1;
+}
+
 BNNDEF int bnn_mat_eig_sym(bnn_arena *mem, bnn_mat values, bnn_mat vectors, bnn_mat a) {
-    size_t d = a.rows, i, j, *order;
-    double *w, *v;
-    int e, sweep = 0;
+    size_t d = a.rows, j;
+    bnn__jacobi z;
     bnn_mark mark;
     if (!bnn__mat_is(a, d, d) || !bnn__mat_is(values, 1, d) || !bnn__mat_is(vectors, d, d))
         return BNN_ESHAPE;
     if (mem == NULL || bnn__mat_overlap(values, vectors)) return BNN_EARG;
     if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
     mark = bnn_arena_mark(mem);
-    w = (double *)bnn__arena_take(mem, bnn__mul(d, d), sizeof(double));
-    v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double)); /* rows are vectors */
-    order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (order != NULL) {
-        e = bnn__load_scaled(w, a, 0);
-        for (i = 0; i < d; i++)
-            for (v[i * d + i] = 1, j = i + 1; j < d; j++) w[i * d + j] = w[j * d + i];
-        while (sweep++ < BNN__SWEEPS && bnn__eig_sweep(w, v, d)) continue;
-        bnn__order(d, w, d + 1, 1, order);
-        for (j = 0; j < d; j++) {
-            values.data[j] = (float)ldexp(w[order[j] * d + order[j]], e);
-            for (i = 0; i < d; i++) vectors.data[i * d + j] = (float)v[order[j] * d + i];
-        }
-    }
+    z.symmetric = 1;
+    if (bnn__jacobi_run(mem, &z, vectors, a))
+        for (j = 0; j < d; j++) values.data[j] = (float)ldexp(z.key[z.order[j]], z.e);
     bnn_arena_rewind(mem, mark);
     return mem->err;
-}
-
-static double bnn__dot_d(size_t n, const double *x, const double *y) {
-    double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
-static int bnn__svd_sweep(double *w, double *v, size_t n, size_t d) {
-    double tol = DBL_EPSILON * sqrt((double)n); /* what rounding leaves in a sum of n products */
-    size_t p, q;
-    int rotated = 0;
-    for (p = 0; p < d; p++)
-        for (q = p + 1; q < d; q++) {
-            double pp = bnn__dot_d(n, w + p * n, w + p * n), c, s;
-            double qq = bnn__dot_d(n, w + q * n, w + q * n);
-            double pq = bnn__dot_d(n, w + p * n, w + q * n);
-            if (fabs(pq) <= tol * sqrt(pp) * sqrt(qq) || fabs(pq) < DBL_MIN) continue;
-            bnn__plane(pp, qq, pq, &c, &s);
-            bnn__rotate(n, w + p * n, w + q * n, c, s);
-            bnn__rotate(d, v + p * d, v + q * d, c, s);
-            rotated = 1;
-        }
-    return rotated;
 }
 
 /* Norms of the rows of w to s, rows to length 1. A row of (almost) nothing has no direction: it
@@ -3666,20 +3617,9 @@ static void bnn__svd_normalize(double *w, size_t n, size_t d, const size_t *orde
     }
 }
 
-static void bnn__svd_store(bnn_mat u, bnn_mat s, bnn_mat v, const double *w, const double *t,
-                           const double *norm, const size_t *order, int e) {
-    size_t i, j, n = u.rows, d = u.cols;
-    for (j = 0; j < d; j++) {
-        s.data[j] = (float)ldexp(norm[j], e);
-        for (i = 0; i < n; i++) u.data[i * d + j] = (float)w[order[j] * n + i];
-        for (i = 0; i < d; i++) v.data[i * d + j] = (float)t[order[j] * d + i];
-    }
-}
-
 BNNDEF int bnn_mat_svd(bnn_arena *mem, bnn_mat u, bnn_mat s, bnn_mat v, bnn_mat a) {
-    size_t n = a.rows, d = a.cols, i, *order;
-    double *w, *t, *norm;
-    int e, sweep = 0;
+    size_t n = a.rows, d = a.cols, i, j;
+    bnn__jacobi z;
     bnn_mark mark;
     if (n < d || !bnn__mat_ok(a) || !bnn__mat_is(u, n, d) || !bnn__mat_is(s, 1, d) ||
         !bnn__mat_is(v, d, d))
@@ -3688,18 +3628,13 @@ BNNDEF int bnn_mat_svd(bnn_arena *mem, bnn_mat u, bnn_mat s, bnn_mat v, bnn_mat 
         return BNN_EARG;
     if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
     mark = bnn_arena_mark(mem);
-    w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double)); /* rows: columns of A */
-    t = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double)); /* rows: columns of V */
-    norm = (double *)bnn__arena_take(mem, d, sizeof(double));
-    order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (order != NULL) {
-        e = bnn__load_scaled(w, a, 1);
-        for (i = 0; i < d; i++) t[i * d + i] = 1;
-        while (sweep++ < BNN__SWEEPS && bnn__svd_sweep(w, t, n, d)) continue;
-        for (i = 0; i < d; i++) norm[i] = bnn__dot_d(n, w + i * n, w + i * n);
-        bnn__order(d, norm, 1, -1, order);
-        bnn__svd_normalize(w, n, d, order, norm);
-        bnn__svd_store(u, s, v, w, t, norm, order, e);
+    z.symmetric = 0;
+    if (bnn__jacobi_run(mem, &z, v, a)) {
+        bnn__svd_normalize(z.w, n, d, z.order, z.key);
+        for (j = 0; j < d; j++) {
+            s.data[j] = (float)ldexp(z.key[j], z.e);
+            for (i = 0; i < n; i++) u.data[i * d + j] = (float)z.w[z.order[j] * n + i];
+        }
     }
     bnn_arena_rewind(mem, mark);
     return mem->err;
@@ -10587,8 +10522,8 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
     if (m < 2 || !(lr > 0) || !(n_data > 0) || !(T > 0) || bnn__mat_overlap(out, grads))
         return BNN_EARG;
     for (first = 0; first < n; first += count) {
-        count = n - first < BNN__STRIP ? n - first : (size_t)BNN__STRIP;
-        bnn__strip_variance(grads, first, count, variance);
+        count = bnn__strip_size(first, n);
+        bnn__strip(BNN__VARIANCE, grads, 0, first, count, variance);
         for (j = 0; j < count; j++)
             out.data[first + j] = (float)(0.5 * lr * n_data / T * variance[j] *
                                           ((double)m / (double)(m - 1)));
@@ -12210,7 +12145,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else bnn__order(width, score, 1, 1, order);
+    else bnn__order(width, score, 1, order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
