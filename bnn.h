@@ -9138,9 +9138,9 @@ BNNDEF bnn_graves bnn_graves_row(int row) {
  * >>predict: the mixture over samples s with weights w_s, sum 1
  *     mean = sum w m_s;  aleatoric = sum w v_s;  epistemic = sum w (m_s - mean)^2
  *     ln p(y) = logsumexp_s(ln w_s + ln p_s(y));  entropies as in Houlsby et al. 2011
- * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small; all
- * four functions are loops over one tour. Rows with a gap (NaN or inf in x or y) pass as zeros, so
- * that no activation can hide it, and their answers are NaN.
+ * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small: one
+ * tour, and what each function does with a sample's answer. Rows with a gap (NaN or inf in x or y)
+ * pass as zeros, so that no activation can hide it, and their answers are NaN.
  *     quantile    sum w F((y - m_s)/s_s) = q by bisection between the quantiles of the members.
  *                 Student F(z) = I_{nu/(nu+z^2)}(nu/2, 1/2)/2, z < 0. Poisson: the smallest k with
  *                 sum w Q(k + 1, m_s) >= q; k <= m + sqrt(m q/(1-q)) + 1 (Cantelli)
@@ -9154,49 +9154,44 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
     return 1;
 }
 
-/* Every sample over every block of rows:
- *     if (bnn__tour_open(&v, ...)) { results of v.k columns;
- *         if (bnn__tour_start(&v, ...)) while (bnn__tour_next(&v)) use v.out; }
- * An error anywhere ends the tour. */
 typedef struct bnn__tour {
     bnn_tape *t;
     const bnn_ensemble *post;
-    bnn_net net;         /* a copy whose parameters are `view`: the weights of the sample */
+    bnn_net net;           /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
-    bnn_mat x;
-    int gaps;              /* not every number of x is finite                              */
+    bnn_mat x, y;
+    int gaps, y_gaps;      /* not every number of them is finite                           */
     size_t samples;        /* how many                                                     */
     size_t cols, k;        /* columns of an answer, and of its mean                        */
     size_t s, first, rows; /* at hand: sample s, rows of x from `first` on                 */
     size_t block;          /* rows at a time                                               */
     int exponent;          /* weights are scaled by 2^-exponent: their sum is a number     */
     double total, weight;  /* sum of the weights; the sample's share of it                 */
-    double *sums;          /* what bnn__tour_start was asked for                           */
+    double seen;           /* sum of the shares so far                                     */
+    double *sums;          /* what bnn__tour_run was asked for                             */
     bnn_var *out;          /* the sample's standardized answer                             */
-    bnn__time base, start;
+    double q, z;           /* of a quantile: bnn__member_quantile                          */
+    bnn_predictive p;      /* the result; `mean` alone where it is one matrix              */
 } bnn__tour;
 
 static double bnn__tour_weight(const bnn__tour *v, size_t s) {
     return v->post == NULL ? 1 : ldexp(v->post->weights[s], -v->exponent);
 }
 
-static int bnn__tour_weights(bnn__tour *v) { /* 0 = an error was set */
-    double top = v->post == NULL;
+static void bnn__tour_weights(bnn__tour *v) {
+    double top = 0;
     size_t s;
-    if (v->post != NULL)
-        for (s = 0; s < v->samples; s++) {
-            double w = v->post->weights[s];
-            if (w > top) top = w;
-            if (w < 0 || !bnn__finite_d(w))
-                bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s,
-                          w);
-        }
+    for (s = 0; s < v->samples; s++) {
+        double w = v->post == NULL ? 1 : v->post->weights[s];
+        if (w > top) top = w;
+        if (w < 0 || !bnn__finite_d(w))
+            bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s, w);
+    }
     if (!(top > 0))
         bnn__fail(v->t, BNN_EARG, "bnn_predict: the weights of all %z samples are 0, so none "
                   "counts; equal weights are 1", v->samples);
     frexp(top, &v->exponent);
     for (s = 0; s < v->samples; s++) v->total += bnn__tour_weight(v, s);
-    return v->t->err == BNN_OK;
 }
 
 static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
@@ -9216,7 +9211,8 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     v->view.grad = NULL; /* no node wants a gradient */
     v->net = *net;
     v->net.params = &v->view;
-    return bnn__tour_weights(v);
+    bnn__tour_weights(v);
+    return t->err == BNN_OK;
 }
 
 static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
@@ -9288,15 +9284,6 @@ static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     return t->err == BNN_OK;
 }
 
-static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
-    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict: %s", mem->msg);
-    v->base = bnn__now(v->t);
-    v->sums = (double *)bnn__scratch(v->t, sums, sizeof(double));
-    v->start = bnn__now(v->t);
-    v->s = v->samples - 1; /* next: sample 0 of the first block */
-    return v->t->err == BNN_OK;
-}
-
 /* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
  * possible or more than possible) */
 static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
@@ -9315,23 +9302,44 @@ static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_t
     }
 }
 
-static int bnn__tour_next(bnn__tour *v) {
+/* NaN in every result where the row of x has a gap */
+static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
+    bnn_predictive *p = &v->p;
+    bnn__blank(p->mean, x);
+    bnn__blank(p->aleatoric, x);
+    bnn__blank(p->epistemic, x);
+    bnn__blank(p->entropy, x);
+    bnn__blank(p->expected_entropy, x);
+    bnn__blank(p->mutual_information, x);
+}
+
+/* `visit` for every sample of every block of rows, with v->out its answer and so many v->sums, and
+ * `close`, if given, behind the last one of a block. After an error v->p is empty. */
+static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
+                          void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__back_to(t, v->start);
-    if (t->err == BNN_OK && ++v->s == v->samples) {
-        v->s = 0;
-        v->first += v->rows;
-        if (v->rows > 0) bnn__report(t, v->first, v->x.rows);
+    bnn__time base = bnn__now(t), start;
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
+    v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
+    start = bnn__now(t);
+    for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
+        v->seen = 0;
+        for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
+            v->weight = bnn__tour_weight(v, v->s) / v->total;
+            v->seen += v->weight;
+            v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+            bnn__tour_check(v, "output", v->out->val, 0);
+            if (t->err == BNN_OK) visit(v);
+            bnn__back_to(t, start);
+        }
+        if (t->err == BNN_OK && close != NULL) close(v);
+        if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
     }
-    if (t->err == BNN_OK && v->rows > 0) {
-        v->weight = bnn__tour_weight(v, v->s) / v->total;
-        v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
-        bnn__tour_check(v, "output", v->out->val, 0);
-        if (t->err == BNN_OK) return 1;
-    }
-    bnn__back_to(t, v->base);
-    return 0;
+    bnn__back_to(t, base);
+    if (t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
+    if (v->gaps) bnn__tour_blank(v, v->x);
+    if (v->y_gaps) bnn__tour_blank(v, v->y);
 }
 
 /* ---- moments */
@@ -9379,138 +9387,122 @@ static double bnn__entropy(int likelihood, size_t k, const double *p) {
     size_t j;
     for (j = 0; j < k; j++) {
         if (bnn__is_nan(p[j])) return p[j];
-        if (p[j] > 0) h -= p[j] * log(p[j]);
-        if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * log1p(-p[j]);
+        if (p[j] > 0) h -= p[j] * bnn__dlog(p[j]);
+        if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * bnn__dlog1p(-p[j]);
     }
     return h;
 }
 
-/* Sums of one block in v->sums: mean and m2 (Welford's recursion), variance, (rows, k) each;
- * entropies, (rows); a row of k; the sum of the weights. */
+/* Sums of one block in v->sums: mean, m2 (Welford's recursion) and variance of every entry; an
+ * entropy of every row; a row of k. */
 static size_t bnn__moments_size(size_t rows, size_t k) {
-    return bnn__mul(rows, bnn__mul(3, k) + 1) + k + 1;
+    return bnn__mul(rows, bnn__mul(3, k) + 1) + k;
 }
 
-static void bnn__moments_add(bnn__tour *v, bnn_mat m, bnn_mat var) {
-    size_t i, j, n = bnn__mat_size(m), k = m.cols;
-    double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
-    double *row = entropy + m.rows, *weight = row + k, share;
-    if (v->s == 0) memset(v->sums, 0, bnn__moments_size(m.rows, k) * sizeof(double));
+static void bnn__moments_add(bnn__tour *v) {
+    bnn_mat m, var;
+    size_t i, j, k = v->k;
+    double *at = v->sums, *entropy = at + 3 * v->rows * k, *row = entropy + v->rows, share;
+    bnn__moments(&v->net, v->out, &m, &var);
+    bnn__tour_check(v, "mean", m, 1);
+    if (v->t->err != BNN_OK) return;
+    if (v->s == 0) memset(v->sums, 0, bnn__moments_size(v->rows, k) * sizeof(double));
     if (v->weight <= 0) return;
-    *weight += v->weight;
-    share = v->weight / *weight; /* 1 for the first: equal members have variance 0 exactly */
-    for (i = 0; i < m.rows; i++) {
-        for (j = 0; j < k; j++) {
-            size_t at = i * k + j;
-            double d = (double)m.data[at] - mean[at];
-            row[j] = (double)m.data[at];
-            mean[at] += d * share;
-            m2[at] += v->weight * d * (row[j] - mean[at]);
-            variance[at] += v->weight * (double)var.data[at];
+    share = v->weight / v->seen; /* 1 for the first: equal members have variance 0 exactly */
+    for (i = 0; i < v->rows; i++) {
+        for (j = 0; j < k; j++, at += 3) {
+            double d;
+            row[j] = (double)m.data[i * k + j];
+            d = row[j] - at[0];
+            at[0] += d * share;
+            at[1] += v->weight * d * (row[j] - at[0]);
+            at[2] += v->weight * (double)var.data[i * k + j];
         }
-        entropy[i] += v->weight * bnn__entropy(bnn__likelihood(&v->net), k, row);
+        if (v->p.entropy.data != NULL)
+            entropy[i] += v->weight * bnn__entropy(bnn__likelihood(&v->net), k, row);
     }
 }
 
-static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
-    size_t i, j, k = p->mean.cols, n = v->rows * k;
-    const double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
-    double weight = entropy[v->rows + k];
+static void bnn__moments_close(bnn__tour *v) {
+    bnn_predictive *p = &v->p;
+    size_t i, j, k = v->k, to = v->first * k;
+    double *at = v->sums, *entropy = at + 3 * v->rows * k, *row = entropy + v->rows;
     for (i = 0; i < v->rows; i++) {
-        double total, expected = entropy[i] / weight;
-        for (j = 0; j < k; j++) {
-            size_t at = i * k + j, to = (v->first + i) * k + j;
-            p->mean.data[to] = (float)mean[at];
-            p->aleatoric.data[to] = (float)(variance[at] / weight);
-            p->epistemic.data[to] = (float)(m2[at] / weight);
+        double total, expected = entropy[i] / v->seen;
+        for (j = 0; j < k; j++, to++, at += 3) {
+            row[j] = at[0];
+            p->mean.data[to] = (float)at[0];
+            p->epistemic.data[to] = (float)(at[1] / v->seen);
+            p->aleatoric.data[to] = (float)(at[2] / v->seen);
         }
         if (p->entropy.data == NULL) continue;
-        total = bnn__entropy(bnn__likelihood(&v->net), k, mean + i * k);
+        total = bnn__entropy(bnn__likelihood(&v->net), k, row);
         p->entropy.data[v->first + i] = (float)total;
         p->expected_entropy.data[v->first + i] = (float)expected;
         p->mutual_information.data[v->first + i] = (float)(total < expected ? 0 : total - expected);
     }
 }
 
-static void bnn__predictive_finish(const bnn__tour *v, bnn_predictive *p) {
-    bnn_mat *all[6];
-    size_t i;
-    all[0] = &p->aleatoric, all[1] = &p->epistemic, all[2] = &p->mean;
-    all[3] = &p->entropy, all[4] = &p->expected_entropy, all[5] = &p->mutual_information;
-    for (i = 0; i < 2; i++) {
-        if (bnn__v_finite(bnn__mat_size(*all[i]), all[i]->data)) continue;
-        bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none",
-                  i == 0 ? "aleatoric" : "epistemic",
-                  i == 0 && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2
-                      ? "a Student has one for nu > 2 alone" : "too large for a float");
-    }
-    if (!v->gaps) return;
-    for (i = 0; i < 6; i++) bnn__blank(*all[i], v->x);
+static void bnn__variance_note(const bnn__tour *v, const char *which, bnn_mat a, int noise) {
+    int student = noise && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2;
+    size_t i = 0, n = bnn__mat_size(a);
+    while (i < n && (bnn__finite(a.data[i]) || bnn__is_nan((double)a.data[i]))) i++;
+    if (i == n) return;
+    bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none", which,
+              student ? "a Student has one for nu > 2 alone" : "too large for a float");
 }
 
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x) {
-    bnn_predictive p, none;
     bnn__tour v;
-    memset(&none, 0, sizeof none);
-    p = none;
-    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
-    p.mean = bnn_mat_new(mem, x.rows, v.k);
-    p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
-    p.epistemic = bnn_mat_new(mem, x.rows, v.k);
-    if (bnn__likelihood(net) == BNN_CATEGORICAL || bnn__likelihood(net) == BNN_BERNOULLI) {
-        p.entropy = bnn_mat_new(mem, x.rows, 1);
-        p.expected_entropy = bnn_mat_new(mem, x.rows, 1);
-        p.mutual_information = bnn_mat_new(mem, x.rows, 1);
+    bnn_predictive *p = &v.p;
+    int lik = bnn__likelihood(net);
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return *p;
+    p->mean = bnn_mat_new(mem, x.rows, v.k);
+    p->aleatoric = bnn_mat_new(mem, x.rows, v.k);
+    p->epistemic = bnn_mat_new(mem, x.rows, v.k);
+    if (lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI) {
+        p->entropy = bnn_mat_new(mem, x.rows, 1);
+        p->expected_entropy = bnn_mat_new(mem, x.rows, 1);
+        p->mutual_information = bnn_mat_new(mem, x.rows, 1);
     }
-    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, v.k))) return none;
-    while (bnn__tour_next(&v)) {
-        bnn_mat m, var;
-        bnn__moments(&v.net, v.out, &m, &var);
-        bnn__tour_check(&v, "mean", m, 1);
-        if (t->err != BNN_OK) continue;
-        bnn__moments_add(&v, m, var);
-        if (v.s + 1 == v.samples) bnn__moments_write(&v, &p);
-    }
-    if (t->err != BNN_OK) return none;
-    bnn__predictive_finish(&v, &p);
-    return p;
+    bnn__tour_run(&v, mem, bnn__moments_size(v.block, v.k), bnn__moments_add, bnn__moments_close);
+    bnn__variance_note(&v, "aleatoric", p->aleatoric, 1);
+    bnn__variance_note(&v, "epistemic", p->epistemic, 0);
+    return *p;
 }
 
-static double bnn__log_add(double a, double b) { /* ln(e^a + e^b) */
-    double top = a > b ? a : b, low = a > b ? b : a;
-    return low == -bnn__inf() ? top : top + log1p(exp(low - top));
+static void bnn__log_lik_add(bnn__tour *v) {
+    bnn_mat y = bnn__block_of(v, v->y, v->y_gaps);
+    bnn_var *nll = bnn__nll_rows(&v->net, v->out, bnn_input(v->t, y));
+    size_t i;
+    bnn__tour_check(v, "ln p", nll->val, 0);
+    if (v->t->err != BNN_OK) return;
+    for (i = 0; i < v->rows; i++) {
+        double *sum = &v->sums[i], one = bnn__dlog(v->weight) - (double)nll->val.data[i];
+        if (v->s == 0) *sum = -bnn__inf();
+        if (v->weight > 0 && one > -bnn__inf()) { /* ln(e^sum + e^one) */
+            double top = one > *sum ? one : *sum;
+            *sum = top + bnn__dlog1p(bnn__dexp(one > *sum ? *sum - top : one - top));
+        }
+        v->p.mean.data[v->first + i] = (float)*sum;
+    }
 }
 
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL }, out;
+    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
-    size_t i;
-    int gaps;
     if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
     if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
         return none;
-    gaps = bnn__has_gaps(t, "y", d.y);
-    out = bnn_mat_new(mem, d.x.rows, 1);
-    if (!bnn__tour_start(&v, mem, v.block)) return none;
-    while (bnn__tour_next(&v)) {
-        bnn_var *nll = bnn__nll_rows(&v.net, v.out, bnn_input(t, bnn__block_of(&v, d.y, gaps)));
-        bnn__tour_check(&v, "ln p", nll->val, 0);
-        if (t->err != BNN_OK) continue;
-        for (i = 0; i < v.rows; i++) {
-            if (v.s == 0) v.sums[i] = -bnn__inf();
-            if (v.weight > 0)
-                v.sums[i] = bnn__log_add(v.sums[i], log(v.weight) - (double)nll->val.data[i]);
-            out.data[v.first + i] = (float)v.sums[i];
-        }
-    }
-    if (t->err != BNN_OK) return none;
-    if (v.gaps) bnn__blank(out, d.x);
-    if (gaps) bnn__blank(out, d.y);
-    return out;
+    v.y = d.y;
+    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
+    bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
+    return v.p.mean;
 }
 
 /* ---- quantiles */
@@ -9522,7 +9514,7 @@ static double bnn__member_cdf(const bnn_net *net, double y, double location, dou
     case BNN_POISSON: /* beyond 1e8 as good as normal, as far as a float can tell */
         if (location < 1e8) return bnn_gamma_q(y + 1, location);
         return bnn_normal_cdf((y + 0.5 - location) / sqrt(location));
-    case BNN_DOUBLE_EXPONENTIAL: tail = 0.5 * exp(-fabs(z)); break;
+    case BNN_DOUBLE_EXPONENTIAL: tail = 0.5 * bnn__dexp(-fabs(z)); break;
     case BNN_STUDENT:
         if (nu > 1e8) return bnn_normal_cdf(z);
         tail = z * z < nu ? 0.5 - 0.5 * bnn_beta_i(0.5, nu / 2, z * z / (nu + z * z))
@@ -9564,7 +9556,7 @@ static double bnn__member_quantile(const bnn_net *net, double q) {
     bnn__members x;
     switch (bnn__likelihood(net)) {
     case BNN_POISSON: return sqrt(q / (1 - q));
-    case BNN_DOUBLE_EXPONENTIAL: return q < 0.5 ? log(2 * q) : -log(2 * (1 - q));
+    case BNN_DOUBLE_EXPONENTIAL: return q < 0.5 ? bnn__dlog(2 * q) : -bnn__dlog(2 * (1 - q));
     case BNN_STUDENT: break;
     default: return bnn_normal_quantile(q);
     }
@@ -9592,65 +9584,70 @@ static double bnn__mixture_quantile(const bnn__members *x, double q, double z) {
     return bnn__bisect(x, q, lo, hi);
 }
 
+/* In v->sums: a weight of every sample; of every entry n locations, and after them n scales */
+static void bnn__quantile_add(bnn__tour *v) {
+    size_t i, n = v->samples, count = v->rows * v->k;
+    double *location = v->sums + n, *scale = location + count * n, s;
+    bnn_var *a, *m = bnn__location(&v->net, v->out, &a);
+    bnn__tour_check(v, "mean", m->val, 1);
+    if (v->t->err != BNN_OK) return;
+    v->sums[v->s] = v->weight;
+    for (i = 0; i < count; i++) {
+        double at = (double)m->val.data[i];
+        s = (double)bnn__noise_std(&v->net);
+        if (a != NULL) s = bnn__dexp(0.5 * (double)bnn__spread(a->val, i / v->k, i % v->k));
+        location[i * n + v->s] = at;
+        scale[i * n + v->s] = bnn__likelihood(&v->net) == BNN_POISSON ? sqrt(at) : s;
+    }
+}
+
+static void bnn__quantile_close(bnn__tour *v) {
+    size_t i, count = v->rows * v->k;
+    bnn__members mix;
+    mix.net = &v->net;
+    mix.n = v->samples;
+    mix.weight = v->sums;
+    for (i = 0; i < count; i++) {
+        mix.location = mix.weight + (1 + i) * mix.n;
+        mix.scale = mix.location + count * mix.n;
+        v->p.mean.data[v->first * v->k + i] = (float)bnn__mixture_quantile(&mix, v->q, v->z);
+    }
+}
+
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q) {
     enum { ROWS = 32 }; /* every sample's location and scale are kept for a block */
-    bnn_mat none = { 0, 0, NULL }, out;
-    bnn__members mix;
     bnn__tour v;
-    size_t i, n;
-    double z;
     int lik = bnn__likelihood(net);
     if (!(q > 0 && q < 1) || lik == BNN_BERNOULLI || lik == BNN_CATEGORICAL)
         bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g, likelihood %d: q must be in "
                   "(0,1), classes have no quantile", (double)q, lik);
-    if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return none;
-    n = v.samples;
-    z = bnn__member_quantile(net, (double)q);
-    out = bnn_mat_new(mem, x.rows, v.k);
-    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, v.k) + 1))) return none;
-    while (bnn__tour_next(&v)) {
-        double *weight = v.sums, *location = weight + n, *scale = location + v.rows * v.k * n;
-        bnn_var *a, *m = bnn__location(&v.net, v.out, &a);
-        bnn__tour_check(&v, "mean", m->val, 1);
-        if (t->err != BNN_OK) continue;
-        weight[v.s] = v.weight;
-        for (i = 0; i < v.rows * v.k; i++) {
-            double at = (double)m->val.data[i], s = (double)bnn__noise_std(net);
-            if (a != NULL) s = exp(0.5 * (double)bnn__spread(a->val, i / v.k, i % v.k));
-            location[i * n + v.s] = at;
-            scale[i * n + v.s] = lik == BNN_POISSON ? sqrt(at) : s;
-        }
-        if (v.s + 1 < n) continue;
-        mix.net = net, mix.n = n, mix.weight = weight;
-        for (i = 0; i < v.rows * v.k; i++) {
-            mix.location = location + i * n, mix.scale = scale + i * n;
-            out.data[v.first * v.k + i] = (float)bnn__mixture_quantile(&mix, (double)q, z);
-        }
-    }
-    if (t->err != BNN_OK) return none;
-    if (v.gaps) bnn__blank(out, x);
-    return out;
+    if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return v.p.mean;
+    v.q = (double)q;
+    v.z = bnn__member_quantile(net, v.q);
+    v.p.mean = bnn_mat_new(mem, x.rows, v.k);
+    bnn__tour_run(&v, mem, bnn__mul(v.samples, bnn__mul(2 * ROWS, v.k) + 1), bnn__quantile_add,
+                  bnn__quantile_close);
+    return v.p.mean;
+}
+
+static void bnn__samples_add(bnn__tour *v) {
+    bnn_var *both[2], *y = v->out;
+    int lik = bnn__likelihood(&v->net);
+    if (lik < BNN_BERNOULLI) y = both[0] = bnn__units(&v->net, v->out, &both[1]);
+    if (lik == BNN_GAUSSIAN_HETERO) y = bnn_concat(v->t, 2, both);
+    if (v->t->err != BNN_OK) return;
+    memcpy(v->p.mean.data + (v->s * v->x.rows + v->first) * v->cols, y->val.data,
+           bnn__mat_size(y->val) * sizeof(float));
 }
 
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x) {
-    bnn_mat none = { 0, 0, NULL }, out;
     bnn__tour v;
-    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
-    out = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
-    if (!bnn__tour_start(&v, mem, 0)) return none;
-    while (bnn__tour_next(&v)) {
-        bnn_var *both[2], *y = v.out;
-        if (bnn__likelihood(net) < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
-        if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
-        if (t->err != BNN_OK) continue;
-        memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
-               bnn__mat_size(y->val) * sizeof(float));
-    }
-    if (t->err != BNN_OK) return none;
-    if (v.gaps) bnn__blank(out, x);
-    return out;
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
+    v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
+    bnn__tour_run(&v, mem, 0, bnn__samples_add, NULL);
+    return v.p.mean;
 }
 BNN__COLD
 /* ------------------------------------------------------------------------------------------------
