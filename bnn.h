@@ -2295,13 +2295,16 @@ BNN__UNUSED static double bnn__dlog(double x) {
     static const double a[7] = { 6.666666666666735130e-01, 3.999999999940941908e-01,
         2.857142874366239149e-01, 2.222219843214978396e-01, 1.818357216161805012e-01,
         1.531383769920937332e-01, 1.479819860511658591e-01 };
-    int n = 0;
-    double f, k, s, z, p, h;
+    const uint64_t half = 0x3fe6a09eu * ((uint64_t)1 << 32) + 0x667f3bcdu;   /* bits of sqrt(1/2) */
+    uint64_t b, n;
+    double f, k = 0, s, z, p, h;
     if (!bnn__finite_d(x)) return x == -bnn__inf() ? bnn__nan() : x;
     if (!(x > 0)) return x < 0 ? bnn__nan() : -bnn__inf();
-    f = frexp(x, &n) - 1;
-    if (f < -0.29289321881345247560) f = f + f + 1, n--;          /* now 1 + f is 2^(-1/2 .. 1/2) */
-    k = n, s = f / (2 + f), z = s * s, h = 0.5 * f * f;
+    if (x < DBL_MIN) x *= 18014398509481984.0, k = -54;
+    memcpy(&b, &x, sizeof b);
+    n = (b - half + ((uint64_t)1023 << 52)) >> 52;          /* x = 2^(n - 1023) 2^(-1/2 .. 1/2) */
+    f = bnn__of_bits(b - ((n - 1023) << 52)) - 1;
+    k += (double)((int)n - 1023), s = f / (2 + f), z = s * s, h = 0.5 * f * f;
     p = z * (a[0] + z * (a[1] + z * (a[2] + z * (a[3] + z * (a[4] + z * (a[5] + z * a[6]))))));
     return k * 6.93147180369123816490e-01 -
            ((h - (s * (h + p) + k * 1.90821492927058770002e-10)) - f);
