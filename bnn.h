@@ -9363,21 +9363,16 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
     bnn_var *a, *m = bnn__location(net, out, &a);
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
-    size_t i, n = bnn__mat_size(v->val);
+    size_t i, n = bnn__mat_size(v->val), k = v->val.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
+    int lik = bnn__likelihood(net);
     for (i = 0; i < n; i++) {
-        float p = m->val.data[i];
-        switch (bnn__likelihood(net)) {
-        case BNN_CATEGORICAL:
-        case BNN_BERNOULLI: v->val.data[i] = p * (1 - p); break;
-        case BNN_POISSON: v->val.data[i] = p; break;
-        case BNN_DOUBLE_EXPONENTIAL: v->val.data[i] = (float)(2 * s * s); break;
-        case BNN_STUDENT: v->val.data[i] = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
-            break;
-        default:
-            p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(p);
-        }
+        float p = m->val.data[i], *to = v->val.data + i;
+        if (lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI) *to = p * (1 - p);
+        else if (lik == BNN_POISSON) *to = p;
+        else if (lik == BNN_DOUBLE_EXPONENTIAL) *to = (float)(2 * s * s);
+        else if (lik == BNN_STUDENT) *to = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
+        else p = bnn__spread(a->val, i / k, i % k), *to = BNN_MATH_EXP(p);
     }
     *mean = m->val;
     *var = v->val;
@@ -9769,25 +9764,26 @@ static double bnn__mean_score(int kind, bnn_mat a, bnn_mat b, bnn_mat y, double 
     size_t i, n = bnn__mat_size(y);
     double sum = 0;
     if (!bnn__paired(a, y) || !bnn__paired(b, y)) return bnn__nan();
+    if (kind >= BNN__INTERVAL && !(par > 0 && par < 1)) return bnn__nan();
     for (i = 0; i < n; i++)
         sum += bnn__score(kind, (double)a.data[i], (double)b.data[i], (double)y.data[i], par);
     return sum / (double)n;
 }
 
-BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y) {
-    return sqrt(bnn__mean_score(BNN__SQUARE, mean, mean, y, 0));
+BNNDEF double bnn_metric_rmse(bnn_mat m, bnn_mat y) {
+    return sqrt(bnn__mean_score(BNN__SQUARE, m, m, y, 0));
 }
 
-BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y) {
-    return bnn__mean_score(BNN__ABSOLUTE, mean, mean, y, 0);
+BNNDEF double bnn_metric_mae(bnn_mat m, bnn_mat y) {
+    return bnn__mean_score(BNN__ABSOLUTE, m, m, y, 0);
 }
 
-BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    return bnn__mean_score(BNN__NORMAL_NLL, mean, variance, y, 0) * (double)y.cols;
+BNNDEF double bnn_metric_gaussian_nll(bnn_mat m, bnn_mat v, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_NLL, m, v, y, 0) * (double)y.cols;
 }
 
-BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    return bnn__mean_score(BNN__NORMAL_CRPS, mean, variance, y, 0);
+BNNDEF double bnn_metric_gaussian_crps(bnn_mat m, bnn_mat v, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_CRPS, m, v, y, 0);
 }
 
 BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
@@ -9799,13 +9795,11 @@ BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
 }
 
 BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
-    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
     return bnn__mean_score(BNN__INTERVAL, lo, hi, y, alpha);
 }
 
-BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
-    if (!(q > 0 && q < 1)) return bnn__nan();
-    return bnn__mean_score(BNN__PINBALL, quantile, quantile, y, q);
+BNNDEF double bnn_metric_pinball(bnn_mat f, bnn_mat y, double q) {
+    return bnn__mean_score(BNN__PINBALL, f, f, y, q);
 }
 
 static size_t bnn__classes(bnn_mat p) { return p.cols == 1 ? 2 : p.cols; }
@@ -9894,29 +9888,15 @@ static double bnn__row_mean(int kind, bnn_mat p, bnn_mat q) {
     return sum / (double)p.rows;
 }
 
-BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label) {
-    return bnn__row_mean(BNN__WRONG, prob, label);
+BNNDEF double bnn_metric_error(bnn_mat p, bnn_mat y) { return bnn__row_mean(BNN__WRONG, p, y); }
+BNNDEF double bnn_metric_nll(bnn_mat p, bnn_mat y) { return bnn__row_mean(BNN__NLL, p, y); }
+BNNDEF double bnn_metric_brier(bnn_mat p, bnn_mat y) { return bnn__row_mean(BNN__BRIER, p, y); }
+BNNDEF double bnn_metric_agreement(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__AGREE, p, q); }
+BNNDEF double bnn_metric_total_variation(bnn_mat p, bnn_mat q) {
+    return bnn__row_mean(BNN__VARIATION, p, q);
 }
 
-BNNDEF double bnn_metric_nll(bnn_mat prob, bnn_mat label) {
-    return bnn__row_mean(BNN__NLL, prob, label);
-}
-
-BNNDEF double bnn_metric_brier(bnn_mat prob, bnn_mat label) {
-    return bnn__row_mean(BNN__BRIER, prob, label);
-}
-
-BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
-    return bnn__row_mean(BNN__AGREE, prob, other);
-}
-
-BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
-    return bnn__row_mean(BNN__VARIATION, prob, other);
-}
-
-BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
-    return bnn__row_mean(BNN__KL, prob, other);
-}
+BNNDEF double bnn_metric_kl(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__KL, p, q); }
 
 /* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
 static size_t bnn__reliability_bin(double confidence, size_t bins) {
@@ -10376,13 +10356,10 @@ static double bnn__ess_tail(const bnn__chains *c) {
 }
 
 static double bnn__mcse(const bnn__chains *c) {
-    size_t i, n = bnn__mat_size(c->draws);
-    double mean = bnn_mat_sum(c->draws) / (double)n, sum = 0;
-    for (i = 0; i < n; i++) {
-        double r = (double)c->draws.data[i] - mean;
-        sum += r * r;
-    }
-    return sqrt(sum / (double)(n - 1) / bnn__ess(c, c->x));
+    size_t n = bnn__mat_size(c->draws);
+    double *x = bnn__doubles(c->mem, c->draws);
+    if (x == NULL) return bnn__nan();
+    return sqrt(bnn__squares(n, x, bnn__mean_d(n, x)) / (double)(n - 1) / bnn__ess(c, c->x));
 }
 
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
