@@ -3474,7 +3474,7 @@ BNNDEF double bnn_mat_logdet_chol(bnn_mat l) {
     size_t i;
     double sum = 0;
     if (!bnn__mat_is(l, l.rows, l.rows)) return bnn__nan();
-    for (i = 0; i < l.rows; i++) sum += log(fabs((double)l.data[i * l.rows + i]));
+    for (i = 0; i < l.rows; i++) sum += bnn__dlog(fabs((double)l.data[i * l.rows + i]));
     return 2 * sum;
 }
 
@@ -9537,10 +9537,9 @@ static double bnn__bisect(const bnn__members *x, double q, double lo, double hi)
         double mid = lo + (hi - lo) / 2, cdf = 0;
         if (counts) mid = floor(mid);
         if (mid <= lo || mid >= hi) break;
-        for (s = 0; s < x->n; s++) {
-            if (x->weight[s] <= 0) continue;
-            cdf += x->weight[s] * bnn__member_cdf(x->net, mid, x->location[s], x->scale[s]);
-        }
+        for (s = 0; s < x->n; s++)
+            if (x->weight[s] > 0)
+                cdf += x->weight[s] * bnn__member_cdf(x->net, mid, x->location[s], x->scale[s]);
         if (cdf < q) lo = mid;
         else hi = mid;
     }
@@ -9549,22 +9548,18 @@ static double bnn__bisect(const bnn__members *x, double q, double lo, double hi)
 
 /* Quantile q of a member with location 0 and scale 1; of counts a bound */
 static double bnn__member_quantile(const bnn_net *net, double q) {
-    const double zero = 0, one = 1;
-    double p = q < 0.5 ? q : 1 - q, reach = 1, z;
+    static const double zero = 0, one = 1;
+    double p = q < 0.5 ? q : 1 - q, reach = 1, z = 0;
+    int lik = bnn__likelihood(net);
     bnn__members x;
-    switch (bnn__likelihood(net)) {
-    case BNN_POISSON: return sqrt(q / (1 - q));
-    case BNN_DOUBLE_EXPONENTIAL: return q < 0.5 ? bnn__dlog(2 * q) : -bnn__dlog(2 * (1 - q));
-    case BNN_STUDENT: break;
-    default: return bnn_normal_quantile(q);
+    if (lik == BNN_POISSON) return sqrt(q / (1 - q));
+    if (lik != BNN_DOUBLE_EXPONENTIAL && lik != BNN_STUDENT) return bnn_normal_quantile(q);
+    if (lik == BNN_DOUBLE_EXPONENTIAL) z = bnn__dlog(2 * p);
+    else if (p < 0.5) {
+        x.net = net, x.n = 1, x.location = &zero, x.scale = x.weight = &one;
+        while (bnn__finite_d(reach) && bnn__member_cdf(net, -reach, 0, 1) > p) reach *= 2;
+        z = bnn__finite_d(reach) ? bnn__bisect(&x, p, -reach, 0) : -reach;
     }
-    if (!(p < 0.5)) return 0;
-    x.net = net;
-    x.n = 1;
-    x.location = &zero;
-    x.scale = x.weight = &one;
-    while (bnn__finite_d(reach) && bnn__member_cdf(net, -reach, 0, 1) > p) reach *= 2;
-    z = bnn__finite_d(reach) ? bnn__bisect(&x, p, -reach, 0) : -reach;
     return q < 0.5 ? z : -z;
 }
 
@@ -9578,7 +9573,7 @@ static double bnn__mixture_quantile(const bnn__members *x, double q, double z) {
         lo = at < lo ? at : lo;
         hi = at > hi ? at : hi;
     }
-    if (bnn__likelihood(x->net) == BNN_POISSON) return bnn__bisect(x, q, -1, floor(hi) + 1);
+    if (bnn__likelihood(x->net) == BNN_POISSON) lo = -1, hi = floor(hi) + 1;
     return bnn__bisect(x, q, lo, hi);
 }
 
@@ -10398,14 +10393,14 @@ BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik) {
     size_t s = log_lik.rows, i, k;
     r.lppd = r.p_waic = bnn__mat_ok(log_lik) && bnn__mat_size(log_lik) != 0 ? 0 : bnn__nan();
     for (i = 0; i < log_lik.cols && !bnn__is_nan(r.lppd); i++) {
-        const float *l = log_lik.data + i;
-        double top = (double)l[0], sum = 0, mean = 0, square = 0;
+        double top = -bnn__inf(), sum = 0, mean = 0, square = 0, v;
         for (k = 0; k < s; k++) {
-            mean += (double)l[k * log_lik.cols] / (double)s;
-            if ((double)l[k * log_lik.cols] > top) top = (double)l[k * log_lik.cols];
+            v = (double)log_lik.data[k * log_lik.cols + i];
+            mean += v / (double)s;
+            if (v > top) top = v;
         }
         for (k = 0; k < s; k++) {
-            double v = (double)l[k * log_lik.cols];
+            v = (double)log_lik.data[k * log_lik.cols + i];
             sum += v < top || v > top ? exp(v - top) : 1; /* also where all are -inf */
             square += (v - mean) * (v - mean);
         }
