@@ -2295,13 +2295,16 @@ BNN__UNUSED static double bnn__dlog(double x) {
     static const double a[7] = { 6.666666666666735130e-01, 3.999999999940941908e-01,
         2.857142874366239149e-01, 2.222219843214978396e-01, 1.818357216161805012e-01,
         1.531383769920937332e-01, 1.479819860511658591e-01 };
-    int n = 0;
-    double f, k, s, z, p, h;
+    const uint64_t half = 0x3fe6a09eu * ((uint64_t)1 << 32) + 0x667f3bcdu;   /* bits of sqrt(1/2) */
+    uint64_t b, n;
+    double f, k = 0, s, z, p, h;
     if (!bnn__finite_d(x)) return x == -bnn__inf() ? bnn__nan() : x;
     if (!(x > 0)) return x < 0 ? bnn__nan() : -bnn__inf();
-    f = frexp(x, &n) - 1;
-    if (f < -0.29289321881345247560) f = f + f + 1, n--;          /* now 1 + f is 2^(-1/2 .. 1/2) */
-    k = n, s = f / (2 + f), z = s * s, h = 0.5 * f * f;
+    if (x < DBL_MIN) x *= 18014398509481984.0, k = -54;
+    memcpy(&b, &x, sizeof b);
+    n = (b - half + ((uint64_t)1023 << 52)) >> 52;          /* x = 2^(n - 1023) 2^(-1/2 .. 1/2) */
+    f = bnn__of_bits(b - ((n - 1023) << 52)) - 1;
+    k += (double)((int)n - 1023), s = f / (2 + f), z = s * s, h = 0.5 * f * f;
     p = z * (a[0] + z * (a[1] + z * (a[2] + z * (a[3] + z * (a[4] + z * (a[5] + z * a[6]))))));
     return k * 6.93147180369123816490e-01 -
            ((h - (s * (h + p) + k * 1.90821492927058770002e-10)) - f);
@@ -3264,10 +3267,7 @@ BNNDEF void bnn_mat_eye(bnn_mat a) {
 }
 
 BNNDEF int bnn_mat_finite(bnn_mat a) {
-    size_t i, n = bnn__mat_ok(a) ? bnn__mat_size(a) : 0;
-    int finite = 1;
-    for (i = 0; i < n; i++) finite &= bnn__finite(a.data[i]);
-    return finite;
+    return !bnn__mat_ok(a) || bnn__v_finite(bnn__mat_size(a), a.data);
 }
 
 static int bnn__mm(bnn_mat out, bnn_mat a, bnn_mat b, int at, int bt) {
@@ -3289,39 +3289,23 @@ BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(ou
 BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 1); }
 BNN__COLD
 
-/* Three of one shape, out the very place of an operand or apart from it: BNN_OK */
-static int bnn__mat_three(bnn_mat out, bnn_mat a, bnn_mat b) {
-    if (!bnn__mat_ok(a) || !bnn__mat_is(b, a.rows, a.cols) || !bnn__mat_is(out, a.rows, a.cols))
+/* out = s a + b, or s a; all of one shape, out the very place of an operand or apart from it */
+static int bnn__combine(bnn_mat out, float s, bnn_mat a, const bnn_mat *b) {
+    size_t i, n = bnn__mat_size(a);
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, a.rows, a.cols) ||
+        (b != NULL && !bnn__mat_is(*b, a.rows, a.cols)))
         return BNN_ESHAPE;
     if ((out.data != a.data && bnn__mat_overlap(out, a)) ||
-        (out.data != b.data && bnn__mat_overlap(out, b)))
+        (b != NULL && out.data != b->data && bnn__mat_overlap(out, *b)))
         return BNN_EARG;
+    for (i = 0; i < n; i++)
+        out.data[i] = b == NULL ? s * a.data[i] : s * a.data[i] + b->data[i];
     return BNN_OK;
 }
 
-BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b) {
-    size_t i, n = bnn__mat_size(a);
-    int err = bnn__mat_three(out, a, b);
-    if (err != BNN_OK) return err;
-    for (i = 0; i < n; i++) out.data[i] = a.data[i] + b.data[i];
-    return BNN_OK;
-}
-
-BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b) {
-    size_t i, n = bnn__mat_size(a);
-    int err = bnn__mat_three(out, a, b);
-    if (err != BNN_OK) return err;
-    for (i = 0; i < n; i++) out.data[i] = a.data[i] - b.data[i];
-    return BNN_OK;
-}
-
-BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s) {
-    size_t i, n = bnn__mat_size(a);
-    int err = bnn__mat_three(out, a, a);
-    if (err != BNN_OK) return err;
-    for (i = 0; i < n; i++) out.data[i] = s * a.data[i];
-    return BNN_OK;
-}
+BNNDEF int bnn_mat_add(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__combine(out, 1, a, &b); }
+BNNDEF int bnn_mat_sub(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__combine(out, -1, b, &a); }
+BNNDEF int bnn_mat_scale(bnn_mat out, bnn_mat a, float s) { return bnn__combine(out, s, a, NULL); }
 
 BNNDEF int bnn_mat_transpose(bnn_mat out, bnn_mat a) {
     size_t i, j;
@@ -3332,67 +3316,50 @@ BNNDEF int bnn_mat_transpose(bnn_mat out, bnn_mat a) {
     return BNN_OK;
 }
 
-static int bnn__row_reduce(bnn_mat out, bnn_mat a, int mean) {
-    size_t i, j;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(out, a.rows, 1)) return BNN_ESHAPE;
-    if (bnn__mat_overlap(out, a)) return BNN_EARG;
-    for (i = 0; i < a.rows; i++) {
-        double sum = 0;
-        for (j = 0; j < a.cols; j++) sum += (double)a.data[i * a.cols + j];
-        out.data[i] = (float)(mean && a.cols != 0 ? sum / (double)a.cols : sum);
-    }
-    return BNN_OK;
-}
+enum { BNN__SUM, BNN__MEAN, BNN__VARIANCE, BNN__STD };
 
-BNNDEF int bnn_mat_row_sum(bnn_mat out, bnn_mat a) { return bnn__row_reduce(out, a, 0); }
-BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a) { return bnn__row_reduce(out, a, 1); }
-
-/* Columns go in strips whose sums fit on the stack: rows are read in order, and no scratch. */
-static void bnn__strip_sum(bnn_mat a, size_t first, size_t count, double *sum) {
-    size_t i, j;
-    for (j = 0; j < count; j++) sum[j] = 0;
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < count; j++) sum[j] += (double)a.data[i * a.cols + first + j];
-}
-
-static void bnn__strip_mean(bnn_mat a, size_t first, size_t count, double *mean) {
-    size_t j;
-    bnn__strip_sum(a, first, count, mean);
-    for (j = 0; j < count && a.rows != 0; j++) mean[j] /= (double)a.rows;
-}
-
-static void bnn__strip_variance(bnn_mat a, size_t first, size_t count, double *variance) {
+/* A moment of columns first.. of a, or of its rows. They go in strips whose sums fit on the stack:
+ * memory is read in order, and no scratch. */
+static void bnn__strip(int moment, bnn_mat a, int of_rows, size_t first, size_t count,
+                       double *out) {
     double mean[BNN__STRIP];
-    size_t i, j;
-    bnn__strip_mean(a, first, count, mean);
-    for (j = 0; j < count; j++) variance[j] = 0;
-    for (i = 0; i < a.rows; i++)
+    size_t n = of_rows ? a.cols : a.rows, step = of_rows ? 1 : a.cols, i, j;
+    size_t apart = of_rows ? a.cols : 1;
+    if (moment >= BNN__VARIANCE) bnn__strip(BNN__MEAN, a, of_rows, first, count, mean);
+    for (j = 0; j < count; j++) out[j] = 0;
+    for (i = 0; i < n; i++)
         for (j = 0; j < count; j++) {
-            double r = (double)a.data[i * a.cols + first + j] - mean[j];
-            variance[j] += r * r;
+            double x = (double)a.data[i * step + (first + j) * apart];
+            out[j] += moment < BNN__VARIANCE ? x : (x - mean[j]) * (x - mean[j]);
         }
-    for (j = 0; j < count && a.rows != 0; j++) variance[j] /= (double)a.rows;
+    for (j = 0; j < count; j++) {
+        if (moment != BNN__SUM && n != 0) out[j] /= (double)n;
+        if (moment == BNN__STD) out[j] = sqrt(out[j]);
+    }
 }
 
-static int bnn__col_reduce(bnn_mat out, bnn_mat a, int moment) { /* sum, mean or deviation */
+static size_t bnn__strip_size(size_t first, size_t n) {
+    return n - first < BNN__STRIP ? n - first : (size_t)BNN__STRIP;
+}
+
+static int bnn__moment(bnn_mat out, bnn_mat a, int moment, int of_rows) {
     double strip[BNN__STRIP];
-    size_t j, first, count;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
+    size_t j, first, count, n = of_rows ? a.rows : a.cols;
+    if (!bnn__mat_ok(a) || !bnn__mat_is(out, of_rows ? n : 1, of_rows ? 1 : n)) return BNN_ESHAPE;
     if (bnn__mat_overlap(out, a)) return BNN_EARG;
-    for (first = 0; first < a.cols; first += count) {
-        count = a.cols - first < BNN__STRIP ? a.cols - first : (size_t)BNN__STRIP;
-        if (moment == 0) bnn__strip_sum(a, first, count, strip);
-        else if (moment == 1) bnn__strip_mean(a, first, count, strip);
-        else bnn__strip_variance(a, first, count, strip);
-        for (j = 0; j < count; j++)
-            out.data[first + j] = (float)(moment == 2 ? sqrt(strip[j]) : strip[j]);
+    for (first = 0; first < n; first += count) {
+        count = bnn__strip_size(first, n);
+        bnn__strip(moment, a, of_rows, first, count, strip);
+        for (j = 0; j < count; j++) out.data[first + j] = (float)strip[j];
     }
     return BNN_OK;
 }
 
-BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 0); }
-BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 1); }
-BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a) { return bnn__col_reduce(out, a, 2); }
+BNNDEF int bnn_mat_row_sum(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__SUM, 1); }
+BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__SUM, 0); }
+BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__MEAN, 1); }
+BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__MEAN, 0); }
+BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a) { return bnn__moment(out, a, BNN__STD, 0); }
 
 BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row) {
     const float *x = bnn_mat_at(a, row, 0);
@@ -3426,10 +3393,10 @@ BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a) {
     if (!bnn__mat_ok(a) || !bnn__mat_is(out, d, d)) return BNN_ESHAPE;
     if (bnn__mat_overlap(out, a)) return BNN_EARG;
     for (first = 0; first < d; first += count) {
-        count = d - first < BNN__STRIP ? d - first : (size_t)BNN__STRIP;
-        bnn__strip_mean(a, first, count, mean);
+        count = bnn__strip_size(first, d);
+        bnn__strip(BNN__MEAN, a, 0, first, count, mean);
         for (i = first; i < d; i++) { /* columns first.. against column i: the lower triangle */
-            bnn__strip_mean(a, i, 1, &own);
+            bnn__strip(BNN__MEAN, a, 0, i, 1, &own);
             for (j = 0; j < count; j++) sum[j] = 0;
             for (k = 0; k < a.rows; k++) {
                 double r = (double)a.data[k * d + i] - own;
@@ -3470,75 +3437,52 @@ BNNDEF int bnn_mat_cholesky(bnn_mat l, bnn_mat a, size_t *pivot) {
     return BNN_OK;
 }
 
-static int bnn__solve_check(bnn_mat x, bnn_mat l, bnn_mat b) {
-    size_t i, d = l.rows;
-    if (!bnn__mat_is(l, d, d) || !bnn__mat_is(b, d, b.cols) || !bnn__mat_is(x, d, b.cols))
-        return BNN_ESHAPE;
+static int bnn__solve(bnn_mat x, bnn_mat l, bnn_mat b, int transposed) {
+    double sum[BNN__STRIP];
+    size_t d = l.rows, k = b.cols, down = transposed ? 1 : d, across = transposed ? d : 1;
+    size_t first, count, step, i, j, c;
+    if (!bnn__mat_is(l, d, d) || !bnn__mat_is(b, d, k) || !bnn__mat_is(x, d, k)) return BNN_ESHAPE;
     if (bnn__mat_overlap(x, l) || (x.data != b.data && bnn__mat_overlap(x, b))) return BNN_EARG;
     for (i = 0; i < d; i++)
         if (!(l.data[i * d + i] < 0) && !(l.data[i * d + i] > 0)) return BNN_EARG;
-    return BNN_OK;
-}
-
-static void bnn__solve(bnn_mat x, bnn_mat l, bnn_mat b, int transposed) {
-    double sum[BNN__STRIP];
-    size_t d = l.rows, k = b.cols, first, count, step, i, j, c;
     for (first = 0; first < k; first += count) {
-        count = k - first < BNN__STRIP ? k - first : (size_t)BNN__STRIP;
+        count = bnn__strip_size(first, k);
         for (step = 0; step < d; step++) {
-            size_t end;
+            size_t end = transposed ? d : step;
             i = transposed ? d - 1 - step : step;
-            end = transposed ? d : i;
             for (c = 0; c < count; c++) sum[c] = (double)b.data[i * k + first + c];
             for (j = transposed ? i + 1 : 0; j < end; j++) {
-                double lij = (double)l.data[transposed ? j * d + i : i * d + j];
+                double lij = (double)l.data[i * down + j * across];
                 for (c = 0; c < count; c++) sum[c] -= lij * (double)x.data[j * k + first + c];
             }
             for (c = 0; c < count; c++)
                 x.data[i * k + first + c] = (float)(sum[c] / (double)l.data[i * d + i]);
         }
     }
+    return BNN_OK;
 }
 
-BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b) {
-    int err = bnn__solve_check(x, l, b);
-    if (err == BNN_OK) bnn__solve(x, l, b, 0);
-    return err;
-}
-
-BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b) {
-    int err = bnn__solve_check(x, l, b);
-    if (err == BNN_OK) bnn__solve(x, l, b, 1);
-    return err;
-}
+BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b) { return bnn__solve(x, l, b, 0); }
+BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b) { return bnn__solve(x, l, b, 1); }
 
 BNNDEF int bnn_mat_solve_chol(bnn_mat x, bnn_mat l, bnn_mat b) {
-    int err = bnn_mat_solve_lower(x, l, b);
-    if (err == BNN_OK) bnn__solve(x, l, x, 1);
-    return err;
+    int err = bnn__solve(x, l, b, 0);
+    return err != BNN_OK ? err : bnn__solve(x, l, x, 1);
 }
 
 BNNDEF double bnn_mat_logdet_chol(bnn_mat l) {
     size_t i;
     double sum = 0;
     if (!bnn__mat_is(l, l.rows, l.rows)) return bnn__nan();
-    for (i = 0; i < l.rows; i++) sum += log(fabs((double)l.data[i * l.rows + i]));
+    for (i = 0; i < l.rows; i++) sum += bnn__dlog(fabs((double)l.data[i * l.rows + i]));
     return 2 * sum;
 }
 
-/* w = a 2^-e with entries below 1, so that no square overflows; returns e */
-static int bnn__load_scaled(double *w, bnn_mat a, int transposed) {
-    double top = 0;
-    int e = 0;
-    size_t i, j, n = bnn__mat_size(a);
-    for (i = 0; i < n; i++)
-        if (fabs((double)a.data[i]) > top) top = fabs((double)a.data[i]);
-    (void)frexp(top, &e);
-    for (i = 0; i < a.rows; i++)
-        for (j = 0; j < a.cols; j++)
-            w[transposed ? j * a.rows + i : i * a.cols + j] =
-                ldexp((double)a.data[i * a.cols + j], -e);
-    return e;
+static double bnn__dot_d(size_t n, const double *x, const double *y) {
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; i++) sum += x[i] * y[i];
+    return sum;
 }
 
 static void bnn__plane(double pp, double qq, double pq, double *c, double *s) {
@@ -3559,86 +3503,96 @@ static void bnn__rotate(size_t n, double *p, double *q, double c, double s) {
 }
 
 /* Order of the keys, ascending or descending, equals in place. Insertion: Jacobi costs d^3. */
-static void bnn__order(size_t n, const double *key, size_t stride, double sign, size_t *order) {
+static void bnn__order(size_t n, const double *key, double sign, size_t *order) {
     size_t i, j;
     for (i = 0; i < n; i++) {
-        for (j = i; j > 0 && sign * key[order[j - 1] * stride] > sign * key[i * stride]; j--)
-            order[j] = order[j - 1];
+        for (j = i; j > 0 && sign * key[order[j - 1]] > sign * key[i]; j--) order[j] = order[j - 1];
         order[j] = i;
     }
 }
 
-static int bnn__eig_sweep(double *w, double *v, size_t d) {
+typedef struct bnn__jacobi {
+    int symmetric;   /* w = a in both triangles, turned from both sides; else its columns alone */
+    double *w, *v;   /* rows: columns of a; of the product of all rotations                     */
+    double *key;     /* eigenvalues, or squared singular values, and their order                */
+    size_t *order;
+    int e;           /* w is a 2^-e, entries below 1, so that no square overflows               */
+} bnn__jacobi;
+
+static void bnn__load_scaled(bnn__jacobi *z, bnn_mat a) {
+    double top = 0;
+    size_t i, j, n = bnn__mat_size(a);
+    for (i = 0; i < n; i++)
+        if (fabs((double)a.data[i]) > top) top = fabs((double)a.data[i]);
+    (void)frexp(top, &z->e);
+    for (i = 0; i < a.rows; i++)
+        for (j = 0; j < a.cols; j++) {
+            size_t from = z->symmetric && j > i ? j * a.cols + i : i * a.cols + j;
+            z->w[j * a.rows + i] = ldexp((double)a.data[from], -z->e);
+        }
+}
+
+/* Every plane once; 0 = none needed it. tol: what rounding leaves in a sum of n products */
+static int bnn__sweep(const bnn__jacobi *z, size_t n, size_t d) {
+    double tol = z->symmetric ? DBL_EPSILON : DBL_EPSILON * sqrt((double)n);
     size_t p, q, k;
     int rotated = 0;
     for (p = 0; p < d; p++)
         for (q = p + 1; q < d; q++) {
-            double pp = w[p * d + p], qq = w[q * d + q], pq = w[p * d + q], c, s;
-            double tiny = DBL_EPSILON * sqrt(fabs(pp) * fabs(qq));
-            if (fabs(pq) <= tiny || fabs(pq) < DBL_MIN) continue;
+            double *x = z->w + p * n, *y = z->w + q * n, c, s;
+            double pp = z->symmetric ? x[p] : bnn__dot_d(n, x, x);
+            double qq = z->symmetric ? y[q] : bnn__dot_d(n, y, y);
+            double pq = z->symmetric ? x[q] : bnn__dot_d(n, x, y);
+            if (fabs(pq) <= tol * sqrt(fabs(pp)) * sqrt(fabs(qq)) || fabs(pq) < DBL_MIN) continue;
             bnn__plane(pp, qq, pq, &c, &s);
-            bnn__rotate(d, w + p * d, w + q * d, c, s);
-            for (k = 0; k < d; k++) w[k * d + p] = w[p * d + k], w[k * d + q] = w[q * d + k];
-            w[p * d + p] = pp - s / c * pq;
-            w[q * d + q] = qq + s / c * pq;
-            w[p * d + q] = w[q * d + p] = 0;
-            bnn__rotate(d, v + p * d, v + q * d, c, s);
+            bnn__rotate(n, x, y, c, s);
+            bnn__rotate(d, z->v + p * d, z->v + q * d, c, s);
             rotated = 1;
+            if (!z->symmetric) continue;
+            for (k = 0; k < d; k++) z->w[k * d + p] = x[k], z->w[k * d + q] = y[k];
+            x[p] = pp - s / c * pq;
+            y[q] = qq + s / c * pq;
+            x[q] = y[p] = 0;
         }
     return rotated;
 }
 
+/* All of it in mem, the sorted v to vectors; 0 = mem->err */
+static int bnn__jacobi_run(bnn_arena *mem, bnn__jacobi *z, bnn_mat vectors, bnn_mat a) {
+    size_t n = a.rows, d = a.cols, i, j;
+    int sweep = 0;
+    z->w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double));
+    z->v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double));
+    z->key = (double *)bnn__arena_take(mem, d, sizeof(double));
+    z->order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
+    if (z->order == NULL) return 0;
+    bnn__load_scaled(z, a);
+    for (i = 0; i < d; i++) z->v[i * d + i] = 1;
+    while (sweep++ < BNN__SWEEPS && bnn__sweep(z, n, d)) continue;
+    for (i = 0; i < d; i++) {
+        const double *x = z->w + i * n;
+        z->key[i] = z->symmetric ? x[i] : bnn__dot_d(n, x, x);
+    }
+    bnn__order(d, z->key, z->symmetric ? 1 : -1, z->order);
+    for (i = 0; i < d; i++)
+        for (j = 0; j < d; j++) vectors.data[i * d + j] = (float)z->v[z->order[j] * d + i];
+    return 1;
+}
+
 BNNDEF int bnn_mat_eig_sym(bnn_arena *mem, bnn_mat values, bnn_mat vectors, bnn_mat a) {
-    size_t d = a.rows, i, j, *order;
-    double *w, *v;
-    int e, sweep = 0;
+    size_t d = a.rows, j;
+    bnn__jacobi z;
     bnn_mark mark;
     if (!bnn__mat_is(a, d, d) || !bnn__mat_is(values, 1, d) || !bnn__mat_is(vectors, d, d))
         return BNN_ESHAPE;
     if (mem == NULL || bnn__mat_overlap(values, vectors)) return BNN_EARG;
     if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
     mark = bnn_arena_mark(mem);
-    w = (double *)bnn__arena_take(mem, bnn__mul(d, d), sizeof(double));
-    v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double)); /* rows are vectors */
-    order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (order != NULL) {
-        e = bnn__load_scaled(w, a, 0);
-        for (i = 0; i < d; i++)
-            for (v[i * d + i] = 1, j = i + 1; j < d; j++) w[i * d + j] = w[j * d + i];
-        while (sweep++ < BNN__SWEEPS && bnn__eig_sweep(w, v, d)) continue;
-        bnn__order(d, w, d + 1, 1, order);
-        for (j = 0; j < d; j++) {
-            values.data[j] = (float)ldexp(w[order[j] * d + order[j]], e);
-            for (i = 0; i < d; i++) vectors.data[i * d + j] = (float)v[order[j] * d + i];
-        }
-    }
+    z.symmetric = 1;
+    if (bnn__jacobi_run(mem, &z, vectors, a))
+        for (j = 0; j < d; j++) values.data[j] = (float)ldexp(z.key[z.order[j]], z.e);
     bnn_arena_rewind(mem, mark);
     return mem->err;
-}
-
-static double bnn__dot_d(size_t n, const double *x, const double *y) {
-    double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
-static int bnn__svd_sweep(double *w, double *v, size_t n, size_t d) {
-    double tol = DBL_EPSILON * sqrt((double)n); /* what rounding leaves in a sum of n products */
-    size_t p, q;
-    int rotated = 0;
-    for (p = 0; p < d; p++)
-        for (q = p + 1; q < d; q++) {
-            double pp = bnn__dot_d(n, w + p * n, w + p * n), c, s;
-            double qq = bnn__dot_d(n, w + q * n, w + q * n);
-            double pq = bnn__dot_d(n, w + p * n, w + q * n);
-            if (fabs(pq) <= tol * sqrt(pp) * sqrt(qq) || fabs(pq) < DBL_MIN) continue;
-            bnn__plane(pp, qq, pq, &c, &s);
-            bnn__rotate(n, w + p * n, w + q * n, c, s);
-            bnn__rotate(d, v + p * d, v + q * d, c, s);
-            rotated = 1;
-        }
-    return rotated;
 }
 
 /* Norms of the rows of w to s, rows to length 1. A row of (almost) nothing has no direction: it
@@ -3666,20 +3620,9 @@ static void bnn__svd_normalize(double *w, size_t n, size_t d, const size_t *orde
     }
 }
 
-static void bnn__svd_store(bnn_mat u, bnn_mat s, bnn_mat v, const double *w, const double *t,
-                           const double *norm, const size_t *order, int e) {
-    size_t i, j, n = u.rows, d = u.cols;
-    for (j = 0; j < d; j++) {
-        s.data[j] = (float)ldexp(norm[j], e);
-        for (i = 0; i < n; i++) u.data[i * d + j] = (float)w[order[j] * n + i];
-        for (i = 0; i < d; i++) v.data[i * d + j] = (float)t[order[j] * d + i];
-    }
-}
-
 BNNDEF int bnn_mat_svd(bnn_arena *mem, bnn_mat u, bnn_mat s, bnn_mat v, bnn_mat a) {
-    size_t n = a.rows, d = a.cols, i, *order;
-    double *w, *t, *norm;
-    int e, sweep = 0;
+    size_t n = a.rows, d = a.cols, i, j;
+    bnn__jacobi z;
     bnn_mark mark;
     if (n < d || !bnn__mat_ok(a) || !bnn__mat_is(u, n, d) || !bnn__mat_is(s, 1, d) ||
         !bnn__mat_is(v, d, d))
@@ -3688,18 +3631,13 @@ BNNDEF int bnn_mat_svd(bnn_arena *mem, bnn_mat u, bnn_mat s, bnn_mat v, bnn_mat 
         return BNN_EARG;
     if (!bnn_mat_finite(a)) return BNN_ENONFINITE;
     mark = bnn_arena_mark(mem);
-    w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double)); /* rows: columns of A */
-    t = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double)); /* rows: columns of V */
-    norm = (double *)bnn__arena_take(mem, d, sizeof(double));
-    order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (order != NULL) {
-        e = bnn__load_scaled(w, a, 1);
-        for (i = 0; i < d; i++) t[i * d + i] = 1;
-        while (sweep++ < BNN__SWEEPS && bnn__svd_sweep(w, t, n, d)) continue;
-        for (i = 0; i < d; i++) norm[i] = bnn__dot_d(n, w + i * n, w + i * n);
-        bnn__order(d, norm, 1, -1, order);
-        bnn__svd_normalize(w, n, d, order, norm);
-        bnn__svd_store(u, s, v, w, t, norm, order, e);
+    z.symmetric = 0;
+    if (bnn__jacobi_run(mem, &z, v, a)) {
+        bnn__svd_normalize(z.w, n, d, z.order, z.key);
+        for (j = 0; j < d; j++) {
+            s.data[j] = (float)ldexp(z.key[j], z.e);
+            for (i = 0; i < n; i++) u.data[i * d + j] = (float)z.w[z.order[j] * n + i];
+        }
     }
     bnn_arena_rewind(mem, mark);
     return mem->err;
@@ -9209,9 +9147,9 @@ BNN__COLD
  * >>predict: the mixture over samples s with weights w_s, sum 1
  *     mean = sum w m_s;  aleatoric = sum w v_s;  epistemic = sum w (m_s - mean)^2
  *     ln p(y) = logsumexp_s(ln w_s + ln p_s(y));  entropies as in Houlsby et al. 2011
- * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small; all
- * four functions are loops over one tour. Rows with a gap (NaN or inf in x or y) pass as zeros, so
- * that no activation can hide it, and their answers are NaN.
+ * Inputs pass in blocks of rows, each block through all samples, so that scratch stays small: one
+ * tour, and what each function does with a sample's answer. Rows with a gap (NaN or inf in x or y)
+ * pass as zeros, so that no activation can hide it, and their answers are NaN.
  *     quantile    sum w F((y - m_s)/s_s) = q by bisection between the quantiles of the members.
  *                 Student F(z) = I_{nu/(nu+z^2)}(nu/2, 1/2)/2, z < 0. Poisson: the smallest k with
  *                 sum w Q(k + 1, m_s) >= q; k <= m + sqrt(m q/(1-q)) + 1 (Cantelli)
@@ -9225,49 +9163,44 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
     return 1;
 }
 
-/* Every sample over every block of rows:
- *     if (bnn__tour_open(&v, ...)) { results of v.k columns;
- *         if (bnn__tour_start(&v, ...)) while (bnn__tour_next(&v)) use v.out; }
- * An error anywhere ends the tour. */
 typedef struct bnn__tour {
     bnn_tape *t;
     const bnn_ensemble *post;
-    bnn_net net;         /* a copy whose parameters are `view`: the weights of the sample */
+    bnn_net net;           /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
-    bnn_mat x;
-    int gaps;              /* not every number of x is finite                              */
+    bnn_mat x, y;
+    int gaps, y_gaps;      /* not every number of them is finite                           */
     size_t samples;        /* how many                                                     */
     size_t cols, k;        /* columns of an answer, and of its mean                        */
     size_t s, first, rows; /* at hand: sample s, rows of x from `first` on                 */
     size_t block;          /* rows at a time                                               */
     int exponent;          /* weights are scaled by 2^-exponent: their sum is a number     */
     double total, weight;  /* sum of the weights; the sample's share of it                 */
-    double *sums;          /* what bnn__tour_start was asked for                           */
+    double seen;           /* sum of the shares so far                                     */
+    double *sums;          /* what bnn__tour_run was asked for                             */
     bnn_var *out;          /* the sample's standardized answer                             */
-    bnn__time base, start;
+    double q, z;           /* of a quantile: bnn__member_quantile                          */
+    bnn_predictive p;      /* the result; `mean` alone where it is one matrix              */
 } bnn__tour;
 
 static double bnn__tour_weight(const bnn__tour *v, size_t s) {
     return v->post == NULL ? 1 : ldexp(v->post->weights[s], -v->exponent);
 }
 
-static int bnn__tour_weights(bnn__tour *v) { /* 0 = an error was set */
-    double top = v->post == NULL;
+static void bnn__tour_weights(bnn__tour *v) {
+    double top = 0;
     size_t s;
-    if (v->post != NULL)
-        for (s = 0; s < v->samples; s++) {
-            double w = v->post->weights[s];
-            if (w > top) top = w;
-            if (w < 0 || !bnn__finite_d(w))
-                bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s,
-                          w);
-        }
+    for (s = 0; s < v->samples; s++) {
+        double w = v->post == NULL ? 1 : v->post->weights[s];
+        if (w > top) top = w;
+        if (w < 0 || !bnn__finite_d(w))
+            bnn__fail(v->t, BNN_EARG, "bnn_predict: sample %z of the ensemble has weight %g", s, w);
+    }
     if (!(top > 0))
         bnn__fail(v->t, BNN_EARG, "bnn_predict: the weights of all %z samples are 0, so none "
                   "counts; equal weights are 1", v->samples);
     frexp(top, &v->exponent);
     for (s = 0; s < v->samples; s++) v->total += bnn__tour_weight(v, s);
-    return v->t->err == BNN_OK;
 }
 
 static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
@@ -9287,7 +9220,8 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     v->view.grad = NULL; /* no node wants a gradient */
     v->net = *net;
     v->net.params = &v->view;
-    return bnn__tour_weights(v);
+    bnn__tour_weights(v);
+    return t->err == BNN_OK;
 }
 
 static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
@@ -9359,15 +9293,6 @@ static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     return t->err == BNN_OK;
 }
 
-static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
-    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict: %s", mem->msg);
-    v->base = bnn__now(v->t);
-    v->sums = (double *)bnn__scratch(v->t, sums, sizeof(double));
-    v->start = bnn__now(v->t);
-    v->s = v->samples - 1; /* next: sample 0 of the first block */
-    return v->t->err == BNN_OK;
-}
-
 /* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
  * possible or more than possible) */
 static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_too) {
@@ -9386,23 +9311,44 @@ static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_t
     }
 }
 
-static int bnn__tour_next(bnn__tour *v) {
+/* NaN in every result where the row of x has a gap */
+static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
+    bnn_predictive *p = &v->p;
+    bnn__blank(p->mean, x);
+    bnn__blank(p->aleatoric, x);
+    bnn__blank(p->epistemic, x);
+    bnn__blank(p->entropy, x);
+    bnn__blank(p->expected_entropy, x);
+    bnn__blank(p->mutual_information, x);
+}
+
+/* `visit` for every sample of every block of rows, with v->out its answer and so many v->sums, and
+ * `close`, if given, behind the last one of a block. After an error v->p is empty. */
+static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
+                          void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__back_to(t, v->start);
-    if (t->err == BNN_OK && ++v->s == v->samples) {
-        v->s = 0;
-        v->first += v->rows;
-        if (v->rows > 0) bnn__report(t, v->first, v->x.rows);
+    bnn__time base = bnn__now(t), start;
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
+    v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
+    start = bnn__now(t);
+    for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
+        v->seen = 0;
+        for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
+            v->weight = bnn__tour_weight(v, v->s) / v->total;
+            v->seen += v->weight;
+            v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+            bnn__tour_check(v, "output", v->out->val, 0);
+            if (t->err == BNN_OK) visit(v);
+            bnn__back_to(t, start);
+        }
+        if (t->err == BNN_OK && close != NULL) close(v);
+        if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
     }
-    if (t->err == BNN_OK && v->rows > 0) {
-        v->weight = bnn__tour_weight(v, v->s) / v->total;
-        v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
-        bnn__tour_check(v, "output", v->out->val, 0);
-        if (t->err == BNN_OK) return 1;
-    }
-    bnn__back_to(t, v->base);
-    return 0;
+    bnn__back_to(t, base);
+    if (t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
+    if (v->gaps) bnn__tour_blank(v, v->x);
+    if (v->y_gaps) bnn__tour_blank(v, v->y);
 }
 
 /* ---- moments */
@@ -9423,21 +9369,16 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
     bnn_var *a, *m = bnn__location(net, out, &a);
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
-    size_t i, n = bnn__mat_size(v->val);
+    size_t i, n = bnn__mat_size(v->val), k = v->val.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
+    int lik = bnn__likelihood(net);
     for (i = 0; i < n; i++) {
-        float p = m->val.data[i];
-        switch (bnn__likelihood(net)) {
-        case BNN_CATEGORICAL:
-        case BNN_BERNOULLI: v->val.data[i] = p * (1 - p); break;
-        case BNN_POISSON: v->val.data[i] = p; break;
-        case BNN_DOUBLE_EXPONENTIAL: v->val.data[i] = (float)(2 * s * s); break;
-        case BNN_STUDENT: v->val.data[i] = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
-            break;
-        default:
-            p = bnn__spread(a->val, i / v->val.cols, i % v->val.cols);
-            v->val.data[i] = BNN_MATH_EXP(p);
-        }
+        float p = m->val.data[i], *to = v->val.data + i;
+        if (lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI) *to = p * (1 - p);
+        else if (lik == BNN_POISSON) *to = p;
+        else if (lik == BNN_DOUBLE_EXPONENTIAL) *to = (float)(2 * s * s);
+        else if (lik == BNN_STUDENT) *to = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
+        else p = bnn__spread(a->val, i / k, i % k), *to = BNN_MATH_EXP(p);
     }
     *mean = m->val;
     *var = v->val;
@@ -9450,138 +9391,122 @@ static double bnn__entropy(int likelihood, size_t k, const double *p) {
     size_t j;
     for (j = 0; j < k; j++) {
         if (bnn__is_nan(p[j])) return p[j];
-        if (p[j] > 0) h -= p[j] * log(p[j]);
-        if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * log1p(-p[j]);
+        if (p[j] > 0) h -= p[j] * bnn__dlog(p[j]);
+        if (likelihood == BNN_BERNOULLI && p[j] < 1) h -= (1 - p[j]) * bnn__dlog1p(-p[j]);
     }
     return h;
 }
 
-/* Sums of one block in v->sums: mean and m2 (Welford's recursion), variance, (rows, k) each;
- * entropies, (rows); a row of k; the sum of the weights. */
+/* Sums of one block in v->sums: mean, m2 (Welford's recursion) and variance of every entry; an
+ * entropy of every row; a row of k. */
 static size_t bnn__moments_size(size_t rows, size_t k) {
-    return bnn__mul(rows, bnn__mul(3, k) + 1) + k + 1;
+    return bnn__mul(rows, bnn__mul(3, k) + 1) + k;
 }
 
-static void bnn__moments_add(bnn__tour *v, bnn_mat m, bnn_mat var) {
-    size_t i, j, n = bnn__mat_size(m), k = m.cols;
-    double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
-    double *row = entropy + m.rows, *weight = row + k, share;
-    if (v->s == 0) memset(v->sums, 0, bnn__moments_size(m.rows, k) * sizeof(double));
+static void bnn__moments_add(bnn__tour *v) {
+    bnn_mat m, var;
+    size_t i, j, k = v->k;
+    double *at = v->sums, *entropy = at + 3 * v->rows * k, *row = entropy + v->rows, share;
+    bnn__moments(&v->net, v->out, &m, &var);
+    bnn__tour_check(v, "mean", m, 1);
+    if (v->t->err != BNN_OK) return;
+    if (v->s == 0) memset(v->sums, 0, bnn__moments_size(v->rows, k) * sizeof(double));
     if (v->weight <= 0) return;
-    *weight += v->weight;
-    share = v->weight / *weight; /* 1 for the first: equal members have variance 0 exactly */
-    for (i = 0; i < m.rows; i++) {
-        for (j = 0; j < k; j++) {
-            size_t at = i * k + j;
-            double d = (double)m.data[at] - mean[at];
-            row[j] = (double)m.data[at];
-            mean[at] += d * share;
-            m2[at] += v->weight * d * (row[j] - mean[at]);
-            variance[at] += v->weight * (double)var.data[at];
+    share = v->weight / v->seen; /* 1 for the first: equal members have variance 0 exactly */
+    for (i = 0; i < v->rows; i++) {
+        for (j = 0; j < k; j++, at += 3) {
+            double d;
+            row[j] = (double)m.data[i * k + j];
+            d = row[j] - at[0];
+            at[0] += d * share;
+            at[1] += v->weight * d * (row[j] - at[0]);
+            at[2] += v->weight * (double)var.data[i * k + j];
         }
-        entropy[i] += v->weight * bnn__entropy(bnn__likelihood(&v->net), k, row);
+        if (v->p.entropy.data != NULL)
+            entropy[i] += v->weight * bnn__entropy(bnn__likelihood(&v->net), k, row);
     }
 }
 
-static void bnn__moments_write(const bnn__tour *v, bnn_predictive *p) {
-    size_t i, j, k = p->mean.cols, n = v->rows * k;
-    const double *mean = v->sums, *m2 = mean + n, *variance = m2 + n, *entropy = variance + n;
-    double weight = entropy[v->rows + k];
+static void bnn__moments_close(bnn__tour *v) {
+    bnn_predictive *p = &v->p;
+    size_t i, j, k = v->k, to = v->first * k;
+    double *at = v->sums, *entropy = at + 3 * v->rows * k, *row = entropy + v->rows;
     for (i = 0; i < v->rows; i++) {
-        double total, expected = entropy[i] / weight;
-        for (j = 0; j < k; j++) {
-            size_t at = i * k + j, to = (v->first + i) * k + j;
-            p->mean.data[to] = (float)mean[at];
-            p->aleatoric.data[to] = (float)(variance[at] / weight);
-            p->epistemic.data[to] = (float)(m2[at] / weight);
+        double total, expected = entropy[i] / v->seen;
+        for (j = 0; j < k; j++, to++, at += 3) {
+            row[j] = at[0];
+            p->mean.data[to] = (float)at[0];
+            p->epistemic.data[to] = (float)(at[1] / v->seen);
+            p->aleatoric.data[to] = (float)(at[2] / v->seen);
         }
         if (p->entropy.data == NULL) continue;
-        total = bnn__entropy(bnn__likelihood(&v->net), k, mean + i * k);
+        total = bnn__entropy(bnn__likelihood(&v->net), k, row);
         p->entropy.data[v->first + i] = (float)total;
         p->expected_entropy.data[v->first + i] = (float)expected;
         p->mutual_information.data[v->first + i] = (float)(total < expected ? 0 : total - expected);
     }
 }
 
-static void bnn__predictive_finish(const bnn__tour *v, bnn_predictive *p) {
-    bnn_mat *all[6];
-    size_t i;
-    all[0] = &p->aleatoric, all[1] = &p->epistemic, all[2] = &p->mean;
-    all[3] = &p->entropy, all[4] = &p->expected_entropy, all[5] = &p->mutual_information;
-    for (i = 0; i < 2; i++) {
-        if (bnn__v_finite(bnn__mat_size(*all[i]), all[i]->data)) continue;
-        bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none",
-                  i == 0 ? "aleatoric" : "epistemic",
-                  i == 0 && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2
-                      ? "a Student has one for nu > 2 alone" : "too large for a float");
-    }
-    if (!v->gaps) return;
-    for (i = 0; i < 6; i++) bnn__blank(*all[i], v->x);
+static void bnn__variance_note(const bnn__tour *v, const char *which, bnn_mat a, int noise) {
+    int student = noise && bnn__likelihood(&v->net) == BNN_STUDENT && bnn__nu(&v->net) <= 2;
+    size_t i = 0, n = bnn__mat_size(a);
+    while (i < n && (bnn__finite(a.data[i]) || bnn__is_nan((double)a.data[i]))) i++;
+    if (i == n) return;
+    bnn__note(v->t, "bnn_predict: %s variances are inf: %s; bnn_predict_quantile needs none", which,
+              student ? "a Student has one for nu > 2 alone" : "too large for a float");
 }
 
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x) {
-    bnn_predictive p, none;
     bnn__tour v;
-    memset(&none, 0, sizeof none);
-    p = none;
-    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
-    p.mean = bnn_mat_new(mem, x.rows, v.k);
-    p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
-    p.epistemic = bnn_mat_new(mem, x.rows, v.k);
-    if (bnn__likelihood(net) == BNN_CATEGORICAL || bnn__likelihood(net) == BNN_BERNOULLI) {
-        p.entropy = bnn_mat_new(mem, x.rows, 1);
-        p.expected_entropy = bnn_mat_new(mem, x.rows, 1);
-        p.mutual_information = bnn_mat_new(mem, x.rows, 1);
+    bnn_predictive *p = &v.p;
+    int lik = bnn__likelihood(net);
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return *p;
+    p->mean = bnn_mat_new(mem, x.rows, v.k);
+    p->aleatoric = bnn_mat_new(mem, x.rows, v.k);
+    p->epistemic = bnn_mat_new(mem, x.rows, v.k);
+    if (lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI) {
+        p->entropy = bnn_mat_new(mem, x.rows, 1);
+        p->expected_entropy = bnn_mat_new(mem, x.rows, 1);
+        p->mutual_information = bnn_mat_new(mem, x.rows, 1);
     }
-    if (!bnn__tour_start(&v, mem, bnn__moments_size(v.block, v.k))) return none;
-    while (bnn__tour_next(&v)) {
-        bnn_mat m, var;
-        bnn__moments(&v.net, v.out, &m, &var);
-        bnn__tour_check(&v, "mean", m, 1);
-        if (t->err != BNN_OK) continue;
-        bnn__moments_add(&v, m, var);
-        if (v.s + 1 == v.samples) bnn__moments_write(&v, &p);
-    }
-    if (t->err != BNN_OK) return none;
-    bnn__predictive_finish(&v, &p);
-    return p;
+    bnn__tour_run(&v, mem, bnn__moments_size(v.block, v.k), bnn__moments_add, bnn__moments_close);
+    bnn__variance_note(&v, "aleatoric", p->aleatoric, 1);
+    bnn__variance_note(&v, "epistemic", p->epistemic, 0);
+    return *p;
 }
 
-static double bnn__log_add(double a, double b) { /* ln(e^a + e^b) */
-    double top = a > b ? a : b, low = a > b ? b : a;
-    return low == -bnn__inf() ? top : top + log1p(exp(low - top));
+static void bnn__log_lik_add(bnn__tour *v) {
+    bnn_mat y = bnn__block_of(v, v->y, v->y_gaps);
+    bnn_var *nll = bnn__nll_rows(&v->net, v->out, bnn_input(v->t, y));
+    size_t i;
+    bnn__tour_check(v, "ln p", nll->val, 0);
+    if (v->t->err != BNN_OK) return;
+    for (i = 0; i < v->rows; i++) {
+        double *sum = &v->sums[i], one = bnn__dlog(v->weight) - (double)nll->val.data[i];
+        if (v->s == 0) *sum = -bnn__inf();
+        if (v->weight > 0 && one > -bnn__inf()) { /* ln(e^sum + e^one) */
+            double top = one > *sum ? one : *sum;
+            *sum = top + bnn__dlog1p(bnn__dexp(one > *sum ? *sum - top : one - top));
+        }
+        v->p.mean.data[v->first + i] = (float)*sum;
+    }
 }
 
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL }, out;
+    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
-    size_t i;
-    int gaps;
     if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
     if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
         return none;
-    gaps = bnn__has_gaps(t, "y", d.y);
-    out = bnn_mat_new(mem, d.x.rows, 1);
-    if (!bnn__tour_start(&v, mem, v.block)) return none;
-    while (bnn__tour_next(&v)) {
-        bnn_var *nll = bnn__nll_rows(&v.net, v.out, bnn_input(t, bnn__block_of(&v, d.y, gaps)));
-        bnn__tour_check(&v, "ln p", nll->val, 0);
-        if (t->err != BNN_OK) continue;
-        for (i = 0; i < v.rows; i++) {
-            if (v.s == 0) v.sums[i] = -bnn__inf();
-            if (v.weight > 0)
-                v.sums[i] = bnn__log_add(v.sums[i], log(v.weight) - (double)nll->val.data[i]);
-            out.data[v.first + i] = (float)v.sums[i];
-        }
-    }
-    if (t->err != BNN_OK) return none;
-    if (v.gaps) bnn__blank(out, d.x);
-    if (gaps) bnn__blank(out, d.y);
-    return out;
+    v.y = d.y;
+    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
+    bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
+    return v.p.mean;
 }
 
 /* ---- quantiles */
@@ -9593,7 +9518,7 @@ static double bnn__member_cdf(const bnn_net *net, double y, double location, dou
     case BNN_POISSON: /* beyond 1e8 as good as normal, as far as a float can tell */
         if (location < 1e8) return bnn_gamma_q(y + 1, location);
         return bnn_normal_cdf((y + 0.5 - location) / sqrt(location));
-    case BNN_DOUBLE_EXPONENTIAL: tail = 0.5 * exp(-fabs(z)); break;
+    case BNN_DOUBLE_EXPONENTIAL: tail = 0.5 * bnn__dexp(-fabs(z)); break;
     case BNN_STUDENT:
         if (nu > 1e8) return bnn_normal_cdf(z);
         tail = z * z < nu ? 0.5 - 0.5 * bnn_beta_i(0.5, nu / 2, z * z / (nu + z * z))
@@ -9618,10 +9543,9 @@ static double bnn__bisect(const bnn__members *x, double q, double lo, double hi)
         double mid = lo + (hi - lo) / 2, cdf = 0;
         if (counts) mid = floor(mid);
         if (mid <= lo || mid >= hi) break;
-        for (s = 0; s < x->n; s++) {
-            if (x->weight[s] <= 0) continue;
-            cdf += x->weight[s] * bnn__member_cdf(x->net, mid, x->location[s], x->scale[s]);
-        }
+        for (s = 0; s < x->n; s++)
+            if (x->weight[s] > 0)
+                cdf += x->weight[s] * bnn__member_cdf(x->net, mid, x->location[s], x->scale[s]);
         if (cdf < q) lo = mid;
         else hi = mid;
     }
@@ -9630,22 +9554,18 @@ static double bnn__bisect(const bnn__members *x, double q, double lo, double hi)
 
 /* Quantile q of a member with location 0 and scale 1; of counts a bound */
 static double bnn__member_quantile(const bnn_net *net, double q) {
-    const double zero = 0, one = 1;
-    double p = q < 0.5 ? q : 1 - q, reach = 1, z;
+    static const double zero = 0, one = 1;
+    double p = q < 0.5 ? q : 1 - q, reach = 1, z = 0;
+    int lik = bnn__likelihood(net);
     bnn__members x;
-    switch (bnn__likelihood(net)) {
-    case BNN_POISSON: return sqrt(q / (1 - q));
-    case BNN_DOUBLE_EXPONENTIAL: return q < 0.5 ? log(2 * q) : -log(2 * (1 - q));
-    case BNN_STUDENT: break;
-    default: return bnn_normal_quantile(q);
+    if (lik == BNN_POISSON) return sqrt(q / (1 - q));
+    if (lik != BNN_DOUBLE_EXPONENTIAL && lik != BNN_STUDENT) return bnn_normal_quantile(q);
+    if (lik == BNN_DOUBLE_EXPONENTIAL) z = bnn__dlog(2 * p);
+    else if (p < 0.5) {
+        x.net = net, x.n = 1, x.location = &zero, x.scale = x.weight = &one;
+        while (bnn__finite_d(reach) && bnn__member_cdf(net, -reach, 0, 1) > p) reach *= 2;
+        z = bnn__finite_d(reach) ? bnn__bisect(&x, p, -reach, 0) : -reach;
     }
-    if (!(p < 0.5)) return 0;
-    x.net = net;
-    x.n = 1;
-    x.location = &zero;
-    x.scale = x.weight = &one;
-    while (bnn__finite_d(reach) && bnn__member_cdf(net, -reach, 0, 1) > p) reach *= 2;
-    z = bnn__finite_d(reach) ? bnn__bisect(&x, p, -reach, 0) : -reach;
     return q < 0.5 ? z : -z;
 }
 
@@ -9659,69 +9579,74 @@ static double bnn__mixture_quantile(const bnn__members *x, double q, double z) {
         lo = at < lo ? at : lo;
         hi = at > hi ? at : hi;
     }
-    if (bnn__likelihood(x->net) == BNN_POISSON) return bnn__bisect(x, q, -1, floor(hi) + 1);
+    if (bnn__likelihood(x->net) == BNN_POISSON) lo = -1, hi = floor(hi) + 1;
     return bnn__bisect(x, q, lo, hi);
+}
+
+/* In v->sums: a weight of every sample; of every entry n locations, and after them n scales */
+static void bnn__quantile_add(bnn__tour *v) {
+    size_t i, n = v->samples, count = v->rows * v->k;
+    double *location = v->sums + n, *scale = location + count * n, s;
+    bnn_var *a, *m = bnn__location(&v->net, v->out, &a);
+    bnn__tour_check(v, "mean", m->val, 1);
+    if (v->t->err != BNN_OK) return;
+    v->sums[v->s] = v->weight;
+    for (i = 0; i < count; i++) {
+        double at = (double)m->val.data[i];
+        s = (double)bnn__noise_std(&v->net);
+        if (a != NULL) s = bnn__dexp(0.5 * (double)bnn__spread(a->val, i / v->k, i % v->k));
+        location[i * n + v->s] = at;
+        scale[i * n + v->s] = bnn__likelihood(&v->net) == BNN_POISSON ? sqrt(at) : s;
+    }
+}
+
+static void bnn__quantile_close(bnn__tour *v) {
+    size_t i, count = v->rows * v->k;
+    bnn__members mix;
+    mix.net = &v->net;
+    mix.n = v->samples;
+    mix.weight = v->sums;
+    for (i = 0; i < count; i++) {
+        mix.location = mix.weight + (1 + i) * mix.n;
+        mix.scale = mix.location + count * mix.n;
+        v->p.mean.data[v->first * v->k + i] = (float)bnn__mixture_quantile(&mix, v->q, v->z);
+    }
 }
 
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q) {
     enum { ROWS = 32 }; /* every sample's location and scale are kept for a block */
-    bnn_mat none = { 0, 0, NULL }, out;
-    bnn__members mix;
     bnn__tour v;
-    size_t i, n;
-    double z;
     int lik = bnn__likelihood(net);
     if (!(q > 0 && q < 1) || lik == BNN_BERNOULLI || lik == BNN_CATEGORICAL)
         bnn__fail(t, BNN_EARG, "bnn_predict_quantile: q is %g, likelihood %d: q must be in "
                   "(0,1), classes have no quantile", (double)q, lik);
-    if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return none;
-    n = v.samples;
-    z = bnn__member_quantile(net, (double)q);
-    out = bnn_mat_new(mem, x.rows, v.k);
-    if (!bnn__tour_start(&v, mem, bnn__mul(n, bnn__mul(2 * ROWS, v.k) + 1))) return none;
-    while (bnn__tour_next(&v)) {
-        double *weight = v.sums, *location = weight + n, *scale = location + v.rows * v.k * n;
-        bnn_var *a, *m = bnn__location(&v.net, v.out, &a);
-        bnn__tour_check(&v, "mean", m->val, 1);
-        if (t->err != BNN_OK) continue;
-        weight[v.s] = v.weight;
-        for (i = 0; i < v.rows * v.k; i++) {
-            double at = (double)m->val.data[i], s = (double)bnn__noise_std(net);
-            if (a != NULL) s = exp(0.5 * (double)bnn__spread(a->val, i / v.k, i % v.k));
-            location[i * n + v.s] = at;
-            scale[i * n + v.s] = lik == BNN_POISSON ? sqrt(at) : s;
-        }
-        if (v.s + 1 < n) continue;
-        mix.net = net, mix.n = n, mix.weight = weight;
-        for (i = 0; i < v.rows * v.k; i++) {
-            mix.location = location + i * n, mix.scale = scale + i * n;
-            out.data[v.first * v.k + i] = (float)bnn__mixture_quantile(&mix, (double)q, z);
-        }
-    }
-    if (t->err != BNN_OK) return none;
-    if (v.gaps) bnn__blank(out, x);
-    return out;
+    if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return v.p.mean;
+    v.q = (double)q;
+    v.z = bnn__member_quantile(net, v.q);
+    v.p.mean = bnn_mat_new(mem, x.rows, v.k);
+    bnn__tour_run(&v, mem, bnn__mul(v.samples, bnn__mul(2 * ROWS, v.k) + 1), bnn__quantile_add,
+                  bnn__quantile_close);
+    return v.p.mean;
+}
+
+static void bnn__samples_add(bnn__tour *v) {
+    bnn_var *both[2], *y = v->out;
+    int lik = bnn__likelihood(&v->net);
+    if (lik < BNN_BERNOULLI) y = both[0] = bnn__units(&v->net, v->out, &both[1]);
+    if (lik == BNN_GAUSSIAN_HETERO) y = bnn_concat(v->t, 2, both);
+    if (v->t->err != BNN_OK) return;
+    memcpy(v->p.mean.data + (v->s * v->x.rows + v->first) * v->cols, y->val.data,
+           bnn__mat_size(y->val) * sizeof(float));
 }
 
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x) {
-    bnn_mat none = { 0, 0, NULL }, out;
     bnn__tour v;
-    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return none;
-    out = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
-    if (!bnn__tour_start(&v, mem, 0)) return none;
-    while (bnn__tour_next(&v)) {
-        bnn_var *both[2], *y = v.out;
-        if (bnn__likelihood(net) < BNN_BERNOULLI) y = both[0] = bnn__units(&v.net, v.out, &both[1]);
-        if (bnn__likelihood(net) == BNN_GAUSSIAN_HETERO) y = bnn_concat(t, 2, both);
-        if (t->err != BNN_OK) continue;
-        memcpy(out.data + (v.s * x.rows + v.first) * v.cols, y->val.data,
-               bnn__mat_size(y->val) * sizeof(float));
-    }
-    if (t->err != BNN_OK) return none;
-    if (v.gaps) bnn__blank(out, x);
-    return out;
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
+    v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, x.rows), v.cols);
+    bnn__tour_run(&v, mem, 0, bnn__samples_add, NULL);
+    return v.p.mean;
 }
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
@@ -9839,25 +9764,26 @@ static double bnn__mean_score(int kind, bnn_mat a, bnn_mat b, bnn_mat y, double 
     size_t i, n = bnn__mat_size(y);
     double sum = 0;
     if (!bnn__paired(a, y) || !bnn__paired(b, y)) return bnn__nan();
+    if (kind >= BNN__INTERVAL && !(par > 0 && par < 1)) return bnn__nan();
     for (i = 0; i < n; i++)
         sum += bnn__score(kind, (double)a.data[i], (double)b.data[i], (double)y.data[i], par);
     return sum / (double)n;
 }
 
-BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y) {
-    return sqrt(bnn__mean_score(BNN__SQUARE, mean, mean, y, 0));
+BNNDEF double bnn_metric_rmse(bnn_mat m, bnn_mat y) {
+    return sqrt(bnn__mean_score(BNN__SQUARE, m, m, y, 0));
 }
 
-BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y) {
-    return bnn__mean_score(BNN__ABSOLUTE, mean, mean, y, 0);
+BNNDEF double bnn_metric_mae(bnn_mat m, bnn_mat y) {
+    return bnn__mean_score(BNN__ABSOLUTE, m, m, y, 0);
 }
 
-BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    return bnn__mean_score(BNN__NORMAL_NLL, mean, variance, y, 0) * (double)y.cols;
+BNNDEF double bnn_metric_gaussian_nll(bnn_mat m, bnn_mat v, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_NLL, m, v, y, 0) * (double)y.cols;
 }
 
-BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y) {
-    return bnn__mean_score(BNN__NORMAL_CRPS, mean, variance, y, 0);
+BNNDEF double bnn_metric_gaussian_crps(bnn_mat m, bnn_mat v, bnn_mat y) {
+    return bnn__mean_score(BNN__NORMAL_CRPS, m, v, y, 0);
 }
 
 BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y) {
@@ -9869,13 +9795,11 @@ BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi) {
 }
 
 BNNDEF double bnn_metric_interval_score(bnn_mat lo, bnn_mat hi, bnn_mat y, double alpha) {
-    if (!(alpha > 0 && alpha < 1)) return bnn__nan();
     return bnn__mean_score(BNN__INTERVAL, lo, hi, y, alpha);
 }
 
-BNNDEF double bnn_metric_pinball(bnn_mat quantile, bnn_mat y, double q) {
-    if (!(q > 0 && q < 1)) return bnn__nan();
-    return bnn__mean_score(BNN__PINBALL, quantile, quantile, y, q);
+BNNDEF double bnn_metric_pinball(bnn_mat f, bnn_mat y, double q) {
+    return bnn__mean_score(BNN__PINBALL, f, f, y, q);
 }
 
 static size_t bnn__classes(bnn_mat p) { return p.cols == 1 ? 2 : p.cols; }
@@ -9964,29 +9888,15 @@ static double bnn__row_mean(int kind, bnn_mat p, bnn_mat q) {
     return sum / (double)p.rows;
 }
 
-BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label) {
-    return bnn__row_mean(BNN__WRONG, prob, label);
+BNNDEF double bnn_metric_error(bnn_mat p, bnn_mat y) { return bnn__row_mean(BNN__WRONG, p, y); }
+BNNDEF double bnn_metric_nll(bnn_mat p, bnn_mat y) { return bnn__row_mean(BNN__NLL, p, y); }
+BNNDEF double bnn_metric_brier(bnn_mat p, bnn_mat y) { return bnn__row_mean(BNN__BRIER, p, y); }
+BNNDEF double bnn_metric_agreement(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__AGREE, p, q); }
+BNNDEF double bnn_metric_total_variation(bnn_mat p, bnn_mat q) {
+    return bnn__row_mean(BNN__VARIATION, p, q);
 }
 
-BNNDEF double bnn_metric_nll(bnn_mat prob, bnn_mat label) {
-    return bnn__row_mean(BNN__NLL, prob, label);
-}
-
-BNNDEF double bnn_metric_brier(bnn_mat prob, bnn_mat label) {
-    return bnn__row_mean(BNN__BRIER, prob, label);
-}
-
-BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other) {
-    return bnn__row_mean(BNN__AGREE, prob, other);
-}
-
-BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other) {
-    return bnn__row_mean(BNN__VARIATION, prob, other);
-}
-
-BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other) {
-    return bnn__row_mean(BNN__KL, prob, other);
-}
+BNNDEF double bnn_metric_kl(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__KL, p, q); }
 
 /* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
 static size_t bnn__reliability_bin(double confidence, size_t bins) {
@@ -10446,13 +10356,10 @@ static double bnn__ess_tail(const bnn__chains *c) {
 }
 
 static double bnn__mcse(const bnn__chains *c) {
-    size_t i, n = bnn__mat_size(c->draws);
-    double mean = bnn_mat_sum(c->draws) / (double)n, sum = 0;
-    for (i = 0; i < n; i++) {
-        double r = (double)c->draws.data[i] - mean;
-        sum += r * r;
-    }
-    return sqrt(sum / (double)(n - 1) / bnn__ess(c, c->x));
+    size_t n = bnn__mat_size(c->draws);
+    double *x = bnn__doubles(c->mem, c->draws);
+    if (x == NULL) return bnn__nan();
+    return sqrt(bnn__squares(n, x, bnn__mean_d(n, x)) / (double)(n - 1) / bnn__ess(c, c->x));
 }
 
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws) {
@@ -10491,14 +10398,14 @@ BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik) {
     size_t s = log_lik.rows, i, k;
     r.lppd = r.p_waic = bnn__mat_ok(log_lik) && bnn__mat_size(log_lik) != 0 ? 0 : bnn__nan();
     for (i = 0; i < log_lik.cols && !bnn__is_nan(r.lppd); i++) {
-        const float *l = log_lik.data + i;
-        double top = (double)l[0], sum = 0, mean = 0, square = 0;
+        double top = -bnn__inf(), sum = 0, mean = 0, square = 0, v;
         for (k = 0; k < s; k++) {
-            mean += (double)l[k * log_lik.cols] / (double)s;
-            if ((double)l[k * log_lik.cols] > top) top = (double)l[k * log_lik.cols];
+            v = (double)log_lik.data[k * log_lik.cols + i];
+            mean += v / (double)s;
+            if (v > top) top = v;
         }
         for (k = 0; k < s; k++) {
-            double v = (double)l[k * log_lik.cols];
+            v = (double)log_lik.data[k * log_lik.cols + i];
             sum += v < top || v > top ? exp(v - top) : 1; /* also where all are -inf */
             square += (v - mean) * (v - mean);
         }
@@ -10592,8 +10499,8 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
     if (m < 2 || !(lr > 0) || !(n_data > 0) || !(T > 0) || bnn__mat_overlap(out, grads))
         return BNN_EARG;
     for (first = 0; first < n; first += count) {
-        count = n - first < BNN__STRIP ? n - first : (size_t)BNN__STRIP;
-        bnn__strip_variance(grads, first, count, variance);
+        count = bnn__strip_size(first, n);
+        bnn__strip(BNN__VARIANCE, grads, 0, first, count, variance);
         for (j = 0; j < count; j++)
             out.data[first + j] = (float)(0.5 * lr * n_data / T * variance[j] *
                                           ((double)m / (double)(m - 1)));
@@ -12215,7 +12122,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else bnn__order(width, score, 1, 1, order);
+    else bnn__order(width, score, 1, order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
