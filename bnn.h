@@ -6384,30 +6384,32 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     return 1;
 }
 
-/* Room for n more values and one more block; the old arrays stay behind in the arena. */
+/* A larger array with what the old one held, which stays behind in the arena */
+static void *bnn__larger(bnn_arena *mem, size_t room, const void *old, size_t n, size_t size) {
+    void *p = bnn_arena_alloc(mem, room, size);
+    if (p != NULL && n != 0) memcpy(p, old, n * size);
+    return p;
+}
+
+/* Room for n more values and one more block */
 static int bnn__params_grow(bnn_params *w, size_t n) {
-    size_t room = w->room, blocks = w->block_room;
-    if (w->n_blocks == blocks) {
-        bnn_block *b = (bnn_block *)bnn_arena_alloc(w->mem, blocks + blocks + 8, sizeof *b);
+    size_t room = 2 * w->room, blocks = 2 * w->block_room + 8;
+    bnn_block *b = w->blocks;
+    float *theta = w->theta, *grad = w->grad;
+    if (w->n_blocks == w->block_room) {
+        b = (bnn_block *)bnn__larger(w->mem, blocks, b, w->n_blocks, sizeof *b);
         if (b == NULL) return 0;
-        if (w->n_blocks != 0) memcpy(b, w->blocks, w->n_blocks * sizeof *b);
         w->blocks = b;
-        w->block_room = blocks + blocks + 8;
+        w->block_room = blocks;
     }
-    if (n > room - w->n || w->theta == NULL) { /* an empty first block has a place, too */
-        float *theta, *grad;
-        room = w->n + n > room + room ? w->n + n : room + room;
-        theta = (float *)bnn_arena_alloc(w->mem, room, sizeof *theta);
-        grad = (float *)bnn_arena_alloc(w->mem, room, sizeof *grad);
-        if (theta == NULL || grad == NULL) return 0;
-        if (w->n != 0) {
-            memcpy(theta, w->theta, w->n * sizeof *theta);
-            memcpy(grad, w->grad, w->n * sizeof *grad);
-        }
-        w->theta = theta;
-        w->grad = grad;
-        w->room = room;
-    }
+    if (n <= w->room - w->n && theta != NULL) return 1; /* an empty first block has a place, too */
+    if (room < w->n + n) room = w->n + n;
+    theta = (float *)bnn__larger(w->mem, room, theta, w->n, sizeof *theta);
+    grad = (float *)bnn__larger(w->mem, room, grad, w->n, sizeof *grad);
+    if (theta == NULL || grad == NULL) return 0;
+    w->theta = theta;
+    w->grad = grad;
+    w->room = room;
     return 1;
 }
 
@@ -6467,77 +6469,66 @@ BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from) {
     to->draw = 0; /* these are other values */
 }
 
-static double bnn__abs_sum(size_t n, const float *w, float m) { /* sum |w-m| */
-    double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) sum += fabs((double)w[i] - (double)m);
-    return sum;
-}
-
-/* The mixture at d = w - mean: components wide - d^2 c1 and narrow - d^2 c2. What does not depend
- * on d is computed once per block. */
-typedef struct bnn__mixture {
-    double wide, narrow, c1, c2;
-} bnn__mixture;
-
-static bnn__mixture bnn__mixture_of(const bnn_prior *p) {
-    double s1 = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
-    bnn__mixture m;
-    m.wide = bnn__dlog(w) - bnn__dlog(s1) - BNN__LN_2PI / 2;
-    m.narrow = bnn__dlog1p(-w) - bnn__dlog(s2) - BNN__LN_2PI / 2;
-    m.c1 = 1 / (2 * s1 * s1);
-    m.c2 = 1 / (2 * s2 * s2);
-    return m;
-}
-
-/* -ln p and d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
-static double bnn__mixture_at(const bnn__mixture *m, double d, double *slope) {
-    double l = m->wide - m->narrow + (m->c2 - m->c1) * d * d; /* log odds */
-    double e = bnn__dexp(-fabs(l)), large = 1 / (1 + e), little = e / (1 + e);
-    *slope = 2 * d * (l > 0 ? large * m->c1 + little * m->c2 : little * m->c1 + large * m->c2);
-    return -(l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) - bnn__dlog1p(e);
-}
-
-/* The laws whose density does not go by sums over all weights: what depends on the prior alone is
- * computed once per block. */
+/* A law: what its density takes from the prior alone. -ln p of n values is the sum of what
+ * bnn__law_at gives over `per`, and n times `constant`. */
 typedef struct bnn__law {
-    int student;
-    bnn__mixture mixture;
-    double nu, scale, constant; /* Student: of d/scale */
+    int kind;
+    double per, constant, scale, nu;
+    double wide, narrow, c1, c2; /* mixture: components wide - d^2 c1 and narrow - d^2 c2 */
 } bnn__law;
 
 static bnn__law bnn__law_of(const bnn_prior *p) {
-    bnn__law law;
-    memset(&law, 0, sizeof law);
-    law.student = p->kind == BNN_PRIOR_STUDENT;
-    law.nu = (double)p->nu;
-    law.scale = (double)p->std;
-    if (law.student) law.constant = bnn__student_constant(law.nu, law.scale);
-    else law.mixture = bnn__mixture_of(p);
-    return law;
+    double s = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
+    bnn__law k;
+    memset(&k, 0, sizeof k);
+    k.kind = p->kind;
+    k.per = 1;
+    k.scale = s;
+    k.nu = (double)p->nu;
+    switch (p->kind) {
+    case BNN_PRIOR_NORMAL: k.per = 2 * s * s, k.constant = BNN__LN_2PI / 2 + bnn__dlog(s); break;
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL: k.per = s, k.constant = bnn__dlog(2 * s); break;
+    case BNN_PRIOR_STUDENT: k.constant = bnn__student_constant(k.nu, s); break;
+    case BNN_PRIOR_MIXTURE:
+        k.wide = bnn__dlog(w) - bnn__dlog(s) - BNN__LN_2PI / 2;
+        k.narrow = bnn__dlog1p(-w) - bnn__dlog(s2) - BNN__LN_2PI / 2;
+        k.c1 = 1 / (2 * s * s);
+        k.c2 = 1 / (2 * s2 * s2);
+        break;
+    default: break; /* flat: 0 */
+    }
+    return k;
 }
 
-/* -ln p and its slope at d = w - mean; Student: no nu scale^2, which overflows at the ends */
-static double bnn__law_at(const bnn__law *law, double d, double *slope) {
-    double z = d / law->scale, q = z * z / law->nu;
-    if (!law->student) return bnn__mixture_at(&law->mixture, d, slope);
-    *slope = (1 + 1 / law->nu) * z / (1 + q) / law->scale;
-    return (law->nu + 1) / 2 * bnn__dlog1p(q) + law->constant;
+/* At d = w - mean. The slope of -ln p: of a normal law times its variance, of a double exponential
+ * times its scale. Student: no nu scale^2, which overflows at the ends */
+static double bnn__law_at(const bnn__law *k, double d, double *slope) {
+    double odds, e, large, little, z = d / k->scale, q = z * z / k->nu;
+    switch (k->kind) {
+    case BNN_PRIOR_NORMAL: *slope = d; return d * d;
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL: *slope = (d > 0) - (d < 0); return fabs(d);
+    case BNN_PRIOR_STUDENT:
+        *slope = (1 + 1 / k->nu) * z / (1 + q) / k->scale;
+        return (k->nu + 1) / 2 * bnn__dlog1p(q);
+    case BNN_PRIOR_MIXTURE:
+        odds = k->wide - k->narrow + (k->c2 - k->c1) * d * d; /* their logarithm */
+        e = bnn__dexp(-fabs(odds)), large = 1 / (1 + e), little = e / (1 + e);
+        *slope = 2 * d * (odds > 0 ? large * k->c1 + little * k->c2
+                                   : little * k->c1 + large * k->c2);
+        return -(odds > 0 ? k->wide - k->c1 * d * d : k->narrow - k->c2 * d * d) - bnn__dlog1p(e);
+    default: *slope = 0; return 0;
+    }
 }
 
 static double bnn__log_prior_block(const bnn_prior *p, size_t n, const float *w) {
-    double s = (double)p->std, sum = 0, count = (double)n, slope;
-    bnn__law law;
+    bnn__law law = bnn__law_of(p);
+    double sum = 0, slope;
     size_t i;
     if (p->kind == BNN_PRIOR_FLAT) return 0;
-    if (p->kind == BNN_PRIOR_NORMAL)
-        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) -
-               count * (BNN__LN_2PI / 2 + bnn__dlog(s));
-    if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
-        return -bnn__abs_sum(n, w, p->mean) / s - count * bnn__dlog(2 * s);
-    law = bnn__law_of(p);
-    for (i = 0; i < n; i++) sum -= bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
-    return sum;
+    if (p->kind == BNN_PRIOR_NORMAL) sum = bnn__v_sumsq(n, w, p->mean);
+    else for (i = 0; i < n; i++)
+        sum += bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+    return -(sum / law.per + (double)n * law.constant);
 }
 
 BNNDEF double bnn_params_log_prior(const bnn_params *w) {
@@ -6549,47 +6540,35 @@ BNNDEF double bnn_params_log_prior(const bnn_params *w) {
     return sum;
 }
 
-/* gx += g d(-ln p)/dw */
-static void bnn__prior_slope(const bnn_prior *p, float g, size_t n, const float *w, float *gx) {
-    float c = p->kind == BNN_PRIOR_NORMAL ? g / (p->std * p->std) : g / p->std;
-    bnn__law law;
+/* gx += g d(-ln p)/dw; fresh: it is written */
+static void bnn__prior_slope(const bnn_prior *p, float g, int fresh, size_t n, const float *w,
+                             float *gx) {
+    int normal = p->kind == BNN_PRIOR_NORMAL;
+    float c = normal ? g / (p->std * p->std)
+                     : p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? g / p->std : g;
+    bnn__law law = bnn__law_of(p);
     double slope;
     size_t i;
-    switch (p->kind) {
-    case BNN_PRIOR_FLAT: return;
-    case BNN_PRIOR_NORMAL:
-        for (i = 0; i < n; i++) gx[i] += c * (w[i] - p->mean);
+    if (normal && p->mean == 0) {
+        if (fresh) bnn__v_scale(n, c, w, gx);
+        else bnn__v_axpy(n, c, w, gx);
         return;
-    case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        for (i = 0; i < n; i++) gx[i] += c * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
-        return;
-    default:
-        law = bnn__law_of(p);
-        for (i = 0; i < n; i++) {
-            bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
-            gx[i] += g * (float)slope;
-        }
+    }
+    if (fresh) memset(gx, 0, n * sizeof *gx);
+    for (i = 0; i < n; i++) {
+        bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+        gx[i] += c * (float)slope;
     }
 }
 
 static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is still old */
     bnn_params *w = y->in[0]->owner;
-    float g = y->grad.data[0];
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_block *k = &w->blocks[b];
-        size_t n = k->rows * k->cols;
-        const float *x = w->theta + k->offset;
-        float *gx = w->grad + k->offset;
-        int plain = k->prior.kind == BNN_PRIOR_NORMAL && k->prior.mean == 0;
-        float c = g / (k->prior.std * k->prior.std);
         if (k->prior.kind == BNN_PRIOR_FLAT) continue;
-        if (plain && k->fresh) bnn__v_scale(n, c, x, gx);
-        else if (plain) bnn__v_axpy(n, c, x, gx);
-        else {
-            if (k->fresh) memset(gx, 0, n * sizeof(float));
-            bnn__prior_slope(&k->prior, g, n, x, gx);
-        }
+        bnn__prior_slope(&k->prior, y->grad.data[0], k->fresh, k->rows * k->cols,
+                         w->theta + k->offset, w->grad + k->offset);
         k->fresh = 0;
         k->reached = 1;
     }
@@ -6643,37 +6622,81 @@ static float bnn__median(bnn_arena *mem, size_t n, const float *x) {
     return lo + (hi - lo) / 2;
 }
 
-/* Optimum of the mean, or the present one if there is none */
-static float bnn__prior_center(bnn_arena *mem, const bnn_prior *p, size_t n, const float *x) {
+/* ---- priors that follow their weights, or q = N(mu, sigma^2) over them; sigma NULL: point weights */
+
+static double bnn__erf_own(double x) { return (double)BNN_MATH_ERF((float)x); }
+
+static double bnn__abs_mean(double d, double s) { /* E|w - m|, d = mu - m */
+    double u = s > 0 ? d / s : 0;
+    if (!(s > 0)) return fabs(d);
+    return s * sqrt(2 / BNN__PI) * bnn__dexp(-u * u / 2) + d * bnn__erf_own(u * sqrt(0.5));
+}
+
+static double bnn__square_sum(size_t n, const float *mu, const float *sigma, float m) {
+    return bnn__v_sumsq(n, mu, m) + (sigma != NULL ? bnn__v_sumsq(n, sigma, 0) : 0);
+}
+
+/* Root in m of sum erf((m-mu)/(s sqrt 2)), the slope of sum E|w-m|, by bisection */
+static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
+    double lo = (double)mu[0], hi = lo, m = lo, f;
+    size_t i;
+    int step;
+    for (i = 0; i < n; i++) {
+        if ((double)mu[i] < lo) lo = (double)mu[i];
+        if ((double)mu[i] > hi) hi = (double)mu[i];
+    }
+    for (step = 0; step < 60 && hi - lo > 1e-15 * (1 + fabs(lo)); step++) {
+        m = lo + (hi - lo) / 2;
+        for (f = 0, i = 0; i < n; i++)
+            f += bnn__erf_own((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
+        if (f < 0) lo = m;
+        else hi = m;
+    }
+    return m;
+}
+
+/* Optimum of the mean */
+static double bnn__prior_center(bnn_arena *mem, int kind, size_t n, const float *mu,
+                                const float *sigma) {
     double sum = 0;
     size_t i;
-    float m;
-    for (i = 0; i < n; i++) sum += (double)x[i];
-    m = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL && n > 0 ? bnn__median(mem, n, x)
-                                                         : (float)(sum / (double)n);
-    return bnn__finite(m) ? m : p->mean;
+    if (kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
+        return sigma != NULL ? bnn__abs_center(n, mu, sigma) : (double)bnn__median(mem, n, mu);
+    for (i = 0; i < n; i++) sum += (double)mu[i];
+    return (double)(float)(sum / (double)n);
+}
+
+/* One prior for n weights, moved all the way or, by a natural gradient step, by `rate` of it; its
+ * variance, where that has a prior, to the mode given the rest, or to a draw. */
+static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
+                              const float *sigma, double rate, bnn_rng *rng) {
+    int laplace = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL;
+    double m, best = 0, old = (double)p->std, a = (double)p->shape + (double)n / 2;
+    size_t i;
+    if (p->adapt_mean && n > 0) {
+        m = bnn__prior_center(mem, p->kind, n, mu, sigma);
+        if (rate < 1) m = (double)p->mean + rate * (m - (double)p->mean);
+        if (bnn__finite_d(m)) p->mean = (float)m;
+    }
+    if (!(p->shape > 0) && (!p->adapt_std || n == 0)) return;
+    if (!laplace) best = bnn__square_sum(n, mu, sigma, p->mean);
+    else for (i = 0; i < n; i++)
+        best += bnn__abs_mean((double)mu[i] - (double)p->mean,
+                              sigma != NULL ? (double)sigma[i] : 0);
+    if (!(p->shape > 0)) best /= (double)n;
+    else best = ((double)p->rate + best / 2) /
+                (rng == NULL ? a + 1 : bnn__dexp((double)bnn_rng_log_gamma(rng, (float)a)));
+    if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
+    else if (rate < 1) best = old * bnn__dexp(rate * (best / (old * old) - 1) / 2);
+    else if (!laplace) best = sqrt(best);
+    if (bnn__finite_d(best)) p->std = (float)(best > 1e-6 ? best : 1e-6);
 }
 
 BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
-        bnn_prior *p = &w->blocks[b].prior;
-        size_t n = w->blocks[b].rows * w->blocks[b].cols;
-        const float *x = w->theta + w->blocks[b].offset;
-        double v;
-        if (p->adapt_mean) p->mean = bnn__prior_center(w->mem, p, n, x);
-        if (p->shape > 0) {
-            double a = (double)p->shape + (double)n / 2;
-            double c = (double)p->rate + bnn__v_sumsq(n, x, p->mean) / 2;
-            v = sqrt(rng == NULL ? c / (a + 1)
-                                 : c / bnn__dexp((double)bnn_rng_log_gamma(rng, (float)a)));
-        } else if (p->adapt_std && n > 0) {
-            v = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? bnn__abs_sum(n, x, p->mean) / (double)n
-                                             : sqrt(bnn__v_sumsq(n, x, p->mean) / (double)n);
-        } else {
-            continue;
-        }
-        if (bnn__finite_d(v)) p->std = (float)(v > 1e-6 ? v : 1e-6);
+        bnn_mat x = bnn_params_mat(w, b);
+        bnn__prior_follow(w->mem, &w->blocks[b].prior, bnn__mat_size(x), x.data, NULL, 1, rng);
     }
 }
 
@@ -8723,7 +8746,7 @@ static int bnn__meanfield_curve(bnn_meanfield *q, bnn_tape *t) {
 /* The numbers of a prior for the pass; k = lambda/(N draws) */
 static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
     double s = (double)p->std, nu = (double)p->nu, m = nu > 1e6 ? nu : 1; /* no overflow */
-    bnn__mixture x = bnn__mixture_of(p);
+    bnn__law x = bnn__law_of(p);
     j->lr = (float)k;
     j->pm = p->mean;
     j->flag |= 8 * (p->kind != BNN_PRIOR_FLAT ? p->kind : BNN_PRIOR_NORMAL);
@@ -8744,13 +8767,6 @@ static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
     }
 }
 
-/* mean of (mu-m)^2 + s^2: E_q (w-m)^2; sigma NULL = point weights */
-static double bnn__second_moment(size_t n, const float *mu, const float *sigma, float m) {
-    double sum = bnn__v_sumsq(n, mu, m);
-    if (sigma != NULL) sum += bnn__v_sumsq(n, sigma, 0);
-    return n > 0 ? sum / (double)n : 0;
-}
-
 static int bnn__ard(const bnn_meanfield *q, const bnn_prior *p) {
     return p->kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
 }
@@ -8766,7 +8782,7 @@ static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, doubl
     for (; o < end; o += n) {
         bnn__job part = j;
         if (ard == BNN_ARD_INPUT) {
-            double v = bnn__second_moment(n, j.y + o, j.x + o, w->prior.mean);
+            double v = bnn__square_sum(n, j.y + o, j.x + o, w->prior.mean) / (double)n;
             part.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
         }
         part.x += o, part.y += o, part.z += o, part.g += o, part.w += o, part.t += o;
@@ -8797,7 +8813,8 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
     bnn__v_axpy(q->n, (float)(1 / (double)q->draws), q->of->grad, p->grad);
     for (b = 0; b < q->of->n_blocks; b++) {
         const bnn_block *w = &q->of->blocks[b];
-        bnn__prior_slope(&w->prior, (float)k, w->rows * w->cols, p->theta + w->offset,
+        if (w->prior.kind == BNN_PRIOR_FLAT) continue;
+        bnn__prior_slope(&w->prior, (float)k, 0, w->rows * w->cols, p->theta + w->offset,
                          p->grad + w->offset);
     }
 }
@@ -8852,27 +8869,17 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
 
 /* ---- the divergence in nats */
 
-static double bnn__erf_own(double x) { return (double)BNN_MATH_ERF((float)x); }
-
-static double bnn__abs_mean(double d, double s) { /* E|w - m|, d = mu - m */
-    double u = s > 0 ? d / s : 0;
-    if (!(s > 0)) return fabs(d);
-    return s * sqrt(2 / BNN__PI) * bnn__dexp(-u * u / 2) + d * bnn__erf_own(u * sqrt(0.5));
-}
-
-/* Of N(m + d, s^2) from a prior with mean m; a std for normal priors; eps: the last draw */
-static double bnn__kl_one(const bnn_prior *p, double d, double s, double std, double eps) {
-    double a = 2 * bnn__dlog(s / std), u = d / std;
-    bnn_prior there = *p;
-    float w = (float)(d + s * eps);
-    there.mean = 0;
-    switch (p->kind) {
+/* Of N(m + d, s^2) from a law around m; std: of normal ones; eps: the last draw */
+static double bnn__kl_one(const bnn__law *law, double d, double s, double std, double eps) {
+    double a = 2 * bnn__dlog(s / std), u = d / std, slope;
+    switch (law->kind) {
     case BNN_PRIOR_NORMAL: return (bnn__dexpm1(a) - a) / 2 + u * u / 2; /* 0 where q = p */
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        return bnn__dlog(2 * std / s) + bnn__abs_mean(d, s) / std - (BNN__LN_2PI + 1) / 2;
+        return law->constant - bnn__dlog(s) + bnn__abs_mean(d, s) / std - (BNN__LN_2PI + 1) / 2;
     case BNN_PRIOR_FLAT: return 0;
     default: /* ln q - ln p */
-        return -bnn__dlog(s) - (eps * eps + BNN__LN_2PI) / 2 - bnn__log_prior_block(&there, 1, &w);
+        return bnn__law_at(law, d + s * eps, &slope) + law->constant - bnn__dlog(s) -
+               (eps * eps + BNN__LN_2PI) / 2;
     }
 }
 
@@ -8881,16 +8888,17 @@ static double bnn__kl_block(const bnn_meanfield *q, size_t b) {
     const float *mu = q->params->theta + w->offset, *s = q->sigma + w->offset;
     const float *eps = q->eps + w->offset, floor = bnn__sigma_end(q, 0);
     int ard = bnn__ard(q, &w->prior);
-    double sum = 0, std = (double)w->prior.std;
+    bnn__law law = bnn__law_of(&w->prior);
+    double sum = 0, std = law.scale;
     size_t i, j;
     for (i = 0; i < w->rows; i++, mu += w->cols, s += w->cols, eps += w->cols) {
         if (ard == BNN_ARD_INPUT)
-            std = sqrt(bnn__second_moment(w->cols, mu, s, w->prior.mean));
+            std = sqrt(bnn__square_sum(w->cols, mu, s, w->prior.mean) / (double)w->cols);
         for (j = 0; j < w->cols; j++) {
             double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
             if (mu[j] == 0 && s[j] <= floor) continue; /* removed */
             if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
-            sum += bnn__kl_one(&w->prior, d, sd, std, (double)eps[j]);
+            sum += bnn__kl_one(&law, d, sd, std, (double)eps[j]);
         }
     }
     return sum;
@@ -8912,52 +8920,6 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
 
 /* ---- priors that follow q: the optima of sum KL, where it is stationary (Graves 2011) */
 
-/* Root in m of sum erf((m-mu)/(s sqrt 2)), the slope of sum E|w-m|, by bisection */
-static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
-    double lo = (double)mu[0], hi = lo, m = lo, f;
-    size_t i;
-    int step;
-    for (i = 0; i < n; i++) {
-        if ((double)mu[i] < lo) lo = (double)mu[i];
-        if ((double)mu[i] > hi) hi = (double)mu[i];
-    }
-    for (step = 0; step < 60 && hi - lo > 1e-15 * (1 + fabs(lo)); step++) {
-        m = lo + (hi - lo) / 2;
-        for (f = 0, i = 0; i < n; i++)
-            f += bnn__erf_own((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
-        if (f < 0) lo = m;
-        else hi = m;
-    }
-    return m;
-}
-
-/* One prior for n weights. delta: sigma NULL */
-static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
-                              const float *sigma, double rate) {
-    int laplace = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL;
-    double m, best = 0, old = (double)p->std, a = (double)n / 2;
-    size_t i;
-    if (n == 0) return;
-    if (p->adapt_mean) {
-        m = laplace && sigma != NULL ? bnn__abs_center(n, mu, sigma)
-                                     : (double)bnn__prior_center(mem, p, n, mu);
-        if (rate < 1) m = (double)p->mean + rate * (m - (double)p->mean);
-        if (bnn__finite_d(m)) p->mean = (float)m;
-    }
-    if (!p->adapt_std && !(p->shape > 0)) return;
-    if (laplace) {
-        for (i = 0; i < n; i++)
-            best += bnn__abs_mean((double)mu[i] - (double)p->mean,
-                                  sigma != NULL ? (double)sigma[i] : 0) / (double)n;
-    } else best = bnn__second_moment(n, mu, sigma, p->mean);
-    if (p->shape > 0)
-        best = ((double)p->rate + a * best) / ((double)p->shape + a + 1); /* mode given the rest */
-    if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
-    else if (rate < 1) best = old * bnn__dexp(rate * (best / (old * old) - 1) / 2);
-    else if (!laplace) best = sqrt(best);
-    if (bnn__finite_d(best)) p->std = (float)(best > 1e-6 ? best : 1e-6);
-}
-
 static int bnn__priors_alike(const bnn_prior *a, const bnn_prior *b) {
     return a->kind == b->kind && a->adapt_mean == b->adapt_mean && a->adapt_std == b->adapt_std &&
            (a->shape > 0) == (b->shape > 0);
@@ -8977,7 +8939,7 @@ BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
             n += next->rows * next->cols;
         }
         bnn__prior_follow(q->of->mem, &w->prior, n, q->params->theta + w->offset,
-                          point ? NULL : q->sigma + w->offset, rate);
+                          point ? NULL : q->sigma + w->offset, rate, NULL);
         for (e = b + 1; e < end; e++) {
             q->of->blocks[e].prior.mean = w->prior.mean;
             q->of->blocks[e].prior.std = w->prior.std;
