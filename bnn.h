@@ -6814,19 +6814,32 @@ BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
 
 /* ---- making a bnn_mlp */
 
-static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+typedef bnn_var *bnn__affine_fn(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
+                                int bias);
+
+/* affine: the affine part of a layer, of which the first block is given */
+static bnn_var *bnn__mlp_walk(bnn_tape *t, const bnn_net *net, bnn_var *x, bnn__affine_fn *affine) {
     const struct bnn__mlp *m = net->mlp;
-    size_t l, block = m->first;
+    int bias = !m->desc.no_bias;
+    size_t l;
     if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
     for (l = 0; l < m->n_layers; l++) {
-        bnn_var *w = bnn_param(t, net->params, block++);
-        bnn_var *b = m->desc.no_bias ? NULL : bnn_param(t, net->params, block++);
-        x = bnn_affine(x, w, b);
+        x = affine(t, net, x, m->first + (bias ? 2 * l : l), bias);
         if (l + 1 == m->n_layers) break;
         x = bnn_activation(x, m->desc.activations[l]);
         if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
     }
     return x;
+}
+
+static bnn_var *bnn__mlp_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
+                                int bias) {
+    bnn_var *w = bnn_param(t, net->params, block);
+    return bnn_affine(x, w, bias ? bnn_param(t, net->params, block + 1) : NULL);
+}
+
+static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn__mlp_walk(t, net, x, bnn__mlp_affine);
 }
 
 /* Scales whose square and its inverse are floats */
@@ -7044,56 +7057,63 @@ static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* The copy of net, with the weights w, without the inputs and the units of hidden layers that are
- * not kept (NULL keeps all). Priors are as in force, not as for the new fan in. */
-static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
-                             const unsigned char *inputs, unsigned char *const *hidden) {
-    const struct bnn__mlp *m = net->mlp;
-    const unsigned char *rows = inputs, *cols;
-    bnn_mlp_desc d = m->desc;
-    bnn_net less;
-    size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
-    d.sizes[0] = bnn__kept(inputs, d.sizes[0]);
-    for (l = 1; hidden != NULL && l < m->n_layers; l++)
-        d.sizes[l] = bnn__kept(hidden[l], d.sizes[l]);
-    less = bnn__net_like(to, net, d, inputs);
-    if (less.params == NULL) return less;
-    for (l = 0; l < m->n_layers; l++, rows = cols) {
-        bnn_mat b = bnn__layer(to, less.mlp, l, 1);
-        cols = hidden != NULL && l + 1 < m->n_layers ? hidden[l + 1] : NULL;
-        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), rows, cols);
-        if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
-    }
-    for (i = 0; i < blocks; i++)
-        to->blocks[less.mlp->first + i].prior = w->blocks[m->first + i].prior;
-    return less;
-}
+/* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read */
 
-/* Can net be copied to `to`? 0 = no, to->mem says why */
-static int bnn__copied(bnn_params *to, const char *who, const bnn_net *net) {
-    if (to == NULL || to->mem->err != BNN_OK) return 0;
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w;                            /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS + 1]; /* inputs, units of layer 1, 2 ...; NULL keeps all */
+} bnn__shrink;
+
+/* 0 = net cannot be copied to `to`, whose arena says why. What is taken stays behind there. */
+static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, const bnn_net *net) {
+    size_t l;
+    memset(s, 0, sizeof *s);
+    if (to == NULL) return 0;
     if (net->mlp == NULL || net->params == NULL || net->params == to)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
                         who);
-    return to->mem->err == BNN_OK;
+    if (to->mem->err != BNN_OK) return 0;
+    s->m = net->mlp;
+    s->w = *net->params;
+    s->w.theta = (float *)bnn_arena_alloc(to->mem, s->w.n, sizeof(float));
+    for (l = 0; l < s->m->n_layers; l++) {
+        s->keep[l] = (unsigned char *)bnn_arena_alloc(to->mem, s->m->desc.sizes[l], 1);
+        if (s->keep[l] != NULL) memset(s->keep[l], 1, s->m->desc.sizes[l]);
+    }
+    if (to->mem->err != BNN_OK) return 0;
+    memcpy(s->w.theta, net->params->theta, s->w.n * sizeof(float));
+    return 1;
+}
+
+/* What is left. Priors are as in force, not as for the new fan in. */
+static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn_net *net) {
+    bnn_mlp_desc d = s->m->desc;
+    bnn_net less;
+    size_t l, i, step = d.no_bias ? 1 : 2, blocks = s->m->n_layers * step;
+    for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, s->keep[0]);
+    if (less.params == NULL) return less;
+    for (i = 0; i < blocks + (net->noise_learned ? 1 : 0); i++) {
+        size_t at = less.mlp->first + i, from = s->m->first + i;
+        to->blocks[at].prior = s->w.blocks[from].prior;
+        l = i / step;
+        if (i < blocks)
+            bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, from),
+                      i % step == 0 ? s->keep[l] : NULL, s->keep[l + 1]);
+    }
+    return less;
 }
 
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
     bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
-    if (!bnn__copied(to, "bnn_mlp_keep_inputs", mlp)) return dead;
-    if (bnn__kept(keep, mlp->mlp->desc.sizes[0]) != 0)
-        return bnn__net_less(to, mlp, mlp->params, keep, NULL);
+    bnn__shrink s;
+    if (!bnn__shrink_open(&s, to, "bnn_mlp_keep_inputs", mlp)) return dead;
+    if (keep != NULL) memcpy(s.keep[0], keep, s.m->desc.sizes[0]);
+    if (bnn__kept(s.keep[0], s.m->desc.sizes[0]) != 0) return bnn__shrink_close(&s, to, mlp);
     bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: no input is left");
     return dead;
 }
-
-/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
-
-typedef struct bnn__shrink {
-    const struct bnn__mlp *m;
-    bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l = 1, 2, ... */
-} bnn__shrink;
 
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     size_t i;
@@ -7102,9 +7122,9 @@ static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     return 1;
 }
 
-static void bnn__clear_column(bnn_mat m, size_t j) {
+static void bnn__clear(float *x, size_t n, size_t stride) {
     size_t i;
-    for (i = 0; i < m.rows; i++) m.data[i * m.cols + j] = 0;
+    for (i = 0; i < n; i++) x[i * stride] = 0;
 }
 
 /* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
@@ -7112,16 +7132,15 @@ static void bnn__clear_column(bnn_mat m, size_t j) {
 static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
     bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
     bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
-    float *sends = out.data + j * out.cols;
-    size_t i;
-    if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
-        float x = b.data != NULL ? b.data[j] : 0, c;
+    float *hears = in.data + j, *sends = out.data + j * out.cols, x, c;
+    if (bnn__all_zero(hears, in.rows, in.cols)) {
+        x = b.data != NULL ? b.data[j] : 0;
         bnn__activation(s->m->desc.activations[l - 1])->pass(1, &x, &c);
         if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
         else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
     }
-    bnn__clear_column(in, j);
-    for (i = 0; i < out.cols; i++) sends[i] = 0;
+    bnn__clear(hears, in.rows, in.cols);
+    bnn__clear(sends, out.cols, 1);
     s->keep[l][j] = 0;
     return 1;
 }
@@ -7135,14 +7154,11 @@ static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
     for (j = 0; j < in.cols; j++) {
         int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
         int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
-        if (!s->keep[l][j] || (!deaf && !mute)) continue;
-        if (left > 1 && bnn__drop(s, l, j)) {
-            changed = 1;
-            left--;
-        } else if (mute && !deaf) {
-            changed = 1;
-            bnn__clear_column(in, j);
-        }
+        int drops = s->keep[l][j] && (deaf || mute) && left > 1 && bnn__drop(s, l, j);
+        if (drops) left--;
+        else if (s->keep[l][j] && mute && !deaf) bnn__clear(in.data + j, in.rows, in.cols);
+        else continue;
+        changed = 1;
     }
     return changed;
 }
@@ -7152,10 +7168,8 @@ static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
 static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *keep) {
     size_t l, j;
     int again = keep == NULL;
-    while (again) {
-        again = 0;
-        for (l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
-    }
+    while (again)
+        for (again = 0, l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
     if (keep == NULL) return NULL;
     for (l = 1; l < s->m->n_layers; l++) {
         size_t units = s->m->desc.sizes[l];
@@ -7168,32 +7182,14 @@ static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *kee
     return NULL;
 }
 
-static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
-    size_t l, units;
-    float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
-    memset(s, 0, sizeof *s);
-    s->m = net->mlp;
-    s->w = *net->params;
-    s->w.theta = theta;
-    for (l = 1; l < s->m->n_layers; l++) {
-        units = s->m->desc.sizes[l];
-        s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
-        if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
-    }
-    if (mem->err != BNN_OK) return 0;
-    memcpy(theta, net->params->theta, net->params->n * sizeof *theta);
-    return 1;
-}
-
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
     bnn__shrink s;
     const char *fault;
     bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
-    if (!bnn__copied(to, "bnn_mlp_shrink", net)) return dead;
-    if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
+    if (!bnn__shrink_open(&s, to, "bnn_mlp_shrink", net)) return dead;
     fault = bnn__drop_all(&s, keep);
-    if (fault == NULL) return bnn__net_less(to, net, &s.w, NULL, s.keep);
+    if (fault == NULL) return bnn__shrink_close(&s, to, net);
     bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault);
     return dead;
 }
@@ -7207,22 +7203,8 @@ static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
     return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) && bnn__mat_where(m, row, col);
 }
 
-/* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
- * error, becomes 0: its std is 1. */
-static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat *std) {
-    size_t j;
-    *mean = bnn_mat_new(mem, 1, a.cols);
-    *std = bnn_mat_new(mem, 1, a.cols);
-    if (mem->err != BNN_OK) return;
-    bnn_mat_col_mean(*mean, a);
-    bnn_mat_col_std(*std, a);
-    for (j = 0; j < a.cols; j++) {
-        double least = bnn__epsilon() * fabs((double)mean->data[j]);
-        if (!((double)std->data[j] > least)) std->data[j] = 1;
-    }
-}
-
-/* One of the two matrices; the error, or BNN_OK */
+/* Mean and standard deviation of every column of one of the two matrices. A constant column, even
+ * one whose std is a rounding error, becomes 0: its std is 1. The error, or BNN_OK */
 static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
                             bnn_mat *std) {
     const char *who = "bnn_net_standardize";
@@ -7233,14 +7215,19 @@ static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int squ
     if (bnn__where(a, &i, &j))
         return bnn__arena_say(mem, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
                               (double)a.data[i * a.cols + j], i, j);
-    bnn__column_scale(mem, a, mean, std);
+    *mean = bnn_mat_new(mem, 1, a.cols);
+    *std = bnn_mat_new(mem, 1, a.cols);
     if (mem->err != BNN_OK) return mem->err;
-    for (j = 0; j < a.cols; j++)
-        if (!bnn__finite(mean->data[j]) || !bnn__finite(std->data[j]) ||
-            (square && !bnn__noise_ok(std->data[j])))
+    bnn_mat_col_mean(*mean, a);
+    bnn_mat_col_std(*std, a);
+    for (j = 0; j < a.cols; j++) {
+        float m = mean->data[j], *s = &std->data[j];
+        if (!((double)*s > bnn__epsilon() * fabs((double)m))) *s = 1;
+        if (!bnn__finite(m) || !bnn__finite(*s) || (square && !bnn__noise_ok(*s)))
             return bnn__arena_say(mem, BNN_EARG, "%s: column %z of %s has standard deviation %g: "
                                   "choose a unit in which its square is a float", who, j, what,
-                                  (double)std->data[j]);
+                                  (double)*s);
+    }
     return BNN_OK;
 }
 
@@ -7261,33 +7248,23 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
 
 /* ---- batches */
 
-static bnn_batch bnn__batch_dead(bnn_var *poison) {
-    bnn_batch b;
-    b.x = b.y = poison;
-    b.n_data = 0;
-    return b;
-}
-
-static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
-    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
-    return bnn__batch_dead(bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who,
-                                     n, d.x.rows, d.y.rows));
-}
-
 /* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
  * in the data the rows of the batch are from, NULL = it is the data. 0 = not finite */
-static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v,
-                             const size_t *rows) {
-    size_t i, j;
+static int bnn__batch_finite(const char *who, const bnn_batch *b, const size_t *rows) {
+    bnn_tape *t = b->x->tape;
+    bnn_mat m = b->x->val;
     double bad;
-    if (v->tape->err != BNN_OK || !bnn__where(v->val, &i, &j)) return v->tape->err == BNN_OK;
-    bad = (double)v->val.data[i * v->val.cols + j];
+    size_t i, j;
+    int in_x = t->err == BNN_OK && bnn__where(m, &i, &j);
+    if (!in_x) m = b->y->val;
+    if (t->err != BNN_OK || (!in_x && !bnn__where(m, &i, &j))) return t->err == BNN_OK;
+    bad = (double)m.data[i * m.cols + j];
     if (rows == NULL)
-        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what, bad, i,
-                  j);
+        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, in_x ? "x" : "y",
+                  bad, i, j);
     else
-        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), "
-                  "column %z", who, what, bad, rows[i], i, j);
+        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), column "
+                  "%z", who, in_x ? "x" : "y", bad, rows[i], i, j);
     return 0;
 }
 
@@ -7295,16 +7272,21 @@ static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v
  * has said how many there are. */
 static bnn_batch bnn__batch(bnn_tape *t, const char *who, bnn_data d, size_t n,
                             const size_t *rows) {
-    bnn_batch b;
-    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, who, d, n);
+    bnn_batch b, dead;
+    dead.x = dead.y = bnn__poison(t);
+    dead.n_data = 0;
+    if (d.x.rows != d.y.rows || n == 0 || (rows == NULL && n != d.x.rows)) {
+        bnn__fail(t, d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG, "%s: a batch of %z rows; x has "
+                  "%z rows, y has %z", who, n, d.x.rows, d.y.rows);
+        return dead;
+    }
     b.x = bnn_input(t, d.x);
     b.y = bnn_input(t, d.y);
     if (rows != NULL) {
         b.x = bnn_gather(b.x, n, rows);
         b.y = bnn_gather(b.y, n, rows);
     }
-    if (!bnn__batch_finite(who, "x", b.x, rows) || !bnn__batch_finite(who, "y", b.y, rows))
-        return bnn__batch_dead(bnn__poison(t));
+    if (!bnn__batch_finite(who, &b, rows)) return dead;
     bnn__batch_n(t, (double)d.x.rows);
     b.n_data = t->n_data;
     return b;
@@ -7315,8 +7297,7 @@ BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
 }
 
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows) {
-    if (rows == NULL) return bnn__batch_fail(t, "bnn_batch_rows", d, 0);
-    return bnn__batch(t, "bnn_batch_rows", d, n, rows);
+    return bnn__batch(t, "bnn_batch_rows", d, rows == NULL ? 0 : n, rows);
 }
 
 /* Adds r to a set, an open table of 2^bits places that is at most half full; 0 = it is there */
@@ -7333,14 +7314,12 @@ static int bnn__set_add(size_t *set, int bits, size_t r) {
 
 /* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
-    size_t i, n = d.x.rows, *rows, *set;
-    int bits = 1;
-    if (size == 0 || size > n || n != d.y.rows)
-        return bnn__batch_fail(t, "bnn_minibatch", d, size);
-    while (size > (size_t)1 << (bits - 1)) bits++;
-    rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
-    set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
-    if (rows == NULL || set == NULL) return bnn__batch_dead(bnn__poison(t));
+    size_t i, n = d.x.rows, *rows = NULL, *set = NULL;
+    int bits = 1, fits = size > 0 && size <= n && n == d.y.rows;
+    while (fits && size > (size_t)1 << (bits - 1)) bits++;
+    if (fits) rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
+    if (fits) set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
+    if (rows == NULL || set == NULL) return bnn__batch(t, "bnn_minibatch", d, size, NULL);
     memset(set, 0, sizeof *set << bits);
     for (i = 0; i < size; i++) {
         size_t top = n - size + i;
@@ -7481,9 +7460,7 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
     double *n;
-    if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
-        !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
-        return bnn__poison(t);
+    if (!bnn__batch_finite("bnn_net_nll", &b, NULL)) return bnn__poison(t);
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
@@ -9005,23 +8982,19 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
 }
 
-static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    const struct bnn__mlp *m = net->mlp;
+static bnn_var *bnn__noisy_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
+                                  int bias) {
     const bnn__noisy *z = (const bnn__noisy *)net->user;
-    size_t l, k = m->first;
-    if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
-    for (l = 0; l < m->n_layers && t->err == BNN_OK; l++) {
-        int bias = !m->desc.no_bias;
-        bnn_var *w = bnn_param(t, net->params, k), *b = bias ? bnn_param(t, net->params, k + 1) : 0;
-        bnn_var *s = bnn__noisy_sigma(t, z, k), *c = bias ? bnn__noisy_sigma(t, z, k + 1) : NULL;
-        k += bias ? 2 : 1;
-        x = z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
-                                        : bnn_affine_flipout(x, w, s, b, c);
-        if (l + 1 == m->n_layers) break;
-        x = bnn_activation(x, m->desc.activations[l]);
-        if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
-    }
-    return t->err == BNN_OK ? x : bnn__poison(t);
+    bnn_var *w = bnn_param(t, net->params, block), *b = NULL, *s, *c = NULL;
+    if (bias) b = bnn_param(t, net->params, block + 1);
+    s = bnn__noisy_sigma(t, z, block);
+    if (bias) c = bnn__noisy_sigma(t, z, block + 1);
+    return z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
+                                       : bnn_affine_flipout(x, w, s, b, c);
+}
+
+static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn__mlp_walk(t, net, x, bnn__noisy_affine);
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
