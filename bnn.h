@@ -914,7 +914,7 @@ typedef struct bnn_meanfield {
     size_t n;                  /* weights it was made for                                        */
     float *sigma, *eps;        /* of the last draw                                               */
     float *curvature;          /* of F/N along the weights, for estimators that need it          */
-    int drawn, curved;         /* private */
+    int drawn, curved, low;    /* private; low: a sigma of the draw is at its floor              */
     unsigned char *held;
 } bnn_meanfield;
 
@@ -2420,15 +2420,25 @@ typedef struct bnn__job {
     size_t rows, cols;
     int flag, zero;
     void (*pass)(const struct bnn__job *, size_t, size_t); /* bnn__p_watched: the pass to watch */
-    int *high;                                             /* becomes 1 above BNN__CALM          */
+    int *high; /* becomes 1 above BNN__CALM; in a draw: where a sigma is at its floor */
 } bnn__job;
 typedef void bnn__pass(const bnn__job *, size_t, size_t);
 
-#define BNN__PASS(S, NAME, ...)                                                                  \
+BNN__UNUSED static void bnn__seen(int *high, const void *lanes, size_t bytes) {
+    static const unsigned char none[64] = { 0 };
+    if (high == NULL || memcmp(lanes, none, bytes) == 0) return;
+    BNN__ATOMIC
+    *high = 1;
+}
+
+#define BNN__PASS(S, NAME, ...) BNN__LOOP(S, NAME, ;, ;, __VA_ARGS__)
+#define BNN__LOOP(S, NAME, FIRST, LAST, ...) /* what comes before the vectors, and after */      \
 BNN__UNUSED static BNN__AT_##S                                                                   \
 void bnn__p_##NAME##_##S(const bnn__job *job, size_t i, size_t n) {                              \
     const bnn__job q = *job;                                                                     \
+    FIRST                                                                                        \
     for (; i + S <= n; i += S) { __VA_ARGS__ }                                                   \
+    LAST                                                                                         \
     if (i < n) bnn__p_##NAME##_1(job, i, n);                                                     \
 }
 #define BNN__GRAD(S)         /* the gradient with its weight decay */                            \
@@ -2518,7 +2528,8 @@ BNN__PASS(S, colsum,                                /* columns i to n of all row
  * s is the curvature, 4: h = d sigma stays 0; flag / 8: the kind of the prior, which adds its slope
  * to g and h by the numbers p, or 0: a variance of each weight that follows it. */
 #define BNN__NOISES(S)                                                                           \
-BNN__PASS(S, draw,                                                                               \
+BNN__LOOP(S, draw, bnn__u##S low = bnn__lt_##S(bnn__set_##S(0), bnn__set_##S(0));,               \
+    bnn__seen(q.high, &low, sizeof low);,                                                        \
     bnn__f##S r = bnn__ld_##S(q.x + i) * q.c, v, e;                                              \
     r = bnn__sel_##S(bnn__lt_##S(r, bnn__set_##S(q.a)), bnn__set_##S(q.a), r);                   \
     r = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.b), r), bnn__set_##S(q.b), r);                   \
@@ -2528,7 +2539,9 @@ BNN__PASS(S, draw,                                                              
     if (q.z == NULL) continue;                                                                   \
     e = bnn__ld_##S(q.z + i % BNN__ZN);                                                          \
     bnn__st_##S(q.t + i, e);                                                                     \
-    e = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.d), v), v * e, v * bnn__set_##S(0));             \
+    bnn__u##S above = bnn__lt_##S(bnn__set_##S(q.d), v);                                         \
+    low |= ~above;                                                                               \
+    e = bnn__sel_##S(above, v * e, v * bnn__set_##S(0));                                         \
     bnn__st_##S(q.w + i, bnn__ld_##S(q.y + i) + e); )                                            \
 BNN__PASS(S, noise,                                                                              \
     bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
@@ -7517,7 +7530,8 @@ static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_l
 }
 
 static double bnn__step_size(double x) { /* cube root of epsilon, times the size of x */
-    return cbrt(bnn__epsilon()) * (fabs(x) > 1 ? fabs(x) : 1);
+    double root = sizeof(float) == 8 ? 6.0554544523933395e-06 : 0.0049215666011518484;
+    return root * (fabs(x) > 1 ? fabs(x) : 1);
 }
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
@@ -7560,29 +7574,21 @@ static double bnn__step_along(size_t n, const float *theta, const float *v) {
     return bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv) / largest;
 }
 
-/* The gradient at keep + r v, in w->grad */
-static void bnn__gradient_along(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
-                                void *user, const float *keep, double r, const float *v) {
-    size_t i;
-    for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
-    bnn__loss_at(t, rng, w, f, user);
-    memcpy(w->theta, keep, w->n * sizeof *keep);
-}
-
 BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                const float *v) {
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
-    size_t i;
     double r = bnn__step_along(w->n, w->theta, v);
     float *keep = bnn__floats(t, w->n), *right = bnn__floats(t, w->n); /* out may be v */
+    size_t i, side;
     if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
         bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
-    if (t->err == BNN_OK && r > 0) {
-        memcpy(keep, w->theta, w->n * sizeof *keep);
-        bnn__gradient_along(t, &rng, w, f, user, keep, r, v);
-        memcpy(right, w->grad, w->n * sizeof *right);
-        bnn__gradient_along(t, &rng, w, f, user, keep, -r, v);
+    if (t->err == BNN_OK) memcpy(keep, w->theta, w->n * sizeof *keep);
+    for (side = r > 0 ? 2 : 0; side-- > 0 && t->err == BNN_OK;) {
+        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)(side == 1 ? r : -r) * v[i];
+        bnn__loss_at(t, &rng, w, f, user);
+        if (side == 1) memcpy(right, w->grad, w->n * sizeof *right);
+        memcpy(w->theta, keep, w->n * sizeof *keep);
     }
     for (i = 0; i < w->n; i++)
         out[i] = r > 0 && t->err == BNN_OK
@@ -8546,6 +8552,10 @@ static float bnn__rho_end(const bnn_meanfield *q, int upper) { /* of c rho */
     return upper ? (float)1e4 : -20;
 }
 
+static float bnn__rho_removed(const bnn_meanfield *q) { /* safely below the lower end */
+    return bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
+}
+
 static float bnn__sigma_end(const bnn_meanfield *q, int upper) { /* as the pass computes it */
     float x = bnn__rho_end(q, upper);
     return q->scale == BNN_SCALE_LOG ? BNN_MATH_EXP(x) : bnn__soft_1(x);
@@ -8575,20 +8585,17 @@ static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a 
 /* The blocks of w twice, with flat priors: their prior is the KL */
 static bnn_params *bnn__meanfield_params(bnn_params *w, const bnn_meanfield *q) {
     bnn_params *p = bnn_params_new(w->mem);
-    size_t b, half;
+    size_t b;
     bnn_prior flat;
     memset(&flat, 0, sizeof flat);
     flat.kind = BNN_PRIOR_FLAT;
-    if (p == NULL) return NULL;
-    for (half = 0; half < 2; half++)
-        for (b = 0; b < w->n_blocks; b++) {
-            size_t at = bnn_params_add(p, w->blocks[b].rows, w->blocks[b].cols, w->blocks[b].name,
-                                       flat);
-            if (at == BNN__NONE) return NULL;
-            p->blocks[at].fresh = 1;
-            if (half == 1) p->blocks[at].rest = bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
-        }
-    p->draws_of = w;
+    for (b = 0; b < 2 * w->n_blocks; b++) {
+        const bnn_block *k = &w->blocks[b % w->n_blocks];
+        if (bnn_params_add(p, k->rows, k->cols, k->name, flat) == BNN__NONE) return NULL;
+        p->blocks[b].fresh = 1;
+        if (b >= w->n_blocks) p->blocks[b].rest = bnn__rho_removed(q);
+    }
+    if (p != NULL) p->draws_of = w;
     return p;
 }
 
@@ -8668,6 +8675,8 @@ BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q) {
 /* Without a gradient to come, or one that waits, unless it is by bnn_meanfield_sample */
 static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
     bnn__job j = bnn__sigma_job(q);
+    j.high = &q->low;
+    q->low = 0;
     if (q->posterior == BNN_POSTERIOR_DELTA)
         memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
     else bnn__run_noise(rng, q->n, &j, BNN__PICKM16(bnn__p_draw));
@@ -8799,21 +8808,20 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
 /* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
 static void bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
-    float nigh = -bnn__rho_end(q, 0) * (float)0.9999 / q->log_rate;
     size_t i;
-    q->params->held = NULL;
-    if (q->posterior == BNN_POSTERIOR_DELTA) return;
-    if (bnn__v_below(q->n, q->params->theta + q->n, nigh)) return; /* most often: no |rho| is */
     q->params->held = q->held;
     for (i = 0; i < q->n; i++) q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
 
+static int bnn__proper(const bnn_meanfield *q) { /* of the priors: 0 none, 1 some, 2 all */
+    size_t b, n = 0;
+    for (b = 0; b < q->of->n_blocks; b++) n += q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
+    return n == 0 ? 0 : n == q->of->n_blocks ? 2 : 1;
+}
+
 /* lambda/(N draws); 0 where no prior is proper. < 0 = failed */
 static double bnn__divergence_weight(const bnn_meanfield *q, bnn_tape *t) {
-    size_t b;
-    int proper = 0;
-    for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    if (!proper || !(q->kl_weight > 0)) return 0;
+    if (bnn__proper(q) == 0 || !(q->kl_weight > 0)) return 0;
     if (bnn__n_data(t) > 0)
         return (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
     bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: the KL must know how many data there are: set "
@@ -8838,7 +8846,8 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
         q->params->blocks[b].fresh = 0;
         q->params->blocks[b].reached = 1;
     }
-    bnn__meanfield_hold(q);
+    q->params->held = NULL;
+    if (q->low) bnn__meanfield_hold(q);
     bnn__spend(q->of);
     q->drawn = 0;
     if (q->of->draw == 2) q->of->draw = 1;
@@ -9019,40 +9028,32 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
 
 /* ---- what the data cost under q */
 
-static double bnn__meanfield_error(bnn_meanfield *q, bnn_tape *t, const bnn_net *net, bnn_data d,
-                                   size_t draws) { /* L^E, nats */
-    bnn_mark mark = bnn_arena_mark(q->of->mem);
-    double sum = 0;
-    size_t s;
-    for (s = 0; s < draws; s++) {
-        bnn__meanfield_draw(q, &t->rng);
-        sum -= bnn_mat_sum(bnn_predict_log_lik(q->of->mem, t, net, NULL, d));
-        bnn_arena_rewind(q->of->mem, mark);
-    }
-    return t->err == BNN_OK ? sum / (double)draws : bnn__nan();
-}
-
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
                                                 bnn_data d, size_t draws) {
     bnn_meanfield_cost c;
+    bnn_arena *mem;
+    bnn_mark mark;
     double uniform = 0, outputs = 0;
-    size_t b;
-    int proper = q->posterior != BNN_POSTERIOR_DELTA;
+    size_t s;
     c.error = c.complexity = c.bits = c.ratio = bnn__nan();
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_measure")) return c;
-    if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0) {
+    if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0)
         bnn__fail(t, BNN_EARG, "bnn_meanfield_measure: x has %z rows, y has %z, %z draws", d.x.rows,
                   d.y.rows, draws);
-        return c;
-    }
     if (!bnn__has_data(t, "bnn_meanfield_measure", d.x)) return c;
-    for (b = 0; b < q->of->n_blocks; b++) proper &= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    c.error = bnn__meanfield_error(q, t, net, d, draws);
+    mem = q->of->mem;
+    mark = bnn_arena_mark(mem);
+    for (c.error = 0, s = 0; s < draws; s++) {
+        bnn__meanfield_draw(q, &t->rng);
+        c.error -= bnn_mat_sum(bnn_predict_log_lik(mem, t, net, NULL, d));
+        bnn_arena_rewind(mem, mark);
+    }
+    c.error = t->err == BNN_OK ? c.error / (double)draws : bnn__nan();
     c.complexity = bnn_meanfield_kl(q);
-    if (!proper) return c;
+    if (q->posterior == BNN_POSTERIOR_DELTA || bnn__proper(q) < 2) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
     if (net->mlp != NULL) outputs = (double)net->mlp->desc.sizes[net->mlp->n_layers];
-    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = log(outputs);
+    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog(outputs);
     if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
     if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
     return c;
@@ -9089,12 +9090,11 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
     for (i = 0; i < q->n; i++) {
         if (!((double)bnn__snr(q, i) < snr)) continue;
         q->params->theta[i] = 0;
-        q->params->theta[q->n + i] = bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
+        q->params->theta[q->n + i] = bnn__rho_removed(q);
     }
     q->drawn = 0;
     bnn__sigma(q);
     bnn__meanfield_hold(q);
-    if (q->params->held == NULL) return 0;
     for (i = 0; i < q->n; i++) gone += q->held[i];
     return gone;
 }
