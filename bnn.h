@@ -878,11 +878,10 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  *     bnn_step(&adam, &tape);                       a stepper of q.params
  * The first three may repeat q.draws times before the step: F/N is then averaged over the draws.
  * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
- * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
- * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight
- * with mu = 0 and sigma at the floor is removed: it stays exactly 0, whatever the stepper and its
- * state. Between a draw and bnn_meanfield_mean the library refuses what is meant for weights: a
- * stepper of w, and bnn_net_loss and bnn_prior_nll, which would count the prior twice. */
+ * sigma = softplus(rho), 2e-9 to 1e4, or e^(log_rate rho), e^-30 to e^9.2. At a bound the gradient
+ * that points outward is 0; at the floor the draw is mu, and a weight with mu = 0 there is removed:
+ * it stays 0, whatever the stepper. Between a draw and bnn_meanfield_mean a stepper of w, and
+ * bnn_net_loss and bnn_prior_nll, which would count the prior twice, are refused. */
 /* FIXED: sigma stays; DELTA: w = mu */
 enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
 enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
@@ -6728,15 +6727,15 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
     size_t b, i;
     for (b = 0; b < w->n_blocks; b++) {
         const bnn_prior *p = &w->blocks[b].prior;
-        size_t n = w->blocks[b].rows * w->blocks[b].cols;
-        float *x = w->theta + w->blocks[b].offset;
+        bnn_mat m = bnn_params_mat(w, b);
+        float *x = m.data, s = p->std;
+        size_t n = bnn__mat_size(m);
         if (p->kind == BNN_PRIOR_FLAT) continue; /* not a distribution: left as it is */
-        if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
-            for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
-        else bnn__v_normal(rng, n, x);
+        if (p->kind != BNN_PRIOR_DOUBLE_EXPONENTIAL) bnn__v_normal(rng, n, x);
+        else for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
         for (i = 0; i < n; i++) {
-            float s = p->std;
-            if (p->kind == BNN_PRIOR_MIXTURE && bnn_rng_uniform(rng) > p->weight) s = p->std2;
+            if (p->kind == BNN_PRIOR_MIXTURE)
+                s = bnn_rng_uniform(rng) > p->weight ? p->std2 : p->std;
             x[i] = p->kind == BNN_PRIOR_STUDENT ? bnn__student_draw(p, rng, x[i]) : s * x[i];
             if (bnn__finite(p->mean + x[i])) x[i] = p->mean + x[i];
         }
@@ -6747,10 +6746,7 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
  * wants a new draw. */
 static void bnn__hold(bnn_stepper *s) {
     bnn_params *w = s->params;
-    float *state[3];
     size_t b, i;
-    int k;
-    state[0] = s->s1, state[1] = s->s2, state[2] = s->s3;
     if (w->draws_of != NULL && w->draws_of->draw == 1) w->draws_of->draw = 2;
     if (w->held == NULL) return;
     for (b = 0; b < w->n_blocks; b++) {
@@ -6758,8 +6754,9 @@ static void bnn__hold(bnn_stepper *s) {
         for (i = at->offset; i < at->offset + at->rows * at->cols; i++) {
             if (!w->held[i]) continue;
             w->theta[i] = at->rest;
-            for (k = 0; k < 3; k++)
-                if (state[k] != NULL) state[k][i] = 0;
+            if (s->s1 != NULL) s->s1[i] = 0;
+            if (s->s2 != NULL) s->s2[i] = 0;
+            if (s->s3 != NULL) s->s3[i] = 0;
         }
     }
 }
@@ -6979,18 +6976,17 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net, dead = bnn__net_dead(w != NULL ? w->mem : NULL);
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL), dead = net;
     struct bnn__mlp *m;
     size_t n_layers = 0, n;
-    if (w == NULL || w->mem->err != BNN_OK) return dead;
-    if (!bnn__mlp_resolve(w->mem, &desc, &n_layers)) return dead;
+    if (w == NULL || w->mem->err != BNN_OK || !bnn__mlp_resolve(w->mem, &desc, &n_layers))
+        return dead;
     m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
     if (m == NULL) return dead;
     m->first = w->n_blocks;
     m->n_layers = n_layers;
     m->desc = desc;
     n = w->n;
-    net = dead;
     if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
         w->n_blocks = m->first;
         w->n = n;
@@ -8762,18 +8758,17 @@ static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, doubl
     int ard = bnn__ard(q, &w->prior);
     size_t o = w->offset, end = o + w->rows * w->cols;
     size_t n = ard == BNN_ARD_INPUT ? w->cols : end - o; /* one variance per row, or one */
-    j.zero = q->params->blocks[b].fresh;
     bnn__noise_prior(&j, &w->prior, k);
     if (ard == BNN_ARD_WEIGHT) j.flag &= 7;
     for (; o < end; o += n) {
-        bnn__job part = j;
+        j.x = q->sigma + o, j.y = q->params->theta + o, j.z = q->eps + o, j.g = q->of->grad + o;
+        j.w = q->params->grad + o, j.t = q->params->grad + q->n + o;
+        if (q->curvature != NULL) j.s = q->curvature + o;
         if (ard == BNN_ARD_INPUT) {
-            double v = bnn__square_sum(n, j.y + o, j.x + o, w->prior.mean) / (double)n;
-            part.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
+            double v = bnn__square_sum(n, j.y, j.x, w->prior.mean) / (double)n;
+            j.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
         }
-        part.x += o, part.y += o, part.z += o, part.g += o, part.w += o, part.t += o;
-        if (part.s != NULL) part.s += o;
-        bnn__run(n, &part, BNN__PICKM16(bnn__p_noise));
+        bnn__run(n, &j, BNN__PICKM16(bnn__p_noise));
     }
 }
 
@@ -8781,14 +8776,15 @@ static void bnn__noise_backward(const bnn_meanfield *q, double k) {
     bnn__job j;
     size_t b;
     memset(&j, 0, sizeof j);
-    j.x = q->sigma, j.y = q->params->theta, j.z = q->eps, j.g = q->of->grad;
-    j.w = q->params->grad, j.t = q->params->grad + q->n;
     j.e = (float)(1 / (double)q->draws), j.c = q->log_rate;
     j.a = bnn__sigma_end(q, 0), j.b = bnn__sigma_end(q, 1);
     j.flag = q->scale == BNN_SCALE_LOG;
     if (q->posterior == BNN_POSTERIOR_FIXED) j.flag |= 4;
-    else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2, j.s = q->curvature;
-    for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
+    else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2;
+    for (b = 0; b < q->of->n_blocks; b++) {
+        j.zero = q->params->blocks[b].fresh;
+        bnn__noise_block(q, b, j, k);
+    }
 }
 
 /* w = mu: the gradient of the MAP loss, as bnn_net_loss has it */
@@ -9061,6 +9057,12 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
 
 /* ---- pruning */
 
+static int bnn__prunable(const bnn_meanfield *q) {
+    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA) return 0;
+    bnn__sigma(q);
+    return 1;
+}
+
 static float bnn__snr(const bnn_meanfield *q, size_t i) {
     float mu = q->params->theta[i];
     return (mu < 0 ? -mu : mu) / q->sigma[i];
@@ -9070,13 +9072,11 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
     bnn_mark mark;
     size_t i, k = (size_t)(fraction * (double)q->n + 0.5);
     float *x, at;
-    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA ||
-        !(fraction >= 0 && fraction <= 1) || q->n == 0) return bnn__nan();
+    if (!(fraction >= 0 && fraction <= 1) || !bnn__prunable(q) || q->n == 0) return bnn__nan();
     if (k >= q->n) return bnn__inf();
     mark = bnn_arena_mark(q->of->mem);
     x = (float *)bnn__arena_take(q->of->mem, q->n, sizeof *x);
     if (x == NULL) return bnn__nan();
-    bnn__sigma(q);
     for (i = 0; i < q->n; i++) x[i] = bnn__snr(q, i);
     at = bnn__select(x, q->n, k);
     bnn_arena_rewind(q->of->mem, mark);
@@ -9085,8 +9085,7 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
 
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
     size_t i, gone = 0;
-    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA) return 0;
-    bnn__sigma(q);
+    if (!bnn__prunable(q)) return 0;
     for (i = 0; i < q->n; i++) {
         if (!((double)bnn__snr(q, i) < snr)) continue;
         q->params->theta[i] = 0;
