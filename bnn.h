@@ -878,11 +878,10 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  *     bnn_step(&adam, &tape);                       a stepper of q.params
  * The first three may repeat q.draws times before the step: F/N is then averaged over the draws.
  * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
- * sigma = softplus(rho), rho clamped to [-20, 1e4]: 2e-9 to 1e4; or e^(log_rate rho), from e^-30 to
- * e^9.2. At a bound the gradient that points outward is 0; at the floor the draw is mu. A weight
- * with mu = 0 and sigma at the floor is removed: it stays exactly 0, whatever the stepper and its
- * state. Between a draw and bnn_meanfield_mean the library refuses what is meant for weights: a
- * stepper of w, and bnn_net_loss and bnn_prior_nll, which would count the prior twice. */
+ * sigma = softplus(rho), 2e-9 to 1e4, or e^(log_rate rho), e^-30 to e^9.2. At a bound the gradient
+ * that points outward is 0; at the floor the draw is mu, and a weight with mu = 0 there is removed:
+ * it stays 0, whatever the stepper. Between a draw and bnn_meanfield_mean a stepper of w, and
+ * bnn_net_loss and bnn_prior_nll, which would count the prior twice, are refused. */
 /* FIXED: sigma stays; DELTA: w = mu */
 enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
 enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
@@ -914,7 +913,7 @@ typedef struct bnn_meanfield {
     size_t n;                  /* weights it was made for                                        */
     float *sigma, *eps;        /* of the last draw                                               */
     float *curvature;          /* of F/N along the weights, for estimators that need it          */
-    int drawn, curved;         /* private */
+    int drawn, curved, low;    /* private; low: a sigma of the draw is at its floor              */
     unsigned char *held;
 } bnn_meanfield;
 
@@ -2423,15 +2422,25 @@ typedef struct bnn__job {
     size_t rows, cols;
     int flag, zero;
     void (*pass)(const struct bnn__job *, size_t, size_t); /* bnn__p_watched: the pass to watch */
-    int *high;                                             /* becomes 1 above BNN__CALM          */
+    int *high; /* becomes 1 above BNN__CALM; in a draw: where a sigma is at its floor */
 } bnn__job;
 typedef void bnn__pass(const bnn__job *, size_t, size_t);
 
-#define BNN__PASS(S, NAME, ...)                                                                  \
+BNN__UNUSED static void bnn__seen(int *high, const void *lanes, size_t bytes) {
+    static const unsigned char none[64] = { 0 };
+    if (high == NULL || memcmp(lanes, none, bytes) == 0) return;
+    BNN__ATOMIC
+    *high = 1;
+}
+
+#define BNN__PASS(S, NAME, ...) BNN__LOOP(S, NAME, ;, ;, __VA_ARGS__)
+#define BNN__LOOP(S, NAME, FIRST, LAST, ...) /* what comes before the vectors, and after */      \
 BNN__UNUSED static BNN__AT_##S                                                                   \
 void bnn__p_##NAME##_##S(const bnn__job *job, size_t i, size_t n) {                              \
     const bnn__job q = *job;                                                                     \
+    FIRST                                                                                        \
     for (; i + S <= n; i += S) { __VA_ARGS__ }                                                   \
+    LAST                                                                                         \
     if (i < n) bnn__p_##NAME##_1(job, i, n);                                                     \
 }
 #define BNN__GRAD(S)         /* the gradient with its weight decay */                            \
@@ -2521,7 +2530,8 @@ BNN__PASS(S, colsum,                                /* columns i to n of all row
  * s is the curvature, 4: h = d sigma stays 0; flag / 8: the kind of the prior, which adds its slope
  * to g and h by the numbers p, or 0: a variance of each weight that follows it. */
 #define BNN__NOISES(S)                                                                           \
-BNN__PASS(S, draw,                                                                               \
+BNN__LOOP(S, draw, bnn__u##S low = bnn__lt_##S(bnn__set_##S(0), bnn__set_##S(0));,               \
+    bnn__seen(q.high, &low, sizeof low);,                                                        \
     bnn__f##S r = bnn__ld_##S(q.x + i) * q.c, v, e;                                              \
     r = bnn__sel_##S(bnn__lt_##S(r, bnn__set_##S(q.a)), bnn__set_##S(q.a), r);                   \
     r = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.b), r), bnn__set_##S(q.b), r);                   \
@@ -2531,7 +2541,9 @@ BNN__PASS(S, draw,                                                              
     if (q.z == NULL) continue;                                                                   \
     e = bnn__ld_##S(q.z + i % BNN__ZN);                                                          \
     bnn__st_##S(q.t + i, e);                                                                     \
-    e = bnn__sel_##S(bnn__lt_##S(bnn__set_##S(q.d), v), v * e, v * bnn__set_##S(0));             \
+    bnn__u##S above = bnn__lt_##S(bnn__set_##S(q.d), v);                                         \
+    low |= ~above;                                                                               \
+    e = bnn__sel_##S(above, v * e, v * bnn__set_##S(0));                                         \
     bnn__st_##S(q.w + i, bnn__ld_##S(q.y + i) + e); )                                            \
 BNN__PASS(S, noise,                                                                              \
     bnn__f##S v = bnn__ld_##S(q.x + i), m = bnn__ld_##S(q.y + i), e = bnn__ld_##S(q.z + i);      \
@@ -6324,30 +6336,32 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     return 1;
 }
 
-/* Room for n more values and one more block; the old arrays stay behind in the arena. */
+/* A larger array with what the old one held, which stays behind in the arena */
+static void *bnn__larger(bnn_arena *mem, size_t room, const void *old, size_t n, size_t size) {
+    void *p = bnn_arena_alloc(mem, room, size);
+    if (p != NULL && n != 0) memcpy(p, old, n * size);
+    return p;
+}
+
+/* Room for n more values and one more block */
 static int bnn__params_grow(bnn_params *w, size_t n) {
-    size_t room = w->room, blocks = w->block_room;
-    if (w->n_blocks == blocks) {
-        bnn_block *b = (bnn_block *)bnn_arena_alloc(w->mem, blocks + blocks + 8, sizeof *b);
+    size_t room = 2 * w->room, blocks = 2 * w->block_room + 8;
+    bnn_block *b = w->blocks;
+    float *theta = w->theta, *grad = w->grad;
+    if (w->n_blocks == w->block_room) {
+        b = (bnn_block *)bnn__larger(w->mem, blocks, b, w->n_blocks, sizeof *b);
         if (b == NULL) return 0;
-        if (w->n_blocks != 0) memcpy(b, w->blocks, w->n_blocks * sizeof *b);
         w->blocks = b;
-        w->block_room = blocks + blocks + 8;
+        w->block_room = blocks;
     }
-    if (n > room - w->n || w->theta == NULL) { /* an empty first block has a place, too */
-        float *theta, *grad;
-        room = w->n + n > room + room ? w->n + n : room + room;
-        theta = (float *)bnn_arena_alloc(w->mem, room, sizeof *theta);
-        grad = (float *)bnn_arena_alloc(w->mem, room, sizeof *grad);
-        if (theta == NULL || grad == NULL) return 0;
-        if (w->n != 0) {
-            memcpy(theta, w->theta, w->n * sizeof *theta);
-            memcpy(grad, w->grad, w->n * sizeof *grad);
-        }
-        w->theta = theta;
-        w->grad = grad;
-        w->room = room;
-    }
+    if (n <= w->room - w->n && theta != NULL) return 1; /* an empty first block has a place, too */
+    if (room < w->n + n) room = w->n + n;
+    theta = (float *)bnn__larger(w->mem, room, theta, w->n, sizeof *theta);
+    grad = (float *)bnn__larger(w->mem, room, grad, w->n, sizeof *grad);
+    if (theta == NULL || grad == NULL) return 0;
+    w->theta = theta;
+    w->grad = grad;
+    w->room = room;
     return 1;
 }
 
@@ -6407,77 +6421,66 @@ BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from) {
     to->draw = 0; /* these are other values */
 }
 
-static double bnn__abs_sum(size_t n, const float *w, float m) { /* sum |w-m| */
-    double sum = 0;
-    size_t i;
-    for (i = 0; i < n; i++) sum += fabs((double)w[i] - (double)m);
-    return sum;
-}
-
-/* The mixture at d = w - mean: components wide - d^2 c1 and narrow - d^2 c2. What does not depend
- * on d is computed once per block. */
-typedef struct bnn__mixture {
-    double wide, narrow, c1, c2;
-} bnn__mixture;
-
-static bnn__mixture bnn__mixture_of(const bnn_prior *p) {
-    double s1 = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
-    bnn__mixture m;
-    m.wide = bnn__dlog(w) - bnn__dlog(s1) - BNN__LN_2PI / 2;
-    m.narrow = bnn__dlog1p(-w) - bnn__dlog(s2) - BNN__LN_2PI / 2;
-    m.c1 = 1 / (2 * s1 * s1);
-    m.c2 = 1 / (2 * s2 * s2);
-    return m;
-}
-
-/* -ln p and d(-ln p)/dd = 2 d (r c1 + (1-r) c2), r = share of the wide component */
-static double bnn__mixture_at(const bnn__mixture *m, double d, double *slope) {
-    double l = m->wide - m->narrow + (m->c2 - m->c1) * d * d; /* log odds */
-    double e = bnn__dexp(-fabs(l)), large = 1 / (1 + e), little = e / (1 + e);
-    *slope = 2 * d * (l > 0 ? large * m->c1 + little * m->c2 : little * m->c1 + large * m->c2);
-    return -(l > 0 ? m->wide - m->c1 * d * d : m->narrow - m->c2 * d * d) - bnn__dlog1p(e);
-}
-
-/* The laws whose density does not go by sums over all weights: what depends on the prior alone is
- * computed once per block. */
+/* A law: what its density takes from the prior alone. -ln p of n values is the sum of what
+ * bnn__law_at gives over `per`, and n times `constant`. */
 typedef struct bnn__law {
-    int student;
-    bnn__mixture mixture;
-    double nu, scale, constant; /* Student: of d/scale */
+    int kind;
+    double per, constant, scale, nu;
+    double wide, narrow, c1, c2; /* mixture: components wide - d^2 c1 and narrow - d^2 c2 */
 } bnn__law;
 
 static bnn__law bnn__law_of(const bnn_prior *p) {
-    bnn__law law;
-    memset(&law, 0, sizeof law);
-    law.student = p->kind == BNN_PRIOR_STUDENT;
-    law.nu = (double)p->nu;
-    law.scale = (double)p->std;
-    if (law.student) law.constant = bnn__student_constant(law.nu, law.scale);
-    else law.mixture = bnn__mixture_of(p);
-    return law;
+    double s = (double)p->std, s2 = (double)p->std2, w = (double)p->weight;
+    bnn__law k;
+    memset(&k, 0, sizeof k);
+    k.kind = p->kind;
+    k.per = 1;
+    k.scale = s;
+    k.nu = (double)p->nu;
+    switch (p->kind) {
+    case BNN_PRIOR_NORMAL: k.per = 2 * s * s, k.constant = BNN__LN_2PI / 2 + bnn__dlog(s); break;
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL: k.per = s, k.constant = bnn__dlog(2 * s); break;
+    case BNN_PRIOR_STUDENT: k.constant = bnn__student_constant(k.nu, s); break;
+    case BNN_PRIOR_MIXTURE:
+        k.wide = bnn__dlog(w) - bnn__dlog(s) - BNN__LN_2PI / 2;
+        k.narrow = bnn__dlog1p(-w) - bnn__dlog(s2) - BNN__LN_2PI / 2;
+        k.c1 = 1 / (2 * s * s);
+        k.c2 = 1 / (2 * s2 * s2);
+        break;
+    default: break; /* flat: 0 */
+    }
+    return k;
 }
 
-/* -ln p and its slope at d = w - mean; Student: no nu scale^2, which overflows at the ends */
-static double bnn__law_at(const bnn__law *law, double d, double *slope) {
-    double z = d / law->scale, q = z * z / law->nu;
-    if (!law->student) return bnn__mixture_at(&law->mixture, d, slope);
-    *slope = (1 + 1 / law->nu) * z / (1 + q) / law->scale;
-    return (law->nu + 1) / 2 * bnn__dlog1p(q) + law->constant;
+/* At d = w - mean. The slope of -ln p: of a normal law times its variance, of a double exponential
+ * times its scale. Student: no nu scale^2, which overflows at the ends */
+static double bnn__law_at(const bnn__law *k, double d, double *slope) {
+    double odds, e, large, little, z = d / k->scale, q = z * z / k->nu;
+    switch (k->kind) {
+    case BNN_PRIOR_NORMAL: *slope = d; return d * d;
+    case BNN_PRIOR_DOUBLE_EXPONENTIAL: *slope = (d > 0) - (d < 0); return fabs(d);
+    case BNN_PRIOR_STUDENT:
+        *slope = (1 + 1 / k->nu) * z / (1 + q) / k->scale;
+        return (k->nu + 1) / 2 * bnn__dlog1p(q);
+    case BNN_PRIOR_MIXTURE:
+        odds = k->wide - k->narrow + (k->c2 - k->c1) * d * d; /* their logarithm */
+        e = bnn__dexp(-fabs(odds)), large = 1 / (1 + e), little = e / (1 + e);
+        *slope = 2 * d * (odds > 0 ? large * k->c1 + little * k->c2
+                                   : little * k->c1 + large * k->c2);
+        return -(odds > 0 ? k->wide - k->c1 * d * d : k->narrow - k->c2 * d * d) - bnn__dlog1p(e);
+    default: *slope = 0; return 0;
+    }
 }
 
 static double bnn__log_prior_block(const bnn_prior *p, size_t n, const float *w) {
-    double s = (double)p->std, sum = 0, count = (double)n, slope;
-    bnn__law law;
+    bnn__law law = bnn__law_of(p);
+    double sum = 0, slope;
     size_t i;
     if (p->kind == BNN_PRIOR_FLAT) return 0;
-    if (p->kind == BNN_PRIOR_NORMAL)
-        return -bnn__v_sumsq(n, w, p->mean) / (2 * s * s) -
-               count * (BNN__LN_2PI / 2 + bnn__dlog(s));
-    if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
-        return -bnn__abs_sum(n, w, p->mean) / s - count * bnn__dlog(2 * s);
-    law = bnn__law_of(p);
-    for (i = 0; i < n; i++) sum -= bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
-    return sum;
+    if (p->kind == BNN_PRIOR_NORMAL) sum = bnn__v_sumsq(n, w, p->mean);
+    else for (i = 0; i < n; i++)
+        sum += bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+    return -(sum / law.per + (double)n * law.constant);
 }
 
 BNNDEF double bnn_params_log_prior(const bnn_params *w) {
@@ -6489,47 +6492,35 @@ BNNDEF double bnn_params_log_prior(const bnn_params *w) {
     return sum;
 }
 
-/* gx += g d(-ln p)/dw */
-static void bnn__prior_slope(const bnn_prior *p, float g, size_t n, const float *w, float *gx) {
-    float c = p->kind == BNN_PRIOR_NORMAL ? g / (p->std * p->std) : g / p->std;
-    bnn__law law;
+/* gx += g d(-ln p)/dw; fresh: it is written */
+static void bnn__prior_slope(const bnn_prior *p, float g, int fresh, size_t n, const float *w,
+                             float *gx) {
+    int normal = p->kind == BNN_PRIOR_NORMAL;
+    float c = normal ? g / (p->std * p->std)
+                     : p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? g / p->std : g;
+    bnn__law law = bnn__law_of(p);
     double slope;
     size_t i;
-    switch (p->kind) {
-    case BNN_PRIOR_FLAT: return;
-    case BNN_PRIOR_NORMAL:
-        for (i = 0; i < n; i++) gx[i] += c * (w[i] - p->mean);
+    if (normal && p->mean == 0) {
+        if (fresh) bnn__v_scale(n, c, w, gx);
+        else bnn__v_axpy(n, c, w, gx);
         return;
-    case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        for (i = 0; i < n; i++) gx[i] += c * ((float)(w[i] > p->mean) - (float)(w[i] < p->mean));
-        return;
-    default:
-        law = bnn__law_of(p);
-        for (i = 0; i < n; i++) {
-            bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
-            gx[i] += g * (float)slope;
-        }
+    }
+    if (fresh) memset(gx, 0, n * sizeof *gx);
+    for (i = 0; i < n; i++) {
+        bnn__law_at(&law, (double)w[i] - (double)p->mean, &slope);
+        gx[i] += c * (float)slope;
     }
 }
 
 static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is still old */
     bnn_params *w = y->in[0]->owner;
-    float g = y->grad.data[0];
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_block *k = &w->blocks[b];
-        size_t n = k->rows * k->cols;
-        const float *x = w->theta + k->offset;
-        float *gx = w->grad + k->offset;
-        int plain = k->prior.kind == BNN_PRIOR_NORMAL && k->prior.mean == 0;
-        float c = g / (k->prior.std * k->prior.std);
         if (k->prior.kind == BNN_PRIOR_FLAT) continue;
-        if (plain && k->fresh) bnn__v_scale(n, c, x, gx);
-        else if (plain) bnn__v_axpy(n, c, x, gx);
-        else {
-            if (k->fresh) memset(gx, 0, n * sizeof(float));
-            bnn__prior_slope(&k->prior, g, n, x, gx);
-        }
+        bnn__prior_slope(&k->prior, y->grad.data[0], k->fresh, k->rows * k->cols,
+                         w->theta + k->offset, w->grad + k->offset);
         k->fresh = 0;
         k->reached = 1;
     }
@@ -6583,37 +6574,81 @@ static float bnn__median(bnn_arena *mem, size_t n, const float *x) {
     return lo + (hi - lo) / 2;
 }
 
-/* Optimum of the mean, or the present one if there is none */
-static float bnn__prior_center(bnn_arena *mem, const bnn_prior *p, size_t n, const float *x) {
+/* ---- priors that follow their weights, or q = N(mu, sigma^2) over them; sigma NULL: point weights */
+
+static double bnn__erf_own(double x) { return (double)BNN_MATH_ERF((float)x); }
+
+static double bnn__abs_mean(double d, double s) { /* E|w - m|, d = mu - m */
+    double u = s > 0 ? d / s : 0;
+    if (!(s > 0)) return fabs(d);
+    return s * sqrt(2 / BNN__PI) * bnn__dexp(-u * u / 2) + d * bnn__erf_own(u * sqrt(0.5));
+}
+
+static double bnn__square_sum(size_t n, const float *mu, const float *sigma, float m) {
+    return bnn__v_sumsq(n, mu, m) + (sigma != NULL ? bnn__v_sumsq(n, sigma, 0) : 0);
+}
+
+/* Root in m of sum erf((m-mu)/(s sqrt 2)), the slope of sum E|w-m|, by bisection */
+static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
+    double lo = (double)mu[0], hi = lo, m = lo, f;
+    size_t i;
+    int step;
+    for (i = 0; i < n; i++) {
+        if ((double)mu[i] < lo) lo = (double)mu[i];
+        if ((double)mu[i] > hi) hi = (double)mu[i];
+    }
+    for (step = 0; step < 60 && hi - lo > 1e-15 * (1 + fabs(lo)); step++) {
+        m = lo + (hi - lo) / 2;
+        for (f = 0, i = 0; i < n; i++)
+            f += bnn__erf_own((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
+        if (f < 0) lo = m;
+        else hi = m;
+    }
+    return m;
+}
+
+/* Optimum of the mean */
+static double bnn__prior_center(bnn_arena *mem, int kind, size_t n, const float *mu,
+                                const float *sigma) {
     double sum = 0;
     size_t i;
-    float m;
-    for (i = 0; i < n; i++) sum += (double)x[i];
-    m = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL && n > 0 ? bnn__median(mem, n, x)
-                                                         : (float)(sum / (double)n);
-    return bnn__finite(m) ? m : p->mean;
+    if (kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
+        return sigma != NULL ? bnn__abs_center(n, mu, sigma) : (double)bnn__median(mem, n, mu);
+    for (i = 0; i < n; i++) sum += (double)mu[i];
+    return (double)(float)(sum / (double)n);
+}
+
+/* One prior for n weights, moved all the way or, by a natural gradient step, by `rate` of it; its
+ * variance, where that has a prior, to the mode given the rest, or to a draw. */
+static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
+                              const float *sigma, double rate, bnn_rng *rng) {
+    int laplace = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL;
+    double m, best = 0, old = (double)p->std, a = (double)p->shape + (double)n / 2;
+    size_t i;
+    if (p->adapt_mean && n > 0) {
+        m = bnn__prior_center(mem, p->kind, n, mu, sigma);
+        if (rate < 1) m = (double)p->mean + rate * (m - (double)p->mean);
+        if (bnn__finite_d(m)) p->mean = (float)m;
+    }
+    if (!(p->shape > 0) && (!p->adapt_std || n == 0)) return;
+    if (!laplace) best = bnn__square_sum(n, mu, sigma, p->mean);
+    else for (i = 0; i < n; i++)
+        best += bnn__abs_mean((double)mu[i] - (double)p->mean,
+                              sigma != NULL ? (double)sigma[i] : 0);
+    if (!(p->shape > 0)) best /= (double)n;
+    else best = ((double)p->rate + best / 2) /
+                (rng == NULL ? a + 1 : bnn__dexp((double)bnn_rng_log_gamma(rng, (float)a)));
+    if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
+    else if (rate < 1) best = old * bnn__dexp(rate * (best / (old * old) - 1) / 2);
+    else if (!laplace) best = sqrt(best);
+    if (bnn__finite_d(best)) p->std = (float)(best > 1e-6 ? best : 1e-6);
 }
 
 BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
-        bnn_prior *p = &w->blocks[b].prior;
-        size_t n = w->blocks[b].rows * w->blocks[b].cols;
-        const float *x = w->theta + w->blocks[b].offset;
-        double v;
-        if (p->adapt_mean) p->mean = bnn__prior_center(w->mem, p, n, x);
-        if (p->shape > 0) {
-            double a = (double)p->shape + (double)n / 2;
-            double c = (double)p->rate + bnn__v_sumsq(n, x, p->mean) / 2;
-            v = sqrt(rng == NULL ? c / (a + 1)
-                                 : c / bnn__dexp((double)bnn_rng_log_gamma(rng, (float)a)));
-        } else if (p->adapt_std && n > 0) {
-            v = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL ? bnn__abs_sum(n, x, p->mean) / (double)n
-                                             : sqrt(bnn__v_sumsq(n, x, p->mean) / (double)n);
-        } else {
-            continue;
-        }
-        if (bnn__finite_d(v)) p->std = (float)(v > 1e-6 ? v : 1e-6);
+        bnn_mat x = bnn_params_mat(w, b);
+        bnn__prior_follow(w->mem, &w->blocks[b].prior, bnn__mat_size(x), x.data, NULL, 1, rng);
     }
 }
 
@@ -6632,15 +6667,15 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
     size_t b, i;
     for (b = 0; b < w->n_blocks; b++) {
         const bnn_prior *p = &w->blocks[b].prior;
-        size_t n = w->blocks[b].rows * w->blocks[b].cols;
-        float *x = w->theta + w->blocks[b].offset;
+        bnn_mat m = bnn_params_mat(w, b);
+        float *x = m.data, s = p->std;
+        size_t n = bnn__mat_size(m);
         if (p->kind == BNN_PRIOR_FLAT) continue; /* not a distribution: left as it is */
-        if (p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL)
-            for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
-        else bnn__v_normal(rng, n, x);
+        if (p->kind != BNN_PRIOR_DOUBLE_EXPONENTIAL) bnn__v_normal(rng, n, x);
+        else for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
         for (i = 0; i < n; i++) {
-            float s = p->std;
-            if (p->kind == BNN_PRIOR_MIXTURE && bnn_rng_uniform(rng) > p->weight) s = p->std2;
+            if (p->kind == BNN_PRIOR_MIXTURE)
+                s = bnn_rng_uniform(rng) > p->weight ? p->std2 : p->std;
             x[i] = p->kind == BNN_PRIOR_STUDENT ? bnn__student_draw(p, rng, x[i]) : s * x[i];
             if (bnn__finite(p->mean + x[i])) x[i] = p->mean + x[i];
         }
@@ -6651,10 +6686,7 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
  * wants a new draw. */
 static void bnn__hold(bnn_stepper *s) {
     bnn_params *w = s->params;
-    float *state[3];
     size_t b, i;
-    int k;
-    state[0] = s->s1, state[1] = s->s2, state[2] = s->s3;
     if (w->draws_of != NULL && w->draws_of->draw == 1) w->draws_of->draw = 2;
     if (w->held == NULL) return;
     for (b = 0; b < w->n_blocks; b++) {
@@ -6662,8 +6694,9 @@ static void bnn__hold(bnn_stepper *s) {
         for (i = at->offset; i < at->offset + at->rows * at->cols; i++) {
             if (!w->held[i]) continue;
             w->theta[i] = at->rest;
-            for (k = 0; k < 3; k++)
-                if (state[k] != NULL) state[k][i] = 0;
+            if (s->s1 != NULL) s->s1[i] = 0;
+            if (s->s2 != NULL) s->s2[i] = 0;
+            if (s->s3 != NULL) s->s3[i] = 0;
         }
     }
 }
@@ -6731,19 +6764,32 @@ BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
 
 /* ---- making a bnn_mlp */
 
-static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+typedef bnn_var *bnn__affine_fn(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
+                                int bias);
+
+/* affine: the affine part of a layer, of which the first block is given */
+static bnn_var *bnn__mlp_walk(bnn_tape *t, const bnn_net *net, bnn_var *x, bnn__affine_fn *affine) {
     const struct bnn__mlp *m = net->mlp;
-    size_t l, block = m->first;
+    int bias = !m->desc.no_bias;
+    size_t l;
     if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
     for (l = 0; l < m->n_layers; l++) {
-        bnn_var *w = bnn_param(t, net->params, block++);
-        bnn_var *b = m->desc.no_bias ? NULL : bnn_param(t, net->params, block++);
-        x = bnn_affine(x, w, b);
+        x = affine(t, net, x, m->first + (bias ? 2 * l : l), bias);
         if (l + 1 == m->n_layers) break;
         x = bnn_activation(x, m->desc.activations[l]);
         if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
     }
     return x;
+}
+
+static bnn_var *bnn__mlp_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
+                                int bias) {
+    bnn_var *w = bnn_param(t, net->params, block);
+    return bnn_affine(x, w, bias ? bnn_param(t, net->params, block + 1) : NULL);
+}
+
+static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn__mlp_walk(t, net, x, bnn__mlp_affine);
 }
 
 /* Scales whose square and its inverse are floats */
@@ -6870,18 +6916,17 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net, dead = bnn__net_dead(w != NULL ? w->mem : NULL);
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL), dead = net;
     struct bnn__mlp *m;
     size_t n_layers = 0, n;
-    if (w == NULL || w->mem->err != BNN_OK) return dead;
-    if (!bnn__mlp_resolve(w->mem, &desc, &n_layers)) return dead;
+    if (w == NULL || w->mem->err != BNN_OK || !bnn__mlp_resolve(w->mem, &desc, &n_layers))
+        return dead;
     m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
     if (m == NULL) return dead;
     m->first = w->n_blocks;
     m->n_layers = n_layers;
     m->desc = desc;
     n = w->n;
-    net = dead;
     if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
         w->n_blocks = m->first;
         w->n = n;
@@ -6961,56 +7006,63 @@ static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* The copy of net, with the weights w, without the inputs and the units of hidden layers that are
- * not kept (NULL keeps all). Priors are as in force, not as for the new fan in. */
-static bnn_net bnn__net_less(bnn_params *to, const bnn_net *net, const bnn_params *w,
-                             const unsigned char *inputs, unsigned char *const *hidden) {
-    const struct bnn__mlp *m = net->mlp;
-    const unsigned char *rows = inputs, *cols;
-    bnn_mlp_desc d = m->desc;
-    bnn_net less;
-    size_t l, i, blocks = m->n_layers * (d.no_bias ? 1 : 2) + (net->noise_learned ? 1 : 0);
-    d.sizes[0] = bnn__kept(inputs, d.sizes[0]);
-    for (l = 1; hidden != NULL && l < m->n_layers; l++)
-        d.sizes[l] = bnn__kept(hidden[l], d.sizes[l]);
-    less = bnn__net_like(to, net, d, inputs);
-    if (less.params == NULL) return less;
-    for (l = 0; l < m->n_layers; l++, rows = cols) {
-        bnn_mat b = bnn__layer(to, less.mlp, l, 1);
-        cols = hidden != NULL && l + 1 < m->n_layers ? hidden[l + 1] : NULL;
-        bnn__pick(bnn__layer(to, less.mlp, l, 0), bnn__layer(w, m, l, 0), rows, cols);
-        if (b.data != NULL) bnn__pick(b, bnn__layer(w, m, l, 1), NULL, cols);
-    }
-    for (i = 0; i < blocks; i++)
-        to->blocks[less.mlp->first + i].prior = w->blocks[m->first + i].prior;
-    return less;
-}
+/* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read */
 
-/* Can net be copied to `to`? 0 = no, to->mem says why */
-static int bnn__copied(bnn_params *to, const char *who, const bnn_net *net) {
-    if (to == NULL || to->mem->err != BNN_OK) return 0;
+typedef struct bnn__shrink {
+    const struct bnn__mlp *m;
+    bnn_params w;                            /* the copy */
+    unsigned char *keep[BNN_MAX_LAYERS + 1]; /* inputs, units of layer 1, 2 ...; NULL keeps all */
+} bnn__shrink;
+
+/* 0 = net cannot be copied to `to`, whose arena says why. What is taken stays behind there. */
+static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, const bnn_net *net) {
+    size_t l;
+    memset(s, 0, sizeof *s);
+    if (to == NULL) return 0;
     if (net->mlp == NULL || net->params == NULL || net->params == to)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
                         who);
-    return to->mem->err == BNN_OK;
+    if (to->mem->err != BNN_OK) return 0;
+    s->m = net->mlp;
+    s->w = *net->params;
+    s->w.theta = (float *)bnn_arena_alloc(to->mem, s->w.n, sizeof(float));
+    for (l = 0; l < s->m->n_layers; l++) {
+        s->keep[l] = (unsigned char *)bnn_arena_alloc(to->mem, s->m->desc.sizes[l], 1);
+        if (s->keep[l] != NULL) memset(s->keep[l], 1, s->m->desc.sizes[l]);
+    }
+    if (to->mem->err != BNN_OK) return 0;
+    memcpy(s->w.theta, net->params->theta, s->w.n * sizeof(float));
+    return 1;
+}
+
+/* What is left. Priors are as in force, not as for the new fan in. */
+static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn_net *net) {
+    bnn_mlp_desc d = s->m->desc;
+    bnn_net less;
+    size_t l, i, step = d.no_bias ? 1 : 2, blocks = s->m->n_layers * step;
+    for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    less = bnn__net_like(to, net, d, s->keep[0]);
+    if (less.params == NULL) return less;
+    for (i = 0; i < blocks + (net->noise_learned ? 1 : 0); i++) {
+        size_t at = less.mlp->first + i, from = s->m->first + i;
+        to->blocks[at].prior = s->w.blocks[from].prior;
+        l = i / step;
+        if (i < blocks)
+            bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, from),
+                      i % step == 0 ? s->keep[l] : NULL, s->keep[l + 1]);
+    }
+    return less;
 }
 
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
     bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
-    if (!bnn__copied(to, "bnn_mlp_keep_inputs", mlp)) return dead;
-    if (bnn__kept(keep, mlp->mlp->desc.sizes[0]) != 0)
-        return bnn__net_less(to, mlp, mlp->params, keep, NULL);
+    bnn__shrink s;
+    if (!bnn__shrink_open(&s, to, "bnn_mlp_keep_inputs", mlp)) return dead;
+    if (keep != NULL) memcpy(s.keep[0], keep, s.m->desc.sizes[0]);
+    if (bnn__kept(s.keep[0], s.m->desc.sizes[0]) != 0) return bnn__shrink_close(&s, to, mlp);
     bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: no input is left");
     return dead;
 }
-
-/* ---- shrinking: all of it on a copy of the weights, out of which the smaller net is read */
-
-typedef struct bnn__shrink {
-    const struct bnn__mlp *m;
-    bnn_params w; /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS]; /* of hidden layer l = 1, 2, ... */
-} bnn__shrink;
 
 static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     size_t i;
@@ -7019,9 +7071,9 @@ static int bnn__all_zero(const float *x, size_t n, size_t stride) {
     return 1;
 }
 
-static void bnn__clear_column(bnn_mat m, size_t j) {
+static void bnn__clear(float *x, size_t n, size_t stride) {
     size_t i;
-    for (i = 0; i < m.rows; i++) m.data[i * m.cols + j] = 0;
+    for (i = 0; i < n; i++) x[i * stride] = 0;
 }
 
 /* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
@@ -7029,16 +7081,15 @@ static void bnn__clear_column(bnn_mat m, size_t j) {
 static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
     bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
     bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
-    float *sends = out.data + j * out.cols;
-    size_t i;
-    if (bnn__all_zero(in.data + j, in.rows, in.cols)) {
-        float x = b.data != NULL ? b.data[j] : 0, c;
+    float *hears = in.data + j, *sends = out.data + j * out.cols, x, c;
+    if (bnn__all_zero(hears, in.rows, in.cols)) {
+        x = b.data != NULL ? b.data[j] : 0;
         bnn__activation(s->m->desc.activations[l - 1])->pass(1, &x, &c);
         if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
         else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
     }
-    bnn__clear_column(in, j);
-    for (i = 0; i < out.cols; i++) sends[i] = 0;
+    bnn__clear(hears, in.rows, in.cols);
+    bnn__clear(sends, out.cols, 1);
     s->keep[l][j] = 0;
     return 1;
 }
@@ -7052,14 +7103,11 @@ static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
     for (j = 0; j < in.cols; j++) {
         int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
         int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
-        if (!s->keep[l][j] || (!deaf && !mute)) continue;
-        if (left > 1 && bnn__drop(s, l, j)) {
-            changed = 1;
-            left--;
-        } else if (mute && !deaf) {
-            changed = 1;
-            bnn__clear_column(in, j);
-        }
+        int drops = s->keep[l][j] && (deaf || mute) && left > 1 && bnn__drop(s, l, j);
+        if (drops) left--;
+        else if (s->keep[l][j] && mute && !deaf) bnn__clear(in.data + j, in.rows, in.cols);
+        else continue;
+        changed = 1;
     }
     return changed;
 }
@@ -7069,10 +7117,8 @@ static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
 static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *keep) {
     size_t l, j;
     int again = keep == NULL;
-    while (again) {
-        again = 0;
-        for (l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
-    }
+    while (again)
+        for (again = 0, l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
     if (keep == NULL) return NULL;
     for (l = 1; l < s->m->n_layers; l++) {
         size_t units = s->m->desc.sizes[l];
@@ -7085,32 +7131,14 @@ static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *kee
     return NULL;
 }
 
-static int bnn__shrink_open(bnn_arena *mem, bnn__shrink *s, const bnn_net *net) {
-    size_t l, units;
-    float *theta = (float *)bnn_arena_alloc(mem, net->params->n, sizeof *theta);
-    memset(s, 0, sizeof *s);
-    s->m = net->mlp;
-    s->w = *net->params;
-    s->w.theta = theta;
-    for (l = 1; l < s->m->n_layers; l++) {
-        units = s->m->desc.sizes[l];
-        s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, units, 1);
-        if (s->keep[l] != NULL) memset(s->keep[l], 1, units);
-    }
-    if (mem->err != BNN_OK) return 0;
-    memcpy(theta, net->params->theta, net->params->n * sizeof *theta);
-    return 1;
-}
-
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
     bnn__shrink s;
     const char *fault;
     bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
-    if (!bnn__copied(to, "bnn_mlp_shrink", net)) return dead;
-    if (!bnn__shrink_open(to->mem, &s, net)) return dead; /* stays behind in the arena */
+    if (!bnn__shrink_open(&s, to, "bnn_mlp_shrink", net)) return dead;
     fault = bnn__drop_all(&s, keep);
-    if (fault == NULL) return bnn__net_less(to, net, &s.w, NULL, s.keep);
+    if (fault == NULL) return bnn__shrink_close(&s, to, net);
     bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault);
     return dead;
 }
@@ -7125,22 +7153,8 @@ static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
            bnn__mat_where(m, row, col);
 }
 
-/* Mean and standard deviation of every column. A constant column, even one whose std is a rounding
- * error, becomes 0: its std is 1. */
-static void bnn__column_scale(bnn_arena *mem, bnn_mat a, bnn_mat *mean, bnn_mat *std) {
-    size_t j;
-    *mean = bnn_mat_new(mem, 1, a.cols);
-    *std = bnn_mat_new(mem, 1, a.cols);
-    if (mem->err != BNN_OK) return;
-    bnn_mat_col_mean(*mean, a);
-    bnn_mat_col_std(*std, a);
-    for (j = 0; j < a.cols; j++) {
-        double least = bnn__epsilon() * fabs((double)mean->data[j]);
-        if (!((double)std->data[j] > least)) std->data[j] = 1;
-    }
-}
-
-/* One of the two matrices; the error, or BNN_OK */
+/* Mean and standard deviation of every column of one of the two matrices. A constant column, even
+ * one whose std is a rounding error, becomes 0: its std is 1. The error, or BNN_OK */
 static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
                             bnn_mat *std) {
     const char *who = "bnn_net_standardize";
@@ -7151,14 +7165,19 @@ static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int squ
     if (bnn__where(a, &i, &j))
         return bnn__arena_say(mem, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
                               (double)a.data[i * a.cols + j], i, j);
-    bnn__column_scale(mem, a, mean, std);
+    *mean = bnn_mat_new(mem, 1, a.cols);
+    *std = bnn_mat_new(mem, 1, a.cols);
     if (mem->err != BNN_OK) return mem->err;
-    for (j = 0; j < a.cols; j++)
-        if (!bnn__finite(mean->data[j]) || !bnn__finite(std->data[j]) ||
-            (square && !bnn__noise_ok(std->data[j])))
+    bnn_mat_col_mean(*mean, a);
+    bnn_mat_col_std(*std, a);
+    for (j = 0; j < a.cols; j++) {
+        float m = mean->data[j], *s = &std->data[j];
+        if (!((double)*s > bnn__epsilon() * fabs((double)m))) *s = 1;
+        if (!bnn__finite(m) || !bnn__finite(*s) || (square && !bnn__noise_ok(*s)))
             return bnn__arena_say(mem, BNN_EARG, "%s: column %z of %s has standard deviation %g: "
                                   "choose a unit in which its square is a float", who, j, what,
-                                  (double)std->data[j]);
+                                  (double)*s);
+    }
     return BNN_OK;
 }
 
@@ -7179,33 +7198,23 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
 
 /* ---- batches */
 
-static bnn_batch bnn__batch_dead(bnn_var *poison) {
-    bnn_batch b;
-    b.x = b.y = poison;
-    b.n_data = 0;
-    return b;
-}
-
-static bnn_batch bnn__batch_fail(bnn_tape *t, const char *who, bnn_data d, size_t n) {
-    int err = d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG;
-    return bnn__batch_dead(bnn__fail(t, err, "%s: a batch of %z rows; x has %z rows, y has %z", who,
-                                     n, d.x.rows, d.y.rows));
-}
-
 /* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
  * in the data the rows of the batch are from, NULL = it is the data. 0 = not finite */
-static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v,
-                             const size_t *rows) {
-    size_t i, j;
+static int bnn__batch_finite(const char *who, const bnn_batch *b, const size_t *rows) {
+    bnn_tape *t = b->x->tape;
+    bnn_mat m = b->x->val;
     double bad;
-    if (v->tape->err != BNN_OK || !bnn__where(v->val, &i, &j)) return v->tape->err == BNN_OK;
-    bad = (double)v->val.data[i * v->val.cols + j];
+    size_t i, j;
+    int in_x = t->err == BNN_OK && bnn__where(m, &i, &j);
+    if (!in_x) m = b->y->val;
+    if (t->err != BNN_OK || (!in_x && !bnn__where(m, &i, &j))) return t->err == BNN_OK;
+    bad = (double)m.data[i * m.cols + j];
     if (rows == NULL)
-        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what, bad, i,
-                  j);
+        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, in_x ? "x" : "y",
+                  bad, i, j);
     else
-        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), "
-                  "column %z", who, what, bad, rows[i], i, j);
+        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), column "
+                  "%z", who, in_x ? "x" : "y", bad, rows[i], i, j);
     return 0;
 }
 
@@ -7213,16 +7222,21 @@ static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v
  * has said how many there are. */
 static bnn_batch bnn__batch(bnn_tape *t, const char *who, bnn_data d, size_t n,
                             const size_t *rows) {
-    bnn_batch b;
-    if (d.x.rows != d.y.rows || n == 0) return bnn__batch_fail(t, who, d, n);
+    bnn_batch b, dead;
+    dead.x = dead.y = bnn__poison(t);
+    dead.n_data = 0;
+    if (d.x.rows != d.y.rows || n == 0 || (rows == NULL && n != d.x.rows)) {
+        bnn__fail(t, d.x.rows != d.y.rows ? BNN_ESHAPE : BNN_EARG, "%s: a batch of %z rows; x has "
+                  "%z rows, y has %z", who, n, d.x.rows, d.y.rows);
+        return dead;
+    }
     b.x = bnn_input(t, d.x);
     b.y = bnn_input(t, d.y);
     if (rows != NULL) {
         b.x = bnn_gather(b.x, n, rows);
         b.y = bnn_gather(b.y, n, rows);
     }
-    if (!bnn__batch_finite(who, "x", b.x, rows) || !bnn__batch_finite(who, "y", b.y, rows))
-        return bnn__batch_dead(bnn__poison(t));
+    if (!bnn__batch_finite(who, &b, rows)) return dead;
     bnn__batch_n(t, (double)d.x.rows);
     b.n_data = t->n_data;
     return b;
@@ -7233,8 +7247,7 @@ BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d) {
 }
 
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows) {
-    if (rows == NULL) return bnn__batch_fail(t, "bnn_batch_rows", d, 0);
-    return bnn__batch(t, "bnn_batch_rows", d, n, rows);
+    return bnn__batch(t, "bnn_batch_rows", d, rows == NULL ? 0 : n, rows);
 }
 
 /* Adds r to a set, an open table of 2^bits places that is at most half full; 0 = it is there */
@@ -7251,14 +7264,12 @@ static int bnn__set_add(size_t *set, int bits, size_t r) {
 
 /* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
-    size_t i, n = d.x.rows, *rows, *set;
-    int bits = 1;
-    if (size == 0 || size > n || n != d.y.rows)
-        return bnn__batch_fail(t, "bnn_minibatch", d, size);
-    while (size > (size_t)1 << (bits - 1)) bits++;
-    rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
-    set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
-    if (rows == NULL || set == NULL) return bnn__batch_dead(bnn__poison(t));
+    size_t i, n = d.x.rows, *rows = NULL, *set = NULL;
+    int bits = 1, fits = size > 0 && size <= n && n == d.y.rows;
+    while (fits && size > (size_t)1 << (bits - 1)) bits++;
+    if (fits) rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
+    if (fits) set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
+    if (rows == NULL || set == NULL) return bnn__batch(t, "bnn_minibatch", d, size, NULL);
     memset(set, 0, sizeof *set << bits);
     for (i = 0; i < size; i++) {
         size_t top = n - size + i;
@@ -7399,9 +7410,7 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
     double *n;
-    if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
-        !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
-        return bnn__poison(t);
+    if (!bnn__batch_finite("bnn_net_nll", &b, NULL)) return bnn__poison(t);
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
@@ -7457,7 +7466,8 @@ static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_l
 }
 
 static double bnn__step_size(double x) { /* cube root of epsilon, times the size of x */
-    return cbrt(bnn__epsilon()) * (fabs(x) > 1 ? fabs(x) : 1);
+    double root = sizeof(float) == 8 ? 6.0554544523933395e-06 : 0.0049215666011518484;
+    return root * (fabs(x) > 1 ? fabs(x) : 1);
 }
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
@@ -7500,29 +7510,21 @@ static double bnn__step_along(size_t n, const float *theta, const float *v) {
     return bnn__step_size(0) * (1 + sqrt(ww)) / sqrt(vv) / largest;
 }
 
-/* The gradient at keep + r v, in w->grad */
-static void bnn__gradient_along(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_loss_fn f,
-                                void *user, const float *keep, double r, const float *v) {
-    size_t i;
-    for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)r * v[i];
-    bnn__loss_at(t, rng, w, f, user);
-    memcpy(w->theta, keep, w->n * sizeof *keep);
-}
-
 BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                const float *v) {
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
-    size_t i;
     double r = bnn__step_along(w->n, w->theta, v);
     float *keep = bnn__floats(t, w->n), *right = bnn__floats(t, w->n); /* out may be v */
+    size_t i, side;
     if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
         bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
-    if (t->err == BNN_OK && r > 0) {
-        memcpy(keep, w->theta, w->n * sizeof *keep);
-        bnn__gradient_along(t, &rng, w, f, user, keep, r, v);
-        memcpy(right, w->grad, w->n * sizeof *right);
-        bnn__gradient_along(t, &rng, w, f, user, keep, -r, v);
+    if (t->err == BNN_OK) memcpy(keep, w->theta, w->n * sizeof *keep);
+    for (side = r > 0 ? 2 : 0; side-- > 0 && t->err == BNN_OK;) {
+        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)(side == 1 ? r : -r) * v[i];
+        bnn__loss_at(t, &rng, w, f, user);
+        if (side == 1) memcpy(right, w->grad, w->n * sizeof *right);
+        memcpy(w->theta, keep, w->n * sizeof *keep);
     }
     for (i = 0; i < w->n; i++)
         out[i] = r > 0 && t->err == BNN_OK
@@ -8489,6 +8491,10 @@ static float bnn__rho_end(const bnn_meanfield *q, int upper) { /* of c rho */
     return upper ? (float)1e4 : -20;
 }
 
+static float bnn__rho_removed(const bnn_meanfield *q) { /* safely below the lower end */
+    return bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
+}
+
 static float bnn__sigma_end(const bnn_meanfield *q, int upper) { /* as the pass computes it */
     float x = bnn__rho_end(q, upper);
     return q->scale == BNN_SCALE_LOG ? BNN_MATH_EXP(x) : bnn__soft_1(x);
@@ -8518,20 +8524,17 @@ static float bnn__sigma_inverse(const bnn_meanfield *q, double s) { /* rho of a 
 /* The blocks of w twice, with flat priors: their prior is the KL */
 static bnn_params *bnn__meanfield_params(bnn_params *w, const bnn_meanfield *q) {
     bnn_params *p = bnn_params_new(w->mem);
-    size_t b, half;
+    size_t b;
     bnn_prior flat;
     memset(&flat, 0, sizeof flat);
     flat.kind = BNN_PRIOR_FLAT;
-    if (p == NULL) return NULL;
-    for (half = 0; half < 2; half++)
-        for (b = 0; b < w->n_blocks; b++) {
-            size_t at = bnn_params_add(p, w->blocks[b].rows, w->blocks[b].cols, w->blocks[b].name,
-                                       flat);
-            if (at == BNN__NONE) return NULL;
-            p->blocks[at].fresh = 1;
-            if (half == 1) p->blocks[at].rest = bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
-        }
-    p->draws_of = w;
+    for (b = 0; b < 2 * w->n_blocks; b++) {
+        const bnn_block *k = &w->blocks[b % w->n_blocks];
+        if (bnn_params_add(p, k->rows, k->cols, k->name, flat) == BNN__NONE) return NULL;
+        p->blocks[b].fresh = 1;
+        if (b >= w->n_blocks) p->blocks[b].rest = bnn__rho_removed(q);
+    }
+    if (p != NULL) p->draws_of = w;
     return p;
 }
 
@@ -8611,6 +8614,8 @@ BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q) {
 /* Without a gradient to come, or one that waits, unless it is by bnn_meanfield_sample */
 static void bnn__meanfield_draw(bnn_meanfield *q, bnn_rng *rng) {
     bnn__job j = bnn__sigma_job(q);
+    j.high = &q->low;
+    q->low = 0;
     if (q->posterior == BNN_POSTERIOR_DELTA)
         memcpy(q->of->theta, q->params->theta, q->n * sizeof(float));
     else bnn__run_noise(rng, q->n, &j, BNN__PICKM16(bnn__p_draw));
@@ -8666,7 +8671,7 @@ static int bnn__meanfield_curve(bnn_meanfield *q, bnn_tape *t) {
 /* The numbers of a prior for the pass; k = lambda/(N draws) */
 static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
     double s = (double)p->std, nu = (double)p->nu, m = nu > 1e6 ? nu : 1; /* no overflow */
-    bnn__mixture x = bnn__mixture_of(p);
+    bnn__law x = bnn__law_of(p);
     j->lr = (float)k;
     j->pm = p->mean;
     j->flag |= 8 * (p->kind != BNN_PRIOR_FLAT ? p->kind : BNN_PRIOR_NORMAL);
@@ -8687,13 +8692,6 @@ static void bnn__noise_prior(bnn__job *j, const bnn_prior *p, double k) {
     }
 }
 
-/* mean of (mu-m)^2 + s^2: E_q (w-m)^2; sigma NULL = point weights */
-static double bnn__second_moment(size_t n, const float *mu, const float *sigma, float m) {
-    double sum = bnn__v_sumsq(n, mu, m);
-    if (sigma != NULL) sum += bnn__v_sumsq(n, sigma, 0);
-    return n > 0 ? sum / (double)n : 0;
-}
-
 static int bnn__ard(const bnn_meanfield *q, const bnn_prior *p) {
     return p->kind == BNN_PRIOR_NORMAL ? q->ard : BNN_ARD_NONE;
 }
@@ -8703,18 +8701,17 @@ static void bnn__noise_block(const bnn_meanfield *q, size_t b, bnn__job j, doubl
     int ard = bnn__ard(q, &w->prior);
     size_t o = w->offset, end = o + w->rows * w->cols;
     size_t n = ard == BNN_ARD_INPUT ? w->cols : end - o; /* one variance per row, or one */
-    j.zero = q->params->blocks[b].fresh;
     bnn__noise_prior(&j, &w->prior, k);
     if (ard == BNN_ARD_WEIGHT) j.flag &= 7;
     for (; o < end; o += n) {
-        bnn__job part = j;
+        j.x = q->sigma + o, j.y = q->params->theta + o, j.z = q->eps + o, j.g = q->of->grad + o;
+        j.w = q->params->grad + o, j.t = q->params->grad + q->n + o;
+        if (q->curvature != NULL) j.s = q->curvature + o;
         if (ard == BNN_ARD_INPUT) {
-            double v = bnn__second_moment(n, j.y + o, j.x + o, w->prior.mean);
-            part.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
+            double v = bnn__square_sum(n, j.y, j.x, w->prior.mean) / (double)n;
+            j.p[0] = (float)(k / (v > 1e-30 ? v : 1e-30));
         }
-        part.x += o, part.y += o, part.z += o, part.g += o, part.w += o, part.t += o;
-        if (part.s != NULL) part.s += o;
-        bnn__run(n, &part, BNN__PICKM16(bnn__p_noise));
+        bnn__run(n, &j, BNN__PICKM16(bnn__p_noise));
     }
 }
 
@@ -8722,14 +8719,15 @@ static void bnn__noise_backward(const bnn_meanfield *q, double k) {
     bnn__job j;
     size_t b;
     memset(&j, 0, sizeof j);
-    j.x = q->sigma, j.y = q->params->theta, j.z = q->eps, j.g = q->of->grad;
-    j.w = q->params->grad, j.t = q->params->grad + q->n;
     j.e = (float)(1 / (double)q->draws), j.c = q->log_rate;
     j.a = bnn__sigma_end(q, 0), j.b = bnn__sigma_end(q, 1);
     j.flag = q->scale == BNN_SCALE_LOG;
     if (q->posterior == BNN_POSTERIOR_FIXED) j.flag |= 4;
-    else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2, j.s = q->curvature;
-    for (b = 0; b < q->of->n_blocks; b++) bnn__noise_block(q, b, j, k);
+    else if (q->estimator != BNN_ESTIMATE_PATH) j.flag |= 2;
+    for (b = 0; b < q->of->n_blocks; b++) {
+        j.zero = q->params->blocks[b].fresh;
+        bnn__noise_block(q, b, j, k);
+    }
 }
 
 /* w = mu: the gradient of the MAP loss, as bnn_net_loss has it */
@@ -8740,7 +8738,8 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
     bnn__v_axpy(q->n, (float)(1 / (double)q->draws), q->of->grad, p->grad);
     for (b = 0; b < q->of->n_blocks; b++) {
         const bnn_block *w = &q->of->blocks[b];
-        bnn__prior_slope(&w->prior, (float)k, w->rows * w->cols, p->theta + w->offset,
+        if (w->prior.kind == BNN_PRIOR_FLAT) continue;
+        bnn__prior_slope(&w->prior, (float)k, 0, w->rows * w->cols, p->theta + w->offset,
                          p->grad + w->offset);
     }
 }
@@ -8748,21 +8747,20 @@ static void bnn__delta_backward(const bnn_meanfield *q, double k) {
 /* Removed: mu = 0 and sigma at its floor. No stepper moves those: bnn__hold */
 static void bnn__meanfield_hold(const bnn_meanfield *q) {
     const float *mu = q->params->theta, *s = q->sigma, floor = bnn__sigma_end(q, 0);
-    float nigh = -bnn__rho_end(q, 0) * (float)0.9999 / q->log_rate;
     size_t i;
-    q->params->held = NULL;
-    if (q->posterior == BNN_POSTERIOR_DELTA) return;
-    if (bnn__v_below(q->n, q->params->theta + q->n, nigh)) return; /* most often: no |rho| is */
     q->params->held = q->held;
     for (i = 0; i < q->n; i++) q->held[i] = q->held[q->n + i] = mu[i] == 0 && s[i] <= floor;
 }
 
+static int bnn__proper(const bnn_meanfield *q) { /* of the priors: 0 none, 1 some, 2 all */
+    size_t b, n = 0;
+    for (b = 0; b < q->of->n_blocks; b++) n += q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
+    return n == 0 ? 0 : n == q->of->n_blocks ? 2 : 1;
+}
+
 /* lambda/(N draws); 0 where no prior is proper. < 0 = failed */
 static double bnn__divergence_weight(const bnn_meanfield *q, bnn_tape *t) {
-    size_t b;
-    int proper = 0;
-    for (b = 0; b < q->of->n_blocks; b++) proper |= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    if (!proper || !(q->kl_weight > 0)) return 0;
+    if (bnn__proper(q) == 0 || !(q->kl_weight > 0)) return 0;
     if (bnn__n_data(t) > 0)
         return (double)q->kl_weight / (bnn__n_data(t) * (double)q->draws);
     bnn__fail(t, BNN_EARG, "bnn_meanfield_backward: the KL must know how many data there are: set "
@@ -8787,7 +8785,8 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
         q->params->blocks[b].fresh = 0;
         q->params->blocks[b].reached = 1;
     }
-    bnn__meanfield_hold(q);
+    q->params->held = NULL;
+    if (q->low) bnn__meanfield_hold(q);
     bnn__spend(q->of);
     q->drawn = 0;
     if (q->of->draw == 2) q->of->draw = 1;
@@ -8795,27 +8794,17 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
 
 /* ---- the divergence in nats */
 
-static double bnn__erf_own(double x) { return (double)BNN_MATH_ERF((float)x); }
-
-static double bnn__abs_mean(double d, double s) { /* E|w - m|, d = mu - m */
-    double u = s > 0 ? d / s : 0;
-    if (!(s > 0)) return fabs(d);
-    return s * sqrt(2 / BNN__PI) * bnn__dexp(-u * u / 2) + d * bnn__erf_own(u * sqrt(0.5));
-}
-
-/* Of N(m + d, s^2) from a prior with mean m; a std for normal priors; eps: the last draw */
-static double bnn__kl_one(const bnn_prior *p, double d, double s, double std, double eps) {
-    double a = 2 * bnn__dlog(s / std), u = d / std;
-    bnn_prior there = *p;
-    float w = (float)(d + s * eps);
-    there.mean = 0;
-    switch (p->kind) {
+/* Of N(m + d, s^2) from a law around m; std: of normal ones; eps: the last draw */
+static double bnn__kl_one(const bnn__law *law, double d, double s, double std, double eps) {
+    double a = 2 * bnn__dlog(s / std), u = d / std, slope;
+    switch (law->kind) {
     case BNN_PRIOR_NORMAL: return (bnn__dexpm1(a) - a) / 2 + u * u / 2; /* 0 where q = p */
     case BNN_PRIOR_DOUBLE_EXPONENTIAL:
-        return bnn__dlog(2 * std / s) + bnn__abs_mean(d, s) / std - (BNN__LN_2PI + 1) / 2;
+        return law->constant - bnn__dlog(s) + bnn__abs_mean(d, s) / std - (BNN__LN_2PI + 1) / 2;
     case BNN_PRIOR_FLAT: return 0;
     default: /* ln q - ln p */
-        return -bnn__dlog(s) - (eps * eps + BNN__LN_2PI) / 2 - bnn__log_prior_block(&there, 1, &w);
+        return bnn__law_at(law, d + s * eps, &slope) + law->constant - bnn__dlog(s) -
+               (eps * eps + BNN__LN_2PI) / 2;
     }
 }
 
@@ -8824,16 +8813,17 @@ static double bnn__kl_block(const bnn_meanfield *q, size_t b) {
     const float *mu = q->params->theta + w->offset, *s = q->sigma + w->offset;
     const float *eps = q->eps + w->offset, floor = bnn__sigma_end(q, 0);
     int ard = bnn__ard(q, &w->prior);
-    double sum = 0, std = (double)w->prior.std;
+    bnn__law law = bnn__law_of(&w->prior);
+    double sum = 0, std = law.scale;
     size_t i, j;
     for (i = 0; i < w->rows; i++, mu += w->cols, s += w->cols, eps += w->cols) {
         if (ard == BNN_ARD_INPUT)
-            std = sqrt(bnn__second_moment(w->cols, mu, s, w->prior.mean));
+            std = sqrt(bnn__square_sum(w->cols, mu, s, w->prior.mean) / (double)w->cols);
         for (j = 0; j < w->cols; j++) {
             double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
             if (mu[j] == 0 && s[j] <= floor) continue; /* removed */
             if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
-            sum += bnn__kl_one(&w->prior, d, sd, std, (double)eps[j]);
+            sum += bnn__kl_one(&law, d, sd, std, (double)eps[j]);
         }
     }
     return sum;
@@ -8855,52 +8845,6 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
 
 /* ---- priors that follow q: the optima of sum KL, where it is stationary (Graves 2011) */
 
-/* Root in m of sum erf((m-mu)/(s sqrt 2)), the slope of sum E|w-m|, by bisection */
-static double bnn__abs_center(size_t n, const float *mu, const float *sigma) {
-    double lo = (double)mu[0], hi = lo, m = lo, f;
-    size_t i;
-    int step;
-    for (i = 0; i < n; i++) {
-        if ((double)mu[i] < lo) lo = (double)mu[i];
-        if ((double)mu[i] > hi) hi = (double)mu[i];
-    }
-    for (step = 0; step < 60 && hi - lo > 1e-15 * (1 + fabs(lo)); step++) {
-        m = lo + (hi - lo) / 2;
-        for (f = 0, i = 0; i < n; i++)
-            f += bnn__erf_own((m - (double)mu[i]) / (1.4142135623730951 * (double)sigma[i]));
-        if (f < 0) lo = m;
-        else hi = m;
-    }
-    return m;
-}
-
-/* One prior for n weights. delta: sigma NULL */
-static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const float *mu,
-                              const float *sigma, double rate) {
-    int laplace = p->kind == BNN_PRIOR_DOUBLE_EXPONENTIAL;
-    double m, best = 0, old = (double)p->std, a = (double)n / 2;
-    size_t i;
-    if (n == 0) return;
-    if (p->adapt_mean) {
-        m = laplace && sigma != NULL ? bnn__abs_center(n, mu, sigma)
-                                     : (double)bnn__prior_center(mem, p, n, mu);
-        if (rate < 1) m = (double)p->mean + rate * (m - (double)p->mean);
-        if (bnn__finite_d(m)) p->mean = (float)m;
-    }
-    if (!p->adapt_std && !(p->shape > 0)) return;
-    if (laplace) {
-        for (i = 0; i < n; i++)
-            best += bnn__abs_mean((double)mu[i] - (double)p->mean,
-                                  sigma != NULL ? (double)sigma[i] : 0) / (double)n;
-    } else best = bnn__second_moment(n, mu, sigma, p->mean);
-    if (p->shape > 0)
-        best = ((double)p->rate + a * best) / ((double)p->shape + a + 1); /* mode given the rest */
-    if (rate < 1 && laplace) best = old * bnn__dexp(rate * (best / old - 1));
-    else if (rate < 1) best = old * bnn__dexp(rate * (best / (old * old) - 1) / 2);
-    else if (!laplace) best = sqrt(best);
-    if (bnn__finite_d(best)) p->std = (float)(best > 1e-6 ? best : 1e-6);
-}
-
 static int bnn__priors_alike(const bnn_prior *a, const bnn_prior *b) {
     return a->kind == b->kind && a->adapt_mean == b->adapt_mean && a->adapt_std == b->adapt_std &&
            (a->shape > 0) == (b->shape > 0);
@@ -8920,7 +8864,7 @@ BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
             n += next->rows * next->cols;
         }
         bnn__prior_follow(q->of->mem, &w->prior, n, q->params->theta + w->offset,
-                          point ? NULL : q->sigma + w->offset, rate);
+                          point ? NULL : q->sigma + w->offset, rate, NULL);
         for (e = b + 1; e < end; e++) {
             q->of->blocks[e].prior.mean = w->prior.mean;
             q->of->blocks[e].prior.std = w->prior.std;
@@ -8986,23 +8930,19 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
 }
 
-static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    const struct bnn__mlp *m = net->mlp;
+static bnn_var *bnn__noisy_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
+                                  int bias) {
     const bnn__noisy *z = (const bnn__noisy *)net->user;
-    size_t l, k = m->first;
-    if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
-    for (l = 0; l < m->n_layers && t->err == BNN_OK; l++) {
-        int bias = !m->desc.no_bias;
-        bnn_var *w = bnn_param(t, net->params, k), *b = bias ? bnn_param(t, net->params, k + 1) : 0;
-        bnn_var *s = bnn__noisy_sigma(t, z, k), *c = bias ? bnn__noisy_sigma(t, z, k + 1) : NULL;
-        k += bias ? 2 : 1;
-        x = z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
-                                        : bnn_affine_flipout(x, w, s, b, c);
-        if (l + 1 == m->n_layers) break;
-        x = bnn_activation(x, m->desc.activations[l]);
-        if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
-    }
-    return t->err == BNN_OK ? x : bnn__poison(t);
+    bnn_var *w = bnn_param(t, net->params, block), *b = NULL, *s, *c = NULL;
+    if (bias) b = bnn_param(t, net->params, block + 1);
+    s = bnn__noisy_sigma(t, z, block);
+    if (bias) c = bnn__noisy_sigma(t, z, block + 1);
+    return z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
+                                       : bnn_affine_flipout(x, w, s, b, c);
+}
+
+static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn__mlp_walk(t, net, x, bnn__noisy_affine);
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
@@ -9027,46 +8967,44 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
 
 /* ---- what the data cost under q */
 
-static double bnn__meanfield_error(bnn_meanfield *q, bnn_tape *t, const bnn_net *net, bnn_data d,
-                                   size_t draws) { /* L^E, nats */
-    bnn_mark mark = bnn_arena_mark(q->of->mem);
-    double sum = 0;
-    size_t s;
-    for (s = 0; s < draws; s++) {
-        bnn__meanfield_draw(q, &t->rng);
-        sum -= bnn_mat_sum(bnn_predict_log_lik(q->of->mem, t, net, NULL, d));
-        bnn_arena_rewind(q->of->mem, mark);
-    }
-    return t->err == BNN_OK ? sum / (double)draws : bnn__nan();
-}
-
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
                                                 bnn_data d, size_t draws) {
     bnn_meanfield_cost c;
+    bnn_arena *mem;
+    bnn_mark mark;
     double uniform = 0, outputs = 0;
-    size_t b;
-    int proper = q->posterior != BNN_POSTERIOR_DELTA;
+    size_t s;
     c.error = c.complexity = c.bits = c.ratio = bnn__nan();
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_measure")) return c;
-    if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0) {
+    if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0)
         bnn__fail(t, BNN_EARG, "bnn_meanfield_measure: x has %z rows, y has %z, %z draws", d.x.rows,
                   d.y.rows, draws);
-        return c;
-    }
     if (!bnn__has_data(t, "bnn_meanfield_measure", d.x)) return c;
-    for (b = 0; b < q->of->n_blocks; b++) proper &= q->of->blocks[b].prior.kind != BNN_PRIOR_FLAT;
-    c.error = bnn__meanfield_error(q, t, net, d, draws);
+    mem = q->of->mem;
+    mark = bnn_arena_mark(mem);
+    for (c.error = 0, s = 0; s < draws; s++) {
+        bnn__meanfield_draw(q, &t->rng);
+        c.error -= bnn_mat_sum(bnn_predict_log_lik(mem, t, net, NULL, d));
+        bnn_arena_rewind(mem, mark);
+    }
+    c.error = t->err == BNN_OK ? c.error / (double)draws : bnn__nan();
     c.complexity = bnn_meanfield_kl(q);
-    if (!proper) return c;
+    if (q->posterior == BNN_POSTERIOR_DELTA || bnn__proper(q) < 2) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
     if (net->mlp != NULL) outputs = (double)net->mlp->desc.sizes[net->mlp->n_layers];
-    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = log(outputs);
+    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog(outputs);
     if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
     if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
     return c;
 }
 
 /* ---- pruning */
+
+static int bnn__prunable(const bnn_meanfield *q) {
+    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA) return 0;
+    bnn__sigma(q);
+    return 1;
+}
 
 static float bnn__snr(const bnn_meanfield *q, size_t i) {
     float mu = q->params->theta[i];
@@ -9077,13 +9015,11 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
     bnn_mark mark;
     size_t i, k = (size_t)(fraction * (double)q->n + 0.5);
     float *x, at;
-    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA ||
-        !(fraction >= 0 && fraction <= 1) || q->n == 0) return bnn__nan();
+    if (!(fraction >= 0 && fraction <= 1) || !bnn__prunable(q) || q->n == 0) return bnn__nan();
     if (k >= q->n) return bnn__inf();
     mark = bnn_arena_mark(q->of->mem);
     x = (float *)bnn__arena_take(q->of->mem, q->n, sizeof *x);
     if (x == NULL) return bnn__nan();
-    bnn__sigma(q);
     for (i = 0; i < q->n; i++) x[i] = bnn__snr(q, i);
     at = bnn__select(x, q->n, k);
     bnn_arena_rewind(q->of->mem, mark);
@@ -9092,17 +9028,15 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
 
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
     size_t i, gone = 0;
-    if (bnn__meanfield_fault(q) != NULL || q->posterior == BNN_POSTERIOR_DELTA) return 0;
-    bnn__sigma(q);
+    if (!bnn__prunable(q)) return 0;
     for (i = 0; i < q->n; i++) {
         if (!((double)bnn__snr(q, i) < snr)) continue;
         q->params->theta[i] = 0;
-        q->params->theta[q->n + i] = bnn__rho_end(q, 0) * (float)1.0001 / q->log_rate;
+        q->params->theta[q->n + i] = bnn__rho_removed(q);
     }
     q->drawn = 0;
     bnn__sigma(q);
     bnn__meanfield_hold(q);
-    if (q->params->held == NULL) return 0;
     for (i = 0; i < q->n; i++) gone += q->held[i];
     return gone;
 }

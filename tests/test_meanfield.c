@@ -1303,6 +1303,69 @@ static int all_removed(fitted *f, const unsigned char *gone, size_t n) {
     return removed == n && zeros == n && moved == f->q.n - n && bnn_meanfield_prune(&f->q, 0) == n;
 }
 
+/* Values set by hand, in a lane of a vector and in what is left over, count as removed from the next
+ * draw on: Adam's state does not carry them away. The neighbors move on. */
+static void weights_removed_by_hand_stay_removed(void) {
+    size_t where[2] = { 5, 1034 }, k, i;
+    world u;
+    bnn_meanfield q;
+    bnn_stepper adam;
+    world_open(&u, 1);
+    bnn_params_add(u.w, 5, 207, "w", (bnn_prior){ .std = 1 });
+    bnn_params_sample_prior(u.w, &u.tape.rng);
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = 0.1f });
+    adam = bnn_adam(q.params, (bnn_adam_desc){ .lr = 0.01f });
+    u.tape.n_data = 10;
+    for (i = 0; i < 40; i++) {
+        float before = q.params->theta[6];
+        for (k = 0; i == 20 && k < 2; k++) {
+            q.params->theta[where[k]] = 0;
+            q.params->theta[q.n + where[k]] = -20;
+        }
+        bnn_tape_reset(&u.tape);
+        bnn_meanfield_sample(&q, &u.tape);
+        bnn_backward(bnn_mean(bnn_square(bnn_param(&u.tape, u.w, 0))));
+        bnn_meanfield_backward(&q, &u.tape);
+        CHECK((q.params->held != NULL) == (i >= 20));
+        bnn_step(&adam, &u.tape);
+        for (k = 0; i >= 20 && k < 2; k++) {
+            CHECK_SAME(q.params->theta[where[k]], 0);
+            CHECK_SAME(u.w->theta[where[k]], 0);
+        }
+        CHECK(q.params->theta[6] != before);
+    }
+    world_close(&u);
+}
+
+/* Point weights: the mean field's update is that of the parameters, bit for bit. */
+static void priors_follow_points_and_a_delta_alike(void) {
+    bnn_prior priors[3];
+    size_t k;
+    memset(priors, 0, sizeof priors);
+    priors[0].adapt_mean = priors[0].adapt_std = priors[1].adapt_std = 1;
+    priors[1].kind = BNN_PRIOR_DOUBLE_EXPONENTIAL;
+    priors[2].shape = 2, priors[2].rate = 3;
+    for (k = 0; k < 3; k++) {
+        world u;
+        bnn_meanfield q;
+        bnn_prior *p;
+        float mean, std;
+        world_open(&u, 2 + k);
+        bnn_params_add(u.w, 7, 5, "w", priors[k]);
+        bnn_params_sample_prior(u.w, &u.tape.rng);
+        q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .posterior = BNN_POSTERIOR_DELTA });
+        p = &u.w->blocks[0].prior;
+        bnn_params_update_priors(u.w, NULL);
+        mean = p->mean, std = p->std;
+        CHECK(std != 1);
+        p->mean = 0, p->std = 1;
+        bnn_meanfield_update_priors(&q, 1);
+        CHECK_SAME(p->mean, mean);
+        CHECK_SAME(p->std, std);
+        world_close(&u);
+    }
+}
+
 static void removed_weights_stay_removed_under_every_stepper(void) {
     enum { W = 4 * 6 + 6 + 6 + 1 };
     for (int kind = 0; kind < 12; kind++)
@@ -2003,6 +2066,8 @@ int main(void) {
     RUN(few_data_collapse_to_the_prior);
     RUN(pruning_orders_agree_and_removed_weights_are_exact_zeros);
     RUN(removed_weights_stay_removed_under_every_stepper);
+    RUN(weights_removed_by_hand_stay_removed);
+    RUN(priors_follow_points_and_a_delta_alike);
     RUN(schedules_of_the_divergence_have_mean_one);
     RUN(several_draws_average);
     RUN(a_loop_does_not_allocate_after_its_first_step);
