@@ -2459,29 +2459,29 @@ BNN__PASS(S, adam,                  /* s m, t v, a b1, b b2, c eps, d decay, e r
     bnn__st_##S(q.s + i, m);                                                                     \
     bnn__st_##S(q.t + i, v);                                                                     \
     bnn__st_##S(q.w + i, w - (w * q.d + m * q.lr / (bnn__sqrt_##S(v) * q.e + q.c))); )           \
-BNN__PASS(S, rmsprop,                               /* t v, a decay, c eps */                    \
+BNN__PASS(S, rmsprop,                               /* s v, a decay, c eps */                    \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);                                        \
-    bnn__st_##S(q.t + i, v);                                                                     \
+    F v = bnn__ld_##S(q.s + i) * q.a + g * g * (1 - q.a);                                        \
+    bnn__st_##S(q.s + i, v);                                                                     \
     bnn__st_##S(q.w + i, w - g * q.lr / (bnn__sqrt_##S(v) + q.c)); )                             \
-BNN__PASS(S, adagrad,                                                                            \
+BNN__PASS(S, adagrad,                               /* s v, c eps */                             \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i) + g * g;                                                          \
-    bnn__st_##S(q.t + i, v);                                                                     \
+    F v = bnn__ld_##S(q.s + i) + g * g;                                                          \
+    bnn__st_##S(q.s + i, v);                                                                     \
     bnn__st_##S(q.w + i, w - g * q.lr / (bnn__sqrt_##S(v) + q.c)); )                             \
-BNN__PASS(S, adadelta,                              /* s u, t v, a rho */                        \
+BNN__PASS(S, adadelta,                              /* s v, t u, a rho, c eps */                 \
     BNN__GRAD(S);                                                                                \
-    F u = bnn__ld_##S(q.s + i), v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);              \
+    F u = bnn__ld_##S(q.t + i), v = bnn__ld_##S(q.s + i) * q.a + g * g * (1 - q.a);              \
     F d = bnn__sqrt_##S(u + q.c) / bnn__sqrt_##S(v + q.c) * g;                                   \
-    bnn__st_##S(q.t + i, v);                                                                     \
-    bnn__st_##S(q.s + i, u * q.a + d * d * (1 - q.a));                                           \
+    bnn__st_##S(q.s + i, v);                                                                     \
+    bnn__st_##S(q.t + i, u * q.a + d * d * (1 - q.a));                                           \
     bnn__st_##S(q.w + i, w - d * q.lr); )                                                        \
-BNN__PASS(S, psgld,                       /* t v, a decay, b noise, c lambda, flag: v moves */    \
+BNN__PASS(S, psgld,                       /* s v, a decay, b noise, c lambda, flag: v moves */    \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i), h;                                                               \
+    F v = bnn__ld_##S(q.s + i), h;                                                               \
     if (q.flag) v = v * q.a + g * g * (1 - q.a);                                                 \
     h = bnn__set_##S(1) / (bnn__sqrt_##S(v) + q.c);                                              \
-    bnn__st_##S(q.t + i, v);                                                                     \
+    bnn__st_##S(q.s + i, v);                                                                     \
     v = bnn__sqrt_##S(h * q.b) * bnn__ld_##S(q.z + i % BNN__ZN) - h * g * q.lr;                  \
     bnn__st_##S(q.w + i, w + v); )                                                               \
 BNN__PASS(S, axpy, bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + bnn__ld_##S(q.x + i) * q.a); )    \
@@ -3167,21 +3167,20 @@ static int bnn__v_finite(size_t n, const float *x) {
 /* Weights and gradients below 2^40 and state below 2^60 cannot overflow in one step. */
 #define BNN__CALM ((float)1099511627776.0)
 #define BNN__CALM_STATE (BNN__CALM * 1048576)
-static int bnn__calm(size_t n, const float *w, const float *s, const float *t, const float *u) {
-    return bnn__v_below(n, w, BNN__CALM) && (s == NULL || bnn__v_below(n, s, BNN__CALM_STATE)) &&
-           (t == NULL || bnn__v_below(n, t, BNN__CALM_STATE)) &&
-           (u == NULL || bnn__v_below(n, u, BNN__CALM_STATE));
+static int bnn__calm(const bnn__job *q, size_t i, size_t end) {
+    size_t n = end - i;
+    return bnn__v_below(n, q->w + i, BNN__CALM) &&
+           (q->s == NULL || bnn__v_below(n, q->s + i, BNN__CALM_STATE)) &&
+           (q->t == NULL || bnn__v_below(n, q->t + i, BNN__CALM_STATE)) &&
+           (q->u == NULL || bnn__v_below(n, q->u + i, BNN__CALM_STATE));
 }
-
-static const float *bnn__at(const float *x, size_t i) { return x == NULL ? NULL : x + i; }
 
 /* Another pass, and a look at what it wrote while that is in the cache. */
 static void bnn__p_watched(const bnn__job *q, size_t i, size_t n) {
     for (; i < n; i += 1024) {
-        size_t e = n - i < 1024 ? n : i + 1024;
-        q->pass(q, i, e);
-        if (bnn__calm(e - i, q->w + i, bnn__at(q->s, i), bnn__at(q->t, i), bnn__at(q->u, i)))
-            continue;
+        size_t end = n - i < 1024 ? n : i + 1024;
+        q->pass(q, i, end);
+        if (bnn__calm(q, i, end)) continue;
         BNN__ATOMIC
         *q->high = 1;
     }
@@ -7730,20 +7729,18 @@ static const char *bnn__setting_fault(bnn_stepper *s, double *v, double *top) {
         *top = bnn__settings[i].top > 0 ? bnn__settings[i].top : bnn__inf();
         if (!(*v >= 0 && *v < *top)) return bnn__settings[i].name;
     }
-    *v = (double)s->friction;
-    *top = 1;
     if (s->kind != BNN_SGHMC) return NULL;
-    if (!(s->friction > 0 && s->friction <= 1)) return "friction (nor may it be 0)";
-    *v = (double)s->noise_estimate;
-    *top = (double)s->friction;
-    return s->noise_estimate < s->friction ? NULL : "noise_estimate";
+    *v = (double)s->friction, *top = 1;
+    if (!(*v > 0 && *v <= 1)) return "friction (nor may it be 0)";
+    *top = *v, *v = (double)s->noise_estimate;
+    return *v < *top ? NULL : "noise_estimate";
 }
 
-static void bnn__within(bnn_params *w, const char *who, const char *what, float v, double lo,
+static void bnn__within(bnn_params *w, const char *who, const char *what, double v, double lo,
                         double hi) { /* lo <= v < hi */
-    if (w != NULL && !((double)v >= lo && (double)v < hi))
-        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [%g, %g)", who, what,
-                        (double)v, lo, hi);
+    if (!(v >= lo && v < hi))
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [%g, %g)", who, what, v, lo,
+                        hi);
 }
 
 /* How many state vectors the method needs as it is set now. */
@@ -7763,11 +7760,8 @@ static int bnn__states(const bnn_stepper *s) {
 static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind;
-    s.params = w;
-    s.lr = lr;
-    s.weight_decay = weight_decay;
-    s.clip = clip;
+    s.kind = kind, s.params = w;
+    s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
 
@@ -7799,42 +7793,32 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
     bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
-    s.momentum = d.momentum;
-    s.dampening = d.dampening;
-    s.nesterov = d.nesterov;
+    s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
     bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
-    s.beta1 = d.beta1;
-    s.beta2 = d.beta2;
-    s.eps = d.eps;
-    s.decoupled = d.decoupled;
-    s.amsgrad = d.amsgrad;
+    s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
+    s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
     bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
-    s.beta2 = d.alpha;
-    s.eps = d.eps;
-    s.momentum = d.momentum;
-    s.centered = d.centered;
+    s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
     bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
-    s.lr_decay = d.lr_decay;
-    s.eps = d.eps;
+    s.lr_decay = d.lr_decay, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
     bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
-    s.beta2 = d.rho;
-    s.eps = d.eps;
+    s.beta2 = d.rho, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
@@ -7846,18 +7830,14 @@ BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
 
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
     bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
-    s.beta2 = d.alpha;
-    s.lambda = d.lambda;
-    s.temperature = d.temperature;
+    s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
     s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
     bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
-    s.friction = d.friction;
-    s.noise_estimate = d.noise_estimate;
-    s.temperature = d.temperature;
+    s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
 
@@ -7990,32 +7970,33 @@ static float bnn__decay(const bnn_stepper *s) {
 static bnn__pass *bnn__adam_job(const bnn_stepper *s, bnn__job *q) {
     double t = (double)s->t, c1 = 1 - bnn__dpow((double)s->beta1, t);
     q->lr = (float)((double)s->lr / c1);
-    q->a = s->beta1, q->b = s->beta2, q->c = s->eps;
+    q->a = s->beta1, q->b = s->beta2;
     q->e = (float)(1 / sqrt(1 - bnn__dpow((double)s->beta2, t)));
     if (s->decoupled) q->d = bnn__decay(s), q->pw = 0;
-    q->s = s->s1, q->t = s->s2, q->u = s->amsgrad ? s->s3 : NULL;
     return s->amsgrad ? bnn__p_amsgrad : BNN__PICK(bnn__p_adam);
 }
 
 /* V is the mean of the last 1/(1 - alpha) g^2, of all while they are fewer, and from the middle of
  * the burn-in on of all since: what stays is an average. */
-static bnn__pass *bnn__psgld_job(const bnn_stepper *s, bnn__job *q, double heat) {
+static float bnn__psgld_keep(const bnn_stepper *s) {
     double t = (double)s->t, window = 1 / (1 - (double)s->beta2);
     size_t half = s->burn_in == SIZE_MAX ? SIZE_MAX : s->burn_in / 2;
     if (t < window) window = t;
     if (s->t > half) window += t - (double)half;
-    if (window > t) window = t;
-    q->t = s->s1, q->a = (float)(1 - 1 / window), q->b = (float)(2 * heat), q->c = s->lambda;
-    q->flag = s->t <= s->burn_in;
-    return BNN__PICK(bnn__p_psgld);
+    return (float)(1 - 1 / (window < t ? window : t));
 }
 
 static bnn__pass *bnn__sampler_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
     double heat = (double)s->lr * (double)s->temperature / bnn__n_data(t), friction;
-    if (s->kind == BNN_PSGLD) return bnn__psgld_job(s, q, heat);
+    if (s->kind == BNN_PSGLD) {
+        q->a = bnn__psgld_keep(s), q->b = (float)(2 * heat), q->c = s->lambda;
+        q->flag = s->t <= s->burn_in;
+        return BNN__PICK(bnn__p_psgld);
+    }
     q->a = (float)sqrt(2 * heat);
-    if (s->kind == BNN_SGLD) return BNN__PICK(bnn__p_sgld);
-    q->s = s->s1, q->b = 1 - s->friction;
+    if (s->kind == BNN_SGLD)
+        return s->temperature == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_sgld);
+    q->b = 1 - s->friction;
     friction = 1 - (double)q->b - (double)s->noise_estimate;
     q->a = (float)sqrt(2 * (friction > 0 ? friction : 0) * heat);
     return BNN__PICK(bnn__p_sghmc);
@@ -8024,30 +8005,23 @@ static bnn__pass *bnn__sampler_job(const bnn_stepper *s, const bnn_tape *t, bnn_
 static bnn__pass *bnn__step_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
     memset(q, 0, sizeof *q);
     q->w = s->params->theta, q->g = s->params->grad;
+    q->s = s->s1, q->t = s->s2, q->u = s->s3;
     q->lr = s->lr, q->pw = s->weight_decay;
+    q->a = s->beta2, q->c = s->eps;
     switch (s->kind) {
     case BNN_SGD:
-        if (s->momentum == 0) return BNN__PICK(bnn__p_sgd);
-        q->s = s->s1, q->a = s->momentum, q->flag = s->nesterov;
+        q->a = s->momentum, q->flag = s->nesterov;
         q->b = s->t == 1 ? 1 : 1 - s->dampening; /* the first step takes g whole */
-        return BNN__PICK(bnn__p_momentum);
+        return s->momentum == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_momentum);
     case BNN_ADAM: return bnn__adam_job(s, q);
     case BNN_RMSPROP:
-        q->a = s->beta2, q->c = s->eps;
-        q->t = s->s1;
-        if (s->momentum == 0 && !s->centered) return BNN__PICK(bnn__p_rmsprop);
-        q->s = s->s1, q->t = s->s2, q->u = s->s3, q->b = s->momentum, q->flag = s->centered;
-        return bnn__p_rmsprop_full;
+        q->b = s->momentum, q->flag = s->centered;
+        return q->b != 0 || q->flag ? bnn__p_rmsprop_full : BNN__PICK(bnn__p_rmsprop);
     case BNN_ADAGRAD:
         q->lr = (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->lr_decay));
-        q->t = s->s1, q->c = s->eps;
         return BNN__PICK(bnn__p_adagrad);
-    case BNN_ADADELTA:
-        q->t = s->s1, q->s = s->s2, q->a = s->beta2, q->c = s->eps;
-        return BNN__PICK(bnn__p_adadelta);
-    default:
-        if (s->kind == BNN_SGLD && s->temperature == 0) return BNN__PICK(bnn__p_sgd);
-        return bnn__sampler_job(s, t, q);
+    case BNN_ADADELTA: return BNN__PICK(bnn__p_adadelta);
+    default: return bnn__sampler_job(s, t, q);
     }
 }
 
@@ -8058,7 +8032,7 @@ static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 0;
     if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 0;
-    return s->calm > 0 || bnn__calm(s->n, q->w, q->s, q->t, q->u);
+    return s->calm > 0 || bnn__calm(q, 0, s->n);
 }
 
 /* With ordinary settings eight steps in a row leave room, too: look at every eighth. */
@@ -8067,70 +8041,49 @@ static int bnn__step_watch(const bnn_stepper *s, const bnn__job *q) {
                               q->b <= 2 && q->b >= -2);
 }
 
-/* The vectors that a step writes, and back: 0 = no memory */
-static int bnn__step_keep(const bnn_stepper *s, bnn_tape *t, float *keep[4]) {
-    const float *x[4];
-    int i;
-    x[0] = s->params->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
-    for (i = 0; i < 4; i++) {
-        keep[i] = x[i] == NULL ? NULL : bnn__floats(t, s->n);
-        if (t->err != BNN_OK) return 0;
-        if (keep[i] != NULL) memcpy(keep[i], x[i], s->n * sizeof(float));
-    }
-    return 1;
+static void bnn__step_run(const bnn_stepper *s, bnn_tape *t, const bnn__job *q, int watch) {
+    bnn__pass *pass = watch ? bnn__p_watched : q->pass;
+    if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
+        bnn__run(s->n, q, pass);
+    else bnn__run_noise(&t->rng, s->n, q, pass);
 }
 
-static void bnn__step_undo(bnn_stepper *s, float *const keep[4]) {
-    float *x[4];
-    int i;
-    x[0] = s->params->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
-    for (i = 0; i < 4; i++)
-        if (keep[i] != NULL) memcpy(x[i], keep[i], s->n * sizeof(float));
-}
-
-/* What became infinite or NaN, with the block; or NULL */
-static const char *bnn__step_broken(const bnn_stepper *s, size_t *block) {
+/* The same where something may overflow: with copies to go back to */
+static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
     const bnn_params *w = s->params;
-    const float *x[4];
-    int i;
-    x[0] = w->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
-    for (i = 3; i >= 0; i--) {
-        if (x[i] == NULL) continue;
-        *block = bnn__bad_block(w, x[i]);
-        if (*block == w->n_blocks) continue;
-        return i == 0 ? "value" : bnn__methods[s->kind].state[i - 1];
+    bnn__time start = bnn__now(t);
+    bnn_rng rng = t->rng;
+    float *x[4], *kept[4];
+    size_t b = w->n_blocks, bytes = s->n * sizeof(float);
+    int i, k;
+    x[0] = s->s3, x[1] = s->s2, x[2] = s->s1, x[3] = w->theta;
+    for (i = 0; i < 4; i++) {
+        kept[i] = bnn__floats(t, x[i] != NULL ? s->n : 0);
+        if (kept[i] == NULL) return;
+        if (x[i] != NULL) memcpy(kept[i], x[i], bytes);
     }
-    return NULL;
+    bnn__step_run(s, t, q, 1);
+    for (i = 0; i < 4 && b == w->n_blocks; i++)
+        if (x[i] != NULL) b = bnn__bad_block(w, x[i]);
+    if (b < w->n_blocks) {
+        bnn__fail(t, BNN_ENONFINITE, "bnn_step: %s: a %s in block %z (%s) would overflow, nothing "
+                  "moved: the gradient or lr is too large", bnn__methods[s->kind].name,
+                  i == 4 ? "value" : bnn__methods[s->kind].state[3 - i], b, w->blocks[b].name);
+        for (k = 0; k < 4; k++)
+            if (x[k] != NULL) memcpy(x[k], kept[k], bytes);
+        t->rng = rng;
+    }
+    bnn__back_to(t, start);
 }
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     bnn__job q;
-    bnn__time start = bnn__now(t);
-    bnn_rng rng = t->rng;
-    float *keep[4];
-    size_t b;
-    int high = 0, calm;
-    const char *broken;
-    bnn__pass *pass;
-    q.pass = bnn__step_job(s, t, &q);
-    q.high = &high;
-    calm = bnn__step_calm(s, &q);
-    if (!calm && !bnn__step_keep(s, t, keep)) return;
-    pass = calm && !bnn__step_watch(s, &q) ? q.pass : bnn__p_watched;
-    if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
-        bnn__run(s->n, &q, pass);
-    else bnn__run_noise(&t->rng, s->n, &q, pass);
-    s->calm = !high;
-    if (calm) return;
-    broken = bnn__step_broken(s, &b);
-    if (broken != NULL) {
-        bnn__fail(t, BNN_ENONFINITE, "bnn_step: %s: a %s in block %z (%s) would overflow, nothing "
-                  "moved: the gradient or lr is too large", bnn__methods[s->kind].name, broken, b,
-                  s->params->blocks[b].name);
-        bnn__step_undo(s, keep);
-        t->rng = rng;
-    }
-    bnn__back_to(t, start);
+    int high = 0;
+    bnn__pass *pass = bnn__step_job(s, t, &q);
+    q.pass = pass, q.high = &high;
+    if (bnn__step_calm(s, &q)) bnn__step_run(s, t, &q, bnn__step_watch(s, &q));
+    else bnn__step_careful(s, t, &q);
+    if (t->err == BNN_OK) s->calm = !high;
 }
 
 static void bnn__clip(bnn_stepper *s) {
