@@ -1484,14 +1484,7 @@ static int bnn__is_nan(double x) {
     return (bits << 1) > (uint64_t)0xffe00000u << 32;
 }
 
-static int bnn__finite(float x) {
-    if (sizeof(float) == 4) {
-        uint32_t bits;
-        memcpy(&bits, &x, sizeof bits);
-        return ((bits >> 23) & 0xff) != 0xff;
-    }
-    return bnn__finite_d((double)x);
-}
+static int bnn__finite(float x) { return bnn__finite_d((double)x); }
 
 /* Is there a NaN or an infinity, and where is the first? */
 static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
@@ -4818,9 +4811,24 @@ static void bnn__binary(int op, size_t k, const float *a, size_t da, const float
 
 static int bnn__same(bnn_mat a, bnn_mat b) { return a.rows == b.rows && a.cols == b.cols; }
 
-static int bnn__spreads(bnn_mat little, bnn_mat large) { /* can small be repeated to large? */
+static int bnn__spreads(bnn_mat little, bnn_mat large) { /* can little be repeated to large? */
     return (little.rows == large.rows || little.rows == 1) &&
            (little.cols == large.cols || little.cols == 1);
+}
+
+static void bnn__misfit(const char *who, const bnn_var *a, const char *a_is, const bnn_var *b,
+                        const char *b_is) {
+    bnn__fail(a->tape, BNN_ESHAPE, "%s: %s %zx%z, %s %zx%z", who, a_is, a->val.rows, a->val.cols,
+              b_is, b->val.rows, b->val.cols);
+}
+
+/* Can p stand beside x: of the same shape, or (repeat) repeated to it? */
+static int bnn__fits(const char *who, const bnn_var *x, const char *x_is, const bnn_var *p,
+                     const char *p_is, int repeat) {
+    if (bnn__apart(x->tape, x->val, p)) return 0;
+    if (repeat ? bnn__spreads(p->val, x->val) : bnn__same(p->val, x->val)) return 1;
+    bnn__misfit(who, x, x_is, p, p_is);
+    return 0;
 }
 
 /* element (i,j) of m repeated to a larger shape */
@@ -4893,8 +4901,7 @@ static int bnn__broadcast_shape(const char *who, const bnn_var *a, const bnn_var
     *rows = p.rows == 1 ? q.rows : p.rows;
     *cols = p.cols == 1 ? q.cols : p.cols;
     if ((q.rows == *rows || q.rows == 1) && (q.cols == *cols || q.cols == 1)) return 1;
-    bnn__fail(a->tape, BNN_ESHAPE, "%s: a is %zx%z, b is %zx%z", who, p.rows, p.cols, q.rows,
-              q.cols);
+    bnn__misfit(who, a, "a is", b, "b is");
     return 0;
 }
 
@@ -4962,7 +4969,6 @@ static void bnn__cols_backward(bnn_var *y) {
 BNNDEF bnn_var *bnn_cols(bnn_var *x, size_t first, size_t count) {
     bnn_var *y;
     size_t i, d = x->val.cols;
-    if (x->tape->err != BNN_OK) return bnn__poison(x->tape);
     if (first > d || count > d - first)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first,
                          first + count, d);
@@ -4996,7 +5002,7 @@ static bnn_var *bnn__gather(const char *who, bnn_var *x, size_t n, const size_t 
 }
 
 BNNDEF bnn_var *bnn_rows(bnn_var *x, size_t first, size_t count) {
-    if (count > x->val.rows && x->tape->err == BNN_OK)
+    if (count > x->val.rows)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_rows: %z rows of %z", count, x->val.rows);
     return bnn__gather("bnn_rows", x, count, NULL, first);
 }
@@ -5066,11 +5072,9 @@ static bnn_var *bnn__value_of(bnn_var *x, size_t rows, size_t cols, void (*backw
 }
 
 BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols) {
-    bnn_tape *t = x->tape;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (bnn__mul(rows, cols) != bnn__mat_size(x->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows, x->val.cols,
-                         rows, cols);
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows,
+                         x->val.cols, rows, cols);
     return bnn__value_of(x, rows, cols, bnn__copy_backward, x->val);
 }
 
@@ -5080,13 +5084,10 @@ BNNDEF bnn_var *bnn_detach(bnn_var *x) {
 
 /* y = detach(value - gradient) + gradient */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
-    bnn_tape *t = value->tape;
-    size_t n = value->val.rows, k = value->val.cols;
-    if (bnn__apart(t, value->val, gradient)) return bnn__poison(t);
-    if (!bnn__same(value->val, gradient->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", n, k,
-                         gradient->val.rows, gradient->val.cols);
-    return bnn__value_of(gradient, n, k, bnn__copy_backward, value->val);
+    if (!bnn__fits("bnn_straight_through", value, "the value is", gradient, "the gradient is", 0))
+        return bnn__poison(value->tape);
+    return bnn__value_of(gradient, value->val.rows, value->val.cols, bnn__copy_backward,
+                         value->val);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5237,7 +5238,6 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
     bnn_tape *t = z->tape;
     bnn_var **in, *y;
     size_t i, j, n, d;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (k == 0 || z->val.cols != k)
         return bnn__fail(t, BNN_ESHAPE, "bnn_mix: %z weights for %z candidates", z->val.cols, k);
     n = c[0]->val.rows, d = c[0]->val.cols;
@@ -5301,18 +5301,16 @@ BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
  * an exponential or its sum, the op walks its rows itself.
  * --------------------------------------------------------------------------------------------- */
 
-/* Can p go with x: with the same shape, or (repeat) repeated to it? */
-static int bnn__fits(const char *who, const bnn_var *x, const char *x_is, const bnn_var *p,
-                     const char *p_is, int repeat) {
-    if (bnn__apart(x->tape, x->val, p)) return 0;
-    if (repeat ? bnn__spreads(p->val, x->val) : bnn__same(p->val, x->val)) return 1;
-    bnn__fail(x->tape, BNN_ESHAPE, "%s: %s %zx%z, %s %zx%z", who, x_is, x->val.rows, x->val.cols,
-              p_is, p->val.rows, p->val.cols);
-    return 0;
-}
-
 static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
     return bnn__fits(who, x, "predictions are", y, "targets are", 0);
+}
+
+/* low < v < high? */
+static int bnn__between(bnn_tape *t, const char *who, const char *what, float v, double low,
+                        double high) {
+    if ((double)v > low && (double)v < high) return 1;
+    bnn__fail(t, BNN_EARG, "%s: %s is %g, it must be in (%g,%g)", who, what, (double)v, low, high);
+    return 0;
 }
 
 /* Every entry in [low, high]? The sentence takes the entry and its row. */
@@ -5412,10 +5410,9 @@ static double bnn__double_exponential(const double *c, bnn__point *at) {
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     const char *who = "bnn_double_exponential_nll";
     double c[2];
-    if (!bnn__check_pair(who, mean, y)) return bnn__poison(mean->tape);
-    if (!(b > 0)) return bnn__fail(mean->tape, BNN_EARG, "%s: b is %g, not > 0", who, (double)b);
-    c[0] = 1 / (double)b;
-    c[1] = bnn__dlog(2 * (double)b);
+    if (!bnn__check_pair(who, mean, y) || !bnn__between(mean->tape, who, "b", b, 0, bnn__inf()))
+        return bnn__poison(mean->tape);
+    c[0] = 1 / (double)b, c[1] = bnn__dlog(2 * (double)b);
     return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
 }
 
@@ -5442,15 +5439,14 @@ static double bnn__student_constant(double nu, double scale) {
 }
 
 BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale) {
-    double c[3];
-    if (!bnn__check_pair("bnn_student_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!(nu > 0) || !(scale > 0) || !bnn__finite(nu))
-        return bnn__fail(mean->tape, BNN_EARG, "bnn_student_nll: nu is %g, scale is %g, both must "
-                         "be > 0 and finite", (double)nu, (double)scale);
-    c[0] = (double)nu;
-    c[1] = c[0] * (double)scale * (double)scale;
-    c[2] = bnn__student_constant(c[0], (double)scale);
-    return bnn__sum_terms("bnn_student_nll", bnn__student, c, mean, NULL, y);
+    const char *who = "bnn_student_nll";
+    bnn_tape *t = mean->tape;
+    double c[3], n = (double)nu, s = (double)scale;
+    if (!bnn__check_pair(who, mean, y) || !bnn__between(t, who, "nu", nu, 0, bnn__inf()) ||
+        !bnn__between(t, who, "scale", scale, 0, bnn__inf()))
+        return bnn__poison(t);
+    c[0] = n, c[1] = n * s * s, c[2] = bnn__student_constant(n, s);
+    return bnn__sum_terms(who, bnn__student, c, mean, NULL, y);
 }
 
 /* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
@@ -5459,6 +5455,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
+    const float *z = logit->val.data, *target = y->val.data;
     size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
     if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
         !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
@@ -5467,19 +5464,15 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     soft = bnn__floats(t, size);
     if (soft == NULL) return bnn__poison(t);
     p = bnn__slopes(v, 0);
-    for (i = 0; i < size; i++) {
-        float z = logit->val.data[i];
-        soft[i] = z > 0 ? -z : z;
-    }
+    for (i = 0; i < size; i++) soft[i] = z[i] > 0 ? -z[i] : z[i];
     bnn__v_softplus(size, soft, soft);
-    bnn__v_sigmoid(size, logit->val.data, p);
+    bnn__v_sigmoid(size, z, p);
     for (i = 0; i < v->val.rows; i++) {
         double sum = 0;
-        for (j = 0; j < k; j++, at++) {
-            float z = logit->val.data[at], target = y->val.data[at];
-            float miss = z > 0 ? 1 - target : target; /* the part that |z| counts against */
-            sum += (double)soft[at] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
-            p[at] -= target;
+        for (j = 0; j < k; j++, at++) { /* miss: the part that |z| counts against */
+            float miss = z[at] > 0 ? 1 - target[at] : target[at];
+            sum += (double)soft[at] + (miss > 0 ? fabs((double)z[at]) * (double)miss : 0);
+            p[at] -= target[at];
         }
         v->val.data[i] = (float)sum;
     }
@@ -5571,10 +5564,9 @@ static double bnn__normals(const double *c, bnn__point *at) { /* c: m, sqrt v */
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
     const char *who = "bnn_kl_normal";
     double c[2];
-    if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1)) return bnn__poison(mu->tape);
-    if (!(sd0 > 0))
-        return bnn__fail(mu->tape, BNN_EARG, "%s: sd0 is %g, it must be > 0", who, (double)sd0);
-    if (!bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
+    if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1) ||
+        !bnn__between(mu->tape, who, "sd0", sd0, 0, bnn__inf()) ||
+        !bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
         return bnn__poison(mu->tape);
     c[0] = (double)m0, c[1] = (double)sd0;
     return bnn__sum_terms(who, bnn__normals, c, mu, sd, NULL);
@@ -5628,14 +5620,11 @@ static double bnn__bernoullis(const double *c, bnn__point *at) {
 }
 
 BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0) {
-    bnn_tape *t = logit->tape;
+    const char *who = "bnn_kl_bernoulli";
     double c[2];
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(p0 > 0 && p0 < 1))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)",
-                         (double)p0);
+    if (!bnn__between(logit->tape, who, "p0", p0, 0, 1)) return bnn__poison(logit->tape);
     c[0] = bnn__dlog((double)p0), c[1] = bnn__dlog1p(-(double)p0);
-    return bnn__sum_terms("bnn_kl_bernoulli", bnn__bernoullis, c, logit, NULL, NULL);
+    return bnn__sum_terms(who, bnn__bernoullis, c, logit, NULL, NULL);
 }
 
 /* s = ln x - psi(x) and u = x psi'(x) - 1, small where x is large */
