@@ -75,11 +75,12 @@
  *     Same seed, same bits: at any optimization level, in gcc and clang, C and C++, on any number
  *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
  *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
- *     arithmetic and own functions instead of libm, of which only what is exact is used (sqrt,
- *     floor, ldexp and their like) and, for normal CDFs in double, erf and erfc. Without FMA (old
- *     x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. -ffast-math is off inside
- *     gcc's implementation; clang may still fuse then: that gives up this promise, and keeps the
- *     others.
+ *     arithmetic, own functions, and of libm what is exact (sqrt, floor, ldexp and their like).
+ *     Only special functions and what is made of them (ln n! of counts, gradients of gamma draws,
+ *     normal CDFs), evidence, metrics, diagnostics and entropies take exp, log, log1p, expm1, erfc,
+ *     sin, cos and cbrt in double from libm, so their last digits are those of your libm. Without
+ *     FMA (old x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. -ffast-math is off
+ *     inside gcc's implementation; clang may still fuse then: that gives up this promise alone.
  *
  * THREADS
  *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
@@ -96,6 +97,8 @@
  *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
  *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
  *                         your own functions; one given, the rest come from libm
+ * The header defines for you BNN_VERSION (a number to compare), BNN_ZERO (a 0 that is no default)
+ * and BNN_MAT(rows, cols, data), the initializer of a matrix that refuses all but floats.
  *
  * bnn.h DOES NOT
  *     - own your training loop, print, exit, or read the clock
@@ -256,6 +259,8 @@ typedef struct bnn_mat {
 
 /* bnn_mat m = { 3, 2, x } views x[6]. With `double x[6]` or `int x[6]` that means wrong numbers: an
  * error in C++, but old C compilers only warn, so here gcc and clang are told not to compile it.
+ * That holds for the rest of your file and all pointers in it, since initializers stand there; to
+ * end it: #pragma GCC diagnostic ignored "-Wincompatible-pointer-types" behind the include.
  * BNN_MAT(3, 2, x) is the same initializer, and an error in every compiler. */
 #if !defined(__cplusplus) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 5))
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
@@ -782,9 +787,9 @@ typedef struct bnn_hmc_desc {
                             rounding is felt; a net's is summed in double. Dropout is off in both */
     void *user;
     float step;          /* leapfrog step, default 1e-3, or the start of the adaptation */
-    size_t leapfrog;     /* steps per trajectory, default 20 */
+    size_t leapfrog;     /* steps per trajectory, default 20, at most 2^20 */
     float trajectory; /* > 0: length instead; leapfrog = ceil(trajectory/step), at most 10 x 2^10 */
-    size_t warmup;       /* first draws adapt the step (and mass) to `accept`; 0 = no adaptation */
+    size_t warmup;       /* first draws, up to 2^30, adapt step (and mass) to `accept`; 0 = none */
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
@@ -903,7 +908,7 @@ typedef struct bnn_meanfield_desc {
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
     float kl_weight; /* default 1, BNN_ZERO: none                                                */
-    size_t draws;    /* per step, default 1                                                      */
+    size_t draws;    /* per step, default 1, at most 2^20                                        */
 } bnn_meanfield_desc;
 
 typedef struct bnn_meanfield {
@@ -1653,43 +1658,46 @@ static bnn__chunk *bnn__chunk_place(void *raw, size_t size) {
     return c;
 }
 
+/* The caller's buffer, which is the only one, or what the allocator gives */
+static bnn__chunk *bnn__chunk_new(bnn_arena *mem, size_t bytes) {
+    size_t total = mem->chunk == NULL ? (size_t)BNN__CHUNK : bnn__mul(mem->chunk->size, 2);
+    bnn__chunk *c = NULL;
+    void *raw;
+    if (mem->buffer != NULL) {
+        if (mem->chunk == NULL) c = bnn__chunk_place(mem->buffer, mem->capacity);
+        if (c != NULL && c->size >= bytes) return c;
+        bnn__arena_fail(mem, BNN_ENOMEM, "arena: the buffer of %z bytes cannot hold another %z",
+                        mem->capacity, bytes);
+        return NULL;
+    }
+    if (total > (size_t)1 << 26) total = (size_t)1 << 26; /* doubling ends at 64 MiB */
+    if (total < bytes + 4 * BNN__ALIGN) total = bytes + 4 * BNN__ALIGN;
+    if (mem->alloc.fn == NULL) mem->alloc.fn = bnn__default_alloc;
+    raw = mem->alloc.fn(mem->alloc.user, NULL, 0, total);
+    if (raw == NULL) {
+        bnn__arena_fail(mem, BNN_ENOMEM, "arena: out of memory for %z bytes", total);
+        return NULL;
+    }
+    c = bnn__chunk_place(raw, total);
+    c->raw = raw, c->raw_size = total;
+    return c;
+}
+
 static int bnn__arena_grow(bnn_arena *mem, size_t bytes) {
     bnn__chunk *c = mem->chunk == NULL ? NULL : mem->chunk->newer;
     while (c != NULL && c->size < bytes) c = c->newer; /* kept by a rewind: use it again */
-    if (c != NULL) {
-        mem->chunk = c;
-        mem->used = 0;
-        return BNN_OK;
+    if (c == NULL) {
+        c = bnn__chunk_new(mem, bytes);
+        if (c == NULL) return 0;
+        c->older = mem->chunk;
+        if (mem->chunk != NULL) { /* insert, so that smaller kept chunks are not lost */
+            c->newer = mem->chunk->newer;
+            if (c->newer != NULL) c->newer->older = c;
+            mem->chunk->newer = c;
+        }
     }
-    if (mem->buffer != NULL) {
-        if (mem->chunk == NULL) c = bnn__chunk_place(mem->buffer, mem->capacity);
-        if (c == NULL || c->size < bytes)
-            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: the buffer of %z bytes cannot hold "
-                                   "another %z", mem->capacity, bytes);
-    } else {
-        void *raw;
-        size_t total = mem->chunk == NULL ? (size_t)BNN__CHUNK : bnn__mul(mem->chunk->size, 2);
-        if (total > (size_t)1 << 26) total = (size_t)1 << 26; /* doubling ends at 64 MiB */
-        if (bytes > SIZE_MAX - 4 * BNN__ALIGN)
-            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: a size overflows");
-        if (total < bytes + 4 * BNN__ALIGN) total = bytes + 4 * BNN__ALIGN;
-        if (mem->alloc.fn == NULL) mem->alloc.fn = bnn__default_alloc;
-        raw = mem->alloc.fn(mem->alloc.user, NULL, 0, total);
-        if (raw == NULL)
-            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: out of memory for %z bytes", total);
-        c = bnn__chunk_place(raw, total);
-        c->raw = raw;
-        c->raw_size = total;
-    }
-    if (mem->chunk != NULL) { /* insert, so that smaller kept chunks are not lost */
-        c->newer = mem->chunk->newer;
-        if (c->newer != NULL) c->newer->older = c;
-        mem->chunk->newer = c;
-    }
-    c->older = mem->chunk;
-    mem->chunk = c;
-    mem->used = 0;
-    return BNN_OK;
+    mem->chunk = c, mem->used = 0;
+    return 1;
 }
 
 /* Uninitialized memory, 64-byte aligned; NULL = err is set (also when it was set before). */
@@ -1701,11 +1709,9 @@ static void *bnn__arena_take(bnn_arena *mem, size_t count, size_t size) {
         bnn__arena_fail(mem, BNN_ENOMEM, "arena: %z x %z bytes overflow", count, size);
         return NULL;
     }
-    bytes = (bytes + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
-    if (bytes == 0) bytes = BNN__ALIGN;
+    bytes = bytes == 0 ? BNN__ALIGN : (bytes + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
     if ((mem->chunk == NULL || mem->chunk->size - mem->used < bytes) &&
-        bnn__arena_grow(mem, bytes) != BNN_OK)
-        return NULL;
+        !bnn__arena_grow(mem, bytes)) return NULL;
     p = mem->chunk->base + mem->used;
     mem->used += bytes;
     return p;
@@ -1720,18 +1726,13 @@ BNNDEF void *bnn_arena_alloc(bnn_arena *mem, size_t count, size_t size) {
 
 BNNDEF bnn_mark bnn_arena_mark(const bnn_arena *mem) {
     bnn_mark m;
-    m.chunk = mem->chunk;
-    m.used = mem->used;
+    m.chunk = mem->chunk, m.used = mem->used;
     return m;
 }
 
 BNNDEF void bnn_arena_rewind(bnn_arena *mem, bnn_mark mark) {
-    if (mark.chunk == NULL) { /* marked while empty: back to the oldest chunk */
-        while (mem->chunk != NULL && mem->chunk->older != NULL) mem->chunk = mem->chunk->older;
-        mem->used = 0;
-        return;
-    }
-    mem->chunk = mark.chunk;
+    if (mark.chunk != NULL) mem->chunk = mark.chunk;
+    else while (mem->chunk != NULL && mem->chunk->older != NULL) mem->chunk = mem->chunk->older;
     mem->used = mark.used;
 }
 
@@ -4341,9 +4342,7 @@ BNNDEF void bnn_tape_reset(bnn_tape *t) {
 
 BNNDEF void bnn_tape_free(bnn_tape *t) {
     bnn_arena_free(&t->mem);
-    t->last = NULL;
-    t->pass = 0;
-    t->resets++;
+    bnn_tape_reset(t);
 }
 
 BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
@@ -8341,10 +8340,12 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     d.accept = bnn__or(d.accept, 0.8);
     d.jitter = bnn__or(d.jitter, 0.2);
     if (d.leapfrog == 0) d.leapfrog = 20;
-    bnn__within(w, "bnn_hmc", "step", d.step, 0, bnn__inf());
-    bnn__within(w, "bnn_hmc", "accept", d.accept, 0, 1);
-    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 0.5);
-    bnn__within(w, "bnn_hmc", "trajectory", d.trajectory, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "step", (double)d.step, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "accept", (double)d.accept, 0, 1);
+    bnn__within(w, "bnn_hmc", "jitter", (double)d.jitter, 0, 0.5);
+    bnn__within(w, "bnn_hmc", "trajectory", (double)d.trajectory, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "leapfrog", (double)d.leapfrog, 1, (1 << 20) + 1); /* as in files */
+    bnn__within(w, "bnn_hmc", "warmup", (double)d.warmup, 0, (1 << 30) + 1);
     if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
         bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
     if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
@@ -8397,38 +8398,36 @@ static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, doubl
     return BNN_OK;
 }
 
-static void bnn__ensemble_put(bnn_ensemble *e, size_t k, const float *theta, double weight) {
-    memcpy(e->samples.data + k * e->samples.cols, theta, e->samples.cols * sizeof(float));
-    e->weights[k] = weight;
-}
-
-/* A full ensemble keeps what it has; neither training nor later pushes suffer from that. */
-BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight) {
-    static const char full[] = "bnn_ensemble_push: all %z places are taken, this sample is lost: "
-                               "give bnn_ensemble_new more";
-    int err = bnn__ensemble_ready(e, w, weight, "bnn_ensemble_push");
+/* A full ensemble keeps what it has; neither training nor later pushes suffer from that. With a
+ * generator, Vitter's algorithm R: every sample offered so far is kept with the same probability. */
+static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight, bnn_rng *rng,
+                             const char *who) {
+    static const char full[] = "%s: all %z places are taken, this sample is lost: give "
+                               "bnn_ensemble_new more";
+    size_t k = e->count, n = e->samples.cols;
+    int err = bnn__ensemble_ready(e, w, weight, who);
     if (err != BNN_OK) return err;
-    if (e->count == e->samples.rows) {
-        if (e->seen++ == e->count) bnn__arena_note(e->params->mem, full, e->count);
-        return bnn__arena_say(e->params->mem, BNN_EARG, full, e->count);
-    }
     e->seen++;
-    bnn__ensemble_put(e, e->count++, w->theta, weight);
+    if (k < e->samples.rows) {
+        e->count++;
+    } else if (rng != NULL && k > 0) {
+        k = bnn_rng_below(rng, e->seen);
+        if (k >= e->count) return BNN_OK;
+    } else {
+        if (e->seen == k + 1) bnn__arena_note(e->params->mem, full, who, k);
+        return bnn__arena_say(e->params->mem, BNN_EARG, full, who, k);
+    }
+    memcpy(e->samples.data + k * n, w->theta, n * sizeof(float));
+    e->weights[k] = weight;
     return BNN_OK;
 }
 
+BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight) {
+    return bnn__ensemble_add(e, w, weight, NULL, "bnn_ensemble_push");
+}
 BNNDEF int bnn_ensemble_push(bnn_ensemble *e) { return bnn_ensemble_push_from(e, e->params, 1); }
-
-/* Vitter's algorithm R: every sample offered so far is kept with the same probability. */
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng) {
-    size_t k;
-    int err;
-    if (e->count < e->samples.rows || e->samples.rows == 0) return bnn_ensemble_push(e);
-    err = bnn__ensemble_ready(e, e->params, 1, "bnn_ensemble_reservoir");
-    if (err != BNN_OK) return err;
-    k = bnn_rng_below(rng, ++e->seen);
-    if (k < e->count) bnn__ensemble_put(e, k, e->params->theta, 1);
-    return BNN_OK;
+    return bnn__ensemble_add(e, e->params, 1, rng, "bnn_ensemble_reservoir");
 }
 
 /* A mask over units is a mask over the rows of the weights they feed: w_j <- m_j w_j/(1-p). */
@@ -8565,6 +8564,7 @@ BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     q.log_rate = q.scale == BNN_SCALE_LOG ? bnn__or(d.log_rate, 1) : 1;
     q.kl_weight = bnn__or(d.kl_weight, 1);
     bnn__meanfield_check(w->mem, &q, std);
+    bnn__within(w, "bnn_meanfield_new", "draws", (double)q.draws, 1, (1 << 20) + 1);
     if (w->mem->err != BNN_OK) return dead;
     rho = bnn__sigma_inverse(&q, (double)std);
     q.params = bnn__meanfield_params(w, &q);
