@@ -5175,7 +5175,7 @@ BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
  * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
  * to the shape of x and gets the sum. */
 static float *bnn__slopes(const bnn_var *v, size_t q) { /* by input q; NULL: failed */
-    return v->tape->err == BNN_OK ? ((float **)v->aux)[q] : NULL;
+    return v->aux == NULL ? NULL : (float *)v->aux + q * bnn__mat_size(v->in[0]->val);
 }
 
 static void bnn__rowwise_backward(bnn_var *y) {
@@ -5194,15 +5194,11 @@ static void bnn__rowwise_backward(bnn_var *y) {
 static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
     bnn_tape *t = x->tape;
     bnn_var *in[2], *y;
-    float **slopes;
-    size_t q, n_in = p != NULL ? 2 : 1;
+    size_t n_in = p != NULL ? 2 : 1;
     in[0] = x, in[1] = p;
     y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
-    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
-    if (slopes == NULL) return bnn__poison(t);
-    for (q = 0; q < n_in; q++) slopes[q] = bnn__floats(t, bnn__mat_size(x->val));
-    y->aux = slopes;
-    return t->err == BNN_OK ? y : bnn__poison(t);
+    y->aux = bnn__floats(t, bnn__mul(n_in, bnn__mat_size(x->val)));
+    return y->aux != NULL ? y : bnn__poison(t);
 }
 
 BNNDEF bnn_var *bnn_logsumexp(bnn_var *x) {
@@ -5336,6 +5332,7 @@ static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
 /* Where a term l(x, p, y) is taken, and its derivatives there; c is what all terms share */
 typedef struct bnn__point {
     double x, p, y, dx, dp;
+    float last_p, of_p; /* for a term to keep what a p gave: most rows repeat it */
 } bnn__point;
 typedef double (*bnn__term)(const double *c, bnn__point *at);
 
@@ -5363,40 +5360,24 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
     return v;
 }
 
-/* Both e^a and e^-a are floats there. */
-static float bnn__clamp_log_var(float a) { return a < -87 ? -87 : a > 87 ? 87 : a; }
-
 /* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
- * Outside [-87,87] a is clamped, its gradient 0. */
+ * Outside [-87,87], where both e^a and e^-a are floats, a is clamped, its gradient 0. */
+static double bnn__gaussian(const double *c, bnn__point *at) {
+    float raw = (float)at->p, a = raw < -87 ? -87 : raw > 87 ? 87 : raw, r, z, q;
+    (void)c;
+    if (raw != at->last_p || at->of_p == 0) at->last_p = raw, at->of_p = BNN_MATH_EXP(-a);
+    r = (float)at->x - (float)at->y, z = r * at->of_p, q = z * r;
+    at->dx = (double)z;
+    at->dp = raw < a || raw > a ? 0 : (double)((1 - q) / 2);
+    return ((double)(q + a) + BNN__LN_2PI) / 2;
+}
+
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     const char *who = "bnn_gaussian_nll";
-    bnn_tape *t = mean->tape;
-    bnn_var *v;
-    bnn_mat a = log_var->val, precision = a;
-    size_t i, j, k = mean->val.cols, at = 0, step = a.cols != 1;
-    float *dm, *da;
     if (!bnn__check_pair(who, mean, y) ||
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
-        return bnn__poison(t);
-    v = bnn__rowwise(mean, log_var);
-    precision.data = bnn__floats(t, bnn__mat_size(a));
-    if (precision.data == NULL) return bnn__poison(t);
-    for (i = 0; i < bnn__mat_size(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
-    bnn__v_exp(bnn__mat_size(a), precision.data, precision.data);
-    dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
-    for (i = 0; i < v->val.rows; i++) {
-        const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
-        double sum = 0;
-        for (j = 0; j < k; j++, at++) {
-            float r = mean->val.data[at] - y->val.data[at], z = r * e[j * step], q = z * r;
-            float in = bnn__clamp_log_var(raw[j * step]);
-            sum += (double)(q + in) + BNN__LN_2PI;
-            dm[at] = z;
-            da[at] = raw[j * step] < in || raw[j * step] > in ? 0 : (1 - q) / 2;
-        }
-        if (!bnn__row_done(who, v, i, sum / 2)) return bnn__poison(t);
-    }
-    return v;
+        return bnn__poison(mean->tape);
+    return bnn__sum_terms(who, bnn__gaussian, NULL, mean, log_var, y);
 }
 
 /* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: 1/b, ln 2b */
