@@ -2669,22 +2669,14 @@ BNN__UNUSED static void bnn__v_draw(bnn_rng *r, size_t n, float *out, bnn__draw 
     }
     bnn__rng_advance(r, (n + 63) / 64 * 16);
 }
-/* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
-BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_uniform));
+#define BNN__V_DRAW(NAME)                                                                        \
+BNN__UNUSED static void bnn__v_##NAME(bnn_rng *r, size_t n, float *out) {                        \
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_##NAME));                                         \
 }
-/* N(0, 1), |x| up to 6.76 */
-BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_normal));
-}
-/* -ln u, from 1.2e-10 to 22.9 */
-BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_exponential));
-}
-/* -ln(-ln u), from -3.1 to 22.9 */
-BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_gumbel));
-}
+BNN__V_DRAW(uniform)       /* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
+BNN__V_DRAW(normal)        /* N(0, 1), |x| up to 6.76 */
+BNN__V_DRAW(exponential)   /* -ln u, from 1.2e-10 to 22.9 */
+BNN__V_DRAW(gumbel)        /* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass) {
     size_t tasks = (n + BNN__TASK - 1) / BNN__TASK, t;
     BNN__PARALLEL(tasks > 2)
@@ -2729,24 +2721,20 @@ BNN__V_MAP(sqrt, BNN__PICKM)
 BNN__V_MAP(relu, BNN__PICK)
 BNN__V_MAP(tanh_slope, BNN__PICK)
 BNN__V_MAP(sigmoid_slope, BNN__PICK)
-BNN__UNUSED static void bnn__v_axpy(size_t n, float alpha, const float *x, float *y) {
-    bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_axpy));
+#define BNN__V_OF(NAME)                                                                          \
+BNN__UNUSED static void bnn__v_##NAME(size_t n, float a, const float *x, float *y) {             \
+    bnn__run_xy(n, a, x, x, y, BNN__PICK(bnn__p_##NAME));                                        \
 }
-BNN__UNUSED static void bnn__v_scale(size_t n, float alpha, const float *x, float *y) {
-    bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_scale));
+BNN__V_OF(axpy)
+BNN__V_OF(scale)
+#define BNN__V_XY(NAME)                                                                          \
+BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, const float *y, float *out) {    \
+    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_##NAME));                                      \
 }
-BNN__UNUSED static void bnn__v_add(size_t n, const float *x, const float *y, float *out) {
-    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_add));
-}
-BNN__UNUSED static void bnn__v_mul(size_t n, const float *x, const float *y, float *out) {
-    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_mul));
-}
-BNN__UNUSED static void bnn__v_muladd(size_t n, const float *x, const float *y, float *out) {
-    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_muladd));
-}
-BNN__UNUSED static void bnn__v_relu_back(size_t n, const float *y, const float *g, float *gx) {
-    bnn__run_xy(n, 0, g, y, gx, BNN__PICK(bnn__p_relu_back));
-}
+BNN__V_XY(add)
+BNN__V_XY(mul)
+BNN__V_XY(muladd)
+BNN__V_XY(relu_back)       /* x the gradient, y = relu */
 /* out[j] += sum_i g[i,j], rows in order */
 BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, float *out) {
     bnn__job q;
@@ -4292,7 +4280,6 @@ BNNDEF void bnn_rng_fill_gamma(bnn_rng *r, size_t n, float shape, float *out) {
  * memory of every weight gradient, every step.
  * --------------------------------------------------------------------------------------------- */
 
-
 static bnn_var *bnn__poison(bnn_tape *t) {
     memset(&t->poison, 0, sizeof t->poison);
     t->poison.tape = t;
@@ -4514,7 +4501,8 @@ static void bnn__params_settle(bnn_params *w) { /* blocks that no op wrote to ha
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_mat g = bnn_params_grad(w, b);
-        if (w->blocks[b].fresh && g.data != NULL) memset(g.data, 0, bnn__mat_size(g) * sizeof(float));
+        if (w->blocks[b].fresh && g.data != NULL)
+            memset(g.data, 0, bnn__mat_size(g) * sizeof(float));
         w->blocks[b].fresh = 0;
     }
 }
@@ -4728,7 +4716,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = bnn__mat_size(self->val);                                                    \
+        size_t i, m, n = bnn__mat_size(self->val);                                                 \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
             HELP(m, FROM, e);                                                                      \
@@ -4742,13 +4730,13 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                     \
+        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                  \
         return y;                                                                                  \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
 static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for its fast kernel */
-    bnn__v_relu_back(bnn__mat_size(y->val), y->val.data, y->grad.data, y->in[0]->grad.data);
+    bnn__v_relu_back(bnn__mat_size(y->val), y->grad.data, y->val.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
@@ -8380,7 +8368,7 @@ static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, doubl
 }
 
 /* A full ensemble keeps what it has; neither training nor later pushes suffer from that. With a
- * generator, Vitter's algorithm R: every sample offered so far is kept with the same probability. */
+ * generator, Vitter's algorithm R: all samples offered so far are kept with equal probability. */
 static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight, bnn_rng *rng,
                              const char *who) {
     static const char full[] = "%s: all %z places are taken, this sample is lost: give "
