@@ -4537,15 +4537,19 @@ static void bnn__walk(bnn_tape *t, bnn_var *root, bnn_mat seed) {
     }
 }
 
+/* Shapes that differ: 0, with a sentence that takes both */
+static int bnn__seeds(bnn_var *root, bnn_mat seed, const char *sentence) {
+    if (root->val.rows == seed.rows && root->val.cols == seed.cols) return 1;
+    bnn__fail(root->tape, BNN_ESHAPE, sentence, root->val.rows, root->val.cols, seed.rows,
+              seed.cols);
+    return 0;
+}
+
 BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
     bnn_tape *t = root->tape;
     bnn_var *v;
-    if (t->err != BNN_OK) return;
-    if (seed.rows != root->val.rows || seed.cols != root->val.cols) {
-        bnn__fail(t, BNN_ESHAPE, "bnn_backward_from: root is %zx%z, seed is %zx%z", root->val.rows,
-                  root->val.cols, seed.rows, seed.cols);
-        return;
-    }
+    if (!bnn__seeds(root, seed, "bnn_backward_from: root is %zx%z, seed is %zx%z") ||
+        t->err != BNN_OK) return;
     t->pass++;
     if (root->wants) bnn__walk(t, root, seed); /* else every gradient is zero */
     for (v = root; v != NULL; v = v->prev)
@@ -4576,20 +4580,15 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
 
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
-    bnn_mat seed;
     float one = 1;
-    if (t->err != BNN_OK) return;
-    if (root->val.rows != 1 || root->val.cols != 1) {
-        bnn__fail(t, BNN_ESHAPE, "bnn_backward: the loss is %zx%z, it must be 1x1", root->val.rows,
-                  root->val.cols);
-        return;
-    }
+    bnn_mat seed;
+    seed.rows = seed.cols = 1, seed.data = &one;
+    if (!bnn__seeds(root, seed, "bnn_backward: the loss is %zx%z, it must be %zx%z") ||
+        t->err != BNN_OK) return;
     if (!bnn__finite(root->val.data[0])) {
         bnn__blame(t, root);
         return;
     }
-    seed.rows = seed.cols = 1;
-    seed.data = &one;
     t->loss_n = t->batch_n; /* the best guess, if no bnn_net_nll on the way knows better */
     bnn_backward_from(root, seed);
 }
@@ -8207,39 +8206,38 @@ static void bnn__hmc_first_step(bnn_stepper *s, bnn_tape *t) {
     h->adapt_logavg = bnn__dlog(h->step);
 }
 
-static void bnn__hmc_mass(bnn_stepper *s) { /* shrunk towards 1e-3, as Stan does */
+/* Welford over the draws in between, and their mass, shrunk towards 1e-3, as Stan does */
+static void bnn__hmc_welford(bnn_stepper *s) {
+    bnn_hmc_state *h = s->hmc;
+    double n = (double)++h->mass_count;
+    size_t i;
+    for (i = 0; i < s->n; i++) {
+        double x = (double)s->params->theta[i], d = x - h->mean[i];
+        h->mean[i] += d / n;
+        h->m2[i] += d * (x - h->mean[i]);
+    }
+}
+
+static void bnn__hmc_mass(bnn_stepper *s) {
     bnn_hmc_state *h = s->hmc;
     double n = (double)h->mass_count;
     size_t i;
     if (h->mass_count < 2) return;
-    for (i = 0; i < s->n; i++) {
-        double var = h->m2[i] / (n - 1);
-        h->mass_inv[i] = (float)(n / (n + 5) * var + 1e-3 * 5 / (n + 5));
-    }
-}
-
-static void bnn__hmc_welford(bnn_stepper *s) {
-    bnn_hmc_state *h = s->hmc;
-    size_t i;
-    h->mass_count++;
-    for (i = 0; i < s->n; i++) {
-        double d = (double)s->params->theta[i] - h->mean[i];
-        h->mean[i] += d / (double)h->mass_count;
-        h->m2[i] += d * ((double)s->params->theta[i] - h->mean[i]);
-    }
+    for (i = 0; i < s->n; i++)
+        h->mass_inv[i] = (float)(n / (n + 5) * (h->m2[i] / (n - 1)) + 1e-3 * 5 / (n + 5));
 }
 
 /* After the m-th warm-up draw with acceptance probability a (S4.11). */
 static void bnn__hmc_adapt(bnn_stepper *s, bnn_tape *t, uint64_t m, double a) {
     bnn_hmc_state *h = s->hmc;
-    uint64_t warm = h->desc.warmup, change = warm * 3 / 4, since = m;
+    uint64_t warm = h->desc.warmup, change = h->desc.adapt_mass ? warm * 3 / 4 : UINT64_MAX;
     if (h->desc.adapt_mass && m >= warm / 4 && m < change) bnn__hmc_welford(s);
-    if (h->desc.adapt_mass && m >= change) since = m - change;
-    if (h->desc.adapt_mass && m == change) { /* the geometry changed: start the step size anew */
+    if (m == change) { /* the geometry changed: start the step size anew */
         bnn__hmc_mass(s);
         bnn__hmc_first_step(s, t);
     } else {
-        double k = (double)since, eta = 1 / (k + 10), weight = bnn__dpow(k, -0.75), log_step;
+        double k = (double)(m > change ? m - change : m), eta = 1 / (k + 10), log_step;
+        double weight = bnn__dpow(k, -0.75);
         h->adapt_hbar = (1 - eta) * h->adapt_hbar + eta * ((double)h->desc.accept - a);
         log_step = h->adapt_mu - sqrt(k) / 0.05 * h->adapt_hbar;
         h->adapt_logavg = weight * log_step + (1 - weight) * h->adapt_logavg;
@@ -8257,8 +8255,7 @@ static void bnn__hmc_count(bnn_stepper *s, bnn_tape *t, int accepted, int diverg
         return;
     }
     h->draws++;
-    h->accepted += (uint64_t)accepted;
-    h->divergent += (uint64_t)diverged;
+    h->accepted += (uint64_t)accepted, h->divergent += (uint64_t)diverged;
     h->accept_sum += a;
 }
 
