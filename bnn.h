@@ -5123,14 +5123,17 @@ static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out,
     return 0;
 }
 
+/* Of softmax, which is the value, or of its logarithm, then aux is the softmax */
 static void bnn__softmax_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
+    int logs = y->aux != NULL;
+    const float *p = logs ? (const float *)y->aux : y->val.data, *g = y->grad.data;
+    float *gx = y->in[0]->grad.data;
     size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++) {
-        const float *p = y->val.data + i * k, *g = y->grad.data + i * k;
-        double dot = 0;
-        for (j = 0; j < k; j++) dot += (double)g[j] * (double)p[j];
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += p[j] * (g[j] - (float)dot);
+    for (i = 0; i < y->val.rows; i++, p += k, g += k, gx += k) {
+        double sum = 0;
+        for (j = 0; j < k; j++) sum += logs ? (double)g[j] : (double)g[j] * (double)p[j];
+        for (j = 0; j < k; j++)
+            gx[j] += logs ? g[j] - p[j] * (float)sum : p[j] * (g[j] - (float)sum);
     }
 }
 
@@ -5139,19 +5142,8 @@ BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
     return bnn__softmax_of("bnn_softmax", x, 1, y->val.data, NULL) ? y : bnn__poison(x->tape);
 }
 
-static void bnn__log_softmax_backward(bnn_var *y) { /* aux = softmax */
-    bnn_var *x = y->in[0];
-    size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++) {
-        const float *p = (const float *)y->aux + i * k, *g = y->grad.data + i * k;
-        double sum = 0;
-        for (j = 0; j < k; j++) sum += (double)g[j];
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += g[j] - p[j] * (float)sum;
-    }
-}
-
 BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__log_softmax_backward, 1, &x);
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
     float *p = bnn__floats(x->tape, bnn__mat_size(x->val));
     if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
     y->aux = p;
@@ -7981,24 +7973,22 @@ static bnn__pass *bnn__step_job(const bnn_stepper *s, const bnn_tape *t, bnn__jo
     }
 }
 
-/* Can nothing overflow? Not if all numbers are of a size that leaves room (BNN__CALM). */
-static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
+/* What a step needs. 2: copies to go back to, unless all numbers are of a size that leaves room
+ * (BNN__CALM); 1: a look at what it wrote; 0: neither: ordinary settings leave room for eight steps
+ * in a row. */
+static int bnn__step_care(const bnn_stepper *s, const bnn__job *q) {
     const float room = (float)1048576;
     int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
-          q->b > -room && q->e < room)) return 0;
-    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 0;
-    return s->calm > 0 || bnn__calm(q, 0, s->n);
-}
-
-/* With ordinary settings eight steps in a row leave room, too: look at every eighth. */
-static int bnn__step_watch(const bnn_stepper *s, const bnn__job *q) {
+          q->b > -room && q->e < room)) return 2;
+    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 2;
+    if (s->calm == 0 && !bnn__calm(q, 0, s->n)) return 2;
     return s->t % 8 == 0 || !(q->lr < 64 && q->pw <= 1 && q->lr * q->pw <= 1 && q->d <= 1 &&
                               q->b <= 2 && q->b >= -2);
 }
 
-static void bnn__step_run(const bnn_stepper *s, bnn_tape *t, const bnn__job *q, int watch) {
-    bnn__pass *pass = watch ? bnn__p_watched : q->pass;
+static void bnn__step_run(const bnn_stepper *s, bnn_tape *t, const bnn__job *q, int care) {
+    bnn__pass *pass = care ? bnn__p_watched : q->pass;
     if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
         bnn__run(s->n, q, pass);
     else bnn__run_noise(&t->rng, s->n, q, pass);
@@ -8034,10 +8024,11 @@ static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     bnn__job q;
-    int high = 0;
+    int high = 0, care;
     bnn__pass *pass = bnn__step_job(s, t, &q);
     q.pass = pass, q.high = &high;
-    if (bnn__step_calm(s, &q)) bnn__step_run(s, t, &q, bnn__step_watch(s, &q));
+    care = bnn__step_care(s, &q);
+    if (care < 2) bnn__step_run(s, t, &q, care);
     else bnn__step_careful(s, t, &q);
     if (t->err == BNN_OK) s->calm = !high;
 }
