@@ -77,10 +77,11 @@
  *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
  *     arithmetic, own functions, and of libm what is exact (sqrt, floor, ldexp and their like).
  *     Only special functions and what is made of them (ln n! of counts, gradients of gamma draws,
- *     normal CDFs), evidence, metrics, diagnostics and entropies take exp, log, log1p, expm1, erfc,
- *     sin, cos and cbrt in double from libm, so their last digits are those of your libm. Without
- *     FMA (old x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. -ffast-math is off
- *     inside gcc's implementation; clang may still fuse then: that gives up this promise alone.
+ *     normal CDFs), curvature and Laplace, evidence, metrics, diagnostics and what predictions say
+ *     beyond their mean take exp, log, log10, log1p, expm1, erfc, sin, cos and cbrt in double from
+ *     libm: their last digits are those of your libm. Without FMA (old x86, BNN_NO_SIMD on x86,
+ *     tcc) products differ in the last bits. -ffast-math is off inside gcc's implementation; clang
+ *     may still fuse then: that gives up this promise alone.
  *
  * THREADS
  *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
@@ -1537,8 +1538,8 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     digits = (size_t)(v * (double)unit + 0.5);
     if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
     plain = exponent >= -3 && exponent < 6;
-    for (i = exponent; plain && i > 0; i--) unit /= 10;
-    for (i = exponent; plain && i < 0; i++) unit *= 10;
+    for (i = plain ? exponent : 0; i > 0; i--) unit /= 10;
+    for (; i < 0; i++) unit *= 10;
     bnn__put_size(msg, n, digits / unit);
     if (digits % unit != 0) bnn__put(msg, n, ".");
     for (digits %= unit; digits != 0; digits = digits * 10 % unit)
@@ -1709,7 +1710,7 @@ static void *bnn__arena_take(bnn_arena *mem, size_t count, size_t size) {
         bnn__arena_fail(mem, BNN_ENOMEM, "arena: %z x %z bytes overflow", count, size);
         return NULL;
     }
-    bytes = bytes == 0 ? BNN__ALIGN : (bytes + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
+    bytes = ((bytes > 0 ? bytes : 1) + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
     if ((mem->chunk == NULL || mem->chunk->size - mem->used < bytes) &&
         !bnn__arena_grow(mem, bytes)) return NULL;
     p = mem->chunk->base + mem->used;
