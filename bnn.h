@@ -13270,7 +13270,7 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
     l = (double *)bnn__scratch(t, bnn__mul(4, k + 1), sizeof *l);
     for (i = 0; l != NULL && v->val.data != NULL && i < n; i++)
         v->val.data[i] = (float)bnn__cc_row(k, logit->val.data + i * k, kind,
-                                            ((float **)v->aux)[0] + i * k, l, l + k, l + 2 * k);
+                                            bnn__slopes(v, 0) + i * k, l, l + k, l + 2 * k);
     return v;
 }
 
