@@ -75,11 +75,13 @@
  *     Same seed, same bits: at any optimization level, in gcc and clang, C and C++, on any number
  *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
  *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
- *     arithmetic and own functions instead of libm, of which only what is exact is used (sqrt,
- *     floor, ldexp and their like) and, for normal CDFs in double, erf and erfc. Without FMA (old
- *     x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. -ffast-math is off inside
- *     gcc's implementation; clang may still fuse then: that gives up this promise, and keeps the
- *     others.
+ *     arithmetic, own functions, and of libm what is exact (sqrt, floor, ldexp and their like).
+ *     Only special functions and what is made of them (ln n! of counts, gradients of gamma draws,
+ *     normal CDFs), curvature and Laplace, evidence, metrics, diagnostics and what predictions say
+ *     beyond their mean take exp, log, log10, log1p, expm1, erfc, sin, cos and cbrt in double from
+ *     libm: their last digits are those of your libm. Without FMA (old x86, BNN_NO_SIMD on x86,
+ *     tcc) products differ in the last bits. -ffast-math is off inside gcc's implementation; clang
+ *     may still fuse then: that gives up this promise alone.
  *
  * THREADS
  *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
@@ -96,6 +98,8 @@
  *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
  *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
  *                         your own functions; one given, the rest come from libm
+ * The header defines for you BNN_VERSION (a number to compare), BNN_ZERO (a 0 that is no default)
+ * and BNN_MAT(rows, cols, data), the initializer of a matrix that refuses all but floats.
  *
  * bnn.h DOES NOT
  *     - own your training loop, print, exit, or read the clock
@@ -256,6 +260,8 @@ typedef struct bnn_mat {
 
 /* bnn_mat m = { 3, 2, x } views x[6]. With `double x[6]` or `int x[6]` that means wrong numbers: an
  * error in C++, but old C compilers only warn, so here gcc and clang are told not to compile it.
+ * That holds for the rest of your file and all pointers in it, since initializers stand there; to
+ * end it: #pragma GCC diagnostic ignored "-Wincompatible-pointer-types" behind the include.
  * BNN_MAT(3, 2, x) is the same initializer, and an error in every compiler. */
 #if !defined(__cplusplus) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 5))
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
@@ -782,9 +788,9 @@ typedef struct bnn_hmc_desc {
                             rounding is felt; a net's is summed in double. Dropout is off in both */
     void *user;
     float step;          /* leapfrog step, default 1e-3, or the start of the adaptation */
-    size_t leapfrog;     /* steps per trajectory, default 20 */
+    size_t leapfrog;     /* steps per trajectory, default 20, at most 2^20 */
     float trajectory; /* > 0: length instead; leapfrog = ceil(trajectory/step), at most 10 x 2^10 */
-    size_t warmup;       /* first draws adapt the step (and mass) to `accept`; 0 = no adaptation */
+    size_t warmup;       /* first draws, up to 2^30, adapt step (and mass) to `accept`; 0 = none */
     float accept;        /* default 0.8 */
     int adapt_mass;
     float temperature;
@@ -902,7 +908,7 @@ typedef struct bnn_meanfield_desc {
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
     float kl_weight; /* default 1, BNN_ZERO: none                                                */
-    size_t draws;    /* per step, default 1                                                      */
+    size_t draws;    /* per step, default 1, at most 2^20                                        */
 } bnn_meanfield_desc;
 
 typedef struct bnn_meanfield {
@@ -1483,14 +1489,7 @@ static int bnn__is_nan(double x) {
     return (bits << 1) > (uint64_t)0xffe00000u << 32;
 }
 
-static int bnn__finite(float x) {
-    if (sizeof(float) == 4) {
-        uint32_t bits;
-        memcpy(&bits, &x, sizeof bits);
-        return ((bits >> 23) & 0xff) != 0xff;
-    }
-    return bnn__finite_d((double)x);
-}
+static int bnn__finite(float x) { return bnn__finite_d((double)x); }
 
 /* Is there a NaN or an infinity, and where is the first? */
 static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
@@ -1538,8 +1537,8 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     digits = (size_t)(v * (double)unit + 0.5);
     if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
     plain = exponent >= -3 && exponent < 6;
-    for (i = exponent; plain && i > 0; i--) unit /= 10;
-    for (i = exponent; plain && i < 0; i++) unit *= 10;
+    for (i = plain ? exponent : 0; i > 0; i--) unit /= 10;
+    for (; i < 0; i++) unit *= 10;
     bnn__put_size(msg, n, digits / unit);
     if (digits % unit != 0) bnn__put(msg, n, ".");
     for (digits %= unit; digits != 0; digits = digits * 10 % unit)
@@ -1659,43 +1658,46 @@ static bnn__chunk *bnn__chunk_place(void *raw, size_t size) {
     return c;
 }
 
+/* The caller's buffer, which is the only one, or what the allocator gives */
+static bnn__chunk *bnn__chunk_new(bnn_arena *mem, size_t bytes) {
+    size_t total = mem->chunk == NULL ? (size_t)BNN__CHUNK : bnn__mul(mem->chunk->size, 2);
+    bnn__chunk *c = NULL;
+    void *raw;
+    if (mem->buffer != NULL) {
+        if (mem->chunk == NULL) c = bnn__chunk_place(mem->buffer, mem->capacity);
+        if (c != NULL && c->size >= bytes) return c;
+        bnn__arena_fail(mem, BNN_ENOMEM, "arena: the buffer of %z bytes cannot hold another %z",
+                        mem->capacity, bytes);
+        return NULL;
+    }
+    if (total > (size_t)1 << 26) total = (size_t)1 << 26; /* doubling ends at 64 MiB */
+    if (total < bytes + 4 * BNN__ALIGN) total = bytes + 4 * BNN__ALIGN;
+    if (mem->alloc.fn == NULL) mem->alloc.fn = bnn__default_alloc;
+    raw = mem->alloc.fn(mem->alloc.user, NULL, 0, total);
+    if (raw == NULL) {
+        bnn__arena_fail(mem, BNN_ENOMEM, "arena: out of memory for %z bytes", total);
+        return NULL;
+    }
+    c = bnn__chunk_place(raw, total);
+    c->raw = raw, c->raw_size = total;
+    return c;
+}
+
 static int bnn__arena_grow(bnn_arena *mem, size_t bytes) {
     bnn__chunk *c = mem->chunk == NULL ? NULL : mem->chunk->newer;
     while (c != NULL && c->size < bytes) c = c->newer; /* kept by a rewind: use it again */
-    if (c != NULL) {
-        mem->chunk = c;
-        mem->used = 0;
-        return BNN_OK;
+    if (c == NULL) {
+        c = bnn__chunk_new(mem, bytes);
+        if (c == NULL) return 0;
+        c->older = mem->chunk;
+        if (mem->chunk != NULL) { /* insert, so that smaller kept chunks are not lost */
+            c->newer = mem->chunk->newer;
+            if (c->newer != NULL) c->newer->older = c;
+            mem->chunk->newer = c;
+        }
     }
-    if (mem->buffer != NULL) {
-        if (mem->chunk == NULL) c = bnn__chunk_place(mem->buffer, mem->capacity);
-        if (c == NULL || c->size < bytes)
-            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: the buffer of %z bytes cannot hold "
-                                   "another %z", mem->capacity, bytes);
-    } else {
-        void *raw;
-        size_t total = mem->chunk == NULL ? (size_t)BNN__CHUNK : bnn__mul(mem->chunk->size, 2);
-        if (total > (size_t)1 << 26) total = (size_t)1 << 26; /* doubling ends at 64 MiB */
-        if (bytes > SIZE_MAX - 4 * BNN__ALIGN)
-            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: a size overflows");
-        if (total < bytes + 4 * BNN__ALIGN) total = bytes + 4 * BNN__ALIGN;
-        if (mem->alloc.fn == NULL) mem->alloc.fn = bnn__default_alloc;
-        raw = mem->alloc.fn(mem->alloc.user, NULL, 0, total);
-        if (raw == NULL)
-            return bnn__arena_fail(mem, BNN_ENOMEM, "arena: out of memory for %z bytes", total);
-        c = bnn__chunk_place(raw, total);
-        c->raw = raw;
-        c->raw_size = total;
-    }
-    if (mem->chunk != NULL) { /* insert, so that smaller kept chunks are not lost */
-        c->newer = mem->chunk->newer;
-        if (c->newer != NULL) c->newer->older = c;
-        mem->chunk->newer = c;
-    }
-    c->older = mem->chunk;
-    mem->chunk = c;
-    mem->used = 0;
-    return BNN_OK;
+    mem->chunk = c, mem->used = 0;
+    return 1;
 }
 
 /* Uninitialized memory, 64-byte aligned; NULL = err is set (also when it was set before). */
@@ -1707,11 +1709,9 @@ static void *bnn__arena_take(bnn_arena *mem, size_t count, size_t size) {
         bnn__arena_fail(mem, BNN_ENOMEM, "arena: %z x %z bytes overflow", count, size);
         return NULL;
     }
-    bytes = (bytes + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
-    if (bytes == 0) bytes = BNN__ALIGN;
+    bytes = ((bytes > 0 ? bytes : 1) + BNN__ALIGN - 1) / BNN__ALIGN * BNN__ALIGN;
     if ((mem->chunk == NULL || mem->chunk->size - mem->used < bytes) &&
-        bnn__arena_grow(mem, bytes) != BNN_OK)
-        return NULL;
+        !bnn__arena_grow(mem, bytes)) return NULL;
     p = mem->chunk->base + mem->used;
     mem->used += bytes;
     return p;
@@ -1726,18 +1726,13 @@ BNNDEF void *bnn_arena_alloc(bnn_arena *mem, size_t count, size_t size) {
 
 BNNDEF bnn_mark bnn_arena_mark(const bnn_arena *mem) {
     bnn_mark m;
-    m.chunk = mem->chunk;
-    m.used = mem->used;
+    m.chunk = mem->chunk, m.used = mem->used;
     return m;
 }
 
 BNNDEF void bnn_arena_rewind(bnn_arena *mem, bnn_mark mark) {
-    if (mark.chunk == NULL) { /* marked while empty: back to the oldest chunk */
-        while (mem->chunk != NULL && mem->chunk->older != NULL) mem->chunk = mem->chunk->older;
-        mem->used = 0;
-        return;
-    }
-    mem->chunk = mark.chunk;
+    if (mark.chunk != NULL) mem->chunk = mark.chunk;
+    else while (mem->chunk != NULL && mem->chunk->older != NULL) mem->chunk = mem->chunk->older;
     mem->used = mark.used;
 }
 
@@ -2471,29 +2466,29 @@ BNN__PASS(S, adam,                  /* s m, t v, a b1, b b2, c eps, d decay, e r
     bnn__st_##S(q.s + i, m);                                                                     \
     bnn__st_##S(q.t + i, v);                                                                     \
     bnn__st_##S(q.w + i, w - (w * q.d + m * q.lr / (bnn__sqrt_##S(v) * q.e + q.c))); )           \
-BNN__PASS(S, rmsprop,                               /* t v, a decay, c eps */                    \
+BNN__PASS(S, rmsprop,                               /* s v, a decay, c eps */                    \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);                                        \
-    bnn__st_##S(q.t + i, v);                                                                     \
+    F v = bnn__ld_##S(q.s + i) * q.a + g * g * (1 - q.a);                                        \
+    bnn__st_##S(q.s + i, v);                                                                     \
     bnn__st_##S(q.w + i, w - g * q.lr / (bnn__sqrt_##S(v) + q.c)); )                             \
-BNN__PASS(S, adagrad,                                                                            \
+BNN__PASS(S, adagrad,                               /* s v, c eps */                             \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i) + g * g;                                                          \
-    bnn__st_##S(q.t + i, v);                                                                     \
+    F v = bnn__ld_##S(q.s + i) + g * g;                                                          \
+    bnn__st_##S(q.s + i, v);                                                                     \
     bnn__st_##S(q.w + i, w - g * q.lr / (bnn__sqrt_##S(v) + q.c)); )                             \
-BNN__PASS(S, adadelta,                              /* s u, t v, a rho */                        \
+BNN__PASS(S, adadelta,                              /* s v, t u, a rho, c eps */                 \
     BNN__GRAD(S);                                                                                \
-    F u = bnn__ld_##S(q.s + i), v = bnn__ld_##S(q.t + i) * q.a + g * g * (1 - q.a);              \
+    F u = bnn__ld_##S(q.t + i), v = bnn__ld_##S(q.s + i) * q.a + g * g * (1 - q.a);              \
     F d = bnn__sqrt_##S(u + q.c) / bnn__sqrt_##S(v + q.c) * g;                                   \
-    bnn__st_##S(q.t + i, v);                                                                     \
-    bnn__st_##S(q.s + i, u * q.a + d * d * (1 - q.a));                                           \
+    bnn__st_##S(q.s + i, v);                                                                     \
+    bnn__st_##S(q.t + i, u * q.a + d * d * (1 - q.a));                                           \
     bnn__st_##S(q.w + i, w - d * q.lr); )                                                        \
-BNN__PASS(S, psgld,                       /* t v, a decay, b noise, c lambda, flag: v moves */    \
+BNN__PASS(S, psgld,                       /* s v, a decay, b noise, c lambda, flag: v moves */    \
     BNN__GRAD(S);                                                                                \
-    F v = bnn__ld_##S(q.t + i), h;                                                               \
+    F v = bnn__ld_##S(q.s + i), h;                                                               \
     if (q.flag) v = v * q.a + g * g * (1 - q.a);                                                 \
     h = bnn__set_##S(1) / (bnn__sqrt_##S(v) + q.c);                                              \
-    bnn__st_##S(q.t + i, v);                                                                     \
+    bnn__st_##S(q.s + i, v);                                                                     \
     v = bnn__sqrt_##S(h * q.b) * bnn__ld_##S(q.z + i % BNN__ZN) - h * g * q.lr;                  \
     bnn__st_##S(q.w + i, w + v); )                                                               \
 BNN__PASS(S, axpy, bnn__st_##S(q.w + i, bnn__ld_##S(q.w + i) + bnn__ld_##S(q.x + i) * q.a); )    \
@@ -2690,22 +2685,14 @@ BNN__UNUSED static void bnn__v_draw(bnn_rng *r, size_t n, float *out, bnn__draw 
     }
     bnn__rng_advance(r, (n + 63) / 64 * 16);
 }
-/* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
-BNN__UNUSED static void bnn__v_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_uniform));
+#define BNN__V_DRAW(NAME)                                                                        \
+BNN__UNUSED static void bnn__v_##NAME(bnn_rng *r, size_t n, float *out) {                        \
+    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_##NAME));                                         \
 }
-/* N(0, 1), |x| up to 6.76 */
-BNN__UNUSED static void bnn__v_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_normal));
-}
-/* -ln u, from 1.2e-10 to 22.9 */
-BNN__UNUSED static void bnn__v_exponential(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_exponential));
-}
-/* -ln(-ln u), from -3.1 to 22.9 */
-BNN__UNUSED static void bnn__v_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_draw(r, n, out, BNN__PICKM16(bnn__d_gumbel));
-}
+BNN__V_DRAW(uniform)       /* k + 1/2 over 2^23 (double: 2^52): never 0 or 1 */
+BNN__V_DRAW(normal)        /* N(0, 1), |x| up to 6.76 */
+BNN__V_DRAW(exponential)   /* -ln u, from 1.2e-10 to 22.9 */
+BNN__V_DRAW(gumbel)        /* -ln(-ln u), from -3.1 to 22.9 */
 BNN__UNUSED static void bnn__run(size_t n, const bnn__job *job, bnn__pass *pass) {
     size_t tasks = (n + BNN__TASK - 1) / BNN__TASK, t;
     BNN__PARALLEL(tasks > 2)
@@ -2750,24 +2737,20 @@ BNN__V_MAP(sqrt, BNN__PICKM)
 BNN__V_MAP(relu, BNN__PICK)
 BNN__V_MAP(tanh_slope, BNN__PICK)
 BNN__V_MAP(sigmoid_slope, BNN__PICK)
-BNN__UNUSED static void bnn__v_axpy(size_t n, float alpha, const float *x, float *y) {
-    bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_axpy));
+#define BNN__V_OF(NAME)                                                                          \
+BNN__UNUSED static void bnn__v_##NAME(size_t n, float a, const float *x, float *y) {             \
+    bnn__run_xy(n, a, x, x, y, BNN__PICK(bnn__p_##NAME));                                        \
 }
-BNN__UNUSED static void bnn__v_scale(size_t n, float alpha, const float *x, float *y) {
-    bnn__run_xy(n, alpha, x, x, y, BNN__PICK(bnn__p_scale));
+BNN__V_OF(axpy)
+BNN__V_OF(scale)
+#define BNN__V_XY(NAME)                                                                          \
+BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, const float *y, float *out) {    \
+    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_##NAME));                                      \
 }
-BNN__UNUSED static void bnn__v_add(size_t n, const float *x, const float *y, float *out) {
-    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_add));
-}
-BNN__UNUSED static void bnn__v_mul(size_t n, const float *x, const float *y, float *out) {
-    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_mul));
-}
-BNN__UNUSED static void bnn__v_muladd(size_t n, const float *x, const float *y, float *out) {
-    bnn__run_xy(n, 0, x, y, out, BNN__PICK(bnn__p_muladd));
-}
-BNN__UNUSED static void bnn__v_relu_back(size_t n, const float *y, const float *g, float *gx) {
-    bnn__run_xy(n, 0, g, y, gx, BNN__PICK(bnn__p_relu_back));
-}
+BNN__V_XY(add)
+BNN__V_XY(mul)
+BNN__V_XY(muladd)
+BNN__V_XY(relu_back)       /* x the gradient, y = relu */
 /* out[j] += sum_i g[i,j], rows in order */
 BNN__UNUSED static void bnn__v_colsum(size_t rows, size_t cols, const float *g, float *out) {
     bnn__job q;
@@ -3182,21 +3165,20 @@ static int bnn__v_finite(size_t n, const float *x) {
 /* Weights and gradients below 2^40 and state below 2^60 cannot overflow in one step. */
 #define BNN__CALM ((float)1099511627776.0)
 #define BNN__CALM_STATE (BNN__CALM * 1048576)
-static int bnn__calm(size_t n, const float *w, const float *s, const float *t, const float *u) {
-    return bnn__v_below(n, w, BNN__CALM) && (s == NULL || bnn__v_below(n, s, BNN__CALM_STATE)) &&
-           (t == NULL || bnn__v_below(n, t, BNN__CALM_STATE)) &&
-           (u == NULL || bnn__v_below(n, u, BNN__CALM_STATE));
+static int bnn__calm(const bnn__job *q, size_t i, size_t end) {
+    size_t n = end - i;
+    return bnn__v_below(n, q->w + i, BNN__CALM) &&
+           (q->s == NULL || bnn__v_below(n, q->s + i, BNN__CALM_STATE)) &&
+           (q->t == NULL || bnn__v_below(n, q->t + i, BNN__CALM_STATE)) &&
+           (q->u == NULL || bnn__v_below(n, q->u + i, BNN__CALM_STATE));
 }
-
-static const float *bnn__at(const float *x, size_t i) { return x == NULL ? NULL : x + i; }
 
 /* Another pass, and a look at what it wrote while that is in the cache. */
 static void bnn__p_watched(const bnn__job *q, size_t i, size_t n) {
     for (; i < n; i += 1024) {
-        size_t e = n - i < 1024 ? n : i + 1024;
-        q->pass(q, i, e);
-        if (bnn__calm(e - i, q->w + i, bnn__at(q->s, i), bnn__at(q->t, i), bnn__at(q->u, i)))
-            continue;
+        size_t end = n - i < 1024 ? n : i + 1024;
+        q->pass(q, i, end);
+        if (bnn__calm(q, i, end)) continue;
         BNN__ATOMIC
         *q->high = 1;
     }
@@ -4249,7 +4231,6 @@ BNNDEF void bnn_rng_fill_gamma(bnn_rng *r, size_t n, float shape, float *out) {
  * memory of every weight gradient, every step.
  * --------------------------------------------------------------------------------------------- */
 
-
 static bnn_var *bnn__poison(bnn_tape *t) {
     memset(&t->poison, 0, sizeof t->poison);
     t->poison.tape = t;
@@ -4299,9 +4280,7 @@ BNNDEF void bnn_tape_reset(bnn_tape *t) {
 
 BNNDEF void bnn_tape_free(bnn_tape *t) {
     bnn_arena_free(&t->mem);
-    t->last = NULL;
-    t->pass = 0;
-    t->resets++;
+    bnn_tape_reset(t);
 }
 
 BNNDEF void bnn_tape_clear_error(bnn_tape *t) {
@@ -4509,15 +4488,19 @@ static void bnn__walk(bnn_tape *t, bnn_var *root, bnn_mat seed) {
     }
 }
 
+/* Shapes that differ: 0, with a sentence that takes both */
+static int bnn__seeds(bnn_var *root, bnn_mat seed, const char *sentence) {
+    if (root->val.rows == seed.rows && root->val.cols == seed.cols) return 1;
+    bnn__fail(root->tape, BNN_ESHAPE, sentence, root->val.rows, root->val.cols, seed.rows,
+              seed.cols);
+    return 0;
+}
+
 BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
     bnn_tape *t = root->tape;
     bnn_var *v;
-    if (t->err != BNN_OK) return;
-    if (seed.rows != root->val.rows || seed.cols != root->val.cols) {
-        bnn__fail(t, BNN_ESHAPE, "bnn_backward_from: root is %zx%z, seed is %zx%z", root->val.rows,
-                  root->val.cols, seed.rows, seed.cols);
-        return;
-    }
+    if (!bnn__seeds(root, seed, "bnn_backward_from: root is %zx%z, seed is %zx%z") ||
+        t->err != BNN_OK) return;
     t->pass++;
     if (root->wants) bnn__walk(t, root, seed); /* else every gradient is zero */
     for (v = root; v != NULL; v = v->prev)
@@ -4548,20 +4531,15 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
 
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
-    bnn_mat seed;
     float one = 1;
-    if (t->err != BNN_OK) return;
-    if (root->val.rows != 1 || root->val.cols != 1) {
-        bnn__fail(t, BNN_ESHAPE, "bnn_backward: the loss is %zx%z, it must be 1x1", root->val.rows,
-                  root->val.cols);
-        return;
-    }
+    bnn_mat seed;
+    seed.rows = seed.cols = 1, seed.data = &one;
+    if (!bnn__seeds(root, seed, "bnn_backward: the loss is %zx%z, it must be %zx%z") ||
+        t->err != BNN_OK) return;
     if (!bnn__finite(root->val.data[0])) {
         bnn__blame(t, root);
         return;
     }
-    seed.rows = seed.cols = 1;
-    seed.data = &one;
     t->loss_n = t->batch_n; /* the best guess, if no bnn_net_nll on the way knows better */
     bnn_backward_from(root, seed);
 }
@@ -4688,7 +4666,7 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
         bnn_var *in = self->in[0];                                                                 \
         const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
         float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = bnn__mat_size(self->val); \
+        size_t i, m, n = bnn__mat_size(self->val);                                                 \
         for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
             m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
             HELP(m, FROM, e);                                                                      \
@@ -4702,13 +4680,13 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     }                                                                                              \
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
         bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data); \
+        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                  \
         return y;                                                                                  \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
 static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for its fast kernel */
-    bnn__v_relu_back(bnn__mat_size(y->val), y->val.data, y->grad.data, y->in[0]->grad.data);
+    bnn__v_relu_back(bnn__mat_size(y->val), y->grad.data, y->val.data, y->in[0]->grad.data);
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
@@ -4770,9 +4748,24 @@ static void bnn__binary(int op, size_t k, const float *a, size_t da, const float
 
 static int bnn__same(bnn_mat a, bnn_mat b) { return a.rows == b.rows && a.cols == b.cols; }
 
-static int bnn__spreads(bnn_mat little, bnn_mat large) { /* can small be repeated to large? */
+static int bnn__spreads(bnn_mat little, bnn_mat large) { /* can little be repeated to large? */
     return (little.rows == large.rows || little.rows == 1) &&
            (little.cols == large.cols || little.cols == 1);
+}
+
+static void bnn__misfit(const char *who, const bnn_var *a, const char *a_is, const bnn_var *b,
+                        const char *b_is) {
+    bnn__fail(a->tape, BNN_ESHAPE, "%s: %s %zx%z, %s %zx%z", who, a_is, a->val.rows, a->val.cols,
+              b_is, b->val.rows, b->val.cols);
+}
+
+/* Can p stand beside x: of the same shape, or (repeat) repeated to it? */
+static int bnn__fits(const char *who, const bnn_var *x, const char *x_is, const bnn_var *p,
+                     const char *p_is, int repeat) {
+    if (bnn__apart(x->tape, x->val, p)) return 0;
+    if (repeat ? bnn__spreads(p->val, x->val) : bnn__same(p->val, x->val)) return 1;
+    bnn__misfit(who, x, x_is, p, p_is);
+    return 0;
 }
 
 /* element (i,j) of m repeated to a larger shape */
@@ -4845,8 +4838,7 @@ static int bnn__broadcast_shape(const char *who, const bnn_var *a, const bnn_var
     *rows = p.rows == 1 ? q.rows : p.rows;
     *cols = p.cols == 1 ? q.cols : p.cols;
     if ((q.rows == *rows || q.rows == 1) && (q.cols == *cols || q.cols == 1)) return 1;
-    bnn__fail(a->tape, BNN_ESHAPE, "%s: a is %zx%z, b is %zx%z", who, p.rows, p.cols, q.rows,
-              q.cols);
+    bnn__misfit(who, a, "a is", b, "b is");
     return 0;
 }
 
@@ -4914,7 +4906,6 @@ static void bnn__cols_backward(bnn_var *y) {
 BNNDEF bnn_var *bnn_cols(bnn_var *x, size_t first, size_t count) {
     bnn_var *y;
     size_t i, d = x->val.cols;
-    if (x->tape->err != BNN_OK) return bnn__poison(x->tape);
     if (first > d || count > d - first)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_cols: columns %z to %z of %z", first,
                          first + count, d);
@@ -4948,7 +4939,7 @@ static bnn_var *bnn__gather(const char *who, bnn_var *x, size_t n, const size_t 
 }
 
 BNNDEF bnn_var *bnn_rows(bnn_var *x, size_t first, size_t count) {
-    if (count > x->val.rows && x->tape->err == BNN_OK)
+    if (count > x->val.rows)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_rows: %z rows of %z", count, x->val.rows);
     return bnn__gather("bnn_rows", x, count, NULL, first);
 }
@@ -5018,11 +5009,9 @@ static bnn_var *bnn__value_of(bnn_var *x, size_t rows, size_t cols, void (*backw
 }
 
 BNNDEF bnn_var *bnn_reshape(bnn_var *x, size_t rows, size_t cols) {
-    bnn_tape *t = x->tape;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (bnn__mul(rows, cols) != bnn__mat_size(x->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows, x->val.cols,
-                         rows, cols);
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_reshape: %zx%z to %zx%z", x->val.rows,
+                         x->val.cols, rows, cols);
     return bnn__value_of(x, rows, cols, bnn__copy_backward, x->val);
 }
 
@@ -5032,13 +5021,10 @@ BNNDEF bnn_var *bnn_detach(bnn_var *x) {
 
 /* y = detach(value - gradient) + gradient */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
-    bnn_tape *t = value->tape;
-    size_t n = value->val.rows, k = value->val.cols;
-    if (bnn__apart(t, value->val, gradient)) return bnn__poison(t);
-    if (!bnn__same(value->val, gradient->val))
-        return bnn__fail(t, BNN_ESHAPE, "bnn_straight_through: %zx%z and %zx%z", n, k,
-                         gradient->val.rows, gradient->val.cols);
-    return bnn__value_of(gradient, n, k, bnn__copy_backward, value->val);
+    if (!bnn__fits("bnn_straight_through", value, "the value is", gradient, "the gradient is", 0))
+        return bnn__poison(value->tape);
+    return bnn__value_of(gradient, value->val.rows, value->val.cols, bnn__copy_backward,
+                         value->val);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5088,14 +5074,17 @@ static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out,
     return 0;
 }
 
+/* Of softmax, which is the value, or of its logarithm, then aux is the softmax */
 static void bnn__softmax_backward(bnn_var *y) {
-    bnn_var *x = y->in[0];
+    int logs = y->aux != NULL;
+    const float *p = logs ? (const float *)y->aux : y->val.data, *g = y->grad.data;
+    float *gx = y->in[0]->grad.data;
     size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++) {
-        const float *p = y->val.data + i * k, *g = y->grad.data + i * k;
-        double dot = 0;
-        for (j = 0; j < k; j++) dot += (double)g[j] * (double)p[j];
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += p[j] * (g[j] - (float)dot);
+    for (i = 0; i < y->val.rows; i++, p += k, g += k, gx += k) {
+        double sum = 0;
+        for (j = 0; j < k; j++) sum += logs ? (double)g[j] : (double)g[j] * (double)p[j];
+        for (j = 0; j < k; j++)
+            gx[j] += logs ? g[j] - p[j] * (float)sum : p[j] * (g[j] - (float)sum);
     }
 }
 
@@ -5104,19 +5093,8 @@ BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
     return bnn__softmax_of("bnn_softmax", x, 1, y->val.data, NULL) ? y : bnn__poison(x->tape);
 }
 
-static void bnn__log_softmax_backward(bnn_var *y) { /* aux = softmax */
-    bnn_var *x = y->in[0];
-    size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++) {
-        const float *p = (const float *)y->aux + i * k, *g = y->grad.data + i * k;
-        double sum = 0;
-        for (j = 0; j < k; j++) sum += (double)g[j];
-        for (j = 0; j < k; j++) x->grad.data[i * k + j] += g[j] - p[j] * (float)sum;
-    }
-}
-
 BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__log_softmax_backward, 1, &x);
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
     float *p = bnn__floats(x->tape, bnn__mat_size(x->val));
     if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
     y->aux = p;
@@ -5127,7 +5105,7 @@ BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
  * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
  * to the shape of x and gets the sum. */
 static float *bnn__slopes(const bnn_var *v, size_t q) { /* by input q; NULL: failed */
-    return v->tape->err == BNN_OK ? ((float **)v->aux)[q] : NULL;
+    return v->aux == NULL ? NULL : (float *)v->aux + q * bnn__mat_size(v->in[0]->val);
 }
 
 static void bnn__rowwise_backward(bnn_var *y) {
@@ -5146,15 +5124,11 @@ static void bnn__rowwise_backward(bnn_var *y) {
 static bnn_var *bnn__rowwise(bnn_var *x, bnn_var *p) {
     bnn_tape *t = x->tape;
     bnn_var *in[2], *y;
-    float **slopes;
-    size_t q, n_in = p != NULL ? 2 : 1;
+    size_t n_in = p != NULL ? 2 : 1;
     in[0] = x, in[1] = p;
     y = bnn_op(t, x->val.rows, 1, bnn__rowwise_backward, n_in, in);
-    slopes = (float **)bnn__scratch(t, n_in, sizeof *slopes);
-    if (slopes == NULL) return bnn__poison(t);
-    for (q = 0; q < n_in; q++) slopes[q] = bnn__floats(t, bnn__mat_size(x->val));
-    y->aux = slopes;
-    return t->err == BNN_OK ? y : bnn__poison(t);
+    y->aux = bnn__floats(t, bnn__mul(n_in, bnn__mat_size(x->val)));
+    return y->aux != NULL ? y : bnn__poison(t);
 }
 
 BNNDEF bnn_var *bnn_logsumexp(bnn_var *x) {
@@ -5189,7 +5163,6 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
     bnn_tape *t = z->tape;
     bnn_var **in, *y;
     size_t i, j, n, d;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (k == 0 || z->val.cols != k)
         return bnn__fail(t, BNN_ESHAPE, "bnn_mix: %z weights for %z candidates", z->val.cols, k);
     n = c[0]->val.rows, d = c[0]->val.cols;
@@ -5253,18 +5226,16 @@ BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
  * an exponential or its sum, the op walks its rows itself.
  * --------------------------------------------------------------------------------------------- */
 
-/* Can p go with x: with the same shape, or (repeat) repeated to it? */
-static int bnn__fits(const char *who, const bnn_var *x, const char *x_is, const bnn_var *p,
-                     const char *p_is, int repeat) {
-    if (bnn__apart(x->tape, x->val, p)) return 0;
-    if (repeat ? bnn__spreads(p->val, x->val) : bnn__same(p->val, x->val)) return 1;
-    bnn__fail(x->tape, BNN_ESHAPE, "%s: %s %zx%z, %s %zx%z", who, x_is, x->val.rows, x->val.cols,
-              p_is, p->val.rows, p->val.cols);
-    return 0;
-}
-
 static int bnn__check_pair(const char *who, const bnn_var *x, const bnn_var *y) {
     return bnn__fits(who, x, "predictions are", y, "targets are", 0);
+}
+
+/* low < v < high? */
+static int bnn__between(bnn_tape *t, const char *who, const char *what, float v, double low,
+                        double high) {
+    if ((double)v > low && (double)v < high) return 1;
+    bnn__fail(t, BNN_EARG, "%s: %s is %g, it must be in (%g,%g)", who, what, (double)v, low, high);
+    return 0;
 }
 
 /* Every entry in [low, high]? The sentence takes the entry and its row. */
@@ -5291,6 +5262,7 @@ static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
 /* Where a term l(x, p, y) is taken, and its derivatives there; c is what all terms share */
 typedef struct bnn__point {
     double x, p, y, dx, dp;
+    float last_p, of_p; /* for a term to keep what a p gave: most rows repeat it */
 } bnn__point;
 typedef double (*bnn__term)(const double *c, bnn__point *at);
 
@@ -5318,40 +5290,24 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
     return v;
 }
 
-/* Both e^a and e^-a are floats there. */
-static float bnn__clamp_log_var(float a) { return a < -87 ? -87 : a > 87 ? 87 : a; }
-
 /* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
- * Outside [-87,87] a is clamped, its gradient 0. */
+ * Outside [-87,87], where both e^a and e^-a are floats, a is clamped, its gradient 0. */
+static double bnn__gaussian(const double *c, bnn__point *at) {
+    float raw = (float)at->p, a = raw < -87 ? -87 : raw > 87 ? 87 : raw, r, z, q;
+    (void)c;
+    if (raw != at->last_p || at->of_p == 0) at->last_p = raw, at->of_p = BNN_MATH_EXP(-a);
+    r = (float)at->x - (float)at->y, z = r * at->of_p, q = z * r;
+    at->dx = (double)z;
+    at->dp = raw < a || raw > a ? 0 : (double)((1 - q) / 2);
+    return ((double)(q + a) + BNN__LN_2PI) / 2;
+}
+
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     const char *who = "bnn_gaussian_nll";
-    bnn_tape *t = mean->tape;
-    bnn_var *v;
-    bnn_mat a = log_var->val, precision = a;
-    size_t i, j, k = mean->val.cols, at = 0, step = a.cols != 1;
-    float *dm, *da;
     if (!bnn__check_pair(who, mean, y) ||
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
-        return bnn__poison(t);
-    v = bnn__rowwise(mean, log_var);
-    precision.data = bnn__floats(t, bnn__mat_size(a));
-    if (precision.data == NULL) return bnn__poison(t);
-    for (i = 0; i < bnn__mat_size(a); i++) precision.data[i] = -bnn__clamp_log_var(a.data[i]);
-    bnn__v_exp(bnn__mat_size(a), precision.data, precision.data);
-    dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
-    for (i = 0; i < v->val.rows; i++) {
-        const float *raw = bnn__row(a, i), *e = bnn__row(precision, i);
-        double sum = 0;
-        for (j = 0; j < k; j++, at++) {
-            float r = mean->val.data[at] - y->val.data[at], z = r * e[j * step], q = z * r;
-            float in = bnn__clamp_log_var(raw[j * step]);
-            sum += (double)(q + in) + BNN__LN_2PI;
-            dm[at] = z;
-            da[at] = raw[j * step] < in || raw[j * step] > in ? 0 : (1 - q) / 2;
-        }
-        if (!bnn__row_done(who, v, i, sum / 2)) return bnn__poison(t);
-    }
-    return v;
+        return bnn__poison(mean->tape);
+    return bnn__sum_terms(who, bnn__gaussian, NULL, mean, log_var, y);
 }
 
 /* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: 1/b, ln 2b */
@@ -5364,10 +5320,9 @@ static double bnn__double_exponential(const double *c, bnn__point *at) {
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     const char *who = "bnn_double_exponential_nll";
     double c[2];
-    if (!bnn__check_pair(who, mean, y)) return bnn__poison(mean->tape);
-    if (!(b > 0)) return bnn__fail(mean->tape, BNN_EARG, "%s: b is %g, not > 0", who, (double)b);
-    c[0] = 1 / (double)b;
-    c[1] = bnn__dlog(2 * (double)b);
+    if (!bnn__check_pair(who, mean, y) || !bnn__between(mean->tape, who, "b", b, 0, bnn__inf()))
+        return bnn__poison(mean->tape);
+    c[0] = 1 / (double)b, c[1] = bnn__dlog(2 * (double)b);
     return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
 }
 
@@ -5394,15 +5349,14 @@ static double bnn__student_constant(double nu, double scale) {
 }
 
 BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale) {
-    double c[3];
-    if (!bnn__check_pair("bnn_student_nll", mean, y)) return bnn__poison(mean->tape);
-    if (!(nu > 0) || !(scale > 0) || !bnn__finite(nu))
-        return bnn__fail(mean->tape, BNN_EARG, "bnn_student_nll: nu is %g, scale is %g, both must "
-                         "be > 0 and finite", (double)nu, (double)scale);
-    c[0] = (double)nu;
-    c[1] = c[0] * (double)scale * (double)scale;
-    c[2] = bnn__student_constant(c[0], (double)scale);
-    return bnn__sum_terms("bnn_student_nll", bnn__student, c, mean, NULL, y);
+    const char *who = "bnn_student_nll";
+    bnn_tape *t = mean->tape;
+    double c[3], n = (double)nu, s = (double)scale;
+    if (!bnn__check_pair(who, mean, y) || !bnn__between(t, who, "nu", nu, 0, bnn__inf()) ||
+        !bnn__between(t, who, "scale", scale, 0, bnn__inf()))
+        return bnn__poison(t);
+    c[0] = n, c[1] = n * s * s, c[2] = bnn__student_constant(n, s);
+    return bnn__sum_terms(who, bnn__student, c, mean, NULL, y);
 }
 
 /* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
@@ -5411,6 +5365,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
+    const float *z = logit->val.data, *target = y->val.data;
     size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
     if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
         !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
@@ -5419,19 +5374,15 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     soft = bnn__floats(t, size);
     if (soft == NULL) return bnn__poison(t);
     p = bnn__slopes(v, 0);
-    for (i = 0; i < size; i++) {
-        float z = logit->val.data[i];
-        soft[i] = z > 0 ? -z : z;
-    }
+    for (i = 0; i < size; i++) soft[i] = z[i] > 0 ? -z[i] : z[i];
     bnn__v_softplus(size, soft, soft);
-    bnn__v_sigmoid(size, logit->val.data, p);
+    bnn__v_sigmoid(size, z, p);
     for (i = 0; i < v->val.rows; i++) {
         double sum = 0;
-        for (j = 0; j < k; j++, at++) {
-            float z = logit->val.data[at], target = y->val.data[at];
-            float miss = z > 0 ? 1 - target : target; /* the part that |z| counts against */
-            sum += (double)soft[at] + (miss > 0 ? fabs((double)z) * (double)miss : 0);
-            p[at] -= target;
+        for (j = 0; j < k; j++, at++) { /* miss: the part that |z| counts against */
+            float miss = z[at] > 0 ? 1 - target[at] : target[at];
+            sum += (double)soft[at] + (miss > 0 ? fabs((double)z[at]) * (double)miss : 0);
+            p[at] -= target[at];
         }
         v->val.data[i] = (float)sum;
     }
@@ -5523,10 +5474,9 @@ static double bnn__normals(const double *c, bnn__point *at) { /* c: m, sqrt v */
 BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
     const char *who = "bnn_kl_normal";
     double c[2];
-    if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1)) return bnn__poison(mu->tape);
-    if (!(sd0 > 0))
-        return bnn__fail(mu->tape, BNN_EARG, "%s: sd0 is %g, it must be > 0", who, (double)sd0);
-    if (!bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
+    if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1) ||
+        !bnn__between(mu->tape, who, "sd0", sd0, 0, bnn__inf()) ||
+        !bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
         return bnn__poison(mu->tape);
     c[0] = (double)m0, c[1] = (double)sd0;
     return bnn__sum_terms(who, bnn__normals, c, mu, sd, NULL);
@@ -5580,14 +5530,11 @@ static double bnn__bernoullis(const double *c, bnn__point *at) {
 }
 
 BNNDEF bnn_var *bnn_kl_bernoulli(bnn_var *logit, float p0) {
-    bnn_tape *t = logit->tape;
+    const char *who = "bnn_kl_bernoulli";
     double c[2];
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (!(p0 > 0 && p0 < 1))
-        return bnn__fail(t, BNN_EARG, "bnn_kl_bernoulli: p0 is %g, it must be in (0,1)",
-                         (double)p0);
+    if (!bnn__between(logit->tape, who, "p0", p0, 0, 1)) return bnn__poison(logit->tape);
     c[0] = bnn__dlog((double)p0), c[1] = bnn__dlog1p(-(double)p0);
-    return bnn__sum_terms("bnn_kl_bernoulli", bnn__bernoullis, c, logit, NULL, NULL);
+    return bnn__sum_terms(who, bnn__bernoullis, c, logit, NULL, NULL);
 }
 
 /* s = ln x - psi(x) and u = x psi'(x) - 1, small where x is large */
@@ -7672,20 +7619,18 @@ static const char *bnn__setting_fault(bnn_stepper *s, double *v, double *top) {
         *top = bnn__settings[i].top > 0 ? bnn__settings[i].top : bnn__inf();
         if (!(*v >= 0 && *v < *top)) return bnn__settings[i].name;
     }
-    *v = (double)s->friction;
-    *top = 1;
     if (s->kind != BNN_SGHMC) return NULL;
-    if (!(s->friction > 0 && s->friction <= 1)) return "friction (nor may it be 0)";
-    *v = (double)s->noise_estimate;
-    *top = (double)s->friction;
-    return s->noise_estimate < s->friction ? NULL : "noise_estimate";
+    *v = (double)s->friction, *top = 1;
+    if (!(*v > 0 && *v <= 1)) return "friction (nor may it be 0)";
+    *top = *v, *v = (double)s->noise_estimate;
+    return *v < *top ? NULL : "noise_estimate";
 }
 
-static void bnn__within(bnn_params *w, const char *who, const char *what, float v, double lo,
+static void bnn__within(bnn_params *w, const char *who, const char *what, double v, double lo,
                         double hi) { /* lo <= v < hi */
-    if (w != NULL && !((double)v >= lo && (double)v < hi))
-        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [%g, %g)", who, what,
-                        (double)v, lo, hi);
+    if (!(v >= lo && v < hi))
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: %s is %g, it must be in [%g, %g)", who, what, v, lo,
+                        hi);
 }
 
 /* How many state vectors the method needs as it is set now. */
@@ -7705,11 +7650,8 @@ static int bnn__states(const bnn_stepper *s) {
 static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind;
-    s.params = w;
-    s.lr = lr;
-    s.weight_decay = weight_decay;
-    s.clip = clip;
+    s.kind = kind, s.params = w;
+    s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
 
@@ -7741,42 +7683,32 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
     bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
-    s.momentum = d.momentum;
-    s.dampening = d.dampening;
-    s.nesterov = d.nesterov;
+    s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
     bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
-    s.beta1 = d.beta1;
-    s.beta2 = d.beta2;
-    s.eps = d.eps;
-    s.decoupled = d.decoupled;
-    s.amsgrad = d.amsgrad;
+    s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
+    s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
     bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
-    s.beta2 = d.alpha;
-    s.eps = d.eps;
-    s.momentum = d.momentum;
-    s.centered = d.centered;
+    s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
     bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
-    s.lr_decay = d.lr_decay;
-    s.eps = d.eps;
+    s.lr_decay = d.lr_decay, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
     bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
-    s.beta2 = d.rho;
-    s.eps = d.eps;
+    s.beta2 = d.rho, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
@@ -7788,18 +7720,14 @@ BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
 
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
     bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
-    s.beta2 = d.alpha;
-    s.lambda = d.lambda;
-    s.temperature = d.temperature;
+    s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
     s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
     bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
-    s.friction = d.friction;
-    s.noise_estimate = d.noise_estimate;
-    s.temperature = d.temperature;
+    s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
 
@@ -7932,32 +7860,33 @@ static float bnn__decay(const bnn_stepper *s) {
 static bnn__pass *bnn__adam_job(const bnn_stepper *s, bnn__job *q) {
     double t = (double)s->t, c1 = 1 - bnn__dpow((double)s->beta1, t);
     q->lr = (float)((double)s->lr / c1);
-    q->a = s->beta1, q->b = s->beta2, q->c = s->eps;
+    q->a = s->beta1, q->b = s->beta2;
     q->e = (float)(1 / sqrt(1 - bnn__dpow((double)s->beta2, t)));
     if (s->decoupled) q->d = bnn__decay(s), q->pw = 0;
-    q->s = s->s1, q->t = s->s2, q->u = s->amsgrad ? s->s3 : NULL;
     return s->amsgrad ? bnn__p_amsgrad : BNN__PICK(bnn__p_adam);
 }
 
 /* V is the mean of the last 1/(1 - alpha) g^2, of all while they are fewer, and from the middle of
  * the burn-in on of all since: what stays is an average. */
-static bnn__pass *bnn__psgld_job(const bnn_stepper *s, bnn__job *q, double heat) {
+static float bnn__psgld_keep(const bnn_stepper *s) {
     double t = (double)s->t, window = 1 / (1 - (double)s->beta2);
     size_t half = s->burn_in == SIZE_MAX ? SIZE_MAX : s->burn_in / 2;
     if (t < window) window = t;
     if (s->t > half) window += t - (double)half;
-    if (window > t) window = t;
-    q->t = s->s1, q->a = (float)(1 - 1 / window), q->b = (float)(2 * heat), q->c = s->lambda;
-    q->flag = s->t <= s->burn_in;
-    return BNN__PICK(bnn__p_psgld);
+    return (float)(1 - 1 / (window < t ? window : t));
 }
 
 static bnn__pass *bnn__sampler_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
     double heat = (double)s->lr * (double)s->temperature / bnn__n_data(t), friction;
-    if (s->kind == BNN_PSGLD) return bnn__psgld_job(s, q, heat);
+    if (s->kind == BNN_PSGLD) {
+        q->a = bnn__psgld_keep(s), q->b = (float)(2 * heat), q->c = s->lambda;
+        q->flag = s->t <= s->burn_in;
+        return BNN__PICK(bnn__p_psgld);
+    }
     q->a = (float)sqrt(2 * heat);
-    if (s->kind == BNN_SGLD) return BNN__PICK(bnn__p_sgld);
-    q->s = s->s1, q->b = 1 - s->friction;
+    if (s->kind == BNN_SGLD)
+        return s->temperature == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_sgld);
+    q->b = 1 - s->friction;
     friction = 1 - (double)q->b - (double)s->noise_estimate;
     q->a = (float)sqrt(2 * (friction > 0 ? friction : 0) * heat);
     return BNN__PICK(bnn__p_sghmc);
@@ -7966,113 +7895,84 @@ static bnn__pass *bnn__sampler_job(const bnn_stepper *s, const bnn_tape *t, bnn_
 static bnn__pass *bnn__step_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
     memset(q, 0, sizeof *q);
     q->w = s->params->theta, q->g = s->params->grad;
+    q->s = s->s1, q->t = s->s2, q->u = s->s3;
     q->lr = s->lr, q->pw = s->weight_decay;
+    q->a = s->beta2, q->c = s->eps;
     switch (s->kind) {
     case BNN_SGD:
-        if (s->momentum == 0) return BNN__PICK(bnn__p_sgd);
-        q->s = s->s1, q->a = s->momentum, q->flag = s->nesterov;
+        q->a = s->momentum, q->flag = s->nesterov;
         q->b = s->t == 1 ? 1 : 1 - s->dampening; /* the first step takes g whole */
-        return BNN__PICK(bnn__p_momentum);
+        return s->momentum == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_momentum);
     case BNN_ADAM: return bnn__adam_job(s, q);
     case BNN_RMSPROP:
-        q->a = s->beta2, q->c = s->eps;
-        q->t = s->s1;
-        if (s->momentum == 0 && !s->centered) return BNN__PICK(bnn__p_rmsprop);
-        q->s = s->s1, q->t = s->s2, q->u = s->s3, q->b = s->momentum, q->flag = s->centered;
-        return bnn__p_rmsprop_full;
+        q->b = s->momentum, q->flag = s->centered;
+        return q->b != 0 || q->flag ? bnn__p_rmsprop_full : BNN__PICK(bnn__p_rmsprop);
     case BNN_ADAGRAD:
         q->lr = (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->lr_decay));
-        q->t = s->s1, q->c = s->eps;
         return BNN__PICK(bnn__p_adagrad);
-    case BNN_ADADELTA:
-        q->t = s->s1, q->s = s->s2, q->a = s->beta2, q->c = s->eps;
-        return BNN__PICK(bnn__p_adadelta);
-    default:
-        if (s->kind == BNN_SGLD && s->temperature == 0) return BNN__PICK(bnn__p_sgd);
-        return bnn__sampler_job(s, t, q);
+    case BNN_ADADELTA: return BNN__PICK(bnn__p_adadelta);
+    default: return bnn__sampler_job(s, t, q);
     }
 }
 
-/* Can nothing overflow? Not if all numbers are of a size that leaves room (BNN__CALM). */
-static int bnn__step_calm(const bnn_stepper *s, const bnn__job *q) {
+/* What a step needs. 2: copies to go back to, unless all numbers are of a size that leaves room
+ * (BNN__CALM); 1: a look at what it wrote; 0: neither: ordinary settings leave room for eight steps
+ * in a row. */
+static int bnn__step_care(const bnn_stepper *s, const bnn__job *q) {
     const float room = (float)1048576;
     int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
-          q->b > -room && q->e < room)) return 0;
-    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 0;
-    return s->calm > 0 || bnn__calm(s->n, q->w, q->s, q->t, q->u);
-}
-
-/* With ordinary settings eight steps in a row leave room, too: look at every eighth. */
-static int bnn__step_watch(const bnn_stepper *s, const bnn__job *q) {
+          q->b > -room && q->e < room)) return 2;
+    if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 2;
+    if (s->calm == 0 && !bnn__calm(q, 0, s->n)) return 2;
     return s->t % 8 == 0 || !(q->lr < 64 && q->pw <= 1 && q->lr * q->pw <= 1 && q->d <= 1 &&
                               q->b <= 2 && q->b >= -2);
 }
 
-/* The vectors that a step writes, and back: 0 = no memory */
-static int bnn__step_keep(const bnn_stepper *s, bnn_tape *t, float *keep[4]) {
-    const float *x[4];
-    int i;
-    x[0] = s->params->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
-    for (i = 0; i < 4; i++) {
-        keep[i] = x[i] == NULL ? NULL : bnn__floats(t, s->n);
-        if (t->err != BNN_OK) return 0;
-        if (keep[i] != NULL) memcpy(keep[i], x[i], s->n * sizeof(float));
-    }
-    return 1;
+static void bnn__step_run(const bnn_stepper *s, bnn_tape *t, const bnn__job *q, int care) {
+    bnn__pass *pass = care ? bnn__p_watched : q->pass;
+    if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
+        bnn__run(s->n, q, pass);
+    else bnn__run_noise(&t->rng, s->n, q, pass);
 }
 
-static void bnn__step_undo(bnn_stepper *s, float *const keep[4]) {
-    float *x[4];
-    int i;
-    x[0] = s->params->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
-    for (i = 0; i < 4; i++)
-        if (keep[i] != NULL) memcpy(x[i], keep[i], s->n * sizeof(float));
-}
-
-/* What became infinite or NaN, with the block; or NULL */
-static const char *bnn__step_broken(const bnn_stepper *s, size_t *block) {
+/* The same where something may overflow: with copies to go back to */
+static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
     const bnn_params *w = s->params;
-    const float *x[4];
-    int i;
-    x[0] = w->theta, x[1] = s->s1, x[2] = s->s2, x[3] = s->s3;
-    for (i = 3; i >= 0; i--) {
-        if (x[i] == NULL) continue;
-        *block = bnn__bad_block(w, x[i]);
-        if (*block == w->n_blocks) continue;
-        return i == 0 ? "value" : bnn__methods[s->kind].state[i - 1];
+    bnn__time start = bnn__now(t);
+    bnn_rng rng = t->rng;
+    float *x[4], *kept[4];
+    size_t b = w->n_blocks, bytes = s->n * sizeof(float);
+    int i, k;
+    x[0] = s->s3, x[1] = s->s2, x[2] = s->s1, x[3] = w->theta;
+    for (i = 0; i < 4; i++) {
+        kept[i] = bnn__floats(t, x[i] != NULL ? s->n : 0);
+        if (kept[i] == NULL) return;
+        if (x[i] != NULL) memcpy(kept[i], x[i], bytes);
     }
-    return NULL;
+    bnn__step_run(s, t, q, 1);
+    for (i = 0; i < 4 && b == w->n_blocks; i++)
+        if (x[i] != NULL) b = bnn__bad_block(w, x[i]);
+    if (b < w->n_blocks) {
+        bnn__fail(t, BNN_ENONFINITE, "bnn_step: %s: a %s in block %z (%s) would overflow, nothing "
+                  "moved: the gradient or lr is too large", bnn__methods[s->kind].name,
+                  i == 4 ? "value" : bnn__methods[s->kind].state[3 - i], b, w->blocks[b].name);
+        for (k = 0; k < 4; k++)
+            if (x[k] != NULL) memcpy(x[k], kept[k], bytes);
+        t->rng = rng;
+    }
+    bnn__back_to(t, start);
 }
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     bnn__job q;
-    bnn__time start = bnn__now(t);
-    bnn_rng rng = t->rng;
-    float *keep[4];
-    size_t b;
-    int high = 0, calm;
-    const char *broken;
-    bnn__pass *pass;
-    q.pass = bnn__step_job(s, t, &q);
-    q.high = &high;
-    calm = bnn__step_calm(s, &q);
-    if (!calm && !bnn__step_keep(s, t, keep)) return;
-    pass = calm && !bnn__step_watch(s, &q) ? q.pass : bnn__p_watched;
-    if (s->kind < BNN_SGLD || (s->kind == BNN_SGLD && s->temperature == 0))
-        bnn__run(s->n, &q, pass);
-    else bnn__run_noise(&t->rng, s->n, &q, pass);
-    s->calm = !high;
-    if (calm) return;
-    broken = bnn__step_broken(s, &b);
-    if (broken != NULL) {
-        bnn__fail(t, BNN_ENONFINITE, "bnn_step: %s: a %s in block %z (%s) would overflow, nothing "
-                  "moved: the gradient or lr is too large", bnn__methods[s->kind].name, broken, b,
-                  s->params->blocks[b].name);
-        bnn__step_undo(s, keep);
-        t->rng = rng;
-    }
-    bnn__back_to(t, start);
+    int high = 0, care;
+    bnn__pass *pass = bnn__step_job(s, t, &q);
+    q.pass = pass, q.high = &high;
+    care = bnn__step_care(s, &q);
+    if (care < 2) bnn__step_run(s, t, &q, care);
+    else bnn__step_careful(s, t, &q);
+    if (t->err == BNN_OK) s->calm = !high;
 }
 
 static void bnn__clip(bnn_stepper *s) {
@@ -8240,39 +8140,38 @@ static void bnn__hmc_first_step(bnn_stepper *s, bnn_tape *t) {
     h->adapt_logavg = bnn__dlog(h->step);
 }
 
-static void bnn__hmc_mass(bnn_stepper *s) { /* shrunk towards 1e-3, as Stan does */
+/* Welford over the draws in between, and their mass, shrunk towards 1e-3, as Stan does */
+static void bnn__hmc_welford(bnn_stepper *s) {
+    bnn_hmc_state *h = s->hmc;
+    double n = (double)++h->mass_count;
+    size_t i;
+    for (i = 0; i < s->n; i++) {
+        double x = (double)s->params->theta[i], d = x - h->mean[i];
+        h->mean[i] += d / n;
+        h->m2[i] += d * (x - h->mean[i]);
+    }
+}
+
+static void bnn__hmc_mass(bnn_stepper *s) {
     bnn_hmc_state *h = s->hmc;
     double n = (double)h->mass_count;
     size_t i;
     if (h->mass_count < 2) return;
-    for (i = 0; i < s->n; i++) {
-        double var = h->m2[i] / (n - 1);
-        h->mass_inv[i] = (float)(n / (n + 5) * var + 1e-3 * 5 / (n + 5));
-    }
-}
-
-static void bnn__hmc_welford(bnn_stepper *s) {
-    bnn_hmc_state *h = s->hmc;
-    size_t i;
-    h->mass_count++;
-    for (i = 0; i < s->n; i++) {
-        double d = (double)s->params->theta[i] - h->mean[i];
-        h->mean[i] += d / (double)h->mass_count;
-        h->m2[i] += d * ((double)s->params->theta[i] - h->mean[i]);
-    }
+    for (i = 0; i < s->n; i++)
+        h->mass_inv[i] = (float)(n / (n + 5) * (h->m2[i] / (n - 1)) + 1e-3 * 5 / (n + 5));
 }
 
 /* After the m-th warm-up draw with acceptance probability a (S4.11). */
 static void bnn__hmc_adapt(bnn_stepper *s, bnn_tape *t, uint64_t m, double a) {
     bnn_hmc_state *h = s->hmc;
-    uint64_t warm = h->desc.warmup, change = warm * 3 / 4, since = m;
+    uint64_t warm = h->desc.warmup, change = h->desc.adapt_mass ? warm * 3 / 4 : UINT64_MAX;
     if (h->desc.adapt_mass && m >= warm / 4 && m < change) bnn__hmc_welford(s);
-    if (h->desc.adapt_mass && m >= change) since = m - change;
-    if (h->desc.adapt_mass && m == change) { /* the geometry changed: start the step size anew */
+    if (m == change) { /* the geometry changed: start the step size anew */
         bnn__hmc_mass(s);
         bnn__hmc_first_step(s, t);
     } else {
-        double k = (double)since, eta = 1 / (k + 10), weight = bnn__dpow(k, -0.75), log_step;
+        double k = (double)(m > change ? m - change : m), eta = 1 / (k + 10), log_step;
+        double weight = bnn__dpow(k, -0.75);
         h->adapt_hbar = (1 - eta) * h->adapt_hbar + eta * ((double)h->desc.accept - a);
         log_step = h->adapt_mu - sqrt(k) / 0.05 * h->adapt_hbar;
         h->adapt_logavg = weight * log_step + (1 - weight) * h->adapt_logavg;
@@ -8290,8 +8189,7 @@ static void bnn__hmc_count(bnn_stepper *s, bnn_tape *t, int accepted, int diverg
         return;
     }
     h->draws++;
-    h->accepted += (uint64_t)accepted;
-    h->divergent += (uint64_t)diverged;
+    h->accepted += (uint64_t)accepted, h->divergent += (uint64_t)diverged;
     h->accept_sum += a;
 }
 
@@ -8342,10 +8240,12 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     d.accept = bnn__or(d.accept, 0.8);
     d.jitter = bnn__or(d.jitter, 0.2);
     if (d.leapfrog == 0) d.leapfrog = 20;
-    bnn__within(w, "bnn_hmc", "step", d.step, 0, bnn__inf());
-    bnn__within(w, "bnn_hmc", "accept", d.accept, 0, 1);
-    bnn__within(w, "bnn_hmc", "jitter", d.jitter, 0, 0.5);
-    bnn__within(w, "bnn_hmc", "trajectory", d.trajectory, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "step", (double)d.step, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "accept", (double)d.accept, 0, 1);
+    bnn__within(w, "bnn_hmc", "jitter", (double)d.jitter, 0, 0.5);
+    bnn__within(w, "bnn_hmc", "trajectory", (double)d.trajectory, 0, bnn__inf());
+    bnn__within(w, "bnn_hmc", "leapfrog", (double)d.leapfrog, 1, (1 << 20) + 1); /* as in files */
+    bnn__within(w, "bnn_hmc", "warmup", (double)d.warmup, 0, (1 << 30) + 1);
     if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
         bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
     if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
@@ -8399,38 +8299,36 @@ static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, doubl
     return BNN_OK;
 }
 
-static void bnn__ensemble_put(bnn_ensemble *e, size_t k, const float *theta, double weight) {
-    memcpy(e->samples.data + k * e->samples.cols, theta, e->samples.cols * sizeof(float));
-    e->weights[k] = weight;
-}
-
-/* A full ensemble keeps what it has; neither training nor later pushes suffer from that. */
-BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight) {
-    static const char full[] = "bnn_ensemble_push: all %z places are taken, this sample is lost: "
-                               "give bnn_ensemble_new more";
-    int err = bnn__ensemble_ready(e, w, weight, "bnn_ensemble_push");
+/* A full ensemble keeps what it has; neither training nor later pushes suffer from that. With a
+ * generator, Vitter's algorithm R: all samples offered so far are kept with equal probability. */
+static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight, bnn_rng *rng,
+                             const char *who) {
+    static const char full[] = "%s: all %z places are taken, this sample is lost: give "
+                               "bnn_ensemble_new more";
+    size_t k = e->count, n = e->samples.cols;
+    int err = bnn__ensemble_ready(e, w, weight, who);
     if (err != BNN_OK) return err;
-    if (e->count == e->samples.rows) {
-        if (e->seen++ == e->count) bnn__arena_note(e->params->mem, full, e->count);
-        return bnn__arena_say(e->params->mem, BNN_EARG, full, e->count);
-    }
     e->seen++;
-    bnn__ensemble_put(e, e->count++, w->theta, weight);
+    if (k < e->samples.rows) {
+        e->count++;
+    } else if (rng != NULL && k > 0) {
+        k = bnn_rng_below(rng, e->seen);
+        if (k >= e->count) return BNN_OK;
+    } else {
+        if (e->seen == k + 1) bnn__arena_note(e->params->mem, full, who, k);
+        return bnn__arena_say(e->params->mem, BNN_EARG, full, who, k);
+    }
+    memcpy(e->samples.data + k * n, w->theta, n * sizeof(float));
+    e->weights[k] = weight;
     return BNN_OK;
 }
 
+BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight) {
+    return bnn__ensemble_add(e, w, weight, NULL, "bnn_ensemble_push");
+}
 BNNDEF int bnn_ensemble_push(bnn_ensemble *e) { return bnn_ensemble_push_from(e, e->params, 1); }
-
-/* Vitter's algorithm R: every sample offered so far is kept with the same probability. */
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng) {
-    size_t k;
-    int err;
-    if (e->count < e->samples.rows || e->samples.rows == 0) return bnn_ensemble_push(e);
-    err = bnn__ensemble_ready(e, e->params, 1, "bnn_ensemble_reservoir");
-    if (err != BNN_OK) return err;
-    k = bnn_rng_below(rng, ++e->seen);
-    if (k < e->count) bnn__ensemble_put(e, k, e->params->theta, 1);
-    return BNN_OK;
+    return bnn__ensemble_add(e, e->params, 1, rng, "bnn_ensemble_reservoir");
 }
 
 /* A mask over units is a mask over the rows of the weights they feed: w_j <- m_j w_j/(1-p). */
@@ -8569,6 +8467,7 @@ BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     q.log_rate = q.scale == BNN_SCALE_LOG ? bnn__or(d.log_rate, 1) : 1;
     q.kl_weight = bnn__or(d.kl_weight, 1);
     bnn__meanfield_check(w->mem, &q, std);
+    bnn__within(w, "bnn_meanfield_new", "draws", (double)q.draws, 1, (1 << 20) + 1);
     if (w->mem->err != BNN_OK) return dead;
     rho = bnn__sigma_inverse(&q, (double)std);
     q.params = bnn__meanfield_params(w, &q);
@@ -13216,7 +13115,7 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
     l = (double *)bnn__scratch(t, bnn__mul(4, k + 1), sizeof *l);
     for (i = 0; l != NULL && v->val.data != NULL && i < n; i++)
         v->val.data[i] = (float)bnn__cc_row(k, logit->val.data + i * k, kind,
-                                            ((float **)v->aux)[0] + i * k, l, l + k, l + 2 * k);
+                                            bnn__slopes(v, 0) + i * k, l, l + k, l + 2 * k);
     return v;
 }
 

@@ -503,12 +503,12 @@ static void formula(int which, double xi, double *w, double g, double *s, double
     case SGHMC:    *s = 0.8 * *s - lr * g + 0.3 * xi; *w += *s; break;
     case ADAM:     *s = 0.9 * *s + 0.1 * g; *t = 0.99 * *t + 0.01 * g * g;
                    *w = *w * 0.98 - lr * *s / (sqrt(*t) * 1.1 + 1e-6); break;
-    case RMSPROP:  *t = 0.9 * *t + 0.1 * g * g; *w -= lr * g / (sqrt(*t) + 1e-6); break;
-    case ADAGRAD:  *t += g * g; *w -= lr * g / (sqrt(*t) + 1e-6); break;
-    case ADADELTA: *t = 0.9 * *t + 0.1 * g * g; d = sqrt(*s + 1e-6) / sqrt(*t + 1e-6) * g;
-                   *s = 0.9 * *s + 0.1 * d * d; *w -= lr * d; break;
-    default:       if (which != FROZEN) *t = 0.9 * *t + 0.1 * g * g;
-                   d = 1 / (1e-5 + sqrt(*t));
+    case RMSPROP:  *s = 0.9 * *s + 0.1 * g * g; *w -= lr * g / (sqrt(*s) + 1e-6); break;
+    case ADAGRAD:  *s += g * g; *w -= lr * g / (sqrt(*s) + 1e-6); break;
+    case ADADELTA: *s = 0.9 * *s + 0.1 * g * g; d = sqrt(*t + 1e-6) / sqrt(*s + 1e-6) * g;
+                   *t = 0.9 * *t + 0.1 * d * d; *w -= lr * d; break;
+    default:       if (which != FROZEN) *s = 0.9 * *s + 0.1 * g * g;
+                   d = 1 / (1e-5 + sqrt(*s));
                    *w += sqrt(0.2 * d) * xi - lr * d * g; break;
     }
 }
@@ -592,7 +592,7 @@ static void helpers_do_what_they_say_at_every_level(void) {
             EACH(bnn__v_add(n, x, y, o), x[i] + y[i])
             EACH(bnn__v_mul(n, x, y, o), x[i] * y[i])
             EACH(bnn__v_relu(n, x, o), x[i] > 0 ? x[i] : 0)
-            EACH(bnn__v_relu_back(n, y, x, o), z[i] + (y[i] > 0 ? x[i] : 0))
+            EACH(bnn__v_relu_back(n, x, y, o), z[i] + (y[i] > 0 ? x[i] : 0))
             memcpy(o, z, sizeof o);
             bnn__v_muladd(n, x, y, o);
             for (size_t i = 0; i < n; i++) { volatile float p = x[i] * y[i]; if (o[i] != z[i] + p) ok = 0; }

@@ -617,6 +617,26 @@ static void hmc_does_not_resonate(void) {
     }
 }
 
+/* What a file could not hold is not made */
+static void hmc_and_mean_fields_refuse_counts_beyond_those_of_files(void) {
+    for (int k = 0; k < 6; k++) {
+        bnn_arena mem = { 0 };
+        bnn_params *w = bnn_params_new(&mem);
+        bnn_hmc_desc d = { .energy = infinite_energy };
+        bnn_meanfield_desc m = { 0 };
+        size_t made, top = (size_t)1 << (k / 2 == 1 ? 30 : 20);
+        static const char *const what[] = { "leapfrog", "warmup", "draws" };
+        bnn_params_add(w, 1, 2, "w", (bnn_prior){ .std = 1 });
+        if (k / 2 == 0) d.leapfrog = top + (size_t)(k % 2);
+        if (k / 2 == 1) d.warmup = top + (size_t)(k % 2);
+        m.draws = top + (size_t)(k % 2);
+        made = k / 2 == 2 ? bnn_meanfield_new(w, m).n : bnn_hmc(w, d).n;
+        CHECK(made == (k % 2 ? 0 : 2) && mem.err == (k % 2 ? BNN_EARG : BNN_OK));
+        if (k % 2) CHECK(strstr(mem.msg, what[k / 2]) != NULL && strstr(mem.msg, "must be in"));
+        bnn_arena_free(&mem);
+    }
+}
+
 static bnn_var *net_energy(bnn_tape *t, void *user) {
     const bnn_net *net = (const bnn_net *)user;
     float x[3] = { 1, -2, (float)0.5 }, y[3] = { 0, 1, -1 };
@@ -1090,6 +1110,7 @@ int main(void) {
     RUN(the_energy_of_hmc_is_a_sum_in_double);
     RUN(hmc_evaluates_a_net_with_dropout_without_it);
     RUN(hmc_does_not_resonate);
+    RUN(hmc_and_mean_fields_refuse_counts_beyond_those_of_files);
     RUN(hmc_leaves_no_gradient_for_the_next_stepper);
     RUN(sgld_samples_the_conjugate_posterior_with_its_known_bias);
     RUN(sghmc_samples_the_conjugate_posterior_with_its_known_bias);
