@@ -3779,17 +3779,17 @@ static double bnn__lgamma_near_2(double e) {
 
 /* ln Gamma(1 + e), -1/2 <= e <= 3/2, without rounding 1 + e */
 static double bnn__lgamma_1p(double e) {
-    return e < 0.5 ? bnn__lgamma_near_2(e) - log1p(e) : bnn__lgamma_near_2(e - 1);
+    return e < 0.5 ? bnn__lgamma_near_2(e) - bnn__dlog1p(e) : bnn__lgamma_near_2(e - 1);
 }
 
 BNNDEF double bnn_lgamma(double x) {
     double p = 1;
     if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
     if (!(x > 0)) return bnn__nan();
-    if (x < 0.5) return bnn__lgamma_1p(x) - log(x);
+    if (x < 0.5) return bnn__lgamma_1p(x) - bnn__dlog(x);
     if (x < 2.5) return bnn__lgamma_1p(x - 1);
     for (; x < 10; x++) p *= x;
-    return (x - 0.5) * log(x) - x + BNN__LN_2PI / 2 + bnn__stirling(x) - log(p);
+    return (x - 0.5) * bnn__dlog(x) - x + BNN__LN_2PI / 2 + bnn__stirling(x) - bnn__dlog(p);
 }
 
 BNNDEF double bnn_digamma(double x) {
@@ -3800,7 +3800,7 @@ BNNDEF double bnn_digamma(double x) {
     if (!(x > 0)) return bnn__nan();
     for (; x < 10; x++) s -= 1 / x;
     y = 1 / (x * x);
-    return s + (log(x) - 0.5 / x - y * bnn__horner(c, 7, y));
+    return s + (bnn__dlog(x) - 0.5 / x - y * bnn__horner(c, 7, y));
 }
 
 BNNDEF double bnn_trigamma(double x) {
@@ -3819,7 +3819,7 @@ static double bnn__stirling_error(double a) {
     double exact;
     if (a >= 10) return bnn__stirling(a);
     exact = a < 1 ? bnn__lgamma_1p(a) : bnn_lgamma(a + 1);
-    return exact - (a + 0.5) * log(a) + a - BNN__LN_2PI / 2;
+    return exact - (a + 0.5) * bnn__dlog(a) + a - BNN__LN_2PI / 2;
 }
 
 /* D(a,m). Near m = a the logarithm cancels: with u = (m-a)/a and r = u/(2+u),
@@ -3827,7 +3827,7 @@ static double bnn__stirling_error(double a) {
 static double bnn__deviance(double a, double m) {
     double u = (m - a) / a, r, p, s = 0, s1 = -1;
     int k;
-    if (!(u > -0.4 && u < 0.4)) return a * log(a / m) + (m - a);
+    if (!(u > -0.4 && u < 0.4)) return a * bnn__dlog(a / m) + (m - a);
     r = u / (2 + u);
     p = r * r;
     for (k = 3; s != s1; k += 2, p *= r * r) {
@@ -3838,7 +3838,7 @@ static double bnn__deviance(double a, double m) {
 }
 
 static double bnn__gamma_front(double a, double x) { /* x^a e^-x / Gamma(a+1) */
-    return exp(-bnn__stirling_error(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
+    return bnn__dexp(-bnn__stirling_error(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
 }
 
 static double bnn__gamma_series(double a, double x) { /* P */
@@ -3867,13 +3867,13 @@ static double bnn__gamma_fraction(double a, double x) { /* Q */
 
 /* Q for a < 1, x < 1, where 1 - P would cancel: P = f' (1 + a s), s = sum (-x)^n / (n! (a+n)) */
 static double bnn__gamma_q_small(double a, double x) {
-    double log_f = a * log(x) - bnn__lgamma_1p(a), term = 1, s = 0;
+    double log_f = a * bnn__dlog(x) - bnn__lgamma_1p(a), term = 1, s = 0;
     int n;
     for (n = 1; n < 25; n++) {
         term *= -x / n;
         s += term / (a + n);
     }
-    return -expm1(log_f) - exp(log_f) * a * s;
+    return -bnn__dexpm1(log_f) - bnn__dexp(log_f) * a * s;
 }
 
 /* The smaller trouble of the two: returns P, or Q if *upper is set. */
@@ -3928,9 +3928,9 @@ static double bnn__beta_small(double a, double b, double y) {
         s += term / (b + n);
     }
     log_f = 8 * bnn_digamma(mid) + 5 * (bnn_digamma(mid - reach) + bnn_digamma(mid + reach));
-    log_f = b * (log_f / 18 + log(y)) - bnn__lgamma_1p(b);
-    if (a < 1) log_f -= log1p(b / a);
-    return -expm1(log_f) - exp(log_f) * b * s;
+    log_f = b * (log_f / 18 + bnn__dlog(y)) - bnn__lgamma_1p(b);
+    if (a < 1) log_f -= bnn__dlog1p(b / a);
+    return -bnn__dexpm1(log_f) - bnn__dexp(log_f) * b * s;
 }
 
 BNNDEF double bnn_beta_i(double a, double b, double x) {
@@ -3938,7 +3938,7 @@ BNNDEF double bnn_beta_i(double a, double b, double x) {
     if (!bnn__finite_d(a) || !bnn__finite_d(b) || !(a > 0) || !(b > 0) || !(x >= 0) || !(x <= 1))
         return bnn__nan();
     if (x == 0 || x == 1) return x;
-    f = exp(bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
+    f = bnn__dexp(bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
             bnn__deviance(a, n * x) - bnn__deviance(b, n * y)) / sqrt(2 * BNN__PI);
     if (x < (a + 1) / (n + 2))
         return f * sqrt(b / n * a) * bnn__beta_fraction(a, b, x, y);
@@ -3953,10 +3953,10 @@ BNNDEF double bnn_normal_cdf(double x) {
 BNNDEF double bnn_normal_log_cdf(double x) {
     static const double c[] = { -1, 3, -15, 105 };
     double y;
-    if (x > 0) return log1p(-0.5 * erfc(x * 0.70710678118654752440));
-    if (!(x < -30)) return log(0.5 * erfc(-x * 0.70710678118654752440));
+    if (x > 0) return bnn__dlog1p(-0.5 * erfc(x * 0.70710678118654752440));
+    if (!(x < -30)) return bnn__dlog(0.5 * erfc(-x * 0.70710678118654752440));
     y = 1 / (x * x); /* Phi(x) = phi(x)/|x| (1 - 1/x^2 + 3/x^4 - ...) */
-    return -0.5 * x * x - log(-x) - BNN__LN_2PI / 2 + log1p(y * bnn__horner(c, 4, y));
+    return -0.5 * x * x - bnn__dlog(-x) - BNN__LN_2PI / 2 + bnn__dlog1p(y * bnn__horner(c, 4, y));
 }
 
 BNNDEF double bnn_normal_quantile(double p) {
@@ -3983,7 +3983,7 @@ BNNDEF double bnn_normal_quantile(double p) {
         r = 0.180625 - q * q;
         return q * bnn__horner(c[0], 8, r) / bnn__horner(c[1], 8, r);
     }
-    r = sqrt(-log(q < 0 ? p : 1 - p));
+    r = sqrt(-bnn__dlog(q < 0 ? p : 1 - p));
     i = r <= 5 ? 2 : 4;
     r -= r <= 5 ? 1.6 : 5;
     r = bnn__horner(c[i], 8, r) / bnn__horner(c[i + 1], 8, r);
@@ -4015,8 +4015,8 @@ static void bnn__gauss32(double lo, double hi, double a, double z, double out[2]
     int i;
     for (i = 0; i < 32; i++) {
         double v = lo + half * (1 + (i < 16 ? x[i] : -x[i - 16])), t;
-        t = z > a ? a * v - z * expm1(v) : -z * expm1(-v) - (a + 1) * v;
-        t = half * w[i % 16] * exp(t);
+        t = z > a ? a * v - z * bnn__dexpm1(v) : -z * bnn__dexpm1(-v) - (a + 1) * v;
+        t = half * w[i % 16] * bnn__dexp(t);
         out[0] += t;
         out[1] += v * t;
     }
@@ -4024,10 +4024,10 @@ static void bnn__gauss32(double lo, double hi, double a, double z, double out[2]
 
 /* The v where minus the exponent is 40, from the right: Newton on a convex function. */
 static double bnn__gamma_range(double a, double z) {
-    double v = z > a ? log(4 + 80 / z) : (40 + z) / (a + 1), step = v;
+    double v = z > a ? bnn__dlog(4 + 80 / z) : (40 + z) / (a + 1), step = v;
     if (z > a && v > sqrt(80 / z)) v = sqrt(80 / z);
     while (step > 0.01 * v) {
-        double e = z > a ? exp(v) : exp(-v);
+        double e = z > a ? bnn__dexp(v) : bnn__dexp(-v);
         step = z > a ? (z * (e - 1) - a * v - 40) / (z * e - a)
                      : ((a + 1) * v + z * (e - 1) - 40) / (a + 1 - z * e);
         v -= step;
@@ -4040,7 +4040,7 @@ BNNDEF double bnn_gamma_dlog(double a, double log_z) {
     double z, range, g[2] = { 0, 0 };
     int i;
     if (!bnn__finite_d(a) || !bnn__finite_d(log_z) || !(a > 0)) return bnn__nan();
-    z = exp(log_z < 700 ? log_z : 700);
+    z = bnn__dexp(log_z < 700 ? log_z : 700);
     range = bnn__gamma_range(a, z);
     for (i = 0; i < 5; i++) bnn__gauss32(edge[i] * range, edge[i + 1] * range, a, z, g);
     if (z > a) return (log_z - bnn_digamma(a)) * g[0] + g[1];
@@ -5803,7 +5803,7 @@ BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau
     bnn_var *u, *v;
     float *p, *log_p;
     size_t i, j, n = log_x->val.rows, k = log_x->val.cols;
-    double c = bnn_lgamma((double)k) + ((double)k - 1) * log((double)tau);
+    double c = bnn_lgamma((double)k) + ((double)k - 1) * bnn__dlog((double)tau);
     if (!bnn__simplex_ok(who, log_x) || !bnn__tau_ok(who, log_x, tau) ||
         !bnn__spread_ok(who, log_x, logits))
         return bnn__poison(t);
@@ -5927,7 +5927,7 @@ BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, floa
     if (!bnn__tau_ok(who, l, tau) || !bnn__spread_ok(who, l, logits)) return bnn__poison(l->tape);
     z = bnn_sub(bnn_scale(l, tau), logits);
     z = bnn_sub(bnn__logistic_energy(l), bnn__logistic_energy(z));
-    return bnn_shift(z, (float)((double)l->val.cols * log((double)tau)));
+    return bnn_shift(z, (float)((double)l->val.cols * bnn__dlog((double)tau)));
 }
 
 static void bnn__log_gamma_backward(bnn_var *y) {
@@ -6070,8 +6070,9 @@ static void bnn__entries_backward(bnn_var *y) {
 
 /* D(a, n x), x = e^log_x, which may underflow */
 static double bnn__deviance_log(double a, double n, double log_x) {
-    double m = n * exp(log_x);
-    return m > 0.6 * a && m < 1.4 * a ? bnn__deviance(a, m) : a * (log(a / n) - log_x) + (m - a);
+    double m = n * bnn__dexp(log_x);
+    return m > 0.6 * a && m < 1.4 * a ? bnn__deviance(a, m)
+                                      : a * (bnn__dlog(a / n) - log_x) + (m - a);
 }
 
 /* ln of x^a (1-x)^b / B(a,b) in Loader's form (>>special), for the digits at large a and b:
@@ -6080,7 +6081,7 @@ static double bnn__beta_kernel(double a, double log_x, double b, double log_y) {
     double n = a + b;
     return bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
            bnn__deviance_log(a, n, log_x) - bnn__deviance_log(b, n, log_y) +
-           0.5 * (log(a) + log(b / n) - BNN__LN_2PI);
+           0.5 * (bnn__dlog(a) + bnn__dlog(b / n) - BNN__LN_2PI);
 }
 
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
@@ -6100,9 +6101,9 @@ BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
         double p = (double)bnn__spread(a->val, i / cols, i % cols);
         double q = (double)bnn__spread(b->val, i / cols, i % cols), psi = bnn_digamma(p + q);
         double l = (double)logit_x->val.data[i];
-        double log_x = -log1p(exp(-fabs(l))) + (l < 0 ? l : 0), log_y = log_x - l;
+        double log_x = -bnn__dlog1p(bnn__dexp(-fabs(l))) + (l < 0 ? l : 0), log_y = log_x - l;
         y->val.data[i] = (float)(bnn__beta_kernel(p, log_x, q, log_y) - log_x - log_y);
-        slope[0] = (float)((p - 1) * exp(log_y) - (q - 1) * exp(log_x));
+        slope[0] = (float)((p - 1) * bnn__dexp(log_y) - (q - 1) * bnn__dexp(log_x));
         slope[count] = (float)(log_x + psi - bnn_digamma(p));
         slope[2 * count] = (float)(log_y + psi - bnn_digamma(q));
     }
@@ -12966,7 +12967,7 @@ static double bnn__linear_solve(bnn__regress *p, const double *alpha, double bet
     size_t i, j, k, d = p->d;
     double log_p, quad = 0;
     if (!(beta > 0)) return bnn__nan();
-    log_p = (double)p->n * (log(beta) - BNN__LN_2PI);
+    log_p = (double)p->n * (bnn__dlog(beta) - BNN__LN_2PI);
     for (i = 0; i < d; i++) {
         for (j = 0; j <= i; j++) p->l[i * d + j] = beta * p->xx[i * d + j];
         p->l[i * d + i] += alpha[i];
@@ -12990,7 +12991,7 @@ static double bnn__linear_solve(bnn__regress *p, const double *alpha, double bet
         p->m[i] = 0;
         for (j = 0; j < d; j++) p->m[i] += beta * p->cov[i * d + j] * p->xy[j];
         quad += p->m[i] * p->xy[i]; /* beta |y - Xm|^2 + sum alpha m^2 = beta (y'y - m'X'y) */
-        log_p += log(alpha[i]) - 2 * log(p->l[i * d + i]);
+        log_p += bnn__dlog(alpha[i]) - 2 * bnn__dlog(p->l[i * d + i]);
     }
     return (log_p - beta * (p->yy - quad)) / 2;
 }
@@ -13046,14 +13047,14 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
         next = mm > 0 ? gamma / mm : bnn__pruned;
         next = next < 1e-12 ? 1e-12 : next;
         if (next >= bnn__pruned || (drifts && *rest)) next = bnn__pruned, sent = 1;
-        moved = fabs(log(next / alpha[i]));
+        moved = fabs(bnn__dlog(next / alpha[i]));
         if (!drifts && moved > change) change = moved;
         alpha[i] = next;
     }
     if (learn_noise) {
         moved = *beta;
         *beta = ((double)p->n - total) / bnn__linear_residual(p);
-        moved = fabs(log(*beta / moved));
+        moved = fabs(bnn__dlog(*beta / moved));
         change = moved > change ? moved : change;
     }
     if (!sent && *rest && change <= 1e-6) return 0; /* at rest, and nobody was sent away */
@@ -13316,7 +13317,7 @@ static double bnn__log_divided(size_t k, const double *l, size_t extra, double *
             offset += 460.51701859880913680; /* ln 1e200 */
         }
     }
-    return low + log(sum) + offset - bnn_lgamma((double)m);
+    return low + bnn__dlog(sum) + offset - bnn_lgamma((double)m);
 }
 
 /* l = ln softmax(z) in double, accurate near probability 1. Returns the index of the largest. */
@@ -13326,9 +13327,9 @@ static size_t bnn__log_probs(size_t k, const float *z, double *l) {
     for (j = 1; j < k; j++) if (z[j] > z[top]) top = j;
     for (j = 0; j < k; j++) {
         l[j] = (double)z[j] - (double)z[top];
-        if (j != top) rest += exp(l[j]);
+        if (j != top) rest += bnn__dexp(l[j]);
     }
-    rest = log1p(rest);
+    rest = bnn__dlog1p(rest);
     for (j = 0; j < k; j++) l[j] -= rest;
     return top;
 }
@@ -13343,16 +13344,16 @@ static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, doub
         memcpy(row + k + 1, d, k * sizeof *d);
         value = -bnn__log_divided(k, row + k + 1, k, row);
         for (j = 0; j < k; j++)
-            d[j] = -exp(bnn__log_divided(k, row + k + 1, j, row) + value);
+            d[j] = -bnn__dexp(bnn__log_divided(k, row + k + 1, j, row) + value);
     } else {
-        value = count / 2 * log(count) - count * (count - 1) / 2 * log(2.0);
+        value = count / 2 * bnn__dlog(count) - count * (count - 1) / 2 * bnn__dlog(2.0);
         for (j = 0; j < k; j++) {
-            value += l[j] + log(-l[j]);
+            value += l[j] + bnn__dlog(-l[j]);
             d[j] = 1 + 1 / l[j];
         }
     }
     for (j = 0; j < k; j++) sum += d[j];
-    for (j = 0; j < k; j++) slope[j] = (float)(d[j] - exp(l[j]) * sum);
+    for (j = 0; j < k; j++) slope[j] = (float)(d[j] - bnn__dexp(l[j]) * sum);
     return value;
 }
 
@@ -13437,7 +13438,7 @@ BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse) {
         double h = 0;
         for (j = 0; j < k; j++) {
             double p = (double)target->val.data[i * k + j];
-            if (p > 0) h -= p * log(p);
+            if (p > 0) h -= p * bnn__dlog(p);
         }
         out->val.data[i] = (float)h;
     }
