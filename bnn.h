@@ -5707,84 +5707,79 @@ BNN__WARM
  * --------------------------------------------------------------------------------------------- */
 
 static int bnn__tau_ok(const char *who, const bnn_var *x, float tau) {
-    if (x->tape->err != BNN_OK) return 0;
-    if ((double)tau >= 1e-3 && bnn__finite(tau)) return 1;
+    if ((double)tau >= 1e-3 && bnn__finite(tau)) return x->tape->err == BNN_OK;
     bnn__fail(x->tape, BNN_EARG, "%s: tau is %g, it must be at least 0.001", who, (double)tau);
     return 0;
 }
 
 static int bnn__simplex_ok(const char *who, const bnn_var *x) {
-    if (x->tape->err != BNN_OK) return 0;
-    if (x->val.cols > 1) return 1;
+    if (x->val.cols > 1) return x->tape->err == BNN_OK;
     bnn__fail(x->tape, BNN_EARG, "%s: a distribution over %z things, 2 or more are needed", who,
               x->val.cols);
     return 0;
 }
 
 static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
-    if (bnn__apart(x->tape, x->val, p)) return 0;
-    if (bnn__spreads(p->val, x->val)) return 1;
-    bnn__fail(x->tape, BNN_ESHAPE, "%s: draws are %zx%z, parameters are %zx%z", who, x->val.rows,
-              x->val.cols, p->val.rows, p->val.cols);
-    return 0;
+    return bnn__fits(who, x, "draws are", p, "parameters are", 1);
 }
 
 static int bnn__positive(const char *who, const char *what, const bnn_var *a) {
     size_t i;
-    if (a->tape->err != BNN_OK) return 0;
     for (i = 0; i < bnn__mat_size(a->val); i++) {
         if (a->val.data[i] > 0 && bnn__finite(a->val.data[i])) continue;
         bnn__fail(a->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z", who, what,
                   (double)a->val.data[i], i / a->val.cols, i % a->val.cols);
         return 0;
     }
-    return 1;
+    return a->tape->err == BNN_OK;
+}
+
+/* Fresh constants in the shape of x */
+static bnn_var *bnn__draws(const bnn_var *x, void (*fill)(bnn_rng *r, size_t n, float *out)) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 0, NULL);
+    fill(&x->tape->rng, bnn__mat_size(y->val), y->val.data);
+    return y;
 }
 
 typedef struct bnn__relaxed {
     float inv_tau;
-    const float *p; /* softmax */
+    int logs;
+    float *p; /* softmax */
 } bnn__relaxed;
 
 static void bnn__gumbel_softmax_backward(bnn_var *y) {
     const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
-    bnn_var *x = y->in[0];
     size_t i, j, k = y->val.cols;
-    int logs = r->p != y->val.data;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+    for (i = 0; i < y->val.rows; i++) {
         const float *p = r->p + i * k, *g = y->grad.data + i * k;
-        float *gx = x->grad.data + i * k;
+        float *gx = y->in[0]->grad.data + i * k;
         double dot = 0;
-        for (j = 0; j < k; j++) dot += (double)g[j] * (logs ? 1 : (double)p[j]);
+        for (j = 0; j < k; j++) dot += (double)g[j] * (r->logs ? 1 : (double)p[j]);
         for (j = 0; j < k; j++)
-            gx[j] += r->inv_tau * (logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
+            gx[j] += r->inv_tau * (r->logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
     }
 }
 
 static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int logs) {
     bnn_tape *t = a->tape;
     bnn_var *y;
-    bnn__relaxed *r;
-    float *l;
+    bnn__relaxed r;
     size_t n = bnn__mat_size(a->val), k = a->val.cols, step, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
-    y = bnn_op(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a);
-    r = (bnn__relaxed *)bnn__scratch(t, 1, sizeof *r);
-    l = logs ? bnn__floats(t, n) : y->val.data;
-    if (l == NULL || r == NULL) return bnn__poison(t);
-    r->inv_tau = 1 / tau;
-    r->p = l;
-    y->aux = r;
+    r.inv_tau = 1 / tau, r.logs = logs, r.p = logs ? bnn__floats(t, n) : NULL;
+    y = bnn__op_with(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a, &r, sizeof r);
+    if (t->err != BNN_OK) return y;
+    if (!logs) ((bnn__relaxed *)y->aux)->p = r.p = y->val.data;
     step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows for the cache; noise comes by 64 */
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (i = 0; i < n; i += step) {
         size_t count = n - i < step ? n - i : step;
         bnn_rng noise = t->rng;
+        float *l = r.p + i;
         bnn__rng_advance(&noise, i / 4);
-        bnn__v_gumbel(&noise, count, l + i);
-        bnn__v_axpy(count, 1, a->val.data + i, l + i);
-        bnn__softmax_rows(count / k, k, l + i, r->inv_tau, l + i, logs ? y->val.data + i : NULL,
-                          NULL);
+        bnn__v_gumbel(&noise, count, l);
+        bnn__v_axpy(count, 1, a->val.data + i, l);
+        bnn__softmax_rows(count / k, k, l, r.inv_tau, l, logs ? y->val.data + i : NULL, NULL);
     }
     bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
     return y;
@@ -5813,11 +5808,11 @@ BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau
     log_p = bnn__floats(t, n * k);
     if (log_p == NULL) return bnn__poison(t);
     bnn__softmax_rows(n, k, u->val.data, 1, p, log_p, NULL);
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i++, p += k, log_p += k) {
         double sum = c;
         for (j = 0; j < k; j++) {
-            sum += (double)log_p[i * k + j];
-            p[i * k + j] = 1 - (float)k * p[i * k + j];
+            sum += (double)log_p[j];
+            p[j] = 1 - (float)k * p[j];
         }
         v->val.data[i] = (float)sum;
     }
@@ -5825,25 +5820,19 @@ BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau
 }
 
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc) {
-    bnn_tape *t = loc->tape;
-    bnn_var *g = bnn_op(t, loc->val.rows, loc->val.cols, NULL, 0, NULL);
-    if (g->val.data != NULL) bnn__v_gumbel(&t->rng, bnn__mat_size(loc->val), g->val.data);
-    return bnn_add(loc, g);
+    return bnn_add(loc, bnn__draws(loc, bnn_rng_fill_gumbel));
 }
 
 /* A row with a NaN chooses nothing: NaN. */
 static bnn_var *bnn__largest(const char *who, bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 0, NULL);
-    size_t i, j, k = x->val.cols, top;
-    if (y->val.data == NULL) return y;
-    bnn_mat_fill(y->val, 0);
-    for (i = 0; i < x->val.rows && k > 0; i++) {
-        float *to = y->val.data + i * k;
-        top = bnn_mat_row_argmax(x->val, i);
+    size_t i, j, k = x->val.cols;
+    for (i = 0; i < y->val.rows; i++) {
+        size_t top = bnn_mat_row_argmax(x->val, i);
         if (top < k && !((double)x->val.data[i * k + top] > -bnn__inf()))
             return bnn__fail(x->tape, BNN_ENONFINITE, "%s: row %z has no entry above -inf", who, i);
-        if (top < k) to[top] = 1;
-        else for (j = 0; j < k; j++) to[j] = (float)bnn__nan();
+        for (j = 0; j < k; j++)
+            y->val.data[i * k + j] = top == k ? (float)bnn__nan() : (float)(j == top);
     }
     return y;
 }
@@ -5856,21 +5845,9 @@ BNNDEF bnn_var *bnn_categorical(bnn_var *logits) {
     return bnn__largest(who, bnn_gumbel(bnn_detach(logits)));
 }
 
-static void bnn__score_backward(bnn_var *y) { /* aux = f - b */
-    bnn_var *f = y->in[0], *q = y->in[1];
-    const float *gain = (const float *)y->aux;
-    float g = y->grad.data[0] / (float)f->val.rows;
-    size_t i;
-    for (i = 0; i < f->val.rows; i++) {
-        if (f->grad.data != NULL) f->grad.data[i] += g;
-        if (q->grad.data != NULL) q->grad.data[i] += g * gain[i];
-    }
-}
-
 BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline) {
     bnn_tape *t = f->tape;
-    bnn_var *in[2], *y;
-    float *gain;
+    bnn_var *gain;
     double sum = 0, n = (double)f->val.rows;
     size_t i;
     if (t->err != BNN_OK) return bnn__poison(t);
@@ -5878,62 +5855,52 @@ BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline
         (baseline != NULL && !bnn__spreads(baseline->val, f->val)))
         return bnn__fail(t, BNN_ESHAPE, "bnn_score_function: f is %zx%z, log_q is %zx%z",
                          f->val.rows, f->val.cols, log_q->val.rows, log_q->val.cols);
-    in[0] = f, in[1] = log_q;
-    y = bnn_op(t, 1, 1, bnn__score_backward, 2, in);
-    y->aux = gain = bnn__floats(t, f->val.rows);
-    if (gain == NULL) return bnn__poison(t);
-    for (i = 0; i < f->val.rows; i++) sum += (double)f->val.data[i];
-    for (i = 0; i < f->val.rows; i++) {
+    gain = bnn_detach(f); /* f - b */
+    for (i = 0; i < gain->val.rows; i++) sum += (double)f->val.data[i];
+    for (i = 0; i < gain->val.rows; i++) {
         double fi = (double)f->val.data[i];
         double b = baseline != NULL ? (double)bnn__spread(baseline->val, i, 0)
                                     : n > 1 ? (sum - fi) / (n - 1) : 0;
-        gain[i] = (float)(fi - b);
+        gain->val.data[i] = (float)(fi - b);
     }
-    y->val.data[0] = (float)(sum / n);
-    return y;
+    return bnn_straight_through(bnn_mean(f), bnn_mean(bnn_add(f, bnn_mul(gain, log_q))));
+}
+
+static void bnn__fill_logistic(bnn_rng *r, size_t n, float *out) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = bnn_rng_logistic(r);
 }
 
 BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau) {
-    bnn_tape *t = logits->tape;
-    bnn_var *noise;
-    size_t i;
-    if (!bnn__tau_ok("bnn_relaxed_bernoulli", logits, tau)) return bnn__poison(t);
-    noise = bnn_op(t, logits->val.rows, logits->val.cols, NULL, 0, NULL);
-    for (i = 0; noise->val.data != NULL && i < bnn__mat_size(noise->val); i++)
-        noise->val.data[i] = bnn_rng_logistic(&t->rng);
-    return bnn_scale(bnn_add(logits, noise), 1 / tau);
+    if (!bnn__tau_ok("bnn_relaxed_bernoulli", logits, tau)) return bnn__poison(logits->tape);
+    return bnn_scale(bnn_add(logits, bnn__draws(logits, bnn__fill_logistic)), 1 / tau);
 }
 
-static bnn_var *bnn__logistic_energy(bnn_var *x) { /* sum over the row of h */
-    bnn_var *v = bnn__rowwise(x, NULL);
-    float *slope = bnn__slopes(v, 0);
-    size_t i, j, k = x->val.cols;
-    if (slope == NULL) return v;
-    for (i = 0; i < x->val.rows; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            float z = x->val.data[i * k + j], a = z < 0 ? -z : z;
-            sum += (double)a + 2 * (double)BNN_MATH_LOG1P(BNN_MATH_EXP(-a));
-            slope[i * k + j] = BNN_MATH_TANH(z / 2);
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return v;
+static double bnn__logistic_energy(double z, double *slope) { /* h */
+    double e = bnn__dexp(-fabs(z));
+    *slope = z < 0 ? (e - 1) / (1 + e) : (1 - e) / (1 + e);
+    return fabs(z) + 2 * bnn__dlog1p(e);
+}
+
+static double bnn__relaxed_bernoulli(const double *c, bnn__point *at) { /* c: tau, ln tau */
+    double h = bnn__logistic_energy(at->x, &at->dx);
+    h -= bnn__logistic_energy(c[0] * at->x - at->p, &at->dp);
+    at->dx -= c[0] * at->dp;
+    return h + c[1];
 }
 
 BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, float tau) {
     const char *who = "bnn_relaxed_bernoulli_log_prob";
-    bnn_var *z;
+    double c[2];
     if (!bnn__tau_ok(who, l, tau) || !bnn__spread_ok(who, l, logits)) return bnn__poison(l->tape);
-    z = bnn_sub(bnn_scale(l, tau), logits);
-    z = bnn_sub(bnn__logistic_energy(l), bnn__logistic_energy(z));
-    return bnn_shift(z, (float)((double)l->val.cols * bnn__dlog((double)tau)));
+    c[0] = (double)tau, c[1] = bnn__dlog(c[0]);
+    return bnn__sum_terms(who, bnn__relaxed_bernoulli, c, l, logits, NULL);
 }
 
 static void bnn__log_gamma_backward(bnn_var *y) {
     bnn_var *a = y->in[0];
     size_t i;
-    for (i = 0; a->grad.data != NULL && i < bnn__mat_size(y->val); i++) {
+    for (i = 0; i < bnn__mat_size(y->val); i++) {
         double slope = bnn_gamma_dlog((double)a->val.data[i], (double)y->val.data[i]);
         a->grad.data[i] += y->grad.data[i] * (float)slope;
     }
@@ -5945,7 +5912,7 @@ BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha) {
     size_t i;
     if (!bnn__positive("bnn_log_gamma", "alpha", alpha)) return bnn__poison(t);
     y = bnn_op(t, alpha->val.rows, alpha->val.cols, bnn__log_gamma_backward, 1, &alpha);
-    for (i = 0; y->val.data != NULL && i < bnn__mat_size(y->val); i++)
+    for (i = 0; i < bnn__mat_size(y->val); i++)
         y->val.data[i] = bnn_rng_log_gamma(&t->rng, alpha->val.data[i]);
     return y;
 }
@@ -5961,17 +5928,17 @@ BNNDEF bnn_var *bnn_log_dirichlet(bnn_var *alpha) {
 
 BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha) { return bnn_exp(bnn_log_dirichlet(alpha)); }
 
-/* lnG(a0) - sum lnG(a_j) of row i of a; psi = psi(a0) - psi(a_j) */
-static double bnn__dirichlet_norm(bnn_mat a, size_t i, size_t k, double *psi) {
+/* lnG(a0) - sum lnG(a_j) of a row of alpha; psi = psi(a0) - psi(a_j) */
+static double bnn__dirichlet_norm(bnn_mat alpha, size_t row, size_t k, double *psi) {
+    const float *a = bnn__row(alpha, row);
     double a0 = 0, c, p0;
-    size_t j;
-    for (j = 0; j < k; j++) a0 += (double)bnn__spread(a, i, j);
+    size_t j, step = alpha.cols != 1;
+    for (j = 0; j < k; j++) a0 += (double)a[j * step];
     c = bnn_lgamma(a0);
     p0 = bnn_digamma(a0);
     for (j = 0; j < k; j++) {
-        double b = (double)bnn__spread(a, i, j);
-        c -= bnn_lgamma(b);
-        psi[j] = p0 - bnn_digamma(b);
+        c -= bnn_lgamma((double)a[j * step]);
+        psi[j] = p0 - bnn_digamma((double)a[j * step]);
     }
     return c;
 }
@@ -5982,7 +5949,7 @@ BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha) {
     bnn_var *v;
     float *to_x, *to_alpha;
     double c = 0, *psi;
-    size_t i, j, k = log_x->val.cols;
+    size_t i, j, at = 0, k = log_x->val.cols;
     if (!bnn__simplex_ok(who, log_x) || !bnn__positive(who, "alpha", alpha) ||
         !bnn__spread_ok(who, log_x, alpha))
         return bnn__poison(t);
@@ -5994,12 +5961,12 @@ BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha) {
         double sum;
         if (i == 0 || alpha->val.rows > 1) c = bnn__dirichlet_norm(alpha->val, i, k, psi);
         sum = c;
-        for (j = 0; j < k; j++) {
-            double y = (double)log_x->val.data[i * k + j];
+        for (j = 0; j < k; j++, at++) {
+            double y = (double)log_x->val.data[at];
             double less = (double)bnn__spread(alpha->val, i, j) - 1;
             if (less != 0 || y != y) sum += less * y; /* 0 times -inf is 0 here */
-            to_x[i * k + j] = (float)less;
-            to_alpha[i * k + j] = (float)(psi[j] + y);
+            to_x[at] = (float)less;
+            to_alpha[at] = (float)(psi[j] + y);
         }
         v->val.data[i] = (float)sum;
     }
@@ -6016,8 +5983,7 @@ BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
         return bnn__poison(alpha->tape);
     v = bnn__rowwise(alpha, NULL);
     to_alpha = bnn__slopes(v, 0);
-    if (to_alpha == NULL) return v;
-    for (i = 0; i < alpha->val.rows; i++) {
+    for (i = 0; i < v->val.rows; i++, to_alpha += k) {
         const float *a = alpha->val.data + i * k;
         double a0 = 0, h, slope;
         for (j = 0; j < k; j++) a0 += (double)a[j];
@@ -6026,7 +5992,7 @@ BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
         for (j = 0; j < k; j++) {
             double b = (double)a[j];
             h += bnn_lgamma(b) - (b - 1) * bnn_digamma(b);
-            to_alpha[i * k + j] = (float)(slope - (b - 1) * bnn_trigamma(b));
+            to_alpha[j] = (float)(slope - (b - 1) * bnn_trigamma(b));
         }
         v->val.data[i] = (float)h;
     }
@@ -6036,10 +6002,7 @@ BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
 /* Beta(a, b) is the Dirichlet of (a, b): entries become rows of a pair, and go back into rows. */
 static bnn_var *bnn__pairs(bnn_var *a, bnn_var *b) {
     bnn_var *in[2];
-    if (a->tape->err != BNN_OK) return bnn__poison(a->tape);
-    if (!bnn__same(a->val, b->val))
-        return bnn__fail(a->tape, BNN_ESHAPE, "bnn_beta: a is %zx%z, b is %zx%z", a->val.rows,
-                         a->val.cols, b->val.rows, b->val.cols);
+    if (!bnn__fits("bnn_beta", a, "a is", b, "b is", 0)) return bnn__poison(a->tape);
     in[0] = bnn_reshape(a, bnn__mat_size(a->val), 1);
     in[1] = bnn_reshape(b, bnn__mat_size(a->val), 1);
     return bnn_concat(a->tape, 2, in);
@@ -6129,12 +6092,10 @@ static int bnn__scale_ok(const char *who, const bnn_var *x, const bnn_var *scale
 }
 
 BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale) {
-    bnn_tape *t = mu->tape;
     bnn_var *eps;
-    if (!bnn__scale_ok("bnn_logit_normal", mu, scale)) return bnn__poison(t);
+    if (!bnn__scale_ok("bnn_logit_normal", mu, scale)) return bnn__poison(mu->tape);
     if (scale->val.rows == 1) return bnn_log_softmax(bnn_normal(mu, scale));
-    eps = bnn_op(t, mu->val.rows, mu->val.cols, NULL, 0, NULL);
-    if (eps->val.data != NULL) bnn__v_normal(&t->rng, bnn__mat_size(mu->val), eps->val.data);
+    eps = bnn__draws(mu, bnn_rng_fill_normal);
     return bnn_log_softmax(bnn_add(mu, bnn_matmul(eps, bnn_transpose(scale))));
 }
 
@@ -6147,37 +6108,21 @@ typedef struct bnn__contrasts {
 } bnn__contrasts;
 
 static bnn_mat bnn__tape_mat(bnn_tape *t, size_t rows, size_t cols) {
-    bnn_mat m;
-    m.rows = rows, m.cols = cols;
-    m.data = bnn__floats(t, bnn__mul(rows, cols));
-    return m;
+    return bnn__mat(rows, cols, bnn__floats(t, bnn__mul(rows, cols)));
 }
 
-static void bnn__logit_normal_backward(bnn_var *y) {
+static void bnn__contrast_backward(bnn_var *y) {
     const bnn__contrasts *c = (const bnn__contrasts *)y->aux;
-    bnn_var *x = y->in[0], *mu = y->in[1], *scale = y->in[2];
-    size_t i, j, q, n = y->val.rows, k = x->val.cols, m = k - 1;
-    bnn_mat ub, db;
+    bnn_var *scale = y->in[0];
+    size_t i, j, q, n = y->val.rows, m = c->b.rows, k = m + 1;
+    bnn_mat ub = bnn__tape_mat(y->tape, n, k), db = bnn__tape_mat(y->tape, m, k);
     double total = 0;
+    if (y->tape->err != BNN_OK) return;
+    bnn_mat_mul_tn(ub, c->u, c->b); /* becomes diag(g) U^T B */
     for (i = 0; i < n; i++) {
-        float g = y->grad.data[i], sum = 0;
-        float *gx = x->grad.data != NULL ? x->grad.data + i * k : NULL;
-        float *gm = mu->grad.data != NULL ? mu->grad.data + (mu->val.rows == 1 ? 0 : i * k) : NULL;
-        total += (double)g;
-        for (j = 0; j < k; j++) {
-            float u = j < m ? c->u.data[j * n + i] : -sum;
-            sum += u;
-            if (gx != NULL) gx[j] -= g * (u + 1);
-            if (gm != NULL) gm[j] += g * u;
-        }
-    }
-    if (scale->grad.data == NULL) return;
-    ub = bnn__tape_mat(y->tape, n, k); /* diag(g) U^T B */
-    db = bnn__tape_mat(y->tape, m, k);
-    if (ub.data == NULL || db.data == NULL) return;
-    bnn_mat_mul_tn(ub, c->u, c->b);
-    for (i = 0; i < n; i++)
+        total += (double)y->grad.data[i];
         for (j = 0; j < k; j++) ub.data[i * k + j] *= y->grad.data[i];
+    }
     bnn_mat_solve_chol(db, c->l, c->b);
     bnn_mat_scale(db, db, -(float)total);
     bnn__gemm(m, k, n, c->u.data, n, 1, ub.data, k, 1, db.data, k, 1);
@@ -6189,56 +6134,62 @@ static void bnn__logit_normal_backward(bnn_var *y) {
         }
 }
 
-/* B, S and its Cholesky factor; 0 = failed */
-static int bnn__contrast_scale(bnn_tape *t, bnn_mat scale, bnn__contrasts *c) {
-    size_t j, q, k = scale.cols, m = k - 1, pivot = 0;
+/* B, S and its Cholesky factor, in a node of zeros that carries the gradient of scale */
+static bnn_var *bnn__contrast(bnn_var *scale, size_t n, bnn__contrasts *c) {
+    bnn_tape *t = scale->tape;
+    const float *s = scale->val.data;
+    size_t j, q, k = scale->val.cols, m = k - 1, pivot = 0;
+    bnn_var *y;
     c->b = bnn__tape_mat(t, m, k);
     c->l = bnn__tape_mat(t, m, m);
-    if (t->err != BNN_OK) return 0;
+    c->u = bnn__tape_mat(t, m, n);
+    y = bnn__op_with(t, n, 1, bnn__contrast_backward, 1, &scale, c, sizeof *c);
+    if (t->err != BNN_OK) return y;
+    bnn_mat_fill(y->val, 0);
     for (j = 0; j < m; j++)
         for (q = 0; q < k; q++) {
-            float *b = c->b.data + j * k + q;
-            if (scale.rows == 1) *b = q == j ? scale.data[j] : q == m ? -scale.data[m] : 0;
-            else *b = scale.data[j * k + q] - scale.data[m * k + q];
+            if (scale->val.rows > 1) c->b.data[j * k + q] = s[j * k + q] - s[m * k + q];
+            else c->b.data[j * k + q] = q == j ? s[j] : q == m ? -s[m] : 0;
         }
     bnn_mat_mul_nt(c->l, c->b, c->b);
-    if (bnn_mat_cholesky(c->l, c->l, &pivot) == BNN_OK) return 1;
-    bnn__fail(t, BNN_EARG, "bnn_logit_normal_log_prob: the covariance of the log ratios is "
-              "singular at entry %z", pivot);
-    return 0;
+    if (bnn_mat_cholesky(c->l, c->l, &pivot) == BNN_OK) return y;
+    return bnn__fail(t, BNN_EARG, "bnn_logit_normal_log_prob: the covariance of the log ratios is "
+                     "singular at entry %z", pivot);
 }
 
 BNNDEF bnn_var *bnn_logit_normal_log_prob(bnn_var *log_x, bnn_var *mu, bnn_var *scale) {
     const char *who = "bnn_logit_normal_log_prob";
     bnn_tape *t = log_x->tape;
-    bnn_var *in[3], *y;
-    bnn__contrasts *c;
+    bnn_var *v, *by_scale;
+    bnn__contrasts c;
     bnn_mat r;
+    float *to_x, *to_mu;
     size_t i, j, n = log_x->val.rows, k = log_x->val.cols, m = k - 1;
     double norm;
     if (!bnn__scale_ok(who, log_x, scale) || !bnn__spread_ok(who, log_x, mu)) return bnn__poison(t);
-    in[0] = log_x, in[1] = mu, in[2] = scale;
-    y = bnn_op(t, n, 1, bnn__logit_normal_backward, 3, in);
-    y->aux = c = (bnn__contrasts *)bnn__scratch(t, 1, sizeof *c);
-    if (c == NULL || !bnn__contrast_scale(t, scale->val, c)) return bnn__poison(t);
+    by_scale = bnn__contrast(scale, n, &c);
+    v = bnn__rowwise(log_x, mu);
     r = bnn__tape_mat(t, m, n);
-    c->u = bnn__tape_mat(t, m, n);
     if (t->err != BNN_OK) return bnn__poison(t);
+    to_x = bnn__slopes(v, 0), to_mu = bnn__slopes(v, 1);
     for (i = 0; i < n; i++)
         for (j = 0; j < m; j++)
             r.data[j * n + i] = (log_x->val.data[i * k + j] - bnn__spread(mu->val, i, j)) -
                                 (log_x->val.data[i * k + m] - bnn__spread(mu->val, i, m));
-    bnn_mat_solve_chol(c->u, c->l, r);
-    norm = ((double)m * BNN__LN_2PI + bnn_mat_logdet_chol(c->l)) / 2;
-    for (i = 0; i < n; i++) {
-        double quad = 0, logs = (double)log_x->val.data[i * k + m];
-        for (j = 0; j < m; j++) {
-            quad += (double)r.data[j * n + i] * (double)c->u.data[j * n + i];
+    bnn_mat_solve_chol(c.u, c.l, r);
+    norm = ((double)m * BNN__LN_2PI + bnn_mat_logdet_chol(c.l)) / 2;
+    for (i = 0; i < n; i++, to_x += k, to_mu += k) {
+        double quad = 0, logs = 0;
+        to_mu[m] = 0;
+        for (j = 0; j < k; j++) {
             logs += (double)log_x->val.data[i * k + j];
+            if (j < m) to_mu[j] = c.u.data[j * n + i], to_mu[m] -= to_mu[j];
+            if (j < m) quad += (double)r.data[j * n + i] * (double)to_mu[j];
+            to_x[j] = -(to_mu[j] + 1);
         }
-        y->val.data[i] = (float)(-norm - quad / 2 - logs);
+        v->val.data[i] = (float)(-norm - quad / 2 - logs);
     }
-    return y;
+    return bnn_add(v, by_scale);
 }
 
 /* The w with F(w) = u, by doubling and halving; NaN if there is none. A NaN left of 0 counts as
