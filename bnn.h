@@ -12188,7 +12188,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
 
 static bnn_var *bnn__zeros(bnn_tape *t, size_t rows, size_t cols) {
     bnn_var *y = bnn_op(t, rows, cols, NULL, 0, NULL);
-    if (y->val.data != NULL) memset(y->val.data, 0, rows * cols * sizeof(float));
+    bnn_mat_fill(y->val, 0);
     return y;
 }
 
@@ -12214,11 +12214,10 @@ static bnn_var *bnn__gamma(const bnn_structure *s, bnn_var *a) {
     bnn_var *y;
     switch (s->gamma) {
     case BNN_GAMMA_SOFTMAX:
-        return bnn__tau_ok("bnn_graph", a, s->tau) ? bnn_softmax(bnn_scale(a, 1 / s->tau))
-                                                   : bnn__poison(a->tape);
     case BNN_GAMMA_SIGMOID:
-        return bnn__tau_ok("bnn_graph", a, s->tau) ? bnn_sigmoid(bnn_scale(a, 1 / s->tau))
-                                                   : bnn__poison(a->tape);
+        if (!bnn__tau_ok("bnn_graph", a, s->tau)) return bnn__poison(a->tape);
+        a = bnn_scale(a, 1 / s->tau);
+        return s->gamma == BNN_GAMMA_SOFTMAX ? bnn_softmax(a) : bnn_sigmoid(a);
     case BNN_GAMMA_GUMBEL: return bnn_gumbel_softmax(a, s->tau);
     case BNN_GAMMA_GUMBEL_HARD:
         y = bnn_gumbel_softmax(a, s->tau);
@@ -12287,33 +12286,35 @@ static bnn_var *bnn__graph_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
 
 /* ---- a graph: making one */
 
+/* How many live edges enter this node, or leave it; live NULL = all live */
+static size_t bnn__degree(const bnn_edge *edges, const unsigned char *live, size_t n, size_t node,
+                          int in) {
+    size_t e, sum = 0;
+    for (e = 0; e < n; e++)
+        sum += (live == NULL || live[e]) && (in ? edges[e].to : edges[e].from) == node;
+    return sum;
+}
+
 /* Counts the nodes; a node without edges into it or, but for the last, out of it is an error. */
 static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nodes) {
-    size_t e, v, top = 0;
-    if (d->n_edges == 0 || d->edges == NULL || d->inputs == 0)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: %z edges, %z inputs", d->n_edges,
-                               d->inputs);
-    for (e = 0; e < d->n_edges; e++) {
+    size_t e, v, top = 0, n = d->n_edges;
+    if (n == 0 || d->edges == NULL || d->inputs == 0)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: %z edges, %z inputs", n, d->inputs);
+    for (e = 0; e < n; e++) {
         const bnn_edge *g = &d->edges[e];
-        if (g->n_ops == 0 || g->ops == NULL)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, has no "
-                                   "candidates", e, g->from, g->to);
-        if (g->to == 0)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z, ends at node 0, "
-                                   "the input", e, g->from);
+        int none = g->n_ops == 0 || g->ops == NULL;
+        if (none || g->to == 0)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, %s", e,
+                                   g->from, g->to,
+                                   none ? "has no candidates" : "ends at node 0, the input");
         top = g->to > top ? g->to : top;
         top = g->from > top ? g->from : top;
     }
-    for (v = 0; v <= top; v++) { /* with top > n_edges one of the first has no edge */
-        int in = v == 0, out = v == top;
-        for (e = 0; e < d->n_edges && !(in && out); e++) {
-            in |= d->edges[e].to == v;
-            out |= d->edges[e].from == v;
-        }
-        if (!in)
+    for (v = 0; v <= top; v++) { /* with top > n one of the first has no edge */
+        if (v > 0 && bnn__degree(d->edges, NULL, n, v, 1) == 0)
             return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: node %z cannot be reached: no edge "
                                    "ends there", v);
-        if (!out)
+        if (v < top && bnn__degree(d->edges, NULL, n, v, 0) == 0)
             return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: node %z leads nowhere; the output is "
                                    "node %z", v, top);
     }
@@ -12354,30 +12355,31 @@ static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources
     return n == s->n_nodes ? BNN_OK : bnn__graph_cycle(mem, s, done);
 }
 
+/* Columns of candidate k of edge e */
+static size_t bnn__candidate_width(const bnn_structure *s, size_t e, size_t k) {
+    size_t width = s->edges[e].ops[k].width;
+    return width > 0 ? width : s->widths[s->edges[e].from];
+}
+
 static int bnn__graph_widths(bnn_arena *mem, bnn_structure *s) {
+    static const char at[] = "bnn_graph: edge %z, from %z to %z, has %z columns, %s %z has %z";
     size_t i, e, k;
     for (i = 1; i < s->n_nodes; i++) {
-        size_t v = s->order[i], width = 0;
+        size_t v = s->order[i], *width = &s->widths[v];
         for (e = 0; e < s->n_edges; e++) {
             const bnn_edge *g = &s->edges[e];
-            size_t first = 0;
+            size_t first = bnn__candidate_width(s, e, 0);
             if (g->to != v) continue;
-            for (k = 0; k < g->n_ops; k++) {
-                size_t d = g->ops[k].width > 0 ? g->ops[k].width : s->widths[g->from];
-                if (k == 0) first = d;
-                if (d != first)
-                    return bnn__arena_fail(mem, BNN_ESHAPE, "bnn_graph: edge %z, from %z to %z: "
-                                           "candidate %z has %z columns, candidate 0 has %z", e,
-                                           g->from, g->to, k, d, first);
-            }
-            if (s->aggregates[v] == BNN_AGG_CONCAT) width += first;
-            else if (width == 0) width = first;
-            else if (first != width)
-                return bnn__arena_fail(mem, BNN_ESHAPE, "bnn_graph: edge %z, from %z to %z, has %z "
-                                       "columns, node %z has %z", e, g->from, g->to, first, v,
-                                       width);
+            for (k = 1; k < g->n_ops; k++)
+                if (bnn__candidate_width(s, e, k) != first)
+                    return bnn__arena_fail(mem, BNN_ESHAPE, at, e, g->from, v, first, "candidate",
+                                           k, bnn__candidate_width(s, e, k));
+            if (s->aggregates[v] == BNN_AGG_CONCAT) *width += first;
+            else if (*width == 0) *width = first;
+            else if (first != *width)
+                return bnn__arena_fail(mem, BNN_ESHAPE, at, e, g->from, v, first, "node", v,
+                                       *width);
         }
-        s->widths[v] = width;
     }
     return BNN_OK;
 }
@@ -12385,35 +12387,33 @@ static int bnn__graph_widths(bnn_arena *mem, bnn_structure *s) {
 /* The arrays of a structure, copied; NULL = failed, with the arena's error */
 static bnn_structure *bnn__graph_alloc(bnn_arena *mem, const bnn_graph_desc *d) {
     bnn_structure *s = (bnn_structure *)bnn_arena_alloc(mem, 1, sizeof *s);
-    size_t e, k, ops = 0, nodes = 0;
+    bnn_candidate *c;
+    size_t e, v, n = d->n_edges, ops = 0, nodes = 0;
     if (bnn__graph_nodes(mem, d, &nodes) != BNN_OK || s == NULL) return NULL;
-    for (e = 0; e < d->n_edges; e++) ops += d->edges[e].n_ops;
-    s->n_edges = d->n_edges, s->n_nodes = nodes;
+    for (e = 0; e < n; e++) ops += d->edges[e].n_ops;
+    s->n_edges = n, s->n_nodes = nodes;
     s->gamma = d->gamma, s->tau = d->tau;
-    s->edges = (bnn_edge *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->edges);
-    s->logits = (size_t *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->logits);
-    s->first = (size_t *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->first);
-    s->blocks = (size_t *)bnn_arena_alloc(mem, ops, sizeof *s->blocks);
-    s->order = (size_t *)bnn_arena_alloc(mem, nodes, sizeof *s->order);
-    s->widths = (size_t *)bnn_arena_alloc(mem, nodes, sizeof *s->widths);
+    s->edges = (bnn_edge *)bnn_arena_alloc(mem, n, sizeof *s->edges);
+    s->logits = (size_t *)bnn_arena_alloc(mem, bnn__mul(2, n + nodes) + ops, sizeof *s->logits);
     s->aggregates = (int *)bnn_arena_alloc(mem, nodes, sizeof *s->aggregates);
-    for (ops = 0, e = 0; mem->err == BNN_OK && e < d->n_edges; e++) {
-        size_t n = d->edges[e].n_ops;
-        bnn_candidate *c = (bnn_candidate *)bnn_arena_alloc(mem, n, sizeof *c);
-        if (c == NULL) return NULL;
-        for (k = 0; k < n; k++) c[k] = d->edges[e].ops[k];
-        s->edges[e] = d->edges[e];
-        s->edges[e].ops = c;
-        s->first[e] = ops;
-        ops += n;
-    }
+    c = (bnn_candidate *)bnn_arena_alloc(mem, ops, sizeof *c);
     if (mem->err != BNN_OK) return NULL;
-    for (k = 0; k < nodes; k++) {
-        s->aggregates[k] = d->aggregates != NULL ? d->aggregates[k] : BNN_AGG_SUM;
-        if (s->aggregates[k] == 0) s->aggregates[k] = BNN_AGG_SUM;
-        if (s->aggregates[k] < BNN_AGG_SUM || s->aggregates[k] > BNN_AGG_CONCAT)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: aggregate %d of node %z",
-                                   s->aggregates[k], k), (bnn_structure *)NULL;
+    s->first = s->logits + n, s->order = s->first + n, s->widths = s->order + nodes;
+    s->blocks = s->widths + nodes;
+    for (ops = 0, e = 0; e < n; e++) {
+        bnn_edge *to = &s->edges[e];
+        *to = d->edges[e];
+        memcpy(c + ops, to->ops, to->n_ops * sizeof *c);
+        to->ops = c + ops;
+        s->first[e] = ops;
+        ops += to->n_ops;
+    }
+    for (v = 0; v < nodes; v++) {
+        int how = d->aggregates != NULL ? d->aggregates[v] : 0;
+        s->aggregates[v] = how == 0 ? BNN_AGG_SUM : how;
+        if (how >= 0 && how <= BNN_AGG_CONCAT) continue;
+        bnn__arena_fail(mem, BNN_EARG, "bnn_graph: aggregate %d of node %z", how, v);
+        return NULL;
     }
     s->widths[0] = d->inputs;
     if (bnn__graph_order(mem, s) != BNN_OK || bnn__graph_widths(mem, s) != BNN_OK) return NULL;
@@ -12444,12 +12444,6 @@ static void bnn__graph_blocks(bnn_params *w, bnn_params *a, bnn_structure *s,
         if (s->edges[e].n_ops > 1 && s->gamma != BNN_GAMMA_ONES)
             s->logits[e] = bnn_params_add(a, 1, s->edges[e].n_ops, "gamma", d->structure_prior);
     }
-}
-
-static bnn_net bnn__no_net(void) {
-    bnn_net net;
-    memset(&net, 0, sizeof net);
-    return net;
 }
 
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d) {
@@ -12496,36 +12490,39 @@ static int bnn__is_cube(int gamma) {
     return gamma >= BNN_GAMMA_SIGMOID && gamma <= BNN_GAMMA_THRESHOLD;
 }
 
+/* What one logit weighs, before its edge is scaled to a sum of 1; in a cube its probability */
+static double bnn__logit_weight(int gamma, float a, float top) {
+    if (bnn__is_cube(gamma)) return (double)bnn__sigmoid_1(a);
+    if (gamma == BNN_GAMMA_RAW) return a > 0 ? (double)a : 0;
+    return (double)BNN_MATH_EXP(a - top);
+}
+
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p) {
     const bnn_structure *s = bnn__structure_of(graph);
     bnn_params *store;
     double total = 0;
-    size_t k, K, i, samples = post != NULL ? post->count : 1;
+    size_t k, n, i, best, samples = post != NULL ? post->count : 1;
     if (s == NULL || edge >= s->n_edges) return BNN_EARG;
     store = s->params != NULL ? s->params : graph->params;
-    K = s->edges[edge].n_ops;
+    n = s->edges[edge].n_ops;
     if (post != NULL && (post->count == 0 || post->params->n != store->n)) return BNN_ESHAPE;
-    for (k = 0; k < K; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
-    for (i = 0; s->logits[edge] != BNN__NONE && i < samples; i++) {
+    for (k = 0; k < n; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
+    if (s->logits[edge] == BNN__NONE) return BNN_OK;
+    for (i = 0; i < samples; i++) {
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
-        const float *a = bnn_params_mat(&view, s->logits[edge]).data;
-        double weight = post != NULL ? post->weights[i] : 1, sum = 0;
-        size_t best = bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0);
-        float top;
-        if (best == K) return BNN_ENONFINITE;
-        top = a[best];
-        for (k = 0; k < K; k++)
-            sum += s->gamma == BNN_GAMMA_RAW ? (double)(a[k] > 0 ? a[k] : 0)
-                                             : (double)BNN_MATH_EXP(a[k] - top);
-        for (k = 0; k < K; k++) {
-            double q = bnn__is_cube(s->gamma) ? (double)bnn__sigmoid_1(a[k])
-                       : s->gamma == BNN_GAMMA_RAW ? (a[k] > 0 ? (double)a[k] / sum : 0)
-                                                   : (double)BNN_MATH_EXP(a[k] - top) / sum;
+        bnn_mat a = bnn_params_mat(&view, s->logits[edge]);
+        double weight = post != NULL ? post->weights[i] : 1, sum = 0, q;
+        best = bnn_mat_row_argmax(a, 0);
+        if (best == n) return BNN_ENONFINITE;
+        for (k = 0; k < n; k++) sum += bnn__logit_weight(s->gamma, a.data[k], a.data[best]);
+        if (bnn__is_cube(s->gamma) || sum == 0) sum = 1;
+        for (k = 0; k < n; k++) {
+            q = bnn__logit_weight(s->gamma, a.data[k], a.data[best]) / sum;
             p[k] = (float)((double)p[k] + weight * q);
         }
         total += weight;
     }
-    for (k = 0; total > 0 && k < K; k++) p[k] = (float)((double)p[k] / total);
+    for (k = 0; total > 0 && k < n; k++) p[k] = (float)((double)p[k] / total);
     return BNN_OK;
 }
 
@@ -12536,119 +12533,110 @@ static int bnn__chosen(const bnn_net *net, const bnn_structure *s, size_t e, siz
     return bnn__is_cube(s->gamma) ? a.data[k] > 0 : bnn_mat_row_argmax(a, 0) == k;
 }
 
-/* The chosen candidates of every edge; those that are 0 go if others stay. */
-static int bnn__extract_ops(bnn_arena *mem, const bnn_net *net, bnn_edge *edges, size_t *from) {
+/* The chosen candidates of every edge that are not 0, or one 0 of the right width; from: of each
+ * its block of weights */
+static void bnn__extract_ops(const bnn_net *net, bnn_edge *edges, bnn_candidate *c, size_t *from) {
     const bnn_structure *s = (const bnn_structure *)net->user;
-    size_t e, k;
+    size_t e, k, n = 0;
     for (e = 0; e < s->n_edges; e++) {
-        const bnn_edge *old = &s->edges[e];
-        bnn_candidate *c = (bnn_candidate *)bnn_arena_alloc(mem, old->n_ops, sizeof *c);
-        size_t n = 0;
-        if (c == NULL) return mem->err;
-        for (k = 0; k < old->n_ops; k++) {
-            if (!bnn__chosen(net, s, e, k) || old->ops[k].op == bnn_zero) continue;
-            from[s->first[e] + n] = s->blocks[s->first[e] + k];
-            c[n++] = old->ops[k];
-        }
-        if (n == 0) { /* nothing is left: a 0 of the right width */
-            c[0].name = "zero", c[0].op = bnn_zero;
-            c[0].width = old->ops[0].width > 0 ? old->ops[0].width : s->widths[old->from];
-            from[s->first[e]] = BNN__NONE;
-            n = 1;
-        }
-        edges[e] = *old;
-        edges[e].ops = c;
+        bnn_edge old = s->edges[e];
+        edges[e] = old;
+        edges[e].ops = c + n;
         edges[e].n_ops = n;
+        for (k = 0; k < old.n_ops; k++) {
+            if (!bnn__chosen(net, s, e, k) || old.ops[k].op == bnn_zero) continue;
+            from[n] = s->blocks[s->first[e] + k];
+            c[n++] = old.ops[k];
+        }
+        if (n == edges[e].n_ops) {
+            c[n].name = "zero", c[n].op = bnn_zero;
+            c[n].width = bnn__candidate_width(s, e, 0);
+            from[n++] = BNN__NONE;
+        }
+        edges[e].n_ops = n - edges[e].n_ops;
     }
-    return BNN_OK;
 }
 
 /* live[e] = 0: zeros added to something, and edges whose end no longer reaches the output */
 static void bnn__extract_live(const bnn_structure *s, const bnn_edge *edges, unsigned char *live) {
-    size_t e, g, n = s->n_edges;
+    size_t e, n = s->n_edges;
     int again = 1;
     memset(live, 1, n);
-    for (e = 0; e < n; e++) {
-        size_t others = 0;
-        for (g = 0; g < n; g++) others += g != e && live[g] && edges[g].to == edges[e].to;
-        if (edges[e].ops[0].op == bnn_zero && others > 0 &&
-            s->aggregates[edges[e].to] == BNN_AGG_SUM)
-            live[e] = 0;
-    }
+    for (e = 0; e < n; e++)
+        if (edges[e].ops[0].op == bnn_zero && s->aggregates[edges[e].to] == BNN_AGG_SUM)
+            live[e] = bnn__degree(edges, live, n, edges[e].to, 1) == 1;
     while (again) {
         again = 0;
         for (e = 0; e < n; e++) {
-            int out = edges[e].to == s->n_nodes - 1;
-            for (g = 0; g < n; g++) out |= live[g] && edges[g].from == edges[e].to;
-            if (!live[e] || out) continue;
-            live[e] = 0;
-            again = 1;
+            if (!live[e] || edges[e].to == s->n_nodes - 1) continue;
+            live[e] = bnn__degree(edges, live, n, edges[e].to, 0) > 0;
+            again |= !live[e];
         }
     }
 }
 
-/* Live edges to the front, nodes renumbered in their order; from moves along. Returns the edges. */
+/* Live edges to the front, nodes renumbered in their order. Returns the edges. */
 static size_t bnn__extract_pack(const bnn_structure *s, bnn_edge *edges, const unsigned char *live,
-                                size_t *from, int *aggregates, size_t *number) {
-    size_t e, v, k, n = 0, nodes = 1, ops = 0;
+                                int *aggregates, size_t *number) {
+    size_t e, v, n = 0, nodes = 1;
     for (v = 1; v < s->n_nodes; v++) {
-        int used = 0;
-        for (e = 0; e < s->n_edges; e++) used |= live[e] && edges[e].to == v;
         number[v] = nodes;
         aggregates[nodes] = s->aggregates[v];
-        nodes += (size_t)used;
+        nodes += bnn__degree(edges, live, s->n_edges, v, 1) > 0;
     }
-    number[0] = 0;
     for (e = 0; e < s->n_edges; e++) {
         if (!live[e]) continue;
         edges[n] = edges[e];
         edges[n].from = number[edges[e].from];
-        edges[n].to = number[edges[e].to];
-        for (k = 0; k < edges[n].n_ops; k++) from[ops++] = from[s->first[e] + k];
-        n++;
+        edges[n++].to = number[edges[e].to];
     }
     return n;
 }
 
-/* Weights and biases of candidate i of the small net, counted over all edges: block from[i] of w */
-static void bnn__extract_fill(const bnn_net *net, const bnn_params *w, const size_t *from) {
+/* Weights and biases of a candidate of the small net are those of block from[i] of w, where c[i]
+ * is the candidate it was made of. */
+static void bnn__extract_fill(const bnn_net *net, const bnn_params *w, const bnn_edge *edges,
+                              const bnn_candidate *c, const size_t *from) {
     const bnn_structure *s = (const bnn_structure *)net->user;
-    size_t e, k, i = 0, part;
+    size_t e, k, part;
     for (e = 0; e < s->n_edges; e++)
-        for (k = 0; k < s->edges[e].n_ops; k++, i++) {
-            size_t b = s->blocks[s->first[e] + k];
-            for (part = 0; b != BNN__NONE && part < 2; part++) {
-                bnn_mat to = bnn_params_mat(net->params, b + part);
-                memcpy(to.data, bnn_params_mat(w, from[i] + part).data,
-                       bnn__mat_size(to) * sizeof(float));
-                net->params->blocks[b + part].prior = w->blocks[from[i] + part].prior;
+        for (k = 0; k < edges[e].n_ops; k++) {
+            size_t b = s->blocks[s->first[e] + k], old = from[(size_t)(edges[e].ops - c) + k];
+            for (part = 0; b != BNN__NONE && part < 2; part++, b++, old++) {
+                bnn_mat to = bnn_params_mat(net->params, b);
+                bnn_mat_scale(to, bnn_params_mat(w, old), 1);
+                net->params->blocks[b].prior = w->blocks[old].prior;
             }
         }
 }
 
 BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     const bnn_structure *s = bnn__structure_of(graph);
-    bnn_net net = bnn__no_net();
+    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL), net;
     bnn_graph_desc d;
     bnn_edge *edges;
+    bnn_candidate *c;
     unsigned char *live;
-    size_t *from, *number, e, ops = 0;
+    size_t *number, *from, ops;
     int *aggregates;
-    if (to == NULL || to->mem->err != BNN_OK) return net;
-    if (s == NULL || to == graph->params)
-        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_graph_extract: not a bnn_graph, or into its "
-                               "own parameters"), net;
-    for (e = 0; e < s->n_edges; e++) ops += s->edges[e].n_ops;
+    if (to == NULL || to->mem->err != BNN_OK) return dead;
+    if (s == NULL || to == graph->params) {
+        bnn__arena_fail(to->mem, BNN_EARG, "bnn_graph_extract: not a bnn_graph, or into its own "
+                        "parameters");
+        return dead;
+    }
+    ops = s->first[s->n_edges - 1] + s->edges[s->n_edges - 1].n_ops;
     edges = (bnn_edge *)bnn_arena_alloc(to->mem, s->n_edges, sizeof *edges);
+    c = (bnn_candidate *)bnn_arena_alloc(to->mem, ops, sizeof *c);
     live = (unsigned char *)bnn_arena_alloc(to->mem, s->n_edges, 1);
-    from = (size_t *)bnn_arena_alloc(to->mem, ops, sizeof *from);
-    number = (size_t *)bnn_arena_alloc(to->mem, s->n_nodes, sizeof *number);
-    aggregates = (int *)bnn_arena_alloc(to->mem, s->n_nodes + 1, sizeof *aggregates);
-    if (to->mem->err != BNN_OK || bnn__extract_ops(to->mem, graph, edges, from) != BNN_OK)
-        return net;
+    number = (size_t *)bnn_arena_alloc(to->mem, s->n_nodes + ops, sizeof *number);
+    aggregates = (int *)bnn_arena_alloc(to->mem, s->n_nodes, sizeof *aggregates);
+    if (to->mem->err != BNN_OK) return dead;
+    from = number + s->n_nodes;
+    bnn__extract_ops(graph, edges, c, from);
     bnn__extract_live(s, edges, live);
     memset(&d, 0, sizeof d);
-    d.n_edges = bnn__extract_pack(s, edges, live, from, aggregates, number);
+    d.n_edges = bnn__extract_pack(s, edges, live, aggregates, number);
     d.inputs = s->widths[0];
     d.edges = edges, d.aggregates = aggregates;
     d.gamma = BNN_GAMMA_ONES;
@@ -12656,12 +12644,12 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
     net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL);
-    bnn__extract_fill(&net, graph->params, from);
-    return to->mem->err == BNN_OK ? net : bnn__no_net();
+    bnn__extract_fill(&net, graph->params, edges, c, from);
+    return to->mem->err == BNN_OK ? net : dead;
 }
 
-/* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986). */
-/* On x less its largest entry, so that large values keep their differences */
+/* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986); on x
+ * less its largest entry, so that large values keep their differences */
 BNNDEF void bnn_simplex_project(size_t k, float *x) {
     double top = -bnn__inf(), shift = -bnn__inf();
     size_t i, n, before = k + 1;
@@ -12735,7 +12723,6 @@ static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
         for (i = 0; i < a->n; i++)
             h->ga[i] -= (float)(c * weight[q] * (double)a->grad[i] / (12 * r));
     }
-    bnn__hyper_move(h, 0, z);
 }
 
 static double bnn__dot(size_t n, const float *x, const float *y) {
@@ -12745,68 +12732,61 @@ static double bnn__dot(size_t n, const float *x, const float *y) {
     return s;
 }
 
-/* (H + damping) z = v; where a direction has no positive curvature the damping is raised and all
- * begins again. Differences of a gradient with kinks are not a symmetric matrix, and then residuals
- * may grow: the best z so far is kept. */
-static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
+/* Conjugate gradients for (H + damping) z = v; returns the last curvature, which breaks it off if
+ * it is not positive. Differences of a gradient with kinks are not a symmetric matrix, and then
+ * residuals may grow: the best z so far is kept. work: 4 |w| numbers. */
+static double bnn__hyper_cg(bnn__hyper *h, bnn_hypergradient_result *out, float *work) {
     const bnn_hypergradient_desc *d = h->d;
-    bnn_tape *t = h->t;
-    size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k = 0, starts;
-    float *r = bnn__floats(t, n), *p = bnn__floats(t, n), *hp = bnn__floats(t, n);
-    float *z = bnn__floats(t, n);
-    double vv = bnn__dot(n, h->v, h->v), rr, curve = 1, best = vv;
-    double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3;
-    out->damping = (double)d->damping;
-    memset(h->z, 0, n * sizeof *h->z);
-    if (t->err != BNN_OK || !(vv > 0)) return;
-    for (starts = 0; starts < 40; starts++) {
-        memset(z, 0, n * sizeof *z);
-        memset(h->z, 0, n * sizeof *h->z);
-        memcpy(r, h->v, n * sizeof *r);
-        memcpy(p, h->v, n * sizeof *p);
-        for (rr = best = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
-            double pp = bnn__dot(n, p, p), step, old = rr;
-            t->rng = h->rng;
-            bnn_hessian_vector(hp, t, d->w, d->lower, d->user, p);
-            if (t->err != BNN_OK) return;
-            for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
-            curve = bnn__dot(n, p, hp) / pp;
-            if (!(curve > 0)) break;
-            step = rr / (curve * pp);
-            for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
-            for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
-            rr = bnn__dot(n, r, r);
-            if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
-            for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
-        }
-        out->iterations += k;
-        if (curve > 0) break;
-        out->damping = 2 * (out->damping - curve) + 1e-6;
+    size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k;
+    float *z = work, *r = z + n, *p = r + n, *hp = p + n;
+    double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3, curve = 1;
+    double vv = bnn__dot(n, h->v, h->v), rr = vv, best = vv;
+    memset(z, 0, n * sizeof *z);
+    memset(h->z, 0, n * sizeof *z);
+    memcpy(r, h->v, n * sizeof *r);
+    memcpy(p, h->v, n * sizeof *p);
+    for (k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
+        double pp = bnn__dot(n, p, p), step, old = rr;
+        h->t->rng = h->rng;
+        bnn_hessian_vector(hp, h->t, d->w, d->lower, d->user, p);
+        for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
+        curve = bnn__dot(n, p, hp) / pp;
+        if (!(curve > 0)) break;
+        step = rr / (curve * pp);
+        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
+        for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
+        rr = bnn__dot(n, r, r);
+        if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
+        for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
     }
-    out->residual = sqrt(best / vv);
+    out->iterations += k;
+    out->residual = vv > 0 ? sqrt(best / vv) : 0;
+    return curve;
 }
 
 static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     const bnn_hypergradient_desc *d = h->d;
     bnn_params *w = d->w, *a = d->a;
-    double loss_n;
+    float *work = bnn__floats(h->t, bnn__mul(4, d->implicit ? w->n : 0));
+    double loss_n, curve = 0;
     size_t i;
+    if (work == NULL) return;
     if (d->unroll > 0 && !d->implicit) {
         bnn__hyper_at(h, d->lower);
         bnn__hyper_move(h, -(double)d->unroll, w->grad);
     }
     out->value = bnn__hyper_at(h, d->upper);
+    out->damping = d->implicit ? (double)d->damping : 0;
     loss_n = h->t->loss_n;
     memcpy(h->v, w->grad, w->n * sizeof *h->v);
     memcpy(h->ga, a->grad, a->n * sizeof *h->ga);
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
-    if (d->implicit) {
-        bnn__hyper_solve(h, out);
-        bnn__hyper_mixed(h, 1, h->z);
-    } else if (d->unroll > 0) {
-        bnn__hyper_mixed(h, (double)d->unroll, h->v);
+    for (i = 0; d->implicit && i < 40 && !(curve > 0) && h->t->err == BNN_OK; i++) {
+        curve = bnn__hyper_cg(h, out, work); /* not positive: more damping, from the start */
+        if (!(curve > 0)) out->damping = 2 * (out->damping - curve) + 1e-6;
     }
-    memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
+    if (d->implicit) bnn__hyper_mixed(h, 1, h->z);
+    else if (d->unroll > 0) bnn__hyper_mixed(h, (double)d->unroll, h->v);
     for (i = 0; i < a->n; i++) a->grad[i] = h->ga[i];
     bnn__params_settle(a);
     h->t->loss_n = loss_n;
@@ -12843,29 +12823,31 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
 
 /* ---- two levels */
 
-static bnn_var *bnn__weigh(bnn_var *sum, bnn_var *x, double c) { /* sum + c x; sum may be NULL */
-    bnn_var *y = bnn_scale(x, (float)c);
+/* sum + c x, x made only if c is not 0; sum may be NULL */
+static bnn_var *bnn__weigh(bnn_var *sum, float c, bnn_loss_fn term, bnn_tape *t, void *user) {
+    bnn_var *y;
+    if (c == 0) return sum;
+    y = bnn_scale(term(t, user), c);
     return sum != NULL ? bnn_add(sum, y) : y;
 }
 
 BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level) {
     const bnn_two_level *p = (const bnn_two_level *)two_level;
-    bnn_var *loss = bnn__weigh(NULL, p->log_lik(t, p->user), -1);
-    if (p->kl_lower != 0) loss = bnn__weigh(loss, p->kl(t, p->user), (double)p->kl_lower);
-    return loss;
+    bnn_var *loss = bnn__weigh(NULL, -1, p->log_lik, t, p->user);
+    return bnn__weigh(loss, p->kl_lower, p->kl, t, p->user);
 }
 
 BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level) {
     const bnn_two_level *p = (const bnn_two_level *)two_level;
-    bnn_var *loss = NULL;
+    bnn_var *loss = bnn__weigh(NULL, -p->lik_upper, p->log_lik, t, p->user), *y;
     size_t j;
-    if (p->lik_upper != 0)
-        loss = bnn__weigh(loss, p->log_lik(t, p->user), -(double)p->lik_upper);
-    if (p->kl_upper != 0) loss = bnn__weigh(loss, p->kl(t, p->user), (double)p->kl_upper);
-    for (j = 0; j < p->n_structure; j++)
-        if (p->structure[j] != 0)
-            loss = bnn__weigh(loss, p->kl_structure(t, p->user, j), (double)p->structure[j]);
-    if (p->log_prior != NULL) loss = bnn__weigh(loss, p->log_prior(t, p->user), -1);
+    loss = bnn__weigh(loss, p->kl_upper, p->kl, t, p->user);
+    for (j = 0; j < p->n_structure; j++) {
+        if (p->structure[j] == 0) continue;
+        y = bnn_scale(p->kl_structure(t, p->user, j), p->structure[j]);
+        loss = loss != NULL ? bnn_add(loss, y) : y;
+    }
+    loss = bnn__weigh(loss, p->log_prior != NULL ? -1 : 0, p->log_prior, t, p->user);
     return loss != NULL ? loss : bnn_scalar(t, 0);
 }
 
@@ -12874,20 +12856,29 @@ BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level) {
 static const double bnn__pruned = 1e12; /* a precision that stands for infinity */
 
 typedef struct bnn__regress {
+    bnn_arena *mem;
+    bnn_mark mark;
+    bnn_mat mean, cov_out;
     size_t n, d;
     double *xx, *xy, yy; /* X'X, X'y, y'y */
     double *l, *cov, *m; /* the factor of A, its inverse, the mean */
 } bnn__regress;
 
-static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
+/* 0: shapes that do not fit, or no memory */
+static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_mat cov,
+                            bnn_data data) {
     size_t i, j, k, d = data.x.cols;
-    double *block;
-    if (d == 0 || !bnn__mat_ok(data.x) || !bnn__mat_is(data.y, data.x.rows, 1)) return 0;
-    block = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *block);
-    if (block == NULL) return 0;
-    p->n = data.x.rows, p->d = d, p->yy = 0;
-    p->xx = block, p->l = block + d * d, p->cov = p->l + d * d;
-    p->xy = p->cov + d * d, p->m = p->xy + d;
+    memset(p, 0, sizeof *p);
+    if (mem == NULL || d == 0 || !bnn__mat_ok(data.x) || !bnn__mat_is(data.y, data.x.rows, 1) ||
+        (mean.data != NULL && !bnn__mat_is(mean, d, 1)) ||
+        (cov.data != NULL && !bnn__mat_is(cov, d, d)))
+        return 0;
+    p->mem = mem, p->mark = bnn_arena_mark(mem);
+    p->mean = mean, p->cov_out = cov;
+    p->xx = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *p->xx);
+    if (p->xx == NULL) return 0;
+    p->n = data.x.rows, p->d = d;
+    p->l = p->xx + d * d, p->cov = p->l + d * d, p->xy = p->cov + d * d, p->m = p->xy + d;
     for (i = 0; i < p->n; i++) {
         const float *x = data.x.data + i * d;
         double y = (double)data.y.data[i];
@@ -12900,75 +12891,55 @@ static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
     return 1;
 }
 
-/* l l' = a, row by row; 0 = not positive definite */
-static int bnn__chol(size_t d, double *l) {
-    size_t i, j, k;
-    for (i = 0; i < d; i++)
-        for (j = 0; j <= i; j++) {
-            double s = l[i * d + j];
-            for (k = 0; k < j; k++) s -= l[i * d + k] * l[j * d + k];
-            if (i == j && !(s > 0)) return 0;
-            l[i * d + j] = i == j ? sqrt(s) : s / l[j * d + j];
-        }
-    return 1;
+/* Gives the mean and cov, if there is an answer, and the memory back. */
+static double bnn__linear_close(const bnn__regress *p, double log_p) {
+    size_t i;
+    if (p->mem == NULL) return bnn__nan();
+    for (i = 0; !bnn__is_nan(log_p) && i < p->d * p->d; i++) {
+        if (i < p->d && p->mean.data != NULL) p->mean.data[i] = (float)p->m[i];
+        if (p->cov_out.data != NULL) p->cov_out.data[i] = (float)p->cov[i];
+    }
+    bnn_arena_rewind(p->mem, p->mark);
+    return log_p;
 }
 
-/* Posterior of the weights and ln p(y) */
+/* Posterior of the weights and ln p(y); NaN: A is not positive definite */
 static double bnn__linear_solve(bnn__regress *p, const double *alpha, double beta) {
     size_t i, j, k, d = p->d;
-    double log_p, quad = 0;
+    double log_p = (double)p->n * (bnn__dlog(beta) - BNN__LN_2PI), quad = 0;
     if (!(beta > 0)) return bnn__nan();
-    log_p = (double)p->n * (bnn__dlog(beta) - BNN__LN_2PI);
-    for (i = 0; i < d; i++) {
-        for (j = 0; j <= i; j++) p->l[i * d + j] = beta * p->xx[i * d + j];
-        p->l[i * d + i] += alpha[i];
+    for (i = 0; i < d; i++) { /* l l' = A, row by row */
+        double *li = p->l + i * d;
         if (!(alpha[i] > 0)) return bnn__nan();
+        for (j = 0; j <= i; j++) {
+            double s = beta * p->xx[i * d + j] + (i == j ? alpha[i] : 0);
+            s -= bnn__dot_d(j, li, p->l + j * d);
+            if (i == j && !(s > 0)) return bnn__nan();
+            li[j] = i == j ? sqrt(s) : s / p->l[j * d + j];
+        }
     }
-    if (!bnn__chol(d, p->l)) return bnn__nan();
     for (k = 0; k < d; k++) { /* columns of A^-1 */
         double *c = p->cov + k * d;
-        for (i = 0; i < d; i++) {
-            double s = i == k ? 1 : 0;
-            for (j = 0; j < i; j++) s -= p->l[i * d + j] * c[j];
-            c[i] = s / p->l[i * d + i];
-        }
+        for (i = 0; i < d; i++)
+            c[i] = ((i == k ? 1 : 0) - bnn__dot_d(i, p->l + i * d, c)) / p->l[i * d + i];
         for (i = d; i-- > 0;) {
-            double s = c[i];
-            for (j = i + 1; j < d; j++) s -= p->l[j * d + i] * c[j];
-            c[i] = s / p->l[i * d + i];
+            for (j = i + 1; j < d; j++) c[i] -= p->l[j * d + i] * c[j];
+            c[i] /= p->l[i * d + i];
         }
     }
     for (i = 0; i < d; i++) {
-        p->m[i] = 0;
-        for (j = 0; j < d; j++) p->m[i] += beta * p->cov[i * d + j] * p->xy[j];
+        p->m[i] = beta * bnn__dot_d(d, p->cov + i * d, p->xy);
         quad += p->m[i] * p->xy[i]; /* beta |y - Xm|^2 + sum alpha m^2 = beta (y'y - m'X'y) */
         log_p += bnn__dlog(alpha[i]) - 2 * bnn__dlog(p->l[i * d + i]);
     }
     return (log_p - beta * (p->yy - quad)) / 2;
 }
 
-static void bnn__linear_give(const bnn__regress *p, bnn_mat mean, bnn_mat cov) {
-    size_t i;
-    for (i = 0; mean.data != NULL && i < p->d; i++) mean.data[i] = (float)p->m[i];
-    for (i = 0; cov.data != NULL && i < p->d * p->d; i++) cov.data[i] = (float)p->cov[i];
-}
-
-static int bnn__linear_fits(bnn_mat mean, bnn_mat cov, size_t d) {
-    return (mean.data == NULL || (mean.rows == d && mean.cols == 1)) &&
-           (cov.data == NULL || (cov.rows == d && cov.cols == d));
-}
-
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                                   const double *alpha, double beta) {
-    bnn_mark mark;
     bnn__regress p;
-    double log_p = bnn__nan();
-    if (mem == NULL || !bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
-    mark = bnn_arena_mark(mem);
-    if (bnn__linear_open(mem, &p, data)) log_p = bnn__linear_solve(&p, alpha, beta);
-    if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
-    bnn_arena_rewind(mem, mark);
-    return log_p;
+    int open = bnn__linear_open(&p, mem, mean, cov, data);
+    return bnn__linear_close(&p, open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan());
 }
 
 static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
@@ -13015,29 +12986,23 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
 
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                              double *alpha, double *beta, int learn_noise, size_t steps) {
-    bnn_mark mark;
     bnn__regress p;
     double log_p = bnn__nan();
     size_t s, most = steps > 0 ? steps : 1000, i;
     int rest = 0, moving = 1;
-    if (mem == NULL) return log_p;
-    mark = bnn_arena_mark(mem);
-    if (!bnn__linear_fits(mean, cov, data.x.cols) || !bnn__linear_open(mem, &p, data))
-        return log_p;
-    log_p = bnn__linear_solve(&p, alpha, *beta);
+    if (bnn__linear_open(&p, mem, mean, cov, data)) log_p = bnn__linear_solve(&p, alpha, *beta);
     for (s = 0; s < most && moving && !bnn__is_nan(log_p); s++) {
         moving = bnn__ard_step(&p, alpha, beta, learn_noise, &rest);
         log_p = bnn__linear_solve(&p, alpha, *beta);
     }
     for (i = 0; i < p.d; i++)
         if (alpha[i] >= bnn__pruned) p.m[i] = 0;
-    if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
-    bnn_arena_rewind(mem, mark);
-    return log_p;
+    return bnn__linear_close(&p, log_p);
 }
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     size_t i, j, a, b, n = mean.rows, k = mean.cols;
+    size_t rows = var.rows == n ? 1 : n, cols = var.cols == k ? 1 : k; /* of one entry of var */
     if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__mat_size(mean) == 0 ||
         !bnn__mat_ok(mean) || !bnn__mat_ok(sd) || !bnn__mat_ok(var))
         return BNN_ESHAPE;
@@ -13048,15 +13013,16 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
         if (!(var.data[i] > 0)) return BNN_EARG;
     for (i = 0; i < var.rows; i++)
         for (j = 0; j < var.cols; j++) {
-            double v = (double)var.data[i * var.cols + j], mm = 0, ss = 0, count = 0, known;
-            for (a = var.rows == n ? i : 0; a < (var.rows == n ? i + 1 : n); a++)
-                for (b = var.cols == k ? j : 0; b < (var.cols == k ? j + 1 : k); b++, count++) {
+            float *v = var.data + i * var.cols + j;
+            double mm = 0, ss = 0, count = (double)rows * (double)cols, known;
+            for (a = i; a < i + rows; a++)
+                for (b = j; b < j + cols; b++) {
                     mm += (double)mean.data[a * k + b] * (double)mean.data[a * k + b];
                     ss += (double)sd.data[a * k + b] * (double)sd.data[a * k + b];
                 }
-            known = count - ss / v;
+            known = count - ss / (double)*v;
             known = fast && known > 1e-6 * count ? mm / known : (mm + ss) / count;
-            var.data[i * var.cols + j] = (float)(known > 1e-12 ? known : 1e-12);
+            *v = (float)(known > 1e-12 ? known : 1e-12);
         }
     return BNN_OK;
 }

@@ -317,7 +317,7 @@ static void bad_graphs_are_refused_by_the_name_of_the_edge_or_node(void) {
     CHECK(dead(&u, GRAPH(blind), "node 1 leads nowhere"));
     CHECK(dead(&u, GRAPH(empty), "edge 1, from 1 to 2, has no candidates"));
     CHECK(dead(&u, GRAPH(back), "ends at node 0"));
-    CHECK(dead(&u, GRAPH(widths), "edge 0, from 0 to 1: candidate 1 has 4 columns"));
+    CHECK(dead(&u, GRAPH(widths), "edge 0, from 0 to 1, has 3 columns, candidate 1 has 4"));
     CHECK(dead(&u, GRAPH(sums), "edge 1, from 0 to 1, has 2 columns, node 1 has 3"));
     CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1 }, "0 edges"));
     CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1, .edges = widths, .n_edges = 1,
