@@ -3784,8 +3784,7 @@ static double bnn__lgamma_1p(double e) {
 
 BNNDEF double bnn_lgamma(double x) {
     double p = 1;
-    if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
-    if (!(x > 0)) return bnn__nan();
+    if (!(x > 0) || !bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
     if (x < 0.5) return bnn__lgamma_1p(x) - bnn__dlog(x);
     if (x < 2.5) return bnn__lgamma_1p(x - 1);
     for (; x < 10; x++) p *= x;
@@ -3796,8 +3795,7 @@ BNNDEF double bnn_digamma(double x) {
     static const double c[] = { 1.0 / 12, -1.0 / 120, 1.0 / 252, -1.0 / 240, 1.0 / 132,
                                 -691.0 / 32760, 1.0 / 12 };
     double s = 0, y;
-    if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
-    if (!(x > 0)) return bnn__nan();
+    if (!(x > 0) || !bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
     for (; x < 10; x++) s -= 1 / x;
     y = 1 / (x * x);
     return s + (bnn__dlog(x) - 0.5 / x - y * bnn__horner(c, 7, y));
@@ -3807,8 +3805,7 @@ BNNDEF double bnn_trigamma(double x) {
     static const double c[] = { 1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66,
                                 -691.0 / 2730, 7.0 / 6, -3617.0 / 510 };
     double s = 0, y;
-    if (!bnn__finite_d(x)) return x > 0 ? 0 : bnn__nan();
-    if (!(x > 0)) return bnn__nan();
+    if (!(x > 0) || !bnn__finite_d(x)) return x > 0 ? 0 : bnn__nan();
     for (; x < 10; x++) s += 1 / (x * x);
     y = 1 / (x * x);
     return s + (1 + 0.5 / x + y * bnn__horner(c, 8, y)) / x;
@@ -3891,8 +3888,7 @@ static double bnn__gamma_pq(double a, double x, int *upper) {
 BNNDEF double bnn_gamma_p(double a, double x) {
     int upper;
     double p = bnn__gamma_pq(a, x, &upper);
-    if (!upper) return p;
-    return x < 1 ? bnn__gamma_series(a, x) : 1 - p;
+    return !upper ? p : x < 1 ? bnn__gamma_series(a, x) : 1 - p;
 }
 
 BNNDEF double bnn_gamma_q(double a, double x) {
@@ -3946,15 +3942,13 @@ BNNDEF double bnn_beta_i(double a, double b, double x) {
     return 1 - f * sqrt(a / n * b) * bnn__beta_fraction(b, a, y, x);
 }
 
-BNNDEF double bnn_normal_cdf(double x) {
-    return 0.5 * erfc(-x * 0.70710678118654752440);
-}
+BNNDEF double bnn_normal_cdf(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
 
 BNNDEF double bnn_normal_log_cdf(double x) {
     static const double c[] = { -1, 3, -15, 105 };
     double y;
-    if (x > 0) return bnn__dlog1p(-0.5 * erfc(x * 0.70710678118654752440));
-    if (!(x < -30)) return bnn__dlog(0.5 * erfc(-x * 0.70710678118654752440));
+    if (x > 0) return bnn__dlog1p(-bnn_normal_cdf(-x));
+    if (!(x < -30)) return bnn__dlog(bnn_normal_cdf(x));
     y = 1 / (x * x); /* Phi(x) = phi(x)/|x| (1 - 1/x^2 + 3/x^4 - ...) */
     return -0.5 * x * x - bnn__dlog(-x) - BNN__LN_2PI / 2 + bnn__dlog1p(y * bnn__horner(c, 4, y));
 }
@@ -4076,9 +4070,7 @@ BNNDEF bnn_rng bnn_rng_stream(uint64_t seed, uint64_t stream) {
     return r;
 }
 
-BNNDEF bnn_rng bnn_rng_seed(uint64_t seed) {
-    return bnn_rng_stream(seed, 0);
-}
+BNNDEF bnn_rng bnn_rng_seed(uint64_t seed) { return bnn_rng_stream(seed, 0); }
 
 BNNDEF uint32_t bnn_rng_u32(bnn_rng *r) {
     if (r->left <= 0) {
@@ -4130,13 +4122,9 @@ BNNDEF float bnn_rng_normal(bnn_rng *r) {
     return bnn__normal_1(w, bnn_rng_u32(r), &second);
 }
 
-BNNDEF float bnn_rng_exponential(bnn_rng *r) {
-    return bnn__expo_1(bnn_rng_u32(r)); /* >>math */
-}
+BNNDEF float bnn_rng_exponential(bnn_rng *r) { return bnn__expo_1(bnn_rng_u32(r)); }
 
-BNNDEF float bnn_rng_gumbel(bnn_rng *r) {
-    return -BNN_MATH_LOG(bnn_rng_exponential(r));
-}
+BNNDEF float bnn_rng_gumbel(bnn_rng *r) { return -BNN_MATH_LOG(bnn_rng_exponential(r)); }
 
 BNNDEF float bnn_rng_logistic(bnn_rng *r) {
     uint32_t w = bnn_rng_u32(r);
@@ -4147,6 +4135,9 @@ BNNDEF float bnn_rng_double_exponential(bnn_rng *r) {
     float e = bnn__expo_1(bnn_rng_u32(r));
     return e - bnn__expo_1(bnn_rng_u32(r));
 }
+
+/* The logarithm of a tiny draw stays finite. */
+static float bnn__log_draw(double y) { return y > -(double)FLT_MAX ? (float)y : -FLT_MAX; }
 
 BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape) {
     double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / sqrt(9 * d);
@@ -4159,7 +4150,7 @@ BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape) {
     } while (-(double)bnn_rng_exponential(r) >= 0.5 * x * x + d * (1 - v + log_v));
     y = (double)BNN_MATH_LOG((float)d) + log_v;
     if (a < 1) y -= (double)bnn_rng_exponential(r) / a;
-    return (float)(y > -(double)FLT_MAX ? y : -(double)FLT_MAX);
+    return bnn__log_draw(y);
 }
 
 BNNDEF float bnn_rng_gamma(bnn_rng *r, float shape) {
@@ -4222,18 +4213,9 @@ BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out) {
 
 enum { BNN__FILL = 512 }; /* candidates in flight */
 
-BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_uniform(r, n, out);
-}
-
-BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_normal(r, n, out);
-}
-
-BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_gumbel(r, n, out);
-}
-
+BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) { bnn__v_uniform(r, n, out); }
+BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) { bnn__v_normal(r, n, out); }
+BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) { bnn__v_gumbel(r, n, out); }
 BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out) {
     bnn__v_exponential(r, n, out);
 }
@@ -4260,7 +4242,7 @@ static void bnn__fill_cube_roots(bnn_rng *r, size_t n, double d, float *out) {
 }
 
 BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out) {
-    double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, log_d, less = a < 1 ? 1 / a : 0, y;
+    double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, log_d, less = a < 1 ? 1 / a : 0;
     float e[BNN__FILL];
     size_t i, m;
     int good = bnn__finite(shape) && a > 0;
@@ -4273,10 +4255,8 @@ BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out
     for (; n > 0; n -= m, out += m) {
         m = n < (size_t)BNN__FILL ? n : (size_t)BNN__FILL;
         if (a < 1) bnn__v_exponential(r, m, e);
-        for (i = 0; i < m; i++) {
-            y = log_d + 3 * (double)out[i] - (double)e[i] * less;
-            out[i] = (float)(y > -(double)FLT_MAX ? y : -(double)FLT_MAX);
-        }
+        for (i = 0; i < m; i++)
+            out[i] = bnn__log_draw(log_d + 3 * (double)out[i] - (double)e[i] * less);
     }
 }
 
@@ -13037,20 +13017,19 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
  * m = mean f, e^a = var f + mean v, the total variance.
  * --------------------------------------------------------------------------------------------- */
 
-/* Per column the low end and the width of the range of x, widened on both sides. */
-static void bnn__box(bnn_mat x, float margin, float *low, float *width) {
+/* Per column the low end of the range of x, then its width, widened on both sides. */
+static void bnn__box(bnn_mat x, float margin, float *box) {
     size_t i, j;
-    for (j = 0; j < x.cols; j++) low[j] = width[j] = x.data[j];
-    for (i = 0; i < x.rows; i++)
-        for (j = 0; j < x.cols; j++) {
-            float v = x.data[i * x.cols + j];
-            if (v < low[j]) low[j] = v;
-            if (v > width[j]) width[j] = v; /* the high end for now */
-        }
     for (j = 0; j < x.cols; j++) {
-        float wide = (width[j] - low[j]) * margin;
-        width[j] += 2 * wide - low[j];
-        low[j] -= wide;
+        float low = x.data[j], high = low, wide;
+        for (i = 1; i < x.rows; i++) {
+            float v = x.data[i * x.cols + j];
+            low = v < low ? v : low;
+            high = v > high ? v : high;
+        }
+        wide = (high - low) * margin;
+        box[j] = low - wide;
+        box[x.cols + j] = high + (2 * wide - low);
     }
 }
 
@@ -13059,21 +13038,18 @@ static bnn_var *bnn__draw_inputs(bnn_tape *t, bnn_mat x, size_t n, const bnn_inp
                                  const float *box) {
     bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
     const float *unit = d->net != NULL ? d->net->scaling.x_std.data : NULL;
-    size_t i, k;
-    if (v->val.data == NULL) return v;
-    if (d->generate != NULL) {
-        d->generate(d->user, &t->rng, v->val);
-        return v;
-    }
-    if (d->box) bnn__v_uniform(&t->rng, n * x.cols, v->val.data);
-    else if (d->noise > 0) bnn__v_normal(&t->rng, n * x.cols, v->val.data);
-    for (i = 0; i < n; i++) {
+    size_t i, k, size = bnn__mat_size(v->val);
+    float *to = v->val.data;
+    if (to != NULL && d->generate != NULL) d->generate(d->user, &t->rng, v->val);
+    if (to == NULL || d->generate != NULL) return v;
+    if (d->box) bnn__v_uniform(&t->rng, size, to);
+    else if (d->noise > 0) bnn__v_normal(&t->rng, size, to);
+    else bnn_mat_fill(v->val, 0);
+    for (i = 0; i < n; i++, to += x.cols) {
         const float *row = d->box ? box : x.data + bnn_rng_below(&t->rng, x.rows) * x.cols;
-        float *to = v->val.data + i * x.cols;
         for (k = 0; k < x.cols; k++) {
-            if (d->box) to[k] = row[k] + box[x.cols + k] * to[k];
-            else if (d->noise > 0) to[k] = row[k] + d->noise * (unit != NULL ? unit[k] : 1) * to[k];
-            else to[k] = row[k];
+            float wide = d->box ? box[x.cols + k] : d->noise * (unit != NULL ? unit[k] : 1);
+            to[k] = row[k] + wide * to[k];
         }
     }
     return v;
@@ -13100,7 +13076,7 @@ BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_
     if (d.box && d.generate == NULL) {
         box = bnn__floats(t, bnn__mul(2, x.cols));
         if (box == NULL) return bnn__poison(t);
-        bnn__box(x, d.margin, box, box + x.cols);
+        bnn__box(x, d.margin, box);
     }
     return bnn__draw_inputs(t, x, n, &d, box);
 }
@@ -13185,7 +13161,7 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     after = bnn_arena_mark(mem);
     if (box == NULL) bnn__fail(t, mem->err, "bnn_distill: %s", mem->msg);
     else if (d.inputs.box && d.inputs.generate == NULL)
-        bnn__box(x, d.inputs.margin, box, box + x.cols);
+        bnn__box(x, d.inputs.margin, box);
     for (s = 0; s < steps && t->err == BNN_OK; s++) {
         bnn_tape_reset(t);
         t->n_data = d.n_data;
@@ -13251,17 +13227,15 @@ static size_t bnn__log_probs(size_t k, const float *z, double *l) {
     return top;
 }
 
-/* ln C and its derivative by the logits; l, d, row: k, k, 2 k + 1 numbers of scratch. */
-static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l, double *d,
-                          double *row) {
+/* ln C and its derivative by the logits; l: 4 k + 1 numbers of scratch */
+static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l) {
+    double *d = l + k, *clipped = d + k, *row = clipped + k; /* d: by ln g */
     size_t j, top = bnn__log_probs(k, z, l);
-    double value = 0, sum = 0, count = (double)k, floor = l[top] - 500;
+    double value, sum = 0, count = (double)k, floor = l[top] - 500;
     if (kind == BNN_CC_EXACT) {
-        for (j = 0; j < k; j++) d[j] = l[j] < floor ? floor : l[j];
-        memcpy(row + k + 1, d, k * sizeof *d);
-        value = -bnn__log_divided(k, row + k + 1, k, row);
-        for (j = 0; j < k; j++)
-            d[j] = -bnn__dexp(bnn__log_divided(k, row + k + 1, j, row) + value);
+        for (j = 0; j < k; j++) clipped[j] = l[j] < floor ? floor : l[j];
+        value = -bnn__log_divided(k, clipped, k, row);
+        for (j = 0; j < k; j++) d[j] = -bnn__dexp(bnn__log_divided(k, clipped, j, row) + value);
     } else {
         value = count / 2 * bnn__dlog(count) - count * (count - 1) / 2 * bnn__dlog(2.0);
         for (j = 0; j < k; j++) {
@@ -13278,7 +13252,7 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
     bnn_tape *t = logit->tape;
     bnn_var *v;
     double *l;
-    size_t i, n = logit->val.rows, k = logit->val.cols;
+    size_t i, k = logit->val.cols;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (k == 0 || (kind != BNN_CC_EXACT && kind != BNN_CC_PUBLISHED))
         return bnn__fail(t, BNN_EARG, "bnn_cc_log_constant: kind %d of %z classes", kind, k);
@@ -13286,9 +13260,10 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
         return bnn__fail(t, BNN_ENONFINITE, "bnn_cc_log_constant: a logit is not finite");
     v = bnn__rowwise(logit, NULL);
     l = (double *)bnn__scratch(t, bnn__mul(4, k + 1), sizeof *l);
-    for (i = 0; l != NULL && v->val.data != NULL && i < n; i++)
+    if (l == NULL) return bnn__poison(t);
+    for (i = 0; i < v->val.rows; i++)
         v->val.data[i] = (float)bnn__cc_row(k, logit->val.data + i * k, kind,
-                                            ((float **)v->aux)[0] + i * k, l, l + k, l + 2 * k);
+                                            bnn__slopes(v, 0) + i * k, l);
     return v;
 }
 
@@ -13311,55 +13286,50 @@ static int bnn__on_simplex(const char *who, bnn_tape *t, bnn_mat p) {
 BNNDEF bnn_var *bnn_soft_target(bnn_tape *t, size_t teachers, bnn_var *const *logit,
                                 const float *weights, float temperature) {
     bnn_var *sum = NULL, *p;
-    double total = 0;
+    double total = 0, w;
     size_t i;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (!(temperature > 0) || teachers == 0)
         return bnn__fail(t, BNN_EARG, "bnn_soft_target: %z teachers, temperature %g", teachers,
                          (double)temperature);
     for (i = 0; i < teachers; i++) {
-        if (weights != NULL && (!(weights[i] >= 0) || !bnn__finite(weights[i])))
-            return bnn__fail(t, BNN_EARG, "bnn_soft_target: weight %g of teacher %z",
-                             (double)weights[i], i);
+        w = weights != NULL ? (double)weights[i] : 1;
+        if (!(w >= 0) || !bnn__finite_d(w))
+            return bnn__fail(t, BNN_EARG, "bnn_soft_target: weight %g of teacher %z", w, i);
         if (!bnn__same(logit[i]->val, logit[0]->val))
             return bnn__fail(t, BNN_ESHAPE, "bnn_soft_target: teacher 0 answers %zx%z, teacher %z "
                              "%zx%z", logit[0]->val.rows, logit[0]->val.cols, i,
                              logit[i]->val.rows, logit[i]->val.cols);
-        total += weights != NULL ? (double)weights[i] : 1;
+        total += w;
     }
     if (!(total > 0)) return bnn__fail(t, BNN_EARG, "bnn_soft_target: the weights are all zero");
     for (i = 0; i < teachers; i++) {
-        double share = (weights != NULL ? (double)weights[i] : 1) / total;
-        if (share == 0) continue;
-        p = bnn_detach(logit[i]);
-        if (temperature != 1) p = bnn_scale(p, 1 / temperature);
-        p = bnn_softmax(p);
-        if (share != 1) p = bnn_scale(p, (float)share);
+        w = (weights != NULL ? (double)weights[i] : 1) / total;
+        if (w == 0) continue;
+        p = bnn_softmax(bnn_scale(bnn_detach(logit[i]), 1 / temperature));
+        if (w != 1) p = bnn_scale(p, (float)w);
         sum = sum == NULL ? p : bnn_add(sum, p);
     }
     return sum;
 }
 
+static double bnn__negentropy(const double *c, bnn__point *at) { /* of a constant */
+    (void)c;
+    return at->x > 0 ? at->x * bnn__dlog(at->x) : 0;
+}
+
 BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse) {
-    bnn_tape *t = logit->tape;
-    bnn_var *out;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
-    if (!bnn__check_pair("bnn_kl_target", logit, target)) return bnn__poison(t);
-    if (!bnn__on_simplex("bnn_kl_target", t, target->val)) return bnn__poison(t);
+    const char *who = "bnn_kl_target";
+    bnn_var *out, *p;
+    if (!bnn__check_pair(who, logit, target) || !bnn__on_simplex(who, logit->tape, target->val))
+        return bnn__poison(logit->tape);
+    p = bnn_detach(target);
     if (reverse) {
-        out = bnn_sub(bnn_log_softmax(logit), bnn_log(bnn_detach(target)));
+        out = bnn_sub(bnn_log_softmax(logit), bnn_log(p));
         return bnn_rowsum(bnn_mul(bnn_softmax(logit), out));
     }
-    out = bnn_op(t, n, 1, NULL, 0, NULL); /* the entropy of the target */
-    for (i = 0; out->val.data != NULL && i < n; i++) {
-        double h = 0;
-        for (j = 0; j < k; j++) {
-            double p = (double)target->val.data[i * k + j];
-            if (p > 0) h -= p * bnn__dlog(p);
-        }
-        out->val.data[i] = (float)h;
-    }
-    return bnn_sub(bnn_cross_entropy(logit, bnn_detach(target), 1), out);
+    out = bnn__sum_terms(who, bnn__negentropy, NULL, p, NULL, NULL);
+    return bnn_add(bnn_cross_entropy(logit, p, 1), out);
 }
 
 BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n) {
@@ -13371,25 +13341,20 @@ BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n) {
     return BNN_OK;
 }
 
-/* How many rows have an answer; SIZE_MAX = an error was set. */
+/* How many rows have an answer; BNN__NONE = an error was set. */
 static size_t bnn__has(bnn_tape *t, bnn_var *has, size_t n) {
     size_t i, count = 0;
-    if (t->err != BNN_OK) return BNN__NONE;
-    if (has == NULL) return n;
-    if (has->val.rows != n || has->val.cols != 1) {
+    if (has == NULL) return t->err == BNN_OK ? n : BNN__NONE;
+    if (has->val.rows != n || has->val.cols != 1)
         bnn__fail(t, BNN_ESHAPE, "bnn_soft: %z rows, the mask is %zx%z", n, has->val.rows,
                   has->val.cols);
-        return BNN__NONE;
+    for (i = 0; i < n && t->err == BNN_OK; i++) {
+        float v = has->val.data[i];
+        if (v != 0 && v != 1)
+            bnn__fail(t, BNN_EARG, "bnn_soft: the mask has %g in row %z, not 0 or 1", (double)v, i);
+        count += v != 0;
     }
-    for (i = 0; i < n; i++) {
-        if (has->val.data[i] != 0 && !(has->val.data[i] == 1)) {
-            bnn__fail(t, BNN_EARG, "bnn_soft: the mask has %g in row %z, not 0 or 1",
-                      (double)has->val.data[i], i);
-            return BNN__NONE;
-        }
-        count += has->val.data[i] != 0;
-    }
-    return count;
+    return t->err == BNN_OK ? count : BNN__NONE;
 }
 
 BNNDEF bnn_var *bnn_soft_mix(bnn_var *hard, bnn_var *soft, bnn_var *has, float lambda) {
@@ -13417,12 +13382,10 @@ static bnn_var *bnn__soft_hard(bnn_var *logit, bnn_var *y, const bnn_var *has, f
     bnn_tape *t = logit->tape;
     size_t i, j, k = y->val.cols;
     if (lambda == 1 && has != NULL && has->val.rows == y->val.rows) {
-        bnn_var *copy = bnn_op(t, y->val.rows, k, NULL, 0, NULL);
-        for (i = 0; copy->val.data != NULL && i < y->val.rows; i++)
+        y = bnn_detach(y);
+        for (i = 0; i < y->val.rows; i++)
             for (j = 0; j < k; j++)
-                copy->val.data[i * k + j] = has->val.data[i] == 0 ? y->val.data[i * k + j]
-                                                                  : (float)(k > 1 && j == 0);
-        y = copy;
+                if (has->val.data[i] != 0) y->val.data[i * k + j] = (float)(k > 1 && j == 0);
     }
     if (k == 1 && logit->val.cols != 1) return bnn_categorical_nll(logit, y);
     if (!bnn__on_simplex("bnn_soft_nll: labels", t, y->val)) return bnn__poison(t);
