@@ -3811,12 +3811,13 @@ BNNDEF double bnn_trigamma(double x) {
     return s + (1 + 0.5 / x + y * bnn__horner(c, 8, y)) / x;
 }
 
-/* S(a) for every a > 0 */
-static double bnn__stirling_error(double a) {
-    double exact;
-    if (a >= 10) return bnn__stirling(a);
-    exact = a < 1 ? bnn__lgamma_1p(a) : bnn_lgamma(a + 1);
-    return exact - (a + 0.5) * bnn__dlog(a) + a - BNN__LN_2PI / 2;
+/* S(x) = ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi)/2, for every x > 0. In differences of ln Gamma
+ * at large arguments what is subtracted here cancels by algebra, which keeps the digits. */
+static double bnn__lgamma_rest(double x) {
+    double next;
+    if (x >= 10) return bnn__stirling(x);
+    next = x < 1 ? bnn__lgamma_1p(x) : bnn_lgamma(x + 1); /* ln Gamma(x + 1) */
+    return next - (x + 0.5) * bnn__dlog(x) + x - BNN__LN_2PI / 2;
 }
 
 /* D(a,m). Near m = a the logarithm cancels: with u = (m-a)/a and r = u/(2+u),
@@ -3835,7 +3836,7 @@ static double bnn__deviance(double a, double m) {
 }
 
 static double bnn__gamma_front(double a, double x) { /* x^a e^-x / Gamma(a+1) */
-    return bnn__dexp(-bnn__stirling_error(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
+    return bnn__dexp(-bnn__lgamma_rest(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
 }
 
 static double bnn__gamma_series(double a, double x) { /* P */
@@ -3929,17 +3930,21 @@ static double bnn__beta_small(double a, double b, double y) {
     return -bnn__dexpm1(log_f) - bnn__dexp(log_f) * b * s;
 }
 
+/* ln of x^a (1-x)^b / B(a,b), d = D(a, n x) + D(b, n (1-x)), n = a + b */
+static double bnn__beta_front(double a, double b, double d) {
+    return bnn__lgamma_rest(a + b) - bnn__lgamma_rest(a) - bnn__lgamma_rest(b) - d +
+           0.5 * (bnn__dlog(a) + bnn__dlog(b / (a + b)) - BNN__LN_2PI);
+}
+
 BNNDEF double bnn_beta_i(double a, double b, double x) {
     double n = a + b, y = 1 - x, f;
     if (!bnn__finite_d(a) || !bnn__finite_d(b) || !(a > 0) || !(b > 0) || !(x >= 0) || !(x <= 1))
         return bnn__nan();
     if (x == 0 || x == 1) return x;
-    f = bnn__dexp(bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
-            bnn__deviance(a, n * x) - bnn__deviance(b, n * y)) / sqrt(2 * BNN__PI);
-    if (x < (a + 1) / (n + 2))
-        return f * sqrt(b / n * a) * bnn__beta_fraction(a, b, x, y);
+    f = bnn__dexp(bnn__beta_front(a, b, bnn__deviance(a, n * x) + bnn__deviance(b, n * y)));
+    if (x < (a + 1) / (n + 2)) return f * bnn__beta_fraction(a, b, x, y);
     if (b < 0.01) return bnn__beta_small(a, b, y);
-    return 1 - f * sqrt(a / n * b) * bnn__beta_fraction(b, a, y, x);
+    return 1 - f * bnn__beta_fraction(b, a, y, x);
 }
 
 BNNDEF double bnn_normal_cdf(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
@@ -5400,13 +5405,6 @@ BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
 }
 
-/* S(x) = ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi)/2, for every x > 0. In differences of ln Gamma
- * at large arguments what is subtracted here cancels by algebra, which keeps the digits. */
-static double bnn__lgamma_rest(double x) {
-    return x >= 10 ? bnn__stirling(x)
-                   : bnn_lgamma(x) - (x - 0.5) * bnn__dlog(x) + x - BNN__LN_2PI / 2;
-}
-
 /* (nu+1)/2 ln(1 + r^2/(nu s^2)) + ln s + ln(nu pi)/2 + lnG(nu/2) - lnG((nu+1)/2);
  * dm = (nu+1) r/(nu s^2 + r^2), r = m - y. c: nu, nu s^2 and what does not depend on r, which is
  * ln s + ln(2 pi)/2 + 1/2 - h ln(1 + 1/2h) + S(h) - S(h + 1/2), h = nu/2 */
@@ -5677,7 +5675,6 @@ BNN__WARM
  *                h(z) = |z| + 2 ln(1 + e^-|z|),  h' = tanh(z/2)
  *     gamma      d ln z/da by >>special;  Dirichlet: ln x = log softmax of ln z
  *     Dirichlet  ln p = lnG(a0) - sum lnG(a_j) + sum (a_j - 1) ln x_j
- *                H = sum lnG(a_j) - lnG(a0) + (a0 - k) psi(a0) - sum (a_j - 1) psi(a_j)
  *     logit-normal  r_j = ln x_j/x_k - (mu_j - mu_k), S = B B^T, B = the rows of scale less its
  *                last: ln p = ln N(r; 0, S) - sum_j ln x_j;  with u = S^-1 r:
  *                dmu = u, dB = (u u^T - S^-1) B
@@ -5953,30 +5950,13 @@ BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha) {
     return v;
 }
 
-/* dH/da_j = (a0 - k) psi1(a0) - (a_j - 1) psi1(a_j) */
+/* -ln Gamma(k) - KL(Dir(alpha) || Dir(1)): that law is uniform, its log density ln Gamma(k) */
 BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
     const char *who = "bnn_dirichlet_entropy";
-    bnn_var *v;
-    float *to_alpha;
-    size_t i, j, k = alpha->val.cols;
     if (!bnn__simplex_ok(who, alpha) || !bnn__positive(who, "alpha", alpha))
         return bnn__poison(alpha->tape);
-    v = bnn__rowwise(alpha, NULL);
-    to_alpha = bnn__slopes(v, 0);
-    for (i = 0; i < v->val.rows; i++, to_alpha += k) {
-        const float *a = alpha->val.data + i * k;
-        double a0 = 0, h, slope;
-        for (j = 0; j < k; j++) a0 += (double)a[j];
-        h = (a0 - (double)k) * bnn_digamma(a0) - bnn_lgamma(a0);
-        slope = (a0 - (double)k) * bnn_trigamma(a0);
-        for (j = 0; j < k; j++) {
-            double b = (double)a[j];
-            h += bnn_lgamma(b) - (b - 1) * bnn_digamma(b);
-            to_alpha[j] = (float)(slope - (b - 1) * bnn_trigamma(b));
-        }
-        v->val.data[i] = (float)h;
-    }
-    return v;
+    return bnn_shift(bnn_neg(bnn_kl_dirichlet(alpha, NULL)),
+                     (float)-bnn_lgamma((double)alpha->val.cols));
 }
 
 /* Beta(a, b) is the Dirichlet of (a, b): entries become rows of a pair, and go back into rows. */
@@ -6018,15 +5998,6 @@ static double bnn__deviance_log(double a, double n, double log_x) {
                                       : a * (bnn__dlog(a / n) - log_x) + (m - a);
 }
 
-/* ln of x^a (1-x)^b / B(a,b) in Loader's form (>>special), for the digits at large a and b:
- * S(n) - S(a) - S(b) - D(a, n x) - D(b, n (1-x)) + ln(ab/(2 pi n))/2,  n = a + b */
-static double bnn__beta_kernel(double a, double log_x, double b, double log_y) {
-    double n = a + b;
-    return bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
-           bnn__deviance_log(a, n, log_x) - bnn__deviance_log(b, n, log_y) +
-           0.5 * (bnn__dlog(a) + bnn__dlog(b / n) - BNN__LN_2PI);
-}
-
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
     const char *who = "bnn_beta_log_prob";
     bnn_tape *t = logit_x->tape;
@@ -6045,7 +6016,8 @@ BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
         double q = (double)bnn__spread(b->val, i / cols, i % cols), psi = bnn_digamma(p + q);
         double l = (double)logit_x->val.data[i];
         double log_x = -bnn__dlog1p(bnn__dexp(-fabs(l))) + (l < 0 ? l : 0), log_y = log_x - l;
-        y->val.data[i] = (float)(bnn__beta_kernel(p, log_x, q, log_y) - log_x - log_y);
+        double d = bnn__deviance_log(p, p + q, log_x) + bnn__deviance_log(q, p + q, log_y);
+        y->val.data[i] = (float)(bnn__beta_front(p, q, d) - log_x - log_y);
         slope[0] = (float)((p - 1) * bnn__dexp(log_y) - (q - 1) * bnn__dexp(log_x));
         slope[count] = (float)(log_x + psi - bnn_digamma(p));
         slope[2 * count] = (float)(log_y + psi - bnn_digamma(q));
@@ -12786,11 +12758,10 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
         return out;
     }
     h.d = &d, h.t = t, h.rng = t->rng;
-    h.keep = bnn__floats(t, d.w->n);
-    h.v = bnn__floats(t, d.w->n);
-    h.z = bnn__floats(t, d.w->n);
+    h.keep = bnn__floats(t, bnn__mul(3, d.w->n));
     h.ga = bnn__floats(t, d.a->n);
     if (t->err == BNN_OK) {
+        h.v = h.keep + d.w->n, h.z = h.v + d.w->n;
         memcpy(h.keep, d.w->theta, d.w->n * sizeof *h.keep);
         bnn__hyper_run(&h, &out);
         memcpy(d.w->theta, h.keep, d.w->n * sizeof *h.keep); /* also after an error on the way */
