@@ -5771,29 +5771,13 @@ BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau) {
 
 BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau) {
     const char *who = "bnn_concrete_log_prob";
-    bnn_tape *t = log_x->tape;
-    bnn_var *u, *v;
-    float *p, *log_p;
-    size_t i, j, n = log_x->val.rows, k = log_x->val.cols;
-    double c = bnn_lgamma((double)k) + ((double)k - 1) * bnn__dlog((double)tau);
+    bnn_var *u;
+    double k = (double)log_x->val.cols, c = bnn_lgamma(k) + (k - 1) * bnn__dlog((double)tau);
     if (!bnn__simplex_ok(who, log_x) || !bnn__tau_ok(who, log_x, tau) ||
         !bnn__spread_ok(who, log_x, logits))
-        return bnn__poison(t);
-    u = bnn_sub(logits, bnn_scale(log_x, tau));
-    v = bnn__rowwise(u, NULL);
-    p = bnn__slopes(v, 0);
-    log_p = bnn__floats(t, n * k);
-    if (log_p == NULL) return bnn__poison(t);
-    bnn__softmax_rows(n, k, u->val.data, 1, p, log_p, NULL);
-    for (i = 0; i < n; i++, p += k, log_p += k) {
-        double sum = c;
-        for (j = 0; j < k; j++) {
-            sum += (double)log_p[j];
-            p[j] = 1 - (float)k * p[j];
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return bnn_sub(v, bnn_rowsum(log_x));
+        return bnn__poison(log_x->tape);
+    u = bnn_rowsum(bnn_log_softmax(bnn_sub(logits, bnn_scale(log_x, tau))));
+    return bnn_shift(bnn_sub(u, bnn_rowsum(log_x)), (float)c);
 }
 
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc) {
@@ -12276,17 +12260,14 @@ static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nod
 
 /* An edge on a cycle among nodes whose done is 0: backward from any of them one comes round. */
 static int bnn__graph_cycle(bnn_arena *mem, const bnn_structure *s, const unsigned char *done) {
-    size_t v = 0, e, i, last = 0;
+    size_t v = 0, e = 0, i;
     while (done[v]) v++;
-    for (i = 0; i <= s->n_nodes; i++)
-        for (e = 0; e < s->n_edges; e++)
-            if (s->edges[e].to == v && !done[s->edges[e].from]) {
-                last = e;
-                v = s->edges[e].from;
-                break;
-            }
+    for (i = 0; i <= s->n_nodes; i++) {
+        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
+        v = s->edges[e].from;
+    }
     return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
-                           last, s->edges[last].from, s->edges[last].to);
+                           e, v, s->edges[e].to);
 }
 
 static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
