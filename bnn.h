@@ -4250,9 +4250,10 @@ BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out
     double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, log_d, less = a < 1 ? 1 / a : 0;
     float e[BNN__FILL];
     size_t i, m;
-    int good = bnn__finite(shape) && a > 0;
-    for (i = 0; !good && i < n; i++) out[i] = (float)bnn__nan();
-    if (!good) return;
+    if (!bnn__finite(shape) || !(a > 0)) {
+        bnn_mat_fill(bnn__mat(1, n, out), (float)bnn__nan());
+        return;
+    }
     bnn__fill_cube_roots(r, n, d, out);
     bnn__v_log(n, out, out);
     log_d = (double)BNN_MATH_LOG((float)d);
@@ -6040,7 +6041,7 @@ BNNDEF bnn_var *bnn_logit_normal(bnn_var *mu, bnn_var *scale) {
 }
 
 typedef struct bnn__contrasts {
-    bnn_mat b, l, u; /* B (m,k); S = L L^T (m,m); S^-1 r, one column per row of x (m,n) */
+    bnn_mat l, u; /* S = L L^T (m,m); S^-1 r, one column per row of x (m,n) */
 } bnn__contrasts;
 
 static bnn_mat bnn__tape_mat(bnn_tape *t, size_t rows, size_t cols) {
@@ -6049,45 +6050,37 @@ static bnn_mat bnn__tape_mat(bnn_tape *t, size_t rows, size_t cols) {
 
 static void bnn__contrast_backward(bnn_var *y) {
     const bnn__contrasts *c = (const bnn__contrasts *)y->aux;
-    bnn_var *scale = y->in[0];
-    size_t i, j, q, n = y->val.rows, m = c->b.rows, k = m + 1;
-    bnn_mat ub = bnn__tape_mat(y->tape, n, k), db = bnn__tape_mat(y->tape, m, k);
+    bnn_var *b = y->in[0];
+    size_t i, n = y->val.rows, m = b->val.rows, k = m + 1;
+    bnn_mat ub = bnn__tape_mat(y->tape, n, k), sb = bnn__tape_mat(y->tape, m, k);
     double total = 0;
     if (y->tape->err != BNN_OK) return;
-    bnn_mat_mul_tn(ub, c->u, c->b); /* becomes diag(g) U^T B */
+    bnn_mat_mul_tn(ub, c->u, b->val); /* becomes diag(g) U^T B */
     for (i = 0; i < n; i++) {
-        total += (double)y->grad.data[i];
-        for (j = 0; j < k; j++) ub.data[i * k + j] *= y->grad.data[i];
+        float g = y->grad.data[i];
+        total += (double)g;
+        bnn__v_scale(k, g, ub.data + i * k, ub.data + i * k);
     }
-    bnn_mat_solve_chol(db, c->l, c->b);
-    bnn_mat_scale(db, db, -(float)total);
-    bnn__gemm(m, k, n, c->u.data, n, 1, ub.data, k, 1, db.data, k, 1);
-    for (j = 0; j < m; j++)
-        for (q = 0; q < k; q++) {
-            float d = db.data[j * k + q];
-            if (scale->val.rows == 1) scale->grad.data[q] += q == j ? d : q == m ? -d : 0;
-            else scale->grad.data[j * k + q] += d, scale->grad.data[m * k + q] -= d;
-        }
+    bnn_mat_solve_chol(sb, c->l, b->val);
+    bnn__v_axpy(m * k, -(float)total, sb.data, b->grad.data);
+    bnn__gemm(m, k, n, c->u.data, n, 1, ub.data, k, 1, b->grad.data, k, 1);
 }
 
-/* B, S and its Cholesky factor, in a node of zeros that carries the gradient of scale */
+/* The Cholesky factor of S = B B^T, in a node of zeros that carries the gradient of B = P scale,
+ * where P takes the last row from each of the others */
 static bnn_var *bnn__contrast(bnn_var *scale, size_t n, bnn__contrasts *c) {
     bnn_tape *t = scale->tape;
-    const float *s = scale->val.data;
-    size_t j, q, k = scale->val.cols, m = k - 1, pivot = 0;
-    bnn_var *y;
-    c->b = bnn__tape_mat(t, m, k);
+    size_t j, k = scale->val.cols, m = k - 1, pivot = 0;
+    bnn_var *b = bnn_op(t, m, k, NULL, 0, NULL), *y;
+    bnn_mat_eye(b->val);
+    for (j = 0; j < b->val.rows; j++) b->val.data[j * k + m] = -1;
+    b = scale->val.rows == 1 ? bnn_mul(b, scale) : bnn_matmul(b, scale);
     c->l = bnn__tape_mat(t, m, m);
     c->u = bnn__tape_mat(t, m, n);
-    y = bnn__op_with(t, n, 1, bnn__contrast_backward, 1, &scale, c, sizeof *c);
+    y = bnn__op_with(t, n, 1, bnn__contrast_backward, 1, &b, c, sizeof *c);
     if (t->err != BNN_OK) return y;
     bnn_mat_fill(y->val, 0);
-    for (j = 0; j < m; j++)
-        for (q = 0; q < k; q++) {
-            if (scale->val.rows > 1) c->b.data[j * k + q] = s[j * k + q] - s[m * k + q];
-            else c->b.data[j * k + q] = q == j ? s[j] : q == m ? -s[m] : 0;
-        }
-    bnn_mat_mul_nt(c->l, c->b, c->b);
+    bnn_mat_mul_nt(c->l, b->val, b->val);
     if (bnn_mat_cholesky(c->l, c->l, &pivot) == BNN_OK) return y;
     return bnn__fail(t, BNN_EARG, "bnn_logit_normal_log_prob: the covariance of the log ratios is "
                      "singular at entry %z", pivot);
@@ -12455,7 +12448,8 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
         }
         total += weight;
     }
-    for (k = 0; total > 0 && k < n; k++) p[k] = (float)((double)p[k] / total);
+    if (!(total > 0)) return BNN_OK;
+    for (k = 0; k < n; k++) p[k] = (float)((double)p[k] / total);
     return BNN_OK;
 }
 
@@ -12827,7 +12821,8 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
 static double bnn__linear_close(const bnn__regress *p, double log_p) {
     size_t i;
     if (p->mem == NULL) return bnn__nan();
-    for (i = 0; !bnn__is_nan(log_p) && i < p->d * p->d; i++) {
+    for (i = 0; i < p->d * p->d; i++) {
+        if (bnn__is_nan(log_p)) break;
         if (i < p->d && p->mean.data != NULL) p->mean.data[i] = (float)p->m[i];
         if (p->cov_out.data != NULL) p->cov_out.data[i] = (float)p->cov[i];
     }
@@ -12941,8 +12936,8 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     for (i = 0; i < bnn__mat_size(mean); i++)
         if (!(sd.data[i] >= 0) || !bnn__finite(mean.data[i]) || !bnn__finite(sd.data[i]))
             return BNN_EARG;
-    for (i = 0; fast && i < bnn__mat_size(var); i++)
-        if (!(var.data[i] > 0)) return BNN_EARG;
+    for (i = 0; i < bnn__mat_size(var); i++)
+        if (fast && !(var.data[i] > 0)) return BNN_EARG;
     for (i = 0; i < var.rows; i++)
         for (j = 0; j < var.cols; j++) {
             float *v = var.data + i * var.cols + j;
@@ -13222,12 +13217,11 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
 /* Rows of probabilities? A sum may miss 1 by the rounding of a long sum of floats. */
 static int bnn__on_simplex(const char *who, bnn_tape *t, bnn_mat p) {
     size_t i, j;
-    for (i = 0; t->err == BNN_OK && i < p.rows; i++) {
+    for (i = 0; i < p.rows && t->err == BNN_OK; i++) {
         double sum = 0;
         for (j = 0; j < p.cols; j++) {
             double v = (double)p.data[i * p.cols + j];
-            if (!(v >= 0)) sum = bnn__nan();
-            sum += v;
+            sum += v >= 0 ? v : bnn__nan();
         }
         if (!(fabs(sum - 1) <= 1e-3))
             bnn__fail(t, BNN_EARG, "%s: row %z is not on the simplex, its sum is %g", who, i, sum);
