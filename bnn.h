@@ -3729,9 +3729,8 @@ BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count) {
  *
  * ln Gamma, psi, psi': raise x to 10 or more by f(x) = f(x+1) - {ln x, 1/x, -1/x^2}, then Stirling,
  *     ln Gamma(x) = (x - 1/2) ln x - x + ln(2 pi)/2 + S(x), S = sum_n B_2n / (2n (2n-1) x^(2n-1)),
- * and its derivatives. ln Gamma is 0 at 1 and 2; between 1/2 and 5/2 the Taylor series about 2,
- *     ln Gamma(2+e) = (1-g) e + sum_{k>=2} (zeta(k)-1) (-e)^k / k,
- * keeps its relative accuracy there. psi is accurate to 1e-14 absolutely near its zero 1.4616.
+ * and its derivatives. From 1/2 to 5/2, for relative accuracy at its zeros 1 and 2, the series
+ *     ln Gamma(2+e) = (1-g) e + sum_{k>=2} (zeta(k)-1) (-e)^k / k.
  *
  * Incomplete gamma: with f = x^a e^-x / Gamma(a+1),
  *     P = f sum_n x^n / ((a+1)...(a+n)) for x < a + 1, else Q = f a / (x+1-a- 1(1-a)/(x+3-a- ...)).
@@ -3811,8 +3810,7 @@ BNNDEF double bnn_trigamma(double x) {
     return s + (1 + 0.5 / x + y * bnn__horner(c, 8, y)) / x;
 }
 
-/* S(x) = ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi)/2, for every x > 0. In differences of ln Gamma
- * at large arguments what is subtracted here cancels by algebra, which keeps the digits. */
+/* S(x) for every x > 0: in differences of ln Gamma the rest cancels by algebra */
 static double bnn__lgamma_rest(double x) {
     double next;
     if (x >= 10) return bnn__stirling(x);
@@ -4216,14 +4214,14 @@ BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out) {
     }
 }
 
-enum { BNN__FILL = 512 }; /* candidates in flight */
-
 BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) { bnn__v_uniform(r, n, out); }
 BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) { bnn__v_normal(r, n, out); }
 BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) { bnn__v_gumbel(r, n, out); }
 BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out) {
     bnn__v_exponential(r, n, out);
 }
+
+enum { BNN__FILL = 512 }; /* candidates in flight */
 
 /* Candidates in blocks; those accepted move up. u < 1 - 0.0331 x^4 accepts 98 of 100 at once. */
 static void bnn__fill_cube_roots(bnn_rng *r, size_t n, double d, float *out) {
@@ -12349,7 +12347,8 @@ static bnn_structure *bnn__graph_alloc(bnn_arena *mem, const bnn_graph_desc *d) 
 static void bnn__graph_blocks(bnn_params *w, bnn_params *a, bnn_structure *s,
                               const bnn_graph_desc *d) {
     bnn_rng rng = bnn_rng_stream(d->seed, w->n_blocks + 1);
-    size_t e, k, i;
+    bnn_mat m;
+    size_t e, k;
     for (e = 0; e < s->n_edges; e++)
         for (k = 0; k < s->edges[e].n_ops; k++) {
             const bnn_candidate *c = &s->edges[e].ops[k];
@@ -12361,9 +12360,9 @@ static void bnn__graph_blocks(bnn_params *w, bnn_params *a, bnn_structure *s,
             bnn_params_add(w, 1, c->width, "b", d->prior);
             if (w->mem->err != BNN_OK) return;
             s->blocks[s->first[e] + k] = b;
-            bnn__v_normal(&rng, rows * c->width, bnn_params_mat(w, b).data);
-            for (i = 0; i < rows * c->width; i++)
-                bnn_params_mat(w, b).data[i] *= (float)sqrt(gain / (double)rows);
+            m = bnn_params_mat(w, b);
+            bnn__v_normal(&rng, bnn__mat_size(m), m.data);
+            bnn_mat_scale(m, m, (float)sqrt(gain / (double)rows));
         }
     for (e = 0; e < s->n_edges; e++) {
         s->logits[e] = BNN__NONE;
@@ -12605,7 +12604,7 @@ typedef struct bnn__hyper {
     float *keep, *v, *z, *ga; /* w; grad_w Q; the direction; grad_a */
 } bnn__hyper;
 
-/* Gradients of f by w and a into their grad, at the same random numbers each time; the value */
+/* Gradients of f by w and a, at the same random numbers each time; the value */
 static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
     bnn_tape *t = h->t;
     bnn__time start = bnn__now(t);
@@ -12784,7 +12783,7 @@ static const double bnn__pruned = 1e12; /* a precision that stands for infinity 
 typedef struct bnn__regress {
     bnn_arena *mem;
     bnn_mark mark;
-    bnn_mat mean, cov_out;
+    bnn_mat mean, cov_to; /* empty: not asked for */
     size_t n, d;
     double *xx, *xy, yy; /* X'X, X'y, y'y */
     double *l, *cov, *m; /* the factor of A, its inverse, the mean */
@@ -12800,7 +12799,8 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
         (cov.data != NULL && !bnn__mat_is(cov, d, d)))
         return 0;
     p->mem = mem, p->mark = bnn_arena_mark(mem);
-    p->mean = mean, p->cov_out = cov;
+    if (mean.data != NULL) p->mean = mean;
+    if (cov.data != NULL) p->cov_to = cov;
     p->xx = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *p->xx);
     if (p->xx == NULL) return 0;
     p->n = data.x.rows, p->d = d;
@@ -12821,10 +12821,9 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
 static double bnn__linear_close(const bnn__regress *p, double log_p) {
     size_t i;
     if (p->mem == NULL) return bnn__nan();
-    for (i = 0; i < p->d * p->d; i++) {
-        if (bnn__is_nan(log_p)) break;
-        if (i < p->d && p->mean.data != NULL) p->mean.data[i] = (float)p->m[i];
-        if (p->cov_out.data != NULL) p->cov_out.data[i] = (float)p->cov[i];
+    if (!bnn__is_nan(log_p)) {
+        for (i = 0; i < bnn__mat_size(p->mean); i++) p->mean.data[i] = (float)p->m[i];
+        for (i = 0; i < bnn__mat_size(p->cov_to); i++) p->cov_to.data[i] = (float)p->cov[i];
     }
     bnn_arena_rewind(p->mem, p->mark);
     return log_p;
