@@ -12963,42 +12963,19 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
  * m = mean f, e^a = var f + mean v, the total variance.
  * --------------------------------------------------------------------------------------------- */
 
-/* Per column the low end of the range of x, then its width, widened on both sides. */
-static void bnn__box(bnn_mat x, float margin, float *box) {
+/* The lowest and the highest of every column of x, as two rows; empty where out is */
+static bnn_mat bnn__ends(bnn_mat out, bnn_mat x) {
     size_t i, j;
-    for (j = 0; j < x.cols; j++) {
-        float low = x.data[j], high = low, wide;
+    for (j = 0; j < out.cols; j++) {
+        float low = x.data[j], high = low;
         for (i = 1; i < x.rows; i++) {
             float v = x.data[i * x.cols + j];
             low = v < low ? v : low;
             high = v > high ? v : high;
         }
-        wide = (high - low) * margin;
-        box[j] = low - wide;
-        box[x.cols + j] = high + (2 * wide - low);
+        out.data[j] = low, out.data[x.cols + j] = high;
     }
-}
-
-/* box: 2 x.cols numbers of bnn__box, if they are needed */
-static bnn_var *bnn__draw_inputs(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d,
-                                 const float *box) {
-    bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
-    const float *unit = d->net != NULL ? d->net->scaling.x_std.data : NULL;
-    size_t i, k, size = bnn__mat_size(v->val);
-    float *to = v->val.data;
-    if (to != NULL && d->generate != NULL) d->generate(d->user, &t->rng, v->val);
-    if (to == NULL || d->generate != NULL) return v;
-    if (d->box) bnn__v_uniform(&t->rng, size, to);
-    else if (d->noise > 0) bnn__v_normal(&t->rng, size, to);
-    else bnn_mat_fill(v->val, 0);
-    for (i = 0; i < n; i++, to += x.cols) {
-        const float *row = d->box ? box : x.data + bnn_rng_below(&t->rng, x.rows) * x.cols;
-        for (k = 0; k < x.cols; k++) {
-            float wide = d->box ? box[x.cols + k] : d->noise * (unit != NULL ? unit[k] : 1);
-            to[k] = row[k] + wide * to[k];
-        }
-    }
-    return v;
+    return out;
 }
 
 static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d) {
@@ -13017,14 +12994,35 @@ static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_des
 }
 
 BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc d) {
-    float *box = NULL;
+    const float *unit = d.net != NULL ? d.net->scaling.x_std.data : NULL, *row, *high;
+    bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
+    float *to = v->val.data, wide;
+    size_t i, k;
     if (!bnn__inputs_ok(t, x, n, &d)) return bnn__poison(t);
-    if (d.box && d.generate == NULL) {
-        box = bnn__floats(t, bnn__mul(2, x.cols));
-        if (box == NULL) return bnn__poison(t);
-        bnn__box(x, d.margin, box);
+    if (d.generate != NULL) {
+        d.generate(d.user, &t->rng, v->val);
+        return v;
     }
-    return bnn__draw_inputs(t, x, n, &d, box);
+    if (d.box) {
+        bnn_mat ends = bnn__tape_mat(t, 2, x.cols);
+        if (t->err != BNN_OK) return bnn__poison(t);
+        x = bnn__ends(ends, x);
+        bnn__v_uniform(&t->rng, n * x.cols, to);
+    } else if (d.noise > 0) {
+        bnn__v_normal(&t->rng, n * x.cols, to);
+    } else {
+        bnn_mat_fill(v->val, 0);
+    }
+    for (i = 0; i < n; i++, to += x.cols) {
+        row = x.data + (d.box ? 0 : bnn_rng_below(&t->rng, x.rows) * x.cols);
+        high = x.data + x.cols;
+        for (k = 0; k < x.cols; k++) {
+            wide = d.box ? (high[k] - row[k]) * d.margin : d.noise * (unit != NULL ? unit[k] : 1);
+            if (d.box) to[k] = row[k] - wide + (high[k] + (2 * wide - row[k])) * to[k];
+            else to[k] = row[k] + wide * to[k];
+        }
+    }
+    return v;
 }
 
 /* One sample, drawn by its weight. */
@@ -13090,7 +13088,6 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     bnn_mark before, after, now;
     size_t s, steps = d.steps == 0 ? 10000 : d.steps, batch = d.batch == 0 ? 64 : d.batch;
     double n_data = t->n_data;
-    float *box;
     if (d.inputs.net == NULL)
         d.inputs.net = student->scaling.x_std.data != NULL ? student : teacher;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
@@ -13103,17 +13100,15 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     rate.lr = bnn__or(d.lr, 1e-3);
     before = bnn_arena_mark(mem);
     adam = bnn_adam(student->params, rate);
-    box = (float *)bnn_arena_alloc(mem, d.inputs.box ? 2 * x.cols : 0, sizeof(float));
+    if (d.inputs.box && d.inputs.generate == NULL) x = bnn__ends(bnn_mat_new(mem, 2, x.cols), x);
     after = bnn_arena_mark(mem);
-    if (box == NULL) bnn__fail(t, mem->err, "bnn_distill: %s", mem->msg);
-    else if (d.inputs.box && d.inputs.generate == NULL)
-        bnn__box(x, d.inputs.margin, box);
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_distill: %s", mem->msg);
     for (s = 0; s < steps && t->err == BNN_OK; s++) {
         bnn_tape_reset(t);
         t->n_data = d.n_data;
         adam.lr = (float)bnn_lr_cosine((double)rate.lr, s, steps);
-        bnn_backward(bnn_distill_loss(student, bnn__draw_inputs(t, x, batch, &d.inputs, box),
-                                      teacher, post));
+        bnn_backward(bnn_distill_loss(student, bnn_distill_inputs(t, x, batch, d.inputs), teacher,
+                                      post));
         bnn_step(&adam, t);
         if (s % 100 == 99) bnn__report(t, s + 1, steps);
     }
