@@ -399,8 +399,11 @@ static void extraction_drops_absent_edges_and_the_nodes_behind_them(void) {
     CHECK(small.params->n == 3 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2);
     CHECK(s->edges[0].from == 0 && s->edges[0].to == 1 && s->edges[1].to == 2);
     CHECK(strcmp(s->edges[0].ops[0].name, "tanh") == 0 && s->edges[0].n_ops == 1);
-    CHECK(bnn_graph_extract(small.params, &small).params == NULL && u.mem.err == BNN_EARG);
-    u.mem.err = BNN_OK;
+    small = bnn_graph_extract(small.params, &small);
+    CHECK(small.params == NULL && u.mem.err == BNN_EARG);
+    bnn_net_forward(&small, bnn_scalar(&u.tape, 1)); /* a dead net knows why */
+    CHECK(u.tape.err == BNN_EARG && strstr(u.tape.msg, "bnn_graph_extract: not a bnn_graph") != NULL);
+    u.mem.err = u.tape.err = BNN_OK;
     world_close(&u);
 }
 
