@@ -3661,9 +3661,8 @@ BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count) {
  *
  * ln Gamma, psi, psi': raise x to 10 or more by f(x) = f(x+1) - {ln x, 1/x, -1/x^2}, then Stirling,
  *     ln Gamma(x) = (x - 1/2) ln x - x + ln(2 pi)/2 + S(x), S = sum_n B_2n / (2n (2n-1) x^(2n-1)),
- * and its derivatives. ln Gamma is 0 at 1 and 2; between 1/2 and 5/2 the Taylor series about 2,
- *     ln Gamma(2+e) = (1-g) e + sum_{k>=2} (zeta(k)-1) (-e)^k / k,
- * keeps its relative accuracy there. psi is accurate to 1e-14 absolutely near its zero 1.4616.
+ * and its derivatives. From 1/2 to 5/2, for relative accuracy at its zeros 1 and 2, the series
+ *     ln Gamma(2+e) = (1-g) e + sum_{k>=2} (zeta(k)-1) (-e)^k / k.
  *
  * Incomplete gamma: with f = x^a e^-x / Gamma(a+1),
  *     P = f sum_n x^n / ((a+1)...(a+n)) for x < a + 1, else Q = f a / (x+1-a- 1(1-a)/(x+3-a- ...)).
@@ -3711,47 +3710,44 @@ static double bnn__lgamma_near_2(double e) {
 
 /* ln Gamma(1 + e), -1/2 <= e <= 3/2, without rounding 1 + e */
 static double bnn__lgamma_1p(double e) {
-    return e < 0.5 ? bnn__lgamma_near_2(e) - log1p(e) : bnn__lgamma_near_2(e - 1);
+    return e < 0.5 ? bnn__lgamma_near_2(e) - bnn__dlog1p(e) : bnn__lgamma_near_2(e - 1);
 }
 
 BNNDEF double bnn_lgamma(double x) {
     double p = 1;
-    if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
-    if (!(x > 0)) return bnn__nan();
-    if (x < 0.5) return bnn__lgamma_1p(x) - log(x);
+    if (!(x > 0) || !bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
+    if (x < 0.5) return bnn__lgamma_1p(x) - bnn__dlog(x);
     if (x < 2.5) return bnn__lgamma_1p(x - 1);
     for (; x < 10; x++) p *= x;
-    return (x - 0.5) * log(x) - x + BNN__LN_2PI / 2 + bnn__stirling(x) - log(p);
+    return (x - 0.5) * bnn__dlog(x) - x + BNN__LN_2PI / 2 + bnn__stirling(x) - bnn__dlog(p);
 }
 
 BNNDEF double bnn_digamma(double x) {
     static const double c[] = { 1.0 / 12, -1.0 / 120, 1.0 / 252, -1.0 / 240, 1.0 / 132,
                                 -691.0 / 32760, 1.0 / 12 };
     double s = 0, y;
-    if (!bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
-    if (!(x > 0)) return bnn__nan();
+    if (!(x > 0) || !bnn__finite_d(x)) return x > 0 ? x : bnn__nan();
     for (; x < 10; x++) s -= 1 / x;
     y = 1 / (x * x);
-    return s + (log(x) - 0.5 / x - y * bnn__horner(c, 7, y));
+    return s + (bnn__dlog(x) - 0.5 / x - y * bnn__horner(c, 7, y));
 }
 
 BNNDEF double bnn_trigamma(double x) {
     static const double c[] = { 1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66,
                                 -691.0 / 2730, 7.0 / 6, -3617.0 / 510 };
     double s = 0, y;
-    if (!bnn__finite_d(x)) return x > 0 ? 0 : bnn__nan();
-    if (!(x > 0)) return bnn__nan();
+    if (!(x > 0) || !bnn__finite_d(x)) return x > 0 ? 0 : bnn__nan();
     for (; x < 10; x++) s += 1 / (x * x);
     y = 1 / (x * x);
     return s + (1 + 0.5 / x + y * bnn__horner(c, 8, y)) / x;
 }
 
-/* S(a) for every a > 0 */
-static double bnn__stirling_error(double a) {
-    double exact;
-    if (a >= 10) return bnn__stirling(a);
-    exact = a < 1 ? bnn__lgamma_1p(a) : bnn_lgamma(a + 1);
-    return exact - (a + 0.5) * log(a) + a - BNN__LN_2PI / 2;
+/* S(x) for every x > 0: in differences of ln Gamma the rest cancels by algebra */
+static double bnn__lgamma_rest(double x) {
+    double next;
+    if (x >= 10) return bnn__stirling(x);
+    next = x < 1 ? bnn__lgamma_1p(x) : bnn_lgamma(x + 1); /* ln Gamma(x + 1) */
+    return next - (x + 0.5) * bnn__dlog(x) + x - BNN__LN_2PI / 2;
 }
 
 /* D(a,m). Near m = a the logarithm cancels: with u = (m-a)/a and r = u/(2+u),
@@ -3759,7 +3755,7 @@ static double bnn__stirling_error(double a) {
 static double bnn__deviance(double a, double m) {
     double u = (m - a) / a, r, p, s = 0, s1 = -1;
     int k;
-    if (!(u > -0.4 && u < 0.4)) return a * log(a / m) + (m - a);
+    if (!(u > -0.4 && u < 0.4)) return a * bnn__dlog(a / m) + (m - a);
     r = u / (2 + u);
     p = r * r;
     for (k = 3; s != s1; k += 2, p *= r * r) {
@@ -3770,7 +3766,7 @@ static double bnn__deviance(double a, double m) {
 }
 
 static double bnn__gamma_front(double a, double x) { /* x^a e^-x / Gamma(a+1) */
-    return exp(-bnn__stirling_error(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
+    return bnn__dexp(-bnn__lgamma_rest(a) - bnn__deviance(a, x)) / sqrt(2 * BNN__PI * a);
 }
 
 static double bnn__gamma_series(double a, double x) { /* P */
@@ -3799,13 +3795,13 @@ static double bnn__gamma_fraction(double a, double x) { /* Q */
 
 /* Q for a < 1, x < 1, where 1 - P would cancel: P = f' (1 + a s), s = sum (-x)^n / (n! (a+n)) */
 static double bnn__gamma_q_small(double a, double x) {
-    double log_f = a * log(x) - bnn__lgamma_1p(a), term = 1, s = 0;
+    double log_f = a * bnn__dlog(x) - bnn__lgamma_1p(a), term = 1, s = 0;
     int n;
     for (n = 1; n < 25; n++) {
         term *= -x / n;
         s += term / (a + n);
     }
-    return -expm1(log_f) - exp(log_f) * a * s;
+    return -bnn__dexpm1(log_f) - bnn__dexp(log_f) * a * s;
 }
 
 /* The smaller trouble of the two: returns P, or Q if *upper is set. */
@@ -3823,8 +3819,7 @@ static double bnn__gamma_pq(double a, double x, int *upper) {
 BNNDEF double bnn_gamma_p(double a, double x) {
     int upper;
     double p = bnn__gamma_pq(a, x, &upper);
-    if (!upper) return p;
-    return x < 1 ? bnn__gamma_series(a, x) : 1 - p;
+    return !upper ? p : x < 1 ? bnn__gamma_series(a, x) : 1 - p;
 }
 
 BNNDEF double bnn_gamma_q(double a, double x) {
@@ -3860,9 +3855,15 @@ static double bnn__beta_small(double a, double b, double y) {
         s += term / (b + n);
     }
     log_f = 8 * bnn_digamma(mid) + 5 * (bnn_digamma(mid - reach) + bnn_digamma(mid + reach));
-    log_f = b * (log_f / 18 + log(y)) - bnn__lgamma_1p(b);
-    if (a < 1) log_f -= log1p(b / a);
-    return -expm1(log_f) - exp(log_f) * b * s;
+    log_f = b * (log_f / 18 + bnn__dlog(y)) - bnn__lgamma_1p(b);
+    if (a < 1) log_f -= bnn__dlog1p(b / a);
+    return -bnn__dexpm1(log_f) - bnn__dexp(log_f) * b * s;
+}
+
+/* ln of x^a (1-x)^b / B(a,b), d = D(a, n x) + D(b, n (1-x)), n = a + b */
+static double bnn__beta_front(double a, double b, double d) {
+    return bnn__lgamma_rest(a + b) - bnn__lgamma_rest(a) - bnn__lgamma_rest(b) - d +
+           0.5 * (bnn__dlog(a) + bnn__dlog(b / (a + b)) - BNN__LN_2PI);
 }
 
 BNNDEF double bnn_beta_i(double a, double b, double x) {
@@ -3870,25 +3871,21 @@ BNNDEF double bnn_beta_i(double a, double b, double x) {
     if (!bnn__finite_d(a) || !bnn__finite_d(b) || !(a > 0) || !(b > 0) || !(x >= 0) || !(x <= 1))
         return bnn__nan();
     if (x == 0 || x == 1) return x;
-    f = exp(bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
-            bnn__deviance(a, n * x) - bnn__deviance(b, n * y)) / sqrt(2 * BNN__PI);
-    if (x < (a + 1) / (n + 2))
-        return f * sqrt(b / n * a) * bnn__beta_fraction(a, b, x, y);
+    f = bnn__dexp(bnn__beta_front(a, b, bnn__deviance(a, n * x) + bnn__deviance(b, n * y)));
+    if (x < (a + 1) / (n + 2)) return f * bnn__beta_fraction(a, b, x, y);
     if (b < 0.01) return bnn__beta_small(a, b, y);
-    return 1 - f * sqrt(a / n * b) * bnn__beta_fraction(b, a, y, x);
+    return 1 - f * bnn__beta_fraction(b, a, y, x);
 }
 
-BNNDEF double bnn_normal_cdf(double x) {
-    return 0.5 * erfc(-x * 0.70710678118654752440);
-}
+BNNDEF double bnn_normal_cdf(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
 
 BNNDEF double bnn_normal_log_cdf(double x) {
     static const double c[] = { -1, 3, -15, 105 };
     double y;
-    if (x > 0) return log1p(-0.5 * erfc(x * 0.70710678118654752440));
-    if (!(x < -30)) return log(0.5 * erfc(-x * 0.70710678118654752440));
+    if (x > 0) return bnn__dlog1p(-bnn_normal_cdf(-x));
+    if (!(x < -30)) return bnn__dlog(bnn_normal_cdf(x));
     y = 1 / (x * x); /* Phi(x) = phi(x)/|x| (1 - 1/x^2 + 3/x^4 - ...) */
-    return -0.5 * x * x - log(-x) - BNN__LN_2PI / 2 + log1p(y * bnn__horner(c, 4, y));
+    return -0.5 * x * x - bnn__dlog(-x) - BNN__LN_2PI / 2 + bnn__dlog1p(y * bnn__horner(c, 4, y));
 }
 
 BNNDEF double bnn_normal_quantile(double p) {
@@ -3915,7 +3912,7 @@ BNNDEF double bnn_normal_quantile(double p) {
         r = 0.180625 - q * q;
         return q * bnn__horner(c[0], 8, r) / bnn__horner(c[1], 8, r);
     }
-    r = sqrt(-log(q < 0 ? p : 1 - p));
+    r = sqrt(-bnn__dlog(q < 0 ? p : 1 - p));
     i = r <= 5 ? 2 : 4;
     r -= r <= 5 ? 1.6 : 5;
     r = bnn__horner(c[i], 8, r) / bnn__horner(c[i + 1], 8, r);
@@ -3947,8 +3944,8 @@ static void bnn__gauss32(double lo, double hi, double a, double z, double out[2]
     int i;
     for (i = 0; i < 32; i++) {
         double v = lo + half * (1 + (i < 16 ? x[i] : -x[i - 16])), t;
-        t = z > a ? a * v - z * expm1(v) : -z * expm1(-v) - (a + 1) * v;
-        t = half * w[i % 16] * exp(t);
+        t = z > a ? a * v - z * bnn__dexpm1(v) : -z * bnn__dexpm1(-v) - (a + 1) * v;
+        t = half * w[i % 16] * bnn__dexp(t);
         out[0] += t;
         out[1] += v * t;
     }
@@ -3956,10 +3953,10 @@ static void bnn__gauss32(double lo, double hi, double a, double z, double out[2]
 
 /* The v where minus the exponent is 40, from the right: Newton on a convex function. */
 static double bnn__gamma_range(double a, double z) {
-    double v = z > a ? log(4 + 80 / z) : (40 + z) / (a + 1), step = v;
+    double v = z > a ? bnn__dlog(4 + 80 / z) : (40 + z) / (a + 1), step = v;
     if (z > a && v > sqrt(80 / z)) v = sqrt(80 / z);
     while (step > 0.01 * v) {
-        double e = z > a ? exp(v) : exp(-v);
+        double e = z > a ? bnn__dexp(v) : bnn__dexp(-v);
         step = z > a ? (z * (e - 1) - a * v - 40) / (z * e - a)
                      : ((a + 1) * v + z * (e - 1) - 40) / (a + 1 - z * e);
         v -= step;
@@ -3972,7 +3969,7 @@ BNNDEF double bnn_gamma_dlog(double a, double log_z) {
     double z, range, g[2] = { 0, 0 };
     int i;
     if (!bnn__finite_d(a) || !bnn__finite_d(log_z) || !(a > 0)) return bnn__nan();
-    z = exp(log_z < 700 ? log_z : 700);
+    z = bnn__dexp(log_z < 700 ? log_z : 700);
     range = bnn__gamma_range(a, z);
     for (i = 0; i < 5; i++) bnn__gauss32(edge[i] * range, edge[i + 1] * range, a, z, g);
     if (z > a) return (log_z - bnn_digamma(a)) * g[0] + g[1];
@@ -4008,9 +4005,7 @@ BNNDEF bnn_rng bnn_rng_stream(uint64_t seed, uint64_t stream) {
     return r;
 }
 
-BNNDEF bnn_rng bnn_rng_seed(uint64_t seed) {
-    return bnn_rng_stream(seed, 0);
-}
+BNNDEF bnn_rng bnn_rng_seed(uint64_t seed) { return bnn_rng_stream(seed, 0); }
 
 BNNDEF uint32_t bnn_rng_u32(bnn_rng *r) {
     if (r->left <= 0) {
@@ -4062,13 +4057,9 @@ BNNDEF float bnn_rng_normal(bnn_rng *r) {
     return bnn__normal_1(w, bnn_rng_u32(r), &second);
 }
 
-BNNDEF float bnn_rng_exponential(bnn_rng *r) {
-    return bnn__expo_1(bnn_rng_u32(r)); /* >>math */
-}
+BNNDEF float bnn_rng_exponential(bnn_rng *r) { return bnn__expo_1(bnn_rng_u32(r)); }
 
-BNNDEF float bnn_rng_gumbel(bnn_rng *r) {
-    return -BNN_MATH_LOG(bnn_rng_exponential(r));
-}
+BNNDEF float bnn_rng_gumbel(bnn_rng *r) { return -BNN_MATH_LOG(bnn_rng_exponential(r)); }
 
 BNNDEF float bnn_rng_logistic(bnn_rng *r) {
     uint32_t w = bnn_rng_u32(r);
@@ -4079,6 +4070,9 @@ BNNDEF float bnn_rng_double_exponential(bnn_rng *r) {
     float e = bnn__expo_1(bnn_rng_u32(r));
     return e - bnn__expo_1(bnn_rng_u32(r));
 }
+
+/* The logarithm of a tiny draw stays finite. */
+static float bnn__log_draw(double y) { return y > -(double)FLT_MAX ? (float)y : -FLT_MAX; }
 
 BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape) {
     double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / sqrt(9 * d);
@@ -4091,7 +4085,7 @@ BNNDEF float bnn_rng_log_gamma(bnn_rng *r, float shape) {
     } while (-(double)bnn_rng_exponential(r) >= 0.5 * x * x + d * (1 - v + log_v));
     y = (double)BNN_MATH_LOG((float)d) + log_v;
     if (a < 1) y -= (double)bnn_rng_exponential(r) / a;
-    return (float)(y > -(double)FLT_MAX ? y : -(double)FLT_MAX);
+    return bnn__log_draw(y);
 }
 
 BNNDEF float bnn_rng_gamma(bnn_rng *r, float shape) {
@@ -4152,23 +4146,14 @@ BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out) {
     }
 }
 
-enum { BNN__FILL = 512 }; /* candidates in flight */
-
-BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) {
-    bnn__v_uniform(r, n, out);
-}
-
-BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) {
-    bnn__v_normal(r, n, out);
-}
-
-BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) {
-    bnn__v_gumbel(r, n, out);
-}
-
+BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out) { bnn__v_uniform(r, n, out); }
+BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out) { bnn__v_normal(r, n, out); }
+BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out) { bnn__v_gumbel(r, n, out); }
 BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out) {
     bnn__v_exponential(r, n, out);
 }
+
+enum { BNN__FILL = 512 }; /* candidates in flight */
 
 /* Candidates in blocks; those accepted move up. u < 1 - 0.0331 x^4 accepts 98 of 100 at once. */
 static void bnn__fill_cube_roots(bnn_rng *r, size_t n, double d, float *out) {
@@ -4192,12 +4177,13 @@ static void bnn__fill_cube_roots(bnn_rng *r, size_t n, double d, float *out) {
 }
 
 BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out) {
-    double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, log_d, less = a < 1 ? 1 / a : 0, y;
+    double a = (double)shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, log_d, less = a < 1 ? 1 / a : 0;
     float e[BNN__FILL];
     size_t i, m;
-    int good = bnn__finite(shape) && a > 0;
-    for (i = 0; !good && i < n; i++) out[i] = (float)bnn__nan();
-    if (!good) return;
+    if (!bnn__finite(shape) || !(a > 0)) {
+        bnn_mat_fill(bnn__mat(1, n, out), (float)bnn__nan());
+        return;
+    }
     bnn__fill_cube_roots(r, n, d, out);
     bnn__v_log(n, out, out);
     log_d = (double)BNN_MATH_LOG((float)d);
@@ -4205,10 +4191,8 @@ BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out
     for (; n > 0; n -= m, out += m) {
         m = n < (size_t)BNN__FILL ? n : (size_t)BNN__FILL;
         if (a < 1) bnn__v_exponential(r, m, e);
-        for (i = 0; i < m; i++) {
-            y = log_d + 3 * (double)out[i] - (double)e[i] * less;
-            out[i] = (float)(y > -(double)FLT_MAX ? y : -(double)FLT_MAX);
-        }
+        for (i = 0; i < m; i++)
+            out[i] = bnn__log_draw(log_d + 3 * (double)out[i] - (double)e[i] * less);
     }
 }
 
@@ -5326,13 +5310,6 @@ BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b) {
     return bnn__sum_terms(who, bnn__double_exponential, c, mean, NULL, y);
 }
 
-/* S(x) = ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi)/2, for every x > 0. In differences of ln Gamma
- * at large arguments what is subtracted here cancels by algebra, which keeps the digits. */
-static double bnn__lgamma_rest(double x) {
-    return x >= 10 ? bnn__stirling(x)
-                   : bnn_lgamma(x) - (x - 0.5) * bnn__dlog(x) + x - BNN__LN_2PI / 2;
-}
-
 /* (nu+1)/2 ln(1 + r^2/(nu s^2)) + ln s + ln(nu pi)/2 + lnG(nu/2) - lnG((nu+1)/2);
  * dm = (nu+1) r/(nu s^2 + r^2), r = m - y. c: nu, nu s^2 and what does not depend on r, which is
  * ln s + ln(2 pi)/2 + 1/2 - h ln(1 + 1/2h) + S(h) - S(h + 1/2), h = nu/2 */
@@ -5595,7 +5572,6 @@ BNN__WARM
  *                h(z) = |z| + 2 ln(1 + e^-|z|),  h' = tanh(z/2)
  *     gamma      d ln z/da by >>special;  Dirichlet: ln x = log softmax of ln z
  *     Dirichlet  ln p = lnG(a0) - sum lnG(a_j) + sum (a_j - 1) ln x_j
- *                H = sum lnG(a_j) - lnG(a0) + (a0 - k) psi(a0) - sum (a_j - 1) psi(a_j)
  *     logit-normal  r_j = ln x_j/x_k - (mu_j - mu_k), S = B B^T, B = the rows of scale less its
  *                last: ln p = ln N(r; 0, S) - sum_j ln x_j;  with u = S^-1 r:
  *                dmu = u, dB = (u u^T - S^-1) B
@@ -5605,84 +5581,79 @@ BNN__WARM
  * --------------------------------------------------------------------------------------------- */
 
 static int bnn__tau_ok(const char *who, const bnn_var *x, float tau) {
-    if (x->tape->err != BNN_OK) return 0;
-    if ((double)tau >= 1e-3 && bnn__finite(tau)) return 1;
+    if ((double)tau >= 1e-3 && bnn__finite(tau)) return x->tape->err == BNN_OK;
     bnn__fail(x->tape, BNN_EARG, "%s: tau is %g, it must be at least 0.001", who, (double)tau);
     return 0;
 }
 
 static int bnn__simplex_ok(const char *who, const bnn_var *x) {
-    if (x->tape->err != BNN_OK) return 0;
-    if (x->val.cols > 1) return 1;
+    if (x->val.cols > 1) return x->tape->err == BNN_OK;
     bnn__fail(x->tape, BNN_EARG, "%s: a distribution over %z things, 2 or more are needed", who,
               x->val.cols);
     return 0;
 }
 
 static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
-    if (bnn__apart(x->tape, x->val, p)) return 0;
-    if (bnn__spreads(p->val, x->val)) return 1;
-    bnn__fail(x->tape, BNN_ESHAPE, "%s: draws are %zx%z, parameters are %zx%z", who, x->val.rows,
-              x->val.cols, p->val.rows, p->val.cols);
-    return 0;
+    return bnn__fits(who, x, "draws are", p, "parameters are", 1);
 }
 
 static int bnn__positive(const char *who, const char *what, const bnn_var *a) {
     size_t i;
-    if (a->tape->err != BNN_OK) return 0;
     for (i = 0; i < bnn__mat_size(a->val); i++) {
         if (a->val.data[i] > 0 && bnn__finite(a->val.data[i])) continue;
         bnn__fail(a->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z", who, what,
                   (double)a->val.data[i], i / a->val.cols, i % a->val.cols);
         return 0;
     }
-    return 1;
+    return a->tape->err == BNN_OK;
+}
+
+/* Fresh constants in the shape of x */
+static bnn_var *bnn__draws(const bnn_var *x, void (*fill)(bnn_rng *r, size_t n, float *out)) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 0, NULL);
+    fill(&x->tape->rng, bnn__mat_size(y->val), y->val.data);
+    return y;
 }
 
 typedef struct bnn__relaxed {
     float inv_tau;
-    const float *p; /* softmax */
+    int logs;
+    float *p; /* softmax */
 } bnn__relaxed;
 
 static void bnn__gumbel_softmax_backward(bnn_var *y) {
     const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
-    bnn_var *x = y->in[0];
     size_t i, j, k = y->val.cols;
-    int logs = r->p != y->val.data;
-    for (i = 0; x->grad.data != NULL && i < y->val.rows; i++) {
+    for (i = 0; i < y->val.rows; i++) {
         const float *p = r->p + i * k, *g = y->grad.data + i * k;
-        float *gx = x->grad.data + i * k;
+        float *gx = y->in[0]->grad.data + i * k;
         double dot = 0;
-        for (j = 0; j < k; j++) dot += (double)g[j] * (logs ? 1 : (double)p[j]);
+        for (j = 0; j < k; j++) dot += (double)g[j] * (r->logs ? 1 : (double)p[j]);
         for (j = 0; j < k; j++)
-            gx[j] += r->inv_tau * (logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
+            gx[j] += r->inv_tau * (r->logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
     }
 }
 
 static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int logs) {
     bnn_tape *t = a->tape;
     bnn_var *y;
-    bnn__relaxed *r;
-    float *l;
+    bnn__relaxed r;
     size_t n = bnn__mat_size(a->val), k = a->val.cols, step, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
-    y = bnn_op(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a);
-    r = (bnn__relaxed *)bnn__scratch(t, 1, sizeof *r);
-    l = logs ? bnn__floats(t, n) : y->val.data;
-    if (l == NULL || r == NULL) return bnn__poison(t);
-    r->inv_tau = 1 / tau;
-    r->p = l;
-    y->aux = r;
+    r.inv_tau = 1 / tau, r.logs = logs, r.p = logs ? bnn__floats(t, n) : NULL;
+    y = bnn__op_with(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a, &r, sizeof r);
+    if (t->err != BNN_OK) return y;
+    if (!logs) ((bnn__relaxed *)y->aux)->p = r.p = y->val.data;
     step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows for the cache; noise comes by 64 */
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (i = 0; i < n; i += step) {
         size_t count = n - i < step ? n - i : step;
         bnn_rng noise = t->rng;
+        float *l = r.p + i;
         bnn__rng_advance(&noise, i / 4);
-        bnn__v_gumbel(&noise, count, l + i);
-        bnn__v_axpy(count, 1, a->val.data + i, l + i);
-        bnn__softmax_rows(count / k, k, l + i, r->inv_tau, l + i, logs ? y->val.data + i : NULL,
-                          NULL);
+        bnn__v_gumbel(&noise, count, l);
+        bnn__v_axpy(count, 1, a->val.data + i, l);
+        bnn__softmax_rows(count / k, k, l, r.inv_tau, l, logs ? y->val.data + i : NULL, NULL);
     }
     bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
     return y;
@@ -5697,51 +5668,29 @@ BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau) {
 
 BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau) {
     const char *who = "bnn_concrete_log_prob";
-    bnn_tape *t = log_x->tape;
-    bnn_var *u, *v;
-    float *p, *log_p;
-    size_t i, j, n = log_x->val.rows, k = log_x->val.cols;
-    double c = bnn_lgamma((double)k) + ((double)k - 1) * log((double)tau);
+    bnn_var *u;
+    double k = (double)log_x->val.cols, c = bnn_lgamma(k) + (k - 1) * bnn__dlog((double)tau);
     if (!bnn__simplex_ok(who, log_x) || !bnn__tau_ok(who, log_x, tau) ||
         !bnn__spread_ok(who, log_x, logits))
-        return bnn__poison(t);
-    u = bnn_sub(logits, bnn_scale(log_x, tau));
-    v = bnn__rowwise(u, NULL);
-    p = bnn__slopes(v, 0);
-    log_p = bnn__floats(t, n * k);
-    if (log_p == NULL) return bnn__poison(t);
-    bnn__softmax_rows(n, k, u->val.data, 1, p, log_p, NULL);
-    for (i = 0; i < n; i++) {
-        double sum = c;
-        for (j = 0; j < k; j++) {
-            sum += (double)log_p[i * k + j];
-            p[i * k + j] = 1 - (float)k * p[i * k + j];
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return bnn_sub(v, bnn_rowsum(log_x));
+        return bnn__poison(log_x->tape);
+    u = bnn_rowsum(bnn_log_softmax(bnn_sub(logits, bnn_scale(log_x, tau))));
+    return bnn_shift(bnn_sub(u, bnn_rowsum(log_x)), (float)c);
 }
 
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc) {
-    bnn_tape *t = loc->tape;
-    bnn_var *g = bnn_op(t, loc->val.rows, loc->val.cols, NULL, 0, NULL);
-    if (g->val.data != NULL) bnn__v_gumbel(&t->rng, bnn__mat_size(loc->val), g->val.data);
-    return bnn_add(loc, g);
+    return bnn_add(loc, bnn__draws(loc, bnn_rng_fill_gumbel));
 }
 
 /* A row with a NaN chooses nothing: NaN. */
 static bnn_var *bnn__largest(const char *who, bnn_var *x) {
     bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, NULL, 0, NULL);
-    size_t i, j, k = x->val.cols, top;
-    if (y->val.data == NULL) return y;
-    bnn_mat_fill(y->val, 0);
-    for (i = 0; i < x->val.rows && k > 0; i++) {
-        float *to = y->val.data + i * k;
-        top = bnn_mat_row_argmax(x->val, i);
+    size_t i, j, k = x->val.cols;
+    for (i = 0; i < y->val.rows; i++) {
+        size_t top = bnn_mat_row_argmax(x->val, i);
         if (top < k && !((double)x->val.data[i * k + top] > -bnn__inf()))
             return bnn__fail(x->tape, BNN_ENONFINITE, "%s: row %z has no entry above -inf", who, i);
-        if (top < k) to[top] = 1;
-        else for (j = 0; j < k; j++) to[j] = (float)bnn__nan();
+        for (j = 0; j < k; j++)
+            y->val.data[i * k + j] = top == k ? (float)bnn__nan() : (float)(j == top);
     }
     return y;
 }
@@ -5754,21 +5703,9 @@ BNNDEF bnn_var *bnn_categorical(bnn_var *logits) {
     return bnn__largest(who, bnn_gumbel(bnn_detach(logits)));
 }
 
-static void bnn__score_backward(bnn_var *y) { /* aux = f - b */
-    bnn_var *f = y->in[0], *q = y->in[1];
-    const float *gain = (const float *)y->aux;
-    float g = y->grad.data[0] / (float)f->val.rows;
-    size_t i;
-    for (i = 0; i < f->val.rows; i++) {
-        if (f->grad.data != NULL) f->grad.data[i] += g;
-        if (q->grad.data != NULL) q->grad.data[i] += g * gain[i];
-    }
-}
-
 BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline) {
     bnn_tape *t = f->tape;
-    bnn_var *in[2], *y;
-    float *gain;
+    bnn_var *gain;
     double sum = 0, n = (double)f->val.rows;
     size_t i;
     if (t->err != BNN_OK) return bnn__poison(t);
@@ -5776,62 +5713,52 @@ BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline
         (baseline != NULL && !bnn__spreads(baseline->val, f->val)))
         return bnn__fail(t, BNN_ESHAPE, "bnn_score_function: f is %zx%z, log_q is %zx%z",
                          f->val.rows, f->val.cols, log_q->val.rows, log_q->val.cols);
-    in[0] = f, in[1] = log_q;
-    y = bnn_op(t, 1, 1, bnn__score_backward, 2, in);
-    y->aux = gain = bnn__floats(t, f->val.rows);
-    if (gain == NULL) return bnn__poison(t);
-    for (i = 0; i < f->val.rows; i++) sum += (double)f->val.data[i];
-    for (i = 0; i < f->val.rows; i++) {
+    gain = bnn_detach(f); /* f - b */
+    for (i = 0; i < gain->val.rows; i++) sum += (double)f->val.data[i];
+    for (i = 0; i < gain->val.rows; i++) {
         double fi = (double)f->val.data[i];
         double b = baseline != NULL ? (double)bnn__spread(baseline->val, i, 0)
                                     : n > 1 ? (sum - fi) / (n - 1) : 0;
-        gain[i] = (float)(fi - b);
+        gain->val.data[i] = (float)(fi - b);
     }
-    y->val.data[0] = (float)(sum / n);
-    return y;
+    return bnn_straight_through(bnn_mean(f), bnn_mean(bnn_add(f, bnn_mul(gain, log_q))));
+}
+
+static void bnn__fill_logistic(bnn_rng *r, size_t n, float *out) {
+    size_t i;
+    for (i = 0; i < n; i++) out[i] = bnn_rng_logistic(r);
 }
 
 BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau) {
-    bnn_tape *t = logits->tape;
-    bnn_var *noise;
-    size_t i;
-    if (!bnn__tau_ok("bnn_relaxed_bernoulli", logits, tau)) return bnn__poison(t);
-    noise = bnn_op(t, logits->val.rows, logits->val.cols, NULL, 0, NULL);
-    for (i = 0; noise->val.data != NULL && i < bnn__mat_size(noise->val); i++)
-        noise->val.data[i] = bnn_rng_logistic(&t->rng);
-    return bnn_scale(bnn_add(logits, noise), 1 / tau);
+    if (!bnn__tau_ok("bnn_relaxed_bernoulli", logits, tau)) return bnn__poison(logits->tape);
+    return bnn_scale(bnn_add(logits, bnn__draws(logits, bnn__fill_logistic)), 1 / tau);
 }
 
-static bnn_var *bnn__logistic_energy(bnn_var *x) { /* sum over the row of h */
-    bnn_var *v = bnn__rowwise(x, NULL);
-    float *slope = bnn__slopes(v, 0);
-    size_t i, j, k = x->val.cols;
-    if (slope == NULL) return v;
-    for (i = 0; i < x->val.rows; i++) {
-        double sum = 0;
-        for (j = 0; j < k; j++) {
-            float z = x->val.data[i * k + j], a = z < 0 ? -z : z;
-            sum += (double)a + 2 * (double)BNN_MATH_LOG1P(BNN_MATH_EXP(-a));
-            slope[i * k + j] = BNN_MATH_TANH(z / 2);
-        }
-        v->val.data[i] = (float)sum;
-    }
-    return v;
+static double bnn__logistic_energy(double z, double *slope) { /* h */
+    double e = bnn__dexp(-fabs(z));
+    *slope = z < 0 ? (e - 1) / (1 + e) : (1 - e) / (1 + e);
+    return fabs(z) + 2 * bnn__dlog1p(e);
+}
+
+static double bnn__relaxed_bernoulli(const double *c, bnn__point *at) { /* c: tau, ln tau */
+    double h = bnn__logistic_energy(at->x, &at->dx);
+    h -= bnn__logistic_energy(c[0] * at->x - at->p, &at->dp);
+    at->dx -= c[0] * at->dp;
+    return h + c[1];
 }
 
 BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, float tau) {
     const char *who = "bnn_relaxed_bernoulli_log_prob";
-    bnn_var *z;
+    double c[2];
     if (!bnn__tau_ok(who, l, tau) || !bnn__spread_ok(who, l, logits)) return bnn__poison(l->tape);
-    z = bnn_sub(bnn_scale(l, tau), logits);
-    z = bnn_sub(bnn__logistic_energy(l), bnn__logistic_energy(z));
-    return bnn_shift(z, (float)((double)l->val.cols * log((double)tau)));
+    c[0] = (double)tau, c[1] = bnn__dlog(c[0]);
+    return bnn__sum_terms(who, bnn__relaxed_bernoulli, c, l, logits, NULL);
 }
 
 static void bnn__log_gamma_backward(bnn_var *y) {
     bnn_var *a = y->in[0];
     size_t i;
-    for (i = 0; a->grad.data != NULL && i < bnn__mat_size(y->val); i++) {
+    for (i = 0; i < bnn__mat_size(y->val); i++) {
         double slope = bnn_gamma_dlog((double)a->val.data[i], (double)y->val.data[i]);
         a->grad.data[i] += y->grad.data[i] * (float)slope;
     }
@@ -5843,7 +5770,7 @@ BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha) {
     size_t i;
     if (!bnn__positive("bnn_log_gamma", "alpha", alpha)) return bnn__poison(t);
     y = bnn_op(t, alpha->val.rows, alpha->val.cols, bnn__log_gamma_backward, 1, &alpha);
-    for (i = 0; y->val.data != NULL && i < bnn__mat_size(y->val); i++)
+    for (i = 0; i < bnn__mat_size(y->val); i++)
         y->val.data[i] = bnn_rng_log_gamma(&t->rng, alpha->val.data[i]);
     return y;
 }
@@ -5859,17 +5786,17 @@ BNNDEF bnn_var *bnn_log_dirichlet(bnn_var *alpha) {
 
 BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha) { return bnn_exp(bnn_log_dirichlet(alpha)); }
 
-/* lnG(a0) - sum lnG(a_j) of row i of a; psi = psi(a0) - psi(a_j) */
-static double bnn__dirichlet_norm(bnn_mat a, size_t i, size_t k, double *psi) {
+/* lnG(a0) - sum lnG(a_j) of a row of alpha; psi = psi(a0) - psi(a_j) */
+static double bnn__dirichlet_norm(bnn_mat alpha, size_t row, size_t k, double *psi) {
+    const float *a = bnn__row(alpha, row);
     double a0 = 0, c, p0;
-    size_t j;
-    for (j = 0; j < k; j++) a0 += (double)bnn__spread(a, i, j);
+    size_t j, step = alpha.cols != 1;
+    for (j = 0; j < k; j++) a0 += (double)a[j * step];
     c = bnn_lgamma(a0);
     p0 = bnn_digamma(a0);
     for (j = 0; j < k; j++) {
-        double b = (double)bnn__spread(a, i, j);
-        c -= bnn_lgamma(b);
-        psi[j] = p0 - bnn_digamma(b);
+        c -= bnn_lgamma((double)a[j * step]);
+        psi[j] = p0 - bnn_digamma((double)a[j * step]);
     }
     return c;
 }
@@ -5880,7 +5807,7 @@ BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha) {
     bnn_var *v;
     float *to_x, *to_alpha;
     double c = 0, *psi;
-    size_t i, j, k = log_x->val.cols;
+    size_t i, j, at = 0, k = log_x->val.cols;
     if (!bnn__simplex_ok(who, log_x) || !bnn__positive(who, "alpha", alpha) ||
         !bnn__spread_ok(who, log_x, alpha))
         return bnn__poison(t);
@@ -5892,52 +5819,31 @@ BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha) {
         double sum;
         if (i == 0 || alpha->val.rows > 1) c = bnn__dirichlet_norm(alpha->val, i, k, psi);
         sum = c;
-        for (j = 0; j < k; j++) {
-            double y = (double)log_x->val.data[i * k + j];
+        for (j = 0; j < k; j++, at++) {
+            double y = (double)log_x->val.data[at];
             double less = (double)bnn__spread(alpha->val, i, j) - 1;
             if (less != 0 || y != y) sum += less * y; /* 0 times -inf is 0 here */
-            to_x[i * k + j] = (float)less;
-            to_alpha[i * k + j] = (float)(psi[j] + y);
+            to_x[at] = (float)less;
+            to_alpha[at] = (float)(psi[j] + y);
         }
         v->val.data[i] = (float)sum;
     }
     return v;
 }
 
-/* dH/da_j = (a0 - k) psi1(a0) - (a_j - 1) psi1(a_j) */
+/* -ln Gamma(k) - KL(Dir(alpha) || Dir(1)): that law is uniform, its log density ln Gamma(k) */
 BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
     const char *who = "bnn_dirichlet_entropy";
-    bnn_var *v;
-    float *to_alpha;
-    size_t i, j, k = alpha->val.cols;
     if (!bnn__simplex_ok(who, alpha) || !bnn__positive(who, "alpha", alpha))
         return bnn__poison(alpha->tape);
-    v = bnn__rowwise(alpha, NULL);
-    to_alpha = bnn__slopes(v, 0);
-    if (to_alpha == NULL) return v;
-    for (i = 0; i < alpha->val.rows; i++) {
-        const float *a = alpha->val.data + i * k;
-        double a0 = 0, h, slope;
-        for (j = 0; j < k; j++) a0 += (double)a[j];
-        h = (a0 - (double)k) * bnn_digamma(a0) - bnn_lgamma(a0);
-        slope = (a0 - (double)k) * bnn_trigamma(a0);
-        for (j = 0; j < k; j++) {
-            double b = (double)a[j];
-            h += bnn_lgamma(b) - (b - 1) * bnn_digamma(b);
-            to_alpha[i * k + j] = (float)(slope - (b - 1) * bnn_trigamma(b));
-        }
-        v->val.data[i] = (float)h;
-    }
-    return v;
+    return bnn_shift(bnn_neg(bnn_kl_dirichlet(alpha, NULL)),
+                     (float)-bnn_lgamma((double)alpha->val.cols));
 }
 
 /* Beta(a, b) is the Dirichlet of (a, b): entries become rows of a pair, and go back into rows. */
 static bnn_var *bnn__pairs(bnn_var *a, bnn_var *b) {
     bnn_var *in[2];
-    if (a->tape->err != BNN_OK) return bnn__poison(a->tape);
-    if (!bnn__same(a->val, b->val))
-        return bnn__fail(a->tape, BNN_ESHAPE, "bnn_beta: a is %zx%z, b is %zx%z", a->val.rows,
-                         a->val.cols, b->val.rows, b->val.cols);
+    if (!bnn__fits("bnn_beta", a, "a is", b, "b is", 0)) return bnn__poison(a->tape);
     in[0] = bnn_reshape(a, bnn__mat_size(a->val), 1);
     in[1] = bnn_reshape(b, bnn__mat_size(a->val), 1);
     return bnn_concat(a->tape, 2, in);
@@ -5968,17 +5874,9 @@ static void bnn__entries_backward(bnn_var *y) {
 
 /* D(a, n x), x = e^log_x, which may underflow */
 static double bnn__deviance_log(double a, double n, double log_x) {
-    double m = n * exp(log_x);
-    return m > 0.6 * a && m < 1.4 * a ? bnn__deviance(a, m) : a * (log(a / n) - log_x) + (m - a);
-}
-
-/* ln of x^a (1-x)^b / B(a,b) in Loader's form (>>special), for the digits at large a and b:
- * S(n) - S(a) - S(b) - D(a, n x) - D(b, n (1-x)) + ln(ab/(2 pi n))/2,  n = a + b */
-static double bnn__beta_kernel(double a, double log_x, double b, double log_y) {
-    double n = a + b;
-    return bnn__stirling_error(n) - bnn__stirling_error(a) - bnn__stirling_error(b) -
-           bnn__deviance_log(a, n, log_x) - bnn__deviance_log(b, n, log_y) +
-           0.5 * (log(a) + log(b / n) - BNN__LN_2PI);
+    double m = n * bnn__dexp(log_x);
+    return m > 0.6 * a && m < 1.4 * a ? bnn__deviance(a, m)
+                                      : a * (bnn__dlog(a / n) - log_x) + (m - a);
 }
 
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
@@ -5998,9 +5896,10 @@ BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b) {
         double p = (double)bnn__spread(a->val, i / cols, i % cols);
         double q = (double)bnn__spread(b->val, i / cols, i % cols), psi = bnn_digamma(p + q);
         double l = (double)logit_x->val.data[i];
-        double log_x = -log1p(exp(-fabs(l))) + (l < 0 ? l : 0), log_y = log_x - l;
-        y->val.data[i] = (float)(bnn__beta_kernel(p, log_x, q, log_y) - log_x - log_y);
-        slope[0] = (float)((p - 1) * exp(log_y) - (q - 1) * exp(log_x));
+        double log_x = -bnn__dlog1p(bnn__dexp(-fabs(l))) + (l < 0 ? l : 0), log_y = log_x - l;
+        double d = bnn__deviance_log(p, p + q, log_x) + bnn__deviance_log(q, p + q, log_y);
+        y->val.data[i] = (float)(bnn__beta_front(p, q, d) - log_x - log_y);
+        slope[0] = (float)((p - 1) * bnn__dexp(log_y) - (q - 1) * bnn__dexp(log_x));
         slope[count] = (float)(log_x + psi - bnn_digamma(p));
         slope[2 * count] = (float)(log_y + psi - bnn_digamma(q));
     }
@@ -6026,12 +5925,10 @@ static int bnn__scale_ok(const char *who, const bnn_var *x, const bnn_var *scale
 }
 
 BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale) {
-    bnn_tape *t = mu->tape;
     bnn_var *eps;
-    if (!bnn__scale_ok("bnn_logit_normal", mu, scale)) return bnn__poison(t);
+    if (!bnn__scale_ok("bnn_logit_normal", mu, scale)) return bnn__poison(mu->tape);
     if (scale->val.rows == 1) return bnn_log_softmax(bnn_normal(mu, scale));
-    eps = bnn_op(t, mu->val.rows, mu->val.cols, NULL, 0, NULL);
-    if (eps->val.data != NULL) bnn__v_normal(&t->rng, bnn__mat_size(mu->val), eps->val.data);
+    eps = bnn__draws(mu, bnn_rng_fill_normal);
     return bnn_log_softmax(bnn_add(mu, bnn_matmul(eps, bnn_transpose(scale))));
 }
 
@@ -6040,102 +5937,84 @@ BNNDEF bnn_var *bnn_logit_normal(bnn_var *mu, bnn_var *scale) {
 }
 
 typedef struct bnn__contrasts {
-    bnn_mat b, l, u; /* B (m,k); S = L L^T (m,m); S^-1 r, one column per row of x (m,n) */
+    bnn_mat l, u; /* S = L L^T (m,m); S^-1 r, one column per row of x (m,n) */
 } bnn__contrasts;
 
 static bnn_mat bnn__tape_mat(bnn_tape *t, size_t rows, size_t cols) {
-    bnn_mat m;
-    m.rows = rows, m.cols = cols;
-    m.data = bnn__floats(t, bnn__mul(rows, cols));
-    return m;
+    return bnn__mat(rows, cols, bnn__floats(t, bnn__mul(rows, cols)));
 }
 
-static void bnn__logit_normal_backward(bnn_var *y) {
+static void bnn__contrast_backward(bnn_var *y) {
     const bnn__contrasts *c = (const bnn__contrasts *)y->aux;
-    bnn_var *x = y->in[0], *mu = y->in[1], *scale = y->in[2];
-    size_t i, j, q, n = y->val.rows, k = x->val.cols, m = k - 1;
-    bnn_mat ub, db;
+    bnn_var *b = y->in[0];
+    size_t i, n = y->val.rows, m = b->val.rows, k = m + 1;
+    bnn_mat ub = bnn__tape_mat(y->tape, n, k), sb = bnn__tape_mat(y->tape, m, k);
     double total = 0;
+    if (y->tape->err != BNN_OK) return;
+    bnn_mat_mul_tn(ub, c->u, b->val); /* becomes diag(g) U^T B */
     for (i = 0; i < n; i++) {
-        float g = y->grad.data[i], sum = 0;
-        float *gx = x->grad.data != NULL ? x->grad.data + i * k : NULL;
-        float *gm = mu->grad.data != NULL ? mu->grad.data + (mu->val.rows == 1 ? 0 : i * k) : NULL;
+        float g = y->grad.data[i];
         total += (double)g;
-        for (j = 0; j < k; j++) {
-            float u = j < m ? c->u.data[j * n + i] : -sum;
-            sum += u;
-            if (gx != NULL) gx[j] -= g * (u + 1);
-            if (gm != NULL) gm[j] += g * u;
-        }
+        bnn__v_scale(k, g, ub.data + i * k, ub.data + i * k);
     }
-    if (scale->grad.data == NULL) return;
-    ub = bnn__tape_mat(y->tape, n, k); /* diag(g) U^T B */
-    db = bnn__tape_mat(y->tape, m, k);
-    if (ub.data == NULL || db.data == NULL) return;
-    bnn_mat_mul_tn(ub, c->u, c->b);
-    for (i = 0; i < n; i++)
-        for (j = 0; j < k; j++) ub.data[i * k + j] *= y->grad.data[i];
-    bnn_mat_solve_chol(db, c->l, c->b);
-    bnn_mat_scale(db, db, -(float)total);
-    bnn__gemm(m, k, n, c->u.data, n, 1, ub.data, k, 1, db.data, k, 1);
-    for (j = 0; j < m; j++)
-        for (q = 0; q < k; q++) {
-            float d = db.data[j * k + q];
-            if (scale->val.rows == 1) scale->grad.data[q] += q == j ? d : q == m ? -d : 0;
-            else scale->grad.data[j * k + q] += d, scale->grad.data[m * k + q] -= d;
-        }
+    bnn_mat_solve_chol(sb, c->l, b->val);
+    bnn__v_axpy(m * k, -(float)total, sb.data, b->grad.data);
+    bnn__gemm(m, k, n, c->u.data, n, 1, ub.data, k, 1, b->grad.data, k, 1);
 }
 
-/* B, S and its Cholesky factor; 0 = failed */
-static int bnn__contrast_scale(bnn_tape *t, bnn_mat scale, bnn__contrasts *c) {
-    size_t j, q, k = scale.cols, m = k - 1, pivot = 0;
-    c->b = bnn__tape_mat(t, m, k);
+/* The Cholesky factor of S = B B^T, in a node of zeros that carries the gradient of B = P scale,
+ * where P takes the last row from each of the others */
+static bnn_var *bnn__contrast(bnn_var *scale, size_t n, bnn__contrasts *c) {
+    bnn_tape *t = scale->tape;
+    size_t j, k = scale->val.cols, m = k - 1, pivot = 0;
+    bnn_var *b = bnn_op(t, m, k, NULL, 0, NULL), *y;
+    bnn_mat_eye(b->val);
+    for (j = 0; j < b->val.rows; j++) b->val.data[j * k + m] = -1;
+    b = scale->val.rows == 1 ? bnn_mul(b, scale) : bnn_matmul(b, scale);
     c->l = bnn__tape_mat(t, m, m);
-    if (t->err != BNN_OK) return 0;
-    for (j = 0; j < m; j++)
-        for (q = 0; q < k; q++) {
-            float *b = c->b.data + j * k + q;
-            if (scale.rows == 1) *b = q == j ? scale.data[j] : q == m ? -scale.data[m] : 0;
-            else *b = scale.data[j * k + q] - scale.data[m * k + q];
-        }
-    bnn_mat_mul_nt(c->l, c->b, c->b);
-    if (bnn_mat_cholesky(c->l, c->l, &pivot) == BNN_OK) return 1;
-    bnn__fail(t, BNN_EARG, "bnn_logit_normal_log_prob: the covariance of the log ratios is "
-              "singular at entry %z", pivot);
-    return 0;
+    c->u = bnn__tape_mat(t, m, n);
+    y = bnn__op_with(t, n, 1, bnn__contrast_backward, 1, &b, c, sizeof *c);
+    if (t->err != BNN_OK) return y;
+    bnn_mat_fill(y->val, 0);
+    bnn_mat_mul_nt(c->l, b->val, b->val);
+    if (bnn_mat_cholesky(c->l, c->l, &pivot) == BNN_OK) return y;
+    return bnn__fail(t, BNN_EARG, "bnn_logit_normal_log_prob: the covariance of the log ratios is "
+                     "singular at entry %z", pivot);
 }
 
 BNNDEF bnn_var *bnn_logit_normal_log_prob(bnn_var *log_x, bnn_var *mu, bnn_var *scale) {
     const char *who = "bnn_logit_normal_log_prob";
     bnn_tape *t = log_x->tape;
-    bnn_var *in[3], *y;
-    bnn__contrasts *c;
+    bnn_var *v, *by_scale;
+    bnn__contrasts c;
     bnn_mat r;
+    float *to_x, *to_mu;
     size_t i, j, n = log_x->val.rows, k = log_x->val.cols, m = k - 1;
     double norm;
     if (!bnn__scale_ok(who, log_x, scale) || !bnn__spread_ok(who, log_x, mu)) return bnn__poison(t);
-    in[0] = log_x, in[1] = mu, in[2] = scale;
-    y = bnn_op(t, n, 1, bnn__logit_normal_backward, 3, in);
-    y->aux = c = (bnn__contrasts *)bnn__scratch(t, 1, sizeof *c);
-    if (c == NULL || !bnn__contrast_scale(t, scale->val, c)) return bnn__poison(t);
+    by_scale = bnn__contrast(scale, n, &c);
+    v = bnn__rowwise(log_x, mu);
     r = bnn__tape_mat(t, m, n);
-    c->u = bnn__tape_mat(t, m, n);
     if (t->err != BNN_OK) return bnn__poison(t);
+    to_x = bnn__slopes(v, 0), to_mu = bnn__slopes(v, 1);
     for (i = 0; i < n; i++)
         for (j = 0; j < m; j++)
             r.data[j * n + i] = (log_x->val.data[i * k + j] - bnn__spread(mu->val, i, j)) -
                                 (log_x->val.data[i * k + m] - bnn__spread(mu->val, i, m));
-    bnn_mat_solve_chol(c->u, c->l, r);
-    norm = ((double)m * BNN__LN_2PI + bnn_mat_logdet_chol(c->l)) / 2;
-    for (i = 0; i < n; i++) {
-        double quad = 0, logs = (double)log_x->val.data[i * k + m];
-        for (j = 0; j < m; j++) {
-            quad += (double)r.data[j * n + i] * (double)c->u.data[j * n + i];
+    bnn_mat_solve_chol(c.u, c.l, r);
+    norm = ((double)m * BNN__LN_2PI + bnn_mat_logdet_chol(c.l)) / 2;
+    for (i = 0; i < n; i++, to_x += k, to_mu += k) {
+        double quad = 0, logs = 0;
+        to_mu[m] = 0;
+        for (j = 0; j < k; j++) {
             logs += (double)log_x->val.data[i * k + j];
+            if (j < m) to_mu[j] = c.u.data[j * n + i], to_mu[m] -= to_mu[j];
+            if (j < m) quad += (double)r.data[j * n + i] * (double)to_mu[j];
+            to_x[j] = -(to_mu[j] + 1);
         }
-        y->val.data[i] = (float)(-norm - quad / 2 - logs);
+        v->val.data[i] = (float)(-norm - quad / 2 - logs);
     }
-    return y;
+    return bnn_add(v, by_scale);
 }
 
 /* The w with F(w) = u, by doubling and halving; NaN if there is none. A NaN left of 0 counts as
@@ -11981,7 +11860,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
 
 static bnn_var *bnn__zeros(bnn_tape *t, size_t rows, size_t cols) {
     bnn_var *y = bnn_op(t, rows, cols, NULL, 0, NULL);
-    if (y->val.data != NULL) memset(y->val.data, 0, rows * cols * sizeof(float));
+    bnn_mat_fill(y->val, 0);
     return y;
 }
 
@@ -12007,11 +11886,10 @@ static bnn_var *bnn__gamma(const bnn_structure *s, bnn_var *a) {
     bnn_var *y;
     switch (s->gamma) {
     case BNN_GAMMA_SOFTMAX:
-        return bnn__tau_ok("bnn_graph", a, s->tau) ? bnn_softmax(bnn_scale(a, 1 / s->tau))
-                                                   : bnn__poison(a->tape);
     case BNN_GAMMA_SIGMOID:
-        return bnn__tau_ok("bnn_graph", a, s->tau) ? bnn_sigmoid(bnn_scale(a, 1 / s->tau))
-                                                   : bnn__poison(a->tape);
+        if (!bnn__tau_ok("bnn_graph", a, s->tau)) return bnn__poison(a->tape);
+        a = bnn_scale(a, 1 / s->tau);
+        return s->gamma == BNN_GAMMA_SOFTMAX ? bnn_softmax(a) : bnn_sigmoid(a);
     case BNN_GAMMA_GUMBEL: return bnn_gumbel_softmax(a, s->tau);
     case BNN_GAMMA_GUMBEL_HARD:
         y = bnn_gumbel_softmax(a, s->tau);
@@ -12080,33 +11958,35 @@ static bnn_var *bnn__graph_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
 
 /* ---- a graph: making one */
 
+/* How many live edges enter this node, or leave it; live NULL = all live */
+static size_t bnn__degree(const bnn_edge *edges, const unsigned char *live, size_t n, size_t node,
+                          int in) {
+    size_t e, sum = 0;
+    for (e = 0; e < n; e++)
+        sum += (live == NULL || live[e]) && (in ? edges[e].to : edges[e].from) == node;
+    return sum;
+}
+
 /* Counts the nodes; a node without edges into it or, but for the last, out of it is an error. */
 static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nodes) {
-    size_t e, v, top = 0;
-    if (d->n_edges == 0 || d->edges == NULL || d->inputs == 0)
-        return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: %z edges, %z inputs", d->n_edges,
-                               d->inputs);
-    for (e = 0; e < d->n_edges; e++) {
+    size_t e, v, top = 0, n = d->n_edges;
+    if (n == 0 || d->edges == NULL || d->inputs == 0)
+        return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: %z edges, %z inputs", n, d->inputs);
+    for (e = 0; e < n; e++) {
         const bnn_edge *g = &d->edges[e];
-        if (g->n_ops == 0 || g->ops == NULL)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, has no "
-                                   "candidates", e, g->from, g->to);
-        if (g->to == 0)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z, ends at node 0, "
-                                   "the input", e, g->from);
+        int none = g->n_ops == 0 || g->ops == NULL;
+        if (none || g->to == 0)
+            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, %s", e,
+                                   g->from, g->to,
+                                   none ? "has no candidates" : "ends at node 0, the input");
         top = g->to > top ? g->to : top;
         top = g->from > top ? g->from : top;
     }
-    for (v = 0; v <= top; v++) { /* with top > n_edges one of the first has no edge */
-        int in = v == 0, out = v == top;
-        for (e = 0; e < d->n_edges && !(in && out); e++) {
-            in |= d->edges[e].to == v;
-            out |= d->edges[e].from == v;
-        }
-        if (!in)
+    for (v = 0; v <= top; v++) { /* with top > n one of the first has no edge */
+        if (v > 0 && bnn__degree(d->edges, NULL, n, v, 1) == 0)
             return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: node %z cannot be reached: no edge "
                                    "ends there", v);
-        if (!out)
+        if (v < top && bnn__degree(d->edges, NULL, n, v, 0) == 0)
             return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: node %z leads nowhere; the output is "
                                    "node %z", v, top);
     }
@@ -12116,17 +11996,14 @@ static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nod
 
 /* An edge on a cycle among nodes whose done is 0: backward from any of them one comes round. */
 static int bnn__graph_cycle(bnn_arena *mem, const bnn_structure *s, const unsigned char *done) {
-    size_t v = 0, e, i, last = 0;
+    size_t v = 0, e = 0, i;
     while (done[v]) v++;
-    for (i = 0; i <= s->n_nodes; i++)
-        for (e = 0; e < s->n_edges; e++)
-            if (s->edges[e].to == v && !done[s->edges[e].from]) {
-                last = e;
-                v = s->edges[e].from;
-                break;
-            }
+    for (i = 0; i <= s->n_nodes; i++) {
+        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
+        v = s->edges[e].from;
+    }
     return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
-                           last, s->edges[last].from, s->edges[last].to);
+                           e, v, s->edges[e].to);
 }
 
 static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
@@ -12147,30 +12024,31 @@ static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources
     return n == s->n_nodes ? BNN_OK : bnn__graph_cycle(mem, s, done);
 }
 
+/* Columns of candidate k of edge e */
+static size_t bnn__candidate_width(const bnn_structure *s, size_t e, size_t k) {
+    size_t width = s->edges[e].ops[k].width;
+    return width > 0 ? width : s->widths[s->edges[e].from];
+}
+
 static int bnn__graph_widths(bnn_arena *mem, bnn_structure *s) {
+    static const char at[] = "bnn_graph: edge %z, from %z to %z, has %z columns, %s %z has %z";
     size_t i, e, k;
     for (i = 1; i < s->n_nodes; i++) {
-        size_t v = s->order[i], width = 0;
+        size_t v = s->order[i], *width = &s->widths[v];
         for (e = 0; e < s->n_edges; e++) {
             const bnn_edge *g = &s->edges[e];
-            size_t first = 0;
+            size_t first = bnn__candidate_width(s, e, 0);
             if (g->to != v) continue;
-            for (k = 0; k < g->n_ops; k++) {
-                size_t d = g->ops[k].width > 0 ? g->ops[k].width : s->widths[g->from];
-                if (k == 0) first = d;
-                if (d != first)
-                    return bnn__arena_fail(mem, BNN_ESHAPE, "bnn_graph: edge %z, from %z to %z: "
-                                           "candidate %z has %z columns, candidate 0 has %z", e,
-                                           g->from, g->to, k, d, first);
-            }
-            if (s->aggregates[v] == BNN_AGG_CONCAT) width += first;
-            else if (width == 0) width = first;
-            else if (first != width)
-                return bnn__arena_fail(mem, BNN_ESHAPE, "bnn_graph: edge %z, from %z to %z, has %z "
-                                       "columns, node %z has %z", e, g->from, g->to, first, v,
-                                       width);
+            for (k = 1; k < g->n_ops; k++)
+                if (bnn__candidate_width(s, e, k) != first)
+                    return bnn__arena_fail(mem, BNN_ESHAPE, at, e, g->from, v, first, "candidate",
+                                           k, bnn__candidate_width(s, e, k));
+            if (s->aggregates[v] == BNN_AGG_CONCAT) *width += first;
+            else if (*width == 0) *width = first;
+            else if (first != *width)
+                return bnn__arena_fail(mem, BNN_ESHAPE, at, e, g->from, v, first, "node", v,
+                                       *width);
         }
-        s->widths[v] = width;
     }
     return BNN_OK;
 }
@@ -12178,35 +12056,33 @@ static int bnn__graph_widths(bnn_arena *mem, bnn_structure *s) {
 /* The arrays of a structure, copied; NULL = failed, with the arena's error */
 static bnn_structure *bnn__graph_alloc(bnn_arena *mem, const bnn_graph_desc *d) {
     bnn_structure *s = (bnn_structure *)bnn_arena_alloc(mem, 1, sizeof *s);
-    size_t e, k, ops = 0, nodes = 0;
+    bnn_candidate *c;
+    size_t e, v, n = d->n_edges, ops = 0, nodes = 0;
     if (bnn__graph_nodes(mem, d, &nodes) != BNN_OK || s == NULL) return NULL;
-    for (e = 0; e < d->n_edges; e++) ops += d->edges[e].n_ops;
-    s->n_edges = d->n_edges, s->n_nodes = nodes;
+    for (e = 0; e < n; e++) ops += d->edges[e].n_ops;
+    s->n_edges = n, s->n_nodes = nodes;
     s->gamma = d->gamma, s->tau = d->tau;
-    s->edges = (bnn_edge *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->edges);
-    s->logits = (size_t *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->logits);
-    s->first = (size_t *)bnn_arena_alloc(mem, d->n_edges, sizeof *s->first);
-    s->blocks = (size_t *)bnn_arena_alloc(mem, ops, sizeof *s->blocks);
-    s->order = (size_t *)bnn_arena_alloc(mem, nodes, sizeof *s->order);
-    s->widths = (size_t *)bnn_arena_alloc(mem, nodes, sizeof *s->widths);
+    s->edges = (bnn_edge *)bnn_arena_alloc(mem, n, sizeof *s->edges);
+    s->logits = (size_t *)bnn_arena_alloc(mem, bnn__mul(2, n + nodes) + ops, sizeof *s->logits);
     s->aggregates = (int *)bnn_arena_alloc(mem, nodes, sizeof *s->aggregates);
-    for (ops = 0, e = 0; mem->err == BNN_OK && e < d->n_edges; e++) {
-        size_t n = d->edges[e].n_ops;
-        bnn_candidate *c = (bnn_candidate *)bnn_arena_alloc(mem, n, sizeof *c);
-        if (c == NULL) return NULL;
-        for (k = 0; k < n; k++) c[k] = d->edges[e].ops[k];
-        s->edges[e] = d->edges[e];
-        s->edges[e].ops = c;
-        s->first[e] = ops;
-        ops += n;
-    }
+    c = (bnn_candidate *)bnn_arena_alloc(mem, ops, sizeof *c);
     if (mem->err != BNN_OK) return NULL;
-    for (k = 0; k < nodes; k++) {
-        s->aggregates[k] = d->aggregates != NULL ? d->aggregates[k] : BNN_AGG_SUM;
-        if (s->aggregates[k] == 0) s->aggregates[k] = BNN_AGG_SUM;
-        if (s->aggregates[k] < BNN_AGG_SUM || s->aggregates[k] > BNN_AGG_CONCAT)
-            return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: aggregate %d of node %z",
-                                   s->aggregates[k], k), (bnn_structure *)NULL;
+    s->first = s->logits + n, s->order = s->first + n, s->widths = s->order + nodes;
+    s->blocks = s->widths + nodes;
+    for (ops = 0, e = 0; e < n; e++) {
+        bnn_edge *to = &s->edges[e];
+        *to = d->edges[e];
+        memcpy(c + ops, to->ops, to->n_ops * sizeof *c);
+        to->ops = c + ops;
+        s->first[e] = ops;
+        ops += to->n_ops;
+    }
+    for (v = 0; v < nodes; v++) {
+        int how = d->aggregates != NULL ? d->aggregates[v] : 0;
+        s->aggregates[v] = how == 0 ? BNN_AGG_SUM : how;
+        if (how >= 0 && how <= BNN_AGG_CONCAT) continue;
+        bnn__arena_fail(mem, BNN_EARG, "bnn_graph: aggregate %d of node %z", how, v);
+        return NULL;
     }
     s->widths[0] = d->inputs;
     if (bnn__graph_order(mem, s) != BNN_OK || bnn__graph_widths(mem, s) != BNN_OK) return NULL;
@@ -12216,7 +12092,8 @@ static bnn_structure *bnn__graph_alloc(bnn_arena *mem, const bnn_graph_desc *d) 
 static void bnn__graph_blocks(bnn_params *w, bnn_params *a, bnn_structure *s,
                               const bnn_graph_desc *d) {
     bnn_rng rng = bnn_rng_stream(d->seed, w->n_blocks + 1);
-    size_t e, k, i;
+    bnn_mat m;
+    size_t e, k;
     for (e = 0; e < s->n_edges; e++)
         for (k = 0; k < s->edges[e].n_ops; k++) {
             const bnn_candidate *c = &s->edges[e].ops[k];
@@ -12228,21 +12105,15 @@ static void bnn__graph_blocks(bnn_params *w, bnn_params *a, bnn_structure *s,
             bnn_params_add(w, 1, c->width, "b", d->prior);
             if (w->mem->err != BNN_OK) return;
             s->blocks[s->first[e] + k] = b;
-            bnn__v_normal(&rng, rows * c->width, bnn_params_mat(w, b).data);
-            for (i = 0; i < rows * c->width; i++)
-                bnn_params_mat(w, b).data[i] *= (float)sqrt(gain / (double)rows);
+            m = bnn_params_mat(w, b);
+            bnn__v_normal(&rng, bnn__mat_size(m), m.data);
+            bnn_mat_scale(m, m, (float)sqrt(gain / (double)rows));
         }
     for (e = 0; e < s->n_edges; e++) {
         s->logits[e] = BNN__NONE;
         if (s->edges[e].n_ops > 1 && s->gamma != BNN_GAMMA_ONES)
             s->logits[e] = bnn_params_add(a, 1, s->edges[e].n_ops, "gamma", d->structure_prior);
     }
-}
-
-static bnn_net bnn__no_net(void) {
-    bnn_net net;
-    memset(&net, 0, sizeof net);
-    return net;
 }
 
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc d) {
@@ -12289,36 +12160,40 @@ static int bnn__is_cube(int gamma) {
     return gamma >= BNN_GAMMA_SIGMOID && gamma <= BNN_GAMMA_THRESHOLD;
 }
 
+/* What one logit weighs, before its edge is scaled to a sum of 1; in a cube its probability */
+static double bnn__logit_weight(int gamma, float a, float top) {
+    if (bnn__is_cube(gamma)) return (double)bnn__sigmoid_1(a);
+    if (gamma == BNN_GAMMA_RAW) return a > 0 ? (double)a : 0;
+    return (double)BNN_MATH_EXP(a - top);
+}
+
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p) {
     const bnn_structure *s = bnn__structure_of(graph);
     bnn_params *store;
     double total = 0;
-    size_t k, K, i, samples = post != NULL ? post->count : 1;
+    size_t k, n, i, best, samples = post != NULL ? post->count : 1;
     if (s == NULL || edge >= s->n_edges) return BNN_EARG;
     store = s->params != NULL ? s->params : graph->params;
-    K = s->edges[edge].n_ops;
+    n = s->edges[edge].n_ops;
     if (post != NULL && (post->count == 0 || post->params->n != store->n)) return BNN_ESHAPE;
-    for (k = 0; k < K; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
-    for (i = 0; s->logits[edge] != BNN__NONE && i < samples; i++) {
+    for (k = 0; k < n; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
+    if (s->logits[edge] == BNN__NONE) return BNN_OK;
+    for (i = 0; i < samples; i++) {
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
-        const float *a = bnn_params_mat(&view, s->logits[edge]).data;
-        double weight = post != NULL ? post->weights[i] : 1, sum = 0;
-        size_t best = bnn_mat_row_argmax(bnn_params_mat(&view, s->logits[edge]), 0);
-        float top;
-        if (best == K) return BNN_ENONFINITE;
-        top = a[best];
-        for (k = 0; k < K; k++)
-            sum += s->gamma == BNN_GAMMA_RAW ? (double)(a[k] > 0 ? a[k] : 0)
-                                             : (double)BNN_MATH_EXP(a[k] - top);
-        for (k = 0; k < K; k++) {
-            double q = bnn__is_cube(s->gamma) ? (double)bnn__sigmoid_1(a[k])
-                       : s->gamma == BNN_GAMMA_RAW ? (a[k] > 0 ? (double)a[k] / sum : 0)
-                                                   : (double)BNN_MATH_EXP(a[k] - top) / sum;
+        bnn_mat a = bnn_params_mat(&view, s->logits[edge]);
+        double weight = post != NULL ? post->weights[i] : 1, sum = 0, q;
+        best = bnn_mat_row_argmax(a, 0);
+        if (best == n) return BNN_ENONFINITE;
+        for (k = 0; k < n; k++) sum += bnn__logit_weight(s->gamma, a.data[k], a.data[best]);
+        if (bnn__is_cube(s->gamma) || sum == 0) sum = 1;
+        for (k = 0; k < n; k++) {
+            q = bnn__logit_weight(s->gamma, a.data[k], a.data[best]) / sum;
             p[k] = (float)((double)p[k] + weight * q);
         }
         total += weight;
     }
-    for (k = 0; total > 0 && k < K; k++) p[k] = (float)((double)p[k] / total);
+    if (!(total > 0)) return BNN_OK;
+    for (k = 0; k < n; k++) p[k] = (float)((double)p[k] / total);
     return BNN_OK;
 }
 
@@ -12329,119 +12204,110 @@ static int bnn__chosen(const bnn_net *net, const bnn_structure *s, size_t e, siz
     return bnn__is_cube(s->gamma) ? a.data[k] > 0 : bnn_mat_row_argmax(a, 0) == k;
 }
 
-/* The chosen candidates of every edge; those that are 0 go if others stay. */
-static int bnn__extract_ops(bnn_arena *mem, const bnn_net *net, bnn_edge *edges, size_t *from) {
+/* The chosen candidates of every edge that are not 0, or one 0 of the right width; from: of each
+ * its block of weights */
+static void bnn__extract_ops(const bnn_net *net, bnn_edge *edges, bnn_candidate *c, size_t *from) {
     const bnn_structure *s = (const bnn_structure *)net->user;
-    size_t e, k;
+    size_t e, k, n = 0;
     for (e = 0; e < s->n_edges; e++) {
-        const bnn_edge *old = &s->edges[e];
-        bnn_candidate *c = (bnn_candidate *)bnn_arena_alloc(mem, old->n_ops, sizeof *c);
-        size_t n = 0;
-        if (c == NULL) return mem->err;
-        for (k = 0; k < old->n_ops; k++) {
-            if (!bnn__chosen(net, s, e, k) || old->ops[k].op == bnn_zero) continue;
-            from[s->first[e] + n] = s->blocks[s->first[e] + k];
-            c[n++] = old->ops[k];
-        }
-        if (n == 0) { /* nothing is left: a 0 of the right width */
-            c[0].name = "zero", c[0].op = bnn_zero;
-            c[0].width = old->ops[0].width > 0 ? old->ops[0].width : s->widths[old->from];
-            from[s->first[e]] = BNN__NONE;
-            n = 1;
-        }
-        edges[e] = *old;
-        edges[e].ops = c;
+        bnn_edge old = s->edges[e];
+        edges[e] = old;
+        edges[e].ops = c + n;
         edges[e].n_ops = n;
+        for (k = 0; k < old.n_ops; k++) {
+            if (!bnn__chosen(net, s, e, k) || old.ops[k].op == bnn_zero) continue;
+            from[n] = s->blocks[s->first[e] + k];
+            c[n++] = old.ops[k];
+        }
+        if (n == edges[e].n_ops) {
+            c[n].name = "zero", c[n].op = bnn_zero;
+            c[n].width = bnn__candidate_width(s, e, 0);
+            from[n++] = BNN__NONE;
+        }
+        edges[e].n_ops = n - edges[e].n_ops;
     }
-    return BNN_OK;
 }
 
 /* live[e] = 0: zeros added to something, and edges whose end no longer reaches the output */
 static void bnn__extract_live(const bnn_structure *s, const bnn_edge *edges, unsigned char *live) {
-    size_t e, g, n = s->n_edges;
+    size_t e, n = s->n_edges;
     int again = 1;
     memset(live, 1, n);
-    for (e = 0; e < n; e++) {
-        size_t others = 0;
-        for (g = 0; g < n; g++) others += g != e && live[g] && edges[g].to == edges[e].to;
-        if (edges[e].ops[0].op == bnn_zero && others > 0 &&
-            s->aggregates[edges[e].to] == BNN_AGG_SUM)
-            live[e] = 0;
-    }
+    for (e = 0; e < n; e++)
+        if (edges[e].ops[0].op == bnn_zero && s->aggregates[edges[e].to] == BNN_AGG_SUM)
+            live[e] = bnn__degree(edges, live, n, edges[e].to, 1) == 1;
     while (again) {
         again = 0;
         for (e = 0; e < n; e++) {
-            int out = edges[e].to == s->n_nodes - 1;
-            for (g = 0; g < n; g++) out |= live[g] && edges[g].from == edges[e].to;
-            if (!live[e] || out) continue;
-            live[e] = 0;
-            again = 1;
+            if (!live[e] || edges[e].to == s->n_nodes - 1) continue;
+            live[e] = bnn__degree(edges, live, n, edges[e].to, 0) > 0;
+            again |= !live[e];
         }
     }
 }
 
-/* Live edges to the front, nodes renumbered in their order; from moves along. Returns the edges. */
+/* Live edges to the front, nodes renumbered in their order. Returns the edges. */
 static size_t bnn__extract_pack(const bnn_structure *s, bnn_edge *edges, const unsigned char *live,
-                                size_t *from, int *aggregates, size_t *number) {
-    size_t e, v, k, n = 0, nodes = 1, ops = 0;
+                                int *aggregates, size_t *number) {
+    size_t e, v, n = 0, nodes = 1;
     for (v = 1; v < s->n_nodes; v++) {
-        int used = 0;
-        for (e = 0; e < s->n_edges; e++) used |= live[e] && edges[e].to == v;
         number[v] = nodes;
         aggregates[nodes] = s->aggregates[v];
-        nodes += (size_t)used;
+        nodes += bnn__degree(edges, live, s->n_edges, v, 1) > 0;
     }
-    number[0] = 0;
     for (e = 0; e < s->n_edges; e++) {
         if (!live[e]) continue;
         edges[n] = edges[e];
         edges[n].from = number[edges[e].from];
-        edges[n].to = number[edges[e].to];
-        for (k = 0; k < edges[n].n_ops; k++) from[ops++] = from[s->first[e] + k];
-        n++;
+        edges[n++].to = number[edges[e].to];
     }
     return n;
 }
 
-/* Weights and biases of candidate i of the small net, counted over all edges: block from[i] of w */
-static void bnn__extract_fill(const bnn_net *net, const bnn_params *w, const size_t *from) {
+/* Weights and biases of a candidate of the small net are those of block from[i] of w, where c[i]
+ * is the candidate it was made of. */
+static void bnn__extract_fill(const bnn_net *net, const bnn_params *w, const bnn_edge *edges,
+                              const bnn_candidate *c, const size_t *from) {
     const bnn_structure *s = (const bnn_structure *)net->user;
-    size_t e, k, i = 0, part;
+    size_t e, k, part;
     for (e = 0; e < s->n_edges; e++)
-        for (k = 0; k < s->edges[e].n_ops; k++, i++) {
-            size_t b = s->blocks[s->first[e] + k];
-            for (part = 0; b != BNN__NONE && part < 2; part++) {
-                bnn_mat to = bnn_params_mat(net->params, b + part);
-                memcpy(to.data, bnn_params_mat(w, from[i] + part).data,
-                       bnn__mat_size(to) * sizeof(float));
-                net->params->blocks[b + part].prior = w->blocks[from[i] + part].prior;
+        for (k = 0; k < edges[e].n_ops; k++) {
+            size_t b = s->blocks[s->first[e] + k], old = from[(size_t)(edges[e].ops - c) + k];
+            for (part = 0; b != BNN__NONE && part < 2; part++, b++, old++) {
+                bnn_mat to = bnn_params_mat(net->params, b);
+                bnn_mat_scale(to, bnn_params_mat(w, old), 1);
+                net->params->blocks[b].prior = w->blocks[old].prior;
             }
         }
 }
 
 BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     const bnn_structure *s = bnn__structure_of(graph);
-    bnn_net net = bnn__no_net();
+    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL), net;
     bnn_graph_desc d;
     bnn_edge *edges;
+    bnn_candidate *c;
     unsigned char *live;
-    size_t *from, *number, e, ops = 0;
+    size_t *number, *from, ops;
     int *aggregates;
-    if (to == NULL || to->mem->err != BNN_OK) return net;
-    if (s == NULL || to == graph->params)
-        return bnn__arena_fail(to->mem, BNN_EARG, "bnn_graph_extract: not a bnn_graph, or into its "
-                               "own parameters"), net;
-    for (e = 0; e < s->n_edges; e++) ops += s->edges[e].n_ops;
+    if (to == NULL || to->mem->err != BNN_OK) return dead;
+    if (s == NULL || to == graph->params) {
+        bnn__arena_fail(to->mem, BNN_EARG, "bnn_graph_extract: not a bnn_graph, or into its own "
+                        "parameters");
+        return dead;
+    }
+    ops = s->first[s->n_edges - 1] + s->edges[s->n_edges - 1].n_ops;
     edges = (bnn_edge *)bnn_arena_alloc(to->mem, s->n_edges, sizeof *edges);
+    c = (bnn_candidate *)bnn_arena_alloc(to->mem, ops, sizeof *c);
     live = (unsigned char *)bnn_arena_alloc(to->mem, s->n_edges, 1);
-    from = (size_t *)bnn_arena_alloc(to->mem, ops, sizeof *from);
-    number = (size_t *)bnn_arena_alloc(to->mem, s->n_nodes, sizeof *number);
-    aggregates = (int *)bnn_arena_alloc(to->mem, s->n_nodes + 1, sizeof *aggregates);
-    if (to->mem->err != BNN_OK || bnn__extract_ops(to->mem, graph, edges, from) != BNN_OK)
-        return net;
+    number = (size_t *)bnn_arena_alloc(to->mem, s->n_nodes + ops, sizeof *number);
+    aggregates = (int *)bnn_arena_alloc(to->mem, s->n_nodes, sizeof *aggregates);
+    if (to->mem->err != BNN_OK) return dead;
+    from = number + s->n_nodes;
+    bnn__extract_ops(graph, edges, c, from);
     bnn__extract_live(s, edges, live);
     memset(&d, 0, sizeof d);
-    d.n_edges = bnn__extract_pack(s, edges, live, from, aggregates, number);
+    d.n_edges = bnn__extract_pack(s, edges, live, aggregates, number);
     d.inputs = s->widths[0];
     d.edges = edges, d.aggregates = aggregates;
     d.gamma = BNN_GAMMA_ONES;
@@ -12449,12 +12315,12 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
     net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL);
-    bnn__extract_fill(&net, graph->params, from);
-    return to->mem->err == BNN_OK ? net : bnn__no_net();
+    bnn__extract_fill(&net, graph->params, edges, c, from);
+    return to->mem->err == BNN_OK ? net : dead;
 }
 
-/* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986). */
-/* On x less its largest entry, so that large values keep their differences */
+/* Entries that are not above the threshold (sum - 1)/n leave, until none does (Michelot 1986); on x
+ * less its largest entry, so that large values keep their differences */
 BNNDEF void bnn_simplex_project(size_t k, float *x) {
     double top = -bnn__inf(), shift = -bnn__inf();
     size_t i, n, before = k + 1;
@@ -12483,7 +12349,7 @@ typedef struct bnn__hyper {
     float *keep, *v, *z, *ga; /* w; grad_w Q; the direction; grad_a */
 } bnn__hyper;
 
-/* Gradients of f by w and a into their grad, at the same random numbers each time; the value */
+/* Gradients of f by w and a, at the same random numbers each time; the value */
 static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
     bnn_tape *t = h->t;
     bnn__time start = bnn__now(t);
@@ -12528,7 +12394,6 @@ static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
         for (i = 0; i < a->n; i++)
             h->ga[i] -= (float)(c * weight[q] * (double)a->grad[i] / (12 * r));
     }
-    bnn__hyper_move(h, 0, z);
 }
 
 static double bnn__dot(size_t n, const float *x, const float *y) {
@@ -12538,68 +12403,61 @@ static double bnn__dot(size_t n, const float *x, const float *y) {
     return s;
 }
 
-/* (H + damping) z = v; where a direction has no positive curvature the damping is raised and all
- * begins again. Differences of a gradient with kinks are not a symmetric matrix, and then residuals
- * may grow: the best z so far is kept. */
-static void bnn__hyper_solve(bnn__hyper *h, bnn_hypergradient_result *out) {
+/* Conjugate gradients for (H + damping) z = v; returns the last curvature, which breaks it off if
+ * it is not positive. Differences of a gradient with kinks are not a symmetric matrix, and then
+ * residuals may grow: the best z so far is kept. work: 4 |w| numbers. */
+static double bnn__hyper_cg(bnn__hyper *h, bnn_hypergradient_result *out, float *work) {
     const bnn_hypergradient_desc *d = h->d;
-    bnn_tape *t = h->t;
-    size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k = 0, starts;
-    float *r = bnn__floats(t, n), *p = bnn__floats(t, n), *hp = bnn__floats(t, n);
-    float *z = bnn__floats(t, n);
-    double vv = bnn__dot(n, h->v, h->v), rr, curve = 1, best = vv;
-    double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3;
-    out->damping = (double)d->damping;
-    memset(h->z, 0, n * sizeof *h->z);
-    if (t->err != BNN_OK || !(vv > 0)) return;
-    for (starts = 0; starts < 40; starts++) {
-        memset(z, 0, n * sizeof *z);
-        memset(h->z, 0, n * sizeof *h->z);
-        memcpy(r, h->v, n * sizeof *r);
-        memcpy(p, h->v, n * sizeof *p);
-        for (rr = best = vv, curve = 1, k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
-            double pp = bnn__dot(n, p, p), step, old = rr;
-            t->rng = h->rng;
-            bnn_hessian_vector(hp, t, d->w, d->lower, d->user, p);
-            if (t->err != BNN_OK) return;
-            for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
-            curve = bnn__dot(n, p, hp) / pp;
-            if (!(curve > 0)) break;
-            step = rr / (curve * pp);
-            for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
-            for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
-            rr = bnn__dot(n, r, r);
-            if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
-            for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
-        }
-        out->iterations += k;
-        if (curve > 0) break;
-        out->damping = 2 * (out->damping - curve) + 1e-6;
+    size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k;
+    float *z = work, *r = z + n, *p = r + n, *hp = p + n;
+    double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3, curve = 1;
+    double vv = bnn__dot(n, h->v, h->v), rr = vv, best = vv;
+    memset(z, 0, n * sizeof *z);
+    memset(h->z, 0, n * sizeof *z);
+    memcpy(r, h->v, n * sizeof *r);
+    memcpy(p, h->v, n * sizeof *p);
+    for (k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
+        double pp = bnn__dot(n, p, p), step, old = rr;
+        h->t->rng = h->rng;
+        bnn_hessian_vector(hp, h->t, d->w, d->lower, d->user, p);
+        for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
+        curve = bnn__dot(n, p, hp) / pp;
+        if (!(curve > 0)) break;
+        step = rr / (curve * pp);
+        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
+        for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
+        rr = bnn__dot(n, r, r);
+        if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
+        for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
     }
-    out->residual = sqrt(best / vv);
+    out->iterations += k;
+    out->residual = vv > 0 ? sqrt(best / vv) : 0;
+    return curve;
 }
 
 static void bnn__hyper_run(bnn__hyper *h, bnn_hypergradient_result *out) {
     const bnn_hypergradient_desc *d = h->d;
     bnn_params *w = d->w, *a = d->a;
-    double loss_n;
+    float *work = bnn__floats(h->t, bnn__mul(4, d->implicit ? w->n : 0));
+    double loss_n, curve = 0;
     size_t i;
+    if (work == NULL) return;
     if (d->unroll > 0 && !d->implicit) {
         bnn__hyper_at(h, d->lower);
         bnn__hyper_move(h, -(double)d->unroll, w->grad);
     }
     out->value = bnn__hyper_at(h, d->upper);
+    out->damping = d->implicit ? (double)d->damping : 0;
     loss_n = h->t->loss_n;
     memcpy(h->v, w->grad, w->n * sizeof *h->v);
     memcpy(h->ga, a->grad, a->n * sizeof *h->ga);
     memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
-    if (d->implicit) {
-        bnn__hyper_solve(h, out);
-        bnn__hyper_mixed(h, 1, h->z);
-    } else if (d->unroll > 0) {
-        bnn__hyper_mixed(h, (double)d->unroll, h->v);
+    for (i = 0; d->implicit && i < 40 && !(curve > 0) && h->t->err == BNN_OK; i++) {
+        curve = bnn__hyper_cg(h, out, work); /* not positive: more damping, from the start */
+        if (!(curve > 0)) out->damping = 2 * (out->damping - curve) + 1e-6;
     }
-    memcpy(w->theta, h->keep, w->n * sizeof *h->keep);
+    if (d->implicit) bnn__hyper_mixed(h, 1, h->z);
+    else if (d->unroll > 0) bnn__hyper_mixed(h, (double)d->unroll, h->v);
     for (i = 0; i < a->n; i++) a->grad[i] = h->ga[i];
     bnn__params_settle(a);
     h->t->loss_n = loss_n;
@@ -12619,11 +12477,10 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
         return out;
     }
     h.d = &d, h.t = t, h.rng = t->rng;
-    h.keep = bnn__floats(t, d.w->n);
-    h.v = bnn__floats(t, d.w->n);
-    h.z = bnn__floats(t, d.w->n);
+    h.keep = bnn__floats(t, bnn__mul(3, d.w->n));
     h.ga = bnn__floats(t, d.a->n);
     if (t->err == BNN_OK) {
+        h.v = h.keep + d.w->n, h.z = h.v + d.w->n;
         memcpy(h.keep, d.w->theta, d.w->n * sizeof *h.keep);
         bnn__hyper_run(&h, &out);
         memcpy(d.w->theta, h.keep, d.w->n * sizeof *h.keep); /* also after an error on the way */
@@ -12636,29 +12493,31 @@ BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient
 
 /* ---- two levels */
 
-static bnn_var *bnn__weigh(bnn_var *sum, bnn_var *x, double c) { /* sum + c x; sum may be NULL */
-    bnn_var *y = bnn_scale(x, (float)c);
+/* sum + c x, x made only if c is not 0; sum may be NULL */
+static bnn_var *bnn__weigh(bnn_var *sum, float c, bnn_loss_fn term, bnn_tape *t, void *user) {
+    bnn_var *y;
+    if (c == 0) return sum;
+    y = bnn_scale(term(t, user), c);
     return sum != NULL ? bnn_add(sum, y) : y;
 }
 
 BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level) {
     const bnn_two_level *p = (const bnn_two_level *)two_level;
-    bnn_var *loss = bnn__weigh(NULL, p->log_lik(t, p->user), -1);
-    if (p->kl_lower != 0) loss = bnn__weigh(loss, p->kl(t, p->user), (double)p->kl_lower);
-    return loss;
+    bnn_var *loss = bnn__weigh(NULL, -1, p->log_lik, t, p->user);
+    return bnn__weigh(loss, p->kl_lower, p->kl, t, p->user);
 }
 
 BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level) {
     const bnn_two_level *p = (const bnn_two_level *)two_level;
-    bnn_var *loss = NULL;
+    bnn_var *loss = bnn__weigh(NULL, -p->lik_upper, p->log_lik, t, p->user), *y;
     size_t j;
-    if (p->lik_upper != 0)
-        loss = bnn__weigh(loss, p->log_lik(t, p->user), -(double)p->lik_upper);
-    if (p->kl_upper != 0) loss = bnn__weigh(loss, p->kl(t, p->user), (double)p->kl_upper);
-    for (j = 0; j < p->n_structure; j++)
-        if (p->structure[j] != 0)
-            loss = bnn__weigh(loss, p->kl_structure(t, p->user, j), (double)p->structure[j]);
-    if (p->log_prior != NULL) loss = bnn__weigh(loss, p->log_prior(t, p->user), -1);
+    loss = bnn__weigh(loss, p->kl_upper, p->kl, t, p->user);
+    for (j = 0; j < p->n_structure; j++) {
+        if (p->structure[j] == 0) continue;
+        y = bnn_scale(p->kl_structure(t, p->user, j), p->structure[j]);
+        loss = loss != NULL ? bnn_add(loss, y) : y;
+    }
+    loss = bnn__weigh(loss, p->log_prior != NULL ? -1 : 0, p->log_prior, t, p->user);
     return loss != NULL ? loss : bnn_scalar(t, 0);
 }
 
@@ -12667,20 +12526,30 @@ BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level) {
 static const double bnn__pruned = 1e12; /* a precision that stands for infinity */
 
 typedef struct bnn__regress {
+    bnn_arena *mem;
+    bnn_mark mark;
+    bnn_mat mean, cov_to; /* empty: not asked for */
     size_t n, d;
     double *xx, *xy, yy; /* X'X, X'y, y'y */
     double *l, *cov, *m; /* the factor of A, its inverse, the mean */
 } bnn__regress;
 
-static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
+/* 0: shapes that do not fit, or no memory */
+static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_mat cov,
+                            bnn_data data) {
     size_t i, j, k, d = data.x.cols;
-    double *block;
-    if (d == 0 || !bnn__mat_ok(data.x) || !bnn__mat_is(data.y, data.x.rows, 1)) return 0;
-    block = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *block);
-    if (block == NULL) return 0;
-    p->n = data.x.rows, p->d = d, p->yy = 0;
-    p->xx = block, p->l = block + d * d, p->cov = p->l + d * d;
-    p->xy = p->cov + d * d, p->m = p->xy + d;
+    memset(p, 0, sizeof *p);
+    if (mem == NULL || d == 0 || !bnn__mat_ok(data.x) || !bnn__mat_is(data.y, data.x.rows, 1) ||
+        (mean.data != NULL && !bnn__mat_is(mean, d, 1)) ||
+        (cov.data != NULL && !bnn__mat_is(cov, d, d)))
+        return 0;
+    p->mem = mem, p->mark = bnn_arena_mark(mem);
+    if (mean.data != NULL) p->mean = mean;
+    if (cov.data != NULL) p->cov_to = cov;
+    p->xx = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *p->xx);
+    if (p->xx == NULL) return 0;
+    p->n = data.x.rows, p->d = d;
+    p->l = p->xx + d * d, p->cov = p->l + d * d, p->xy = p->cov + d * d, p->m = p->xy + d;
     for (i = 0; i < p->n; i++) {
         const float *x = data.x.data + i * d;
         double y = (double)data.y.data[i];
@@ -12693,75 +12562,55 @@ static int bnn__linear_open(bnn_arena *mem, bnn__regress *p, bnn_data data) {
     return 1;
 }
 
-/* l l' = a, row by row; 0 = not positive definite */
-static int bnn__chol(size_t d, double *l) {
-    size_t i, j, k;
-    for (i = 0; i < d; i++)
-        for (j = 0; j <= i; j++) {
-            double s = l[i * d + j];
-            for (k = 0; k < j; k++) s -= l[i * d + k] * l[j * d + k];
-            if (i == j && !(s > 0)) return 0;
-            l[i * d + j] = i == j ? sqrt(s) : s / l[j * d + j];
-        }
-    return 1;
+/* Gives the mean and cov, if there is an answer, and the memory back. */
+static double bnn__linear_close(const bnn__regress *p, double log_p) {
+    size_t i;
+    if (p->mem == NULL) return bnn__nan();
+    if (!bnn__is_nan(log_p)) {
+        for (i = 0; i < bnn__mat_size(p->mean); i++) p->mean.data[i] = (float)p->m[i];
+        for (i = 0; i < bnn__mat_size(p->cov_to); i++) p->cov_to.data[i] = (float)p->cov[i];
+    }
+    bnn_arena_rewind(p->mem, p->mark);
+    return log_p;
 }
 
-/* Posterior of the weights and ln p(y) */
+/* Posterior of the weights and ln p(y); NaN: A is not positive definite */
 static double bnn__linear_solve(bnn__regress *p, const double *alpha, double beta) {
     size_t i, j, k, d = p->d;
-    double log_p, quad = 0;
+    double log_p = (double)p->n * (bnn__dlog(beta) - BNN__LN_2PI), quad = 0;
     if (!(beta > 0)) return bnn__nan();
-    log_p = (double)p->n * (log(beta) - BNN__LN_2PI);
-    for (i = 0; i < d; i++) {
-        for (j = 0; j <= i; j++) p->l[i * d + j] = beta * p->xx[i * d + j];
-        p->l[i * d + i] += alpha[i];
+    for (i = 0; i < d; i++) { /* l l' = A, row by row */
+        double *li = p->l + i * d;
         if (!(alpha[i] > 0)) return bnn__nan();
+        for (j = 0; j <= i; j++) {
+            double s = beta * p->xx[i * d + j] + (i == j ? alpha[i] : 0);
+            s -= bnn__dot_d(j, li, p->l + j * d);
+            if (i == j && !(s > 0)) return bnn__nan();
+            li[j] = i == j ? sqrt(s) : s / p->l[j * d + j];
+        }
     }
-    if (!bnn__chol(d, p->l)) return bnn__nan();
     for (k = 0; k < d; k++) { /* columns of A^-1 */
         double *c = p->cov + k * d;
-        for (i = 0; i < d; i++) {
-            double s = i == k ? 1 : 0;
-            for (j = 0; j < i; j++) s -= p->l[i * d + j] * c[j];
-            c[i] = s / p->l[i * d + i];
-        }
+        for (i = 0; i < d; i++)
+            c[i] = ((i == k ? 1 : 0) - bnn__dot_d(i, p->l + i * d, c)) / p->l[i * d + i];
         for (i = d; i-- > 0;) {
-            double s = c[i];
-            for (j = i + 1; j < d; j++) s -= p->l[j * d + i] * c[j];
-            c[i] = s / p->l[i * d + i];
+            for (j = i + 1; j < d; j++) c[i] -= p->l[j * d + i] * c[j];
+            c[i] /= p->l[i * d + i];
         }
     }
     for (i = 0; i < d; i++) {
-        p->m[i] = 0;
-        for (j = 0; j < d; j++) p->m[i] += beta * p->cov[i * d + j] * p->xy[j];
+        p->m[i] = beta * bnn__dot_d(d, p->cov + i * d, p->xy);
         quad += p->m[i] * p->xy[i]; /* beta |y - Xm|^2 + sum alpha m^2 = beta (y'y - m'X'y) */
-        log_p += log(alpha[i]) - 2 * log(p->l[i * d + i]);
+        log_p += bnn__dlog(alpha[i]) - 2 * bnn__dlog(p->l[i * d + i]);
     }
     return (log_p - beta * (p->yy - quad)) / 2;
 }
 
-static void bnn__linear_give(const bnn__regress *p, bnn_mat mean, bnn_mat cov) {
-    size_t i;
-    for (i = 0; mean.data != NULL && i < p->d; i++) mean.data[i] = (float)p->m[i];
-    for (i = 0; cov.data != NULL && i < p->d * p->d; i++) cov.data[i] = (float)p->cov[i];
-}
-
-static int bnn__linear_fits(bnn_mat mean, bnn_mat cov, size_t d) {
-    return (mean.data == NULL || (mean.rows == d && mean.cols == 1)) &&
-           (cov.data == NULL || (cov.rows == d && cov.cols == d));
-}
-
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                                   const double *alpha, double beta) {
-    bnn_mark mark;
     bnn__regress p;
-    double log_p = bnn__nan();
-    if (mem == NULL || !bnn__linear_fits(mean, cov, data.x.cols)) return log_p;
-    mark = bnn_arena_mark(mem);
-    if (bnn__linear_open(mem, &p, data)) log_p = bnn__linear_solve(&p, alpha, beta);
-    if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
-    bnn_arena_rewind(mem, mark);
-    return log_p;
+    int open = bnn__linear_open(&p, mem, mean, cov, data);
+    return bnn__linear_close(&p, open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan());
 }
 
 static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
@@ -12791,14 +12640,14 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
         next = mm > 0 ? gamma / mm : bnn__pruned;
         next = next < 1e-12 ? 1e-12 : next;
         if (next >= bnn__pruned || (drifts && *rest)) next = bnn__pruned, sent = 1;
-        moved = fabs(log(next / alpha[i]));
+        moved = fabs(bnn__dlog(next / alpha[i]));
         if (!drifts && moved > change) change = moved;
         alpha[i] = next;
     }
     if (learn_noise) {
         moved = *beta;
         *beta = ((double)p->n - total) / bnn__linear_residual(p);
-        moved = fabs(log(*beta / moved));
+        moved = fabs(bnn__dlog(*beta / moved));
         change = moved > change ? moved : change;
     }
     if (!sent && *rest && change <= 1e-6) return 0; /* at rest, and nobody was sent away */
@@ -12808,48 +12657,43 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
 
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data data,
                              double *alpha, double *beta, int learn_noise, size_t steps) {
-    bnn_mark mark;
     bnn__regress p;
     double log_p = bnn__nan();
     size_t s, most = steps > 0 ? steps : 1000, i;
     int rest = 0, moving = 1;
-    if (mem == NULL) return log_p;
-    mark = bnn_arena_mark(mem);
-    if (!bnn__linear_fits(mean, cov, data.x.cols) || !bnn__linear_open(mem, &p, data))
-        return log_p;
-    log_p = bnn__linear_solve(&p, alpha, *beta);
+    if (bnn__linear_open(&p, mem, mean, cov, data)) log_p = bnn__linear_solve(&p, alpha, *beta);
     for (s = 0; s < most && moving && !bnn__is_nan(log_p); s++) {
         moving = bnn__ard_step(&p, alpha, beta, learn_noise, &rest);
         log_p = bnn__linear_solve(&p, alpha, *beta);
     }
     for (i = 0; i < p.d; i++)
         if (alpha[i] >= bnn__pruned) p.m[i] = 0;
-    if (!bnn__is_nan(log_p)) bnn__linear_give(&p, mean, cov);
-    bnn_arena_rewind(mem, mark);
-    return log_p;
+    return bnn__linear_close(&p, log_p);
 }
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
     size_t i, j, a, b, n = mean.rows, k = mean.cols;
+    size_t rows = var.rows == n ? 1 : n, cols = var.cols == k ? 1 : k; /* of one entry of var */
     if (!bnn__same(mean, sd) || !bnn__spreads(var, mean) || bnn__mat_size(mean) == 0 ||
         !bnn__mat_ok(mean) || !bnn__mat_ok(sd) || !bnn__mat_ok(var))
         return BNN_ESHAPE;
     for (i = 0; i < bnn__mat_size(mean); i++)
         if (!(sd.data[i] >= 0) || !bnn__finite(mean.data[i]) || !bnn__finite(sd.data[i]))
             return BNN_EARG;
-    for (i = 0; fast && i < bnn__mat_size(var); i++)
-        if (!(var.data[i] > 0)) return BNN_EARG;
+    for (i = 0; i < bnn__mat_size(var); i++)
+        if (fast && !(var.data[i] > 0)) return BNN_EARG;
     for (i = 0; i < var.rows; i++)
         for (j = 0; j < var.cols; j++) {
-            double v = (double)var.data[i * var.cols + j], mm = 0, ss = 0, count = 0, known;
-            for (a = var.rows == n ? i : 0; a < (var.rows == n ? i + 1 : n); a++)
-                for (b = var.cols == k ? j : 0; b < (var.cols == k ? j + 1 : k); b++, count++) {
+            float *v = var.data + i * var.cols + j;
+            double mm = 0, ss = 0, count = (double)rows * (double)cols, known;
+            for (a = i; a < i + rows; a++)
+                for (b = j; b < j + cols; b++) {
                     mm += (double)mean.data[a * k + b] * (double)mean.data[a * k + b];
                     ss += (double)sd.data[a * k + b] * (double)sd.data[a * k + b];
                 }
-            known = count - ss / v;
+            known = count - ss / (double)*v;
             known = fast && known > 1e-6 * count ? mm / known : (mm + ss) / count;
-            var.data[i * var.cols + j] = (float)(known > 1e-12 ? known : 1e-12);
+            *v = (float)(known > 1e-12 ? known : 1e-12);
         }
     return BNN_OK;
 }
@@ -12864,46 +12708,19 @@ BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
  * m = mean f, e^a = var f + mean v, the total variance.
  * --------------------------------------------------------------------------------------------- */
 
-/* Per column the low end and the width of the range of x, widened on both sides. */
-static void bnn__box(bnn_mat x, float margin, float *low, float *width) {
+/* The lowest and the highest of every column of x, as two rows; empty where out is */
+static bnn_mat bnn__ends(bnn_mat out, bnn_mat x) {
     size_t i, j;
-    for (j = 0; j < x.cols; j++) low[j] = width[j] = x.data[j];
-    for (i = 0; i < x.rows; i++)
-        for (j = 0; j < x.cols; j++) {
+    for (j = 0; j < out.cols; j++) {
+        float low = x.data[j], high = low;
+        for (i = 1; i < x.rows; i++) {
             float v = x.data[i * x.cols + j];
-            if (v < low[j]) low[j] = v;
-            if (v > width[j]) width[j] = v; /* the high end for now */
+            low = v < low ? v : low;
+            high = v > high ? v : high;
         }
-    for (j = 0; j < x.cols; j++) {
-        float wide = (width[j] - low[j]) * margin;
-        width[j] += 2 * wide - low[j];
-        low[j] -= wide;
+        out.data[j] = low, out.data[x.cols + j] = high;
     }
-}
-
-/* box: 2 x.cols numbers of bnn__box, if they are needed */
-static bnn_var *bnn__draw_inputs(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d,
-                                 const float *box) {
-    bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
-    const float *unit = d->net != NULL ? d->net->scaling.x_std.data : NULL;
-    size_t i, k;
-    if (v->val.data == NULL) return v;
-    if (d->generate != NULL) {
-        d->generate(d->user, &t->rng, v->val);
-        return v;
-    }
-    if (d->box) bnn__v_uniform(&t->rng, n * x.cols, v->val.data);
-    else if (d->noise > 0) bnn__v_normal(&t->rng, n * x.cols, v->val.data);
-    for (i = 0; i < n; i++) {
-        const float *row = d->box ? box : x.data + bnn_rng_below(&t->rng, x.rows) * x.cols;
-        float *to = v->val.data + i * x.cols;
-        for (k = 0; k < x.cols; k++) {
-            if (d->box) to[k] = row[k] + box[x.cols + k] * to[k];
-            else if (d->noise > 0) to[k] = row[k] + d->noise * (unit != NULL ? unit[k] : 1) * to[k];
-            else to[k] = row[k];
-        }
-    }
-    return v;
+    return out;
 }
 
 static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_desc *d) {
@@ -12922,14 +12739,35 @@ static int bnn__inputs_ok(bnn_tape *t, bnn_mat x, size_t n, const bnn_inputs_des
 }
 
 BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc d) {
-    float *box = NULL;
+    const float *unit = d.net != NULL ? d.net->scaling.x_std.data : NULL, *row, *high;
+    bnn_var *v = bnn_op(t, n, x.cols, NULL, 0, NULL);
+    float *to = v->val.data, wide;
+    size_t i, k;
     if (!bnn__inputs_ok(t, x, n, &d)) return bnn__poison(t);
-    if (d.box && d.generate == NULL) {
-        box = bnn__floats(t, bnn__mul(2, x.cols));
-        if (box == NULL) return bnn__poison(t);
-        bnn__box(x, d.margin, box, box + x.cols);
+    if (d.generate != NULL) {
+        d.generate(d.user, &t->rng, v->val);
+        return v;
     }
-    return bnn__draw_inputs(t, x, n, &d, box);
+    if (d.box) {
+        bnn_mat ends = bnn__tape_mat(t, 2, x.cols);
+        if (t->err != BNN_OK) return bnn__poison(t);
+        x = bnn__ends(ends, x);
+        bnn__v_uniform(&t->rng, n * x.cols, to);
+    } else if (d.noise > 0) {
+        bnn__v_normal(&t->rng, n * x.cols, to);
+    } else {
+        bnn_mat_fill(v->val, 0);
+    }
+    for (i = 0; i < n; i++, to += x.cols) {
+        row = x.data + (d.box ? 0 : bnn_rng_below(&t->rng, x.rows) * x.cols);
+        high = x.data + x.cols;
+        for (k = 0; k < x.cols; k++) {
+            wide = d.box ? (high[k] - row[k]) * d.margin : d.noise * (unit != NULL ? unit[k] : 1);
+            if (d.box) to[k] = row[k] - wide + (high[k] + (2 * wide - row[k])) * to[k];
+            else to[k] = row[k] + wide * to[k];
+        }
+    }
+    return v;
 }
 
 /* One sample, drawn by its weight. */
@@ -12995,7 +12833,6 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     bnn_mark before, after, now;
     size_t s, steps = d.steps == 0 ? 10000 : d.steps, batch = d.batch == 0 ? 64 : d.batch;
     double n_data = t->n_data;
-    float *box;
     if (d.inputs.net == NULL)
         d.inputs.net = student->scaling.x_std.data != NULL ? student : teacher;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
@@ -13008,17 +12845,15 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     rate.lr = bnn__or(d.lr, 1e-3);
     before = bnn_arena_mark(mem);
     adam = bnn_adam(student->params, rate);
-    box = (float *)bnn_arena_alloc(mem, d.inputs.box ? 2 * x.cols : 0, sizeof(float));
+    if (d.inputs.box && d.inputs.generate == NULL) x = bnn__ends(bnn_mat_new(mem, 2, x.cols), x);
     after = bnn_arena_mark(mem);
-    if (box == NULL) bnn__fail(t, mem->err, "bnn_distill: %s", mem->msg);
-    else if (d.inputs.box && d.inputs.generate == NULL)
-        bnn__box(x, d.inputs.margin, box, box + x.cols);
+    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_distill: %s", mem->msg);
     for (s = 0; s < steps && t->err == BNN_OK; s++) {
         bnn_tape_reset(t);
         t->n_data = d.n_data;
         adam.lr = (float)bnn_lr_cosine((double)rate.lr, s, steps);
-        bnn_backward(bnn_distill_loss(student, bnn__draw_inputs(t, x, batch, &d.inputs, box),
-                                      teacher, post));
+        bnn_backward(bnn_distill_loss(student, bnn_distill_inputs(t, x, batch, d.inputs), teacher,
+                                      post));
         bnn_step(&adam, t);
         if (s % 100 == 99) bnn__report(t, s + 1, steps);
     }
@@ -13061,7 +12896,7 @@ static double bnn__log_divided(size_t k, const double *l, size_t extra, double *
             offset += 460.51701859880913680; /* ln 1e200 */
         }
     }
-    return low + log(sum) + offset - bnn_lgamma((double)m);
+    return low + bnn__dlog(sum) + offset - bnn_lgamma((double)m);
 }
 
 /* l = ln softmax(z) in double, accurate near probability 1. Returns the index of the largest. */
@@ -13071,33 +12906,31 @@ static size_t bnn__log_probs(size_t k, const float *z, double *l) {
     for (j = 1; j < k; j++) if (z[j] > z[top]) top = j;
     for (j = 0; j < k; j++) {
         l[j] = (double)z[j] - (double)z[top];
-        if (j != top) rest += exp(l[j]);
+        if (j != top) rest += bnn__dexp(l[j]);
     }
-    rest = log1p(rest);
+    rest = bnn__dlog1p(rest);
     for (j = 0; j < k; j++) l[j] -= rest;
     return top;
 }
 
-/* ln C and its derivative by the logits; l, d, row: k, k, 2 k + 1 numbers of scratch. */
-static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l, double *d,
-                          double *row) {
+/* ln C and its derivative by the logits; l: 4 k + 1 numbers of scratch */
+static double bnn__cc_row(size_t k, const float *z, int kind, float *slope, double *l) {
+    double *d = l + k, *clipped = d + k, *row = clipped + k; /* d: by ln g */
     size_t j, top = bnn__log_probs(k, z, l);
-    double value = 0, sum = 0, count = (double)k, floor = l[top] - 500;
+    double value, sum = 0, count = (double)k, floor = l[top] - 500;
     if (kind == BNN_CC_EXACT) {
-        for (j = 0; j < k; j++) d[j] = l[j] < floor ? floor : l[j];
-        memcpy(row + k + 1, d, k * sizeof *d);
-        value = -bnn__log_divided(k, row + k + 1, k, row);
-        for (j = 0; j < k; j++)
-            d[j] = -exp(bnn__log_divided(k, row + k + 1, j, row) + value);
+        for (j = 0; j < k; j++) clipped[j] = l[j] < floor ? floor : l[j];
+        value = -bnn__log_divided(k, clipped, k, row);
+        for (j = 0; j < k; j++) d[j] = -bnn__dexp(bnn__log_divided(k, clipped, j, row) + value);
     } else {
-        value = count / 2 * log(count) - count * (count - 1) / 2 * log(2.0);
+        value = count / 2 * bnn__dlog(count) - count * (count - 1) / 2 * bnn__dlog(2.0);
         for (j = 0; j < k; j++) {
-            value += l[j] + log(-l[j]);
+            value += l[j] + bnn__dlog(-l[j]);
             d[j] = 1 + 1 / l[j];
         }
     }
     for (j = 0; j < k; j++) sum += d[j];
-    for (j = 0; j < k; j++) slope[j] = (float)(d[j] - exp(l[j]) * sum);
+    for (j = 0; j < k; j++) slope[j] = (float)(d[j] - bnn__dexp(l[j]) * sum);
     return value;
 }
 
@@ -13105,7 +12938,7 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
     bnn_tape *t = logit->tape;
     bnn_var *v;
     double *l;
-    size_t i, n = logit->val.rows, k = logit->val.cols;
+    size_t i, k = logit->val.cols;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (k == 0 || (kind != BNN_CC_EXACT && kind != BNN_CC_PUBLISHED))
         return bnn__fail(t, BNN_EARG, "bnn_cc_log_constant: kind %d of %z classes", kind, k);
@@ -13113,21 +12946,21 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind) {
         return bnn__fail(t, BNN_ENONFINITE, "bnn_cc_log_constant: a logit is not finite");
     v = bnn__rowwise(logit, NULL);
     l = (double *)bnn__scratch(t, bnn__mul(4, k + 1), sizeof *l);
-    for (i = 0; l != NULL && v->val.data != NULL && i < n; i++)
+    if (l == NULL) return bnn__poison(t);
+    for (i = 0; i < v->val.rows; i++)
         v->val.data[i] = (float)bnn__cc_row(k, logit->val.data + i * k, kind,
-                                            bnn__slopes(v, 0) + i * k, l, l + k, l + 2 * k);
+                                            bnn__slopes(v, 0) + i * k, l);
     return v;
 }
 
 /* Rows of probabilities? A sum may miss 1 by the rounding of a long sum of floats. */
 static int bnn__on_simplex(const char *who, bnn_tape *t, bnn_mat p) {
     size_t i, j;
-    for (i = 0; t->err == BNN_OK && i < p.rows; i++) {
+    for (i = 0; i < p.rows && t->err == BNN_OK; i++) {
         double sum = 0;
         for (j = 0; j < p.cols; j++) {
             double v = (double)p.data[i * p.cols + j];
-            if (!(v >= 0)) sum = bnn__nan();
-            sum += v;
+            sum += v >= 0 ? v : bnn__nan();
         }
         if (!(fabs(sum - 1) <= 1e-3))
             bnn__fail(t, BNN_EARG, "%s: row %z is not on the simplex, its sum is %g", who, i, sum);
@@ -13138,55 +12971,50 @@ static int bnn__on_simplex(const char *who, bnn_tape *t, bnn_mat p) {
 BNNDEF bnn_var *bnn_soft_target(bnn_tape *t, size_t teachers, bnn_var *const *logit,
                                 const float *weights, float temperature) {
     bnn_var *sum = NULL, *p;
-    double total = 0;
+    double total = 0, w;
     size_t i;
     if (t->err != BNN_OK) return bnn__poison(t);
     if (!(temperature > 0) || teachers == 0)
         return bnn__fail(t, BNN_EARG, "bnn_soft_target: %z teachers, temperature %g", teachers,
                          (double)temperature);
     for (i = 0; i < teachers; i++) {
-        if (weights != NULL && (!(weights[i] >= 0) || !bnn__finite(weights[i])))
-            return bnn__fail(t, BNN_EARG, "bnn_soft_target: weight %g of teacher %z",
-                             (double)weights[i], i);
+        w = weights != NULL ? (double)weights[i] : 1;
+        if (!(w >= 0) || !bnn__finite_d(w))
+            return bnn__fail(t, BNN_EARG, "bnn_soft_target: weight %g of teacher %z", w, i);
         if (!bnn__same(logit[i]->val, logit[0]->val))
             return bnn__fail(t, BNN_ESHAPE, "bnn_soft_target: teacher 0 answers %zx%z, teacher %z "
                              "%zx%z", logit[0]->val.rows, logit[0]->val.cols, i,
                              logit[i]->val.rows, logit[i]->val.cols);
-        total += weights != NULL ? (double)weights[i] : 1;
+        total += w;
     }
     if (!(total > 0)) return bnn__fail(t, BNN_EARG, "bnn_soft_target: the weights are all zero");
     for (i = 0; i < teachers; i++) {
-        double share = (weights != NULL ? (double)weights[i] : 1) / total;
-        if (share == 0) continue;
-        p = bnn_detach(logit[i]);
-        if (temperature != 1) p = bnn_scale(p, 1 / temperature);
-        p = bnn_softmax(p);
-        if (share != 1) p = bnn_scale(p, (float)share);
+        w = (weights != NULL ? (double)weights[i] : 1) / total;
+        if (w == 0) continue;
+        p = bnn_softmax(bnn_scale(bnn_detach(logit[i]), 1 / temperature));
+        if (w != 1) p = bnn_scale(p, (float)w);
         sum = sum == NULL ? p : bnn_add(sum, p);
     }
     return sum;
 }
 
+static double bnn__negentropy(const double *c, bnn__point *at) { /* of a constant */
+    (void)c;
+    return at->x > 0 ? at->x * bnn__dlog(at->x) : 0;
+}
+
 BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse) {
-    bnn_tape *t = logit->tape;
-    bnn_var *out;
-    size_t i, j, n = logit->val.rows, k = logit->val.cols;
-    if (!bnn__check_pair("bnn_kl_target", logit, target)) return bnn__poison(t);
-    if (!bnn__on_simplex("bnn_kl_target", t, target->val)) return bnn__poison(t);
+    const char *who = "bnn_kl_target";
+    bnn_var *out, *p;
+    if (!bnn__check_pair(who, logit, target) || !bnn__on_simplex(who, logit->tape, target->val))
+        return bnn__poison(logit->tape);
+    p = bnn_detach(target);
     if (reverse) {
-        out = bnn_sub(bnn_log_softmax(logit), bnn_log(bnn_detach(target)));
+        out = bnn_sub(bnn_log_softmax(logit), bnn_log(p));
         return bnn_rowsum(bnn_mul(bnn_softmax(logit), out));
     }
-    out = bnn_op(t, n, 1, NULL, 0, NULL); /* the entropy of the target */
-    for (i = 0; out->val.data != NULL && i < n; i++) {
-        double h = 0;
-        for (j = 0; j < k; j++) {
-            double p = (double)target->val.data[i * k + j];
-            if (p > 0) h -= p * log(p);
-        }
-        out->val.data[i] = (float)h;
-    }
-    return bnn_sub(bnn_cross_entropy(logit, bnn_detach(target), 1), out);
+    out = bnn__sum_terms(who, bnn__negentropy, NULL, p, NULL, NULL);
+    return bnn_add(bnn_cross_entropy(logit, p, 1), out);
 }
 
 BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n) {
@@ -13198,25 +13026,20 @@ BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n) {
     return BNN_OK;
 }
 
-/* How many rows have an answer; SIZE_MAX = an error was set. */
+/* How many rows have an answer; BNN__NONE = an error was set. */
 static size_t bnn__has(bnn_tape *t, bnn_var *has, size_t n) {
     size_t i, count = 0;
-    if (t->err != BNN_OK) return BNN__NONE;
-    if (has == NULL) return n;
-    if (has->val.rows != n || has->val.cols != 1) {
+    if (has == NULL) return t->err == BNN_OK ? n : BNN__NONE;
+    if (has->val.rows != n || has->val.cols != 1)
         bnn__fail(t, BNN_ESHAPE, "bnn_soft: %z rows, the mask is %zx%z", n, has->val.rows,
                   has->val.cols);
-        return BNN__NONE;
+    for (i = 0; i < n && t->err == BNN_OK; i++) {
+        float v = has->val.data[i];
+        if (v != 0 && v != 1)
+            bnn__fail(t, BNN_EARG, "bnn_soft: the mask has %g in row %z, not 0 or 1", (double)v, i);
+        count += v != 0;
     }
-    for (i = 0; i < n; i++) {
-        if (has->val.data[i] != 0 && !(has->val.data[i] == 1)) {
-            bnn__fail(t, BNN_EARG, "bnn_soft: the mask has %g in row %z, not 0 or 1",
-                      (double)has->val.data[i], i);
-            return BNN__NONE;
-        }
-        count += has->val.data[i] != 0;
-    }
-    return count;
+    return t->err == BNN_OK ? count : BNN__NONE;
 }
 
 BNNDEF bnn_var *bnn_soft_mix(bnn_var *hard, bnn_var *soft, bnn_var *has, float lambda) {
@@ -13244,12 +13067,10 @@ static bnn_var *bnn__soft_hard(bnn_var *logit, bnn_var *y, const bnn_var *has, f
     bnn_tape *t = logit->tape;
     size_t i, j, k = y->val.cols;
     if (lambda == 1 && has != NULL && has->val.rows == y->val.rows) {
-        bnn_var *copy = bnn_op(t, y->val.rows, k, NULL, 0, NULL);
-        for (i = 0; copy->val.data != NULL && i < y->val.rows; i++)
+        y = bnn_detach(y);
+        for (i = 0; i < y->val.rows; i++)
             for (j = 0; j < k; j++)
-                copy->val.data[i * k + j] = has->val.data[i] == 0 ? y->val.data[i * k + j]
-                                                                  : (float)(k > 1 && j == 0);
-        y = copy;
+                if (has->val.data[i] != 0) y->val.data[i * k + j] = (float)(k > 1 && j == 0);
     }
     if (k == 1 && logit->val.cols != 1) return bnn_categorical_nll(logit, y);
     if (!bnn__on_simplex("bnn_soft_nll: labels", t, y->val)) return bnn__poison(t);

@@ -317,7 +317,7 @@ static void bad_graphs_are_refused_by_the_name_of_the_edge_or_node(void) {
     CHECK(dead(&u, GRAPH(blind), "node 1 leads nowhere"));
     CHECK(dead(&u, GRAPH(empty), "edge 1, from 1 to 2, has no candidates"));
     CHECK(dead(&u, GRAPH(back), "ends at node 0"));
-    CHECK(dead(&u, GRAPH(widths), "edge 0, from 0 to 1: candidate 1 has 4 columns"));
+    CHECK(dead(&u, GRAPH(widths), "edge 0, from 0 to 1, has 3 columns, candidate 1 has 4"));
     CHECK(dead(&u, GRAPH(sums), "edge 1, from 0 to 1, has 2 columns, node 1 has 3"));
     CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1 }, "0 edges"));
     CHECK(dead(&u, (bnn_graph_desc){ .inputs = 2, .noise_std = 1, .edges = widths, .n_edges = 1,
@@ -399,8 +399,11 @@ static void extraction_drops_absent_edges_and_the_nodes_behind_them(void) {
     CHECK(small.params->n == 3 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2);
     CHECK(s->edges[0].from == 0 && s->edges[0].to == 1 && s->edges[1].to == 2);
     CHECK(strcmp(s->edges[0].ops[0].name, "tanh") == 0 && s->edges[0].n_ops == 1);
-    CHECK(bnn_graph_extract(small.params, &small).params == NULL && u.mem.err == BNN_EARG);
-    u.mem.err = BNN_OK;
+    small = bnn_graph_extract(small.params, &small);
+    CHECK(small.params == NULL && u.mem.err == BNN_EARG);
+    bnn_net_forward(&small, bnn_scalar(&u.tape, 1)); /* a dead net knows why */
+    CHECK(u.tape.err == BNN_EARG && strstr(u.tape.msg, "bnn_graph_extract: not a bnn_graph") != NULL);
+    u.mem.err = u.tape.err = BNN_OK;
     world_close(&u);
 }
 
