@@ -14210,56 +14210,62 @@ static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_prior(io, &b->prior, 1);
 }
 
+typedef union bnn__object {
+    bnn_net net;
+    bnn_stepper stepper;
+    bnn_ensemble ensemble;
+    bnn_meanfield meanfield;
+    bnn_rng rng;
+} bnn__object;
+
 typedef struct bnn__kind {
     char tag[5];
-    const char *a, *the;
-    size_t at, params; /* of the objects in a bnn_checkpoint, of `params` in an object */
+    const char *a;
+    size_t place, size, params; /* in a bnn_checkpoint; of an object; in it */
 } bnn__kind;
 
+#define BNN__KIND(tag, a, type, place, params) \
+    { tag, a, offsetof(bnn_checkpoint, place), sizeof(type), params }
 static const bnn__kind bnn__kinds[BNN__CP_KINDS] = {
-    { "STOR", "parameters", "parameters", 0, 0 },
-#define BNN__KIND(tag, a, the, type, place) \
-    { tag, a, the, offsetof(bnn_checkpoint, place), offsetof(type, params) }
-    BNN__KIND("NET ", "a net", "net", bnn_net, nets),
-    BNN__KIND("STEP", "a stepper", "stepper", bnn_stepper, steppers),
-    BNN__KIND("ENSE", "an ensemble", "ensemble", bnn_ensemble, ensembles),
-    BNN__KIND("MEAN", "a mean field", "mean field", bnn_meanfield, meanfields),
-    { "RNG ", "a generator", "generator", offsetof(bnn_checkpoint, rngs), 0 } };
+    { "STOR", "parameters", 0, 0, 0 },
+    BNN__KIND("NET ", "a net", bnn_net, nets, offsetof(bnn_net, params)),
+    BNN__KIND("STEP", "a stepper", bnn_stepper, steppers, offsetof(bnn_stepper, params)),
+    BNN__KIND("ENSE", "an ensemble", bnn_ensemble, ensembles, offsetof(bnn_ensemble, params)),
+    BNN__KIND("MEAN", "a mean field", bnn_meanfield, meanfields, offsetof(bnn_meanfield, params)),
+    BNN__KIND("RNG ", "a generator", bnn_rng, rngs, 0) };
 
 /* Sections have an id: their kind times BNN__CP_STORES plus their place. */
 enum { BNN__CP_SECTIONS = BNN__CP_KINDS * BNN__CP_STORES };
 
 typedef struct bnn__file {
     bnn__io io;
-    bnn_checkpoint c;
     size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
     int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
+    void *own[BNN__CP_SECTIONS];       /* the caller's objects, and copies to work with     */
+    bnn__object copy[BNN__CP_KINDS * BNN__CP_PLACES];
+    struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
+    int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
-    bnn_net net[BNN__CP_PLACES];       /* working copies, one assignment from being the caller's */
-    struct bnn__mlp mlp[BNN__CP_PLACES];
-    int has_mlp[BNN__CP_PLACES];
-    bnn_ensemble ensemble[BNN__CP_PLACES];
 } bnn__file;
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
 static size_t bnn__slot(int id) { return (size_t)(id % BNN__CP_STORES); }
 static const bnn__kind *bnn__kind_of(int id) { return &bnn__kinds[id / BNN__CP_STORES]; }
 
-static const void *bnn__file_object(const bnn__file *f, int id) { /* the caller's, or NULL */
-    const bnn_net *any = NULL; /* all pointers to structs are alike */
-    if (id >= BNN__CP_STORES && bnn__slot(id) < BNN__CP_PLACES)
-        memcpy(&any, (const char *)&f->c + bnn__kind_of(id)->at + bnn__slot(id) * sizeof any,
-               sizeof any);
-    return any;
+static bnn__object *bnn__copy_of(bnn__file *f, int id) {
+    return &f->copy[(size_t)(id / BNN__CP_STORES * BNN__CP_PLACES) + bnn__slot(id)];
 }
 
-static bnn_params *bnn__file_params(const bnn__file *f, int id) { /* of that object, or NULL */
-    const void *object = bnn__file_object(f, id);
+static bnn_net *bnn__net_of(bnn__file *f, size_t slot) {
+    return &bnn__copy_of(f, bnn__section(BNN__CP_NET, slot))->net;
+}
+
+static bnn_params *bnn__params_of(bnn__file *f, int id) { /* of an object, or NULL */
     bnn_params *w = NULL;
-    if (object != NULL && id / BNN__CP_STORES != BNN__CP_RNG)
-        memcpy(&w, (const char *)object + bnn__kind_of(id)->params, sizeof w);
+    if (f->own[id] != NULL && id / BNN__CP_STORES != BNN__CP_RNG)
+        memcpy(&w, (char *)bnn__copy_of(f, id) + bnn__kind_of(id)->params, sizeof w);
     return w;
 }
 
@@ -14269,7 +14275,7 @@ static size_t bnn__io_owner(bnn__file *f, int id) {
     return (size_t)f->owner[id];
 }
 
-static void bnn__io_store(bnn__file *f, size_t k) {
+static void bnn__io_store(bnn__file *f, int k) {
     bnn__io *io = &f->io;
     bnn_params *w = f->store[k];
     size_t i, left, n = w != NULL ? w->n : 0, n_blocks = w != NULL ? w->n_blocks : 0;
@@ -14355,8 +14361,8 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
 
 /* What the file says of a net must fit the parameters in the file. The shapes of its blocks are
  * compared when the net is made; here its size is, before memory is taken. */
-static int bnn__net_fits(const bnn__file *f, size_t slot, size_t k) {
-    const bnn_net *n = &f->net[slot];
+static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
+    const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
     size_t layers = f->mlp[slot].n_layers, left = f->n[k], y, l;
@@ -14384,12 +14390,12 @@ static const bnn__field bnn__net_fields[] = {
     BNN__FLAG(bnn_net, noise_learned),   BNN__ROW(bnn_net, noise, SIZE, 0, DBL_MAX),
     BNN__FROM_0(bnn_net, noise_std),     BNN__FROM_0(bnn_net, nu) };
 
-static void bnn__io_net(bnn__file *f, size_t slot) {
+static void bnn__io_net(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    bnn_net *n = &f->net[slot];
+    bnn_net *n = &bnn__copy_of(f, id)->net;
     bnn_scaling *s = &n->scaling;
-    const bnn_net *own = f->c.nets[slot];
-    size_t k = bnn__io_owner(f, bnn__section(BNN__CP_NET, slot));
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    int keep = f->own[id] != NULL;
     if (io->apply) return; /* it is in its copy */
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
@@ -14397,16 +14403,16 @@ static void bnn__io_net(bnn__file *f, size_t slot) {
     if (n->noise_learned && n->likelihood != BNN_GAUSSIAN)
         bnn__io_fail(io, bnn__io_bad(io), "net %z learns noise that its likelihood %d does not "
                      "have", slot, n->likelihood);
-    bnn__io_row(io, &s->x_mean, -DBL_MAX, own != NULL, "x_mean");
-    bnn__io_row(io, &s->x_std, BNN__POSITIVE, own != NULL, "x_std");
-    bnn__io_row(io, &s->y_mean, -DBL_MAX, own != NULL, "y_mean");
-    bnn__io_row(io, &s->y_std, BNN__POSITIVE, own != NULL, "y_std");
+    bnn__io_row(io, &s->x_mean, -DBL_MAX, keep, "x_mean");
+    bnn__io_row(io, &s->x_std, BNN__POSITIVE, keep, "x_std");
+    bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
+    bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
     if (io->in == NULL || io->err != BNN_OK) return;
     if (!bnn__net_fits(f, slot, k))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (own != NULL && own->params != NULL && own->mlp != NULL && f->has_mlp[slot] &&
-        !bnn__mlp_same(&f->mlp[slot], own->mlp))
+    if (n->params != NULL && n->mlp != NULL && f->has_mlp[slot] &&
+        !bnn__mlp_same(&f->mlp[slot], n->mlp))
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
 }
 
@@ -14487,49 +14493,46 @@ static void bnn__io_places(bnn_stepper *s, int back) {
     if (s->kind == BNN_PSGLD) bnn__io_place(&s->lambda, &s->eps, back);
 }
 
-static void bnn__io_stepper(bnn__file *f, size_t slot) {
+static void bnn__io_stepper(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    size_t k = bnn__io_owner(f, bnn__section(BNN__CP_STEPPER, slot));
-    bnn_stepper s, *own = f->c.steppers[slot];
+    bnn_stepper *s = &bnn__copy_of(f, id)->stepper;
+    const bnn_stepper *own = (const bnn_stepper *)f->own[id];
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    int vectors = bnn__stepper_vectors(s);
     bnn_hmc_state h;
-    int vectors;
-    memset(&s, 0, sizeof s);
     memset(&h, 0, sizeof h);
-    if (own != NULL) s = *own;
-    if (s.hmc != NULL) h = *s.hmc;
-    vectors = bnn__stepper_vectors(&s);
-    bnn__io_int(io, &s.kind, BNN_SGD, BNN_HMC, "kind");
+    if (s->hmc != NULL) h = *s->hmc;
+    bnn__io_int(io, &s->kind, BNN_SGD, BNN_HMC, "kind");
     bnn__io_int(io, &vectors, 0, 3, "number of vectors");
-    bnn__io_count(io, &s.n, "n");
-    if (s.n != f->n[k])
+    bnn__io_count(io, &s->n, "n");
+    if (s->n != f->n[k])
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of %z values, its parameters have %z", slot,
-                     s.n, f->n[k]);
-    if (own != NULL && (s.kind != own->kind || vectors != bnn__stepper_vectors(own) ||
-                        s.n != own->n || (s.kind == BNN_HMC && own->hmc == NULL)))
+                     s->n, f->n[k]);
+    if (own != NULL && (s->kind != own->kind || vectors != bnn__stepper_vectors(own) ||
+                        s->n != own->n || (s->kind == BNN_HMC && own->hmc == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
-                     "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
+                     "kind %d with %d of %z", slot, s->kind, vectors, s->n, own->kind,
                      bnn__stepper_vectors(own), own->n);
-    bnn__io_places(&s, 0);
-    BNN__FIELDS(io, &s, bnn__stepper_fields);
-    if (vectors < bnn__states(&s))
+    bnn__io_places(s, 0);
+    BNN__FIELDS(io, s, bnn__stepper_fields);
+    if (vectors < bnn__states(s))
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
-    if (s.kind == BNN_SGHMC && s.dampening > 1 - s.momentum)
+    if (s->kind == BNN_SGHMC && s->dampening > 1 - s->momentum)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
-    bnn__io_vectors(io, &s, vectors, own != NULL && bnn__io_live(io));
-    if (s.kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s.n, own != NULL);
-    if (own == NULL || !io->apply) return;
-    bnn__io_places(&s, 1);
-    s.calm = 0;
-    *own = s;
-    if (s.hmc != NULL) *s.hmc = h;
+    bnn__io_vectors(io, s, vectors, own != NULL && bnn__io_live(io));
+    if (s->kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n, own != NULL);
+    if (io->in == NULL) return;
+    bnn__io_places(s, 1);
+    s->calm = 0;
+    if (io->apply && s->hmc != NULL) *s->hmc = h;
 }
 
-static void bnn__io_ensemble(bnn__file *f, size_t slot) {
+static void bnn__io_ensemble(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    bnn_ensemble *e = &f->ensemble[slot];
-    size_t k = bnn__io_owner(f, bnn__section(BNN__CP_ENSEMBLE, slot));
+    bnn_ensemble *e = &bnn__copy_of(f, id)->ensemble;
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
     size_t n = e->samples.cols, count = e->count, seen = e->seen;
-    int fresh = f->c.ensembles[slot] != NULL && e->params == NULL, keep;
+    int fresh = f->own[id] != NULL && e->params == NULL, keep;
     bnn__io_count(io, &n, "n");
     bnn__io_count(io, &count, "count");
     bnn__io_size(io, &seen, (double)count, 9007199254740992.0, "number of samples offered");
@@ -14564,28 +14567,25 @@ static const bnn__field bnn__meanfield_fields[] = {
     BNN__ROW(bnn_meanfield, n, SIZE, 0, DBL_MAX) };
 
 /* Its values are in the store of q.params, its priors in that of w */
-static void bnn__io_meanfield(bnn__file *f, size_t slot) {
+static void bnn__io_meanfield(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    size_t k = bnn__io_owner(f, bnn__section(BNN__CP_MEAN, slot));
-    bnn_meanfield q, *own = f->c.meanfields[slot];
+    bnn_meanfield *q = &bnn__copy_of(f, id)->meanfield;
+    const bnn_meanfield *own = (const bnn_meanfield *)f->own[id];
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
     int of = 0;
-    memset(&q, 0, sizeof q);
-    if (own != NULL) q = *own;
     while (own != NULL && of + 1 < BNN__CP_STORES && f->store[of] != own->of) of++;
     if (own != NULL && f->store[of] != own->of)
         bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
     bnn__io_int(io, &of, 0, BNN__CP_STORES - 1, "store of the weights");
-    BNN__FIELDS(io, &q, bnn__meanfield_fields);
-    if (q.n > f->n[k] / 2 || q.n != f->n[of])
+    BNN__FIELDS(io, q, bnn__meanfield_fields);
+    if (q->n > f->n[k] / 2 || q->n != f->n[of])
         bnn__io_fail(io, bnn__io_bad(io), "mean field %z does not fit its parameters", slot);
-    if (own != NULL && (q.n != own->n || f->store[of] != own->of ||
-                        (q.estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
+    if (own != NULL && (q->n != own->n || f->store[of] != own->of ||
+                        (q->estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "mean field %z was saved with another estimator or another "
                      "net", slot);
     if (io->in == NULL && io->needed < 2) io->needed = 2;
-    if (own == NULL || !io->apply) return;
-    q.drawn = q.curved = 0; /* the next draw comes from the generator */
-    *own = q;
+    q->drawn = q->curved = 0; /* the next draw comes from the generator */
 }
 
 static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
@@ -14593,55 +14593,55 @@ static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
     for (i = 0; i < n; i++) v[i] = (uint32_t)bnn__io_word(io, v[i], 4);
 }
 
-static void bnn__io_rng(bnn__file *f, size_t slot) {
-    bnn_rng r, *own = f->c.rngs[slot];
-    memset(&r, 0, sizeof r);
-    if (own != NULL) r = *own;
+static void bnn__io_rng(bnn__file *f, int id) {
+    bnn_rng *r = &bnn__copy_of(f, id)->rng;
     f->io.of = "a generator";
-    bnn__io_words(&f->io, r.key, 2);
-    bnn__io_words(&f->io, r.ctr, 4);
-    bnn__io_words(&f->io, r.buf, 4);
-    bnn__io_int(&f->io, &r.left, 0, 4, "words left");
-    if (own != NULL && f->io.apply) *own = r;
+    bnn__io_words(&f->io, r->key, 2);
+    bnn__io_words(&f->io, r->ctr, 4);
+    bnn__io_words(&f->io, r->buf, 4);
+    bnn__io_int(&f->io, &r->left, 0, 4, "words left");
 }
 
 /* ---- whole files */
 
 static void bnn__file_section(bnn__file *f, int id) {
-    static void (*const section[])(bnn__file *, size_t) = {
+    static void (*const section[])(bnn__file *, int) = {
         bnn__io_store, bnn__io_net, bnn__io_stepper, bnn__io_ensemble, bnn__io_meanfield,
         bnn__io_rng };
-    section[id / BNN__CP_STORES](f, bnn__slot(id));
+    section[id / BNN__CP_STORES](f, id);
 }
 
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
 static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c) {
-    size_t i;
+    const bnn_net *any; /* pointers to structs are all alike */
     int id;
     memset(f, 0, sizeof *f);
-    f->c = *c;
     f->io.mem = s.mem;
     f->io.name = s.name;
     f->io.in = s.bytes;
-    for (i = 0; i < BNN__CP_PLACES; i++) {
-        if (c->nets[i] != NULL) f->net[i] = *c->nets[i];
-        if (c->ensembles[i] != NULL) f->ensemble[i] = *c->ensembles[i];
-        if (s.bytes != NULL || f->net[i].mlp == NULL) continue;
-        f->mlp[i] = *f->net[i].mlp;
-        f->has_mlp[i] = 1;
-    }
-    for (id = 0; id < BNN__CP_SECTIONS; id++) {
-        const bnn_params *w = bnn__file_params(f, id);
+    for (id = BNN__CP_STORES; id < BNN__CP_SECTIONS; id++) {
+        const bnn__kind *kind = bnn__kind_of(id);
+        size_t slot = bnn__slot(id);
+        bnn_params *w;
+        if (slot >= BNN__CP_PLACES) continue;
+        memcpy(&any, (const char *)c + kind->place + slot * sizeof any, sizeof any);
+        if (any == NULL) continue;
+        memcpy(&f->own[id], (const char *)c + kind->place + slot * sizeof any, sizeof any);
+        memcpy(bnn__copy_of(f, id), any, kind->size);
+        w = bnn__params_of(f, id);
         if (w != NULL && w->mem->err != BNN_OK)
             bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
+        if (kind != &bnn__kinds[BNN__CP_NET] || s.bytes != NULL || any->mlp == NULL) continue;
+        f->mlp[slot] = *any->mlp;
+        f->has_mlp[slot] = 1;
     }
 }
 
 static void bnn__file_collect(bnn__file *f) { /* numbers the distinct parameters */
     int id, k;
     for (id = BNN__CP_STORES; id < BNN__CP_RNG * BNN__CP_STORES; id++) {
-        bnn_params *w = bnn__file_params(f, id);
-        if (bnn__file_object(f, id) == NULL) continue;
+        bnn_params *w = bnn__params_of(f, id);
+        if (f->own[id] == NULL) continue;
         if (w == NULL)
             bnn__io_fail(&f->io, BNN_EARG, "place %z of \"%s\" has no parameters", bnn__slot(id),
                          bnn__kind_of(id)->tag);
@@ -14668,7 +14668,7 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     (void)bnn__io_word(io, f->sections, 4);
     (void)bnn__io_word(io, 0, 4);
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
-        if (id < BNN__CP_STORES ? f->store[id] == NULL : bnn__file_object(f, id) == NULL) continue;
+        if (id < BNN__CP_STORES ? f->store[id] == NULL : f->own[id] == NULL) continue;
         bnn__io_bytes(io, bnn__kind_of(id)->tag, 4);
         (void)bnn__io_word(io, bnn__slot(id), 4);
         (void)bnn__io_word(io, f->end[id] - f->begin[id], 8);
@@ -14773,19 +14773,19 @@ static void bnn__file_seek(bnn__file *f, int id) {
 static void bnn__file_bind(bnn__file *f, int id) {
     const bnn__kind *kind = bnn__kind_of(id);
     bnn__io *io = &f->io;
-    bnn_params *w = bnn__file_params(f, id);
-    int asked = bnn__file_object(f, id) != NULL, i, k;
-    if (f->begin[id] == 0 && asked)
+    bnn_params *w = bnn__params_of(f, id);
+    int i, k;
+    if (f->begin[id] == 0 && f->own[id] != NULL)
         bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for", kind->tag,
                      bnn__slot(id));
     if (f->begin[id] == 0 || id / BNN__CP_STORES == BNN__CP_RNG) return;
     bnn__file_seek(f, id);
     k = (int)bnn__io_owner(f, id);
     if (f->begin[k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %d", k);
-    if (!asked || io->err != BNN_OK) return;
+    if (f->own[id] == NULL || io->err != BNN_OK) return;
     if (w == NULL && (kind == &bnn__kinds[BNN__CP_STEPPER] || kind == &bnn__kinds[BNN__CP_MEAN]))
-        bnn__io_fail(io, BNN_EARG, "%s %z must be made before it is loaded", kind->the,
-                     bnn__slot(id));
+        bnn__io_fail(io, BNN_EARG, "%s %z must be made before it is loaded",
+                     strchr(kind->a, ' ') + 1, bnn__slot(id));
     if (w == NULL) return;
     for (i = 0; i < BNN__CP_STORES; i++)
         if (f->store[i] != NULL && (f->store[i] == w) != (i == k))
@@ -14806,34 +14806,34 @@ static void bnn__file_sections(bnn__file *f) {
     }
 }
 
-/* The net of store k that begins at this block and is to be made; BNN__CP_PLACES = none */
-static size_t bnn__file_new_net(const bnn__file *f, size_t k, size_t block) {
+/* Makes the net of store k, if it is to be made, that begins at this block. 0 = there is none. */
+static int bnn__file_new_net(bnn__file *f, int k, size_t block, bnn_params *w) {
     size_t i;
-    for (i = 0; i < BNN__CP_PLACES; i++)
-        if (f->c.nets[i] != NULL && f->net[i].params == NULL && f->has_mlp[i] &&
-            (size_t)f->owner[bnn__section(BNN__CP_NET, i)] == k && f->mlp[i].first == block)
-            break;
-    return i;
-}
-
-static void bnn__file_new_mlp(bnn__file *f, size_t slot, bnn_params *w) {
-    bnn_net *net = &f->net[slot], made;
-    bnn_mlp_desc d = f->mlp[slot].desc;
-    d.init = BNN_INIT_ZERO; /* the values follow */
-    made = bnn_mlp(w, d);
-    net->params = made.params;
-    net->forward = made.forward;
-    net->user = made.user;
-    net->mlp = made.mlp;
+    for (i = 0; i < BNN__CP_PLACES; i++) {
+        int id = bnn__section(BNN__CP_NET, i);
+        bnn_net *net = bnn__net_of(f, i), made;
+        bnn_mlp_desc d = f->mlp[i].desc;
+        if (f->own[id] == NULL || net->params != NULL || !f->has_mlp[i] || f->owner[id] != k ||
+            f->mlp[i].first != block)
+            continue;
+        d.init = BNN_INIT_ZERO; /* the values follow */
+        made = bnn_mlp(w, d);
+        net->params = made.params;
+        net->forward = made.forward;
+        net->user = made.user;
+        net->mlp = made.mlp;
+        return 1;
+    }
+    return 0;
 }
 
 /* Parameters and nets of store k anew, block by block as they were made first */
-static void bnn__file_build(bnn__file *f, size_t k) {
+static void bnn__file_build(bnn__file *f, int k) {
     bnn__io *io = &f->io;
     bnn_arena *mem = io->mem;
     bnn_params *w = bnn_params_new(mem);
-    size_t i, slot;
-    bnn__file_seek(f, (int)k);
+    size_t i;
+    bnn__file_seek(f, k);
     io->pos += 16;
     for (i = 0; i < f->n_blocks[k] && mem->err == BNN_OK; i++) {
         bnn_block b;
@@ -14841,9 +14841,8 @@ static void bnn__file_build(bnn__file *f, size_t k) {
         bnn__io_block(io, &b);
         io->pos += b.rows * b.cols * io->element; /* all this was checked before */
         if (i < w->n_blocks) continue; /* a net has brought it */
-        slot = bnn__file_new_net(f, k, i);
-        if (slot < BNN__CP_PLACES) bnn__file_new_mlp(f, slot, w);
-        else (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
+        if (!bnn__file_new_net(f, k, i, w))
+            (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
     }
     f->store[k] = w;
     if (mem->err != BNN_OK) { /* no memory, or a constructor said no */
@@ -14854,14 +14853,14 @@ static void bnn__file_build(bnn__file *f, size_t k) {
         bnn__io_fail(io, err, "cannot be made: %s", why);
     }
     if (io->err != BNN_OK) return;
-    bnn__file_seek(f, (int)k);
+    bnn__file_seek(f, k);
     bnn__io_store(f, k); /* compares the shapes */
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn__io *io = &f->io;
-    bnn_net *net = &f->net[slot];
-    size_t k = (size_t)f->owner[bnn__section(BNN__CP_NET, slot)];
+    bnn_net *net = bnn__net_of(f, slot);
+    int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
         if (!f->has_mlp[slot] || f->store[k] != NULL)
             bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
@@ -14875,27 +14874,28 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
 }
 
 static void bnn__file_make(bnn__file *f) { /* what is new, and what that needs */
-    size_t i;
-    for (i = 0; i < BNN__CP_PLACES && f->io.err == BNN_OK; i++)
-        if (f->c.nets[i] != NULL) bnn__file_make_net(f, i);
-    for (i = 0; i < BNN__CP_PLACES && f->io.err == BNN_OK; i++) {
-        bnn_params *w = f->store[f->owner[bnn__section(BNN__CP_ENSEMBLE, i)]];
-        if (f->c.ensembles[i] == NULL || f->ensemble[i].params != NULL) continue;
+    int id = BNN__CP_NET * BNN__CP_STORES;
+    for (; id < BNN__CP_STEPPER * BNN__CP_STORES && f->io.err == BNN_OK; id++)
+        if (f->own[id] != NULL) bnn__file_make_net(f, bnn__slot(id));
+    for (id = BNN__CP_ENSEMBLE * BNN__CP_STORES; id < BNN__CP_MEAN * BNN__CP_STORES; id++) {
+        bnn_params *w = f->store[f->owner[id]];
+        if (f->own[id] == NULL || bnn__params_of(f, id) != NULL) continue;
         if (w == NULL)
-            bnn__io_fail(&f->io, BNN_EARG, "ensemble %z must be made before it is loaded", i);
-        f->ensemble[i].params = w;
+            bnn__io_fail(&f->io, BNN_EARG, "ensemble %z must be made before it is loaded",
+                         bnn__slot(id));
+        bnn__copy_of(f, id)->ensemble.params = w;
     }
 }
 
 static void bnn__file_commit(bnn__file *f) {
-    size_t i;
+    int id;
     f->io.apply = 1;
     bnn__file_sections(f);
-    for (i = 0; i < BNN__CP_PLACES; i++) {
-        if (f->c.ensembles[i] != NULL) *f->c.ensembles[i] = f->ensemble[i];
-        if (f->c.nets[i] == NULL) continue;
-        if (f->has_mlp[i] && f->net[i].mlp != NULL) f->net[i].mlp->desc = f->mlp[i].desc;
-        *f->c.nets[i] = f->net[i];
+    for (id = 0; id < BNN__CP_SECTIONS; id++)
+        if (f->own[id] != NULL) memcpy(f->own[id], bnn__copy_of(f, id), bnn__kind_of(id)->size);
+    for (id = 0; id < BNN__CP_PLACES; id++) {
+        struct bnn__mlp *mlp = bnn__net_of(f, (size_t)id)->mlp;
+        if (mlp != NULL && f->has_mlp[id]) mlp->desc = f->mlp[id].desc;
     }
 }
 
