@@ -13561,17 +13561,11 @@ typedef struct bnn__source {
 
 typedef int (*bnn__parser)(bnn__source s, void *out, const void *how);
 
-static int bnn__file_done(bnn_arena *mem, bnn_mark mark, int err) {
-    if (err == BNN_OK) return BNN_OK;
-    bnn_arena_rewind(mem, mark);
-    mem->err = BNN_OK; /* it was clear when we began; the sentence stays */
-    return err;
-}
-
 static int bnn__parse(bnn_arena *mem, const char *name, const void *bytes, size_t size,
                       bnn__parser parse, void *out, const void *how) {
     bnn__source s;
     bnn_mark mark;
+    int err;
     if (mem == NULL || (bytes == NULL && size != 0)) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
     s.mem = mem;
@@ -13579,7 +13573,11 @@ static int bnn__parse(bnn_arena *mem, const char *name, const void *bytes, size_
     s.bytes = bytes != NULL ? (const unsigned char *)bytes : (const unsigned char *)"";
     s.size = size;
     mark = bnn_arena_mark(mem);
-    return bnn__file_done(mem, mark, parse(s, out, how));
+    err = parse(s, out, how);
+    if (err == BNN_OK) return BNN_OK;
+    bnn_arena_rewind(mem, mark);
+    mem->err = BNN_OK; /* it was clear when we began; the sentence stays */
+    return err;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -14246,6 +14244,7 @@ typedef struct bnn__file {
     struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
     int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
+    int make;                          /* the blocks of a store that are not there */
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
 } bnn__file;
@@ -14275,6 +14274,38 @@ static size_t bnn__io_owner(bnn__file *f, int id) {
     return (size_t)f->owner[id];
 }
 
+static void bnn__file_made(bnn__file *f) { /* or not: no memory, or a constructor said no */
+    bnn_arena *mem = f->io.mem;
+    int err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
+    char why[BNN_MSG];
+    if (mem->err == BNN_OK) return;
+    memcpy(why, mem->msg, sizeof why);
+    mem->err = BNN_OK;
+    bnn__io_fail(&f->io, err, "cannot be made: %s", why);
+}
+
+/* A block that is not there: the first of a net that is to be made, or one of the user's */
+static void bnn__file_new_block(bnn__file *f, int k, size_t block, const bnn_block *b) {
+    bnn_params *w = f->store[k];
+    size_t i;
+    for (i = 0; i < BNN__CP_PLACES && w->n_blocks == block; i++) {
+        int id = bnn__section(BNN__CP_NET, i);
+        bnn_net *net = bnn__net_of(f, i), made;
+        bnn_mlp_desc d = f->mlp[i].desc;
+        if (f->own[id] == NULL || net->params != NULL || !f->has_mlp[i] || f->owner[id] != k ||
+            f->mlp[i].first != block)
+            continue;
+        d.init = BNN_INIT_ZERO; /* the values follow */
+        made = bnn_mlp(w, d);
+        net->params = made.params;
+        net->forward = made.forward;
+        net->user = made.user;
+        net->mlp = made.mlp;
+    }
+    if (w->n_blocks == block) (void)bnn_params_add(w, b->rows, b->cols, b->name, b->prior);
+    bnn__file_made(f);
+}
+
 static void bnn__io_store(bnn__file *f, int k) {
     bnn__io *io = &f->io;
     bnn_params *w = f->store[k];
@@ -14282,15 +14313,18 @@ static void bnn__io_store(bnn__file *f, int k) {
     io->of = "parameters";
     bnn__io_count(io, &n, "n");
     bnn__io_count(io, &n_blocks, "number of blocks");
-    if (w != NULL && n_blocks != w->n_blocks)
+    if (w != NULL && n_blocks != w->n_blocks && !f->make)
         bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     left = n;
     for (i = 0; i < n_blocks && io->err == BNN_OK; i++) {
-        bnn_block b, *own = w != NULL ? &w->blocks[i] : NULL;
+        bnn_block b, *own;
         size_t count;
         memset(&b, 0, sizeof b);
-        if (own != NULL && io->in == NULL) b = *own;
+        if (io->in == NULL) b = w->blocks[i];
         bnn__io_block(io, &b);
+        if (f->make && i == w->n_blocks) bnn__file_new_block(f, k, i, &b);
+        if (io->err != BNN_OK) return;
+        own = w != NULL ? &w->blocks[i] : NULL;
         count = bnn__mul(b.rows, b.cols);
         if (own != NULL && (b.rows != own->rows || b.cols != own->cols))
             bnn__io_fail(io, BNN_ESHAPE, "block %z (%s) is %zx%z, expected %zx%z", i, b.name,
@@ -14303,6 +14337,8 @@ static void bnn__io_store(bnn__file *f, int k) {
         own->prior = b.prior;
         own->fresh = 1; /* as after a step: the next gradient overwrites */
     }
+    if (f->make && w->n_blocks > n_blocks)
+        bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
@@ -14416,14 +14452,13 @@ static void bnn__io_net(bnn__file *f, int id) {
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
 }
 
-static const bnn__field bnn__hmc_asked[] = {
-    BNN__FLAG(bnn_hmc_desc, adapt_mass), BNN__ROW(bnn_hmc_desc, leapfrog, SIZE, 1, 1 << 20),
-    BNN__ROW(bnn_hmc_desc, warmup, SIZE, 0, 1 << 30),
-    BNN__FROM_0(bnn_hmc_desc, step),     BNN__FROM_0(bnn_hmc_desc, trajectory),
-    BNN__BELOW_1(bnn_hmc_desc, accept) };
-
-static const bnn__field bnn__hmc_reached[] = {
-    BNN__ROW(bnn_hmc_state, step, DOUBLE, 0, DBL_MAX), BNN__DOUBLE(bnn_hmc_state, energy),
+static const bnn__field bnn__hmc_fields[] = {
+    BNN__FLAG(bnn_hmc_state, desc.adapt_mass),
+    BNN__ROW(bnn_hmc_state, desc.leapfrog, SIZE, 1, 1 << 20),
+    BNN__ROW(bnn_hmc_state, desc.warmup, SIZE, 0, 1 << 30),
+    BNN__FROM_0(bnn_hmc_state, desc.step),    BNN__FROM_0(bnn_hmc_state, desc.trajectory),
+    BNN__BELOW_1(bnn_hmc_state, desc.accept), BNN__ROW(bnn_hmc_state, step, DOUBLE, 0, DBL_MAX),
+    BNN__DOUBLE(bnn_hmc_state, energy),
     BNN__ROW(bnn_hmc_state, log_accept, DOUBLE, -DBL_MAX, 0),
     BNN__ROW(bnn_hmc_state, accept_sum, DOUBLE, 0, DBL_MAX),
     BNN__DOUBLE(bnn_hmc_state, adapt_hbar),   BNN__DOUBLE(bnn_hmc_state, adapt_mu),
@@ -14434,9 +14469,8 @@ static const bnn__field bnn__hmc_reached[] = {
 static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
     int adapt = h->desc.adapt_mass != 0;
     io->of = "HMC";
-    BNN__FIELDS(io, &h->desc, bnn__hmc_asked);
+    BNN__FIELDS(io, h, bnn__hmc_fields);
     if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
-    BNN__FIELDS(io, h, bnn__hmc_reached);
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
     keep = keep && bnn__io_live(io);
@@ -14471,26 +14505,22 @@ static const bnn__field bnn__stepper_fields[] = {
     BNN__FROM_0(bnn_stepper, temperature),  BNN__U64(bnn_stepper, t),
     { BNN__FIELD(bnn_stepper, burn_in), BNN__IO_SIZE, 3, 0, DBL_MAX } };
 
-static void bnn__io_place(float *own, float *place, int back) {
-    if (back) {
-        *own = *place;
-        *place = 0;
-    } else {
-        *place = *own;
-    }
-}
-
 /* The format keeps some numbers where version 1 had them: in the places of others, which are 0 in
- * these methods. back: from there to their own fields. */
-static void bnn__io_places(bnn_stepper *s, int back) {
+ * these methods. */
+static void bnn__io_settings(bnn__io *io, bnn_stepper *s) {
+    enum { BNN__DAMPENING = 6, BNN__EPS = 9 };
+    bnn__field f[sizeof bnn__stepper_fields / sizeof *bnn__stepper_fields];
+    memcpy(f, bnn__stepper_fields, sizeof f);
+    if (s->kind == BNN_ADAGRAD) f[BNN__DAMPENING].offset = offsetof(bnn_stepper, lr_decay);
+    if (s->kind == BNN_PSGLD) f[BNN__EPS].offset = offsetof(bnn_stepper, lambda);
     if (s->kind == BNN_SGHMC) {
-        float kept = back ? s->momentum : 1 - s->friction; /* of the momentum */
-        s->momentum = back ? 0 : kept;
-        s->friction = 1 - kept;
-        bnn__io_place(&s->noise_estimate, &s->dampening, back);
+        f[BNN__DAMPENING].offset = offsetof(bnn_stepper, noise_estimate);
+        s->momentum = 1 - s->friction; /* what is kept of it */
     }
-    if (s->kind == BNN_ADAGRAD) bnn__io_place(&s->lr_decay, &s->dampening, back);
-    if (s->kind == BNN_PSGLD) bnn__io_place(&s->lambda, &s->eps, back);
+    BNN__FIELDS(io, s, f);
+    if (s->kind != BNN_SGHMC) return;
+    s->friction = 1 - s->momentum;
+    s->momentum = 0;
 }
 
 static void bnn__io_stepper(bnn__file *f, int id) {
@@ -14513,16 +14543,14 @@ static void bnn__io_stepper(bnn__file *f, int id) {
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
                      "kind %d with %d of %z", slot, s->kind, vectors, s->n, own->kind,
                      bnn__stepper_vectors(own), own->n);
-    bnn__io_places(s, 0);
-    BNN__FIELDS(io, s, bnn__stepper_fields);
+    bnn__io_settings(io, s);
     if (vectors < bnn__states(s))
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
-    if (s->kind == BNN_SGHMC && s->dampening > 1 - s->momentum)
+    if (s->kind == BNN_SGHMC && s->noise_estimate > s->friction)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
     bnn__io_vectors(io, s, vectors, own != NULL && bnn__io_live(io));
     if (s->kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n, own != NULL);
     if (io->in == NULL) return;
-    bnn__io_places(s, 1);
     s->calm = 0;
     if (io->apply && s->hmc != NULL) *s->hmc = h;
 }
@@ -14686,7 +14714,6 @@ static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *na
                          size_t *size) {
     bnn__source s = { mem, name, NULL, 0 };
     bnn__file f;
-    bnn_mark mark;
     if (mem == NULL || c == NULL || bytes == NULL || size == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
     bnn__file_open(&f, s, c);
@@ -14698,9 +14725,9 @@ static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *na
         bnn__file_write(&f);
     }
     if (f.io.err != BNN_OK) return f.io.err;
-    mark = bnn_arena_mark(mem);
     f.io.out = (unsigned char *)bnn__arena_take(mem, f.size, 1);
-    if (f.io.out == NULL) return bnn__file_done(mem, mark, BNN_ENOMEM);
+    mem->err = BNN_OK; /* no memory here is no error of the arena */
+    if (f.io.out == NULL) return BNN_ENOMEM;
     bnn__file_write(&f);
     *bytes = f.io.out;
     *size = f.size;
@@ -14806,55 +14833,14 @@ static void bnn__file_sections(bnn__file *f) {
     }
 }
 
-/* Makes the net of store k, if it is to be made, that begins at this block. 0 = there is none. */
-static int bnn__file_new_net(bnn__file *f, int k, size_t block, bnn_params *w) {
-    size_t i;
-    for (i = 0; i < BNN__CP_PLACES; i++) {
-        int id = bnn__section(BNN__CP_NET, i);
-        bnn_net *net = bnn__net_of(f, i), made;
-        bnn_mlp_desc d = f->mlp[i].desc;
-        if (f->own[id] == NULL || net->params != NULL || !f->has_mlp[i] || f->owner[id] != k ||
-            f->mlp[i].first != block)
-            continue;
-        d.init = BNN_INIT_ZERO; /* the values follow */
-        made = bnn_mlp(w, d);
-        net->params = made.params;
-        net->forward = made.forward;
-        net->user = made.user;
-        net->mlp = made.mlp;
-        return 1;
-    }
-    return 0;
-}
-
 /* Parameters and nets of store k anew, block by block as they were made first */
 static void bnn__file_build(bnn__file *f, int k) {
-    bnn__io *io = &f->io;
-    bnn_arena *mem = io->mem;
-    bnn_params *w = bnn_params_new(mem);
-    size_t i;
+    f->store[k] = bnn_params_new(f->io.mem);
+    f->make = 1;
     bnn__file_seek(f, k);
-    io->pos += 16;
-    for (i = 0; i < f->n_blocks[k] && mem->err == BNN_OK; i++) {
-        bnn_block b;
-        memset(&b, 0, sizeof b);
-        bnn__io_block(io, &b);
-        io->pos += b.rows * b.cols * io->element; /* all this was checked before */
-        if (i < w->n_blocks) continue; /* a net has brought it */
-        if (!bnn__file_new_net(f, k, i, w))
-            (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
-    }
-    f->store[k] = w;
-    if (mem->err != BNN_OK) { /* no memory, or a constructor said no */
-        int err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
-        char why[BNN_MSG];
-        memcpy(why, mem->msg, sizeof why);
-        mem->err = BNN_OK;
-        bnn__io_fail(io, err, "cannot be made: %s", why);
-    }
-    if (io->err != BNN_OK) return;
-    bnn__file_seek(f, k);
-    bnn__io_store(f, k); /* compares the shapes */
+    bnn__file_made(f);
+    if (f->io.err == BNN_OK) bnn__io_store(f, k);
+    f->make = 0;
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -14934,11 +14920,10 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
  * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
  * free part, and what is parsed grows towards them.
  *
- * Writing goes to a new file in the folder of the old one, whose name nobody has (bnn-0000.tmp, or
- * the next: it is created or not opened). It is flushed, checked, synchronized and renamed over the
- * old one, which is whole at every moment; then the folder is synchronized. Where the path is a
- * link this happens to the file that it names. The old file's mode is kept, and its owner where
- * that is allowed; what is not a regular file is left alone. Links, modes and the folder are
+ * Writing goes to a new file beside the old one, whose name nobody has (bnn-0000.tmp, or the next).
+ * It is flushed, checked, synchronized and renamed over the old one, which is whole at every
+ * moment; then the folder is synchronized. A link is followed. The old file's mode is kept, and its owner
+ * where that is allowed; what is not a regular file is left alone. Links, modes and the folder are
  * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
@@ -15135,37 +15120,35 @@ static const char *bnn__save_folder(bnn__save *s) { /* the name, too, is to surv
 }
 #endif
 
-/* A file that was not there. Whoever may not read the old one may not read it at any moment. */
-static FILE *bnn__save_create(bnn__save *s) {
-    FILE *file = NULL;
-    int k, d;
-    size_t i;
-    memcpy(s->tmp + s->folder, "bnn-0000.tmp", 13);
-    for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
-        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + i] = (char)('0' + d % 10);
+/* A file that was not there; else NULL and EEXIST */
+static FILE *bnn__create(const char *path, int mode) {
+    FILE *file;
 #ifdef BNN__CREATE
-        d = BNN__CREATE(s->tmp, s->exists ? 0600 : 0666);
-        if (d < 0) continue;
-        file = BNN__FDOPEN(d, "wb");
-        if (file != NULL) break;
-        (void)BNN__CLOSE(d);
-        (void)remove(s->tmp);
-        errno = ENOMEM;
+    int fd = BNN__CREATE(path, mode);
+    if (fd < 0) return NULL;
+    file = BNN__FDOPEN(fd, "wb");
+    if (file != NULL) return file;
+    (void)BNN__CLOSE(fd);
+    (void)remove(path);
+    errno = ENOMEM;
 #else
-        file = fopen(s->tmp, "rb");
-        if (file == NULL) return fopen(s->tmp, "wb");
-        (void)fclose(file);
-        file = NULL;
-        errno = EEXIST;
+    (void)mode;
+    file = fopen(path, "rb");
+    if (file == NULL) return fopen(path, "wb");
+    (void)fclose(file);
+    errno = EEXIST;
 #endif
-    }
-    return file;
+    return NULL;
 }
 
 static const char *bnn__save_write(bnn__save *s, const void *bytes, size_t size) {
-    FILE *file = bnn__save_create(s);
+    FILE *file = NULL;
     const char *bad = NULL;
-    int error;
+    int error, k;
+    for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
+        (void)sprintf(s->tmp + s->folder, "bnn-%04d.tmp", k);
+        file = bnn__create(s->tmp, s->exists ? 0600 : 0666); /* 0600: the old one may be secret */
+    }
     if (file == NULL) return "make a temporary file beside it";
     if (fwrite(bytes, 1, size, file) != size || fflush(file) != 0) bad = "write";
 #ifdef BNN__POSIX
