@@ -13887,16 +13887,10 @@ BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t 
  * >>idx: two zero bytes, type, number of dimensions; each as 32 bits; the items; all big-endian
  * --------------------------------------------------------------------------------------------- */
 
-/* By arithmetic where float is a wider type: there is none to copy the bits to. */
-static double bnn__double_of_f32(uint32_t bits) {
-    int e = (int)(bits >> 23 & 0xff);
-    uint32_t m = bits & 0x7fffff;
-    float f = 0;
-    double v;
-    memcpy(&f, &bits, sizeof bits);
-    if (sizeof f == sizeof bits) return (double)f;
-    if (e == 255) v = m != 0 ? bnn__nan() : bnn__inf();
-    else v = ldexp((double)(e == 0 ? m : m + 0x800000), (e == 0 ? 1 : e) - 150);
+static double bnn__double_of_f32(uint32_t bits) { /* where float is wider, none to copy them to */
+    uint64_t e = bits >> 23 & 0xff, m = bits & 0x7fffff;
+    double v = bnn__of_bits((e + (e == 255 ? 2047 - 255 : 1023 - 127)) << 52 | m << 29);
+    if (e == 0) v = (double)m * bnn__of_bits((uint64_t)(1023 - 149) << 52);
     return bits >> 31 ? -v : v;
 }
 
@@ -13968,15 +13962,12 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
  * >>checkpoint
  *
  * A file is a header, sections and a CRC-32 of all before it, little-endian; docs/format.md has the
- * table. The bnn__io functions describe the layout once for both directions: writing they put *v,
- * reading they check and set it; scalars stand in tables of fields with the range that constructors
- * allow. Writing runs twice or more, first only to count. Reading runs over everything without
- * touching the caller's objects, makes what has to be made, and runs once more to apply, which
- * cannot fail.
- *
- * What is saved: the parameters ("stores", each once, however many objects share them) of all nets,
- * steppers, ensembles and mean fields; then these, which name their store by number; then
- * generators.
+ * table. The bnn__io functions describe the layout once for both directions, on copies of the
+ * caller's objects: writing they put *v, reading they check and set it; scalars stand in tables of
+ * fields with the range that constructors allow. Writing runs twice or more, first only to count.
+ * Reading runs over everything without touching what is the caller's, makes what has to be made,
+ * and runs once more to apply, which cannot fail. Parameters are "stores", each saved once, however
+ * many objects share it; these name it by number.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__CP_VERSION = 3, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
@@ -14437,8 +14428,8 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
     if (n->noise_learned && n->likelihood != BNN_GAUSSIAN)
-        bnn__io_fail(io, bnn__io_bad(io), "net %z learns noise that its likelihood %d does not "
-                     "have", slot, n->likelihood);
+        bnn__io_fail(io, bnn__io_bad(io), "net %z learns noise, its likelihood %d has none", slot,
+                     n->likelihood);
     bnn__io_row(io, &s->x_mean, -DBL_MAX, keep, "x_mean");
     bnn__io_row(io, &s->x_std, BNN__POSITIVE, keep, "x_std");
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
@@ -14565,8 +14556,8 @@ static void bnn__io_ensemble(bnn__file *f, int id) {
     bnn__io_count(io, &count, "count");
     bnn__io_size(io, &seen, (double)count, 9007199254740992.0, "number of samples offered");
     if (n != f->n[k])
-        bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values does not fit its parameters",
-                     slot, n);
+        bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values, its parameters have %z", slot,
+                     n, f->n[k]);
     if (fresh && bnn__io_room(io, bnn__mul(count, 8 + bnn__mul(n, io->element)))) {
         e->samples = bnn_mat_new(io->mem, count, n);
         e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
@@ -14610,8 +14601,7 @@ static void bnn__io_meanfield(bnn__file *f, int id) {
         bnn__io_fail(io, bnn__io_bad(io), "mean field %z does not fit its parameters", slot);
     if (own != NULL && (q->n != own->n || f->store[of] != own->of ||
                         (q->estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
-        bnn__io_fail(io, BNN_ESHAPE, "mean field %z was saved with another estimator or another "
-                     "net", slot);
+        bnn__io_fail(io, BNN_ESHAPE, "mean field %z is of another estimator or net", slot);
     if (io->in == NULL && io->needed < 2) io->needed = 2;
     q->drawn = q->curved = 0; /* the next draw comes from the generator */
 }
@@ -14679,17 +14669,12 @@ static void bnn__file_collect(bnn__file *f) { /* numbers the distinct parameters
     }
 }
 
-static void bnn__io_bytes(bnn__io *io, const void *bytes, size_t n) { /* writes them */
-    size_t i;
-    for (i = 0; i < n; i++) (void)bnn__io_word(io, ((const unsigned char *)bytes)[i], 1);
-}
-
 static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     bnn__io *io = &f->io;
-    size_t sections = 0;
+    size_t sections = 0, i;
     int id;
     io->pos = 0;
-    bnn__io_bytes(io, bnn__cp_magic(), 8);
+    for (i = 0; i < 8; i++) (void)bnn__io_word(io, bnn__cp_magic()[i], 1);
     (void)bnn__io_word(io, (uint64_t)io->version, 4);
     (void)bnn__io_word(io, io->element, 4);
     (void)bnn__io_word(io, f->size, 8);
@@ -14697,7 +14682,7 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     (void)bnn__io_word(io, 0, 4);
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (id < BNN__CP_STORES ? f->store[id] == NULL : f->own[id] == NULL) continue;
-        bnn__io_bytes(io, bnn__kind_of(id)->tag, 4);
+        for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__kind_of(id)->tag[i], 1);
         (void)bnn__io_word(io, bnn__slot(id), 4);
         (void)bnn__io_word(io, f->end[id] - f->begin[id], 8);
         f->begin[id] = io->pos;
@@ -14922,9 +14907,9 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
  *
  * Writing goes to a new file beside the old one, whose name nobody has (bnn-0000.tmp, or the next).
  * It is flushed, checked, synchronized and renamed over the old one, which is whole at every
- * moment; then the folder is synchronized. A link is followed. The old file's mode is kept, and its owner
- * where that is allowed; what is not a regular file is left alone. Links, modes and the folder are
- * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
+ * moment; then the folder is synchronized. A link is followed. The old file's mode is kept, and its
+ * owner where that is allowed; what is not a regular file is left alone. Links, modes and the
+ * folder are POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -14960,8 +14945,8 @@ static int bnn__sync(int fd) {
 extern "C"
 #endif
 __declspec(dllimport) int __stdcall MoveFileExA(const char *, const char *, unsigned long);
-#define BNN__CREATE(path, mode) \
-    _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE)
+#define BNN__CREATE(path, mode) ((void)(mode), \
+    _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE))
 #define BNN__FDOPEN _fdopen
 #define BNN__FILENO _fileno
 #define BNN__CLOSE _close
