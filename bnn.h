@@ -14265,20 +14265,13 @@ static size_t bnn__io_owner(bnn__file *f, int id) {
     return (size_t)f->owner[id];
 }
 
-static void bnn__file_made(bnn__file *f) { /* or not: no memory, or a constructor said no */
-    bnn_arena *mem = f->io.mem;
-    int err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
-    char why[BNN_MSG];
-    if (mem->err == BNN_OK) return;
-    memcpy(why, mem->msg, sizeof why);
-    mem->err = BNN_OK;
-    bnn__io_fail(&f->io, err, "cannot be made: %s", why);
-}
-
 /* A block that is not there: the first of a net that is to be made, or one of the user's */
 static void bnn__file_new_block(bnn__file *f, int k, size_t block, const bnn_block *b) {
     bnn_params *w = f->store[k];
+    bnn_arena *mem = f->io.mem;
+    char why[BNN_MSG];
     size_t i;
+    int err;
     for (i = 0; i < BNN__CP_PLACES && w->n_blocks == block; i++) {
         int id = bnn__section(BNN__CP_NET, i);
         bnn_net *net = bnn__net_of(f, i), made;
@@ -14294,7 +14287,11 @@ static void bnn__file_new_block(bnn__file *f, int k, size_t block, const bnn_blo
         net->mlp = made.mlp;
     }
     if (w->n_blocks == block) (void)bnn_params_add(w, b->rows, b->cols, b->name, b->prior);
-    bnn__file_made(f);
+    if (mem->err == BNN_OK) return;
+    err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
+    memcpy(why, mem->msg, sizeof why);
+    mem->err = BNN_OK;
+    bnn__io_fail(&f->io, err, "cannot be made: %s", why);
 }
 
 static void bnn__io_store(bnn__file *f, int k) {
@@ -14821,10 +14818,11 @@ static void bnn__file_sections(bnn__file *f) {
 /* Parameters and nets of store k anew, block by block as they were made first */
 static void bnn__file_build(bnn__file *f, int k) {
     f->store[k] = bnn_params_new(f->io.mem);
+    if (f->store[k] == NULL) f->io.err = BNN_ENOMEM;
+    if (f->io.err != BNN_OK) return;
     f->make = 1;
     bnn__file_seek(f, k);
-    bnn__file_made(f);
-    if (f->io.err == BNN_OK) bnn__io_store(f, k);
+    bnn__io_store(f, k);
     f->make = 0;
 }
 
