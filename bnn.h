@@ -15129,7 +15129,7 @@ static const char *bnn__save_write(bnn__save *s, const void *bytes, size_t size)
     const char *bad = NULL;
     int error, k;
     for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
-        (void)sprintf(s->tmp + s->folder, "bnn-%04d.tmp", k);
+        (void)snprintf(s->tmp + s->folder, 16, "bnn-%04d.tmp", k);
         file = bnn__create(s->tmp, s->exists ? 0600 : 0666); /* 0600: the old one may be secret */
     }
     if (file == NULL) return "make a temporary file beside it";
