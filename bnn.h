@@ -13936,7 +13936,7 @@ static int bnn__idx_shape(bnn__source s, bnn_mat *shape, size_t *item) {
 
 static int bnn__idx_parse(bnn__source s, void *out, const void *how) {
     bnn_mat m = { 0, 0, NULL };
-    size_t item, i, n;
+    size_t item = 0, i, n;
     int err = out == NULL ? BNN_EARG : bnn__idx_shape(s, &m, &item);
     (void)how;
     if (err != BNN_OK) return err;
