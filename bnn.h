@@ -13114,25 +13114,36 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
 /* ------------------------------------------------------------------------------------------------
  * >>files: CSV, IDX and checkpoints
  *
- * All parsers work on bytes in memory and trust none of them. `name` is what error sentences call
- * the source: the tail of a path, or the format. A function that fails rewinds the arena and
- * clears an error that it caused there itself, so a failed load leaves nothing behind.
+ * All parsers work on bytes in memory and trust none of them. A failed one rewinds the arena and
+ * clears an error that it caused there itself, so nothing is left behind.
  * --------------------------------------------------------------------------------------------- */
 
-static int bnn__file_done(bnn_arena *mem, bnn_mark mark, int err) {
+typedef struct bnn__source {
+    bnn_arena *mem;
+    const char *name; /* for sentences: the tail of a path, or the format */
+    const unsigned char *bytes;
+    size_t size;
+} bnn__source;
+
+typedef int (*bnn__parser)(bnn__source s, void *out, const void *how);
+
+static int bnn__parse(bnn_arena *mem, const char *name, const void *bytes, size_t size,
+                      bnn__parser parse, void *out, const void *how) {
+    bnn__source s;
+    bnn_mark mark;
+    int err;
+    if (mem == NULL || (bytes == NULL && size != 0)) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    s.mem = mem;
+    s.name = name;
+    s.bytes = bytes != NULL ? (const unsigned char *)bytes : (const unsigned char *)"";
+    s.size = size;
+    mark = bnn_arena_mark(mem);
+    err = parse(s, out, how);
     if (err == BNN_OK) return BNN_OK;
     bnn_arena_rewind(mem, mark);
     mem->err = BNN_OK; /* it was clear when we began; the sentence stays */
     return err;
-}
-
-/* Text from outside for a sentence: at most 24 bytes, no control characters, whole UTF-8. */
-static const char *bnn__excerpt(char out[32], const char *s, size_t n) {
-    size_t i, keep = n <= 24 ? n : 24;
-    while (keep < n && keep > 0 && ((unsigned char)s[keep] & 0xc0) == 0x80) keep--;
-    for (i = 0; i < keep; i++) out[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? ' ' : s[i];
-    memcpy(out + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
-    return out;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -13145,61 +13156,48 @@ static const char *bnn__excerpt(char out[32], const char *s, size_t n) {
  * --------------------------------------------------------------------------------------------- */
 
 static double bnn__scale10(double m, int64_t e) {
-    static const double exact[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
-    static const double large[] = { 1e16, 1e32, 1e64, 1e128, 1e256 };
+    static const double power[] = { 1e1, 1e2, 1e4, 1e8, 1e16, 1e32, 1e64, 1e128, 1e256 };
     int64_t n = e < 0 ? -e : e;
+    double exact = 1;
     int bit;
-    if (n <= 22) return e < 0 ? m / exact[n] : m * exact[n];
     if (n > 400) n = 400; /* 19 digits: already zero or infinite */
-    for (bit = 4; bit >= 0; bit--) /* the largest first: no underflow on the way to a result */
-        if (n >> (bit + 4) & 1) m = e < 0 ? m / large[bit] : m * large[bit];
-    return e < 0 ? m / exact[n & 15] : m * exact[n & 15];
+    for (bit = 8; bit >= 0; bit--) { /* the largest first: no underflow on the way to a result */
+        if ((n >> bit & 1) == 0) continue;
+        if (n <= 22 || bit < 4) exact *= power[bit];
+        else m = e < 0 ? m / power[bit] : m * power[bit];
+    }
+    return e < 0 ? m / exact : m * exact;
 }
 
-/* Digits into m; *e counts those that come after the 19th. */
-static const char *bnn__digits(const char *p, const char *end, uint64_t *m, int *digits,
-                               int64_t *e) {
-    for (; p < end; p++) {
-        unsigned d = (unsigned)(unsigned char)*p - (unsigned)'0';
-        if (d > 9) break;
-        if (*digits == 19) {
-            (*e)++;
-            continue;
-        }
-        *m = *m * 10 + d;
-        *digits += *m != 0; /* leading zeros are not digits */
-    }
-    return p;
+static unsigned bnn__digit(const char *p, const char *end) { /* more than 9: it is none */
+    return p < end ? (unsigned)(unsigned char)*p - (unsigned)'0' : 10u;
 }
 
 /* A decimal number at p; returns what follows it, or NULL if there is none. No locale, no hex. */
 static const char *bnn__number(const char *p, const char *end, double *out) {
-    uint64_t m = 0, power = 0;
-    int64_t e = 0, lost = 0;
-    int digits = 0, negative = p < end && *p == '-', down, none;
-    const char *start, *q;
+    uint64_t m = 0;
+    int64_t e = 0, power = 0;
+    int digits = 0, point = 0, none = 1, negative = p < end && *p == '-', down;
+    const char *q;
     if (p < end && (*p == '-' || *p == '+')) p++;
-    start = p;
-    p = bnn__digits(p, end, &m, &digits, &e);
-    none = p == start;
-    if (p < end && *p == '.') {
-        start = ++p;
-        p = bnn__digits(p, end, &m, &digits, &e);
-        e -= p - start;
-        none = none && p == start;
+    for (; p < end; p++) {
+        unsigned d = bnn__digit(p, end);
+        if (d > 9 && (*p != '.' || point)) break;
+        point |= d > 9;
+        if (d > 9) continue;
+        none = 0;
+        e += (digits == 19) - point;
+        if (digits < 19) m = m * 10 + d;
+        digits += digits < 19 && m != 0; /* leading zeros are not digits */
     }
     if (none) return NULL;
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        start = p + 1;
-        down = start < end && *start == '-';
-        if (start < end && (*start == '-' || *start == '+')) start++;
-        digits = 0;
-        q = bnn__digits(start, end, &power, &digits, &lost);
-        if (q != start) p = q; /* else the e is not part of the number */
-        if (lost != 0 || power >> 50 != 0) power = (uint64_t)1 << 50;
-        e += down ? -(int64_t)power : (int64_t)power;
+    if (p < end && (*p == 'e' || *p == 'E')) { /* not part of the number if no digit follows */
+        q = p + 1;
+        down = q < end && *q == '-';
+        if (q < end && (*q == '-' || *q == '+')) q++;
+        for (; bnn__digit(q, end) <= 9; p = ++q)
+            if (power >> 50 == 0) power = power * 10 + (int64_t)bnn__digit(q, end);
+        e += down ? -power : power;
     }
     *out = m == 0 ? 0 : bnn__scale10((double)m, e);
     if (negative) *out = -*out;
@@ -13214,11 +13212,17 @@ typedef struct bnn__csv {
     size_t lines;                 /* line of p                                       */
     int quoted, last;             /* it was in quotes; it ends its row               */
     char sep;
+    size_t rows, cols, head;      /* of all; bytes up to the end of the first row    */
+    int kinds;                    /* of fields in the first row, a bit for each      */
 } bnn__csv;
 
 static int bnn__csv_fail(const bnn__csv *c, const char *what) {
-    char field[32];
-    bnn__excerpt(field, c->field, c->length);
+    char field[32]; /* an excerpt: no control characters, whole UTF-8 */
+    size_t i, n = c->length, keep = n <= 24 ? n : 24;
+    while (keep < n && keep > 0 && ((unsigned char)c->field[keep] & 0xc0) == 0x80) keep--;
+    for (i = 0; i < keep; i++)
+        field[i] = (unsigned char)c->field[i] < 32 || c->field[i] == 127 ? ' ' : c->field[i];
+    memcpy(field + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
     return bnn__arena_say(c->mem, BNN_EFORMAT, "%s: line %z, column %z: \"%s\" %s", c->name,
                          c->line, c->column, field, what);
 }
@@ -13232,24 +13236,22 @@ static const char *bnn__csv_skip_blanks(const bnn__csv *c, const char *p) {
     return p;
 }
 
-static const char *bnn__csv_newline(bnn__csv *c, const char *p) { /* LF, CR or CRLF */
-    c->lines++;
-    return p + (*p == '\r' && c->end - p > 1 && p[1] == '\n' ? 2 : 1);
+static int bnn__newline(const char *p, const char *end) { /* bytes of a LF, CR or CRLF at p */
+    if (p == end || (*p != '\n' && *p != '\r')) return 0;
+    return *p == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1;
 }
 
 /* p is behind a field: the separator, the end of the line or the end of everything. */
 static int bnn__csv_close(bnn__csv *c, const char *p) {
     const char *q = bnn__csv_skip_blanks(c, p);
-    c->last = 1;
-    if (q < c->end && (*q == '\n' || *q == '\r')) {
-        q = bnn__csv_newline(c, q);
-    } else if (q < c->end) {
-        if (c->sep == ' ' ? q == p : *q != c->sep)
-            return bnn__csv_fail(c, "is followed by something behind its quote");
-        q += c->sep != ' ';
-        c->last = 0;
-    }
-    c->p = q;
+    int newline = bnn__newline(q, c->end);
+    c->last = q == c->end || newline != 0;
+    c->lines += newline != 0;
+    c->p = q + newline;
+    if (c->last) return BNN_OK;
+    if (c->sep == ' ' ? q == p : *q != c->sep)
+        return bnn__csv_fail(c, "is followed by something behind its quote");
+    c->p += c->sep != ' ';
     return BNN_OK;
 }
 
@@ -13257,12 +13259,10 @@ static int bnn__csv_close(bnn__csv *c, const char *p) {
 static int bnn__csv_quoted(bnn__csv *c, const char *p) {
     for (c->field = ++p; p < c->end; p++) {
         c->length = (size_t)(p - c->field);
-        if (*p == '"') {
-            if (c->end - p == 1 || p[1] != '"') return bnn__csv_close(c, p + 1);
-            p++;
-        } else if (*p == '\n' || (*p == '\r' && !(c->end - p > 1 && p[1] == '\n'))) {
-            c->lines++;
-        }
+        c->lines += bnn__newline(p, c->end) == 1;
+        if (*p != '"') continue;
+        if (c->end - p == 1 || p[1] != '"') return bnn__csv_close(c, p + 1);
+        p++;
     }
     c->length = (size_t)(p - c->field);
     return bnn__csv_fail(c, "has no closing quote");
@@ -13275,10 +13275,8 @@ static int bnn__csv_field(bnn__csv *c) {
     c->quoted = p < c->end && *p == '"';
     if (c->quoted) return bnn__csv_quoted(c, p);
     c->field = p;
-    if (c->sep == ' ')
-        while (p < c->end && *p != ' ' && *p != '\t' && *p != '\n' && *p != '\r') p++;
-    else
-        while (p < c->end && *p != c->sep && *p != '\n' && *p != '\r') p++;
+    for (; p < c->end && *p != '\n' && *p != '\r'; p++)
+        if (*p == c->sep || (c->sep == ' ' && *p == '\t')) break;
     for (stop = p; stop > c->field && bnn__csv_blank(c, stop[-1]);) stop--;
     c->length = (size_t)(stop - c->field);
     return bnn__csv_close(c, p);
@@ -13286,13 +13284,14 @@ static int bnn__csv_field(bnn__csv *c) {
 
 /* To the next line that is not blank; 0 = there is none. */
 static int bnn__csv_row(bnn__csv *c) {
+    const char *p;
+    int newline;
     c->column = 0;
-    for (;;) {
-        const char *p = bnn__csv_skip_blanks(c, c->p);
-        if (p == c->end) return 0;
-        if (*p != '\n' && *p != '\r') return 1;
-        c->p = bnn__csv_newline(c, p);
+    while ((newline = bnn__newline(p = bnn__csv_skip_blanks(c, c->p), c->end)) != 0) {
+        c->p = p + newline;
+        c->lines++;
     }
+    return p != c->end;
 }
 
 static int bnn__word_is(const char *s, size_t n, const char *word) { /* word in lower case */
@@ -13322,51 +13321,51 @@ static int bnn__csv_value(const bnn__csv *c, float *value) {
 
 /* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
 static char bnn__csv_separator(const char *p, const char *end) {
-    size_t commas = 0, semicolons = 0, tabs = 0;
-    int quoted = 0;
+    static const char which[] = ",;\t";
+    size_t count[3] = { 0, 0, 0 };
+    int quoted = 0, best = 0, i;
     for (; p < end && (quoted || (*p != '\n' && *p != '\r')); p++) {
-        if (*p == '"') quoted = !quoted;
-        if (quoted) continue;
-        commas += *p == ',';
-        semicolons += *p == ';';
-        tabs += *p == '\t';
+        quoted ^= *p == '"';
+        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i];
     }
-    if (tabs > commas && tabs > semicolons) return '\t';
-    return semicolons > commas ? ';' : ',';
+    for (i = 1; i < 3; i++)
+        if (count[i] > count[best]) best = i;
+    return which[best];
 }
 
 /* First pass: every row has `cols` fields, or a sentence says which has not. */
-static int bnn__csv_count(bnn__csv *c, size_t *rows, size_t *cols, int *kinds) {
+static int bnn__csv_count(bnn__csv *c) {
+    const char *top = c->p;
     size_t first = 0;
     float ignored;
-    *rows = *cols = 0;
-    *kinds = 0; /* those in the first row, a bit for each */
     while (bnn__csv_row(c)) {
         size_t line = c->lines;
         for (c->last = 0; !c->last;) {
             int err = bnn__csv_field(c);
             if (err != BNN_OK) return err;
-            if (*rows == 0) *kinds |= bnn__csv_value(c, &ignored);
+            if (c->rows == 0) c->kinds |= bnn__csv_value(c, &ignored);
         }
-        if ((*rows)++ == 0) *cols = c->column, first = line;
-        if (c->column != *cols)
+        if (c->rows++ == 0) {
+            c->cols = c->column;
+            c->head = (size_t)(c->p - top);
+            first = line;
+        }
+        if (c->column != c->cols)
             return bnn__arena_say(c->mem, BNN_EFORMAT, "%s: line %z has %z columns, line %z has %z",
-                                  c->name, line, c->column, first, *cols);
+                                  c->name, line, c->column, first, c->cols);
     }
     return BNN_OK;
 }
 
 /* The header's fields, ended by zeros, behind the array of pointers to them */
-static int bnn__csv_names(bnn__csv *c, size_t cols, char ***names) {
-    const char *start = c->p;
-    bnn__csv ahead = *c;
-    size_t i, j;
+static int bnn__csv_names(bnn__csv *c, char ***names) {
     char *to;
-    for (ahead.last = 0; !ahead.last;) (void)bnn__csv_field(&ahead);
-    *names = (char **)bnn__arena_take(c->mem, cols, sizeof **names);
-    to = (char *)bnn__arena_take(c->mem, (size_t)(ahead.p - start) + cols, 1);
-    if (to == NULL || *names == NULL) return BNN_ENOMEM;
-    for (i = 0; i < cols; i++) {
+    size_t i, j;
+    *names = (char **)bnn__arena_take(c->mem, c->cols, sizeof **names);
+    to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
+    if (to == NULL) return BNN_ENOMEM;
+    (void)bnn__csv_row(c);
+    for (i = 0; i < c->cols; i++) {
         (void)bnn__csv_field(c);
         (*names)[i] = to;
         for (j = 0; j < c->length; j++) {
@@ -13381,189 +13380,160 @@ static int bnn__csv_names(bnn__csv *c, size_t cols, char ***names) {
 static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
     size_t i, n = out->values.rows * out->values.cols;
     for (i = 0; i < n; i++) {
+        int kind;
         if (i % out->values.cols == 0) (void)bnn__csv_row(c);
         (void)bnn__csv_field(c); /* its errors were found in the first pass */
-        switch (bnn__csv_value(c, &out->values.data[i])) {
-        case BNN__NUMBER: break;
-        case BNN__MISSING:
-            out->missing++;
-            if (reject_missing) return bnn__csv_fail(c, "is missing");
-            break;
-        case BNN__INFINITE: return bnn__csv_fail(c, "is not finite as a float");
-        default: return bnn__csv_fail(c, "is not a number");
-        }
+        kind = bnn__csv_value(c, &out->values.data[i]);
+        if (kind == BNN__INFINITE) return bnn__csv_fail(c, "is not finite as a float");
+        if (kind == BNN__WORD) return bnn__csv_fail(c, "is not a number");
+        out->missing += kind == BNN__MISSING;
+        if (out->missing != 0 && reject_missing) return bnn__csv_fail(c, "is missing");
     }
     return BNN_OK;
 }
 
-static int bnn__csv_read(bnn__csv c, bnn_csv *out, bnn_csv_desc desc) {
-    bnn__csv start;
-    bnn_csv r;
-    size_t rows;
-    int kinds, header, err;
-    memset(&r, 0, sizeof r);
-    if (c.end - c.p >= 3 && memcmp(c.p, "\xef\xbb\xbf", 3) == 0) c.p += 3; /* byte order mark */
-    c.sep = desc.separator;
-    while (c.p < c.end && (*c.p == '\n' || *c.p == '\r')) c.p = bnn__csv_newline(&c, c.p);
-    if (c.sep == '\0') c.sep = bnn__csv_separator(c.p, c.end);
-    start = c;
-    if ((err = bnn__csv_count(&c, &rows, &r.values.cols, &kinds)) != BNN_OK) return err;
-    header = desc.header > 0 || (desc.header == 0 && (kinds & BNN__WORD) != 0);
-    if (desc.header == 0 && header && (kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
-        return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
-                              ".header = 1 if it is names, -1 if it is data", c.name);
-    if (rows == 0) return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: is empty", c.name);
-    if (rows == 1 && header)
-        return bnn__arena_say(c.mem, BNN_EFORMAT, "%s: has a header and no rows", c.name);
-    c = start;
-    r.values = bnn_mat_new(c.mem, rows - (size_t)header, r.values.cols);
-    if (r.values.data == NULL) return BNN_ENOMEM;
-    if (header) {
-        (void)bnn__csv_row(&c);
-        if ((err = bnn__csv_names(&c, r.values.cols, &r.names)) != BNN_OK) return err;
-    }
-    if ((err = bnn__csv_fill(&c, &r, desc.reject_missing)) == BNN_OK) *out = r;
-    return err;
+/* To the first line that is not empty */
+static int bnn__csv_open(bnn__csv *c, bnn__source s, char sep) {
+    const void *nul = memchr(s.bytes, 0, s.size);
+    int newline;
+    if ((sep != '\0' && strchr("\"\n\r.+-", sep) != NULL) || (sep >= '0' && sep <= '9') ||
+        ((sep | 32) >= 'a' && (sep | 32) <= 'z'))
+        return bnn__arena_say(s.mem, BNN_EARG, "%s: this separator can be part of a field", s.name);
+    if (nul != NULL)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: byte %z is zero: not a text file", s.name,
+                              (size_t)((const unsigned char *)nul - s.bytes));
+    memset(c, 0, sizeof *c);
+    c->mem = s.mem;
+    c->name = s.name;
+    c->p = (const char *)s.bytes;
+    c->end = c->p + s.size;
+    c->lines = 1;
+    if (s.size >= 3 && memcmp(c->p, "\xef\xbb\xbf", 3) == 0) c->p += 3; /* byte order mark */
+    for (; (newline = bnn__newline(c->p, c->end)) != 0; c->lines++) c->p += newline;
+    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end);
+    return BNN_OK;
 }
 
-static int bnn__csv_parse(bnn_arena *mem, bnn_csv *out, const char *name, const char *text,
-                          size_t size, bnn_csv_desc desc) {
+static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
+    const bnn_csv_desc *desc = (const bnn_csv_desc *)how;
     bnn__csv c;
-    bnn_mark mark;
-    const char *nul;
-    char s = desc.separator;
-    if (mem == NULL || out == NULL || (text == NULL && size != 0)) return BNN_EARG;
-    if (mem->err != BNN_OK) return mem->err;
-    if (s == '"' || s == '\n' || s == '\r' || s == '.' || s == '+' || s == '-' ||
-        (s >= '0' && s <= '9') || ((s | 32) >= 'a' && (s | 32) <= 'z'))
-        return bnn__arena_say(mem, BNN_EARG, "%s: this separator can be part of a field", name);
-    nul = size == 0 ? NULL : (const char *)memchr(text, 0, size);
-    if (nul != NULL)
-        return bnn__arena_say(mem, BNN_EFORMAT, "%s: byte %z is zero: not a text file", name,
-                              (size_t)(nul - text));
-    memset(&c, 0, sizeof c);
-    c.mem = mem;
-    c.name = name;
-    c.p = text;
-    c.end = size == 0 ? text : text + size;
-    c.lines = 1;
-    mark = bnn_arena_mark(mem);
-    return bnn__file_done(mem, mark, bnn__csv_read(c, out, desc));
+    bnn_csv r;
+    const char *top;
+    size_t line;
+    int header, err;
+    if (out == NULL) return BNN_EARG;
+    memset(&r, 0, sizeof r);
+    if ((err = bnn__csv_open(&c, s, desc->separator)) != BNN_OK) return err;
+    top = c.p;
+    line = c.lines;
+    if ((err = bnn__csv_count(&c)) != BNN_OK) return err;
+    header = desc->header > 0 || (desc->header == 0 && (c.kinds & BNN__WORD) != 0);
+    if (desc->header == 0 && header && (c.kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
+                              ".header = 1 if it is names, -1 if it is data", s.name);
+    if (c.rows <= (size_t)header)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %s", s.name,
+                              c.rows == 0 ? "is empty" : "has a header and no rows");
+    c.p = top;
+    c.lines = line;
+    r.values = bnn_mat_new(s.mem, c.rows - (size_t)header, c.cols);
+    if (r.values.data == NULL) return BNN_ENOMEM;
+    if (header && (err = bnn__csv_names(&c, &r.names)) != BNN_OK) return err;
+    err = bnn__csv_fill(&c, &r, desc->reject_missing);
+    if (err == BNN_OK) *(bnn_csv *)out = r;
+    return err;
 }
 
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
                          bnn_csv_desc desc) {
-    return bnn__csv_parse(mem, out, "csv", text, size, desc);
+    return bnn__parse(mem, "csv", text, size, bnn__csv_parse, out, &desc);
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>idx: two zero bytes, type, number of dimensions; each as 32 bits; the items; all big-endian
  * --------------------------------------------------------------------------------------------- */
 
-static uint64_t bnn__big_endian(const unsigned char *p, size_t n) {
-    uint64_t v = 0;
-    while (n-- > 0) v = v << 8 | *p++;
-    return v;
-}
-
-static double bnn__double_of(uint64_t bits) {
-    double d;
-    memcpy(&d, &bits, sizeof d);
-    return d;
-}
-
-/* By arithmetic: where float is a wider type there is none to copy the bits to. */
-static double bnn__double_of_f32(uint32_t bits) {
-    int e = (int)(bits >> 23 & 0xff);
-    uint32_t m = bits & 0x7fffff;
-    double v;
-    if (e == 255) v = m != 0 ? bnn__nan() : bnn__inf();
-    else v = ldexp((double)(e == 0 ? m : m + 0x800000), (e == 0 ? 1 : e) - 150);
+static double bnn__double_of_f32(uint32_t bits) { /* where float is wider, none to copy them to */
+    uint64_t e = bits >> 23 & 0xff, m = bits & 0x7fffff;
+    double v = bnn__of_bits((e + (e == 255 ? 2047 - 255 : 1023 - 127)) << 52 | m << 29);
+    if (e == 0) v = (double)m * bnn__of_bits((uint64_t)(1023 - 149) << 52);
     return bits >> 31 ? -v : v;
 }
 
-static double bnn__idx_item(int type, const unsigned char *p) {
+static double bnn__idx_item(int type, const unsigned char *p, size_t bytes) {
+    uint64_t v = 0, half = (uint64_t)1 << (8 * bytes - 1);
+    size_t i;
+    for (i = 0; i < bytes; i++) v = v << 8 | p[i];
     switch (type) {
-    case 0x08: return (double)*p;
-    case 0x09: return (double)(*p ^ 0x80) - 128;
-    case 0x0b: return (double)(bnn__big_endian(p, 2) ^ 0x8000) - 32768;
-    case 0x0c: return (double)(bnn__big_endian(p, 4) ^ 0x80000000u) - 2147483648.0;
-    case 0x0d: return bnn__double_of_f32((uint32_t)bnn__big_endian(p, 4));
-    default: return bnn__double_of(bnn__big_endian(p, 8));
+    case 0x08: return (double)v;
+    case 0x0d: return bnn__double_of_f32((uint32_t)v);
+    case 0x0e: return bnn__of_bits(v);
+    default: return (double)(v ^ half) - (double)half; /* two's complement */
     }
 }
 
-/* Checks all sizes against the bytes there are. Returns the size of an item, 0 = an error. */
-static size_t bnn__idx_shape(bnn_arena *mem, const char *name, const unsigned char *p, size_t size,
-                             bnn_mat *shape) {
+/* Checks all sizes against the bytes there are. */
+static int bnn__idx_shape(bnn__source s, bnn_mat *shape, size_t *item) {
     static const unsigned char sizes[] = { 1, 1, 0, 2, 4, 4, 8 }; /* of types 8 to 14 */
-    size_t dims, i, items, item;
-    if (size >= 2 && p[0] == 0x1f && p[1] == 0x8b)
-        return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: is gzip: gunzip it first", name), 0;
-    item = size >= 4 && p[0] == 0 && p[1] == 0 && p[2] >= 8 && p[2] <= 14 ? sizes[p[2] - 8] : 0;
-    dims = item != 0 ? p[3] : 0;
-    if (dims < 1 || dims > 4 || size < 4 + 4 * dims)
-        return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
-                                    "dimensions", name), 0;
-    shape->cols = 1;
-    for (i = 0; i < dims; i++) {
-        size_t d = (size_t)bnn__big_endian(p + 4 + 4 * i, 4);
+    const unsigned char *p = s.bytes;
+    size_t dims, i, items, rest;
+    if (s.size >= 2 && p[0] == 0x1f && p[1] == 0x8b)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: is gzip: gunzip it first", s.name);
+    *item = s.size >= 4 && p[0] == 0 && p[1] == 0 && p[2] >= 8 && p[2] <= 14 ? sizes[p[2] - 8] : 0;
+    dims = *item != 0 ? p[3] : 0;
+    if (dims < 1 || dims > 4 || s.size < 4 + 4 * dims)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
+                              "dimensions", s.name);
+    shape->rows = shape->cols = 1;
+    for (i = 1; i <= dims; i++) {
+        size_t *to = i == 1 ? &shape->rows : &shape->cols;
+        size_t d = (size_t)bnn__idx_item(0x08, p + 4 * i, 4);
         if (d == 0)
-            return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: dimension %z is 0", name, i + 1), 0;
-        if (i == 0) shape->rows = d;
-        else shape->cols = bnn__mul(shape->cols, d);
+            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: dimension %z is 0", s.name, i);
+        *to = bnn__mul(*to, d);
     }
     items = bnn__mul(shape->rows, shape->cols);
-    if (bnn__mul(items, item) != size - 4 - 4 * dims || items == SIZE_MAX)
-        return (void)bnn__arena_say(mem, BNN_EFORMAT, "%s: %z items of %z bytes are promised, "
-                                    "%z bytes are there", name, items, item,
-                                    size - 4 - 4 * dims), 0;
-    return item;
+    rest = s.size - 4 - 4 * dims;
+    if (bnn__mul(items, *item) != rest || items == SIZE_MAX)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %z items of %z bytes are promised, %z bytes "
+                              "are there", s.name, items, *item, rest);
+    return BNN_OK;
 }
 
-static int bnn__idx_read(bnn_arena *mem, bnn_mat *out, const char *name, const void *bytes,
-                         size_t size) {
-    const unsigned char *p = (const unsigned char *)bytes;
+static int bnn__idx_parse(bnn__source s, void *out, const void *how) {
     bnn_mat m = { 0, 0, NULL };
-    bnn_mark mark;
-    size_t item, i, n;
-    if (mem == NULL || out == NULL || (bytes == NULL && size != 0)) return BNN_EARG;
-    if (mem->err != BNN_OK) return mem->err;
-    item = bnn__idx_shape(mem, name, p, size, &m);
-    if (item == 0) return BNN_EFORMAT;
-    mark = bnn_arena_mark(mem);
+    size_t item = 0, i, n;
+    int err = out == NULL ? BNN_EARG : bnn__idx_shape(s, &m, &item);
+    (void)how;
+    if (err != BNN_OK) return err;
     n = m.rows * m.cols;
-    m.data = (float *)bnn__arena_take(mem, n, sizeof(float));
-    if (m.data == NULL) return bnn__file_done(mem, mark, BNN_ENOMEM);
+    m.data = (float *)bnn__arena_take(s.mem, n, sizeof(float));
+    if (m.data == NULL) return BNN_ENOMEM;
     for (i = 0; i < n; i++) {
-        double d = bnn__idx_item(p[2], p + 4 + 4 * (size_t)p[3] + i * item);
+        double d = bnn__idx_item(s.bytes[2], s.bytes + s.size - (n - i) * item, item);
         m.data[i] = (float)d;
-        if (!bnn__finite(m.data[i]) && bnn__finite_d(d)) {
-            bnn__arena_say(mem, BNN_EFORMAT, "%s: item %z, %g, does not fit a float", name, i, d);
-            return bnn__file_done(mem, mark, BNN_EFORMAT);
-        }
+        if (!bnn__finite(m.data[i]) && bnn__finite_d(d))
+            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: item %z, %g, does not fit a float",
+                                  s.name, i, d);
     }
-    *out = m;
+    *(bnn_mat *)out = m;
     return BNN_OK;
 }
 
 BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size) {
-    return bnn__idx_read(mem, out, "idx", bytes, size);
+    return bnn__parse(mem, "idx", bytes, size, bnn__idx_parse, out, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>checkpoint
  *
  * A file is a header, sections and a CRC-32 of all before it, little-endian; docs/format.md has the
- * table. The bnn__io functions below describe the layout once for both directions: writing they
- * put *v, reading they check and set it. Scalars stand in tables of fields, which have the range
- * that the constructors allow: what is outside is neither written nor read. Writing runs twice or
- * more, first only to count. Reading runs over everything without touching the caller's objects,
- * then makes what has to be made, and then runs once more to apply, which cannot fail.
- *
- * What is saved: the parameters ("stores", each once, however many objects share them) of all nets,
- * steppers, ensembles and mean fields; then these; then generators. A section names its store by
- * number.
+ * table. The bnn__io functions describe the layout once for both directions, on copies of the
+ * caller's objects: writing they put *v, reading they check and set it; scalars stand in tables of
+ * fields with the range that constructors allow. Writing runs twice or more, first only to count.
+ * Reading runs over everything without touching what is the caller's, makes what has to be made,
+ * and runs once more to apply, which cannot fail. Parameters are "stores", each saved once, however
+ * many objects share it; these name it by number.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__CP_VERSION = 3, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
@@ -13572,11 +13542,6 @@ enum { BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_ME
 
 static const unsigned char *bnn__cp_magic(void) { /* a text-mode transfer breaks it, as PNG's */
     return (const unsigned char *)"\x89" "BNN\r\n\x1a\n";
-}
-
-static const char *bnn__cp_tag(int kind) {
-    static const char tags[BNN__CP_KINDS][5] = { "STOR", "NET ", "STEP", "ENSE", "MEAN", "RNG " };
-    return tags[kind];
 }
 
 static uint32_t bnn__crc32(const unsigned char *p, size_t n) { /* as in zlib, PNG, Ethernet */
@@ -13640,22 +13605,28 @@ static uint64_t bnn__io_word(bnn__io *io, uint64_t v, size_t bytes) {
     return v;
 }
 
-#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is     */
-#define BNN__UNDER_1 (1 - DBL_EPSILON / 2)     /* the largest double that is not 1 */
+static double bnn__io_real(bnn__io *io, double v, size_t bytes) {
+    float real = (float)v;
+    uint32_t half;
+    uint64_t bits;
+    memcpy(&half, &real, sizeof half); /* where a real has 4 bytes a written one is a float */
+    memcpy(&bits, &v, sizeof bits);
+    bits = bnn__io_word(io, bytes == 4 ? half : bits, bytes);
+    return bytes == 4 ? bnn__double_of_f32((uint32_t)bits) : bnn__of_bits(bits);
+}
+
+#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is      */
+#define BNN__UNDER_1 (1 - DBL_EPSILON / 2)    /* the largest double that is not 1 */
 
 /* low <= v <= high; a NaN is nowhere. */
 static int bnn__io_range(bnn__io *io, double v, double low, double high, const char *what) {
+    const char *expected = low < 0 || !bnn__finite_d(v) ? "a finite number"
+                           : low == 0 ? "0 or more" : "more than 0";
     int err = bnn__finite_d(v) ? bnn__io_bad(io) : BNN_ENONFINITE;
     if (v >= low && v <= high) return 1;
-    if (err == BNN_ENONFINITE && high == DBL_MAX)
-        bnn__io_fail(io, err, "%s of %s is %g, expected a finite number", what, io->of, v);
-    else if (high < DBL_MAX)
+    if (high < DBL_MAX)
         bnn__io_fail(io, err, "%s of %s is %g, expected %g to %g", what, io->of, v, low, high);
-    else if (low == BNN__POSITIVE)
-        bnn__io_fail(io, err, "%s of %s is %g, expected more than 0", what, io->of, v);
-    else
-        bnn__io_fail(io, err, "%s of %s is %g, expected %s", what, io->of, v,
-                     low == 0 ? "0 or more" : "a number");
+    else bnn__io_fail(io, err, "%s of %s is %g, expected %s", what, io->of, v, expected);
     return 0;
 }
 
@@ -13679,13 +13650,24 @@ static void bnn__io_count(bnn__io *io, size_t *v, const char *what) { /* checked
     bnn__io_size(io, v, 0, DBL_MAX, what);
 }
 
-/* Scalars are doubles in the file: exact from both kinds of float. */
-static double bnn__io_double(bnn__io *io, double v) {
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return bnn__double_of(bnn__io_word(io, bits, 8));
+/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading into NULL only checks. */
+static void bnn__io_array(bnn__io *io, void *x, int wide, size_t n, double low, const char *what) {
+    size_t i, bytes = wide ? 8 : io->element;
+    double *doubles = wide ? (double *)x : NULL;
+    float *reals = wide ? NULL : (float *)x;
+    if (!bnn__io_room(io, bnn__mul(n, bytes))) return;
+    for (i = 0; i < n && io->err == BNN_OK; i++) {
+        double v = doubles != NULL ? doubles[i] : reals != NULL ? (double)reals[i] : 0;
+        v = bnn__io_real(io, v, bytes);
+        if (!wide) v = (double)(float)v;
+        if (!bnn__io_range(io, v, low, DBL_MAX, what) || io->in == NULL) continue;
+        if (doubles != NULL) doubles[i] = v;
+        if (reals != NULL) reals[i] = (float)v;
+    }
 }
 
+/* Scalars are doubles in the file, exact from both kinds of float. WIDE is a float that may be
+ * infinite: a prior's width. */
 enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE, BNN__IO_DOUBLE };
 
 typedef struct bnn__field {
@@ -13696,27 +13678,22 @@ typedef struct bnn__field {
     double low, high;
 } bnn__field;
 
-/* WIDE is a float that may be infinite: a prior's width. */
-static void bnn__io_float(bnn__io *io, float *v, const bnn__field *f) {
-    *v = (float)bnn__io_double(io, (double)*v);
-    if (f->type == BNN__IO_FLOAT || !(*v > 0))
-        (void)bnn__io_range(io, (double)*v, f->low, f->high, f->name);
-}
-
 static void bnn__io_field(bnn__io *io, void *at, const bnn__field *f) {
+    double v;
     switch (f->type) {
     case BNN__IO_INT:
         if (f->high == 1 && *(int *)at != 0) *(int *)at = 1; /* a flag */
         bnn__io_int(io, (int *)at, (int)f->low, (int)f->high, f->name);
-        break;
-    case BNN__IO_SIZE: bnn__io_size(io, (size_t *)at, f->low, f->high, f->name); break;
-    case BNN__IO_U64: *(uint64_t *)at = bnn__io_word(io, *(uint64_t *)at, 8); break;
-    case BNN__IO_DOUBLE:
-        *(double *)at = bnn__io_double(io, *(double *)at);
-        (void)bnn__io_range(io, *(double *)at, f->low, f->high, f->name);
-        break;
-    default: bnn__io_float(io, (float *)at, f); break;
+        return;
+    case BNN__IO_SIZE: bnn__io_size(io, (size_t *)at, f->low, f->high, f->name); return;
+    case BNN__IO_U64: *(uint64_t *)at = bnn__io_word(io, *(uint64_t *)at, 8); return;
+    case BNN__IO_DOUBLE: v = *(double *)at = bnn__io_real(io, *(double *)at, 8); break;
+    default:
+        *(float *)at = (float)bnn__io_real(io, (double)*(float *)at, 8);
+        v = (double)*(float *)at;
+        if (f->type == BNN__IO_WIDE && v > 0) return;
     }
+    (void)bnn__io_range(io, v, f->low, f->high, f->name);
 }
 
 /* The fields of a table in turn. Writing, one that this version has not must be 0. */
@@ -13735,62 +13712,22 @@ static void bnn__io_fields(bnn__io *io, void *object, const bnn__field *f, size_
 #define BNN__FIELD(type, field) offsetof(type, field), #field
 #define BNN__FIELDS(io, object, table) \
     bnn__io_fields(io, object, table, sizeof (table) / sizeof *(table))
-
-static uint64_t bnn__bits(float v) {
-    uint64_t bits;
-    uint32_t half;
-    double d = (double)v;
-    memcpy(&bits, &d, sizeof bits);
-    memcpy(&half, &v, sizeof half);
-    return sizeof(float) == 4 ? half : bits;
-}
-
-static float bnn__float_of(uint64_t bits, size_t element) {
-    uint32_t half = (uint32_t)bits;
-    float v = 0;
-    if (element == 8) return (float)bnn__double_of(bits);
-    if (sizeof(float) != 4) return (float)bnn__double_of_f32(half);
-    memcpy(&v, &half, sizeof half);
-    return v;
-}
-
-/* n values from `low` on, all finite; reading with x NULL only checks. */
-static void bnn__io_reals(bnn__io *io, float *x, size_t n, double low, const char *what) {
-    size_t i;
-    if (!bnn__io_room(io, bnn__mul(n, io->element))) return;
-    for (i = 0; i < n && io->err == BNN_OK; i++) {
-        uint64_t bits = bnn__io_word(io, io->in == NULL ? bnn__bits(x[i]) : 0, io->element);
-        float v = bnn__float_of(bits, io->element);
-        if (!bnn__finite(v))
-            bnn__io_fail(io, BNN_ENONFINITE, "%s holds a number that is not finite", what);
-        else if ((double)v < low)
-            bnn__io_fail(io, bnn__io_bad(io), "%s holds %g, expected %s", what, (double)v,
-                         low > 0 ? "> 0" : ">= 0");
-        else if (io->in != NULL && x != NULL) x[i] = v;
-    }
-}
-
-static void bnn__io_doubles(bnn__io *io, double *x, size_t n, double low, const char *what) {
-    size_t i;
-    if (!bnn__io_room(io, bnn__mul(n, 8))) return;
-    for (i = 0; i < n && io->err == BNN_OK; i++) {
-        double v = bnn__io_double(io, x != NULL ? x[i] : 0);
-        if (bnn__io_range(io, v, low, DBL_MAX, what) && x != NULL) x[i] = v;
-    }
-}
+#define BNN__ROW(type, field, kind, low, high) \
+    { BNN__FIELD(type, field), BNN__IO_##kind, 0, low, high }
+#define BNN__FLAG(type, field) BNN__ROW(type, field, INT, 0, 1)
+#define BNN__U64(type, field) BNN__ROW(type, field, U64, 0, 0)
+#define BNN__FROM_0(type, field) BNN__ROW(type, field, FLOAT, 0, DBL_MAX)
+#define BNN__BELOW_1(type, field) BNN__ROW(type, field, FLOAT, 0, BNN__UNDER_1)
+#define BNN__DOUBLE(type, field) BNN__ROW(type, field, DOUBLE, -DBL_MAX, DBL_MAX)
 
 static const bnn__field bnn__prior_fields[] = {
-    { BNN__FIELD(bnn_prior, kind), BNN__IO_INT, 0, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT },
-    { BNN__FIELD(bnn_prior, fan_in), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_prior, adapt_mean), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_prior, adapt_std), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_prior, std), BNN__IO_WIDE, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_prior, std2), BNN__IO_WIDE, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_prior, nu), BNN__IO_WIDE, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_prior, mean), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
-    { BNN__FIELD(bnn_prior, weight), BNN__IO_FLOAT, 0, 0, 1 },
-    { BNN__FIELD(bnn_prior, shape), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_prior, rate), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
+    BNN__ROW(bnn_prior, kind, INT, BNN_PRIOR_NORMAL, BNN_PRIOR_FLAT),
+    BNN__FLAG(bnn_prior, fan_in),     BNN__FLAG(bnn_prior, adapt_mean),
+    BNN__FLAG(bnn_prior, adapt_std),  BNN__ROW(bnn_prior, std, WIDE, 0, DBL_MAX),
+    BNN__ROW(bnn_prior, std2, WIDE, 0, DBL_MAX), BNN__ROW(bnn_prior, nu, WIDE, 0, DBL_MAX),
+    BNN__ROW(bnn_prior, mean, FLOAT, -DBL_MAX, DBL_MAX),
+    BNN__ROW(bnn_prior, weight, FLOAT, 0, 1),
+    BNN__FROM_0(bnn_prior, shape),    BNN__FROM_0(bnn_prior, rate) };
 
 /* What the constructor would say of it. Where it is in force it has no defaults any more, and an
  * infinite width has become a flat prior, of which nothing else counts. */
@@ -13828,79 +13765,151 @@ static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_prior(io, &b->prior, 1);
 }
 
-/* Sections are numbered: their kind times BNN__CP_STORES plus their place. */
+typedef union bnn__object {
+    bnn_net net;
+    bnn_stepper stepper;
+    bnn_ensemble ensemble;
+    bnn_meanfield meanfield;
+    bnn_rng rng;
+} bnn__object;
+
+typedef struct bnn__kind {
+    char tag[5];
+    const char *a;
+    size_t place, size, params; /* in a bnn_checkpoint; of an object; in it */
+} bnn__kind;
+
+#define BNN__KIND(tag, a, type, place, params) \
+    { tag, a, offsetof(bnn_checkpoint, place), sizeof(type), params }
+static const bnn__kind bnn__kinds[BNN__CP_KINDS] = {
+    { "STOR", "parameters", 0, 0, 0 },
+    BNN__KIND("NET ", "a net", bnn_net, nets, offsetof(bnn_net, params)),
+    BNN__KIND("STEP", "a stepper", bnn_stepper, steppers, offsetof(bnn_stepper, params)),
+    BNN__KIND("ENSE", "an ensemble", bnn_ensemble, ensembles, offsetof(bnn_ensemble, params)),
+    BNN__KIND("MEAN", "a mean field", bnn_meanfield, meanfields, offsetof(bnn_meanfield, params)),
+    BNN__KIND("RNG ", "a generator", bnn_rng, rngs, 0) };
+
+/* Sections have an id: their kind times BNN__CP_STORES plus their place. */
 enum { BNN__CP_SECTIONS = BNN__CP_KINDS * BNN__CP_STORES };
 
 typedef struct bnn__file {
     bnn__io io;
-    bnn_checkpoint c;
     size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
     int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
+    void *own[BNN__CP_SECTIONS];       /* the caller's objects, and copies to work with     */
+    bnn__object copy[BNN__CP_KINDS * BNN__CP_PLACES];
+    struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
+    int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
+    int make;                          /* the blocks of a store that are not there */
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
-    bnn_net net[BNN__CP_PLACES];       /* working copies, one assignment from being the caller's */
-    struct bnn__mlp mlp[BNN__CP_PLACES];
-    int has_mlp[BNN__CP_PLACES];
-    bnn_ensemble ensemble[BNN__CP_PLACES];
-    bnn_params *made[BNN__CP_PLACES];  /* of ensembles that are made anew */
 } bnn__file;
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
+static size_t bnn__slot(int id) { return (size_t)(id % BNN__CP_STORES); }
+static const bnn__kind *bnn__kind_of(int id) { return &bnn__kinds[id / BNN__CP_STORES]; }
 
-static size_t bnn__io_owner(bnn__file *f, int kind, size_t slot, const char *of) {
-    int *store = &f->owner[bnn__section(kind, slot)];
-    f->io.of = of;
-    bnn__io_int(&f->io, store, 0, BNN__CP_STORES - 1, "store");
-    return (size_t)*store;
+static bnn__object *bnn__copy_of(bnn__file *f, int id) {
+    return &f->copy[(size_t)(id / BNN__CP_STORES * BNN__CP_PLACES) + bnn__slot(id)];
 }
 
-static void bnn__io_store(bnn__file *f, size_t k) {
+static bnn_net *bnn__net_of(bnn__file *f, size_t slot) {
+    return &bnn__copy_of(f, bnn__section(BNN__CP_NET, slot))->net;
+}
+
+static bnn_params *bnn__params_of(bnn__file *f, int id) { /* of an object, or NULL */
+    bnn_params *w = NULL;
+    if (f->own[id] != NULL && id / BNN__CP_STORES != BNN__CP_RNG)
+        memcpy(&w, (char *)bnn__copy_of(f, id) + bnn__kind_of(id)->params, sizeof w);
+    return w;
+}
+
+static size_t bnn__io_owner(bnn__file *f, int id) {
+    f->io.of = bnn__kind_of(id)->a;
+    bnn__io_int(&f->io, &f->owner[id], 0, BNN__CP_STORES - 1, "store");
+    return (size_t)f->owner[id];
+}
+
+/* A block that is not there: the first of a net that is to be made, or one of the user's */
+static void bnn__file_new_block(bnn__file *f, int k, size_t block, const bnn_block *b) {
+    bnn_params *w = f->store[k];
+    bnn_arena *mem = f->io.mem;
+    char why[BNN_MSG];
+    size_t i;
+    int err;
+    for (i = 0; i < BNN__CP_PLACES && w->n_blocks == block; i++) {
+        int id = bnn__section(BNN__CP_NET, i);
+        bnn_net *net = bnn__net_of(f, i), made;
+        bnn_mlp_desc d = f->mlp[i].desc;
+        if (f->own[id] == NULL || net->params != NULL || !f->has_mlp[i] || f->owner[id] != k ||
+            f->mlp[i].first != block)
+            continue;
+        d.init = BNN_INIT_ZERO; /* the values follow */
+        made = bnn_mlp(w, d);
+        net->params = made.params;
+        net->forward = made.forward;
+        net->user = made.user;
+        net->mlp = made.mlp;
+    }
+    if (w->n_blocks == block) (void)bnn_params_add(w, b->rows, b->cols, b->name, b->prior);
+    if (mem->err == BNN_OK) return;
+    err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
+    memcpy(why, mem->msg, sizeof why);
+    mem->err = BNN_OK;
+    bnn__io_fail(&f->io, err, "cannot be made: %s", why);
+}
+
+static void bnn__io_store(bnn__file *f, int k) {
     bnn__io *io = &f->io;
     bnn_params *w = f->store[k];
     size_t i, left, n = w != NULL ? w->n : 0, n_blocks = w != NULL ? w->n_blocks : 0;
     io->of = "parameters";
     bnn__io_count(io, &n, "n");
     bnn__io_count(io, &n_blocks, "number of blocks");
-    if (w != NULL && n_blocks != w->n_blocks)
+    if (w != NULL && n_blocks != w->n_blocks && !f->make)
         bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     left = n;
     for (i = 0; i < n_blocks && io->err == BNN_OK; i++) {
-        bnn_block b, *own = w != NULL ? &w->blocks[i] : NULL;
+        bnn_block b, *own;
         size_t count;
         memset(&b, 0, sizeof b);
-        if (own != NULL && io->in == NULL) b = *own;
+        if (io->in == NULL) b = w->blocks[i];
         bnn__io_block(io, &b);
+        if (f->make && i == w->n_blocks) bnn__file_new_block(f, k, i, &b);
+        if (io->err != BNN_OK) return;
+        own = w != NULL ? &w->blocks[i] : NULL;
         count = bnn__mul(b.rows, b.cols);
         if (own != NULL && (b.rows != own->rows || b.cols != own->cols))
             bnn__io_fail(io, BNN_ESHAPE, "block %z (%s) is %zx%z, expected %zx%z", i, b.name,
                          b.rows, b.cols, own->rows, own->cols);
         if (count > left) bnn__io_fail(io, BNN_EFORMAT, "blocks hold more than %z values", n);
-        bnn__io_reals(io, own != NULL && bnn__io_live(io) ? w->theta + own->offset : NULL, count,
-                      -DBL_MAX, b.name);
+        bnn__io_array(io, own != NULL && bnn__io_live(io) ? w->theta + own->offset : NULL, 0,
+                      count, -DBL_MAX, b.name);
         left -= count;
         if (own == NULL || !io->apply) continue;
         own->prior = b.prior;
         own->fresh = 1; /* as after a step: the next gradient overwrites */
     }
+    if (f->make && w->n_blocks > n_blocks)
+        bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
-    if (io->apply && w != NULL) w->draw = 0;
-    if (io->apply && w != NULL && w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
+    if (w == NULL || !io->apply) return;
+    w->draw = 0;
+    if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
 }
 
 static const bnn__field bnn__mlp_fields[] = {
-    { BNN__FIELD(bnn_mlp_desc, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
-    { BNN__FIELD(bnn_mlp_desc, noise_learned), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_mlp_desc, init), BNN__IO_INT, 0, BNN_INIT_AUTO, BNN_INIT_ZERO },
-    { BNN__FIELD(bnn_mlp_desc, no_bias), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_mlp_desc, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_mlp_desc, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_mlp_desc, init_scale), BNN__IO_FLOAT, 0, -DBL_MAX, DBL_MAX },
-    { BNN__FIELD(bnn_mlp_desc, dropout), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-    { BNN__FIELD(bnn_mlp_desc, dropout_input), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-    { BNN__FIELD(bnn_mlp_desc, seed), BNN__IO_U64, 0, 0, 0 } };
+    BNN__ROW(bnn_mlp_desc, likelihood, INT, BNN_GAUSSIAN, BNN_POISSON),
+    BNN__FLAG(bnn_mlp_desc, noise_learned),
+    BNN__ROW(bnn_mlp_desc, init, INT, BNN_INIT_AUTO, BNN_INIT_ZERO),
+    BNN__FLAG(bnn_mlp_desc, no_bias),
+    BNN__FROM_0(bnn_mlp_desc, noise_std), BNN__FROM_0(bnn_mlp_desc, nu),
+    BNN__ROW(bnn_mlp_desc, init_scale, FLOAT, -DBL_MAX, DBL_MAX),
+    BNN__BELOW_1(bnn_mlp_desc, dropout),  BNN__BELOW_1(bnn_mlp_desc, dropout_input),
+    BNN__U64(bnn_mlp_desc, seed) };
 
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     bnn_mlp_desc *d = &m->desc, copy;
@@ -13912,10 +13921,9 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     m->n_layers = (size_t)layers;
     for (l = 0; l <= m->n_layers; l++) bnn__io_count(io, &d->sizes[l], "size");
     bnn__io_int(io, &d->activation, BNN_RELU, BNN_IDENTITY, "activation");
-    for (l = 0; l < BNN_MAX_LAYERS; l++)
-        if (l < m->n_layers)
-            bnn__io_int(io, &d->activations[l], BNN_RELU, BNN_IDENTITY, "activation");
-        else d->activations[l] = d->activation;
+    for (l = 0; l < m->n_layers; l++)
+        bnn__io_int(io, &d->activations[l], BNN_RELU, BNN_IDENTITY, "activation");
+    for (; l < BNN_MAX_LAYERS; l++) d->activations[l] = d->activation;
     BNN__FIELDS(io, d, bnn__mlp_fields);
     bnn__io_prior(io, &d->prior, 0);
     copy = *d;
@@ -13928,7 +13936,7 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
 
 /* Read, it is a new one in the arena if it is to be kept. */
 static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const char *what) {
-    size_t n = m->data != NULL ? m->rows * m->cols : 0;
+    size_t n = bnn__mat_size(*m);
     bnn__io_count(io, &n, what);
     if (io->in != NULL) {
         m->rows = n != 0;
@@ -13938,13 +13946,13 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
         if (keep && n != 0) *m = bnn_mat_new(io->mem, 1, n);
         if (keep && n != 0 && m->data == NULL) io->err = BNN_ENOMEM;
     }
-    bnn__io_reals(io, m->data, n, low, what);
+    bnn__io_array(io, m->data, 0, n, low, what);
 }
 
 /* What the file says of a net must fit the parameters in the file. The shapes of its blocks are
  * compared when the net is made; here its size is, before memory is taken. */
-static int bnn__net_fits(const bnn__file *f, size_t slot, size_t k) {
-    const bnn_net *n = &f->net[slot];
+static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
+    const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
     size_t layers = f->mlp[slot].n_layers, left = f->n[k], y, l;
@@ -13967,71 +13975,63 @@ static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
            memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
 }
 
-static void bnn__io_net(bnn__file *f, size_t slot) {
-    static const bnn__field kinds[] = {
-        { BNN__FIELD(bnn_net, likelihood), BNN__IO_INT, 0, BNN_GAUSSIAN, BNN_POISSON },
-        { BNN__FIELD(bnn_net, noise_learned), BNN__IO_INT, 0, 0, 1 } };
-    static const bnn__field numbers[] = {
-        { BNN__FIELD(bnn_net, noise), BNN__IO_SIZE, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_net, noise_std), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-        { BNN__FIELD(bnn_net, nu), BNN__IO_FLOAT, 0, 0, DBL_MAX } };
+static const bnn__field bnn__net_fields[] = {
+    BNN__ROW(bnn_net, likelihood, INT, BNN_GAUSSIAN, BNN_POISSON),
+    BNN__FLAG(bnn_net, noise_learned),   BNN__ROW(bnn_net, noise, SIZE, 0, DBL_MAX),
+    BNN__FROM_0(bnn_net, noise_std),     BNN__FROM_0(bnn_net, nu) };
+
+static void bnn__io_net(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    bnn_net *n = &f->net[slot];
-    const bnn_net *own = f->c.nets[slot];
-    size_t k = bnn__io_owner(f, BNN__CP_NET, slot, "a net");
-    BNN__FIELDS(io, n, kinds);
+    bnn_net *n = &bnn__copy_of(f, id)->net;
+    bnn_scaling *s = &n->scaling;
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    int keep = f->own[id] != NULL;
+    if (io->apply) return; /* it is in its copy */
+    bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
-    BNN__FIELDS(io, n, numbers);
+    bnn__io_fields(io, n, bnn__net_fields + 2, 3);
     if (n->noise_learned && n->likelihood != BNN_GAUSSIAN)
-        bnn__io_fail(io, bnn__io_bad(io), "net %z learns noise that its likelihood %d does not "
-                     "have", slot, n->likelihood);
-    bnn__io_row(io, &n->scaling.x_mean, -DBL_MAX, own != NULL, "x_mean");
-    bnn__io_row(io, &n->scaling.x_std, BNN__POSITIVE, own != NULL, "x_std");
-    bnn__io_row(io, &n->scaling.y_mean, -DBL_MAX, own != NULL, "y_mean");
-    bnn__io_row(io, &n->scaling.y_std, BNN__POSITIVE, own != NULL, "y_std");
+        bnn__io_fail(io, bnn__io_bad(io), "net %z learns noise, its likelihood %d has none", slot,
+                     n->likelihood);
+    bnn__io_row(io, &s->x_mean, -DBL_MAX, keep, "x_mean");
+    bnn__io_row(io, &s->x_std, BNN__POSITIVE, keep, "x_std");
+    bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
+    bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
     if (io->in == NULL || io->err != BNN_OK) return;
     if (!bnn__net_fits(f, slot, k))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (own != NULL && own->params != NULL && own->mlp != NULL && f->has_mlp[slot] &&
-        !bnn__mlp_same(&f->mlp[slot], own->mlp))
+    if (n->params != NULL && n->mlp != NULL && f->has_mlp[slot] &&
+        !bnn__mlp_same(&f->mlp[slot], n->mlp))
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
 }
 
-static const bnn__field bnn__hmc_asked[] = {
-    { BNN__FIELD(bnn_hmc_desc, adapt_mass), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_hmc_desc, leapfrog), BNN__IO_SIZE, 0, 1, 1 << 20 },
-    { BNN__FIELD(bnn_hmc_desc, warmup), BNN__IO_SIZE, 0, 0, 1 << 30 },
-    { BNN__FIELD(bnn_hmc_desc, step), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_desc, trajectory), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_desc, accept), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 } };
-
-static const bnn__field bnn__hmc_reached[] = {
-    { BNN__FIELD(bnn_hmc_state, step), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_state, energy), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_state, log_accept), BNN__IO_DOUBLE, 0, -DBL_MAX, 0 },
-    { BNN__FIELD(bnn_hmc_state, accept_sum), BNN__IO_DOUBLE, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_state, adapt_hbar), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_state, adapt_mu), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_state, adapt_logavg), BNN__IO_DOUBLE, 0, -DBL_MAX, DBL_MAX },
-    { BNN__FIELD(bnn_hmc_state, draws), BNN__IO_U64, 0, 0, 0 },
-    { BNN__FIELD(bnn_hmc_state, accepted), BNN__IO_U64, 0, 0, 0 },
-    { BNN__FIELD(bnn_hmc_state, divergent), BNN__IO_U64, 0, 0, 0 },
-    { BNN__FIELD(bnn_hmc_state, mass_count), BNN__IO_U64, 0, 0, 0 } };
+static const bnn__field bnn__hmc_fields[] = {
+    BNN__FLAG(bnn_hmc_state, desc.adapt_mass),
+    BNN__ROW(bnn_hmc_state, desc.leapfrog, SIZE, 1, 1 << 20),
+    BNN__ROW(bnn_hmc_state, desc.warmup, SIZE, 0, 1 << 30),
+    BNN__FROM_0(bnn_hmc_state, desc.step),    BNN__FROM_0(bnn_hmc_state, desc.trajectory),
+    BNN__BELOW_1(bnn_hmc_state, desc.accept), BNN__ROW(bnn_hmc_state, step, DOUBLE, 0, DBL_MAX),
+    BNN__DOUBLE(bnn_hmc_state, energy),
+    BNN__ROW(bnn_hmc_state, log_accept, DOUBLE, -DBL_MAX, 0),
+    BNN__ROW(bnn_hmc_state, accept_sum, DOUBLE, 0, DBL_MAX),
+    BNN__DOUBLE(bnn_hmc_state, adapt_hbar),   BNN__DOUBLE(bnn_hmc_state, adapt_mu),
+    BNN__DOUBLE(bnn_hmc_state, adapt_logavg), BNN__U64(bnn_hmc_state, draws),
+    BNN__U64(bnn_hmc_state, accepted),        BNN__U64(bnn_hmc_state, divergent),
+    BNN__U64(bnn_hmc_state, mass_count) };
 
 static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
     int adapt = h->desc.adapt_mass != 0;
     io->of = "HMC";
-    BNN__FIELDS(io, &h->desc, bnn__hmc_asked);
+    BNN__FIELDS(io, h, bnn__hmc_fields);
     if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
-    BNN__FIELDS(io, h, bnn__hmc_reached);
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
     keep = keep && bnn__io_live(io);
-    bnn__io_reals(io, keep ? h->mass_inv : NULL, n, BNN__POSITIVE, "mass of HMC");
+    bnn__io_array(io, keep ? h->mass_inv : NULL, 0, n, BNN__POSITIVE, "mass");
     if (!h->desc.adapt_mass) return;
-    bnn__io_doubles(io, keep ? h->mean : NULL, n, -DBL_MAX, "mean");
-    bnn__io_doubles(io, keep ? h->m2 : NULL, n, 0, "sum of squares");
+    bnn__io_array(io, keep ? h->mean : NULL, 1, n, -DBL_MAX, "mean");
+    bnn__io_array(io, keep ? h->m2 : NULL, 1, n, 0, "sum of squares");
 }
 
 static int bnn__stepper_vectors(const bnn_stepper *s) {
@@ -14045,97 +14045,83 @@ static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int 
     float *v[3] = { s->s1, s->s2, s->s3 };
     int i;
     for (i = 0; i < vectors && io->err == BNN_OK; i++)
-        bnn__io_reals(io, keep ? v[i] : NULL, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX,
-                      "state of a stepper");
+        bnn__io_array(io, keep ? v[i] : NULL, 0, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX,
+                      "state");
 }
 
 static const bnn__field bnn__stepper_fields[] = {
-    { BNN__FIELD(bnn_stepper, nesterov), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_stepper, amsgrad), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_stepper, centered), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_stepper, decoupled), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_stepper, lr), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_stepper, momentum), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-    { BNN__FIELD(bnn_stepper, dampening), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_stepper, beta1), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-    { BNN__FIELD(bnn_stepper, beta2), BNN__IO_FLOAT, 0, 0, BNN__UNDER_1 },
-    { BNN__FIELD(bnn_stepper, eps), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_stepper, weight_decay), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_stepper, clip), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_stepper, temperature), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_stepper, t), BNN__IO_U64, 0, 0, 0 },
+    BNN__FLAG(bnn_stepper, nesterov),       BNN__FLAG(bnn_stepper, amsgrad),
+    BNN__FLAG(bnn_stepper, centered),       BNN__FLAG(bnn_stepper, decoupled),
+    BNN__FROM_0(bnn_stepper, lr),           BNN__BELOW_1(bnn_stepper, momentum),
+    BNN__FROM_0(bnn_stepper, dampening),    BNN__BELOW_1(bnn_stepper, beta1),
+    BNN__BELOW_1(bnn_stepper, beta2),       BNN__FROM_0(bnn_stepper, eps),
+    BNN__FROM_0(bnn_stepper, weight_decay), BNN__FROM_0(bnn_stepper, clip),
+    BNN__FROM_0(bnn_stepper, temperature),  BNN__U64(bnn_stepper, t),
     { BNN__FIELD(bnn_stepper, burn_in), BNN__IO_SIZE, 3, 0, DBL_MAX } };
 
 /* The format keeps some numbers where version 1 had them: in the places of others, which are 0 in
- * these methods. back: from there to their own fields. */
-static void bnn__io_places(bnn_stepper *s, int back) {
-    float *own[3], *place[3];
-    int i;
-    own[0] = s->kind == BNN_SGHMC ? &s->friction : NULL, place[0] = &s->momentum;
-    own[1] = s->kind == BNN_SGHMC ? &s->noise_estimate : NULL;
-    if (s->kind == BNN_ADAGRAD) own[1] = &s->lr_decay;
-    own[2] = s->kind == BNN_PSGLD ? &s->lambda : NULL, place[2] = &s->eps;
-    place[1] = &s->dampening;
-    for (i = 0; i < 3; i++) {
-        float v;
-        if (own[i] == NULL) continue;
-        v = back ? *place[i] : *own[i];
-        if (i == 0) v = 1 - v; /* what is kept of the momentum */
-        if (back) *own[i] = v, *place[i] = 0;
-        else *place[i] = v;
+ * these methods. */
+static void bnn__io_settings(bnn__io *io, bnn_stepper *s) {
+    enum { BNN__DAMPENING = 6, BNN__EPS = 9 };
+    bnn__field f[sizeof bnn__stepper_fields / sizeof *bnn__stepper_fields];
+    memcpy(f, bnn__stepper_fields, sizeof f);
+    if (s->kind == BNN_ADAGRAD) f[BNN__DAMPENING].offset = offsetof(bnn_stepper, lr_decay);
+    if (s->kind == BNN_PSGLD) f[BNN__EPS].offset = offsetof(bnn_stepper, lambda);
+    if (s->kind == BNN_SGHMC) {
+        f[BNN__DAMPENING].offset = offsetof(bnn_stepper, noise_estimate);
+        s->momentum = 1 - s->friction; /* what is kept of it */
     }
+    BNN__FIELDS(io, s, f);
+    if (s->kind != BNN_SGHMC) return;
+    s->friction = 1 - s->momentum;
+    s->momentum = 0;
 }
 
-static void bnn__io_stepper(bnn__file *f, size_t slot) {
+static void bnn__io_stepper(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    size_t k = bnn__io_owner(f, BNN__CP_STEPPER, slot, "a stepper");
-    bnn_stepper s, *own = f->c.steppers[slot];
+    bnn_stepper *s = &bnn__copy_of(f, id)->stepper;
+    const bnn_stepper *own = (const bnn_stepper *)f->own[id];
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    int vectors = bnn__stepper_vectors(s);
     bnn_hmc_state h;
-    int vectors;
-    memset(&s, 0, sizeof s);
     memset(&h, 0, sizeof h);
-    if (own != NULL) s = *own;
-    if (s.hmc != NULL) h = *s.hmc;
-    vectors = bnn__stepper_vectors(&s);
-    bnn__io_int(io, &s.kind, BNN_SGD, BNN_HMC, "kind");
+    if (s->hmc != NULL) h = *s->hmc;
+    bnn__io_int(io, &s->kind, BNN_SGD, BNN_HMC, "kind");
     bnn__io_int(io, &vectors, 0, 3, "number of vectors");
-    bnn__io_count(io, &s.n, "n");
-    if (s.n != f->n[k])
+    bnn__io_count(io, &s->n, "n");
+    if (s->n != f->n[k])
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of %z values, its parameters have %z", slot,
-                     s.n, f->n[k]);
-    if (own != NULL && (s.kind != own->kind || vectors != bnn__stepper_vectors(own) ||
-                        s.n != own->n || (s.kind == BNN_HMC && own->hmc == NULL)))
+                     s->n, f->n[k]);
+    if (own != NULL && (s->kind != own->kind || vectors != bnn__stepper_vectors(own) ||
+                        s->n != own->n || (s->kind == BNN_HMC && own->hmc == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
-                     "kind %d with %d of %z", slot, s.kind, vectors, s.n, own->kind,
+                     "kind %d with %d of %z", slot, s->kind, vectors, s->n, own->kind,
                      bnn__stepper_vectors(own), own->n);
-    bnn__io_places(&s, 0);
-    BNN__FIELDS(io, &s, bnn__stepper_fields);
-    if (vectors < bnn__states(&s))
+    bnn__io_settings(io, s);
+    if (vectors < bnn__states(s))
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
-    if (s.kind == BNN_SGHMC && s.dampening > 1 - s.momentum)
+    if (s->kind == BNN_SGHMC && s->noise_estimate > s->friction)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
-    bnn__io_vectors(io, &s, vectors, own != NULL && bnn__io_live(io));
-    if (s.kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s.n, own != NULL);
-    if (own == NULL || !io->apply) return;
-    bnn__io_places(&s, 1);
-    s.calm = 0;
-    *own = s;
-    if (s.hmc != NULL) *s.hmc = h;
+    bnn__io_vectors(io, s, vectors, own != NULL && bnn__io_live(io));
+    if (s->kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n, own != NULL);
+    if (io->in == NULL) return;
+    s->calm = 0;
+    if (io->apply && s->hmc != NULL) *s->hmc = h;
 }
 
-static void bnn__io_ensemble(bnn__file *f, size_t slot) {
+static void bnn__io_ensemble(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    bnn_ensemble *e = &f->ensemble[slot];
-    size_t k = bnn__io_owner(f, BNN__CP_ENSEMBLE, slot, "an ensemble");
+    bnn_ensemble *e = &bnn__copy_of(f, id)->ensemble;
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
     size_t n = e->samples.cols, count = e->count, seen = e->seen;
-    int fresh = f->c.ensembles[slot] != NULL && e->params == NULL, keep;
+    int fresh = f->own[id] != NULL && e->params == NULL, keep;
     bnn__io_count(io, &n, "n");
     bnn__io_count(io, &count, "count");
     bnn__io_size(io, &seen, (double)count, 9007199254740992.0, "number of samples offered");
     if (n != f->n[k])
-        bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values does not fit its parameters",
-                     slot, n);
-    if (fresh && !io->apply && bnn__io_room(io, bnn__mul(count, 8 + bnn__mul(n, io->element)))) {
+        bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values, its parameters have %z", slot,
+                     n, f->n[k]);
+    if (fresh && bnn__io_room(io, bnn__mul(count, 8 + bnn__mul(n, io->element)))) {
         e->samples = bnn_mat_new(io->mem, count, n);
         e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
         if (io->mem->err != BNN_OK) io->err = BNN_ENOMEM;
@@ -14144,117 +14130,102 @@ static void bnn__io_ensemble(bnn__file *f, size_t slot) {
         bnn__io_fail(io, BNN_ESHAPE, "ensemble %z has %z samples of %z, there is room for %z of %z",
                      slot, count, n, e->samples.rows, e->samples.cols);
     keep = e->samples.data != NULL && (fresh || bnn__io_live(io));
-    bnn__io_doubles(io, keep ? e->weights : NULL, count, 0, "weight");
-    bnn__io_reals(io, keep ? e->samples.data : NULL, bnn__mul(count, n), -DBL_MAX, "a sample");
+    bnn__io_array(io, keep ? e->weights : NULL, 1, count, 0, "weight");
+    bnn__io_array(io, keep ? e->samples.data : NULL, 0, bnn__mul(count, n), -DBL_MAX, "sample");
     if (io->in == NULL || !keep) return;
     e->count = count;
     e->seen = seen;
 }
 
 static const bnn__field bnn__meanfield_fields[] = {
-    { BNN__FIELD(bnn_meanfield, posterior), BNN__IO_INT, 0, BNN_POSTERIOR_GAUSSIAN,
-      BNN_POSTERIOR_DELTA },
-    { BNN__FIELD(bnn_meanfield, scale), BNN__IO_INT, 0, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG },
-    { BNN__FIELD(bnn_meanfield, estimator), BNN__IO_INT, 0, BNN_ESTIMATE_PATH,
-      BNN_ESTIMATE_BATCH_BIASED },
-    { BNN__FIELD(bnn_meanfield, ard), BNN__IO_INT, 0, BNN_ARD_NONE, BNN_ARD_WEIGHT },
-    { BNN__FIELD(bnn_meanfield, share), BNN__IO_INT, 0, 0, 1 },
-    { BNN__FIELD(bnn_meanfield, log_rate), BNN__IO_FLOAT, 0, BNN__POSITIVE, DBL_MAX },
-    { BNN__FIELD(bnn_meanfield, kl_weight), BNN__IO_FLOAT, 0, 0, DBL_MAX },
-    { BNN__FIELD(bnn_meanfield, draws), BNN__IO_SIZE, 0, 1, 1 << 20 },
-    { BNN__FIELD(bnn_meanfield, n), BNN__IO_SIZE, 0, 0, DBL_MAX } };
+    BNN__ROW(bnn_meanfield, posterior, INT, BNN_POSTERIOR_GAUSSIAN, BNN_POSTERIOR_DELTA),
+    BNN__ROW(bnn_meanfield, scale, INT, BNN_SCALE_SOFTPLUS, BNN_SCALE_LOG),
+    BNN__ROW(bnn_meanfield, estimator, INT, BNN_ESTIMATE_PATH, BNN_ESTIMATE_BATCH_BIASED),
+    BNN__ROW(bnn_meanfield, ard, INT, BNN_ARD_NONE, BNN_ARD_WEIGHT),
+    BNN__FLAG(bnn_meanfield, share),
+    BNN__ROW(bnn_meanfield, log_rate, FLOAT, BNN__POSITIVE, DBL_MAX),
+    BNN__FROM_0(bnn_meanfield, kl_weight),
+    BNN__ROW(bnn_meanfield, draws, SIZE, 1, 1 << 20),
+    BNN__ROW(bnn_meanfield, n, SIZE, 0, DBL_MAX) };
 
 /* Its values are in the store of q.params, its priors in that of w */
-static void bnn__io_meanfield(bnn__file *f, size_t slot) {
+static void bnn__io_meanfield(bnn__file *f, int id) {
     bnn__io *io = &f->io;
-    size_t k = bnn__io_owner(f, BNN__CP_MEAN, slot, "a mean field");
-    bnn_meanfield q, *own = f->c.meanfields[slot];
+    bnn_meanfield *q = &bnn__copy_of(f, id)->meanfield;
+    const bnn_meanfield *own = (const bnn_meanfield *)f->own[id];
+    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
     int of = 0;
-    memset(&q, 0, sizeof q);
-    if (own != NULL) q = *own;
     while (own != NULL && of + 1 < BNN__CP_STORES && f->store[of] != own->of) of++;
     if (own != NULL && f->store[of] != own->of)
         bnn__io_fail(io, BNN_EARG, "mean field %z: its net must be in the file, too", slot);
     bnn__io_int(io, &of, 0, BNN__CP_STORES - 1, "store of the weights");
-    BNN__FIELDS(io, &q, bnn__meanfield_fields);
-    if (q.n > f->n[k] / 2 || q.n != f->n[of])
+    BNN__FIELDS(io, q, bnn__meanfield_fields);
+    if (q->n > f->n[k] / 2 || q->n != f->n[of])
         bnn__io_fail(io, bnn__io_bad(io), "mean field %z does not fit its parameters", slot);
-    if (own != NULL && (q.n != own->n || f->store[of] != own->of ||
-                        (q.estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
-        bnn__io_fail(io, BNN_ESHAPE, "mean field %z was saved with another estimator or another "
-                     "net", slot);
+    if (own != NULL && (q->n != own->n || f->store[of] != own->of ||
+                        (q->estimator != BNN_ESTIMATE_PATH && own->curvature == NULL)))
+        bnn__io_fail(io, BNN_ESHAPE, "mean field %z is of another estimator or net", slot);
     if (io->in == NULL && io->needed < 2) io->needed = 2;
-    if (own == NULL || !io->apply) return;
-    q.drawn = q.curved = 0; /* the next draw comes from the generator */
-    *own = q;
+    q->drawn = q->curved = 0; /* the next draw comes from the generator */
 }
 
-static void bnn__io_rng(bnn__file *f, size_t slot) {
-    bnn_rng r, *own = f->c.rngs[slot];
+static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
     size_t i;
-    memset(&r, 0, sizeof r);
-    if (own != NULL) r = *own;
+    for (i = 0; i < n; i++) v[i] = (uint32_t)bnn__io_word(io, v[i], 4);
+}
+
+static void bnn__io_rng(bnn__file *f, int id) {
+    bnn_rng *r = &bnn__copy_of(f, id)->rng;
     f->io.of = "a generator";
-    for (i = 0; i < 2; i++) r.key[i] = (uint32_t)bnn__io_word(&f->io, r.key[i], 4);
-    for (i = 0; i < 4; i++) r.ctr[i] = (uint32_t)bnn__io_word(&f->io, r.ctr[i], 4);
-    for (i = 0; i < 4; i++) r.buf[i] = (uint32_t)bnn__io_word(&f->io, r.buf[i], 4);
-    bnn__io_int(&f->io, &r.left, 0, 4, "words left");
-    if (own != NULL && f->io.apply) *own = r;
+    bnn__io_words(&f->io, r->key, 2);
+    bnn__io_words(&f->io, r->ctr, 4);
+    bnn__io_words(&f->io, r->buf, 4);
+    bnn__io_int(&f->io, &r->left, 0, 4, "words left");
 }
 
 /* ---- whole files */
 
-static bnn_params *bnn__file_params(const bnn_checkpoint *c, int id, int *asked) {
-    size_t slot = (size_t)(id % BNN__CP_STORES);
-    *asked = 0;
-    if (slot >= BNN__CP_PLACES) return NULL;
-    *asked = 1;
-    switch (id / BNN__CP_STORES) {
-    case BNN__CP_NET: if (c->nets[slot] != NULL) return c->nets[slot]->params; break;
-    case BNN__CP_STEPPER: if (c->steppers[slot] != NULL) return c->steppers[slot]->params; break;
-    case BNN__CP_ENSEMBLE: if (c->ensembles[slot] != NULL) return c->ensembles[slot]->params; break;
-    case BNN__CP_MEAN: if (c->meanfields[slot] != NULL) return c->meanfields[slot]->params; break;
-    case BNN__CP_RNG: if (c->rngs[slot] != NULL) return NULL; break;
-    default: break;
-    }
-    *asked = 0;
-    return NULL;
-}
-
 static void bnn__file_section(bnn__file *f, int id) {
-    static void (*const section[])(bnn__file *, size_t) = {
+    static void (*const section[])(bnn__file *, int) = {
         bnn__io_store, bnn__io_net, bnn__io_stepper, bnn__io_ensemble, bnn__io_meanfield,
         bnn__io_rng };
-    section[id / BNN__CP_STORES](f, (size_t)(id % BNN__CP_STORES));
+    section[id / BNN__CP_STORES](f, id);
 }
 
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
-static void bnn__file_open(bnn__file *f) {
-    const bnn_checkpoint *c = &f->c;
-    size_t i;
-    int id, asked;
-    for (i = 0; i < BNN__CP_PLACES; i++) {
-        if (c->nets[i] != NULL) f->net[i] = *c->nets[i];
-        if (c->ensembles[i] != NULL) f->ensemble[i] = *c->ensembles[i];
-        if (f->io.in != NULL || f->net[i].mlp == NULL) continue;
-        f->mlp[i] = *f->net[i].mlp;
-        f->has_mlp[i] = 1;
-    }
-    for (id = 0; id < BNN__CP_SECTIONS; id++) {
-        const bnn_params *w = bnn__file_params(c, id, &asked);
+static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c) {
+    const bnn_net *any; /* pointers to structs are all alike */
+    int id;
+    memset(f, 0, sizeof *f);
+    f->io.mem = s.mem;
+    f->io.name = s.name;
+    f->io.in = s.bytes;
+    for (id = BNN__CP_STORES; id < BNN__CP_SECTIONS; id++) {
+        const bnn__kind *kind = bnn__kind_of(id);
+        size_t slot = bnn__slot(id);
+        bnn_params *w;
+        if (slot >= BNN__CP_PLACES) continue;
+        memcpy(&any, (const char *)c + kind->place + slot * sizeof any, sizeof any);
+        if (any == NULL) continue;
+        memcpy(&f->own[id], (const char *)c + kind->place + slot * sizeof any, sizeof any);
+        memcpy(bnn__copy_of(f, id), any, kind->size);
+        w = bnn__params_of(f, id);
         if (w != NULL && w->mem->err != BNN_OK)
             bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
+        if (kind != &bnn__kinds[BNN__CP_NET] || s.bytes != NULL || any->mlp == NULL) continue;
+        f->mlp[slot] = *any->mlp;
+        f->has_mlp[slot] = 1;
     }
 }
 
 static void bnn__file_collect(bnn__file *f) { /* numbers the distinct parameters */
-    int id, k, asked;
+    int id, k;
     for (id = BNN__CP_STORES; id < BNN__CP_RNG * BNN__CP_STORES; id++) {
-        bnn_params *w = bnn__file_params(&f->c, id, &asked);
-        if (!asked) continue;
+        bnn_params *w = bnn__params_of(f, id);
+        if (f->own[id] == NULL) continue;
         if (w == NULL)
-            bnn__io_fail(&f->io, BNN_EARG, "place %d of \"%s\" has no parameters",
-                         id % BNN__CP_STORES, bnn__cp_tag(id / BNN__CP_STORES));
+            bnn__io_fail(&f->io, BNN_EARG, "place %z of \"%s\" has no parameters", bnn__slot(id),
+                         bnn__kind_of(id)->tag);
         for (k = 0; w != NULL && f->store[k] != NULL && f->store[k] != w;) k++;
         f->store[k] = w;
         f->owner[id] = k;
@@ -14263,8 +14234,8 @@ static void bnn__file_collect(bnn__file *f) { /* numbers the distinct parameters
 
 static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     bnn__io *io = &f->io;
-    size_t i, sections = 0;
-    int id, asked;
+    size_t sections = 0, i;
+    int id;
     io->pos = 0;
     for (i = 0; i < 8; i++) (void)bnn__io_word(io, bnn__cp_magic()[i], 1);
     (void)bnn__io_word(io, (uint64_t)io->version, 4);
@@ -14273,11 +14244,9 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     (void)bnn__io_word(io, f->sections, 4);
     (void)bnn__io_word(io, 0, 4);
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
-        const char *tag = bnn__cp_tag(id / BNN__CP_STORES);
-        (void)bnn__file_params(&f->c, id, &asked);
-        if (id < BNN__CP_STORES ? f->store[id] == NULL : !asked) continue;
-        for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)tag[i], 1);
-        (void)bnn__io_word(io, (uint64_t)(id % BNN__CP_STORES), 4);
+        if (id < BNN__CP_STORES ? f->store[id] == NULL : f->own[id] == NULL) continue;
+        for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__kind_of(id)->tag[i], 1);
+        (void)bnn__io_word(io, bnn__slot(id), 4);
         (void)bnn__io_word(io, f->end[id] - f->begin[id], 8);
         f->begin[id] = io->pos;
         bnn__file_section(f, id);
@@ -14291,26 +14260,22 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
 
 static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *name, void **bytes,
                          size_t *size) {
+    bnn__source s = { mem, name, NULL, 0 };
     bnn__file f;
-    bnn_mark mark;
     if (mem == NULL || c == NULL || bytes == NULL || size == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
-    memset(&f, 0, sizeof f);
-    f.c = *c;
-    f.io.mem = mem;
-    f.io.name = name;
-    f.io.element = sizeof(float);
-    bnn__file_open(&f);
+    bnn__file_open(&f, s, c);
     bnn__file_collect(&f);
+    f.io.element = sizeof(float);
     f.io.needed = 1;
     while (f.io.err == BNN_OK && f.io.version < f.io.needed) { /* the oldest that has it all */
         f.io.version = f.io.needed;
         bnn__file_write(&f);
     }
     if (f.io.err != BNN_OK) return f.io.err;
-    mark = bnn_arena_mark(mem);
     f.io.out = (unsigned char *)bnn__arena_take(mem, f.size, 1);
-    if (f.io.out == NULL) return bnn__file_done(mem, mark, BNN_ENOMEM);
+    mem->err = BNN_OK; /* no memory here is no error of the arena */
+    if (f.io.out == NULL) return BNN_ENOMEM;
     bnn__file_write(&f);
     *bytes = f.io.out;
     *size = f.size;
@@ -14359,9 +14324,9 @@ static void bnn__file_index(bnn__file *f) { /* where each section is */
         slot = (size_t)bnn__io_word(io, 0, 4);
         bnn__io_count(io, &length, "length");
         if (!bnn__io_room(io, length)) return;
-        while (kind < BNN__CP_KINDS && memcmp(io->in + at, bnn__cp_tag(kind), 4) != 0) kind++;
-        known = kind < BNN__CP_KINDS && slot < (kind == BNN__CP_STORE ? (size_t)BNN__CP_STORES
-                                                                      : (size_t)BNN__CP_PLACES);
+        while (kind < BNN__CP_KINDS && memcmp(io->in + at, bnn__kinds[kind].tag, 4) != 0) kind++;
+        known = kind < BNN__CP_KINDS &&
+                slot < (size_t)(kind == BNN__CP_STORE ? BNN__CP_STORES : BNN__CP_PLACES);
         id = known ? bnn__section(kind, slot) : 0;
         io->at = at;
         if (known ? f->begin[id] != 0 : !io->newer)
@@ -14381,26 +14346,26 @@ static void bnn__file_seek(bnn__file *f, int id) {
 
 /* Which of the caller's parameters the store of this section belongs to */
 static void bnn__file_bind(bnn__file *f, int id) {
+    const bnn__kind *kind = bnn__kind_of(id);
     bnn__io *io = &f->io;
-    int kind = id / BNN__CP_STORES, asked, i, k;
-    size_t slot = (size_t)(id % BNN__CP_STORES);
-    bnn_params *w = bnn__file_params(&f->c, id, &asked);
-    if (f->begin[id] == 0 && asked)
-        bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for",
-                     bnn__cp_tag(kind), slot);
-    if (f->begin[id] == 0 || kind == BNN__CP_RNG) return;
+    bnn_params *w = bnn__params_of(f, id);
+    int i, k;
+    if (f->begin[id] == 0 && f->own[id] != NULL)
+        bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for", kind->tag,
+                     bnn__slot(id));
+    if (f->begin[id] == 0 || id / BNN__CP_STORES == BNN__CP_RNG) return;
     bnn__file_seek(f, id);
-    k = (int)bnn__io_owner(f, kind, slot, "a section");
+    k = (int)bnn__io_owner(f, id);
     if (f->begin[k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %d", k);
-    if (!asked || io->err != BNN_OK) return;
-    if (w == NULL && (kind == BNN__CP_STEPPER || kind == BNN__CP_MEAN))
+    if (f->own[id] == NULL || io->err != BNN_OK) return;
+    if (w == NULL && (kind == &bnn__kinds[BNN__CP_STEPPER] || kind == &bnn__kinds[BNN__CP_MEAN]))
         bnn__io_fail(io, BNN_EARG, "%s %z must be made before it is loaded",
-                     kind == BNN__CP_MEAN ? "mean field" : "stepper", slot);
+                     strchr(kind->a, ' ') + 1, bnn__slot(id));
     if (w == NULL) return;
     for (i = 0; i < BNN__CP_STORES; i++)
         if (f->store[i] != NULL && (f->store[i] == w) != (i == k))
             bnn__io_fail(io, BNN_EARG, "\"%s\" %z does not share parameters as it did when saved",
-                         bnn__cp_tag(kind), slot);
+                         kind->tag, bnn__slot(id));
     f->store[k] = w;
 }
 
@@ -14408,71 +14373,29 @@ static void bnn__file_sections(bnn__file *f) {
     int id;
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
-        if (f->io.apply && id / BNN__CP_STORES == BNN__CP_NET) continue; /* it is in its copy */
         bnn__file_seek(f, id);
         bnn__file_section(f, id);
         f->io.at = f->io.pos;
-        if (f->io.pos != f->io.end && !f->io.newer)
+        if (f->io.pos != f->io.end && !f->io.newer && !f->io.apply)
             bnn__io_fail(&f->io, BNN_EFORMAT, "the section is too long");
     }
 }
 
-/* The net of store k that begins at this block and is to be made; BNN__CP_PLACES = none */
-static size_t bnn__file_new_net(const bnn__file *f, size_t k, size_t block) {
-    size_t i;
-    for (i = 0; i < BNN__CP_PLACES; i++)
-        if (f->c.nets[i] != NULL && f->net[i].params == NULL && f->has_mlp[i] &&
-            (size_t)f->owner[bnn__section(BNN__CP_NET, i)] == k && f->mlp[i].first == block)
-            break;
-    return i;
-}
-
-static void bnn__file_new_mlp(bnn__file *f, size_t slot, bnn_params *w) {
-    bnn_net *net = &f->net[slot], made;
-    bnn_mlp_desc d = f->mlp[slot].desc;
-    d.init = BNN_INIT_ZERO; /* the values follow */
-    made = bnn_mlp(w, d);
-    net->params = made.params;
-    net->forward = made.forward;
-    net->user = made.user;
-    net->mlp = made.mlp;
-}
-
 /* Parameters and nets of store k anew, block by block as they were made first */
-static void bnn__file_build(bnn__file *f, size_t k) {
-    bnn__io *io = &f->io;
-    bnn_arena *mem = io->mem;
-    bnn_params *w = bnn_params_new(mem);
-    size_t i, slot;
-    bnn__file_seek(f, (int)k);
-    io->pos += 16;
-    for (i = 0; i < f->n_blocks[k] && mem->err == BNN_OK; i++) {
-        bnn_block b;
-        memset(&b, 0, sizeof b);
-        bnn__io_block(io, &b);
-        io->pos += b.rows * b.cols * io->element; /* all this was checked before */
-        if (i < w->n_blocks) continue; /* a net has brought it */
-        slot = bnn__file_new_net(f, k, i);
-        if (slot < BNN__CP_PLACES) bnn__file_new_mlp(f, slot, w);
-        else (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
-    }
-    f->store[k] = w;
-    if (mem->err != BNN_OK) { /* no memory, or a constructor said no */
-        int err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
-        char why[BNN_MSG];
-        memcpy(why, mem->msg, sizeof why);
-        mem->err = BNN_OK;
-        bnn__io_fail(io, err, "cannot be made: %s", why);
-    }
-    if (io->err != BNN_OK) return;
-    bnn__file_seek(f, (int)k);
-    bnn__io_store(f, k); /* compares the shapes */
+static void bnn__file_build(bnn__file *f, int k) {
+    f->store[k] = bnn_params_new(f->io.mem);
+    if (f->store[k] == NULL) f->io.err = BNN_ENOMEM;
+    if (f->io.err != BNN_OK) return;
+    f->make = 1;
+    bnn__file_seek(f, k);
+    bnn__io_store(f, k);
+    f->make = 0;
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn__io *io = &f->io;
-    bnn_net *net = &f->net[slot];
-    size_t k = (size_t)f->owner[bnn__section(BNN__CP_NET, slot)];
+    bnn_net *net = bnn__net_of(f, slot);
+    int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
         if (!f->has_mlp[slot] || f->store[k] != NULL)
             bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
@@ -14486,53 +14409,45 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
 }
 
 static void bnn__file_make(bnn__file *f) { /* what is new, and what that needs */
-    size_t i;
-    for (i = 0; i < BNN__CP_PLACES && f->io.err == BNN_OK; i++)
-        if (f->c.nets[i] != NULL) bnn__file_make_net(f, i);
-    for (i = 0; i < BNN__CP_PLACES && f->io.err == BNN_OK; i++) {
-        bnn_params *w = f->store[f->owner[bnn__section(BNN__CP_ENSEMBLE, i)]];
-        if (f->c.ensembles[i] == NULL || f->ensemble[i].params != NULL) continue;
+    int id = BNN__CP_NET * BNN__CP_STORES;
+    for (; id < BNN__CP_STEPPER * BNN__CP_STORES && f->io.err == BNN_OK; id++)
+        if (f->own[id] != NULL) bnn__file_make_net(f, bnn__slot(id));
+    for (id = BNN__CP_ENSEMBLE * BNN__CP_STORES; id < BNN__CP_MEAN * BNN__CP_STORES; id++) {
+        bnn_params *w = f->store[f->owner[id]];
+        if (f->own[id] == NULL || bnn__params_of(f, id) != NULL) continue;
         if (w == NULL)
-            bnn__io_fail(&f->io, BNN_EARG, "ensemble %z must be made before it is loaded", i);
-        f->made[i] = w;
+            bnn__io_fail(&f->io, BNN_EARG, "ensemble %z must be made before it is loaded",
+                         bnn__slot(id));
+        bnn__copy_of(f, id)->ensemble.params = w;
     }
 }
 
 static void bnn__file_commit(bnn__file *f) {
-    size_t i;
+    int id;
     f->io.apply = 1;
     bnn__file_sections(f);
-    for (i = 0; i < BNN__CP_PLACES; i++) {
-        if (f->made[i] != NULL) f->ensemble[i].params = f->made[i];
-        if (f->c.ensembles[i] != NULL) *f->c.ensembles[i] = f->ensemble[i];
-        if (f->c.nets[i] == NULL) continue;
-        if (f->has_mlp[i] && f->net[i].mlp != NULL) f->net[i].mlp->desc = f->mlp[i].desc;
-        *f->c.nets[i] = f->net[i];
+    for (id = 0; id < BNN__CP_SECTIONS; id++)
+        if (f->own[id] != NULL) memcpy(f->own[id], bnn__copy_of(f, id), bnn__kind_of(id)->size);
+    for (id = 0; id < BNN__CP_PLACES; id++) {
+        struct bnn__mlp *mlp = bnn__net_of(f, (size_t)id)->mlp;
+        if (mlp != NULL && f->has_mlp[id]) mlp->desc = f->mlp[id].desc;
     }
 }
 
-static int bnn__cp_read(bnn_arena *mem, const bnn_checkpoint *c, const char *name,
-                        const void *bytes, size_t size) {
+static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
     bnn__file f;
-    bnn_mark mark;
     int id;
-    if (mem == NULL || c == NULL || bytes == NULL) return BNN_EARG;
-    if (mem->err != BNN_OK) return mem->err;
-    memset(&f, 0, sizeof f);
-    f.c = *c;
-    f.io.mem = mem;
-    f.io.name = name;
-    f.io.in = (const unsigned char *)bytes;
-    bnn__file_open(&f);
-    bnn__file_frame(&f, size);
+    (void)out;
+    if (how == NULL) return BNN_EARG;
+    bnn__file_open(&f, s, (const bnn_checkpoint *)how);
+    bnn__file_frame(&f, s.size);
     if (f.io.err == BNN_OK) bnn__file_index(&f);
     for (id = BNN__CP_STORES; id < BNN__CP_SECTIONS && f.io.err == BNN_OK; id++)
         bnn__file_bind(&f, id);
-    mark = bnn_arena_mark(mem);
     bnn__file_sections(&f);
     if (f.io.err == BNN_OK) bnn__file_make(&f);
     if (f.io.err == BNN_OK) bnn__file_commit(&f);
-    return bnn__file_done(mem, mark, f.io.err);
+    return f.io.err;
 }
 
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
@@ -14542,7 +14457,8 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
 
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size) {
-    return bnn__cp_read(mem, c, "checkpoint", bytes, size);
+    if (bytes == NULL) return BNN_EARG;
+    return bnn__parse(mem, "checkpoint", bytes, size, bnn__cp_parse, NULL, c);
 }
 
 #ifndef BNN_NO_STDIO
@@ -14553,12 +14469,11 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
  * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
  * free part, and what is parsed grows towards them.
  *
- * Writing goes to a new file in the folder of the old one, whose name nobody has (bnn-0000.tmp, or
- * the next: it is created or not opened). It is flushed, checked, synchronized and renamed over the
- * old one, which is whole at every moment; then the folder is synchronized. Where the path is a
- * link this happens to the file that it names. The old file's mode is kept, and its owner where
- * that is allowed; what is not a regular file is left alone. Links, modes and the folder are
- * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
+ * Writing goes to a new file beside the old one, whose name nobody has (bnn-0000.tmp, or the next).
+ * It is flushed, checked, synchronized and renamed over the old one, which is whole at every
+ * moment; then the folder is synchronized. A link is followed. The old file's mode is kept, and its
+ * owner where that is allowed; what is not a regular file is left alone. Links, modes and the
+ * folder are POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -14577,7 +14492,15 @@ extern ssize_t(readlink)(const char *, char *, size_t);
 #endif
 #define BNN__CREATE(path, mode) open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
 #define BNN__FDOPEN (fdopen)
+#define BNN__FILENO (fileno)
 #define BNN__CLOSE close
+/* On the disk, or as near to it as the system can say. EINVAL: there is no such thing here. */
+static int bnn__sync(int fd) {
+#ifdef F_FULLFSYNC
+    if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
+#endif
+    return (fsync)(fd) == 0 || errno == EINVAL ? 0 : -1;
+}
 #elif defined(_WIN32)
 #include <fcntl.h>
 #include <io.h>
@@ -14586,81 +14509,50 @@ extern ssize_t(readlink)(const char *, char *, size_t);
 extern "C"
 #endif
 __declspec(dllimport) int __stdcall MoveFileExA(const char *, const char *, unsigned long);
-#define BNN__CREATE(path, mode) \
-    _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE)
+#define BNN__CREATE(path, mode) ((void)(mode), \
+    _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE))
 #define BNN__FDOPEN _fdopen
+#define BNN__FILENO _fileno
 #define BNN__CLOSE _close
+#define bnn__sync _commit
 #endif
 
-typedef struct bnn__text { /* the bytes of a file */
-    unsigned char *data;
-    size_t size, room;
-    bnn_arena *mem;
-    char name[64]; /* the tail of its path */
-} bnn__text;
-
-static void bnn__file_name(char name[64], const char *path) {
+static void bnn__file_name(char name[64], const char *path) { /* the tail of a path */
     size_t n = strlen(path), skip = n > 60 ? n - 57 : 0;
     while (skip != 0 && ((unsigned char)path[skip] & 0xc0) == 0x80) skip++;
     memcpy(name, "...", 3);
     memcpy(name + (skip != 0 ? 3 : 0), path + skip, n - skip + 1);
 }
 
-static int bnn__text_grow(bnn__text *t) {
-    bnn_alloc *a = &t->mem->alloc;
+typedef struct bnn__text { /* the bytes of a file */
+    unsigned char *data;
+    size_t size, room;
+} bnn__text;
+
+static int bnn__text_grow(bnn__text *t, bnn_arena *mem) {
     size_t room = t->room == 0 ? (size_t)BNN__CHUNK : bnn__mul(t->room, 2);
     unsigned char *data;
-    if (t->mem->buffer != NULL) { /* all that is free is ours at once */
-        if (t->room != 0 || bnn__arena_take(t->mem, 0, 1) == NULL) return 0;
-        t->data = t->mem->chunk->base + t->mem->used;
-        t->room = t->mem->chunk->size - t->mem->used;
+    if (mem->buffer != NULL) { /* all that is free is ours at once */
+        if (t->room != 0 || bnn__arena_take(mem, 0, 1) == NULL) return 0;
+        t->data = mem->chunk->base + mem->used;
+        t->room = mem->chunk->size - mem->used;
         return t->room != 0;
     }
-    if (a->fn == NULL) a->fn = bnn__default_alloc;
-    data = (unsigned char *)a->fn(a->user, t->data, t->room, room);
+    if (mem->alloc.fn == NULL) mem->alloc.fn = bnn__default_alloc;
+    data = (unsigned char *)mem->alloc.fn(mem->alloc.user, t->data, t->room, room);
     if (data == NULL) return 0;
     t->data = data;
     t->room = room;
     return 1;
 }
 
-static void bnn__text_close(bnn__text *t) {
-    if (t->room == 0) return;
-    if (t->mem->buffer == NULL) (void)t->mem->alloc.fn(t->mem->alloc.user, t->data, t->room, 0);
-    else t->mem->chunk->size += t->room; /* the end that we cut off */
-    t->room = 0;
-}
-
-static int bnn__text_read(bnn__text *t, FILE *file) {
-    size_t got;
-    do {
-        if (t->size == t->room && !bnn__text_grow(t)) {
-            t->mem->err = BNN_OK; /* of the attempt */
-            return bnn__arena_say(t->mem, BNN_ENOMEM, "%s: no memory to read it", t->name);
-        }
+static int bnn__text_read(bnn__text *t, bnn_arena *mem, FILE *file) { /* 0 = no memory */
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t got = 1;
+    while (got != 0 && (t->size != t->room || bnn__text_grow(t, mem))) {
         got = fread(t->data + t->size, 1, t->room - t->size, file);
         t->size += got;
-    } while (got != 0);
-    if (ferror(file))
-        return bnn__arena_say(t->mem, BNN_EIO, "%s: cannot read: %s", t->name, strerror(errno));
-    return BNN_OK;
-}
-
-static int bnn__text_open(bnn__text *t, bnn_arena *mem, const char *path) {
-    bnn_mark mark;
-    FILE *file;
-    int err;
-    memset(t, 0, sizeof *t);
-    if (mem == NULL || path == NULL) return BNN_EARG;
-    if (mem->err != BNN_OK) return mem->err;
-    t->mem = mem;
-    bnn__file_name(t->name, path);
-    file = fopen(path, "rb");
-    if (file == NULL)
-        return bnn__arena_say(mem, BNN_EIO, "%s: cannot open: %s", t->name, strerror(errno));
-    mark = bnn_arena_mark(mem);
-    err = bnn__text_read(t, file);
-    (void)fclose(file);
+    }
     if (mem->buffer != NULL && t->room != 0) { /* to the end; the rest stays free */
         unsigned char *end = t->data + t->room;
         memmove(end - t->size, t->data, t->size);
@@ -14669,35 +14561,43 @@ static int bnn__text_open(bnn__text *t, bnn_arena *mem, const char *path) {
         mem->chunk->size -= t->size;
     }
     bnn_arena_rewind(mem, mark);
-    if (err != BNN_OK) bnn__text_close(t);
+    mem->err = BNN_OK; /* of the attempt */
+    return got == 0;
+}
+
+static int bnn__load(bnn_arena *mem, const char *path, bnn__parser parse, void *out,
+                     const void *how) {
+    bnn__text t = { NULL, 0, 0 };
+    char name[64];
+    FILE *file;
+    int err;
+    if (mem == NULL || path == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    bnn__file_name(name, path);
+    file = fopen(path, "rb");
+    if (file == NULL)
+        return bnn__arena_say(mem, BNN_EIO, "%s: cannot open: %s", name, strerror(errno));
+    if (!bnn__text_read(&t, mem, file))
+        err = bnn__arena_say(mem, BNN_ENOMEM, "%s: no memory to read it", name);
+    else if (ferror(file))
+        err = bnn__arena_say(mem, BNN_EIO, "%s: cannot read: %s", name, strerror(errno));
+    else err = bnn__parse(mem, name, t.data, t.size, parse, out, how);
+    (void)fclose(file);
+    if (mem->buffer != NULL && t.room != 0) mem->chunk->size += t.room; /* the end we cut off */
+    else if (t.room != 0) (void)mem->alloc.fn(mem->alloc.user, t.data, t.room, 0);
     return err;
 }
 
 BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc) {
-    bnn__text t;
-    int err = bnn__text_open(&t, mem, path);
-    if (err != BNN_OK) return err;
-    err = bnn__csv_parse(mem, out, t.name, (const char *)t.data, t.size, desc);
-    bnn__text_close(&t);
-    return err;
+    return bnn__load(mem, path, bnn__csv_parse, out, &desc);
 }
 
 BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out) {
-    bnn__text t;
-    int err = bnn__text_open(&t, mem, path);
-    if (err != BNN_OK) return err;
-    err = bnn__idx_read(mem, out, t.name, t.data, t.size);
-    bnn__text_close(&t);
-    return err;
+    return bnn__load(mem, path, bnn__idx_parse, out, NULL);
 }
 
 BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
-    bnn__text t;
-    int err = bnn__text_open(&t, mem, path);
-    if (err != BNN_OK) return err;
-    err = bnn__cp_read(mem, c, t.name, t.data, t.size);
-    bnn__text_close(&t);
-    return err;
+    return bnn__load(mem, path, bnn__cp_parse, NULL, c);
 }
 
 typedef struct bnn__save {
@@ -14713,7 +14613,7 @@ typedef struct bnn__save {
 static size_t bnn__folder(const char *path) {
     size_t n = strlen(path);
 #ifdef _WIN32
-    while (n > 0 && path[n - 1] != '/' && path[n - 1] != '\\' && path[n - 1] != ':') n--;
+    while (n > 0 && strchr("/\\:", path[n - 1]) == NULL) n--;
 #else
     while (n > 0 && path[n - 1] != '/') n--;
 #endif
@@ -14722,8 +14622,8 @@ static size_t bnn__folder(const char *path) {
 
 /* The functions below return NULL, or what went wrong, for a reason that is in errno. */
 
-static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to their end */
 #ifdef BNN__POSIX
+static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to their end */
     enum { BNN__LINK = 4096, BNN__LINKS = 40 };
     int links;
     char first;
@@ -14742,80 +14642,70 @@ static const char *bnn__save_follow(bnn__save *s, bnn_arena *mem) { /* links to 
     s->exists = stat(s->path, &s->old) == 0;
     if (!s->exists) return errno == ENOENT ? NULL : "look at it";
     errno = S_ISDIR(s->old.st_mode) ? EISDIR : EINVAL;
-    if (!S_ISREG(s->old.st_mode)) return "replace what is not a regular file";
-#else
-    (void)s, (void)mem;
-#endif
-    return NULL;
+    return S_ISREG(s->old.st_mode) ? NULL : "replace what is not a regular file";
 }
 
-/* A file that was not there. Whoever may not read the old one may not read it at any moment. */
-static FILE *bnn__save_create(bnn__save *s) {
-    FILE *file = NULL;
-    int k, d, fd = -1;
-    size_t i;
-    memcpy(s->tmp + s->folder, "bnn-0000.tmp", 13);
-    for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
-        for (d = k, i = 7; i > 3; i--, d /= 10) s->tmp[s->folder + i] = (char)('0' + d % 10);
+static void bnn__save_owner(const bnn__save *s, int fd) {
+    int owned, group;
+    mode_t mode;
+    if (!s->exists) return;
+    owned = (fchown)(fd, s->old.st_uid, s->old.st_gid) == 0;
+    group = owned || (fchown)(fd, (uid_t)-1, s->old.st_gid) == 0;
+    mode = s->old.st_mode & (mode_t)(owned ? 07777 : 0777);
+    if (!group) mode &= (mode_t)~070; /* what was allowed to another group */
+    (void)((fchmod)(fd, mode) != 0);  /* there are file systems without modes */
+}
+
+static const char *bnn__save_folder(bnn__save *s) { /* the name, too, is to survive */
+    int fd, bad, error;
+    s->tmp[s->folder] = '\0';
+    fd = open(s->folder == 0 ? "." : s->tmp, O_RDONLY);
+    if (fd < 0) return NULL; /* a folder that may be written and not read */
+    bad = bnn__sync(fd);
+    error = errno;
+    (void)close(fd);
+    errno = error;
+    return bad != 0 ? "synchronize the folder" : NULL;
+}
+#endif
+
+/* A file that was not there; else NULL and EEXIST */
+static FILE *bnn__create(const char *path, int mode) {
+    FILE *file;
 #ifdef BNN__CREATE
-        fd = BNN__CREATE(s->tmp, s->exists ? 0600 : 0666);
-        if (fd < 0) continue;
-        file = BNN__FDOPEN(fd, "wb");
-        if (file != NULL) break;
-        (void)BNN__CLOSE(fd);
-        (void)remove(s->tmp);
-        errno = ENOMEM;
+    int fd = BNN__CREATE(path, mode);
+    if (fd < 0) return NULL;
+    file = BNN__FDOPEN(fd, "wb");
+    if (file != NULL) return file;
+    (void)BNN__CLOSE(fd);
+    (void)remove(path);
+    errno = ENOMEM;
 #else
-        file = fopen(s->tmp, "rb");
-        if (file == NULL) return fopen(s->tmp, "wb");
-        (void)fclose(file);
-        file = NULL;
-        errno = EEXIST;
-#endif
-    }
-    (void)fd;
-    return file;
-}
-
-/* On the disk, or as near to it as the system can say. EINVAL: there is no such thing here. */
-static int bnn__save_sync(int fd) {
-#if defined(BNN__POSIX) && defined(F_FULLFSYNC)
-    if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
-#endif
-#if defined(BNN__POSIX)
-    return (fsync)(fd) == 0 || errno == EINVAL ? 0 : -1;
-#elif defined(_WIN32)
-    return _commit(fd);
-#else
-    (void)fd;
-    return 0;
-#endif
-}
-
-static const char *bnn__save_flush(const bnn__save *s, FILE *file) {
-    if (fflush(file) != 0) return "write";
-#ifdef BNN__POSIX
-    if (s->exists) {
-        int fd = (fileno)(file), owned = (fchown)(fd, s->old.st_uid, s->old.st_gid) == 0;
-        int group = owned || (fchown)(fd, (uid_t)-1, s->old.st_gid) == 0;
-        mode_t mode = s->old.st_mode & (mode_t)(owned ? 07777 : 0777);
-        if (!group) mode &= (mode_t)~070; /* what was allowed to another group */
-        if ((fchmod)(fd, mode) != 0) errno = 0; /* a file system without modes */
-    }
-    if (bnn__save_sync((fileno)(file)) != 0) return "synchronize";
-#elif defined(_WIN32)
-    (void)s;
-    if (bnn__save_sync(_fileno(file)) != 0) return "synchronize";
+    (void)mode;
+    file = fopen(path, "rb");
+    if (file == NULL) return fopen(path, "wb");
+    (void)fclose(file);
+    errno = EEXIST;
 #endif
     return NULL;
 }
 
 static const char *bnn__save_write(bnn__save *s, const void *bytes, size_t size) {
-    FILE *file = bnn__save_create(s);
-    const char *bad;
-    int error;
+    FILE *file = NULL;
+    const char *bad = NULL;
+    int error, k;
+    for (k = 0, errno = EEXIST; file == NULL && errno == EEXIST && k < 10000; k++) {
+        (void)snprintf(s->tmp + s->folder, 16, "bnn-%04d.tmp", k);
+        file = bnn__create(s->tmp, s->exists ? 0600 : 0666); /* 0600: the old one may be secret */
+    }
     if (file == NULL) return "make a temporary file beside it";
-    bad = fwrite(bytes, 1, size, file) == size ? bnn__save_flush(s, file) : "write";
+    if (fwrite(bytes, 1, size, file) != size || fflush(file) != 0) bad = "write";
+#ifdef BNN__POSIX
+    if (bad == NULL) bnn__save_owner(s, BNN__FILENO(file));
+#endif
+#ifdef BNN__CREATE
+    if (bad == NULL && bnn__sync(BNN__FILENO(file)) != 0) bad = "synchronize";
+#endif
     error = errno;
     if (fclose(file) != 0 && bad == NULL) bad = "close", error = errno;
     if (bad == NULL && rename(s->tmp, s->path) == 0) return NULL;
@@ -14828,39 +14718,24 @@ static const char *bnn__save_write(bnn__save *s, const void *bytes, size_t size)
     return bad;
 }
 
-static const char *bnn__save_folder(bnn__save *s) { /* the name, too, is to survive */
-    const char *bad = NULL;
-#ifdef BNN__POSIX
-    int fd, error;
-    s->tmp[s->folder] = '\0';
-    fd = open(s->folder == 0 ? "." : s->tmp, O_RDONLY);
-    if (fd < 0) return NULL; /* a folder that may be written and not read */
-    if (bnn__save_sync(fd) != 0) bad = "synchronize the folder";
-    error = errno;
-    (void)close(fd);
-    errno = error;
-#else
-    (void)s;
-#endif
-    return bad;
-}
-
 /* The one way to a file: all of it or, with an error, the old one. */
 static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, const void *bytes,
                           size_t size) {
     bnn__save s;
-    const char *bad;
+    const char *bad = NULL;
     memset(&s, 0, sizeof s);
     s.path = path;
+#ifdef BNN__POSIX
     bad = bnn__save_follow(&s, mem);
-    if (bad == NULL) {
-        s.folder = bnn__folder(s.path);
-        s.tmp = (char *)bnn__arena_take(mem, s.folder + 16, 1);
-        if (s.tmp != NULL) memcpy(s.tmp, s.path, s.folder);
-    }
-    if (mem->err != BNN_OK) return mem->err;
+#endif
+    s.folder = bnn__folder(s.path);
+    s.tmp = (char *)bnn__arena_take(mem, s.folder + 16, 1);
+    if (s.tmp == NULL) return mem->err;
+    memcpy(s.tmp, s.path, s.folder);
     if (bad == NULL) bad = bnn__save_write(&s, bytes, size);
+#ifdef BNN__POSIX
     if (bad == NULL) bad = bnn__save_folder(&s);
+#endif
     if (bad == NULL) return BNN_OK;
     return bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
 }

@@ -242,7 +242,7 @@ everything_of() { # everything_of CLANG
 }
 everything_of clang
 if have cppcheck; then
-    # nullPointerRedundantCheck: bnn__io_reals without a destination only reads
+    # nullPointerRedundantCheck: bnn__io_array without a destination only reads
     cell cppcheck cppcheck --quiet --std=c99 --language=c --enable=warning,performance,portability -I. \
         -DBNN_IMPLEMENTATION -U_WIN32 -D__x86_64__ -D__GNUC__=12 -D__unix__ --max-configs=1 \
         --suppress=nullPointerRedundantCheck --error-exitcode=3 bnn.h
