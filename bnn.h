@@ -6656,6 +6656,7 @@ static float bnn__prior_center(bnn_arena *mem, const bnn_prior *p, size_t n, con
 
 BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
     size_t b;
+    if (w == NULL) return;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_prior *p = &w->blocks[b].prior;
         size_t n = w->blocks[b].rows * w->blocks[b].cols;
@@ -8196,10 +8197,11 @@ BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t 
 enum { BNN__HMC_ROWS = 1024 }; /* data enter in blocks: the tape stays small */
 
 /* Adds U of the rows from `first` on, or the user's, to *u. The node carries its gradient. */
-static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, double *u) {
+static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, int is_draw,
+                              double *u) {
     size_t i, rows = d->data.x.rows - first;
     bnn_data part;
-    bnn_var *nll;
+    bnn_var *nll, *out;
     if (d->net == NULL) {
         nll = d->energy(t, d->user);
         *u += (double)bnn_value(nll);
@@ -8207,8 +8209,9 @@ static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, 
     }
     if (rows > (size_t)BNN__HMC_ROWS) rows = BNN__HMC_ROWS;
     part = bnn_data_rows(d->data, first, rows);
-    nll = bnn__nll_rows(d->net, bnn_net_forward(d->net, bnn_input(t, part.x)),
-                        bnn_input(t, part.y));
+    out = bnn_net_forward(d->net, bnn_input(t, part.x));
+    nll = bnn__nll_rows(d->net, out, bnn_input(t, part.y));
+    if (is_draw) bnn__note_bounds(t, d->net, out);
     for (i = 0; i < nll->val.rows; i++) *u += (double)nll->val.data[i];
     return bnn_sum(nll);
 }
@@ -8224,7 +8227,8 @@ static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
 static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     const bnn_hmc_desc *d = &s->hmc->desc;
     size_t first, n = d->net != NULL ? d->data.x.rows : 1;
-    int training = t->training;
+    int training = t->training; /* a draw, where paths begin, is heard at its bounds */
+    int is_draw = memcmp(s->params->theta, s->hmc->saved, s->n * sizeof(float)) == 0;
     double u = 0;
     bnn__time start = bnn__now(t);
     t->training = -1; /* a loss adds 1: no dropout, the energy is no random number */
@@ -8234,7 +8238,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
     for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
-        bnn__hmc_back(bnn__hmc_part(d, t, first, &u), start, &u);
+        bnn__hmc_back(bnn__hmc_part(d, t, first, is_draw, &u), start, &u);
     t->training = training;
     if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
@@ -8370,6 +8374,8 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     memcpy(h->saved, s->params->theta, bytes);
     before = u = bnn__hmc_energy(s, t);
     if (t->err != BNN_OK || !bnn__finite_d(u)) {
+        bnn__batch_finite("bnn_hmc", "x", bnn_input(t, h->desc.data.x), NULL);
+        bnn__batch_finite("bnn_hmc", "y", bnn_input(t, h->desc.data.y), NULL);
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
         return;
     }
@@ -8613,6 +8619,7 @@ BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     float std = bnn__or(d.init_std, 0.02), rho;
     memset(&dead, 0, sizeof dead);
     q = dead;
+    dead.of = w; /* its arena says why */
     if (w == NULL || w->mem->err != BNN_OK) return dead;
     q.of = w;
     q.n = w->n;
@@ -8653,9 +8660,9 @@ static const char *bnn__meanfield_fault(const bnn_meanfield *q) {
 static int bnn__meanfield_ready(const bnn_meanfield *q, bnn_tape *t, const char *who) {
     const char *fault = bnn__meanfield_fault(q);
     if (t->err != BNN_OK) return 0;
-    if (fault != NULL) bnn__fail(t, BNN_EARG, "%s: %s", who, fault);
-    else if (q->of->mem->err != BNN_OK) bnn__fail(t, q->of->mem->err, "%s: %s", who,
-                                                  q->of->mem->msg);
+    if (q->of != NULL && q->of->mem->err != BNN_OK)
+        bnn__fail(t, q->of->mem->err, "%s: %s", who, q->of->mem->msg);
+    else if (fault != NULL) bnn__fail(t, BNN_EARG, "%s: %s", who, fault);
     return t->err == BNN_OK;
 }
 
@@ -8836,8 +8843,9 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
                   "comes first");
         return;
     }
+    if (!bnn__meanfield_curve(q, t)) return;
     k = bnn__divergence_weight(q, t);
-    if (k < 0 || !bnn__meanfield_curve(q, t)) return;
+    if (k < 0) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
     for (b = 0; b < q->params->n_blocks; b++) {
@@ -9267,7 +9275,7 @@ static int bnn__tour_weights(bnn__tour *v) { /* 0 = an error was set */
 static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
     memset(v, 0, sizeof *v);
     if (t->err != BNN_OK) return 0;
-    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
+    if (net->params == NULL) bnn__dead_net(t, net, "bnn_predict");
     else if (post != NULL && post->count == 0)
         bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
     else if (post != NULL && post->samples.cols != net->params->n)
@@ -13254,8 +13262,10 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     if (d.inputs.net == NULL)
         d.inputs.net = student->scaling.x_std.data != NULL ? student : teacher;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
+    if (d.inputs.generate == NULL && !bnn__batch_finite("bnn_distill", "x", bnn_input(t, x), NULL))
+        return;
     if (student->params == NULL) {
-        bnn__fail(t, BNN_EARG, "bnn_distill: the student was not made");
+        bnn__dead_net(t, student, "bnn_distill");
         return;
     }
     mem = student->params->mem;
