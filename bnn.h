@@ -5599,10 +5599,15 @@ BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
     for (j = 0; j < k; j++) {
         double prior = p0 != NULL ? (double)p0[j] : 1 / (double)k;
         float log_prior = (float)bnn__dlog(prior);
-        if (!(prior > 0) || !bnn__finite_d(prior))
+        if (!(prior >= 0) || !bnn__finite_d(prior))
             return bnn__fail(t, BNN_EARG, "%s: prior %g of class %z", who, prior, j);
         total += prior;
-        for (i = 0; i < n; i++) r[i * k + j] -= log_prior;
+        for (i = 0; i < n; i++) {
+            if (prior == 0 && p[i * k + j] != 0)
+                return bnn__fail(t, BNN_EARG, "%s: prior 0 of class %z, possible in row %z", who, j,
+                                 i);
+            r[i * k + j] -= log_prior;
+        }
     }
     if (k > 0 && !(fabs(total - 1) <= 1e-3))
         return bnn__fail(t, BNN_EARG, "%s: the prior sums to %g, not 1", who, total);

@@ -519,6 +519,24 @@ static void no_metric_swallows_nan_or_takes_what_is_no_probability(void) {
         CHECK(isnan(p[4]) && isnan(p[5]));
     }
 }
+static void nothing_times_its_logarithm_is_nothing_in_both_directions(void) {
+    open_all(1);
+    float z[3] = { 0, (float)-INFINITY, (float)log(2) }, prior[3] = { (float)0.5, 0, (float)0.5 };
+    float none[3] = { 0, (float)0.5, (float)0.5 };
+    bnn_var *l = bnn_leaf(&tape, (bnn_mat){ 1, 3, z }), *v = bnn_kl_categorical(l, prior);
+    CHECK_NEAR(v->val.data[0], log(1.0 / 3 / 0.5) / 3 + log(2.0 / 3 / 0.5) * 2 / 3, 1e-6);
+    bnn_backward(v);
+    CHECK(l->grad.data[1] == 0);
+    CHECK_NEAR(l->grad.data[0] + l->grad.data[2], 0, 1e-6);
+    bnn_kl_categorical(l, none);
+    CHECK(took(BNN_EARG, "prior 0 of class 0"));
+    v = bnn_cross_entropy(l, bnn_input(&tape, (bnn_mat){ 1, 3, prior }), 1);
+    CHECK_NEAR(v->val.data[0], log(3) - log(2) / 2, 1e-6);
+    CHECK_NEAR(bnn_metric_kl((bnn_mat){ 1, 3, prior }, (bnn_mat){ 1, 3, prior }), 0, 1e-12);
+    CHECK(bnn_metric_kl((bnn_mat){ 1, 3, prior }, (bnn_mat){ 1, 3, none }) > 1e30);
+    CHECK(silent());
+    close_all();
+}
 static void a_sample_that_is_nan_is_named(void) {
     open_all(1);
     bnn_data d = line(1);
@@ -965,6 +983,7 @@ int main(void) {
     RUN(a_gap_in_training_data_is_named_by_every_batch);
     RUN(logits_of_minus_infinity_alone_are_an_error_everywhere);
     RUN(no_metric_swallows_nan_or_takes_what_is_no_probability);
+    RUN(nothing_times_its_logarithm_is_nothing_in_both_directions);
     RUN(a_sample_that_is_nan_is_named);
     RUN(every_answer_of_a_likelihood_with_a_scale_follows_the_unit);
     RUN(numbers_in_sentences_are_written_as_people_write_them);
