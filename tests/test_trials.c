@@ -365,6 +365,29 @@ static void equal_chains_say_nothing_whichever_two_they_are(void) {
     close_all();
 }
 
+static void chains_of_one_seed_that_meet_are_equal_wherever_they_began(void) {
+    open_all(1);
+    bnn_data d = line(1);
+    bnn_mat draws = bnn_mat_new(&mem, 2, 1000);
+    for (int seed = 0; seed < 2; seed++) {
+        for (size_t c = 0; c < 2; c++) {
+            bnn_net net = net_of((bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = (float)0.3 });
+            bnn_stepper s = bnn_sgld(net.params, (bnn_sgld_desc){ .lr = (float)0.01 });
+            tape.rng = bnn_rng_seed(7 + (uint64_t)seed * c);
+            net.params->theta[0] = c ? 3 : -1;
+            for (size_t i = 0; i < 1000; i++) {
+                once(&net, &s, d);
+                draws.data[1000 * c + i] = net.params->theta[0];
+            }
+        }
+        CHECK(draws.data[0] != draws.data[1000]);
+        CHECK(isnan(bnn_diag_rhat(&mem, draws)) == (seed == 0));
+        CHECK((mem.notes == 1) == (seed == 0));
+        mem.notes = 0, mem.note[0] = 0;
+    }
+    close_all();
+}
+
 /* ---- HMC ---- */
 static const bnn_net *hmc_net;
 static bnn_data hmc_data;
@@ -977,6 +1000,7 @@ int main(void) {
     RUN(laplace_says_how_far_the_maximum_is_for_every_kind_and_likelihood);
     RUN(any_operand_from_another_tape_is_an_error_on_both);
     RUN(equal_chains_say_nothing_whichever_two_they_are);
+    RUN(chains_of_one_seed_that_meet_are_equal_wherever_they_began);
     RUN(hmc_switches_dropout_off_in_both_forms_of_the_energy);
     RUN(no_length_of_path_resonates);
     RUN(a_row_with_a_gap_is_nan_in_every_answer_and_the_others_keep_their_bits);
