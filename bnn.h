@@ -9367,7 +9367,8 @@ static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
 }
 
 static int bnn__tour_start(bnn__tour *v, const bnn_arena *mem, size_t sums) {
-    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict: %s", mem->msg);
+    if (mem == NULL) bnn__fail(v->t, BNN_EARG, "bnn_predict: no arena");
+    else if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict: %s", mem->msg);
     v->base = bnn__now(v->t);
     v->sums = (double *)bnn__scratch(v->t, sums, sizeof(double));
     v->start = bnn__now(v->t);

@@ -653,6 +653,28 @@ static void a_refused_or_missing_object_never_crashes(void) {
     bnn_meanfield q = bnn_meanfield_new(NULL, (bnn_meanfield_desc){ 0 });
     bnn_meanfield_sample(&q, &tape);
     CHECK(took(BNN_EARG, "not made"));
+    bnn_net net = small_net(), none;
+    bnn_data d = line(1);
+    double one = 1, beta = 1;
+    memset(&none, 0, sizeof none);
+    bnn_predict(NULL, &tape, &net, NULL, d.x);
+    CHECK(took(BNN_EARG, "no arena"));
+    bnn_predict_log_lik(NULL, &tape, &net, NULL, d);
+    CHECK(took(BNN_EARG, "no arena"));
+    bnn_predict_quantile(NULL, &tape, &net, NULL, d.x, 0.5);
+    CHECK(took(BNN_EARG, "no arena"));
+    bnn_laplace_new(NULL, &tape, &net, d, BNN_LAPLACE_FULL);
+    CHECK(took(BNN_EARG, "no arena"));
+    bnn_predict(&mem, &tape, &none, NULL, d.x);
+    CHECK(took(BNN_EARG, "not made"));
+    bnn_net_loss(&none, bnn_batch_all(&tape, d));
+    CHECK(took(BNN_EARG, "not made"));
+    bnn_mat m = { 0, 0, NULL };
+    CHECK(isnan(bnn_linear_evidence(NULL, m, m, d, &one, 1)));
+    CHECK(isnan(bnn_linear_ard(NULL, m, m, d, &one, &beta, 1, 0)));
+    CHECK(isnan(bnn_diag_rhat(NULL, d.x)) && isnan(bnn_diag_ess(NULL, d.x)));
+    CHECK(isnan(bnn_metric_auroc(NULL, d.x, d.y)));
+    CHECK(bnn_gaussian_fit(NULL, NULL, &net, BNN_COV_FULL, 0).n == 0);
     close_all();
 }
 static void the_schedule_falls_from_its_start_for_every_end_and_power(void) {
