@@ -13248,6 +13248,7 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
     } else {
         bnn_var *a, *m = bnn__units(student, out, &a);
+        bnn__note_bounds(t, student, out);
         loss = bnn_gaussian_nll(m, bnn_input(t, f), a);
         a = bnn_mul(bnn_input(t, v), bnn_exp(bnn_neg(a)));
         loss = bnn_add(loss, bnn_scale(bnn_rowsum(a), (float)0.5));

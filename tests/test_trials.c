@@ -103,12 +103,12 @@ static void constructors_ask_for_the_noise_of_every_likelihood_that_has_one(void
 }
 
 static bnn_net noisy_way(int way) {
-    if (way == 2) return net_of((bnn_mlp_desc){ .sizes = { 1, 2 }, .likelihood =
+    if (way == 2 || way > 3) return net_of((bnn_mlp_desc){ .sizes = { 1, 2 }, .likelihood =
         BNN_GAUSSIAN_HETERO });
     return net_of((bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_learned = 1 });
 }
 static void noise_at_its_bound_is_heard_in_every_kind_of_training(void) {
-    for (int way = 0; way < 4; way++)
+    for (int way = 0; way < 6; way++) /* HMC of both kinds is 3 and 5, a student 4 */
         for (int sign = -1; sign <= 1; sign++) {
             open_all(1);
             bnn_data d = line(1);
@@ -119,7 +119,10 @@ static void noise_at_its_bound_is_heard_in_every_kind_of_training(void) {
                 bnn_meanfield_sample(&q, &tape);
                 bnn_backward(bnn_net_nll(&net, bnn_minibatch(&tape, d, 8)));
                 bnn_meanfield_backward(&q, &tape);
-            } else if (way == 3) {
+            } else if (way == 4) {
+                bnn_net teacher = small_net();
+                bnn_distill_loss(&net, bnn_input(&tape, d.x), &teacher, NULL);
+            } else if (way == 3 || way == 5) {
                 bnn_stepper h = bnn_hmc(net.params, (bnn_hmc_desc){ .net = &net, .data = d });
                 if (sign >= 0) bnn_step(&h, &tape);
                 else bnn_net_loss(&net, bnn_batch_all(&tape, d));
