@@ -5477,10 +5477,15 @@ BNNDEF bnn_var *bnn_kl_categorical(bnn_var *logit, const float *p0) {
     for (j = 0; j < k; j++) {
         double prior = p0 != NULL ? (double)p0[j] : 1 / (double)k;
         float log_prior = (float)bnn__dlog(prior);
-        if (!(prior > 0) || !bnn__finite_d(prior))
+        if (!(prior >= 0) || !bnn__finite_d(prior))
             return bnn__fail(t, BNN_EARG, "%s: prior %g of class %z", who, prior, j);
         total += prior;
-        for (i = 0; i < n; i++) r[i * k + j] -= log_prior;
+        for (i = 0; i < n; i++) {
+            if (prior == 0 && p[i * k + j] != 0)
+                return bnn__fail(t, BNN_EARG, "%s: prior 0 of class %z, possible in row %z", who, j,
+                                 i);
+            r[i * k + j] -= log_prior;
+        }
     }
     if (k > 0 && !(fabs(total - 1) <= 1e-3))
         return bnn__fail(t, BNN_EARG, "%s: the prior sums to %g, not 1", who, total);
@@ -6472,6 +6477,7 @@ static void bnn__prior_follow(bnn_arena *mem, bnn_prior *p, size_t n, const floa
 
 BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
     size_t b;
+    if (w == NULL) return;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_mat x = bnn_params_mat(w, b);
         bnn__prior_follow(w->mem, &w->blocks[b].prior, bnn__mat_size(x), x.data, NULL, 1, rng);
@@ -7026,21 +7032,18 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
 
 /* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
  * in the data the rows of the batch are from, NULL = it is the data. 0 = not finite */
-static int bnn__batch_finite(const char *who, const bnn_batch *b, const size_t *rows) {
-    bnn_tape *t = b->x->tape;
-    bnn_mat m = b->x->val;
-    double bad;
+static int bnn__batch_finite(const char *who, const char *what, const bnn_var *v,
+                             const size_t *rows) {
     size_t i, j;
-    int in_x = t->err == BNN_OK && bnn__where(m, &i, &j);
-    if (!in_x) m = b->y->val;
-    if (t->err != BNN_OK || (!in_x && !bnn__where(m, &i, &j))) return t->err == BNN_OK;
-    bad = (double)m.data[i * m.cols + j];
+    double bad;
+    if (v->tape->err != BNN_OK || !bnn__where(v->val, &i, &j)) return v->tape->err == BNN_OK;
+    bad = (double)v->val.data[i * v->val.cols + j];
     if (rows == NULL)
-        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, in_x ? "x" : "y",
-                  bad, i, j);
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what, bad, i,
+                  j);
     else
-        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), column "
-                  "%z", who, in_x ? "x" : "y", bad, rows[i], i, j);
+        bnn__fail(v->tape, BNN_ENONFINITE, "%s: %s is %g in row %z of the data (%z of the batch), "
+                  "column %z", who, what, bad, rows[i], i, j);
     return 0;
 }
 
@@ -7062,7 +7065,8 @@ static bnn_batch bnn__batch(bnn_tape *t, const char *who, bnn_data d, size_t n,
         b.x = bnn_gather(b.x, n, rows);
         b.y = bnn_gather(b.y, n, rows);
     }
-    if (!bnn__batch_finite(who, &b, rows)) return dead;
+    if (!bnn__batch_finite(who, "x", b.x, rows) || !bnn__batch_finite(who, "y", b.y, rows))
+        return dead;
     bnn__batch_n(t, (double)d.x.rows);
     b.n_data = t->n_data;
     return b;
@@ -7236,7 +7240,9 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
     double *n;
-    if (!bnn__batch_finite("bnn_net_nll", &b, NULL)) return bnn__poison(t);
+    if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+        !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
+        return bnn__poison(t);
     t->training++;
     out = bnn_net_forward(net, b.x);
     t->training--;
@@ -7918,10 +7924,11 @@ BNN__COLD
 enum { BNN__HMC_ROWS = 1024 }; /* data enter in blocks: the tape stays small */
 
 /* Adds U of the rows from `first` on, or the user's, to *u. The node carries its gradient. */
-static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, double *u) {
+static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, int is_draw,
+                              double *u) {
     size_t i, rows = d->data.x.rows - first;
     bnn_data part;
-    bnn_var *nll;
+    bnn_var *nll, *out;
     if (d->net == NULL) {
         nll = d->energy(t, d->user);
         *u += (double)bnn_value(nll);
@@ -7929,8 +7936,9 @@ static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, 
     }
     if (rows > (size_t)BNN__HMC_ROWS) rows = BNN__HMC_ROWS;
     part = bnn_data_rows(d->data, first, rows);
-    nll = bnn__nll_rows(d->net, bnn_net_forward(d->net, bnn_input(t, part.x)),
-                        bnn_input(t, part.y));
+    out = bnn_net_forward(d->net, bnn_input(t, part.x));
+    nll = bnn__nll_rows(d->net, out, bnn_input(t, part.y));
+    if (is_draw) bnn__note_bounds(t, d->net, out);
     for (i = 0; i < nll->val.rows; i++) *u += (double)nll->val.data[i];
     return bnn_sum(nll);
 }
@@ -7946,7 +7954,8 @@ static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
 static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     const bnn_hmc_desc *d = &s->hmc->desc;
     size_t first, n = d->net != NULL ? d->data.x.rows : 1;
-    int training = t->training;
+    int training = t->training; /* a draw, where paths begin, is heard at its bounds */
+    int is_draw = memcmp(s->params->theta, s->hmc->saved, s->n * sizeof(float)) == 0;
     double u = 0;
     bnn__time start = bnn__now(t);
     t->training = -1; /* a loss adds 1: no dropout, the energy is no random number */
@@ -7956,7 +7965,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
     for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
-        bnn__hmc_back(bnn__hmc_part(d, t, first, &u), start, &u);
+        bnn__hmc_back(bnn__hmc_part(d, t, first, is_draw, &u), start, &u);
     t->training = training;
     if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
@@ -8090,6 +8099,8 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     memcpy(h->saved, s->params->theta, bytes);
     before = u = bnn__hmc_energy(s, t);
     if (t->err != BNN_OK || !bnn__finite_d(u)) {
+        bnn__batch_finite("bnn_hmc", "x", bnn_input(t, h->desc.data.x), NULL);
+        bnn__batch_finite("bnn_hmc", "y", bnn_input(t, h->desc.data.y), NULL);
         bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
         return;
     }
@@ -8336,6 +8347,7 @@ BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc d) {
     float std = bnn__or(d.init_std, 0.02), rho;
     memset(&dead, 0, sizeof dead);
     q = dead;
+    dead.of = w; /* its arena says why */
     if (w == NULL || w->mem->err != BNN_OK) return dead;
     q.of = w;
     q.n = w->n;
@@ -8377,9 +8389,9 @@ static const char *bnn__meanfield_fault(const bnn_meanfield *q) {
 static int bnn__meanfield_ready(const bnn_meanfield *q, bnn_tape *t, const char *who) {
     const char *fault = bnn__meanfield_fault(q);
     if (t->err != BNN_OK) return 0;
-    if (fault != NULL) bnn__fail(t, BNN_EARG, "%s: %s", who, fault);
-    else if (q->of->mem->err != BNN_OK) bnn__fail(t, q->of->mem->err, "%s: %s", who,
-                                                  q->of->mem->msg);
+    if (q->of != NULL && q->of->mem->err != BNN_OK)
+        bnn__fail(t, q->of->mem->err, "%s: %s", who, q->of->mem->msg);
+    else if (fault != NULL) bnn__fail(t, BNN_EARG, "%s: %s", who, fault);
     return t->err == BNN_OK;
 }
 
@@ -8555,8 +8567,9 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
                   "comes first");
         return;
     }
+    if (!bnn__meanfield_curve(q, t)) return;
     k = bnn__divergence_weight(q, t);
-    if (k < 0 || !bnn__meanfield_curve(q, t)) return;
+    if (k < 0) return;
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
     for (b = 0; b < q->params->n_blocks; b++) {
@@ -8918,7 +8931,7 @@ static void bnn__tour_weights(bnn__tour *v) {
 static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post) {
     memset(v, 0, sizeof *v);
     if (t->err != BNN_OK) return 0;
-    if (net->params == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: the net was not made");
+    if (net->params == NULL) bnn__dead_net(t, net, "bnn_predict");
     else if (post != NULL && post->count == 0)
         bnn__fail(t, BNN_EARG, "bnn_predict: the ensemble has no samples");
     else if (post != NULL && post->samples.cols != net->params->n)
@@ -9040,7 +9053,8 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
     bnn__time base = bnn__now(t), start;
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: no arena");
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
     start = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
@@ -9833,13 +9847,15 @@ static int bnn__constant(size_t n, const float *x) {
     return 1;
 }
 
-/* Two chains that are the same draw for draw, constant ones aside; 1 = found */
+/* Two chains that are the same draw for draw, constant ones aside; 1 = found. Of long ones the
+ * second half: chains of one seed meet, wherever they began. */
 static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
-    size_t n = draws.cols;
+    size_t first = draws.cols >= 64 ? draws.cols / 2 : 0, n = draws.cols - first;
     for (*b = 1; *b < draws.rows; ++*b)
         for (*a = 0; *a < *b; ++*a) {
-            const float *x = draws.data + *a * n;
-            if (memcmp(x, draws.data + *b * n, n * sizeof *x) == 0 && !bnn__constant(n, x))
+            const float *x = draws.data + *a * draws.cols + first;
+            const float *y = draws.data + *b * draws.cols + first;
+            if (memcmp(x, y, n * sizeof *x) == 0 && !bnn__constant(n, x))
                 return 1;
         }
     return 0;
@@ -12815,6 +12831,7 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
                                      : bnn_bernoulli_nll(out, bnn_input(t, f));
     } else {
         bnn_var *a, *m = bnn__units(student, out, &a);
+        bnn__note_bounds(t, student, out);
         loss = bnn_gaussian_nll(m, bnn_input(t, f), a);
         a = bnn_mul(bnn_input(t, v), bnn_exp(bnn_neg(a)));
         loss = bnn_add(loss, bnn_scale(bnn_rowsum(a), (float)0.5));
@@ -12836,8 +12853,10 @@ BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teac
     if (d.inputs.net == NULL)
         d.inputs.net = student->scaling.x_std.data != NULL ? student : teacher;
     if (!bnn__inputs_ok(t, x, batch, &d.inputs)) return;
+    if (d.inputs.generate == NULL && !bnn__batch_finite("bnn_distill", "x", bnn_input(t, x), NULL))
+        return;
     if (student->params == NULL) {
-        bnn__fail(t, BNN_EARG, "bnn_distill: the student was not made");
+        bnn__dead_net(t, student, "bnn_distill");
         return;
     }
     mem = student->params->mem;

@@ -1566,7 +1566,7 @@ static int refuses(bnn_meanfield_desc d, const char *word) {
     world_open(&u, 160);
     bnn_params_add(u.w, 2, 2, "w", (bnn_prior){ 0 });
     q = bnn_meanfield_new(u.w, d);
-    ok = q.of == NULL && u.mem.err == BNN_EARG && strstr(u.mem.msg, word) != NULL;
+    ok = q.params == NULL && u.mem.err == BNN_EARG && strstr(u.mem.msg, word) != NULL;
     bnn_meanfield_sample(&q, &u.tape);
     ok = ok && u.tape.err == BNN_EARG;
     bnn_tape_clear_error(&u.tape);
@@ -1607,6 +1607,9 @@ static void wrong_use_is_an_error_with_a_sentence(void) {
     CHECK(says(&l.u, "no new draw"));
     bnn_meanfield_sample(&q, &l.u.tape);
     l.u.tape.n_data = 0;
+    bnn_meanfield_backward(&q, &l.u.tape);
+    CHECK(says(&l.u, "no gradient reached"));
+    bnn_params_zero_grad(l.u.w);
     bnn_meanfield_backward(&q, &l.u.tape);
     CHECK(says(&l.u, "how many data"));
     q.kl_weight = 0; /* then N does not matter */
