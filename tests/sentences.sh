@@ -12,7 +12,7 @@ command -v perl >/dev/null || { echo "apt-get install perl"; exit 1; }
 header=${BNN:-.}/bnn.h
 header=${header#./}
 if [ "${1:-}" != provoked ]; then
-    perl tests/sentences.pl check "$header" docs/guide.md docs/errors.md
+    perl tests/sentences.pl check "$header" docs/guide.md docs/errors.md tests/sentences.txt
     exit
 fi
 top=$PWD
