@@ -120,7 +120,8 @@ if ($what eq 'mark') {
     }
     # every sentence that is made, as it is
     $copy =~ s/\bbnn__vformat\(((?:mem|t)->msg|text), fmt, args\);/$& bnn__said_text($1);/g;
-    print "void bnn__said(int k);\nvoid bnn__said_text(const char *text);\n#line 1 \"bnn.h\"\n$copy";
+    print "void bnn__said(int k);\nvoid bnn__said_text(const char *text);\n";
+    print "#line 1 \"bnn.h\"\n$copy";
     exit 0;
 }
 sub exceptions { # lines "sentence TAB reason"
@@ -141,7 +142,8 @@ if ($what eq 'check') {
         my $found = grep { ($x->{kind} eq 'piece' ? $_->{row} : $_->{text}) =~ $whole } @$in;
         result($found ? undef : "$header:$x->{line}: not documented: $x->{text}");
     }
-    my @p = map { pattern($_) } grep { /[a-z]{6}|[a-z] |: |%zx%z/ && !/^(%s: )*%s$/ && !/^%s: byte %z: %s$/ }
+    my @p = map { pattern($_) }
+        grep { /[a-z]{6}|[a-z] |: |%zx%z/ && !/^(%s: )*%s$/ && !/^%s: byte %z: %s$/ }
         map { $_->{text} } grep { defined $_->{text} } @$said, @$pieces;
     my $any = join '|', map { "(?:$_)" } @p;
     for my $row (@all) {
@@ -164,7 +166,11 @@ if ($what eq 'check') {
     };
     for my $k (0 .. $#$said) {
         my $c = $said->[$k];
-        my $t = defined $c->{text} && words($c->{text}) > 0 ? $c->{text} : do { (my $a = substr $bare, $c->{at}, $c->{end} - $c->{at}) =~ s/\s+/ /g; $a };
+        my $t = $c->{text}; # or, of a carrier, the whole call
+        if (!defined $t || words($t) == 0) {
+            $t = substr $bare, $c->{at}, $c->{end} - $c->{at};
+            $t =~ s/\s+/ /g;
+        }
         if ($called{$k}) { result(undef) }
         elsif ($excused->($t)) { print "excused: $header:$c->{line}: $t\n" }
         else { result("$header:$c->{line}: no test provokes: $t") }
