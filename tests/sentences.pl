@@ -135,21 +135,27 @@ if ($what eq 'check') {
     my %never = map { $_->{text} => 1 } grep { $_->{why} =~ /^never said/ } exceptions($rest[2]);
     my @guide = rows($rest[0], 'Errors and notes');
     my @all = (@guide, rows($rest[1]));
+    my @p = map { pattern($_) }
+        grep { /[a-z]{6}|[a-z] |: |%zx%z/ && !/^(%s: )*%s$/ && !/^%s: byte %z: %s$/ }
+        map { $_->{text} } grep { defined $_->{text} } @$said, @$pieces;
+    my $any = join '|', map { "(?:$_)" } @p;
+    my @strange = grep { $_->{text} !~ /^(?:.*: )?(?:$any)$/ } @all;
+    $passed += @all - @strange;
     for my $x (grep { !$never{$_->{text}} } @sentences) {
         my $p = pattern($x->{text});
         my $whole = $x->{kind} eq 'piece' ? qr/$p/ : qr/^(?:.*: )?$p$/;
         my $in = $x->{kind} eq 'note' ? \@guide : \@all;
         my $found = grep { ($x->{kind} eq 'piece' ? $_->{row} : $_->{text}) =~ $whole } @$in;
-        result($found ? undef : "$header:$x->{line}: not documented: $x->{text}");
+        my ($like, $best) = ('', 1);                            # the row that it may have replaced
+        for my $row ($found ? () : @strange) {
+            my %w = map { $_ => 1 } $row->{text} =~ /[A-Za-z_]{2,}/g;
+            my $common = grep { $w{$_} } $x->{text} =~ /[A-Za-z_]{2,}/g;
+            ($like, $best) = ("    in place of $row->{file}:$row->{line}?", $common)
+                if $common > $best;
+        }
+        result($found ? undef : "$header:$x->{line}: not documented: $x->{text}$like");
     }
-    my @p = map { pattern($_) }
-        grep { /[a-z]{6}|[a-z] |: |%zx%z/ && !/^(%s: )*%s$/ && !/^%s: byte %z: %s$/ }
-        map { $_->{text} } grep { defined $_->{text} } @$said, @$pieces;
-    my $any = join '|', map { "(?:$_)" } @p;
-    for my $row (@all) {
-        result($row->{text} =~ /^(?:.*: )?(?:$any)$/ ? undef
-               : "$row->{file}:$row->{line}: the header does not say: $row->{text}");
-    }
+    result("$_->{file}:$_->{line}: the header does not say: $_->{text}") for @strange;
 } elsif ($what eq 'provoked') {
     my (%called, @texts);
     for (split /\n/, slurp($rest[0])) {
