@@ -11,5 +11,6 @@ step sh tests/footprint.sh
 step sh tests/memory.sh
 step sh tests/load.sh
 step sh tests/coverage.sh
+step sh tests/sentences.sh provoked
 step sh tests/fuzz/run.sh 3600
 exit $failed
