@@ -6405,7 +6405,7 @@ static float bnn__median(bnn_arena *mem, size_t n, const float *x) {
     return lo + (hi - lo) / 2;
 }
 
-/* ---- priors that follow their weights, or q = N(mu, sigma^2) over them; sigma NULL: point weights */
+/* ---- priors that follow their weights, or q = N(mu, sigma^2) over them; sigma NULL: points */
 
 static double bnn__erf_own(double x) { return (double)BNN_MATH_ERF((float)x); }
 
