@@ -723,6 +723,7 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC };
 
+struct bnn__job;
 typedef struct bnn_stepper {
     int kind;
     bnn_params *params;
@@ -738,6 +739,9 @@ typedef struct bnn_stepper {
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
+    /* private: a step, and its pass; here, so that a program compiles the methods it makes */
+    void (*move)(struct bnn_stepper *s, bnn_tape *t);
+    void (*plan)(const struct bnn_stepper *s, const bnn_tape *t, struct bnn__job *q);
     int calm;                 /* private: 1: all is far from overflow, -1: g is not              */
 } bnn_stepper;
 
@@ -7532,10 +7536,12 @@ static int bnn__states(const bnn_stepper *s) {
     }
 }
 
+static void bnn__step_move(bnn_stepper *s, bnn_tape *t);
+
 static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind, s.params = w;
+    s.kind = kind, s.params = w, s.move = bnn__step_move;
     s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
@@ -7566,60 +7572,11 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
     return s;
 }
 
-BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
-    s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
-    s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
-    s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
-    s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
-    s.lr_decay = d.lr_decay, s.eps = d.eps;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
-    s.beta2 = d.rho, s.eps = d.eps;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGLD, w, d.lr, 0, 0);
-    s.temperature = d.temperature;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
-    s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
-    s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
-    return bnn__stepper_made(s);
-}
-
-BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
-    s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
-    return bnn__stepper_made(s);
-}
-
 /* ---- what is wrong */
 
 static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     int sampler = s->kind >= BNN_SGLD, states = bnn__states(s);
+    if (s->move == NULL) return "the stepper was not made";
     if (s->kind == BNN_HMC && s->temperature == 0) return "the temperature of hmc must be above 0";
     if (sampler && (s->clip != 0 || s->weight_decay != 0))
         return "a sampler takes no clipping and no weight decay, they change its target";
@@ -7742,13 +7699,38 @@ static float bnn__decay(const bnn_stepper *s) {
     return s->t % every == 0 ? (float)d : 0;
 }
 
-static bnn__pass *bnn__adam_job(const bnn_stepper *s, bnn__job *q) {
+static void bnn__plan_sgd(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    (void)t;
+    q->a = s->momentum, q->flag = s->nesterov;
+    q->b = s->t == 1 ? 1 : 1 - s->dampening; /* the first step takes g whole */
+    q->pass = s->momentum == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_momentum);
+}
+
+static void bnn__plan_adam(const bnn_stepper *s, const bnn_tape *tape, bnn__job *q) {
     double t = (double)s->t, c1 = 1 - bnn__dpow((double)s->beta1, t);
+    (void)tape;
     q->lr = (float)((double)s->lr / c1);
     q->a = s->beta1, q->b = s->beta2;
     q->e = (float)(1 / sqrt(1 - bnn__dpow((double)s->beta2, t)));
     if (s->decoupled) q->d = bnn__decay(s), q->pw = 0;
-    return s->amsgrad ? bnn__p_amsgrad : BNN__PICK(bnn__p_adam);
+    q->pass = s->amsgrad ? bnn__p_amsgrad : BNN__PICK(bnn__p_adam);
+}
+
+static void bnn__plan_rmsprop(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    (void)t;
+    q->b = s->momentum, q->flag = s->centered;
+    q->pass = q->b != 0 || q->flag ? bnn__p_rmsprop_full : BNN__PICK(bnn__p_rmsprop);
+}
+
+static void bnn__plan_adagrad(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    (void)t;
+    q->lr = (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->lr_decay));
+    q->pass = BNN__PICK(bnn__p_adagrad);
+}
+
+static void bnn__plan_adadelta(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    (void)s, (void)t;
+    q->pass = BNN__PICK(bnn__p_adadelta);
 }
 
 /* V is the mean of the last 1/(1 - alpha) g^2, of all while they are fewer, and from the middle of
@@ -7761,43 +7743,38 @@ static float bnn__psgld_keep(const bnn_stepper *s) {
     return (float)(1 - 1 / (window < t ? window : t));
 }
 
-static bnn__pass *bnn__sampler_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
-    double heat = (double)s->lr * (double)s->temperature / bnn__n_data(t), friction;
-    if (s->kind == BNN_PSGLD) {
-        q->a = bnn__psgld_keep(s), q->b = (float)(2 * heat), q->c = s->lambda;
-        q->flag = s->t <= s->burn_in;
-        return BNN__PICK(bnn__p_psgld);
-    }
-    q->a = (float)sqrt(2 * heat);
-    if (s->kind == BNN_SGLD)
-        return s->temperature == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_sgld);
-    q->b = 1 - s->friction;
-    friction = 1 - (double)q->b - (double)s->noise_estimate;
-    q->a = (float)sqrt(2 * (friction > 0 ? friction : 0) * heat);
-    return BNN__PICK(bnn__p_sghmc);
+static double bnn__heat(const bnn_stepper *s, const bnn_tape *t) { /* lr T/N */
+    return (double)s->lr * (double)s->temperature / bnn__n_data(t);
 }
 
-static bnn__pass *bnn__step_job(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
-    memset(q, 0, sizeof *q);
-    q->w = s->params->theta, q->g = s->params->grad;
-    q->s = s->s1, q->t = s->s2, q->u = s->s3;
-    q->lr = s->lr, q->pw = s->weight_decay;
-    q->a = s->beta2, q->c = s->eps;
-    switch (s->kind) {
-    case BNN_SGD:
-        q->a = s->momentum, q->flag = s->nesterov;
-        q->b = s->t == 1 ? 1 : 1 - s->dampening; /* the first step takes g whole */
-        return s->momentum == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_momentum);
-    case BNN_ADAM: return bnn__adam_job(s, q);
-    case BNN_RMSPROP:
-        q->b = s->momentum, q->flag = s->centered;
-        return q->b != 0 || q->flag ? bnn__p_rmsprop_full : BNN__PICK(bnn__p_rmsprop);
-    case BNN_ADAGRAD:
-        q->lr = (float)((double)s->lr / (1 + (double)(s->t - 1) * (double)s->lr_decay));
-        return BNN__PICK(bnn__p_adagrad);
-    case BNN_ADADELTA: return BNN__PICK(bnn__p_adadelta);
-    default: return bnn__sampler_job(s, t, q);
-    }
+static void bnn__plan_psgld(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    q->a = bnn__psgld_keep(s), q->b = (float)(2 * bnn__heat(s, t)), q->c = s->lambda;
+    q->flag = s->t <= s->burn_in;
+    q->pass = BNN__PICK(bnn__p_psgld);
+}
+
+static void bnn__plan_sgld(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    q->a = (float)sqrt(2 * bnn__heat(s, t));
+    q->pass = s->temperature == 0 ? BNN__PICK(bnn__p_sgd) : BNN__PICK(bnn__p_sgld);
+}
+
+static void bnn__plan_sghmc(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    double friction;
+    q->b = 1 - s->friction;
+    friction = 1 - (double)q->b - (double)s->noise_estimate;
+    q->a = (float)sqrt(2 * (friction > 0 ? friction : 0) * bnn__heat(s, t));
+    q->pass = BNN__PICK(bnn__p_sghmc);
+}
+
+static bnn__job bnn__step_job(const bnn_stepper *s, const bnn_tape *t) {
+    bnn__job q;
+    memset(&q, 0, sizeof q);
+    q.w = s->params->theta, q.g = s->params->grad;
+    q.s = s->s1, q.t = s->s2, q.u = s->s3;
+    q.lr = s->lr, q.pw = s->weight_decay;
+    q.a = s->beta2, q.c = s->eps;
+    s->plan(s, t, &q);
+    return q;
 }
 
 /* What a step needs. 2: copies to go back to, unless all numbers are of a size that leaves room
@@ -7850,10 +7827,9 @@ static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
 }
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
-    bnn__job q;
+    bnn__job q = bnn__step_job(s, t);
     int high = 0, care;
-    bnn__pass *pass = bnn__step_job(s, t, &q);
-    q.pass = pass, q.high = &high;
+    q.high = &high;
     care = bnn__step_care(s, &q);
     if (care < 2) bnn__step_run(s, t, &q, care);
     else bnn__step_careful(s, t, &q);
@@ -7867,14 +7843,12 @@ static void bnn__clip(bnn_stepper *s) {
         bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
 }
 
-static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t);
 
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     if (!bnn__step_ready(s, t)) return;
     s->t++;
     if (s->clip > 0) bnn__clip(s);
-    if (s->kind == BNN_HMC) bnn__hmc_step(s, t);
-    else bnn__step_move(s, t);
+    s->move(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
     if (t->err == BNN_OK) bnn__hold(s);
     bnn__spend(s->params);
@@ -7884,6 +7858,66 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     t->stepped.t = s->t;
     t->stepped.resets = t->resets;
     t->stepped.last = t->last;
+}
+
+/* ---- the methods */
+
+BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
+    s.plan = bnn__plan_sgd;
+    s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
+    s.plan = bnn__plan_adam;
+    s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
+    s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
+    s.plan = bnn__plan_rmsprop;
+    s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
+    s.plan = bnn__plan_adagrad;
+    s.lr_decay = d.lr_decay, s.eps = d.eps;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
+    s.plan = bnn__plan_adadelta;
+    s.beta2 = d.rho, s.eps = d.eps;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGLD, w, d.lr, 0, 0);
+    s.plan = bnn__plan_sgld;
+    s.temperature = d.temperature;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
+    s.plan = bnn__plan_psgld;
+    s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
+    s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
+    return bnn__stepper_made(s);
+}
+
+BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
+    s.plan = bnn__plan_sghmc;
+    s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
+    return bnn__stepper_made(s);
 }
 
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
@@ -8151,7 +8185,7 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     h->mean = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
     h->m2 = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
     for (i = 0; h->mass_inv != NULL && i < w->n; i++) h->mass_inv[i] = 1;
-    s.hmc = h;
+    s.hmc = h, s.move = bnn__hmc_step;
     return bnn__stepper_made(s);
 }
 

@@ -964,7 +964,22 @@ static void schedules_are_finite_and_start_at_lr0(void) {
     }
 }
 
+static void a_stepper_filled_by_hand_says_that_it_was_not_made(void) {
+    bnn_arena a = { 0 };
+    bnn_tape t = { .n_data = 1 };
+    bnn_params *w = bnn_params_new(&a);
+    bnn_stepper s = { .kind = BNN_SGLD, .lr = 1, .temperature = 1 };
+    bnn_params_add(w, 1, 2, "w", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    s.params = w, s.n = 2;
+    bnn_params_zero_grad(w);
+    bnn_step(&s, &t);
+    CHECK(t.err == BNN_EARG && strstr(t.msg, "the stepper was not made") != NULL);
+    bnn_arena_free(&a);
+    bnn_tape_free(&t);
+}
+
 int main(void) {
+    RUN(a_stepper_filled_by_hand_says_that_it_was_not_made);
     RUN(ten_steps_of_every_optimizer_agree_with_pytorch);
     RUN(sgd_on_a_quadratic_shrinks_by_one_minus_lr_h);
     RUN(momentum_follows_its_linear_recursion_and_its_stability_limit);
