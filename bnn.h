@@ -13850,7 +13850,7 @@ typedef struct bnn__file {
     size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
     int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
     void *own[BNN__CP_SECTIONS];       /* the caller's objects, and copies to work with     */
-    bnn__object copy[BNN__CP_KINDS * BNN__CP_PLACES];
+    bnn__object copy[(int)BNN__CP_KINDS * (int)BNN__CP_PLACES];
     struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
     int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
