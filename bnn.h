@@ -13589,9 +13589,11 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
  * many objects share it; these name it by number.
  * --------------------------------------------------------------------------------------------- */
 
-enum { BNN__CP_VERSION = 3, BNN__CP_STORES = 16, BNN__CP_PLACES = 4, BNN__CP_HEADER = 32 };
-enum { BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
-       BNN__CP_KINDS };
+enum { /* kinds of sections; then sizes (one enumeration, for they are multiplied) */
+    BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
+    BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_STORES = 16, BNN__CP_PLACES = 4,
+    BNN__CP_HEADER = 32
+};
 
 static const unsigned char *bnn__cp_magic(void) { /* a text-mode transfer breaks it, as PNG's */
     return (const unsigned char *)"\x89" "BNN\r\n\x1a\n";
@@ -13850,7 +13852,7 @@ typedef struct bnn__file {
     size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
     int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
     void *own[BNN__CP_SECTIONS];       /* the caller's objects, and copies to work with     */
-    bnn__object copy[(int)BNN__CP_KINDS * (int)BNN__CP_PLACES];
+    bnn__object copy[BNN__CP_KINDS * BNN__CP_PLACES];
     struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
     int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
