@@ -4349,7 +4349,7 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
     bnn_var *v;
     bnn_mat m;
     size_t i;
-    m.rows = rows, m.cols = cols;
+    m.rows = rows, m.cols = cols, m.data = NULL;
     for (i = 0; i < n_in; i++)
         if (bnn__apart(t, m, in[i])) break;
     m.data = bnn__floats(t, bnn__mul(rows, cols));
@@ -13540,7 +13540,8 @@ static int bnn__idx_shape(bnn__source s, bnn_mat *shape, size_t *item) {
     shape->rows = shape->cols = 1;
     for (i = 1; i <= dims; i++) {
         size_t *to = i == 1 ? &shape->rows : &shape->cols;
-        size_t d = (size_t)bnn__idx_item(0x08, p + 4 * i, 4);
+        double extent = bnn__idx_item(0x08, p + 4 * i, 4);
+        size_t d = (size_t)extent;
         if (d == 0)
             return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: dimension %z is 0", s.name, i);
         *to = bnn__mul(*to, d);
