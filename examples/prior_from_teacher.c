@@ -229,7 +229,7 @@ static bnn_mat idx(world *u, const char *folder, const char *name) {
     return m;
 }
 
-static bnn_data read(world *u, const char *folder, const char *x, const char *y, float top) {
+static bnn_data read_set(world *u, const char *folder, const char *x, const char *y, float top) {
     bnn_data d = { idx(u, folder, x), idx(u, folder, y) };
     bnn_mat_scale(d.x, d.x, 1 / top);
     return d;
@@ -279,15 +279,15 @@ int main(int argc, char **argv) {
     printf("\n");
     if (full && seeds == 0) {
         const char *f = argv[1];
-        u.train = read(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
-        u.test = read(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
+        u.train = read_set(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
+        u.test = read_set(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
         images(&u, "fashion", 800, 50, 15000);
     } else if (!full) {
         FILE *here = fopen("data/digits-test-labels.idx", "rb");
         const char *f = here ? "data" : "examples/data";
         if (here) fclose(here);
-        u.train = read(&u, f, "digits-train-images.idx", "digits-train-labels.idx", 16);
-        u.test = read(&u, f, "digits-test-images.idx", "digits-test-labels.idx", 16);
+        u.train = read_set(&u, f, "digits-train-images.idx", "digits-train-labels.idx", 16);
+        u.test = read_set(&u, f, "digits-test-images.idx", "digits-test-labels.idx", 16);
         images(&u, "digits", 100, 20, 1500);
     }
     if (u.tape.err || u.mem.err)

@@ -155,7 +155,7 @@ static bnn_mat idx(world *u, const char *folder, const char *name) {
     return m;
 }
 
-static bnn_data read(world *u, const char *folder, const char *x, const char *y, float top) {
+static bnn_data read_set(world *u, const char *folder, const char *x, const char *y, float top) {
     bnn_data d = { idx(u, folder, x), idx(u, folder, y) };
     bnn_mat_scale(d.x, d.x, 1 / top);
     return d;
@@ -241,8 +241,8 @@ int main(int argc, char **argv) {
     static world u;
     int count = argc > 1 ? atoi(argv[1]) : 5;
     if (argc > 1 && count == 0) {
-        bnn_data d = read(&u, argv[1], "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
-        bnn_data t = read(&u, argv[1], "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
+        bnn_data d = read_set(&u, argv[1], "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
+        bnn_data t = read_set(&u, argv[1], "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
         images(&u, "mnist", d, t, 4, 300, 10);
         images(&u, "mnist", d, t, 4, 500, 10);
     } else {
@@ -250,8 +250,8 @@ int main(int argc, char **argv) {
         const char *at = here ? "data" : "examples/data";
         if (here) fclose(here);
         for (int task = 1; task <= 4; task++) synthetic(&u, task, count, 1000);
-        bnn_data d = read(&u, at, "digits-train-images.idx", "digits-train-labels.idx", 16);
-        bnn_data t = read(&u, at, "digits-test-images.idx", "digits-test-labels.idx", 16);
+        bnn_data d = read_set(&u, at, "digits-train-images.idx", "digits-train-labels.idx", 16);
+        bnn_data t = read_set(&u, at, "digits-test-images.idx", "digits-test-labels.idx", 16);
         images(&u, "digits", d, t, 2, 300, 3);
     }
     if (u.tape.err || u.mem.err)
