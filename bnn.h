@@ -93,8 +93,8 @@
  *     BNN_STATIC          make all functions static; in the implementing file only
  *     BNNDEF              or your own declaration prefix
  *     BNN_ASSERT(x)       called on internal invariants; default nothing
- *     BNN_NO_STDIO        no files, no printing, no <stdio.h>. Otherwise the implementation takes in
- *                         <unistd.h> where there is one: no function named read or link beside it
+ *     BNN_NO_STDIO        no files, no printing, no <stdio.h>. Without it the implementation takes
+ *                         in <unistd.h>, if any: no function of yours is named read or link there
  *     BNN_NO_SIMD         plain loops only
  *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
  *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
