@@ -741,7 +741,7 @@ typedef struct bnn_stepper {
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
     /* private: a step, and its pass; here, so that a program compiles the methods it makes */
-    void (*move)(struct bnn_stepper *s, bnn_tape *t);
+    void (*once)(struct bnn_stepper *s, bnn_tape *t);
     void (*plan)(const struct bnn_stepper *s, const bnn_tape *t, struct bnn__job *q);
     int calm;                 /* private: 1: all is far from overflow, -1: g is not              */
 } bnn_stepper;
@@ -7542,7 +7542,7 @@ static void bnn__step_move(bnn_stepper *s, bnn_tape *t);
 static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind, s.params = w, s.move = bnn__step_move;
+    s.kind = kind, s.params = w, s.once = bnn__step_move;
     s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
@@ -7577,7 +7577,7 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
 
 static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     int sampler = s->kind >= BNN_SGLD, states = bnn__states(s);
-    if (s->move == NULL) return "the stepper was not made";
+    if (s->once == NULL) return "the stepper was not made";
     if (s->kind == BNN_HMC && s->temperature == 0) return "the temperature of hmc must be above 0";
     if (sampler && (s->clip != 0 || s->weight_decay != 0))
         return "a sampler takes no clipping and no weight decay, they change its target";
@@ -7849,7 +7849,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     if (!bnn__step_ready(s, t)) return;
     s->t++;
     if (s->clip > 0) bnn__clip(s);
-    s->move(s, t);
+    s->once(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
     if (t->err == BNN_OK) bnn__hold(s);
     bnn__spend(s->params);
@@ -8186,7 +8186,7 @@ BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     h->mean = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
     h->m2 = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
     for (i = 0; h->mass_inv != NULL && i < w->n; i++) h->mass_inv[i] = 1;
-    s.hmc = h, s.move = bnn__hmc_step;
+    s.hmc = h, s.once = bnn__hmc_step;
     return bnn__stepper_made(s);
 }
 
