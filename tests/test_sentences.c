@@ -427,7 +427,16 @@ static void a_save_says_what_is_wrong_with_its_path(void) {
 }
 #endif
 
+static void a_prior_of_a_class_that_is_no_number_is_named(void) {
+    bnn_tape t = { 0 };
+    float logit[3] = { 0, 1, 2 }, prior[3] = { 1, 1, -1 };
+    bnn_kl_categorical(bnn_input(&t, (bnn_mat){ 1, 3, logit }), prior);
+    CHECK(t.err == BNN_EARG && strstr(t.msg, "prior -1 of class 2") != NULL);
+    bnn_tape_free(&t);
+}
+
 int main(void) {
+    RUN(a_prior_of_a_class_that_is_no_number_is_named);
     RUN(every_code_has_a_sentence);
     RUN(sizes_of_an_arena_do_not_overflow);
     RUN(laws_refuse_shapes_and_scales_by_name);
