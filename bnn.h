@@ -1581,7 +1581,7 @@ static void bnn__vformat(char *msg, const char *fmt, va_list args) {
 BNNDEF int bnn_version(void) { return BNN_VERSION; }
 
 BNNDEF const char *bnn_strerror(int err) {
-    static const char *const text[] = { "no error", "out of memory", "shapes do not fit",
+    static const char text[][32] = { "no error", "out of memory", "shapes do not fit",
         "argument outside its domain", "not a finite number", "input or output failed",
         "wrong file format", "canceled" };
     return err >= 0 && err <= BNN_ECANCEL ? text[err] : "unknown error";
@@ -6570,33 +6570,36 @@ static bnn_net bnn__net_dead(bnn_arena *mem) {
     return net;
 }
 
-/* ---- activations, in the order of their enumerators */
-
-typedef struct bnn__activate {
-    bnn_var *(*op)(bnn_var *x);
-    void (*pass)(size_t n, const float *x, float *y);
-    double gain; /* of the initial weights behind it: 2 where half of the values are lost */
-} bnn__activate;
-
-static bnn_var *bnn__identity(bnn_var *x) { return x; }
-
-static void bnn__v_identity(size_t n, const float *x, float *y) { memmove(y, x, n * sizeof *x); }
-
-static const bnn__activate *bnn__activation(int activation) { /* NULL = there is none such */
-    static const bnn__activate all[] = {
-        { bnn_relu, bnn__v_relu, 2 },       { bnn_tanh, bnn__v_tanh, 1 },
-        { bnn_sigmoid, bnn__v_sigmoid, 1 }, { bnn_leaky_relu, bnn__v_leaky_relu, 2 },
-        { bnn_elu, bnn__v_elu, 2 },         { bnn_silu, bnn__v_silu, 2 },
-        { bnn_gelu, bnn__v_gelu, 2 },       { bnn_softplus, bnn__v_softplus, 1 },
-        { bnn_sin, bnn__v_sin, 1 },         { bnn__identity, bnn__v_identity, 1 } };
-    if (activation < BNN_RELU || activation > BNN_IDENTITY) return NULL;
-    return &all[activation - BNN_RELU];
-}
+/* ---- activations: enumerator, op, gain of the initial weights behind it (2 where half of the
+ * values are lost). Switches, not pointers, so that no table needs to be writable for the loader */
+#define BNN__ACTIVATIONS(X)                                                                      \
+    X(RELU, relu, 2) X(TANH, tanh, 1) X(SIGMOID, sigmoid, 1) X(LEAKY_RELU, leaky_relu, 2)        \
+    X(ELU, elu, 2) X(SILU, silu, 2) X(GELU, gelu, 2) X(SOFTPLUS, softplus, 1) X(SIN, sin, 1)
+#define BNN__ACT_OP(NAME, op, gain) case BNN_##NAME: return bnn_##op(x);
+#define BNN__ACT_AT(NAME, op, gain) case BNN_##NAME: bnn__v_##op(1, &x, &y); return y;
+#define BNN__ACT_GAIN(NAME, op, gain) case BNN_##NAME: return gain;
 
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation) {
-    const bnn__activate *a = bnn__activation(activation);
-    if (a == NULL) return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
-    return a->op(x);
+    switch (activation) {
+    BNN__ACTIVATIONS(BNN__ACT_OP)
+    case BNN_IDENTITY: return x;
+    default: return bnn__fail(x->tape, BNN_EARG, "bnn_activation: %d", activation);
+    }
+}
+
+static float bnn__activation_at(int activation, float x) { /* of one number */
+    float y;
+    switch (activation) {
+    BNN__ACTIVATIONS(BNN__ACT_AT)
+    default: return x;
+    }
+}
+
+static double bnn__activation_gain(int activation) {
+    switch (activation) {
+    BNN__ACTIVATIONS(BNN__ACT_GAIN)
+    default: return 1;
+    }
 }
 
 /* ---- making a bnn_mlp */
@@ -6642,7 +6645,7 @@ static int bnn__has_noise_std(int likelihood) {
  * learned, it is 1. 0 = refused, with the arena's error set. */
 static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int *likelihood, size_t outputs,
                                    int learned, float *noise_std, float *nu) {
-    static const char *const names[] = { "Gaussian", "", "double exponential", "Student" };
+    static const char names[][20] = { "Gaussian", "", "double exponential", "Student" };
     int gauss, kind = *likelihood == 0 ? BNN_GAUSSIAN : *likelihood;
     gauss = kind == BNN_GAUSSIAN;
     if (bnn__has_noise_std(kind) && !learned && *noise_std == 0)
@@ -6681,7 +6684,7 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     if (d->activation == 0) d->activation = BNN_RELU;
     for (l = 0; l < BNN_MAX_LAYERS; l++) {
         if (d->activations[l] == 0) d->activations[l] = d->activation;
-        if (bnn__activation(d->activations[l]) == NULL)
+        if (d->activations[l] < BNN_RELU || d->activations[l] > BNN_IDENTITY)
             bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z", d->activations[l],
                             l);
     }
@@ -6707,7 +6710,7 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, si
     double fan = (double)w.rows, v = 1 / fan;
     if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
     if (d->init == BNN_INIT_HE) v = 2 / fan;
-    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation(before)->gain / fan;
+    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation_gain(before) / fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -6918,10 +6921,9 @@ static void bnn__clear(float *x, size_t n, size_t stride) {
 static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
     bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
     bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
-    float *hears = in.data + j, *sends = out.data + j * out.cols, x, c;
+    float *hears = in.data + j, *sends = out.data + j * out.cols;
     if (bnn__all_zero(hears, in.rows, in.cols)) {
-        x = b.data != NULL ? b.data[j] : 0;
-        bnn__activation(s->m->desc.activations[l - 1])->pass(1, &x, &c);
+        float c = bnn__activation_at(s->m->desc.activations[l - 1], b.data != NULL ? b.data[j] : 0);
         if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
         else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
     }
@@ -7457,26 +7459,26 @@ BNN__HOT
  * --------------------------------------------------------------------------------------------- */
 
 typedef struct bnn__method {
-    const char *name;
-    double standard[4];   /* lr, beta1, beta2, eps */
-    const char *state[3]; /* what s1, s2, s3 hold  */
+    char name[16];
+    double standard[4]; /* lr, beta1, beta2, eps */
+    char state[3][24];  /* what s1, s2, s3 hold  */
 } bnn__method;
 
 static const bnn__method bnn__methods[] = { /* by kind */
-    { "bnn_sgd", { 0.1, 0, 0, 0 }, { "velocity", NULL, NULL } },
+    { "bnn_sgd", { 0.1, 0, 0, 0 }, { "velocity", "", "" } },
     { "bnn_adam", { 1e-3, 0.9, 0.999, 1e-8 },
       { "mean of g", "mean of g^2", "largest mean of g^2" } },
     { "bnn_rmsprop", { 1e-2, 0, 0.99, 1e-8 }, { "mean of g^2", "mean of g", "velocity" } },
-    { "bnn_adagrad", { 1e-2, 0, 0, 1e-10 }, { "sum of g^2", NULL, NULL } },
-    { "bnn_adadelta", { 1, 0, 0.95, 1e-6 }, { "mean of g^2", "mean of steps^2", NULL } },
-    { "bnn_sgld", { 1e-2, 0, 0, 0 }, { NULL, NULL, NULL } },
-    { "bnn_psgld", { 1e-3, 0, 0.99, 0 }, { "mean of g^2", NULL, NULL } },
-    { "bnn_sghmc", { 1e-2, 0, 0, 0 }, { "velocity", NULL, NULL } },
-    { "bnn_hmc", { 1, 0, 0, 0 }, { NULL, NULL, NULL } }
+    { "bnn_adagrad", { 1e-2, 0, 0, 1e-10 }, { "sum of g^2", "", "" } },
+    { "bnn_adadelta", { 1, 0, 0.95, 1e-6 }, { "mean of g^2", "mean of steps^2", "" } },
+    { "bnn_sgld", { 1e-2, 0, 0, 0 }, { "", "", "" } },
+    { "bnn_psgld", { 1e-3, 0, 0.99, 0 }, { "mean of g^2", "", "" } },
+    { "bnn_sghmc", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } },
+    { "bnn_hmc", { 1, 0, 0, 0 }, { "", "", "" } }
 };
 
 static const struct {
-    const char *name;
+    char name[20];
     size_t at;
     double standard, top; /* 0 <= value < top; top 0 = no bound */
 } bnn__settings[] = {
@@ -13729,7 +13731,7 @@ enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE, BNN_
 
 typedef struct bnn__field {
     size_t offset; /* in its struct                                              */
-    const char *name;
+    char name[20];
     int type;
     int since;     /* version of the format; where it is 0 an older one will do  */
     double low, high;
@@ -13831,8 +13833,7 @@ typedef union bnn__object {
 } bnn__object;
 
 typedef struct bnn__kind {
-    char tag[5];
-    const char *a;
+    char tag[5], a[16];
     size_t place, size, params; /* in a bnn_checkpoint; of an object; in it */
 } bnn__kind;
 
@@ -14243,10 +14244,14 @@ static void bnn__io_rng(bnn__file *f, int id) {
 /* ---- whole files */
 
 static void bnn__file_section(bnn__file *f, int id) {
-    static void (*const section[])(bnn__file *, int) = {
-        bnn__io_store, bnn__io_net, bnn__io_stepper, bnn__io_ensemble, bnn__io_meanfield,
-        bnn__io_rng };
-    section[id / BNN__CP_STORES](f, id);
+    switch (id / BNN__CP_STORES) {
+    case BNN__CP_STORE: bnn__io_store(f, id); break;
+    case BNN__CP_NET: bnn__io_net(f, id); break;
+    case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
+    case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
+    case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
+    default: bnn__io_rng(f, id); break;
+    }
 }
 
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
