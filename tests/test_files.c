@@ -1135,6 +1135,35 @@ static void fields_of_a_later_version_are_written_where_they_are_set_and_read_wh
     CHECK(part_io(&p, 1, file, 1) == 3012);
 }
 
+/* Some settings lie in the places that version 1 gave to others: they come back all the same. */
+static void settings_of_every_method_come_back(void) {
+    for (int k = 0; k < 3; k++) {
+        bnn_arena a = { 0 };
+        bnn_params *w = bnn_params_new(&a);
+        bnn_stepper s, back;
+        bnn_checkpoint c = { .steppers = { &s } };
+        void *bytes;
+        size_t size;
+        bnn_params_add(w, 1, 3, "w", (bnn_prior){ 0 });
+        for (int which = 0; which < 2; which++) { /* the one that is saved, the one that is read into */
+            bnn_stepper m = k == 0 ? bnn_sghmc(w, (bnn_sghmc_desc){ .friction = (float)(which ? 0.5 : 0.25),
+                                                                    .noise_estimate = (float)(which ? 0 : 0.125) })
+                          : k == 1 ? bnn_adagrad(w, (bnn_adagrad_desc){ .lr_decay = (float)(which ? 0 : 0.75) })
+                          : bnn_psgld(w, (bnn_psgld_desc){ .lambda = (float)(which ? 0 : 0.375),
+                                                           .burn_in = which ? 0 : 77 });
+            if (which) back = m;
+            else s = m;
+        }
+        CHECK(bnn_checkpoint_write(&a, &c, &bytes, &size) == BNN_OK);
+        c.steppers[0] = &back;
+        CHECK(bnn_checkpoint_read(&a, &c, bytes, size) == BNN_OK);
+        CHECK(back.friction == s.friction && back.noise_estimate == s.noise_estimate);
+        CHECK(back.lr_decay == s.lr_decay && back.lambda == s.lambda && back.burn_in == s.burn_in);
+        CHECK(back.momentum == s.momentum && back.dampening == s.dampening && back.eps == s.eps);
+        bnn_arena_free(&a);
+    }
+}
+
 static void what_a_newer_minor_version_adds_is_skipped(void) {
     small s;
     unsigned char *b;
@@ -1778,6 +1807,7 @@ int main(void) {
     RUN(a_flipped_bit_with_a_right_checksum_is_refused_whole_or_harmless);
     RUN(values_that_no_constructor_takes_are_not_loaded);
     RUN(fields_of_a_later_version_are_written_where_they_are_set_and_read_where_they_are);
+    RUN(settings_of_every_method_come_back);
     RUN(what_a_newer_minor_version_adds_is_skipped);
     RUN(foreign_files_are_named_as_such);
     RUN(many_blocks_are_read_in_linear_time);

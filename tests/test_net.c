@@ -542,7 +542,31 @@ static void two_nets_share_a_store_and_start_differently(void) {
     bnn_arena_free(&mem);
 }
 
+/* A stream: what the user says of N weighs the prior, whatever the batch has; the batch alone else. */
+static void the_prior_is_weighed_by_the_n_of_the_user(void) {
+    float x[4] = { 1, 2, 3, 4 }, y[4] = { 1, 1, 2, 2 };
+    bnn_data d = { { 4, 1, x }, { 4, 1, y } };
+    bnn_arena a = { 0 };
+    bnn_tape t = { 0 };
+    bnn_net net = bnn_mlp(bnn_params_new(&a), (bnn_mlp_desc){ .sizes = { 1, 3, 1 }, .noise_std = 1 });
+    for (int said = 0; said < 2; said++) {
+        double n = said ? 500 : 4, with, without;
+        bnn_batch b;
+        bnn_tape_reset(&t);
+        t.n_data = said ? 500 : 0;
+        b = bnn_batch_all(&t, d);
+        if (said) b.n_data = 0; /* a batch made by hand need not say it again */
+        without = (double)bnn_value(bnn_net_nll(&net, b));
+        with = (double)bnn_value(bnn_net_loss(&net, b));
+        CHECK_NEAR(with - without, -bnn_params_log_prior(net.params) / n, BUILD_TOL(1e-5, 1e-12));
+    }
+    CHECK(t.err == BNN_OK && a.err == BNN_OK);
+    bnn_tape_free(&t);
+    bnn_arena_free(&a);
+}
+
 int main(void) {
+    RUN(the_prior_is_weighed_by_the_n_of_the_user);
     RUN(losses_and_gradients_are_those_of_pytorch);
     RUN(an_mlp_computes_affine_maps_and_activations);
     RUN(every_likelihood_is_stated_in_units_of_y);

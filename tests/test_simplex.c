@@ -972,6 +972,20 @@ static void implicit_gradients_do_not_depend_on_where_zero_lies(void) { /* mu + 
     }
 }
 
+/* (alpha - 1) ln x is 0 where alpha is 1, also at x = 0; a NaN stays one */
+static void a_flat_dirichlet_is_flat_to_the_vertices(void) {
+    double inf = bnn__inf(), x[3] = { 0, -inf, -inf }, one[3] = { 1, 1, 1 }, two[3] = { 2, 1, 1 };
+    world u;
+    bnn_var *v;
+    world_open(&u, 262);
+    v = rows_of(&u.tape, 1, 3, x);
+    CHECK_NEAR(at(bnn_dirichlet_log_prob(v, rows_of(&u.tape, 1, 3, one)), 0, 0), log(2), TIGHT);
+    CHECK_NEAR(at(bnn_dirichlet_log_prob(v, rows_of(&u.tape, 1, 3, two)), 0, 0), log(6), TIGHT);
+    v->val.data[1] = (float)bnn__nan();
+    CHECK(isnan(at(bnn_dirichlet_log_prob(v, rows_of(&u.tape, 1, 3, one)), 0, 0)));
+    world_close(&u);
+}
+
 /* ln density of Beta(a, b) at logits, against mpmath; a and b together or far apart */
 static void the_beta_density_keeps_its_digits_at_large_shapes(void) {
     static const double o[][4] = { /* logit, a, b, by mpmath */
@@ -1245,6 +1259,7 @@ int main(void) {
     RUN(score_and_path_agree_in_mean_with_the_predicted_variances);
     RUN(implicit_gradients_hold_at_the_end_of_a_half_line);
     RUN(implicit_gradients_do_not_depend_on_where_zero_lies);
+    RUN(a_flat_dirichlet_is_flat_to_the_vertices);
     RUN(the_beta_density_keeps_its_digits_at_large_shapes);
     RUN(a_choice_among_nan_is_nan_and_among_nothing_an_error);
     RUN(implicit_gradients_of_location_and_scale_are_1_and_the_standardized_draw);

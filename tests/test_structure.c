@@ -669,7 +669,7 @@ static bnn_var *exp_upper(bnn_tape *t, void *user) {
 static bnn_var *exp_lower(bnn_tape *t, void *user) {
     exponential *q = (exponential *)user;
     bnn_var *w = bnn_scale(bnn_param(t, q->u.w, 0), (float)(1 / q->c)), *a = bnn_param(t, q->u.a, 0);
-    bnn_var *e = bnn_mul(bnn_exp(w), bnn_exp(bnn_scale(a, (float)-0.1))); /* a enters nonlinearly */
+    bnn_var *e = bnn_mul(bnn_exp(w), bnn_exp(bnn_scale(a, (float)-0.5))); /* a enters nonlinearly */
     return bnn_sum(bnn_add(bnn_sub(e, bnn_mul(a, w)), bnn_scale(bnn_square(w), (float)0.5)));
 }
 static void the_mixed_difference_fits_the_scale_of_the_weights(void) {
@@ -684,9 +684,9 @@ static void the_mixed_difference_fits_the_scale_of_the_weights(void) {
         bnn_params_add(q.u.w, 1, 1, "w", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
         bnn_params_add(q.u.a, 1, 1, "a", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
         for (int i = 0; i < 100; i++)
-            w -= (exp(w - 0.1 * a) + w - a) / (exp(w - 0.1 * a) + 1);
+            w -= (exp(w - 0.5 * a) + w - a) / (exp(w - 0.5 * a) + 1);
         q.u.w->theta[0] = (float)(q.c * w), q.u.a->theta[0] = (float)a;
-        g = w * w * w * (1 + 0.1 * exp(w - 0.1 * a)) / (exp(w - 0.1 * a) + 1);
+        g = w * w * w * (1 + 0.5 * exp(w - 0.5 * a)) / (exp(w - 0.5 * a) + 1);
         d.w = q.u.w, d.a = q.u.a, d.user = &q;
         bnn_hypergradient(&q.u.tape, d);
         CHECK_NEAR(q.u.a->grad[0], g, BUILD_TOL(2e-3, 1e-8) * g);
