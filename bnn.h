@@ -7052,7 +7052,7 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
 /* NaN, a missing field perhaps, is an error here and not a loss that is hard to trace. rows: where
  * in the data the rows of the batch are from, NULL = it is the data. Looks once. 0 = not finite */
 static int bnn__batch_finite(const char *who, const char *what, bnn_var *v, const size_t *rows) {
-    size_t i, j;
+    size_t i = 0, j = 0;
     double bad;
     if (v->tape->err != BNN_OK) return 0;
     v->finite = v->finite || !bnn__where(v->val, &i, &j);
