@@ -13860,8 +13860,14 @@ static const bnn__kind bnn__kinds[BNN__CP_KINDS] = {
 /* Sections have an id: their kind times BNN__CP_STORES plus their place. */
 enum { BNN__CP_SECTIONS = BNN__CP_KINDS * BNN__CP_STORES };
 
-typedef struct bnn__file {
+/* What a program's files hold is for it to say: one that saves nets alone hands in a function that
+ * knows no more than these, and the compiler drops the rest. Others' sections are skipped. */
+typedef struct bnn__file bnn__file;
+typedef void bnn__layout(bnn__file *f, int id);
+
+struct bnn__file {
     bnn__io io;
+    bnn__layout *section;
     size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
     int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
     void *own[BNN__CP_SECTIONS];       /* the caller's objects, and copies to work with     */
@@ -13872,7 +13878,7 @@ typedef struct bnn__file {
     int make;                          /* the blocks of a store that are not there */
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
-} bnn__file;
+};
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
 static size_t bnn__slot(int id) { return (size_t)(id % BNN__CP_STORES); }
@@ -14253,22 +14259,31 @@ static void bnn__io_rng(bnn__file *f, int id) {
 
 /* ---- whole files */
 
-static void bnn__file_section(bnn__file *f, int id) {
+static void bnn__layout_nets(bnn__file *f, int id) { /* all that bnn_save and bnn_load know */
     switch (id / BNN__CP_STORES) {
     case BNN__CP_STORE: bnn__io_store(f, id); break;
     case BNN__CP_NET: bnn__io_net(f, id); break;
+    default: f->io.pos = f->io.end; break;
+    }
+}
+
+static void bnn__layout_all(bnn__file *f, int id) {
+    switch (id / BNN__CP_STORES) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    default: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    default: bnn__layout_nets(f, id); break;
     }
 }
 
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
-static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c) {
+static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c,
+                           bnn__layout *section) {
     const bnn_net *any; /* pointers to structs are all alike */
     int id;
     memset(f, 0, sizeof *f);
+    f->section = section;
     f->io.mem = s.mem;
     f->io.name = s.name;
     f->io.in = s.bytes;
@@ -14321,7 +14336,7 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
         (void)bnn__io_word(io, bnn__slot(id), 4);
         (void)bnn__io_word(io, f->end[id] - f->begin[id], 8);
         f->begin[id] = io->pos;
-        bnn__file_section(f, id);
+        f->section(f, id);
         f->end[id] = io->pos;
         sections++;
     }
@@ -14330,13 +14345,13 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     f->size = io->pos;
 }
 
-static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *name, void **bytes,
-                         size_t *size) {
+static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, bnn__layout *section,
+                         const char *name, void **bytes, size_t *size) {
     bnn__source s = { mem, name, NULL, 0 };
     bnn__file f;
     if (mem == NULL || c == NULL || bytes == NULL || size == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
-    bnn__file_open(&f, s, c);
+    bnn__file_open(&f, s, c, section);
     bnn__file_collect(&f);
     f.io.element = sizeof(float);
     f.io.needed = 1;
@@ -14446,7 +14461,7 @@ static void bnn__file_sections(bnn__file *f) {
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
         bnn__file_seek(f, id);
-        bnn__file_section(f, id);
+        f->section(f, id);
         f->io.at = f->io.pos;
         if (f->io.pos != f->io.end && !f->io.newer && !f->io.apply)
             bnn__io_fail(&f->io, BNN_EFORMAT, "the section is too long");
@@ -14506,12 +14521,11 @@ static void bnn__file_commit(bnn__file *f) {
     }
 }
 
-static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
+static int bnn__cp_load(bnn__source s, const bnn_checkpoint *c, bnn__layout *section) {
     bnn__file f;
     int id;
-    (void)out;
-    if (how == NULL) return BNN_EARG;
-    bnn__file_open(&f, s, (const bnn_checkpoint *)how);
+    if (c == NULL) return BNN_EARG;
+    bnn__file_open(&f, s, c, section);
     bnn__file_frame(&f, s.size);
     if (f.io.err == BNN_OK) bnn__file_index(&f);
     for (id = BNN__CP_STORES; id < BNN__CP_SECTIONS && f.io.err == BNN_OK; id++)
@@ -14522,9 +14536,14 @@ static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
     return f.io.err;
 }
 
+static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
+    (void)out;
+    return bnn__cp_load(s, (const bnn_checkpoint *)how, bnn__layout_all);
+}
+
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
                                 size_t *size) {
-    return bnn__cp_write(mem, c, "checkpoint", bytes, size);
+    return bnn__cp_write(mem, c, bnn__layout_all, "checkpoint", bytes, size);
 }
 
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
@@ -14814,7 +14833,8 @@ static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, co
 
 /* The bytes live beside the arena, or in the free part of a caller's buffer: nothing is left of
  * them, and running out of memory here is no error of the arena. */
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
+static int bnn__cp_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c,
+                        bnn__layout *section) {
     bnn_arena scratch;
     char name[64];
     void *bytes;
@@ -14828,11 +14848,15 @@ BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_check
         scratch.alloc = mem->alloc;
     }
     bnn__file_name(name, path);
-    err = bnn__cp_write(&scratch, c, name, &bytes, &size);
+    err = bnn__cp_write(&scratch, c, section, name, &bytes, &size);
     if (err == BNN_OK) err = bnn__file_save(&scratch, name, path, bytes, size);
     if (err != BNN_OK) memcpy(mem->msg, scratch.msg, sizeof mem->msg);
     if (mem->buffer == NULL) bnn_arena_free(&scratch);
     return err;
+}
+
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
+    return bnn__cp_save(mem, path, c, bnn__layout_all);
 }
 
 BNNDEF int bnn_save(const char *path, const bnn_net *net) {
@@ -14842,15 +14866,19 @@ BNNDEF int bnn_save(const char *path, const bnn_net *net) {
     copy = *net;
     memset(&c, 0, sizeof c);
     c.nets[0] = &copy;
-    return bnn_checkpoint_save(net->params->mem, path, &c);
+    return bnn__cp_save(net->params->mem, path, &c, bnn__layout_nets);
+}
+
+static int bnn__net_parse(bnn__source s, void *out, const void *how) {
+    bnn_checkpoint c;
+    (void)how;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = (bnn_net *)out;
+    return bnn__cp_load(s, &c, bnn__layout_nets);
 }
 
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
-    bnn_checkpoint c;
-    if (net == NULL) return BNN_EARG;
-    memset(&c, 0, sizeof c);
-    c.nets[0] = net;
-    return bnn_checkpoint_load(mem, path, &c);
+    return net == NULL ? BNN_EARG : bnn__load(mem, path, bnn__net_parse, net, NULL);
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the
