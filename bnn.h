@@ -13875,8 +13875,8 @@ struct bnn__file {
     struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
     int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
-    int make;                          /* the blocks of a store that are not there */
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
+    int made[BNN__CP_STORES];          /* it is a new one */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
 };
 
@@ -13905,35 +13905,6 @@ static size_t bnn__io_owner(bnn__file *f, int id) {
     return (size_t)f->owner[id];
 }
 
-/* A block that is not there: the first of a net that is to be made, or one of the user's */
-static void bnn__file_new_block(bnn__file *f, int k, size_t block, const bnn_block *b) {
-    bnn_params *w = f->store[k];
-    bnn_arena *mem = f->io.mem;
-    char why[BNN_MSG];
-    size_t i;
-    int err;
-    for (i = 0; i < BNN__CP_PLACES && w->n_blocks == block; i++) {
-        int id = bnn__section(BNN__CP_NET, i);
-        bnn_net *net = bnn__net_of(f, i), made;
-        bnn_mlp_desc d = f->mlp[i].desc;
-        if (f->own[id] == NULL || net->params != NULL || !f->has_mlp[i] || f->owner[id] != k ||
-            f->mlp[i].first != block)
-            continue;
-        d.init = BNN_INIT_ZERO; /* the values follow */
-        made = bnn_mlp(w, d);
-        net->params = made.params;
-        net->forward = made.forward;
-        net->user = made.user;
-        net->mlp = made.mlp;
-    }
-    if (w->n_blocks == block) (void)bnn_params_add(w, b->rows, b->cols, b->name, b->prior);
-    if (mem->err == BNN_OK) return;
-    err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
-    memcpy(why, mem->msg, sizeof why);
-    mem->err = BNN_OK;
-    bnn__io_fail(&f->io, err, "cannot be made: %s", why);
-}
-
 static void bnn__io_store(bnn__file *f, int k) {
     bnn__io *io = &f->io;
     bnn_params *w = f->store[k];
@@ -13941,7 +13912,7 @@ static void bnn__io_store(bnn__file *f, int k) {
     io->of = "parameters";
     bnn__io_count(io, &n, "n");
     bnn__io_count(io, &n_blocks, "number of blocks");
-    if (w != NULL && n_blocks != w->n_blocks && !f->make)
+    if (w != NULL && n_blocks != w->n_blocks && !f->made[k])
         bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     left = n;
     for (i = 0; i < n_blocks && io->err == BNN_OK; i++) {
@@ -13950,8 +13921,13 @@ static void bnn__io_store(bnn__file *f, int k) {
         memset(&b, 0, sizeof b);
         if (io->in == NULL) b = w->blocks[i];
         bnn__io_block(io, &b);
-        if (f->make && i == w->n_blocks) bnn__file_new_block(f, k, i, &b);
         if (io->err != BNN_OK) return;
+        if (f->made[k] && i == w->n_blocks) {
+            memset(&b.prior, 0, sizeof b.prior);
+            b.prior.kind = BNN_PRIOR_FLAT; /* until its own is applied */
+            (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
+            if ((io->err = w->mem->err) != BNN_OK) return;
+        }
         own = w != NULL ? &w->blocks[i] : NULL;
         count = bnn__mul(b.rows, b.cols);
         if (own != NULL && (b.rows != own->rows || b.cols != own->cols))
@@ -13965,8 +13941,6 @@ static void bnn__io_store(bnn__file *f, int k) {
         own->prior = b.prior;
         own->fresh = 1; /* as after a step: the next gradient overwrites */
     }
-    if (f->make && w->n_blocks > n_blocks)
-        bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
@@ -14468,15 +14442,28 @@ static void bnn__file_sections(bnn__file *f) {
     }
 }
 
-/* Parameters and nets of store k anew, block by block as they were made first */
-static void bnn__file_build(bnn__file *f, int k) {
+static void bnn__file_make_store(bnn__file *f, int k) {
     f->store[k] = bnn_params_new(f->io.mem);
+    f->made[k] = 1;
     if (f->store[k] == NULL) f->io.err = BNN_ENOMEM;
-    if (f->io.err != BNN_OK) return;
-    f->make = 1;
-    bnn__file_seek(f, k);
-    bnn__io_store(f, k);
-    f->make = 0;
+    else bnn__file_seek(f, k), bnn__io_store(f, k);
+}
+
+/* What bnn_mlp makes of a desc, over blocks that are there */
+static void bnn__file_make_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+    bnn_net *net = bnn__net_of(f, slot);
+    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+    size_t l;
+    if ((f->io.err = w->mem->err) != BNN_OK) return;
+    *m = f->mlp[slot];
+    net->params = w, net->forward = bnn__mlp_forward, net->user = NULL;
+    net->mlp = m;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
+        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
+            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
+            bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
+    }
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -14484,11 +14471,10 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn_net *net = bnn__net_of(f, slot);
     int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
-        if (!f->has_mlp[slot] || f->store[k] != NULL)
+        if (!f->has_mlp[slot] || (f->store[k] != NULL && !f->made[k]))
             bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
-        else bnn__file_build(f, k);
-        if (net->params == NULL)
-            bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
+        else if (!f->made[k]) bnn__file_make_store(f, k);
+        if (io->err == BNN_OK) bnn__file_make_mlp(f, slot, f->store[k]);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
     if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)
