@@ -5239,16 +5239,24 @@ static int bnn__between(bnn_tape *t, const char *who, const char *what, float v,
     return 0;
 }
 
-/* Every entry in [low, high]? The sentence takes the entry and its row. */
-static int bnn__all_in(const bnn_var *y, double low, double high, const char *sentence) {
-    size_t i, n = bnn__mat_size(y->val);
+#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is */
+
+static int bnn__all_in(const char *who, const char *what, const bnn_var *x, double low,
+                       double high) { /* every entry in [low, high]? */
+    const char *must = high == 1 ? "in [0,1]" : low > 0 ? "above 0" : "0 or more";
+    size_t i, n = bnn__mat_size(x->val);
     for (i = 0; i < n; i++) {
-        double v = (double)y->val.data[i];
+        double v = (double)x->val.data[i];
         if (v >= low && v <= high) continue;
-        bnn__fail(y->tape, BNN_EARG, sentence, v, i / y->val.cols);
-        return 0;
+        bnn__fail(x->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z, it must be finite and %s",
+                  who, what, v, i / x->val.cols, i % x->val.cols, must);
+        break;
     }
-    return 1;
+    return x->tape->err == BNN_OK;
+}
+
+static int bnn__positive(const char *who, const char *what, const bnn_var *x) {
+    return bnn__all_in(who, what, x, BNN__POSITIVE, DBL_MAX);
 }
 
 /* A sum beyond all floats is an error; a NaN stays, it came from one. */
@@ -5362,7 +5370,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     const float *z = logit->val.data, *target = y->val.data;
     size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
     if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
-        !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
+        !bnn__all_in("bnn_bernoulli_nll", "target", y, 0, 1))
         return bnn__poison(t);
     v = bnn__rowwise(logit, NULL);
     soft = bnn__floats(t, size);
@@ -5444,8 +5452,7 @@ static double bnn__poisson(const double *c, bnn__point *at) {
 
 BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
     const char *who = "bnn_poisson_nll";
-    if (!bnn__check_pair(who, log_rate, y) ||
-        !bnn__all_in(y, 0, DBL_MAX, "bnn_poisson_nll: count %g in row %z"))
+    if (!bnn__check_pair(who, log_rate, y) || !bnn__all_in(who, "count", y, 0, DBL_MAX))
         return bnn__poison(log_rate->tape);
     return bnn__sum_terms(who, bnn__poisson, NULL, log_rate, NULL, y);
 }
@@ -5470,7 +5477,7 @@ BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
     double c[2];
     if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1) ||
         !bnn__between(mu->tape, who, "sd0", sd0, 0, bnn__inf()) ||
-        !bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
+        !bnn__positive(who, "sd", sd))
         return bnn__poison(mu->tape);
     c[0] = (double)m0, c[1] = (double)sd0;
     return bnn__sum_terms(who, bnn__normals, c, mu, sd, NULL);
@@ -5575,8 +5582,7 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
     for (j = 0; j < k; j++)
         if (prior != NULL && !(prior[j] > 0))
             return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
-    if (!bnn__all_in(alpha, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_dirichlet: alpha %g in row %z"))
-        return bnn__poison(t);
+    if (!bnn__positive(who, "alpha", alpha)) return bnn__poison(t);
     for (i = 0; i < v->val.rows; i++)
         v->val.data[i] = (float)bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
                                                    bnn__slopes(v, 0) + i * k);
@@ -5617,17 +5623,6 @@ static int bnn__simplex_ok(const char *who, const bnn_var *x) {
 
 static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
     return bnn__fits(who, x, "draws are", p, "parameters are", 1);
-}
-
-static int bnn__positive(const char *who, const char *what, const bnn_var *a) {
-    size_t i;
-    for (i = 0; i < bnn__mat_size(a->val); i++) {
-        if (a->val.data[i] > 0 && bnn__finite(a->val.data[i])) continue;
-        bnn__fail(a->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z", who, what,
-                  (double)a->val.data[i], i / a->val.cols, i % a->val.cols);
-        return 0;
-    }
-    return a->tape->err == BNN_OK;
 }
 
 /* Fresh constants in the shape of x */
@@ -13684,8 +13679,7 @@ static double bnn__io_real(bnn__io *io, double v, size_t bytes) {
     return bytes == 4 ? bnn__double_of_f32((uint32_t)bits) : bnn__of_bits(bits);
 }
 
-#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is      */
-#define BNN__UNDER_1 (1 - DBL_EPSILON / 2)    /* the largest double that is not 1 */
+#define BNN__UNDER_1 (1 - DBL_EPSILON / 2) /* the largest double that is not 1 */
 
 /* low <= v <= high; a NaN is nowhere. */
 static int bnn__io_range(bnn__io *io, double v, double low, double high, const char *what) {
@@ -13997,22 +13991,17 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
     bnn__io_array(io, m->data, 0, n, low, what);
 }
 
-/* What the file says of a net must fit the parameters in the file. The shapes of its blocks are
- * compared when the net is made; here its size is, before memory is taken. */
+/* What the file says of a net must fit the parameters in the file; its blocks are compared when it
+ * is made. */
 static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
     const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
-    size_t layers = f->mlp[slot].n_layers, left = f->n[k], y, l;
+    size_t y;
     if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
     if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
     if (!f->has_mlp[slot]) return 1;
-    y = d->sizes[layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
-    for (l = 0; l < layers; l++) {
-        size_t count = bnn__mul(d->sizes[l], d->sizes[l + 1]);
-        if (count > left) return 0;
-        left -= count;
-    }
+    y = d->sizes[f->mlp[slot].n_layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
     return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
            (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
@@ -14254,7 +14243,6 @@ static void bnn__layout_all(bnn__file *f, int id) {
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
 static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c,
                            bnn__layout *section) {
-    const bnn_net *any; /* pointers to structs are all alike */
     int id;
     memset(f, 0, sizeof *f);
     f->section = section;
@@ -14266,16 +14254,15 @@ static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c,
         size_t slot = bnn__slot(id);
         bnn_params *w;
         if (slot >= BNN__CP_PLACES) continue;
-        memcpy(&any, (const char *)c + kind->place + slot * sizeof any, sizeof any);
-        if (any == NULL) continue;
-        memcpy(&f->own[id], (const char *)c + kind->place + slot * sizeof any, sizeof any);
-        memcpy(bnn__copy_of(f, id), any, kind->size);
+        memcpy(&f->own[id], (const char *)c + kind->place + slot * sizeof w, sizeof w);
+        if (f->own[id] == NULL) continue; /* pointers to structs are all alike */
+        memcpy(bnn__copy_of(f, id), f->own[id], kind->size);
         w = bnn__params_of(f, id);
         if (w != NULL && w->mem->err != BNN_OK)
             bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
-        if (kind != &bnn__kinds[BNN__CP_NET] || s.bytes != NULL || any->mlp == NULL) continue;
-        f->mlp[slot] = *any->mlp;
-        f->has_mlp[slot] = 1;
+        if (id / BNN__CP_STORES != BNN__CP_NET || s.bytes != NULL) continue;
+        f->has_mlp[slot] = bnn__net_of(f, slot)->mlp != NULL;
+        if (f->has_mlp[slot]) f->mlp[slot] = *bnn__net_of(f, slot)->mlp;
     }
 }
 
