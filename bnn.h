@@ -13713,11 +13713,12 @@ static void bnn__io_count(bnn__io *io, size_t *v, const char *what) { /* checked
     bnn__io_size(io, v, 0, DBL_MAX, what);
 }
 
-/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading into NULL only checks. */
+/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading checks, and sets them when
+ * it applies; x may be NULL. */
 static void bnn__io_array(bnn__io *io, void *x, int wide, size_t n, double low, const char *what) {
     size_t i, bytes = wide ? 8 : io->element;
-    double *doubles = wide ? (double *)x : NULL;
-    float *reals = wide ? NULL : (float *)x;
+    double *doubles = wide && bnn__io_live(io) ? (double *)x : NULL;
+    float *reals = !wide && bnn__io_live(io) ? (float *)x : NULL;
     if (!bnn__io_room(io, bnn__mul(n, bytes))) return;
     for (i = 0; i < n && io->err == BNN_OK; i++) {
         double v = doubles != NULL ? doubles[i] : reals != NULL ? (double)reals[i] : 0;
@@ -13928,8 +13929,7 @@ static void bnn__io_store(bnn__file *f, int k) {
             bnn__io_fail(io, BNN_ESHAPE, "block %z (%s) is %zx%z, expected %zx%z", i, b.name,
                          b.rows, b.cols, own->rows, own->cols);
         if (count > left) bnn__io_fail(io, BNN_EFORMAT, "blocks hold more than %z values", n);
-        bnn__io_array(io, own != NULL && bnn__io_live(io) ? w->theta + own->offset : NULL, 0,
-                      count, -DBL_MAX, b.name);
+        bnn__io_array(io, own != NULL ? w->theta + own->offset : NULL, 0, count, -DBL_MAX, b.name);
         left -= count;
         if (own == NULL || !io->apply) continue;
         own->prior = b.prior;
@@ -13976,11 +13976,11 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     else if (n_layers != m->n_layers) bnn__io_fail(io, bnn__io_bad(io), "a layer has width 0");
 }
 
-/* Read, it is a new one in the arena if it is to be kept. */
+/* The first run of reading makes a new one in the arena, if it is to be kept. */
 static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const char *what) {
     size_t n = bnn__mat_size(*m);
     bnn__io_count(io, &n, what);
-    if (io->in != NULL) {
+    if (io->in != NULL && !io->apply) {
         m->rows = n != 0;
         m->cols = n;
         m->data = NULL;
@@ -14023,7 +14023,6 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn_scaling *s = &n->scaling;
     size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
     int keep = f->own[id] != NULL;
-    if (io->apply) return; /* it is in its copy */
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
@@ -14057,33 +14056,32 @@ static const bnn__field bnn__hmc_fields[] = {
     BNN__U64(bnn_hmc_state, accepted),        BNN__U64(bnn_hmc_state, divergent),
     BNN__U64(bnn_hmc_state, mass_count) };
 
-static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
+static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n) {
     int adapt = h->desc.adapt_mass != 0;
     io->of = "HMC";
     BNN__FIELDS(io, h, bnn__hmc_fields);
-    if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
+    if (h->mass_inv != NULL && h->desc.adapt_mass != adapt)
+        bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
-    keep = keep && bnn__io_live(io);
-    bnn__io_array(io, keep ? h->mass_inv : NULL, 0, n, BNN__POSITIVE, "mass");
+    bnn__io_array(io, h->mass_inv, 0, n, BNN__POSITIVE, "mass");
     if (!h->desc.adapt_mass) return;
-    bnn__io_array(io, keep ? h->mean : NULL, 1, n, -DBL_MAX, "mean");
-    bnn__io_array(io, keep ? h->m2 : NULL, 1, n, 0, "sum of squares");
+    bnn__io_array(io, h->mean, 1, n, -DBL_MAX, "mean");
+    bnn__io_array(io, h->m2, 1, n, 0, "sum of squares");
 }
 
 static int bnn__stepper_vectors(const bnn_stepper *s) {
     return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
 }
 
-static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int keep) {
+static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors) {
     /* by kind, s1 to s3: averages of squares are not negative */
     static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
                                        "..." };
     float *v[3] = { s->s1, s->s2, s->s3 };
     int i;
     for (i = 0; i < vectors && io->err == BNN_OK; i++)
-        bnn__io_array(io, keep ? v[i] : NULL, 0, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX,
-                      "state");
+        bnn__io_array(io, v[i], 0, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX, "state");
 }
 
 static const bnn__field bnn__stepper_fields[] = {
@@ -14139,8 +14137,8 @@ static void bnn__io_stepper(bnn__file *f, int id) {
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
     if (s->kind == BNN_SGHMC && s->noise_estimate > s->friction)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
-    bnn__io_vectors(io, s, vectors, own != NULL && bnn__io_live(io));
-    if (s->kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n, own != NULL);
+    bnn__io_vectors(io, s, vectors);
+    if (s->kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n);
     if (io->in == NULL) return;
     s->calm = 0;
     if (io->apply && s->hmc != NULL) *s->hmc = h;
@@ -14150,28 +14148,24 @@ static void bnn__io_ensemble(bnn__file *f, int id) {
     bnn__io *io = &f->io;
     bnn_ensemble *e = &bnn__copy_of(f, id)->ensemble;
     size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
-    size_t n = e->samples.cols, count = e->count, seen = e->seen;
-    int fresh = f->own[id] != NULL && e->params == NULL, keep;
+    size_t n = e->samples.cols;
     bnn__io_count(io, &n, "n");
-    bnn__io_count(io, &count, "count");
-    bnn__io_size(io, &seen, (double)count, 9007199254740992.0, "number of samples offered");
+    bnn__io_count(io, &e->count, "count");
+    bnn__io_size(io, &e->seen, (double)e->count, 9007199254740992.0, "number of samples offered");
     if (n != f->n[k])
         bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values, its parameters have %z", slot,
                      n, f->n[k]);
-    if (fresh && bnn__io_room(io, bnn__mul(count, 8 + bnn__mul(n, io->element)))) {
-        e->samples = bnn_mat_new(io->mem, count, n);
-        e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
+    if (f->own[id] != NULL && e->params == NULL &&
+        bnn__io_room(io, bnn__mul(e->count, 8 + bnn__mul(n, io->element)))) {
+        e->samples = bnn_mat_new(io->mem, e->count, n);
+        e->weights = (double *)bnn__arena_take(io->mem, e->count, sizeof(double));
         if (io->mem->err != BNN_OK) io->err = BNN_ENOMEM;
     }
-    if (e->samples.data != NULL && (n != e->samples.cols || count > e->samples.rows))
+    if (e->samples.data != NULL && (n != e->samples.cols || e->count > e->samples.rows))
         bnn__io_fail(io, BNN_ESHAPE, "ensemble %z has %z samples of %z, there is room for %z of %z",
-                     slot, count, n, e->samples.rows, e->samples.cols);
-    keep = e->samples.data != NULL && (fresh || bnn__io_live(io));
-    bnn__io_array(io, keep ? e->weights : NULL, 1, count, 0, "weight");
-    bnn__io_array(io, keep ? e->samples.data : NULL, 0, bnn__mul(count, n), -DBL_MAX, "sample");
-    if (io->in == NULL || !keep) return;
-    e->count = count;
-    e->seen = seen;
+                     slot, e->count, n, e->samples.rows, e->samples.cols);
+    bnn__io_array(io, e->weights, 1, e->count, 0, "weight");
+    bnn__io_array(io, e->samples.data, 0, bnn__mul(e->count, n), -DBL_MAX, "sample");
 }
 
 static const bnn__field bnn__meanfield_fields[] = {
