@@ -13713,8 +13713,8 @@ static void bnn__io_count(bnn__io *io, size_t *v, const char *what) { /* checked
     bnn__io_size(io, v, 0, DBL_MAX, what);
 }
 
-/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading checks, and sets them when
- * it applies; x may be NULL. */
+/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading only checks until it
+ * applies; x may be NULL. */
 static void bnn__io_array(bnn__io *io, void *x, int wide, size_t n, double low, const char *what) {
     size_t i, bytes = wide ? 8 : io->element;
     double *doubles = wide && bnn__io_live(io) ? (double *)x : NULL;
@@ -13735,10 +13735,9 @@ static void bnn__io_array(bnn__io *io, void *x, int wide, size_t n, double low, 
 enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE, BNN__IO_DOUBLE };
 
 typedef struct bnn__field {
-    size_t offset; /* in its struct                                              */
-    char name[20];
-    int type;
-    int since;     /* version of the format; where it is 0 an older one will do  */
+    size_t offset; /* in its struct */
+    char name[22];
+    unsigned char type, since; /* version of the format; where it is 0 an older one will do */
     double low, high;
 } bnn__field;
 
