@@ -1841,7 +1841,7 @@ static int bnn__cpu_ask(void) {
     return 16;                                      /* F, DQ, BW, VL, and the OS saves ZMM */
 }
 #endif
-BNN__UNUSED static int bnn__cpu(void) {
+BNN__CALLED int bnn__cpu(void) {
 #if BNN__SIMD == 16
     int level = __atomic_load_n(&bnn__cpu_level, __ATOMIC_RELAXED);
     if (level == 0) {
