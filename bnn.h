@@ -8937,7 +8937,9 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
 
 typedef struct bnn__tour {
     bnn_tape *t;
+    const char *who;
     const bnn_ensemble *post;
+    const bnn_laplace *laplace;
     bnn_net net;           /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
     bnn_mat x, y;
@@ -8986,6 +8988,7 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
                   post->samples.cols, net->params->n);
     if (t->err != BNN_OK) return 0;
     v->t = t;
+    v->who = "bnn_predict";
     v->post = post;
     v->samples = post == NULL ? 1 : post->count;
     v->view = *net->params;
@@ -9013,13 +9016,13 @@ static int bnn__row_finite(bnn_mat x, size_t row) {
 }
 
 /* Does x have NaN or inf? A note says where. */
-static int bnn__has_gaps(bnn_tape *t, const char *name, bnn_mat x) {
+static int bnn__has_gaps(const bnn__tour *v, const char *name, bnn_mat x) {
     size_t i = 0, r, rows = 0;
     if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
     for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
     while (bnn__finite(x.data[i])) i++;
-    bnn__note(t, "bnn_predict: %s is %g in row %z, column %z; not finite in %z rows, whose answers "
-              "are NaN: fill in or drop what is missing", name, (double)x.data[i], i / x.cols,
+    bnn__note(v->t, "%s: %s is %g in row %z, column %z; not finite in %z rows, whose answers are "
+              "NaN: fill in or drop what is missing", v->who, name, (double)x.data[i], i / x.cols,
               i % x.cols, rows);
     return 1;
 }
@@ -9049,20 +9052,23 @@ static void bnn__blank(bnn_mat out, bnn_mat x) {
 /* ---- the tour */
 
 /* One row tells how many columns an answer has. */
-static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
-                          bnn_mat x, size_t block) {
-    bnn__time now;
-    if (!bnn__tour_init(v, t, net, post) || !bnn__has_data(t, "bnn_predict", x)) return 0;
-    now = bnn__now(t);
+static int bnn__tour_over(bnn__tour *v, bnn_mat x, size_t block) {
+    bnn__time now = bnn__now(v->t);
     v->x = x;
     v->block = x.rows < block ? x.rows : block;
-    v->gaps = bnn__has_gaps(t, "x", x);
+    v->gaps = bnn__has_gaps(v, "x", x);
     v->rows = x.rows > 0;
     v->cols = bnn__tour_answer(v, 0, bnn__block_of(v, x, v->gaps))->val.cols;
-    v->k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
+    v->k = bnn__likelihood(&v->net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
     v->rows = 0;
-    bnn__back_to(t, now);
-    return t->err == BNN_OK;
+    bnn__back_to(v->t, now);
+    return v->t->err == BNN_OK;
+}
+
+static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
+                          bnn_mat x, size_t block) {
+    return bnn__tour_init(v, t, net, post) && bnn__has_data(t, v->who, x) &&
+           bnn__tour_over(v, x, block);
 }
 
 /* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
@@ -9076,9 +9082,9 @@ static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_t
         int top = inf_too || (classes && !bnn__finite(bnn__row_max(a.cols, row)));
         for (j = 0; j < a.cols; j++) {
             if (bnn__finite(row[j]) || !(top || bnn__is_nan((double)row[j]))) continue;
-            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is "
-                      "%g: weights that are not finite, logits of -inf alone, or too large for a "
-                      "float", v->s, v->first + i, j, what, (double)row[j]);
+            bnn__fail(v->t, BNN_ENONFINITE, "%s: sample %z, row %z, column %z: the %s is %g: "
+                      "weights that are not finite, logits of -inf alone, or too large for a "
+                      "float", v->who, v->s, v->first + i, j, what, (double)row[j]);
         }
     }
 }
@@ -9100,8 +9106,8 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
     bnn__time base = bnn__now(t), start;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: no arena");
-    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
     start = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
@@ -9276,7 +9282,7 @@ BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *n
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
         return none;
     v.y = d.y;
-    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
     bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
     return v.p.mean;
@@ -10857,13 +10863,6 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
  *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
  * --------------------------------------------------------------------------------------------- */
 
-/* A net on private copies of blocks and gradient: the user's stay as they are. */
-typedef struct bnn__probe {
-    bnn_net net;
-    bnn_params view;
-    bnn__time base, start;
-} bnn__probe;
-
 static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
     size_t i, j;
     if (bnn__where(a, &i, &j))
@@ -10872,33 +10871,22 @@ static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_
     return t->err == BNN_OK;
 }
 
-static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const char *who, const bnn_net *net,
+/* A tour of one sample that may go backward: on private copies of blocks and gradient, so that the
+ * user's stay as they are */
+static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn_net *net,
                            bnn_mat x) {
-    p->base = bnn__now(t);
     if (!bnn__has_data(t, who, x)) return 0;
     if (net == NULL || net->params == NULL || net->forward == NULL) {
         bnn__fail(t, BNN_EARG, "%s: the net, or its bnn_laplace, was not made", who);
         return 0;
     }
-    p->net = *net;
-    p->view = *net->params;
-    p->view.grad = bnn__floats(t, p->view.n);
-    p->view.blocks = (bnn_block *)bnn__scratch(t, p->view.n_blocks, sizeof *p->view.blocks);
+    if (!bnn__tour_init(v, t, net, NULL)) return 0;
+    v->who = who;
+    v->view.grad = bnn__floats(t, v->view.n);
+    v->view.blocks = (bnn_block *)bnn__scratch(t, v->view.n_blocks, sizeof *v->view.blocks);
     if (t->err != BNN_OK) return 0;
-    memcpy(p->view.blocks, net->params->blocks, p->view.n_blocks * sizeof *p->view.blocks);
-    p->net.params = &p->view;
-    p->start = bnn__now(t);
+    memcpy(v->view.blocks, net->params->blocks, v->view.n_blocks * sizeof *v->view.blocks);
     return 1;
-}
-
-static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forgets the last one */
-    int training = t->training;
-    bnn_var *out;
-    bnn__back_to(t, p->start);
-    t->training = 0;
-    out = bnn_net_forward(&p->net, bnn_input(t, x));
-    t->training = training;
-    return out;
 }
 
 static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
@@ -10907,21 +10895,13 @@ static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
     return seed;
 }
 
-/* Column c of the gradient that selects one output: d(sum over rows of f_c) */
-static void bnn__backward_column(bnn_var *out, bnn_mat seed, size_t c) {
-    size_t i;
-    bnn_mat_fill(seed, 0);
-    for (i = 0; i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
-    bnn_backward_from(out, seed);
-}
-
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
     int likelihood = bnn__likelihood(net);
     double v = 1 / (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     if (net->noise_learned)
-        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
+        v = bnn__dexp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
     else if (net->scaling.y_std.data != NULL)
         v *= (double)net->scaling.y_std.data[c % net->scaling.y_std.cols];
     if (likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
@@ -10936,17 +10916,28 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             z = sqrt((double)to[c]);
             for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
             break;
-        case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
-        case BNN_POISSON: to[c] = (float)exp(z / 2); break;
+        case BNN_BERNOULLI: to[c] = (float)(bnn__dexp(-fabs(z) / 2) / (1 + bnn__dexp(-fabs(z)))); break;
+        case BNN_POISSON: to[c] = (float)bnn__dexp(z / 2); break;
         case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
             z = (double)o[c % (k / 2) + k / 2];
             v = bnn__log_var(z);
-            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            if (c < k / 2) to[c] = (float)bnn__dexp(-v / 2);
             else to[c] = (float)(fabs(z) > BNN__LOG_VAR ? 0 : sqrt(0.5));
             break;
         default: to[c] = (float)v;
         }
     }
+}
+
+/* From column c of the outputs, or of the factor of Lam, back to all weights. seed: bnn__seed */
+static void bnn__probe_back(bnn__tour *v, bnn_var *out, bnn_mat seed, size_t c, int weighed) {
+    size_t i;
+    if (v->t->err != BNN_OK) return;
+    if (weighed) bnn__lambda_column(&v->net, out->val, c, seed);
+    else bnn_mat_fill(seed, 0);
+    for (i = 0; !weighed && i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
+    bnn_params_zero_grad(&v->view);
+    bnn_backward_from(out, seed);
 }
 
 static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { /* B^T B */
@@ -10956,56 +10947,57 @@ static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { 
 }
 
 /* The GGN of the weights [first, first + n) of which out has the columns: all (n,n), or (1,n) */
-static void bnn__ggn(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, bnn_mat out) {
+static void bnn__ggn(bnn__tour *v, bnn_mat x, size_t first, bnn_mat out) {
     enum { ROWS = 64 };
+    bnn_tape *t = v->t;
     size_t i, c, n = out.cols, k = 0, held = 0, noise;
     int diagonal = out.rows == 1;
     float *b = bnn__floats(t, bnn__mul((size_t)ROWS, n));
     double *d = diagonal ? (double *)bnn__scratch(t, n, sizeof *d) : NULL;
+    bnn__time start = bnn__now(t);
     bnn_mat_fill(out, 0);
     if (t->err != BNN_OK) return;
     for (i = 0; diagonal && i < n; i++) d[i] = 0;
-    p->start = bnn__now(t);
     for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *f = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
+        bnn_var *f = bnn__tour_answer(v, 0, bnn_mat_rows(x, i, 1));
         bnn_mat seed = bnn__seed(f);
         k = f->val.cols;
         for (c = 0; t->err == BNN_OK && c < k; c++) {
-            bnn__lambda_column(&p->net, f->val, c, seed);
-            bnn_params_zero_grad(&p->view);
-            bnn_backward_from(f, seed);
-            memcpy(b + held * n, p->view.grad + first, n * sizeof *b);
+            bnn__probe_back(v, f, seed, c, 1);
+            memcpy(b + held * n, v->view.grad + first, n * sizeof *b);
             held = (held + 1) % ROWS;
             if (held == 0) bnn__ggn_add(out, d, ROWS, b);
         }
+        bnn__back_to(t, start);
         if (i % 256 == 255) bnn__report(t, i + 1, x.rows);
     }
     if (t->err != BNN_OK) return;
     bnn__ggn_add(out, d, held, b);
     for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
-    if (!p->net.noise_learned) return;
-    noise = p->view.blocks[p->net.noise].offset - first; /* outside: far above n */
-    if (noise < n && fabs((double)p->view.theta[first + noise]) <= BNN__LOG_VAR)
+    if (!v->net.noise_learned) return;
+    noise = v->view.blocks[v->net.noise].offset - first; /* outside: far above n */
+    if (noise < n && fabs((double)v->view.theta[first + noise]) <= BNN__LOG_VAR)
         out.data[diagonal ? noise : noise * n + noise] += (float)(0.5 * (double)(x.rows * k));
 }
 
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
-    bnn__probe p;
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
     size_t n;
-    if (!bnn__probe_init(&p, t, "bnn_ggn", net, x)) return;
-    n = p.view.n;
+    if (!bnn__probe_init(&v, t, "bnn_ggn", net, x)) return;
+    n = v.view.n;
     if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n))
         bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
-    else if (bnn__all_numbers(t, "bnn_ggn", "x", x) &&
-             bnn__all_numbers(t, "bnn_ggn", "theta", bnn__mat(1, n, p.view.theta)))
-        bnn__ggn(t, &p, x, 0, out);
-    bnn__back_to(t, p.base);
+    else if (bnn__all_numbers(t, v.who, "x", x) &&
+             bnn__all_numbers(t, v.who, "theta", bnn__mat(1, n, v.view.theta)))
+        bnn__ggn(&v, x, 0, out);
+    bnn__back_to(t, start);
 }
 
 /* ---- Kronecker factors */
 
 /* The nodes of the layers: the affine ones of their weights */
-static void bnn__layer_nodes(bnn_var *last, const bnn__probe *p, bnn_var **node) {
+static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, bnn_var **node) {
     const struct bnn__mlp *m = p->net.mlp;
     size_t step = m->desc.no_bias ? 1 : 2;
     bnn_var *v;
@@ -11031,28 +11023,29 @@ static void bnn__gram_add(bnn_mat sum, bnn_mat a) { /* sum += a^T a */
 }
 
 /* Sums of a a^T and g g^T of every layer, in the places of its rotation */
-static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, const bnn_gaussian *g) {
+static void bnn__kron_collect(bnn__tour *v, bnn_mat x, const bnn_gaussian *g) {
     enum { ROWS = 128 };
-    bnn_var *node[BNN_MAX_LAYERS];
+    bnn_tape *t = v->t;
+    bnn__time start = bnn__now(t);
+    bnn_var *node[BNN_MAX_LAYERS], *out;
     size_t first, l, c, n;
+    bnn_mat a, seed;
     for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
-        bnn_var *out;
-        bnn_mat seed;
         n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
-        out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n));
+        out = bnn__tour_answer(v, 0, bnn_mat_rows(x, first, n));
         seed = bnn__seed(out);
         if (t->err != BNN_OK) return;
-        bnn__layer_nodes(out, p, node);
+        bnn__layer_nodes(out, v, node);
         for (l = 0; l < g->n_pieces; l++) {
-            bnn_mat a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
+            a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
             if (t->err == BNN_OK) bnn__gram_add(g->pieces[l].a, a);
         }
         for (c = 0; t->err == BNN_OK && c < seed.cols; c++) {
-            bnn__lambda_column(&p->net, out->val, c, seed);
-            bnn_backward_from(out, seed);
+            bnn__probe_back(v, out, seed, c, 1);
             for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
                 bnn__gram_add(g->pieces[l].g, node[l]->grad);
         }
+        bnn__back_to(t, start);
         bnn__report(t, first + n, x.rows);
     }
 }
@@ -11078,14 +11071,15 @@ static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *p
             v = n * (double)e.data[i] * (double)f.data[j];
             if (v < 0) v = 0; /* rounding */
             q->cov.data[i * c + j] = (float)(1 / (v + 1));
-            q->log_det -= log1p(v) + log(d);
+            q->log_det -= bnn__dlog1p(v) + bnn__dlog(d);
         }
     }
     bnn_arena_rewind(mem, mark);
     return err;
 }
 
-static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
+    bnn_tape *t = v->t;
     const struct bnn__mlp *m = la->net.mlp;
     size_t l, step = m->desc.no_bias ? 1 : 2;
     bnn_gaussian *g = &la->g;
@@ -11103,7 +11097,7 @@ static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_m
             return;
         }
     }
-    if (g->mem->err == BNN_OK) bnn__kron_collect(t, p, x, g);
+    if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
     for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++) {
         bnn_gaussian_piece *q = &g->pieces[l];
         int err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
@@ -11115,7 +11109,8 @@ static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_m
 /* ---- the Gaussian */
 
 /* H = GGN + prior, and its Cholesky factor; or diagonals, turned into variances */
-static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
+    bnn_tape *t = p->t;
     size_t i, n = la->n, pivot = 0;
     int diagonal = la->kind == BNN_LAPLACE_DIAGONAL;
     bnn_gaussian_piece *q = bnn__gaussian_add(&la->g, la->first, n, diagonal ? 1 : 0);
@@ -11124,14 +11119,14 @@ static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_
     q->factored = 1;
     q->chol = h;
     if (diagonal) h = q->cov;
-    bnn__ggn(t, p, x, la->first, h);
+    bnn__ggn(p, x, la->first, h);
     for (i = 0; t->err == BNN_OK && i < n; i++) {
         float *v = &h.data[diagonal ? i : i * n + i];
         *v += la->prior[la->first + i];
         if (!diagonal) continue;
         if (!(*v > 0))
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
-        q->log_det -= log((double)*v);
+        q->log_det -= bnn__dlog((double)*v);
         *v = 1 / *v;
     }
     if (t->err != BNN_OK || diagonal) return;
@@ -11177,29 +11172,30 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
 }
 
 /* -ln p(y|x), nats; the gradient of U, prior included, is left in p->view.grad. */
-static double bnn__laplace_energy(bnn_tape *t, bnn__probe *p, bnn_data d) {
+static double bnn__laplace_energy(bnn__tour *p, bnn_data d) {
     enum { ROWS = 128 };
+    bnn__time start = bnn__now(p->t);
     size_t first, n;
     double sum = 0;
     bnn_var *v;
-    bnn__back_to(t, p->base);
     bnn_params_zero_grad(&p->view);
-    for (first = 0; t->err == BNN_OK && first < d.x.rows; first += n) {
+    for (first = 0; p->t->err == BNN_OK && first < d.x.rows; first += n) {
         n = d.x.rows - first < ROWS ? d.x.rows - first : (size_t)ROWS;
-        v = bnn__probe_out(p, t, bnn_mat_rows(d.x, first, n));
-        v = bnn__nll_rows(&p->net, v, bnn_input(t, bnn_mat_rows(d.y, first, n)));
-        if (t->err == BNN_OK) sum += bnn_mat_sum(v->val);
+        v = bnn__tour_answer(p, 0, bnn_mat_rows(d.x, first, n));
+        v = bnn__nll_rows(&p->net, v, bnn_input(p->t, bnn_mat_rows(d.y, first, n)));
+        if (p->t->err == BNN_OK) sum += bnn_mat_sum(v->val);
         bnn_backward(bnn_sum(v));
+        bnn__back_to(p->t, start);
     }
-    bnn_backward(bnn_prior_nll(t, &p->view));
+    bnn_backward(bnn_prior_nll(p->t, &p->view));
     return sum;
 }
 
-static double bnn__laplace_decrement(bnn_tape *t, const bnn__probe *p, const bnn_laplace *la) {
+static double bnn__laplace_decrement(const bnn__tour *p, const bnn_laplace *la) {
     double sum = 0;
     size_t i;
-    float *tmp = bnn__floats(t, la->n);
-    for (i = 0; t->err == BNN_OK && i < la->g.n_pieces; i++) {
+    float *tmp = bnn__floats(p->t, la->n);
+    for (i = 0; p->t->err == BNN_OK && i < la->g.n_pieces; i++) {
         const bnn_gaussian_piece *q = &la->g.pieces[i];
         bnn_mat y = bnn__mat(1, q->n, p->view.grad + q->first);
         bnn__piece_root(q, BNN__ROOT_T, y, tmp);
@@ -11208,15 +11204,16 @@ static double bnn__laplace_decrement(bnn_tape *t, const bnn__probe *p, const bnn
     return sum;
 }
 
-static void bnn__laplace_fill(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_data d) {
+static void bnn__laplace_fill(bnn__tour *p, bnn_laplace *la, bnn_data d) {
+    bnn_tape *t = p->t;
     size_t i;
     double u = -bnn__laplace_prior(t, la);
     if (t->err != BNN_OK) return;
-    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(t, p, la, d.x);
-    else bnn__laplace_exact(t, p, la, d.x);
+    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(p, la, d.x);
+    else bnn__laplace_exact(p, la, d.x);
     if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
-    u += bnn__laplace_energy(t, p, d);
-    la->decrement = bnn__laplace_decrement(t, p, la);
+    u += bnn__laplace_energy(p, d);
+    la->decrement = bnn__laplace_decrement(p, la);
     la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
     for (i = 0; i < la->g.n_pieces; i++) la->log_evidence += la->g.pieces[i].log_det / 2;
     if (t->err == BNN_OK && !(la->decrement <= 1 + 0.01 * (double)la->n))
@@ -11224,7 +11221,7 @@ static void bnn__laplace_fill(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_d
                   "train on with a falling lr, or the error bars are wrong", la->decrement);
 }
 
-static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const bnn_net *net,
+static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__tour *p, const bnn_net *net,
                               bnn_data d, int kind) {
     const char *who = "bnn_laplace_new";
     if (mem == NULL || kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
@@ -11241,7 +11238,8 @@ static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const 
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind) {
     bnn_laplace la, dead;
-    bnn__probe p;
+    bnn__time start = bnn__now(t);
+    bnn__tour p;
     bnn_mark mark;
     memset(&dead, 0, sizeof dead);
     if (!bnn__laplace_ready(mem, t, &p, net, d, kind)) return dead;
@@ -11254,9 +11252,9 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     la.prior = (float *)bnn_arena_alloc(mem, la.g.n, sizeof *la.prior);
     if (mem->err == BNN_OK) {
         if (la.g.n != 0) memcpy(la.mean, net->params->theta, la.g.n * sizeof *la.mean);
-        bnn__laplace_fill(t, &p, &la, d);
+        bnn__laplace_fill(&p, &la, d);
     }
-    bnn__back_to(t, p.base);
+    bnn__back_to(t, start);
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_new: %s", mem->msg);
     if (t->err == BNN_OK) return la;
     bnn_arena_rewind(mem, mark);
@@ -11346,31 +11344,29 @@ BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng
 
 /* ---- predictions */
 
-/* f (rows of x, k) and cov (rows, k k) of any net: a backward pass per row and output */
-static void bnn__cov_by_rows(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                             bnn_mat f, float *cov) {
-    size_t i, c, k = f.cols, n = la->n;
-    bnn__time start = p->start;
-    bnn_mat b = bnn__mat(k, n, NULL);
-    float *tmp;
-    bnn__back_to(t, start);
-    b.data = bnn__floats(t, bnn__mul(k, n));
-    tmp = bnn__floats(t, bnn__mul(k, n));
-    p->start = bnn__now(t);
-    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
-        bnn_mat seed = bnn__seed(out);
+/* Covariances (k,k) of the outputs of every row at hand, of any net: a backward pass per row and
+ * output */
+static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
+    const bnn_laplace *la = v->laplace;
+    bnn_tape *t = v->t;
+    bnn_mat x = bnn__block_of(v, v->x, v->gaps), seed;
+    size_t i, c, k = v->cols, n = la->n;
+    bnn_mat b = bnn__mat(k, n, bnn__floats(t, bnn__mul(k, n)));
+    float *tmp = bnn__floats(t, bnn__mul(k, n));
+    bnn__time start = bnn__now(t);
+    bnn_var *out;
+    for (i = 0; t->err == BNN_OK && i < v->rows; i++) {
+        out = bnn__tour_answer(v, 0, bnn_mat_rows(x, i, 1));
+        seed = bnn__seed(out);
         for (c = 0; t->err == BNN_OK && c < k; c++) {
-            bnn_params_zero_grad(&p->view);
-            bnn__backward_column(out, seed, c);
-            memcpy(b.data + c * n, p->view.grad + la->first, n * sizeof *tmp);
+            bnn__probe_back(v, out, seed, c, 0);
+            memcpy(b.data + c * n, v->view.grad + la->first, n * sizeof *tmp);
         }
-        if (t->err != BNN_OK) break;
-        memcpy(f.data + i * k, out->val.data, k * sizeof *tmp);
+        if (t->err != BNN_OK) return;
         bnn__piece_root(&la->g.pieces[0], BNN__ROOT_T, b, tmp);
         bnn__gemm(k, k, n, b.data, n, 1, b.data, 1, n, cov + i * k * k, k, 0);
+        bnn__back_to(t, start);
     }
-    p->start = start;
 }
 
 /* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k
@@ -11395,103 +11391,67 @@ static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bn
                   cov + i * k * k, k, 1);
 }
 
-static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                               bnn_mat f, float *cov) {
-    bnn_var *out = bnn__probe_out(p, t, x), *node[BNN_MAX_LAYERS];
-    bnn_mat seed = bnn__seed(out), g[BNN_MAX_LAYERS];
-    size_t l, c, k = f.cols, layers = la->g.n_pieces, size;
-    for (l = 0; l < layers; l++) {
-        size = la->g.pieces[l].g.rows;
-        g[l] = bnn__mat(bnn__mul(k, x.rows), size, bnn__floats(t, k * x.rows * size));
-    }
+static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
+    bnn_tape *t = v->t;
+    const bnn_gaussian_piece *q = v->laplace->g.pieces;
+    bnn_var *node[BNN_MAX_LAYERS];
+    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LAYERS];
+    size_t l, c, k = v->cols, layers = v->laplace->g.n_pieces, size;
+    for (l = 0; l < layers; l++)
+        g[l] = bnn__mat(bnn__mul(k, v->rows), q[l].g.rows,
+                        bnn__floats(t, k * v->rows * q[l].g.rows));
     if (t->err != BNN_OK) return;
-    memcpy(f.data, out->val.data, bnn__mat_size(f) * sizeof *cov);
-    memset(cov, 0, bnn__mat_size(f) * k * sizeof *cov);
-    bnn__layer_nodes(out, p, node);
+    memset(cov, 0, v->rows * k * k * sizeof *cov);
+    bnn__layer_nodes(v->out, v, node);
     for (c = 0; t->err == BNN_OK && c < k; c++) {
-        bnn__backward_column(out, seed, c);
+        bnn__probe_back(v, v->out, seed, c, 0);
         for (l = 0; t->err == BNN_OK && l < layers; l++) {
             size = bnn__mat_size(node[l]->grad);
             memcpy(g[l].data + c * size, node[l]->grad.data, size * sizeof *cov);
         }
     }
     for (l = 0; t->err == BNN_OK && l < layers; l++)
-        bnn__cov_of_layer(t, &la->g.pieces[l], node[l], g[l], k, cov);
+        bnn__cov_of_layer(t, &q[l], node[l], g[l], k, cov);
 }
 
-static int bnn__row_has_gap(bnn_mat x, size_t row) {
-    return !bnn__v_finite(x.cols, x.data + row * x.cols);
+static int bnn__laplace_cov(bnn__tour *v, float *cov) {
+    bnn__tour_check(v, "output", v->out->val, 1);
+    if (v->t->err != BNN_OK) return 0;
+    if (v->laplace->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(v, cov);
+    else bnn__cov_by_rows(v, cov);
+    return v->t->err == BNN_OK;
 }
 
-/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the
- * way through the net, then all answers of their rows are NaN. */
-static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                               size_t first, bnn_mat f, float *cov) {
-    bnn__time start = p->start;
-    bnn_mat rows = bnn_mat_rows(x, first, f.rows), whole = rows;
-    size_t i, j, k = f.cols, n = bnn__mat_size(rows);
-    bnn__back_to(t, start);
-    if (!bnn__v_finite(n, rows.data)) {
-        whole.data = bnn__floats(t, n);
-        for (i = 0; whole.data != NULL && i < n; i++)
-            whole.data[i] = bnn__finite(rows.data[i]) ? rows.data[i] : 0;
-        p->start = bnn__now(t);
-    }
-    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, whole, f, cov);
-    else bnn__cov_by_rows(la, t, p, whole, f, cov);
-    p->start = start;
-    if (t->err != BNN_OK) return;
-    if (bnn__where(f, &i, &j))
-        bnn__fail(t, BNN_ENONFINITE, "bnn_laplace: output %z of row %z is %g: are its inputs too "
-                  "large?", j, first + i, (double)f.data[i * k + j]);
-    for (i = 0; i < f.rows; i++) {
-        if (!bnn__row_has_gap(rows, i)) continue;
-        for (j = 0; j < k; j++) f.data[i * k + j] = (float)bnn__nan();
-        for (j = 0; j < k * k; j++) cov[i * k * k + j] = (float)bnn__nan();
-    }
+static int bnn__laplace_open(bnn__tour *v, bnn_tape *t, const char *who, const bnn_laplace *la,
+                             bnn_mat x) {
+    enum { ROWS = 128, ROOM = 4096 }; /* rows at a time, so that their covariances stay small */
+    memset(v, 0, sizeof *v);
+    if (!bnn__probe_init(v, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
+    v->laplace = la;
+    v->view.theta = la->mean;
+    if (!bnn__tour_over(v, x, ROWS)) return 0;
+    if (v->cols > ROOM / ROWS) v->block = ROOM / v->cols + 1;
+    return 1;
 }
 
-/* Number of outputs, by one row of x; rows: at a time, so that their covariances stay small */
-static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
-                                const bnn_laplace *la, bnn_mat x, size_t *rows) {
-    enum { ROWS = 128, ROOM = 4096 };
-    size_t k, i, j, r, gaps = 0;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
-    if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
-    p->view.theta = la->mean;
-    k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    bnn__back_to(t, p->start);
-    *rows = k < ROOM / ROWS ? (size_t)ROWS : ROOM / k + 1;
-    if (t->err != BNN_OK || !bnn__where(x, &i, &j)) return k;
-    for (r = 0; r < x.rows; r++) gaps += (size_t)bnn__row_has_gap(x, r);
-    bnn__note(t, "%s: x is %g in row %z, column %z; not finite in %z rows, whose answers are NaN: "
-              "fill in or drop what is missing", who, (double)x.data[i * x.cols + j], i, j, gaps);
-    return k;
+static void bnn__laplace_outputs_add(bnn__tour *v) {
+    size_t k = v->cols;
+    if (bnn__laplace_cov(v, v->p.aleatoric.data + v->first * k * k))
+        memcpy(v->p.mean.data + v->first * k, v->out->val.data, v->rows * k * sizeof(float));
 }
 
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov) {
-    bnn__probe p;
-    bnn_mark mark;
-    bnn_mat mean = bnn__mat(0, 0, NULL);
-    size_t first, n, rows = 0;
-    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_outputs", la, x, &rows);
-    *cov = mean;
-    if (t->err != BNN_OK) return mean;
-    mark = bnn_arena_mark(mem);
-    mean = bnn_mat_new(mem, x.rows, k);
-    *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
-        n = x.rows - first < rows ? x.rows - first : rows;
-        bnn__laplace_block(la, t, &p, x, first, bnn_mat_rows(mean, first, n),
-                           cov->data + first * k * k);
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
+    if (bnn__laplace_open(&v, t, "bnn_laplace_outputs", la, x)) {
+        v.p.mean = bnn_mat_new(mem, x.rows, v.k = v.cols);
+        v.p.aleatoric = bnn_mat_new(mem, x.rows, bnn__mul(v.k, v.k)); /* the covariances */
+        bnn__tour_run(&v, mem, 0, bnn__laplace_outputs_add, NULL);
     }
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK) return mean;
-    bnn_arena_rewind(mem, mark);
-    *cov = bnn__mat(0, 0, NULL);
-    return *cov;
+    bnn__back_to(t, start);
+    *cov = v.p.aleatoric;
+    return v.p.mean;
 }
 
 /* One row of classes: mean by the probit formula, the rest by the delta method: d p_i/d f_j is
@@ -11542,10 +11502,10 @@ static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, cons
     for (i = 0; i < k; i++) {
         double v = (double)cov[i * outs + i], s = 1;
         mean[i] = m[i];
-        aleatoric[i] = bnn__is_nan(v) ? (float)v : var[i]; /* a gap in x */
+        aleatoric[i] = var[i];
         if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
-            mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
-            v = expm1(v) * (double)mean[i] * (double)mean[i];
+            mean[i] = aleatoric[i] = (float)((double)m[i] * bnn__dexp(v / 2));
+            v = bnn__dexpm1(v) * (double)mean[i] * (double)mean[i];
         } else if (net->scaling.y_std.data != NULL) {
             s = (double)net->scaling.y_std.data[i];
         }
@@ -11553,61 +11513,42 @@ static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, cons
     }
 }
 
-/* Outputs f and covariances of the rows from `first` on become answers. */
-static void bnn__laplace_answer(bnn_predictive *r, bnn_tape *t, const bnn_net *net, size_t first,
-                                bnn_mat f, const float *cov) {
-    int likelihood = bnn__likelihood(net);
-    size_t i, k = r->mean.cols;
-    bnn_mat m = r->mean, var = m;
-    double *p = (double *)bnn__scratch(t, k, sizeof *p);
-    if (r->entropy.data == NULL) bnn__moments(net, bnn_input(t, f), &m, &var);
-    if (t->err != BNN_OK) return;
-    for (i = 0; i < f.rows; i++, cov += f.cols * f.cols) {
-        size_t at = (first + i) * k;
+static void bnn__laplace_add(bnn__tour *v) {
+    bnn_predictive *r = &v->p;
+    size_t i, k = v->k, outs = v->cols;
+    float *cov = bnn__floats(v->t, bnn__mul(v->rows, bnn__mul(outs, outs)));
+    bnn_mat m, var;
+    if (!bnn__laplace_cov(v, cov)) return;
+    if (r->entropy.data == NULL) bnn__moments(&v->net, v->out, &m, &var);
+    if (v->t->err != BNN_OK) return;
+    for (i = 0; i < v->rows; i++, cov += outs * outs) {
+        size_t at = (v->first + i) * k;
         float *mean = r->mean.data + at, *ep = r->epistemic.data + at, *al = r->aleatoric.data + at;
         if (r->entropy.data == NULL)
-            bnn__laplace_numbers(net, k, f.cols, cov, m.data + i * k, var.data + i * k, mean, ep,
+            bnn__laplace_numbers(&v->net, k, outs, cov, m.data + i * k, var.data + i * k, mean, ep,
                                  al);
-        else r->entropy.data[first + i] =
-            (float)bnn__laplace_classes(likelihood, k, f.data + i * k, cov, mean, ep, al, p);
+        else r->entropy.data[v->first + i] =
+            (float)bnn__laplace_classes(bnn__likelihood(&v->net), k, v->out->val.data + i * k, cov,
+                                        mean, ep, al, v->sums);
     }
 }
 
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x) {
-    bnn_predictive r;
-    bnn__probe p;
-    bnn_mark mark;
-    size_t first, n, rows = 0;
-    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_predict", la, x, &rows);
-    bnn_mat f = bnn__mat(rows, k, NULL);
-    float *cov;
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
     int likelihood;
-    memset(&r, 0, sizeof r);
-    if (t->err != BNN_OK) return r;
-    likelihood = bnn__likelihood(&la->net);
-    n = likelihood == BNN_GAUSSIAN_HETERO ? k / 2 : k;
-    mark = bnn_arena_mark(mem);
-    r.mean = bnn_mat_new(mem, x.rows, n);
-    r.aleatoric = bnn_mat_new(mem, x.rows, n);
-    r.epistemic = bnn_mat_new(mem, x.rows, n);
-    if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
-        r.entropy = bnn_mat_new(mem, x.rows, 1);
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
-    f.data = bnn__floats(t, bnn__mul(rows, k));
-    cov = bnn__floats(t, bnn__mul(rows, bnn__mul(k, k)));
-    p.start = bnn__now(t);
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += f.rows) {
-        n = x.rows - first;
-        f.rows = n < rows ? n : rows;
-        bnn__laplace_block(la, t, &p, x, first, f, cov);
-        bnn__laplace_answer(&r, t, &p.net, first, f, cov);
+    if (bnn__laplace_open(&v, t, "bnn_laplace_predict", la, x)) {
+        likelihood = bnn__likelihood(&v.net);
+        v.p.mean = bnn_mat_new(mem, x.rows, v.k);
+        v.p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
+        v.p.epistemic = bnn_mat_new(mem, x.rows, v.k);
+        if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
+            v.p.entropy = bnn_mat_new(mem, x.rows, 1);
+        bnn__tour_run(&v, mem, v.k, bnn__laplace_add, NULL);
     }
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK) return r;
-    bnn_arena_rewind(mem, mark);
-    memset(&r, 0, sizeof r);
-    return r;
+    bnn__back_to(t, start);
+    return v.p;
 }
 
 /* ------------------------------------------------------------------------------------------------
