@@ -7313,6 +7313,7 @@ static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_l
     loss = f(t, user);
     v = (double)bnn_value(loss);
     if (w != NULL) bnn_backward(loss);
+    start.loss_n = t->loss_n; /* the gradient stays, and its N */
     bnn__back_to(t, start);
     return v;
 }
@@ -7323,6 +7324,7 @@ static double bnn__step_size(double x) { /* cube root of epsilon, times the size
 }
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
+    bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
     size_t i;
@@ -7342,6 +7344,7 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
         error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
         if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
+    bnn__back_to(t, start);
     t->rng = rng;
     return t->err == BNN_OK ? worst : bnn__nan();
 }
@@ -10449,31 +10452,24 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
 
 /* The Cholesky factor of a dense piece, and ln|C| */
 static void bnn__piece_factor(bnn_arena *mem, bnn_gaussian_piece *q) {
-    size_t i, pivot = 0;
-    double log_det = 0;
-    if (bnn__dense(q)) {
-        bnn_mat chol = bnn_mat_new(mem, q->n, q->n);
-        if (chol.data == NULL) return;
-        if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK) {
-            bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite "
-                            "at pivot %z", q->first + pivot);
-            return;
-        }
-        q->chol = chol;
-        log_det = bnn_mat_logdet_chol(chol);
+    size_t pivot = 0, n = q->n;
+    int dense = bnn__dense(q), positive;
+    q->chol = bnn_mat_new(mem, dense ? n : 0, n);
+    if (mem->err != BNN_OK) return;
+    q->log_det = 0;
+    if (dense) {
+        positive = bnn_mat_cholesky(q->chol, q->cov, &pivot) == BNN_OK;
+        if (positive) q->log_det = bnn_mat_logdet_chol(q->chol);
     } else {
-        for (i = 0; i < q->n; i++) {
-            if (!(q->cov.data[i] > 0)) {
-                bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive "
-                                "definite at pivot %z: the variance is %g", q->first + i,
-                                (double)q->cov.data[i]);
-                return;
-            }
-            log_det += log((double)q->cov.data[i]);
-        }
+        for (; pivot < n && q->cov.data[pivot] > 0; pivot++)
+            q->log_det += bnn__dlog((double)q->cov.data[pivot]);
+        positive = pivot == n;
     }
-    q->log_det = log_det;
-    q->factored = 1;
+    q->factored = positive;
+    if (!positive)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite at "
+                        "pivot %z, where the variance is %g", q->first + pivot,
+                        (double)q->cov.data[dense ? pivot * n + pivot : pivot]);
 }
 
 /* Factors and log determinants of all pieces, once */
@@ -10579,25 +10575,21 @@ BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
     return value;
 }
 
-/* Weights of no piece are known: they are the mean. tmp: n */
-static void bnn__gaussian_draw(const bnn_gaussian *g, bnn_rng *rng, float *theta, float *tmp) {
-    const bnn_gaussian_piece *q = g->pieces, *end = q + g->n_pieces;
-    size_t i, first = q->first;
-    for (i = 0; i < g->n; i++) theta[i] = 0;
-    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - first, theta + first);
-    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
-    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
-}
-
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta) {
     int err = rng == NULL || theta == NULL ? BNN_EARG : bnn__gaussian_factor(g);
+    const bnn_gaussian_piece *q, *end;
     bnn_mark mark;
+    size_t i;
     float *tmp;
     if (err != BNN_OK) return err;
     mark = bnn_arena_mark(g->mem);
     tmp = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *tmp);
     if (tmp == NULL) return g->mem->err;
-    bnn__gaussian_draw(g, rng, theta, tmp);
+    q = g->pieces, end = q + g->n_pieces;
+    memset(theta, 0, g->n * sizeof *theta); /* weights of no piece are known: they are the mean */
+    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - q->first, theta + q->first);
+    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
+    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
     bnn_arena_rewind(g->mem, mark);
     return BNN_OK;
 }
@@ -10841,7 +10833,7 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
         double s = (double)sd->val.data[i], c = (double)g->precision[i];
         if (!(s > 0))
             return bnn__fail(t, BNN_EARG, "bnn_kl_gaussian: sd %g of weight %z", s, i);
-        sum += s * s * c - 2 * log(s);
+        sum += s * s * c - 2 * bnn__dlog(s);
         slope[n + i] = (float)(s * c - 1 / s);
     }
     y->val.data[0] = (float)(sum / 2);
@@ -11327,6 +11319,7 @@ BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, 
 
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
     bnn_arena *mem = e == NULL || e->params == NULL ? NULL : e->params->mem;
+    bnn_gaussian g;
     bnn_params draw;
     bnn_mark mark;
     int err;
@@ -11334,10 +11327,11 @@ BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng
         return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
     mark = bnn_arena_mark(mem);
     draw = *la->net.params;
-    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
-    if (draw.theta == NULL) return mem->err;
-    bnn__gaussian_draw(&la->g, rng, draw.theta, draw.theta + draw.n);
-    err = bnn_ensemble_push_from(e, &draw, 1);
+    draw.theta = (float *)bnn_arena_alloc(mem, draw.n, sizeof *draw.theta);
+    g = la->g;
+    g.mem = mem;
+    err = draw.theta == NULL ? mem->err : bnn_gaussian_sample(&g, rng, draw.theta);
+    if (err == BNN_OK) err = bnn_ensemble_push_from(e, &draw, 1);
     bnn_arena_rewind(mem, mark);
     return err;
 }
@@ -11467,7 +11461,8 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
     }
     for (i = 0; i < k; i++) {
         double slope = (double)mean[i], v = (double)cov[i * k + i];
-        if (likelihood == BNN_BERNOULLI) slope = 1 / (2 + exp((double)f[i]) + exp(-(double)f[i]));
+        if (likelihood == BNN_BERNOULLI)
+            slope = 1 / (2 + bnn__dexp((double)f[i]) + bnn__dexp(-(double)f[i]));
         else v += all - 2 * p[i];
         v *= slope * slope;
         epistemic[i] = (float)(v < 0 ? 0 : v);
@@ -11479,7 +11474,7 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
             if ((likelihood == BNN_BERNOULLI) != (j == i)) continue; /* alone, or the others */
             if (j != i) d -= (double)f[j];
             if (j != i) v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
-            odds += exp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
+            odds += bnn__dexp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
         }
         p[i] = 1 / (1 + odds);
         sum += p[i];
@@ -11586,47 +11581,49 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
     return 1;
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
-                             size_t gone, size_t blocks) {
-    bnn_net net = bnn__net_like(to, mlp, d, NULL);
-    size_t b;
-    if (net.params == NULL) return net;
-    BNN_ASSERT(to->n == out->n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return net;
+/* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
+static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
+                                     const void *neurons, const bnn_net *mlp,
+                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+    if (to == NULL || to->mem->err != BNN_OK) return NULL;
+    if (to->n_blocks != 0 || out == NULL || neurons == NULL)
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
+                        "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
+                        "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
+    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-static int bnn__drop_to(const char *who, bnn_params *to, const void *out, const void *neurons) {
-    if (to == NULL || to->mem->err != BNN_OK) return 0;
-    if (to->n_blocks == 0 && out != NULL && neurons != NULL) return 1;
-    bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
-                    "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its Gaussian" :
-                    neurons == NULL ? ", and a list of neurons" : "");
-    return 0;
+/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
+ * dropped layer's) and the mean as its weights. */
+static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                               const bnn_gaussian *g, const bnn_mlp_desc *d,
+                               const unsigned char *what, const float *value, size_t gone) {
+    bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
+    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d, NULL) : bnn__net_dead(to->mem);
+    size_t b;
+    if (net.params == NULL) return net;
+    BNN_ASSERT(to->n == less.n);
+    for (b = 0; b < to->n_blocks; b++)
+        to->blocks[b].prior =
+            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
+    memcpy(to->theta, less.mean, less.n * sizeof(float));
+    *out = less;
+    return net;
 }
 
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_net net;
     bnn_mlp_desc d;
-    unsigned char *what;
-    bnn_gaussian less = bnn__no_gaussian();
+    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
+                                         layer, &d);
     const bnn_block *in, *next;
     size_t i, j, step, width;
-    memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to, out, n > 0 ? (const void *)neurons : who) ||
-        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
-        return net;
+    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
-    if (what == NULL) return net;
     in = &mlp->params->blocks[(layer - 1) * step];
     next = in + step;
     for (i = 0; i < n; i++) {
@@ -11640,14 +11637,10 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
-        return net;
+        return bnn__net_dead(to->mem);
     }
     d.sizes[layer] = width - n;
-    less = bnn_gaussian_reduce(to->mem, g, what, NULL);
-    if (less.n == 0) return net;
-    net = bnn__drop_net(to, &less, mlp, d, BNN__NONE, 0);
-    if (net.params != NULL) *out = less;
-    return net;
+    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
 }
 
 /* Can the layer be the identity, and gone? */
@@ -11666,22 +11659,16 @@ static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) 
 BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_net net;
     bnn_mlp_desc d;
-    bnn_gaussian less;
-    unsigned char *what;
+    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
     float *value;
     size_t i, l, step, width;
-    memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to, out, who) ||
-        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
-        return net;
+    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
+    if (value == NULL) return bnn__net_dead(to->mem);
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    if (!bnn__layer_fits(to->mem, &d, layer)) return net;
-    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
-    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
-    if (to->mem->err != BNN_OK) return net;
     l = mlp->params->blocks[(layer - 1) * step].offset;
     for (i = 0; i < width * (width + step - 1); i++) {
         what[l + i] = BNN_FIX;
@@ -11692,11 +11679,7 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
         d.activations[l - 1] = d.activations[l];
     }
     d.sizes[BNN_MAX_LAYERS] = 0;
-    less = bnn_gaussian_reduce(to->mem, g, what, value);
-    if (less.n == 0) return net;
-    net = bnn__drop_net(to, &less, mlp, d, (layer - 1) * step, step);
-    if (net.params != NULL) *out = less;
-    return net;
+    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
 }
 
 /* ---- orders */
@@ -12355,20 +12338,11 @@ typedef struct bnn__hyper {
 
 /* Gradients of f by w and a, at the same random numbers each time; the value */
 static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
-    bnn_tape *t = h->t;
-    bnn__time start = bnn__now(t);
-    bnn_var *loss;
     double value;
-    t->rng = h->rng;
-    bnn_params_zero_grad(h->d->w);
     bnn_params_zero_grad(h->d->a);
-    loss = f(t, h->d->user);
-    value = (double)bnn_value(loss);
-    bnn_backward(loss);
+    value = bnn__loss_at(h->t, &h->rng, h->d->w, f, h->d->user);
     bnn__params_settle(h->d->w);
     bnn__params_settle(h->d->a);
-    start.loss_n = t->loss_n; /* the gradient stays, and its N */
-    bnn__back_to(t, start);
     return value;
 }
 

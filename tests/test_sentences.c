@@ -203,7 +203,7 @@ static void gaussians_without_width_have_no_density(void) {
     g = bnn_gaussian_new(&mem, 2, mean, cov);
     (void)bnn_kl_gaussian(filled(1, 2, 0), filled(1, 2, 1), &g);
     CHECK(took(BNN_EARG, "bnn_kl_gaussian: bnn_gaussian: the covariance is not positive definite "
-               "at pivot 1: the variance is 0"));
+               "at pivot 1, where the variance is 0"));
     mem.err = BNN_OK;
     width[1] = 1;
     g = bnn_gaussian_new(&mem, 2, mean, cov);
