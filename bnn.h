@@ -10365,16 +10365,10 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
     return bnn__gaussian_end(&g, mark);
 }
 
-/* The layer that begins with this block: how many blocks it has. */
-static size_t bnn__layer_blocks(const bnn_net *net, size_t block) {
-    const struct bnn__mlp *m = net->mlp;
-    if (m == NULL || m->desc.no_bias || block < m->first) return 1;
-    return block < m->first + 2 * m->n_layers && (block - m->first) % 2 == 0 ? 2 : 1;
-}
-
 /* Pieces of a kind over all parameters of a net, covariance 0 */
 static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int kind) {
     const bnn_params *w = net->params;
+    const struct bnn__mlp *m = net->mlp;
     bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
     size_t b, last;
     if (mem->err != BNN_OK) return g;
@@ -10385,7 +10379,9 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
     for (b = 0; b < w->n_blocks; b = last + 1) {
         const bnn_block *k = w->blocks;
         size_t n;
-        last = b + bnn__layer_blocks(net, b) - 1;
+        last = b;
+        if (m != NULL && !m->desc.no_bias && b >= m->first && b < m->first + 2 * m->n_layers)
+            last += (b - m->first) % 2 == 0; /* a matrix and its bias */
         n = k[last].offset + k[last].rows * k[last].cols - k[b].offset;
         bnn__gaussian_add(&g, k[b].offset, n, n);
     }
@@ -10526,24 +10522,21 @@ static void bnn__piece_root(const bnn_gaussian_piece *p, int how, bnn_mat y, flo
     bnn_mat_transpose(y, cols);
 }
 
-/* S, S^T, S^-1 or S^-T of every unit vector, one a row */
-static bnn_mat bnn__piece_rows(bnn_arena *mem, const bnn_gaussian_piece *p, int how) {
-    bnn_mat y = bnn_mat_new(mem, p->n, p->n);
-    bnn_mark mark = bnn_arena_mark(mem);
-    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(p->n, p->n), sizeof *tmp);
-    if (mem->err != BNN_OK) return bnn__mat(0, 0, NULL);
+/* With S^T the covariance (n,n), with S^-1 its inverse, as products of what becomes of the unit
+ * vectors; or its diagonal (1,n) */
+static bnn_mat bnn__piece_gram(bnn_arena *mem, const bnn_gaussian_piece *p, int how, int diagonal) {
+    size_t i, n = p->n;
+    bnn_mat out = bnn_mat_new(mem, diagonal ? 1 : n, n), y = bnn_mat_new(mem, n, n), row;
+    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(n, n), sizeof *tmp);
+    if (mem->err != BNN_OK) return out;
     bnn_mat_eye(y);
     bnn__piece_root(p, how, y, tmp);
-    bnn_arena_rewind(mem, mark);
-    return y;
-}
-
-static void bnn__row_squares(float *out, bnn_mat y) {
-    size_t i;
-    for (i = 0; i < y.rows; i++) {
-        bnn_mat row = bnn_mat_rows(y, i, 1);
-        out[i] = (float)bnn_mat_dot(row, row);
+    if (!diagonal) bnn_mat_mul_nt(out, y, y);
+    for (i = 0; diagonal && i < n; i++) {
+        row = bnn_mat_rows(y, i, 1);
+        out.data[i] = (float)bnn_mat_dot(row, row);
     }
+    return out;
 }
 
 /* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta). tmp: n */
@@ -10794,9 +10787,10 @@ static int bnn__gaussian_precision(bnn_gaussian *g) {
     mark = bnn_arena_mark(g->mem);
     for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
         const bnn_gaussian_piece *q = &g->pieces[p];
-        if (bnn__dense(q))
-            bnn__row_squares(out + q->first, bnn__piece_rows(g->mem, q, BNN__UNROOT));
-        else for (i = 0; i < q->n; i++) out[q->first + i] = 1 / q->cov.data[i];
+        int dense = bnn__dense(q);
+        bnn_mat d = dense ? bnn__piece_gram(g->mem, q, BNN__UNROOT, 1) : q->cov;
+        for (i = 0; g->mem->err == BNN_OK && i < q->n; i++)
+            out[q->first + i] = dense ? d.data[i] : 1 / d.data[i];
         bnn_arena_rewind(g->mem, mark);
     }
     if (g->mem->err == BNN_OK) g->precision = out;
@@ -10855,14 +10849,6 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
  *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
  * --------------------------------------------------------------------------------------------- */
 
-static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
-    size_t i, j;
-    if (bnn__where(a, &i, &j))
-        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
-                  (double)a.data[i * a.cols + j], i, j);
-    return t->err == BNN_OK;
-}
-
 /* A tour of one sample that may go backward: on private copies of blocks and gradient, so that the
  * user's stay as they are */
 static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn_net *net,
@@ -10879,6 +10865,10 @@ static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn
     if (t->err != BNN_OK) return 0;
     memcpy(v->view.blocks, net->params->blocks, v->view.n_blocks * sizeof *v->view.blocks);
     return 1;
+}
+
+static int bnn__numbers(const bnn__tour *v, const char *what, bnn_mat a) {
+    return bnn__batch_finite(v->who, what, bnn_input(v->t, a), NULL);
 }
 
 static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
@@ -10908,7 +10898,10 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             z = sqrt((double)to[c]);
             for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
             break;
-        case BNN_BERNOULLI: to[c] = (float)(bnn__dexp(-fabs(z) / 2) / (1 + bnn__dexp(-fabs(z)))); break;
+        case BNN_BERNOULLI:
+            z = bnn__dexp(-fabs(z) / 2);
+            to[c] = (float)(z / (1 + z * z));
+            break;
         case BNN_POISSON: to[c] = (float)bnn__dexp(z / 2); break;
         case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
             z = (double)o[c % (k / 2) + k / 2];
@@ -10980,8 +10973,7 @@ BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
     n = v.view.n;
     if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n))
         bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
-    else if (bnn__all_numbers(t, v.who, "x", x) &&
-             bnn__all_numbers(t, v.who, "theta", bnn__mat(1, n, v.view.theta)))
+    else if (bnn__numbers(&v, "x", x) && bnn__numbers(&v, "theta", bnn__mat(1, n, v.view.theta)))
         bnn__ggn(&v, x, 0, out);
     bnn__back_to(t, start);
 }
@@ -11183,32 +11175,27 @@ static double bnn__laplace_energy(bnn__tour *p, bnn_data d) {
     return sum;
 }
 
-static double bnn__laplace_decrement(const bnn__tour *p, const bnn_laplace *la) {
-    double sum = 0;
-    size_t i;
-    float *tmp = bnn__floats(p->t, la->n);
-    for (i = 0; p->t->err == BNN_OK && i < la->g.n_pieces; i++) {
-        const bnn_gaussian_piece *q = &la->g.pieces[i];
-        bnn_mat y = bnn__mat(1, q->n, p->view.grad + q->first);
-        bnn__piece_root(q, BNN__ROOT_T, y, tmp);
-        sum += bnn_mat_dot(y, y) / 2;
-    }
-    return sum;
-}
-
 static void bnn__laplace_fill(bnn__tour *p, bnn_laplace *la, bnn_data d) {
     bnn_tape *t = p->t;
-    size_t i;
     double u = -bnn__laplace_prior(t, la);
+    float *tmp;
+    size_t i;
     if (t->err != BNN_OK) return;
     if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(p, la, d.x);
     else bnn__laplace_exact(p, la, d.x);
     if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
     u += bnn__laplace_energy(p, d);
-    la->decrement = bnn__laplace_decrement(p, la);
+    tmp = bnn__floats(t, la->n);
+    if (t->err != BNN_OK) return;
     la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
-    for (i = 0; i < la->g.n_pieces; i++) la->log_evidence += la->g.pieces[i].log_det / 2;
-    if (t->err == BNN_OK && !(la->decrement <= 1 + 0.01 * (double)la->n))
+    for (i = 0; i < la->g.n_pieces; i++) {
+        const bnn_gaussian_piece *q = &la->g.pieces[i];
+        bnn_mat y = bnn__mat(1, q->n, p->view.grad + q->first);
+        bnn__piece_root(q, BNN__ROOT_T, y, tmp);
+        la->decrement += bnn_mat_dot(y, y) / 2;
+        la->log_evidence += q->log_det / 2;
+    }
+    if (!(la->decrement <= 1 + 0.01 * (double)la->n))
         bnn__note(t, "bnn_laplace_new: not at a maximum: a Newton step would still gain %g nats; "
                   "train on with a falling lr, or the error bars are wrong", la->decrement);
 }
@@ -11223,8 +11210,8 @@ static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__tour *p, const b
     else if (d.y.rows != d.x.rows)
         bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
     return bnn__probe_init(p, t, who, net, d.x) && bnn__has_data(t, who, d.y) &&
-           bnn__all_numbers(t, who, "x", d.x) && bnn__all_numbers(t, who, "y", d.y) &&
-           bnn__all_numbers(t, who, "theta", bnn__mat(1, p->view.n, p->view.theta));
+           bnn__numbers(p, "x", d.x) && bnn__numbers(p, "y", d.y) &&
+           bnn__numbers(p, "theta", bnn__mat(1, p->view.n, p->view.theta));
 }
 
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
@@ -11259,14 +11246,8 @@ static bnn_mat bnn__piece_cov(bnn_arena *mem, const bnn_gaussian_piece *p, int d
     size_t i, r = p->a.rows, c = p->g.rows;
     bnn_mat out, s, a = p->a, g = p->g;
     if (!bnn__dense(p) && a.data == NULL) return p->cov;
-    out = bnn_mat_new(mem, diagonal ? 1 : p->n, p->n);
-    if (!diagonal || a.data == NULL) {
-        s = bnn__piece_rows(mem, p, BNN__ROOT_T);
-        if (mem->err != BNN_OK) return out;
-        if (diagonal) bnn__row_squares(out.data, s);
-        else bnn_mat_mul_nt(out, s, s);
-        return out;
-    }
+    if (!diagonal || a.data == NULL) return bnn__piece_gram(mem, p, BNN__ROOT_T, diagonal);
+    out = bnn_mat_new(mem, 1, p->n);
     a = bnn_mat_copy(mem, a), g = bnn_mat_copy(mem, g);
     s = bnn_mat_new(mem, r, c);
     if (mem->err != BNN_OK) return out;
@@ -11489,42 +11470,34 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
     return sum > 0 ? bnn__entropy(likelihood, k, p) : bnn__nan();
 }
 
-/* One row of numbers; var: that of the noise */
-static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, const float *cov,
-                                 const float *m, const float *var, float *mean, float *epistemic,
-                                 float *aleatoric) {
-    size_t i;
-    for (i = 0; i < k; i++) {
-        double v = (double)cov[i * outs + i], s = 1;
-        mean[i] = m[i];
-        aleatoric[i] = var[i];
-        if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
-            mean[i] = aleatoric[i] = (float)((double)m[i] * bnn__dexp(v / 2));
-            v = bnn__dexpm1(v) * (double)mean[i] * (double)mean[i];
-        } else if (net->scaling.y_std.data != NULL) {
-            s = (double)net->scaling.y_std.data[i];
-        }
-        epistemic[i] = (float)(v * s * s);
-    }
-}
-
 static void bnn__laplace_add(bnn__tour *v) {
-    bnn_predictive *r = &v->p;
-    size_t i, k = v->k, outs = v->cols;
+    const float *y_std = v->net.scaling.y_std.data;
+    size_t i, j, k = v->k, outs = v->cols, at = v->first * k;
+    float *mean = v->p.mean.data + at, *epistemic = v->p.epistemic.data + at;
+    float *aleatoric = v->p.aleatoric.data + at, *entropy = v->p.entropy.data;
     float *cov = bnn__floats(v->t, bnn__mul(v->rows, bnn__mul(outs, outs)));
+    int likelihood = bnn__likelihood(&v->net);
     bnn_mat m, var;
     if (!bnn__laplace_cov(v, cov)) return;
-    if (r->entropy.data == NULL) bnn__moments(&v->net, v->out, &m, &var);
+    if (entropy == NULL) bnn__moments(&v->net, v->out, &m, &var);
     if (v->t->err != BNN_OK) return;
     for (i = 0; i < v->rows; i++, cov += outs * outs) {
-        size_t at = (v->first + i) * k;
-        float *mean = r->mean.data + at, *ep = r->epistemic.data + at, *al = r->aleatoric.data + at;
-        if (r->entropy.data == NULL)
-            bnn__laplace_numbers(&v->net, k, outs, cov, m.data + i * k, var.data + i * k, mean, ep,
-                                 al);
-        else r->entropy.data[v->first + i] =
-            (float)bnn__laplace_classes(bnn__likelihood(&v->net), k, v->out->val.data + i * k, cov,
-                                        mean, ep, al, v->sums);
+        for (j = 0; entropy == NULL && j < k; j++) {
+            double c = (double)cov[j * outs + j], s = y_std != NULL ? (double)y_std[j] : 1;
+            mean[j] = m.data[i * k + j];
+            aleatoric[j] = var.data[i * k + j];
+            if (likelihood == BNN_POISSON) { /* f normal: the rate is log-normal */
+                mean[j] = aleatoric[j] = (float)((double)mean[j] * bnn__dexp(c / 2));
+                s = (double)mean[j];
+                c = bnn__dexpm1(c);
+            }
+            epistemic[j] = (float)(c * s * s);
+        }
+        if (entropy != NULL)
+            entropy[v->first + i] =
+                (float)bnn__laplace_classes(likelihood, k, v->out->val.data + i * k, cov, mean,
+                                            epistemic, aleatoric, v->sums);
+        mean += k, epistemic += k, aleatoric += k;
     }
 }
 
@@ -11981,18 +11954,6 @@ static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nod
     return BNN_OK;
 }
 
-/* An edge on a cycle among nodes whose done is 0: backward from any of them one comes round. */
-static int bnn__graph_cycle(bnn_arena *mem, const bnn_structure *s, const unsigned char *done) {
-    size_t v = 0, e = 0, i;
-    while (done[v]) v++;
-    for (i = 0; i <= s->n_nodes; i++) {
-        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
-        v = s->edges[e].from;
-    }
-    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
-                           e, v, s->edges[e].to);
-}
-
 static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
     unsigned char *done = (unsigned char *)bnn_arena_alloc(mem, s->n_nodes, 1);
     size_t v, e, n = 0, before = 1;
@@ -12008,7 +11969,14 @@ static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources
             s->order[n++] = v;
         }
     }
-    return n == s->n_nodes ? BNN_OK : bnn__graph_cycle(mem, s, done);
+    if (n == s->n_nodes) return BNN_OK;
+    for (v = 0; done[v];) v++; /* backward from any node that is left one comes round a cycle */
+    for (n = 0; n <= s->n_nodes; n++) {
+        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
+        v = s->edges[e].from;
+    }
+    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
+                           e, v, s->edges[e].to);
 }
 
 /* Columns of candidate k of edge e */
@@ -12748,25 +12716,20 @@ BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_
     return v;
 }
 
-/* One sample, drawn by its weight. */
-static size_t bnn__tour_pick(const bnn__tour *v) {
-    double u;
-    size_t s;
-    if (v->samples == 1) return 0;
-    u = v->total * (double)bnn_rng_uniform(&v->t->rng);
-    for (s = 0; s + 1 < v->samples && u >= bnn__tour_weight(v, s); s++)
-        u -= bnn__tour_weight(v, s);
-    return s;
-}
-
-/* The teacher's answer as constants: probabilities, or mean and variance. */
+/* The teacher's answer as constants: probabilities, or mean and variance, of one sample, drawn by
+ * its weight. */
 static void bnn__teach(const bnn_net *teacher, const bnn_ensemble *post, bnn_var *x, bnn_mat *mean,
                        bnn_mat *var) {
     bnn__tour v;
+    double u = 0;
+    size_t s;
     memset(mean, 0, sizeof *mean);
     memset(var, 0, sizeof *var);
     if (!bnn__tour_init(&v, x->tape, teacher, post)) return;
-    bnn__moments(&v.net, bnn__tour_answer(&v, bnn__tour_pick(&v), x->val), mean, var);
+    if (v.samples > 1) u = v.total * (double)bnn_rng_uniform(&v.t->rng);
+    for (s = 0; s + 1 < v.samples && u >= bnn__tour_weight(&v, s); s++)
+        u -= bnn__tour_weight(&v, s);
+    bnn__moments(&v.net, bnn__tour_answer(&v, s, x->val), mean, var);
 }
 
 BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
