@@ -12342,39 +12342,35 @@ static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
     }
 }
 
-static double bnn__dot(size_t n, const float *x, const float *y) {
-    double s = 0;
-    size_t i;
-    for (i = 0; i < n; i++) s += (double)x[i] * (double)y[i];
-    return s;
-}
-
 /* Conjugate gradients for (H + damping) z = v; returns the last curvature, which breaks it off if
  * it is not positive. Differences of a gradient with kinks are not a symmetric matrix, and then
  * residuals may grow: the best z so far is kept. work: 4 |w| numbers. */
 static double bnn__hyper_cg(bnn__hyper *h, bnn_hypergradient_result *out, float *work) {
     const bnn_hypergradient_desc *d = h->d;
     size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k;
-    float *z = work, *r = z + n, *p = r + n, *hp = p + n;
+    bnn_mat v = bnn__mat(1, n, h->v), r = bnn__mat(1, n, work), p = bnn__mat(1, n, work + n);
+    bnn_mat hp = bnn__mat(1, n, work + 2 * n);
+    float *z = work + 3 * n;
     double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3, curve = 1;
-    double vv = bnn__dot(n, h->v, h->v), rr = vv, best = vv;
+    double vv = bnn_mat_dot(v, v), rr = vv, best = vv;
     memset(z, 0, n * sizeof *z);
     memset(h->z, 0, n * sizeof *z);
-    memcpy(r, h->v, n * sizeof *r);
-    memcpy(p, h->v, n * sizeof *p);
+    memcpy(r.data, v.data, n * sizeof *z);
+    memcpy(p.data, v.data, n * sizeof *z);
     for (k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
-        double pp = bnn__dot(n, p, p), step, old = rr;
+        double pp = bnn_mat_dot(p, p), step, old = rr;
         h->t->rng = h->rng;
-        bnn_hessian_vector(hp, h->t, d->w, d->lower, d->user, p);
-        for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
-        curve = bnn__dot(n, p, hp) / pp;
+        bnn_hessian_vector(hp.data, h->t, d->w, d->lower, d->user, p.data);
+        for (i = 0; i < n; i++) hp.data[i] += (float)out->damping * p.data[i];
+        curve = bnn_mat_dot(p, hp) / pp;
         if (!(curve > 0)) break;
         step = rr / (curve * pp);
-        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
-        for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
-        rr = bnn__dot(n, r, r);
+        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p.data[i]);
+        for (i = 0; i < n; i++) r.data[i] -= (float)(step * (double)hp.data[i]);
+        rr = bnn_mat_dot(r, r);
         if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
-        for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
+        for (i = 0; i < n; i++)
+            p.data[i] = (float)((double)r.data[i] + rr / old * (double)p.data[i]);
     }
     out->iterations += k;
     out->residual = vv > 0 ? sqrt(best / vv) : 0;
@@ -12474,7 +12470,6 @@ static const double bnn__pruned = 1e12; /* a precision that stands for infinity 
 typedef struct bnn__regress {
     bnn_arena *mem;
     bnn_mark mark;
-    bnn_mat mean, cov_to; /* empty: not asked for */
     size_t n, d;
     double *xx, *xy, yy; /* X'X, X'y, y'y */
     double *l, *cov, *m; /* the factor of A, its inverse, the mean */
@@ -12490,8 +12485,6 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
         (cov.data != NULL && !bnn__mat_is(cov, d, d)))
         return 0;
     p->mem = mem, p->mark = bnn_arena_mark(mem);
-    if (mean.data != NULL) p->mean = mean;
-    if (cov.data != NULL) p->cov_to = cov;
     p->xx = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *p->xx);
     if (p->xx == NULL) return 0;
     p->n = data.x.rows, p->d = d;
@@ -12508,15 +12501,12 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
     return 1;
 }
 
-/* Gives the mean and cov, if there is an answer, and the memory back. */
-static double bnn__linear_close(const bnn__regress *p, double log_p) {
-    size_t i;
-    if (p->mem == NULL) return bnn__nan();
-    if (!bnn__is_nan(log_p)) {
-        for (i = 0; i < bnn__mat_size(p->mean); i++) p->mean.data[i] = (float)p->m[i];
-        for (i = 0; i < bnn__mat_size(p->cov_to); i++) p->cov_to.data[i] = (float)p->cov[i];
-    }
-    bnn_arena_rewind(p->mem, p->mark);
+/* Gives the mean and cov, if asked for and there is an answer, and the memory back. */
+static double bnn__linear_close(const bnn__regress *p, bnn_mat mean, bnn_mat cov, double log_p) {
+    size_t i, d = bnn__is_nan(log_p) ? 0 : p->d;
+    for (i = 0; mean.data != NULL && i < d; i++) mean.data[i] = (float)p->m[i];
+    for (i = 0; cov.data != NULL && i < d * d; i++) cov.data[i] = (float)p->cov[i];
+    if (p->mem != NULL) bnn_arena_rewind(p->mem, p->mark);
     return log_p;
 }
 
@@ -12556,7 +12546,8 @@ BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn
                                   const double *alpha, double beta) {
     bnn__regress p;
     int open = bnn__linear_open(&p, mem, mean, cov, data);
-    return bnn__linear_close(&p, open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan());
+    double log_p = open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan();
+    return bnn__linear_close(&p, mean, cov, log_p);
 }
 
 static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
@@ -12614,7 +12605,7 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
     }
     for (i = 0; i < p.d; i++)
         if (alpha[i] >= bnn__pruned) p.m[i] = 0;
-    return bnn__linear_close(&p, log_p);
+    return bnn__linear_close(&p, mean, cov, log_p);
 }
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
