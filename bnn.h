@@ -11956,7 +11956,7 @@ static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nod
 
 static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
     unsigned char *done = (unsigned char *)bnn_arena_alloc(mem, s->n_nodes, 1);
-    size_t v, e, n = 0, before = 1;
+    size_t v, e = 0, n = 0, before = 1;
     if (done == NULL) return mem->err;
     while (n < s->n_nodes && n != before) {
         before = n;
