@@ -10867,7 +10867,7 @@ static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn
     return 1;
 }
 
-static int bnn__numbers(const bnn__tour *v, const char *what, bnn_mat a) {
+static int bnn__probe_numbers(const bnn__tour *v, const char *what, bnn_mat a) {
     return bnn__batch_finite(v->who, what, bnn_input(v->t, a), NULL);
 }
 
@@ -10973,7 +10973,8 @@ BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
     n = v.view.n;
     if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n))
         bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
-    else if (bnn__numbers(&v, "x", x) && bnn__numbers(&v, "theta", bnn__mat(1, n, v.view.theta)))
+    else if (bnn__probe_numbers(&v, "x", x) &&
+             bnn__probe_numbers(&v, "theta", bnn__mat(1, n, v.view.theta)))
         bnn__ggn(&v, x, 0, out);
     bnn__back_to(t, start);
 }
@@ -11210,8 +11211,8 @@ static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__tour *p, const b
     else if (d.y.rows != d.x.rows)
         bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
     return bnn__probe_init(p, t, who, net, d.x) && bnn__has_data(t, who, d.y) &&
-           bnn__numbers(p, "x", d.x) && bnn__numbers(p, "y", d.y) &&
-           bnn__numbers(p, "theta", bnn__mat(1, p->view.n, p->view.theta));
+           bnn__probe_numbers(p, "x", d.x) && bnn__probe_numbers(p, "y", d.y) &&
+           bnn__probe_numbers(p, "theta", bnn__mat(1, p->view.n, p->view.theta));
 }
 
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
