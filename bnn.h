@@ -7308,6 +7308,7 @@ static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_l
     loss = f(t, user);
     v = (double)bnn_value(loss);
     if (w != NULL) bnn_backward(loss);
+    start.loss_n = t->loss_n; /* the gradient stays, and its N */
     bnn__back_to(t, start);
     return v;
 }
@@ -7318,6 +7319,7 @@ static double bnn__step_size(double x) { /* cube root of epsilon, times the size
 }
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
+    bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
     size_t i;
@@ -7337,6 +7339,7 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
         error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
         if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
+    bnn__back_to(t, start);
     t->rng = rng;
     return t->err == BNN_OK ? worst : bnn__nan();
 }
@@ -8932,7 +8935,9 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
 
 typedef struct bnn__tour {
     bnn_tape *t;
+    const char *who;
     const bnn_ensemble *post;
+    const bnn_laplace *laplace;
     bnn_net net;           /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
     bnn_mat x, y;
@@ -8981,6 +8986,7 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
                   post->samples.cols, net->params->n);
     if (t->err != BNN_OK) return 0;
     v->t = t;
+    v->who = "bnn_predict";
     v->post = post;
     v->samples = post == NULL ? 1 : post->count;
     v->view = *net->params;
@@ -9008,13 +9014,13 @@ static int bnn__row_finite(bnn_mat x, size_t row) {
 }
 
 /* Does x have NaN or inf? A note says where. */
-static int bnn__has_gaps(bnn_tape *t, const char *name, bnn_mat x) {
+static int bnn__has_gaps(const bnn__tour *v, const char *name, bnn_mat x) {
     size_t i = 0, r, rows = 0;
     if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
     for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
     while (bnn__finite(x.data[i])) i++;
-    bnn__note(t, "bnn_predict: %s is %g in row %z, column %z; not finite in %z rows, whose answers "
-              "are NaN: fill in or drop what is missing", name, (double)x.data[i], i / x.cols,
+    bnn__note(v->t, "%s: %s is %g in row %z, column %z; not finite in %z rows, whose answers are "
+              "NaN: fill in or drop what is missing", v->who, name, (double)x.data[i], i / x.cols,
               i % x.cols, rows);
     return 1;
 }
@@ -9044,20 +9050,23 @@ static void bnn__blank(bnn_mat out, bnn_mat x) {
 /* ---- the tour */
 
 /* One row tells how many columns an answer has. */
-static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
-                          bnn_mat x, size_t block) {
-    bnn__time now;
-    if (!bnn__tour_init(v, t, net, post) || !bnn__has_data(t, "bnn_predict", x)) return 0;
-    now = bnn__now(t);
+static int bnn__tour_over(bnn__tour *v, bnn_mat x, size_t block) {
+    bnn__time now = bnn__now(v->t);
     v->x = x;
     v->block = x.rows < block ? x.rows : block;
-    v->gaps = bnn__has_gaps(t, "x", x);
+    v->gaps = bnn__has_gaps(v, "x", x);
     v->rows = x.rows > 0;
     v->cols = bnn__tour_answer(v, 0, bnn__block_of(v, x, v->gaps))->val.cols;
-    v->k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
+    v->k = bnn__likelihood(&v->net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
     v->rows = 0;
-    bnn__back_to(t, now);
-    return t->err == BNN_OK;
+    bnn__back_to(v->t, now);
+    return v->t->err == BNN_OK;
+}
+
+static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
+                          bnn_mat x, size_t block) {
+    return bnn__tour_init(v, t, net, post) && bnn__has_data(t, v->who, x) &&
+           bnn__tour_over(v, x, block);
 }
 
 /* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
@@ -9071,9 +9080,9 @@ static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_t
         int top = inf_too || (classes && !bnn__finite(bnn__row_max(a.cols, row)));
         for (j = 0; j < a.cols; j++) {
             if (bnn__finite(row[j]) || !(top || bnn__is_nan((double)row[j]))) continue;
-            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is "
-                      "%g: weights that are not finite, logits of -inf alone, or too large for a "
-                      "float", v->s, v->first + i, j, what, (double)row[j]);
+            bnn__fail(v->t, BNN_ENONFINITE, "%s: sample %z, row %z, column %z: the %s is %g: "
+                      "weights that are not finite, logits of -inf alone, or too large for a "
+                      "float", v->who, v->s, v->first + i, j, what, (double)row[j]);
         }
     }
 }
@@ -9095,8 +9104,8 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
     bnn__time base = bnn__now(t), start;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: no arena");
-    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
     start = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
@@ -9271,7 +9280,7 @@ BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *n
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
         return none;
     v.y = d.y;
-    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
     bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
     return v.p.mean;
@@ -10351,16 +10360,10 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
     return bnn__gaussian_end(&g, mark);
 }
 
-/* The layer that begins with this block: how many blocks it has. */
-static size_t bnn__layer_blocks(const bnn_net *net, size_t block) {
-    const struct bnn__mlp *m = net->mlp;
-    if (m == NULL || m->desc.no_bias || block < m->first) return 1;
-    return block < m->first + 2 * m->n_layers && (block - m->first) % 2 == 0 ? 2 : 1;
-}
-
 /* Pieces of a kind over all parameters of a net, covariance 0 */
 static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int kind) {
     const bnn_params *w = net->params;
+    const struct bnn__mlp *m = net->mlp;
     bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
     size_t b, last;
     if (mem->err != BNN_OK) return g;
@@ -10371,7 +10374,9 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
     for (b = 0; b < w->n_blocks; b = last + 1) {
         const bnn_block *k = w->blocks;
         size_t n;
-        last = b + bnn__layer_blocks(net, b) - 1;
+        last = b;
+        if (m != NULL && !m->desc.no_bias && b >= m->first && b < m->first + 2 * m->n_layers)
+            last += (b - m->first) % 2 == 0; /* a matrix and its bias */
         n = k[last].offset + k[last].rows * k[last].cols - k[b].offset;
         bnn__gaussian_add(&g, k[b].offset, n, n);
     }
@@ -10438,31 +10443,24 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
 
 /* The Cholesky factor of a dense piece, and ln|C| */
 static void bnn__piece_factor(bnn_arena *mem, bnn_gaussian_piece *q) {
-    size_t i, pivot = 0;
-    double log_det = 0;
-    if (bnn__dense(q)) {
-        bnn_mat chol = bnn_mat_new(mem, q->n, q->n);
-        if (chol.data == NULL) return;
-        if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK) {
-            bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite "
-                            "at pivot %z", q->first + pivot);
-            return;
-        }
-        q->chol = chol;
-        log_det = bnn_mat_logdet_chol(chol);
+    size_t pivot = 0, n = q->n;
+    int dense = bnn__dense(q), positive;
+    q->chol = bnn_mat_new(mem, dense ? n : 0, n);
+    if (mem->err != BNN_OK) return;
+    q->log_det = 0;
+    if (dense) {
+        positive = bnn_mat_cholesky(q->chol, q->cov, &pivot) == BNN_OK;
+        if (positive) q->log_det = bnn_mat_logdet_chol(q->chol);
     } else {
-        for (i = 0; i < q->n; i++) {
-            if (!(q->cov.data[i] > 0)) {
-                bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive "
-                                "definite at pivot %z: the variance is %g", q->first + i,
-                                (double)q->cov.data[i]);
-                return;
-            }
-            log_det += log((double)q->cov.data[i]);
-        }
+        for (; pivot < n && q->cov.data[pivot] > 0; pivot++)
+            q->log_det += bnn__dlog((double)q->cov.data[pivot]);
+        positive = pivot == n;
     }
-    q->log_det = log_det;
-    q->factored = 1;
+    q->factored = positive;
+    if (!positive)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite at "
+                        "pivot %z, where the variance is %g", q->first + pivot,
+                        (double)q->cov.data[dense ? pivot * n + pivot : pivot]);
 }
 
 /* Factors and log determinants of all pieces, once */
@@ -10519,24 +10517,21 @@ static void bnn__piece_root(const bnn_gaussian_piece *p, int how, bnn_mat y, flo
     bnn_mat_transpose(y, cols);
 }
 
-/* S, S^T, S^-1 or S^-T of every unit vector, one a row */
-static bnn_mat bnn__piece_rows(bnn_arena *mem, const bnn_gaussian_piece *p, int how) {
-    bnn_mat y = bnn_mat_new(mem, p->n, p->n);
-    bnn_mark mark = bnn_arena_mark(mem);
-    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(p->n, p->n), sizeof *tmp);
-    if (mem->err != BNN_OK) return bnn__mat(0, 0, NULL);
+/* With S^T the covariance (n,n), with S^-1 its inverse, as products of what becomes of the unit
+ * vectors; or its diagonal (1,n) */
+static bnn_mat bnn__piece_gram(bnn_arena *mem, const bnn_gaussian_piece *p, int how, int diagonal) {
+    size_t i, n = p->n;
+    bnn_mat out = bnn_mat_new(mem, diagonal ? 1 : n, n), y = bnn_mat_new(mem, n, n), row;
+    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(n, n), sizeof *tmp);
+    if (mem->err != BNN_OK) return out;
     bnn_mat_eye(y);
     bnn__piece_root(p, how, y, tmp);
-    bnn_arena_rewind(mem, mark);
-    return y;
-}
-
-static void bnn__row_squares(float *out, bnn_mat y) {
-    size_t i;
-    for (i = 0; i < y.rows; i++) {
-        bnn_mat row = bnn_mat_rows(y, i, 1);
-        out[i] = (float)bnn_mat_dot(row, row);
+    if (!diagonal) bnn_mat_mul_nt(out, y, y);
+    for (i = 0; diagonal && i < n; i++) {
+        row = bnn_mat_rows(y, i, 1);
+        out.data[i] = (float)bnn_mat_dot(row, row);
     }
+    return out;
 }
 
 /* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta). tmp: n */
@@ -10568,25 +10563,21 @@ BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
     return value;
 }
 
-/* Weights of no piece are known: they are the mean. tmp: n */
-static void bnn__gaussian_draw(const bnn_gaussian *g, bnn_rng *rng, float *theta, float *tmp) {
-    const bnn_gaussian_piece *q = g->pieces, *end = q + g->n_pieces;
-    size_t i, first = q->first;
-    for (i = 0; i < g->n; i++) theta[i] = 0;
-    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - first, theta + first);
-    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
-    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
-}
-
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta) {
     int err = rng == NULL || theta == NULL ? BNN_EARG : bnn__gaussian_factor(g);
+    const bnn_gaussian_piece *q, *end;
     bnn_mark mark;
+    size_t i;
     float *tmp;
     if (err != BNN_OK) return err;
     mark = bnn_arena_mark(g->mem);
     tmp = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *tmp);
     if (tmp == NULL) return g->mem->err;
-    bnn__gaussian_draw(g, rng, theta, tmp);
+    q = g->pieces, end = q + g->n_pieces;
+    memset(theta, 0, g->n * sizeof *theta); /* weights of no piece are known: they are the mean */
+    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - q->first, theta + q->first);
+    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
+    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
     bnn_arena_rewind(g->mem, mark);
     return BNN_OK;
 }
@@ -10791,9 +10782,10 @@ static int bnn__gaussian_precision(bnn_gaussian *g) {
     mark = bnn_arena_mark(g->mem);
     for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
         const bnn_gaussian_piece *q = &g->pieces[p];
-        if (bnn__dense(q))
-            bnn__row_squares(out + q->first, bnn__piece_rows(g->mem, q, BNN__UNROOT));
-        else for (i = 0; i < q->n; i++) out[q->first + i] = 1 / q->cov.data[i];
+        int dense = bnn__dense(q);
+        bnn_mat d = dense ? bnn__piece_gram(g->mem, q, BNN__UNROOT, 1) : q->cov;
+        for (i = 0; g->mem->err == BNN_OK && i < q->n; i++)
+            out[q->first + i] = dense ? d.data[i] : 1 / d.data[i];
         bnn_arena_rewind(g->mem, mark);
     }
     if (g->mem->err == BNN_OK) g->precision = out;
@@ -10830,7 +10822,7 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
         double s = (double)sd->val.data[i], c = (double)g->precision[i];
         if (!(s > 0))
             return bnn__fail(t, BNN_EARG, "bnn_kl_gaussian: sd %g of weight %z", s, i);
-        sum += s * s * c - 2 * log(s);
+        sum += s * s * c - 2 * bnn__dlog(s);
         slope[n + i] = (float)(s * c - 1 / s);
     }
     y->val.data[0] = (float)(sum / 2);
@@ -10852,48 +10844,26 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
  *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
  * --------------------------------------------------------------------------------------------- */
 
-/* A net on private copies of blocks and gradient: the user's stay as they are. */
-typedef struct bnn__probe {
-    bnn_net net;
-    bnn_params view;
-    bnn__time base, start;
-} bnn__probe;
-
-static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
-    size_t i, j;
-    if (bnn__where(a, &i, &j))
-        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
-                  (double)a.data[i * a.cols + j], i, j);
-    return t->err == BNN_OK;
-}
-
-static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const char *who, const bnn_net *net,
+/* A tour of one sample that may go backward: on private copies of blocks and gradient, so that the
+ * user's stay as they are */
+static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn_net *net,
                            bnn_mat x) {
-    p->base = bnn__now(t);
     if (!bnn__has_data(t, who, x)) return 0;
     if (net == NULL || net->params == NULL || net->forward == NULL) {
         bnn__fail(t, BNN_EARG, "%s: the net, or its bnn_laplace, was not made", who);
         return 0;
     }
-    p->net = *net;
-    p->view = *net->params;
-    p->view.grad = bnn__floats(t, p->view.n);
-    p->view.blocks = (bnn_block *)bnn__scratch(t, p->view.n_blocks, sizeof *p->view.blocks);
+    if (!bnn__tour_init(v, t, net, NULL)) return 0;
+    v->who = who;
+    v->view.grad = bnn__floats(t, v->view.n);
+    v->view.blocks = (bnn_block *)bnn__scratch(t, v->view.n_blocks, sizeof *v->view.blocks);
     if (t->err != BNN_OK) return 0;
-    memcpy(p->view.blocks, net->params->blocks, p->view.n_blocks * sizeof *p->view.blocks);
-    p->net.params = &p->view;
-    p->start = bnn__now(t);
+    memcpy(v->view.blocks, net->params->blocks, v->view.n_blocks * sizeof *v->view.blocks);
     return 1;
 }
 
-static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forgets the last one */
-    int training = t->training;
-    bnn_var *out;
-    bnn__back_to(t, p->start);
-    t->training = 0;
-    out = bnn_net_forward(&p->net, bnn_input(t, x));
-    t->training = training;
-    return out;
+static int bnn__probe_numbers(const bnn__tour *v, const char *what, bnn_mat a) {
+    return bnn__batch_finite(v->who, what, bnn_input(v->t, a), NULL);
 }
 
 static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
@@ -10902,21 +10872,13 @@ static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
     return seed;
 }
 
-/* Column c of the gradient that selects one output: d(sum over rows of f_c) */
-static void bnn__backward_column(bnn_var *out, bnn_mat seed, size_t c) {
-    size_t i;
-    bnn_mat_fill(seed, 0);
-    for (i = 0; i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
-    bnn_backward_from(out, seed);
-}
-
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
     int likelihood = bnn__likelihood(net);
     double v = 1 / (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     if (net->noise_learned)
-        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
+        v = bnn__dexp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
     else if (net->scaling.y_std.data != NULL)
         v *= (double)net->scaling.y_std.data[c % net->scaling.y_std.cols];
     if (likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
@@ -10931,17 +10893,31 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             z = sqrt((double)to[c]);
             for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
             break;
-        case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
-        case BNN_POISSON: to[c] = (float)exp(z / 2); break;
+        case BNN_BERNOULLI:
+            z = bnn__dexp(-fabs(z) / 2);
+            to[c] = (float)(z / (1 + z * z));
+            break;
+        case BNN_POISSON: to[c] = (float)bnn__dexp(z / 2); break;
         case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
             z = (double)o[c % (k / 2) + k / 2];
             v = bnn__log_var(z);
-            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            if (c < k / 2) to[c] = (float)bnn__dexp(-v / 2);
             else to[c] = (float)(fabs(z) > BNN__LOG_VAR ? 0 : sqrt(0.5));
             break;
         default: to[c] = (float)v;
         }
     }
+}
+
+/* From column c of the outputs, or of the factor of Lam, back to all weights. seed: bnn__seed */
+static void bnn__probe_back(bnn__tour *v, bnn_var *out, bnn_mat seed, size_t c, int weighed) {
+    size_t i;
+    if (v->t->err != BNN_OK) return;
+    if (weighed) bnn__lambda_column(&v->net, out->val, c, seed);
+    else bnn_mat_fill(seed, 0);
+    for (i = 0; !weighed && i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
+    bnn_params_zero_grad(&v->view);
+    bnn_backward_from(out, seed);
 }
 
 static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { /* B^T B */
@@ -10951,56 +10927,57 @@ static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { 
 }
 
 /* The GGN of the weights [first, first + n) of which out has the columns: all (n,n), or (1,n) */
-static void bnn__ggn(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, bnn_mat out) {
+static void bnn__ggn(bnn__tour *v, bnn_mat x, size_t first, bnn_mat out) {
     enum { ROWS = 64 };
+    bnn_tape *t = v->t;
     size_t i, c, n = out.cols, k = 0, held = 0, noise;
     int diagonal = out.rows == 1;
     float *b = bnn__floats(t, bnn__mul((size_t)ROWS, n));
     double *d = diagonal ? (double *)bnn__scratch(t, n, sizeof *d) : NULL;
+    bnn__time start = bnn__now(t);
     bnn_mat_fill(out, 0);
     if (t->err != BNN_OK) return;
     for (i = 0; diagonal && i < n; i++) d[i] = 0;
-    p->start = bnn__now(t);
     for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *f = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
+        bnn_var *f = bnn__tour_answer(v, 0, bnn_mat_rows(x, i, 1));
         bnn_mat seed = bnn__seed(f);
         k = f->val.cols;
         for (c = 0; t->err == BNN_OK && c < k; c++) {
-            bnn__lambda_column(&p->net, f->val, c, seed);
-            bnn_params_zero_grad(&p->view);
-            bnn_backward_from(f, seed);
-            memcpy(b + held * n, p->view.grad + first, n * sizeof *b);
+            bnn__probe_back(v, f, seed, c, 1);
+            memcpy(b + held * n, v->view.grad + first, n * sizeof *b);
             held = (held + 1) % ROWS;
             if (held == 0) bnn__ggn_add(out, d, ROWS, b);
         }
+        bnn__back_to(t, start);
         if (i % 256 == 255) bnn__report(t, i + 1, x.rows);
     }
     if (t->err != BNN_OK) return;
     bnn__ggn_add(out, d, held, b);
     for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
-    if (!p->net.noise_learned) return;
-    noise = p->view.blocks[p->net.noise].offset - first; /* outside: far above n */
-    if (noise < n && fabs((double)p->view.theta[first + noise]) <= BNN__LOG_VAR)
+    if (!v->net.noise_learned) return;
+    noise = v->view.blocks[v->net.noise].offset - first; /* outside: far above n */
+    if (noise < n && fabs((double)v->view.theta[first + noise]) <= BNN__LOG_VAR)
         out.data[diagonal ? noise : noise * n + noise] += (float)(0.5 * (double)(x.rows * k));
 }
 
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
-    bnn__probe p;
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
     size_t n;
-    if (!bnn__probe_init(&p, t, "bnn_ggn", net, x)) return;
-    n = p.view.n;
+    if (!bnn__probe_init(&v, t, "bnn_ggn", net, x)) return;
+    n = v.view.n;
     if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n))
         bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
-    else if (bnn__all_numbers(t, "bnn_ggn", "x", x) &&
-             bnn__all_numbers(t, "bnn_ggn", "theta", bnn__mat(1, n, p.view.theta)))
-        bnn__ggn(t, &p, x, 0, out);
-    bnn__back_to(t, p.base);
+    else if (bnn__probe_numbers(&v, "x", x) &&
+             bnn__probe_numbers(&v, "theta", bnn__mat(1, n, v.view.theta)))
+        bnn__ggn(&v, x, 0, out);
+    bnn__back_to(t, start);
 }
 
 /* ---- Kronecker factors */
 
 /* The nodes of the layers: the affine ones of their weights */
-static void bnn__layer_nodes(bnn_var *last, const bnn__probe *p, bnn_var **node) {
+static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, bnn_var **node) {
     const struct bnn__mlp *m = p->net.mlp;
     size_t step = m->desc.no_bias ? 1 : 2;
     bnn_var *v;
@@ -11026,28 +11003,29 @@ static void bnn__gram_add(bnn_mat sum, bnn_mat a) { /* sum += a^T a */
 }
 
 /* Sums of a a^T and g g^T of every layer, in the places of its rotation */
-static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, const bnn_gaussian *g) {
+static void bnn__kron_collect(bnn__tour *v, bnn_mat x, const bnn_gaussian *g) {
     enum { ROWS = 128 };
-    bnn_var *node[BNN_MAX_LAYERS];
+    bnn_tape *t = v->t;
+    bnn__time start = bnn__now(t);
+    bnn_var *node[BNN_MAX_LAYERS], *out;
     size_t first, l, c, n;
+    bnn_mat a, seed;
     for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
-        bnn_var *out;
-        bnn_mat seed;
         n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
-        out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n));
+        out = bnn__tour_answer(v, 0, bnn_mat_rows(x, first, n));
         seed = bnn__seed(out);
         if (t->err != BNN_OK) return;
-        bnn__layer_nodes(out, p, node);
+        bnn__layer_nodes(out, v, node);
         for (l = 0; l < g->n_pieces; l++) {
-            bnn_mat a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
+            a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
             if (t->err == BNN_OK) bnn__gram_add(g->pieces[l].a, a);
         }
         for (c = 0; t->err == BNN_OK && c < seed.cols; c++) {
-            bnn__lambda_column(&p->net, out->val, c, seed);
-            bnn_backward_from(out, seed);
+            bnn__probe_back(v, out, seed, c, 1);
             for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
                 bnn__gram_add(g->pieces[l].g, node[l]->grad);
         }
+        bnn__back_to(t, start);
         bnn__report(t, first + n, x.rows);
     }
 }
@@ -11073,14 +11051,15 @@ static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *p
             v = n * (double)e.data[i] * (double)f.data[j];
             if (v < 0) v = 0; /* rounding */
             q->cov.data[i * c + j] = (float)(1 / (v + 1));
-            q->log_det -= log1p(v) + log(d);
+            q->log_det -= bnn__dlog1p(v) + bnn__dlog(d);
         }
     }
     bnn_arena_rewind(mem, mark);
     return err;
 }
 
-static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
+    bnn_tape *t = v->t;
     const struct bnn__mlp *m = la->net.mlp;
     size_t l, step = m->desc.no_bias ? 1 : 2;
     bnn_gaussian *g = &la->g;
@@ -11098,7 +11077,7 @@ static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_m
             return;
         }
     }
-    if (g->mem->err == BNN_OK) bnn__kron_collect(t, p, x, g);
+    if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
     for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++) {
         bnn_gaussian_piece *q = &g->pieces[l];
         int err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
@@ -11110,7 +11089,8 @@ static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_m
 /* ---- the Gaussian */
 
 /* H = GGN + prior, and its Cholesky factor; or diagonals, turned into variances */
-static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
+    bnn_tape *t = p->t;
     size_t i, n = la->n, pivot = 0;
     int diagonal = la->kind == BNN_LAPLACE_DIAGONAL;
     bnn_gaussian_piece *q = bnn__gaussian_add(&la->g, la->first, n, diagonal ? 1 : 0);
@@ -11119,14 +11099,14 @@ static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_
     q->factored = 1;
     q->chol = h;
     if (diagonal) h = q->cov;
-    bnn__ggn(t, p, x, la->first, h);
+    bnn__ggn(p, x, la->first, h);
     for (i = 0; t->err == BNN_OK && i < n; i++) {
         float *v = &h.data[diagonal ? i : i * n + i];
         *v += la->prior[la->first + i];
         if (!diagonal) continue;
         if (!(*v > 0))
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
-        q->log_det -= log((double)*v);
+        q->log_det -= bnn__dlog((double)*v);
         *v = 1 / *v;
     }
     if (t->err != BNN_OK || diagonal) return;
@@ -11172,54 +11152,51 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
 }
 
 /* -ln p(y|x), nats; the gradient of U, prior included, is left in p->view.grad. */
-static double bnn__laplace_energy(bnn_tape *t, bnn__probe *p, bnn_data d) {
+static double bnn__laplace_energy(bnn__tour *p, bnn_data d) {
     enum { ROWS = 128 };
+    bnn__time start = bnn__now(p->t);
     size_t first, n;
     double sum = 0;
     bnn_var *v;
-    bnn__back_to(t, p->base);
     bnn_params_zero_grad(&p->view);
-    for (first = 0; t->err == BNN_OK && first < d.x.rows; first += n) {
+    for (first = 0; p->t->err == BNN_OK && first < d.x.rows; first += n) {
         n = d.x.rows - first < ROWS ? d.x.rows - first : (size_t)ROWS;
-        v = bnn__probe_out(p, t, bnn_mat_rows(d.x, first, n));
-        v = bnn__nll_rows(&p->net, v, bnn_input(t, bnn_mat_rows(d.y, first, n)));
-        if (t->err == BNN_OK) sum += bnn_mat_sum(v->val);
+        v = bnn__tour_answer(p, 0, bnn_mat_rows(d.x, first, n));
+        v = bnn__nll_rows(&p->net, v, bnn_input(p->t, bnn_mat_rows(d.y, first, n)));
+        if (p->t->err == BNN_OK) sum += bnn_mat_sum(v->val);
         bnn_backward(bnn_sum(v));
+        bnn__back_to(p->t, start);
     }
-    bnn_backward(bnn_prior_nll(t, &p->view));
+    bnn_backward(bnn_prior_nll(p->t, &p->view));
     return sum;
 }
 
-static double bnn__laplace_decrement(bnn_tape *t, const bnn__probe *p, const bnn_laplace *la) {
-    double sum = 0;
+static void bnn__laplace_fill(bnn__tour *p, bnn_laplace *la, bnn_data d) {
+    bnn_tape *t = p->t;
+    double u = -bnn__laplace_prior(t, la);
+    float *tmp;
     size_t i;
-    float *tmp = bnn__floats(t, la->n);
-    for (i = 0; t->err == BNN_OK && i < la->g.n_pieces; i++) {
+    if (t->err != BNN_OK) return;
+    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(p, la, d.x);
+    else bnn__laplace_exact(p, la, d.x);
+    if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
+    u += bnn__laplace_energy(p, d);
+    tmp = bnn__floats(t, la->n);
+    if (t->err != BNN_OK) return;
+    la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
+    for (i = 0; i < la->g.n_pieces; i++) {
         const bnn_gaussian_piece *q = &la->g.pieces[i];
         bnn_mat y = bnn__mat(1, q->n, p->view.grad + q->first);
         bnn__piece_root(q, BNN__ROOT_T, y, tmp);
-        sum += bnn_mat_dot(y, y) / 2;
+        la->decrement += bnn_mat_dot(y, y) / 2;
+        la->log_evidence += q->log_det / 2;
     }
-    return sum;
-}
-
-static void bnn__laplace_fill(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_data d) {
-    size_t i;
-    double u = -bnn__laplace_prior(t, la);
-    if (t->err != BNN_OK) return;
-    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(t, p, la, d.x);
-    else bnn__laplace_exact(t, p, la, d.x);
-    if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
-    u += bnn__laplace_energy(t, p, d);
-    la->decrement = bnn__laplace_decrement(t, p, la);
-    la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
-    for (i = 0; i < la->g.n_pieces; i++) la->log_evidence += la->g.pieces[i].log_det / 2;
-    if (t->err == BNN_OK && !(la->decrement <= 1 + 0.01 * (double)la->n))
+    if (!(la->decrement <= 1 + 0.01 * (double)la->n))
         bnn__note(t, "bnn_laplace_new: not at a maximum: a Newton step would still gain %g nats; "
                   "train on with a falling lr, or the error bars are wrong", la->decrement);
 }
 
-static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const bnn_net *net,
+static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__tour *p, const bnn_net *net,
                               bnn_data d, int kind) {
     const char *who = "bnn_laplace_new";
     if (mem == NULL || kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
@@ -11229,14 +11206,15 @@ static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const 
     else if (d.y.rows != d.x.rows)
         bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
     return bnn__probe_init(p, t, who, net, d.x) && bnn__has_data(t, who, d.y) &&
-           bnn__all_numbers(t, who, "x", d.x) && bnn__all_numbers(t, who, "y", d.y) &&
-           bnn__all_numbers(t, who, "theta", bnn__mat(1, p->view.n, p->view.theta));
+           bnn__probe_numbers(p, "x", d.x) && bnn__probe_numbers(p, "y", d.y) &&
+           bnn__probe_numbers(p, "theta", bnn__mat(1, p->view.n, p->view.theta));
 }
 
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind) {
     bnn_laplace la, dead;
-    bnn__probe p;
+    bnn__time start = bnn__now(t);
+    bnn__tour p;
     bnn_mark mark;
     memset(&dead, 0, sizeof dead);
     if (!bnn__laplace_ready(mem, t, &p, net, d, kind)) return dead;
@@ -11249,9 +11227,9 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     la.prior = (float *)bnn_arena_alloc(mem, la.g.n, sizeof *la.prior);
     if (mem->err == BNN_OK) {
         if (la.g.n != 0) memcpy(la.mean, net->params->theta, la.g.n * sizeof *la.mean);
-        bnn__laplace_fill(t, &p, &la, d);
+        bnn__laplace_fill(&p, &la, d);
     }
-    bnn__back_to(t, p.base);
+    bnn__back_to(t, start);
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_new: %s", mem->msg);
     if (t->err == BNN_OK) return la;
     bnn_arena_rewind(mem, mark);
@@ -11264,14 +11242,8 @@ static bnn_mat bnn__piece_cov(bnn_arena *mem, const bnn_gaussian_piece *p, int d
     size_t i, r = p->a.rows, c = p->g.rows;
     bnn_mat out, s, a = p->a, g = p->g;
     if (!bnn__dense(p) && a.data == NULL) return p->cov;
-    out = bnn_mat_new(mem, diagonal ? 1 : p->n, p->n);
-    if (!diagonal || a.data == NULL) {
-        s = bnn__piece_rows(mem, p, BNN__ROOT_T);
-        if (mem->err != BNN_OK) return out;
-        if (diagonal) bnn__row_squares(out.data, s);
-        else bnn_mat_mul_nt(out, s, s);
-        return out;
-    }
+    if (!diagonal || a.data == NULL) return bnn__piece_gram(mem, p, BNN__ROOT_T, diagonal);
+    out = bnn_mat_new(mem, 1, p->n);
     a = bnn_mat_copy(mem, a), g = bnn_mat_copy(mem, g);
     s = bnn_mat_new(mem, r, c);
     if (mem->err != BNN_OK) return out;
@@ -11324,6 +11296,7 @@ BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, 
 
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
     bnn_arena *mem = e == NULL || e->params == NULL ? NULL : e->params->mem;
+    bnn_gaussian g;
     bnn_params draw;
     bnn_mark mark;
     int err;
@@ -11331,41 +11304,40 @@ BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng
         return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
     mark = bnn_arena_mark(mem);
     draw = *la->net.params;
-    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
-    if (draw.theta == NULL) return mem->err;
-    bnn__gaussian_draw(&la->g, rng, draw.theta, draw.theta + draw.n);
-    err = bnn_ensemble_push_from(e, &draw, 1);
+    draw.theta = (float *)bnn_arena_alloc(mem, draw.n, sizeof *draw.theta);
+    g = la->g;
+    g.mem = mem;
+    err = draw.theta == NULL ? mem->err : bnn_gaussian_sample(&g, rng, draw.theta);
+    if (err == BNN_OK) err = bnn_ensemble_push_from(e, &draw, 1);
     bnn_arena_rewind(mem, mark);
     return err;
 }
 
 /* ---- predictions */
 
-/* f (rows of x, k) and cov (rows, k k) of any net: a backward pass per row and output */
-static void bnn__cov_by_rows(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                             bnn_mat f, float *cov) {
-    size_t i, c, k = f.cols, n = la->n;
-    bnn__time start = p->start;
-    bnn_mat b = bnn__mat(k, n, NULL);
-    float *tmp;
-    bnn__back_to(t, start);
-    b.data = bnn__floats(t, bnn__mul(k, n));
-    tmp = bnn__floats(t, bnn__mul(k, n));
-    p->start = bnn__now(t);
-    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
-        bnn_mat seed = bnn__seed(out);
+/* Covariances (k,k) of the outputs of every row at hand, of any net: a backward pass per row and
+ * output */
+static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
+    const bnn_laplace *la = v->laplace;
+    bnn_tape *t = v->t;
+    bnn_mat x = bnn__block_of(v, v->x, v->gaps), seed;
+    size_t i, c, k = v->cols, n = la->n;
+    bnn_mat b = bnn__mat(k, n, bnn__floats(t, bnn__mul(k, n)));
+    float *tmp = bnn__floats(t, bnn__mul(k, n));
+    bnn__time start = bnn__now(t);
+    bnn_var *out;
+    for (i = 0; t->err == BNN_OK && i < v->rows; i++) {
+        out = bnn__tour_answer(v, 0, bnn_mat_rows(x, i, 1));
+        seed = bnn__seed(out);
         for (c = 0; t->err == BNN_OK && c < k; c++) {
-            bnn_params_zero_grad(&p->view);
-            bnn__backward_column(out, seed, c);
-            memcpy(b.data + c * n, p->view.grad + la->first, n * sizeof *tmp);
+            bnn__probe_back(v, out, seed, c, 0);
+            memcpy(b.data + c * n, v->view.grad + la->first, n * sizeof *tmp);
         }
-        if (t->err != BNN_OK) break;
-        memcpy(f.data + i * k, out->val.data, k * sizeof *tmp);
+        if (t->err != BNN_OK) return;
         bnn__piece_root(&la->g.pieces[0], BNN__ROOT_T, b, tmp);
         bnn__gemm(k, k, n, b.data, n, 1, b.data, 1, n, cov + i * k * k, k, 0);
+        bnn__back_to(t, start);
     }
-    p->start = start;
 }
 
 /* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k
@@ -11390,103 +11362,67 @@ static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bn
                   cov + i * k * k, k, 1);
 }
 
-static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                               bnn_mat f, float *cov) {
-    bnn_var *out = bnn__probe_out(p, t, x), *node[BNN_MAX_LAYERS];
-    bnn_mat seed = bnn__seed(out), g[BNN_MAX_LAYERS];
-    size_t l, c, k = f.cols, layers = la->g.n_pieces, size;
-    for (l = 0; l < layers; l++) {
-        size = la->g.pieces[l].g.rows;
-        g[l] = bnn__mat(bnn__mul(k, x.rows), size, bnn__floats(t, k * x.rows * size));
-    }
+static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
+    bnn_tape *t = v->t;
+    const bnn_gaussian_piece *q = v->laplace->g.pieces;
+    bnn_var *node[BNN_MAX_LAYERS];
+    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LAYERS];
+    size_t l, c, k = v->cols, layers = v->laplace->g.n_pieces, size;
+    for (l = 0; l < layers; l++)
+        g[l] = bnn__mat(bnn__mul(k, v->rows), q[l].g.rows,
+                        bnn__floats(t, k * v->rows * q[l].g.rows));
     if (t->err != BNN_OK) return;
-    memcpy(f.data, out->val.data, bnn__mat_size(f) * sizeof *cov);
-    memset(cov, 0, bnn__mat_size(f) * k * sizeof *cov);
-    bnn__layer_nodes(out, p, node);
+    memset(cov, 0, v->rows * k * k * sizeof *cov);
+    bnn__layer_nodes(v->out, v, node);
     for (c = 0; t->err == BNN_OK && c < k; c++) {
-        bnn__backward_column(out, seed, c);
+        bnn__probe_back(v, v->out, seed, c, 0);
         for (l = 0; t->err == BNN_OK && l < layers; l++) {
             size = bnn__mat_size(node[l]->grad);
             memcpy(g[l].data + c * size, node[l]->grad.data, size * sizeof *cov);
         }
     }
     for (l = 0; t->err == BNN_OK && l < layers; l++)
-        bnn__cov_of_layer(t, &la->g.pieces[l], node[l], g[l], k, cov);
+        bnn__cov_of_layer(t, &q[l], node[l], g[l], k, cov);
 }
 
-static int bnn__row_has_gap(bnn_mat x, size_t row) {
-    return !bnn__v_finite(x.cols, x.data + row * x.cols);
+static int bnn__laplace_cov(bnn__tour *v, float *cov) {
+    bnn__tour_check(v, "output", v->out->val, 1);
+    if (v->t->err != BNN_OK) return 0;
+    if (v->laplace->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(v, cov);
+    else bnn__cov_by_rows(v, cov);
+    return v->t->err == BNN_OK;
 }
 
-/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the
- * way through the net, then all answers of their rows are NaN. */
-static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                               size_t first, bnn_mat f, float *cov) {
-    bnn__time start = p->start;
-    bnn_mat rows = bnn_mat_rows(x, first, f.rows), whole = rows;
-    size_t i, j, k = f.cols, n = bnn__mat_size(rows);
-    bnn__back_to(t, start);
-    if (!bnn__v_finite(n, rows.data)) {
-        whole.data = bnn__floats(t, n);
-        for (i = 0; whole.data != NULL && i < n; i++)
-            whole.data[i] = bnn__finite(rows.data[i]) ? rows.data[i] : 0;
-        p->start = bnn__now(t);
-    }
-    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, whole, f, cov);
-    else bnn__cov_by_rows(la, t, p, whole, f, cov);
-    p->start = start;
-    if (t->err != BNN_OK) return;
-    if (bnn__where(f, &i, &j))
-        bnn__fail(t, BNN_ENONFINITE, "bnn_laplace: output %z of row %z is %g: are its inputs too "
-                  "large?", j, first + i, (double)f.data[i * k + j]);
-    for (i = 0; i < f.rows; i++) {
-        if (!bnn__row_has_gap(rows, i)) continue;
-        for (j = 0; j < k; j++) f.data[i * k + j] = (float)bnn__nan();
-        for (j = 0; j < k * k; j++) cov[i * k * k + j] = (float)bnn__nan();
-    }
+static int bnn__laplace_open(bnn__tour *v, bnn_tape *t, const char *who, const bnn_laplace *la,
+                             bnn_mat x) {
+    enum { ROWS = 128, ROOM = 4096 }; /* rows at a time, so that their covariances stay small */
+    memset(v, 0, sizeof *v);
+    if (!bnn__probe_init(v, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
+    v->laplace = la;
+    v->view.theta = la->mean;
+    if (!bnn__tour_over(v, x, ROWS)) return 0;
+    if (v->cols > ROOM / ROWS) v->block = ROOM / v->cols + 1;
+    return 1;
 }
 
-/* Number of outputs, by one row of x; rows: at a time, so that their covariances stay small */
-static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
-                                const bnn_laplace *la, bnn_mat x, size_t *rows) {
-    enum { ROWS = 128, ROOM = 4096 };
-    size_t k, i, j, r, gaps = 0;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
-    if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
-    p->view.theta = la->mean;
-    k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    bnn__back_to(t, p->start);
-    *rows = k < ROOM / ROWS ? (size_t)ROWS : ROOM / k + 1;
-    if (t->err != BNN_OK || !bnn__where(x, &i, &j)) return k;
-    for (r = 0; r < x.rows; r++) gaps += (size_t)bnn__row_has_gap(x, r);
-    bnn__note(t, "%s: x is %g in row %z, column %z; not finite in %z rows, whose answers are NaN: "
-              "fill in or drop what is missing", who, (double)x.data[i * x.cols + j], i, j, gaps);
-    return k;
+static void bnn__laplace_outputs_add(bnn__tour *v) {
+    size_t k = v->cols;
+    if (bnn__laplace_cov(v, v->p.aleatoric.data + v->first * k * k))
+        memcpy(v->p.mean.data + v->first * k, v->out->val.data, v->rows * k * sizeof(float));
 }
 
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov) {
-    bnn__probe p;
-    bnn_mark mark;
-    bnn_mat mean = bnn__mat(0, 0, NULL);
-    size_t first, n, rows = 0;
-    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_outputs", la, x, &rows);
-    *cov = mean;
-    if (t->err != BNN_OK) return mean;
-    mark = bnn_arena_mark(mem);
-    mean = bnn_mat_new(mem, x.rows, k);
-    *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
-        n = x.rows - first < rows ? x.rows - first : rows;
-        bnn__laplace_block(la, t, &p, x, first, bnn_mat_rows(mean, first, n),
-                           cov->data + first * k * k);
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
+    if (bnn__laplace_open(&v, t, "bnn_laplace_outputs", la, x)) {
+        v.p.mean = bnn_mat_new(mem, x.rows, v.k = v.cols);
+        v.p.aleatoric = bnn_mat_new(mem, x.rows, bnn__mul(v.k, v.k)); /* the covariances */
+        bnn__tour_run(&v, mem, 0, bnn__laplace_outputs_add, NULL);
     }
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK) return mean;
-    bnn_arena_rewind(mem, mark);
-    *cov = bnn__mat(0, 0, NULL);
-    return *cov;
+    bnn__back_to(t, start);
+    *cov = v.p.aleatoric;
+    return v.p.mean;
 }
 
 /* One row of classes: mean by the probit formula, the rest by the delta method: d p_i/d f_j is
@@ -11502,7 +11438,8 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
     }
     for (i = 0; i < k; i++) {
         double slope = (double)mean[i], v = (double)cov[i * k + i];
-        if (likelihood == BNN_BERNOULLI) slope = 1 / (2 + exp((double)f[i]) + exp(-(double)f[i]));
+        if (likelihood == BNN_BERNOULLI)
+            slope = 1 / (2 + bnn__dexp((double)f[i]) + bnn__dexp(-(double)f[i]));
         else v += all - 2 * p[i];
         v *= slope * slope;
         epistemic[i] = (float)(v < 0 ? 0 : v);
@@ -11514,7 +11451,7 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
             if ((likelihood == BNN_BERNOULLI) != (j == i)) continue; /* alone, or the others */
             if (j != i) d -= (double)f[j];
             if (j != i) v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
-            odds += exp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
+            odds += bnn__dexp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
         }
         p[i] = 1 / (1 + odds);
         sum += p[i];
@@ -11529,80 +11466,53 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
     return sum > 0 ? bnn__entropy(likelihood, k, p) : bnn__nan();
 }
 
-/* One row of numbers; var: that of the noise */
-static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, const float *cov,
-                                 const float *m, const float *var, float *mean, float *epistemic,
-                                 float *aleatoric) {
-    size_t i;
-    for (i = 0; i < k; i++) {
-        double v = (double)cov[i * outs + i], s = 1;
-        mean[i] = m[i];
-        aleatoric[i] = bnn__is_nan(v) ? (float)v : var[i]; /* a gap in x */
-        if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
-            mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
-            v = expm1(v) * (double)mean[i] * (double)mean[i];
-        } else if (net->scaling.y_std.data != NULL) {
-            s = (double)net->scaling.y_std.data[i];
+static void bnn__laplace_add(bnn__tour *v) {
+    const float *y_std = v->net.scaling.y_std.data;
+    size_t i, j, k = v->k, outs = v->cols, at = v->first * k;
+    float *mean = v->p.mean.data + at, *epistemic = v->p.epistemic.data + at;
+    float *aleatoric = v->p.aleatoric.data + at, *entropy = v->p.entropy.data;
+    float *cov = bnn__floats(v->t, bnn__mul(v->rows, bnn__mul(outs, outs)));
+    int likelihood = bnn__likelihood(&v->net);
+    bnn_mat m, var;
+    if (!bnn__laplace_cov(v, cov)) return;
+    if (entropy == NULL) bnn__moments(&v->net, v->out, &m, &var);
+    if (v->t->err != BNN_OK) return;
+    for (i = 0; i < v->rows; i++, cov += outs * outs) {
+        for (j = 0; entropy == NULL && j < k; j++) {
+            double c = (double)cov[j * outs + j], s = y_std != NULL ? (double)y_std[j] : 1;
+            mean[j] = m.data[i * k + j];
+            aleatoric[j] = var.data[i * k + j];
+            if (likelihood == BNN_POISSON) { /* f normal: the rate is log-normal */
+                mean[j] = aleatoric[j] = (float)((double)mean[j] * bnn__dexp(c / 2));
+                s = (double)mean[j];
+                c = bnn__dexpm1(c);
+            }
+            epistemic[j] = (float)(c * s * s);
         }
-        epistemic[i] = (float)(v * s * s);
-    }
-}
-
-/* Outputs f and covariances of the rows from `first` on become answers. */
-static void bnn__laplace_answer(bnn_predictive *r, bnn_tape *t, const bnn_net *net, size_t first,
-                                bnn_mat f, const float *cov) {
-    int likelihood = bnn__likelihood(net);
-    size_t i, k = r->mean.cols;
-    bnn_mat m = r->mean, var = m;
-    double *p = (double *)bnn__scratch(t, k, sizeof *p);
-    if (r->entropy.data == NULL) bnn__moments(net, bnn_input(t, f), &m, &var);
-    if (t->err != BNN_OK) return;
-    for (i = 0; i < f.rows; i++, cov += f.cols * f.cols) {
-        size_t at = (first + i) * k;
-        float *mean = r->mean.data + at, *ep = r->epistemic.data + at, *al = r->aleatoric.data + at;
-        if (r->entropy.data == NULL)
-            bnn__laplace_numbers(net, k, f.cols, cov, m.data + i * k, var.data + i * k, mean, ep,
-                                 al);
-        else r->entropy.data[first + i] =
-            (float)bnn__laplace_classes(likelihood, k, f.data + i * k, cov, mean, ep, al, p);
+        if (entropy != NULL)
+            entropy[v->first + i] =
+                (float)bnn__laplace_classes(likelihood, k, v->out->val.data + i * k, cov, mean,
+                                            epistemic, aleatoric, v->sums);
+        mean += k, epistemic += k, aleatoric += k;
     }
 }
 
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x) {
-    bnn_predictive r;
-    bnn__probe p;
-    bnn_mark mark;
-    size_t first, n, rows = 0;
-    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_predict", la, x, &rows);
-    bnn_mat f = bnn__mat(rows, k, NULL);
-    float *cov;
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
     int likelihood;
-    memset(&r, 0, sizeof r);
-    if (t->err != BNN_OK) return r;
-    likelihood = bnn__likelihood(&la->net);
-    n = likelihood == BNN_GAUSSIAN_HETERO ? k / 2 : k;
-    mark = bnn_arena_mark(mem);
-    r.mean = bnn_mat_new(mem, x.rows, n);
-    r.aleatoric = bnn_mat_new(mem, x.rows, n);
-    r.epistemic = bnn_mat_new(mem, x.rows, n);
-    if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
-        r.entropy = bnn_mat_new(mem, x.rows, 1);
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
-    f.data = bnn__floats(t, bnn__mul(rows, k));
-    cov = bnn__floats(t, bnn__mul(rows, bnn__mul(k, k)));
-    p.start = bnn__now(t);
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += f.rows) {
-        n = x.rows - first;
-        f.rows = n < rows ? n : rows;
-        bnn__laplace_block(la, t, &p, x, first, f, cov);
-        bnn__laplace_answer(&r, t, &p.net, first, f, cov);
+    if (bnn__laplace_open(&v, t, "bnn_laplace_predict", la, x)) {
+        likelihood = bnn__likelihood(&v.net);
+        v.p.mean = bnn_mat_new(mem, x.rows, v.k);
+        v.p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
+        v.p.epistemic = bnn_mat_new(mem, x.rows, v.k);
+        if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
+            v.p.entropy = bnn_mat_new(mem, x.rows, 1);
+        bnn__tour_run(&v, mem, v.k, bnn__laplace_add, NULL);
     }
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK) return r;
-    bnn_arena_rewind(mem, mark);
-    memset(&r, 0, sizeof r);
-    return r;
+    bnn__back_to(t, start);
+    return v.p;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -11640,47 +11550,49 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
     return 1;
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
-                             size_t gone, size_t blocks) {
-    bnn_net net = bnn__net_like(to, mlp, d, NULL);
-    size_t b;
-    if (net.params == NULL) return net;
-    BNN_ASSERT(to->n == out->n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return net;
+/* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
+static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
+                                     const void *neurons, const bnn_net *mlp,
+                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+    if (to == NULL || to->mem->err != BNN_OK) return NULL;
+    if (to->n_blocks != 0 || out == NULL || neurons == NULL)
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
+                        "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
+                        "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
+    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-static int bnn__drop_to(const char *who, bnn_params *to, const void *out, const void *neurons) {
-    if (to == NULL || to->mem->err != BNN_OK) return 0;
-    if (to->n_blocks == 0 && out != NULL && neurons != NULL) return 1;
-    bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
-                    "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its Gaussian" :
-                    neurons == NULL ? ", and a list of neurons" : "");
-    return 0;
+/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
+ * dropped layer's) and the mean as its weights. */
+static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                               const bnn_gaussian *g, const bnn_mlp_desc *d,
+                               const unsigned char *what, const float *value, size_t gone) {
+    bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
+    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d, NULL) : bnn__net_dead(to->mem);
+    size_t b;
+    if (net.params == NULL) return net;
+    BNN_ASSERT(to->n == less.n);
+    for (b = 0; b < to->n_blocks; b++)
+        to->blocks[b].prior =
+            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
+    memcpy(to->theta, less.mean, less.n * sizeof(float));
+    *out = less;
+    return net;
 }
 
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_net net;
     bnn_mlp_desc d;
-    unsigned char *what;
-    bnn_gaussian less = bnn__no_gaussian();
+    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
+                                         layer, &d);
     const bnn_block *in, *next;
     size_t i, j, step, width;
-    memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to, out, n > 0 ? (const void *)neurons : who) ||
-        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
-        return net;
+    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
-    if (what == NULL) return net;
     in = &mlp->params->blocks[(layer - 1) * step];
     next = in + step;
     for (i = 0; i < n; i++) {
@@ -11694,14 +11606,10 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
-        return net;
+        return bnn__net_dead(to->mem);
     }
     d.sizes[layer] = width - n;
-    less = bnn_gaussian_reduce(to->mem, g, what, NULL);
-    if (less.n == 0) return net;
-    net = bnn__drop_net(to, &less, mlp, d, BNN__NONE, 0);
-    if (net.params != NULL) *out = less;
-    return net;
+    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
 }
 
 /* Can the layer be the identity, and gone? */
@@ -11720,22 +11628,16 @@ static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) 
 BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_net net;
     bnn_mlp_desc d;
-    bnn_gaussian less;
-    unsigned char *what;
+    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
     float *value;
     size_t i, l, step, width;
-    memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to, out, who) ||
-        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
-        return net;
+    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
+    if (value == NULL) return bnn__net_dead(to->mem);
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    if (!bnn__layer_fits(to->mem, &d, layer)) return net;
-    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
-    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
-    if (to->mem->err != BNN_OK) return net;
     l = mlp->params->blocks[(layer - 1) * step].offset;
     for (i = 0; i < width * (width + step - 1); i++) {
         what[l + i] = BNN_FIX;
@@ -11746,11 +11648,7 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
         d.activations[l - 1] = d.activations[l];
     }
     d.sizes[BNN_MAX_LAYERS] = 0;
-    less = bnn_gaussian_reduce(to->mem, g, what, value);
-    if (less.n == 0) return net;
-    net = bnn__drop_net(to, &less, mlp, d, (layer - 1) * step, step);
-    if (net.params != NULL) *out = less;
-    return net;
+    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
 }
 
 /* ---- orders */
@@ -12052,21 +11950,9 @@ static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nod
     return BNN_OK;
 }
 
-/* An edge on a cycle among nodes whose done is 0: backward from any of them one comes round. */
-static int bnn__graph_cycle(bnn_arena *mem, const bnn_structure *s, const unsigned char *done) {
-    size_t v = 0, e = 0, i;
-    while (done[v]) v++;
-    for (i = 0; i <= s->n_nodes; i++) {
-        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
-        v = s->edges[e].from;
-    }
-    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
-                           e, v, s->edges[e].to);
-}
-
 static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
     unsigned char *done = (unsigned char *)bnn_arena_alloc(mem, s->n_nodes, 1);
-    size_t v, e, n = 0, before = 1;
+    size_t v, e = 0, n = 0, before = 1;
     if (done == NULL) return mem->err;
     while (n < s->n_nodes && n != before) {
         before = n;
@@ -12079,7 +11965,14 @@ static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources
             s->order[n++] = v;
         }
     }
-    return n == s->n_nodes ? BNN_OK : bnn__graph_cycle(mem, s, done);
+    if (n == s->n_nodes) return BNN_OK;
+    for (v = 0; done[v];) v++; /* backward from any node that is left one comes round a cycle */
+    for (n = 0; n <= s->n_nodes; n++) {
+        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
+        v = s->edges[e].from;
+    }
+    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
+                           e, v, s->edges[e].to);
 }
 
 /* Columns of candidate k of edge e */
@@ -12409,20 +12302,11 @@ typedef struct bnn__hyper {
 
 /* Gradients of f by w and a, at the same random numbers each time; the value */
 static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
-    bnn_tape *t = h->t;
-    bnn__time start = bnn__now(t);
-    bnn_var *loss;
     double value;
-    t->rng = h->rng;
-    bnn_params_zero_grad(h->d->w);
     bnn_params_zero_grad(h->d->a);
-    loss = f(t, h->d->user);
-    value = (double)bnn_value(loss);
-    bnn_backward(loss);
+    value = bnn__loss_at(h->t, &h->rng, h->d->w, f, h->d->user);
     bnn__params_settle(h->d->w);
     bnn__params_settle(h->d->a);
-    start.loss_n = t->loss_n; /* the gradient stays, and its N */
-    bnn__back_to(t, start);
     return value;
 }
 
@@ -12454,39 +12338,35 @@ static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
     }
 }
 
-static double bnn__dot(size_t n, const float *x, const float *y) {
-    double s = 0;
-    size_t i;
-    for (i = 0; i < n; i++) s += (double)x[i] * (double)y[i];
-    return s;
-}
-
 /* Conjugate gradients for (H + damping) z = v; returns the last curvature, which breaks it off if
  * it is not positive. Differences of a gradient with kinks are not a symmetric matrix, and then
  * residuals may grow: the best z so far is kept. work: 4 |w| numbers. */
 static double bnn__hyper_cg(bnn__hyper *h, bnn_hypergradient_result *out, float *work) {
     const bnn_hypergradient_desc *d = h->d;
     size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k;
-    float *z = work, *r = z + n, *p = r + n, *hp = p + n;
+    bnn_mat v = bnn__mat(1, n, h->v), r = bnn__mat(1, n, work), p = bnn__mat(1, n, work + n);
+    bnn_mat hp = bnn__mat(1, n, work + 2 * n);
+    float *z = work + 3 * n;
     double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3, curve = 1;
-    double vv = bnn__dot(n, h->v, h->v), rr = vv, best = vv;
+    double vv = bnn_mat_dot(v, v), rr = vv, best = vv;
     memset(z, 0, n * sizeof *z);
     memset(h->z, 0, n * sizeof *z);
-    memcpy(r, h->v, n * sizeof *r);
-    memcpy(p, h->v, n * sizeof *p);
+    memcpy(r.data, v.data, n * sizeof *z);
+    memcpy(p.data, v.data, n * sizeof *z);
     for (k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
-        double pp = bnn__dot(n, p, p), step, old = rr;
+        double pp = bnn_mat_dot(p, p), step, old = rr;
         h->t->rng = h->rng;
-        bnn_hessian_vector(hp, h->t, d->w, d->lower, d->user, p);
-        for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
-        curve = bnn__dot(n, p, hp) / pp;
+        bnn_hessian_vector(hp.data, h->t, d->w, d->lower, d->user, p.data);
+        for (i = 0; i < n; i++) hp.data[i] += (float)out->damping * p.data[i];
+        curve = bnn_mat_dot(p, hp) / pp;
         if (!(curve > 0)) break;
         step = rr / (curve * pp);
-        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
-        for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
-        rr = bnn__dot(n, r, r);
+        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p.data[i]);
+        for (i = 0; i < n; i++) r.data[i] -= (float)(step * (double)hp.data[i]);
+        rr = bnn_mat_dot(r, r);
         if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
-        for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
+        for (i = 0; i < n; i++)
+            p.data[i] = (float)((double)r.data[i] + rr / old * (double)p.data[i]);
     }
     out->iterations += k;
     out->residual = vv > 0 ? sqrt(best / vv) : 0;
@@ -12586,7 +12466,6 @@ static const double bnn__pruned = 1e12; /* a precision that stands for infinity 
 typedef struct bnn__regress {
     bnn_arena *mem;
     bnn_mark mark;
-    bnn_mat mean, cov_to; /* empty: not asked for */
     size_t n, d;
     double *xx, *xy, yy; /* X'X, X'y, y'y */
     double *l, *cov, *m; /* the factor of A, its inverse, the mean */
@@ -12602,8 +12481,6 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
         (cov.data != NULL && !bnn__mat_is(cov, d, d)))
         return 0;
     p->mem = mem, p->mark = bnn_arena_mark(mem);
-    if (mean.data != NULL) p->mean = mean;
-    if (cov.data != NULL) p->cov_to = cov;
     p->xx = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *p->xx);
     if (p->xx == NULL) return 0;
     p->n = data.x.rows, p->d = d;
@@ -12620,15 +12497,12 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
     return 1;
 }
 
-/* Gives the mean and cov, if there is an answer, and the memory back. */
-static double bnn__linear_close(const bnn__regress *p, double log_p) {
-    size_t i;
-    if (p->mem == NULL) return bnn__nan();
-    if (!bnn__is_nan(log_p)) {
-        for (i = 0; i < bnn__mat_size(p->mean); i++) p->mean.data[i] = (float)p->m[i];
-        for (i = 0; i < bnn__mat_size(p->cov_to); i++) p->cov_to.data[i] = (float)p->cov[i];
-    }
-    bnn_arena_rewind(p->mem, p->mark);
+/* Gives the mean and cov, if asked for and there is an answer, and the memory back. */
+static double bnn__linear_close(const bnn__regress *p, bnn_mat mean, bnn_mat cov, double log_p) {
+    size_t i, d = bnn__is_nan(log_p) ? 0 : p->d;
+    for (i = 0; mean.data != NULL && i < d; i++) mean.data[i] = (float)p->m[i];
+    for (i = 0; cov.data != NULL && i < d * d; i++) cov.data[i] = (float)p->cov[i];
+    if (p->mem != NULL) bnn_arena_rewind(p->mem, p->mark);
     return log_p;
 }
 
@@ -12668,7 +12542,8 @@ BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn
                                   const double *alpha, double beta) {
     bnn__regress p;
     int open = bnn__linear_open(&p, mem, mean, cov, data);
-    return bnn__linear_close(&p, open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan());
+    double log_p = open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan();
+    return bnn__linear_close(&p, mean, cov, log_p);
 }
 
 static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
@@ -12726,7 +12601,7 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
     }
     for (i = 0; i < p.d; i++)
         if (alpha[i] >= bnn__pruned) p.m[i] = 0;
-    return bnn__linear_close(&p, log_p);
+    return bnn__linear_close(&p, mean, cov, log_p);
 }
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
@@ -12828,25 +12703,20 @@ BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_
     return v;
 }
 
-/* One sample, drawn by its weight. */
-static size_t bnn__tour_pick(const bnn__tour *v) {
-    double u;
-    size_t s;
-    if (v->samples == 1) return 0;
-    u = v->total * (double)bnn_rng_uniform(&v->t->rng);
-    for (s = 0; s + 1 < v->samples && u >= bnn__tour_weight(v, s); s++)
-        u -= bnn__tour_weight(v, s);
-    return s;
-}
-
-/* The teacher's answer as constants: probabilities, or mean and variance. */
+/* The teacher's answer as constants: probabilities, or mean and variance, of one sample, drawn by
+ * its weight. */
 static void bnn__teach(const bnn_net *teacher, const bnn_ensemble *post, bnn_var *x, bnn_mat *mean,
                        bnn_mat *var) {
     bnn__tour v;
+    double u = 0;
+    size_t s;
     memset(mean, 0, sizeof *mean);
     memset(var, 0, sizeof *var);
     if (!bnn__tour_init(&v, x->tape, teacher, post)) return;
-    bnn__moments(&v.net, bnn__tour_answer(&v, bnn__tour_pick(&v), x->val), mean, var);
+    if (v.samples > 1) u = v.total * (double)bnn_rng_uniform(&v.t->rng);
+    for (s = 0; s + 1 < v.samples && u >= bnn__tour_weight(&v, s); s++)
+        u -= bnn__tour_weight(&v, s);
+    bnn__moments(&v.net, bnn__tour_answer(&v, s, x->val), mean, var);
 }
 
 BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
