@@ -1496,14 +1496,6 @@ static int bnn__is_nan(double x) {
 
 static int bnn__finite(float x) { return bnn__finite_d((double)x); }
 
-/* Is there a NaN or an infinity, and where is the first? */
-static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
-    for (*row = 0; *row < m.rows; ++*row)
-        for (*col = 0; *col < m.cols; ++*col)
-            if (!bnn__finite(m.data[*row * m.cols + *col])) return 1;
-    return 0;
-}
-
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
     if ((a | b) >> (sizeof(size_t) * CHAR_BIT / 2) == 0) return a * b; /* mostly: no division */
@@ -3281,6 +3273,15 @@ BNNDEF int bnn_mat_finite(bnn_mat a) {
     return !bnn__mat_ok(a) || bnn__v_finite(bnn__mat_size(a), a.data);
 }
 
+/* The first entry that is NaN or infinite; 0 = there is none, which is seen fast */
+static int bnn__where(bnn_mat a, size_t *row, size_t *col) {
+    size_t i = 0;
+    if (bnn_mat_finite(a)) return 0;
+    while (bnn__finite(a.data[i])) i++;
+    *row = i / a.cols, *col = i % a.cols;
+    return 1;
+}
+
 static int bnn__mm(bnn_mat out, bnn_mat a, bnn_mat b, int at, int bt) {
     size_t m = at ? a.cols : a.rows, k = at ? a.rows : a.cols, n = bt ? b.rows : b.cols;
     if (!bnn__mat_is(out, m, n) || k != (bt ? b.cols : b.rows) || !bnn__mat_ok(a) ||
@@ -3513,19 +3514,31 @@ static void bnn__rotate(size_t n, double *p, double *q, double c, double s) {
     }
 }
 
-/* Order of the keys, ascending or descending, equals in place. Insertion: Jacobi costs d^3. */
-static void bnn__order(size_t n, const double *key, double sign, size_t *order) {
-    size_t i, j;
-    for (i = 0; i < n; i++) {
-        for (j = i; j > 0 && sign * key[order[j - 1]] > sign * key[i]; j--) order[j] = order[j - 1];
-        order[j] = i;
+/* Order of n keys without NaN, in mem; NULL = mem->err. A merge sort: equal keys stay in order, so
+ * that results do not depend on the library's qsort. */
+static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
+    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t i, j, k, width, from, mid, end;
+    if (tmp == NULL) return NULL;
+    for (i = 0; i < n; i++) index[i] = i;
+    for (width = 1; width < n; width *= 2) {
+        for (from = 0; from < n; from = end) {
+            mid = n - from > width ? from + width : n;
+            end = n - mid > width ? mid + width : n;
+            for (i = from, j = mid, k = from; k < end; k++)
+                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
+                                                                                 : index[j++];
+        }
+        memcpy(index, tmp, n * sizeof *index);
     }
+    return index;
 }
 
 typedef struct bnn__jacobi {
     int symmetric;   /* w = a in both triangles, turned from both sides; else its columns alone */
     double *w, *v;   /* rows: columns of a; of the product of all rotations                     */
-    double *key;     /* eigenvalues, or squared singular values, and their order                */
+    double *key;     /* eigenvalues, or minus squared singular values, and their order          */
     size_t *order;
     int e;           /* w is a 2^-e, entries below 1, so that no square overflows               */
 } bnn__jacobi;
@@ -3575,16 +3588,16 @@ static int bnn__jacobi_run(bnn_arena *mem, bnn__jacobi *z, bnn_mat vectors, bnn_
     z->w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double));
     z->v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double));
     z->key = (double *)bnn__arena_take(mem, d, sizeof(double));
-    z->order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (z->order == NULL) return 0;
+    if (z->key == NULL) return 0;
     bnn__load_scaled(z, a);
     for (i = 0; i < d; i++) z->v[i * d + i] = 1;
     while (sweep++ < BNN__SWEEPS && bnn__sweep(z, n, d)) continue;
     for (i = 0; i < d; i++) {
         const double *x = z->w + i * n;
-        z->key[i] = z->symmetric ? x[i] : bnn__dot_d(n, x, x);
+        z->key[i] = z->symmetric ? x[i] : -bnn__dot_d(n, x, x);
     }
-    bnn__order(d, z->key, z->symmetric ? 1 : -1, z->order);
+    z->order = bnn__sorted_index(mem, d, z->key);
+    if (z->order == NULL) return 0;
     for (i = 0; i < d; i++)
         for (j = 0; j < d; j++) vectors.data[i * d + j] = (float)z->v[z->order[j] * d + i];
     return 1;
@@ -4516,7 +4529,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
     root->pass = ++t->pass;
     for (v = root; v != NULL; v = v->prev) {
         if (v->pass != t->pass) continue;
-        if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        if (bnn__where(v->val, &row, &col)) origin = v;
         if (v->wants && v->backward == NULL && v->grad.data == NULL) {
             v->grad = v->val;
             v->grad.data = bnn__floats(t, bnn__mat_size(v->val));
@@ -4524,7 +4537,6 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
         }
         for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
     }
-    bnn__mat_where(origin->val, &row, &col);
     bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g; the first such value is in row %z, "
               "column %z of a node of %zx%z", (double)root->val.data[0], row, col,
               origin->val.rows, origin->val.cols);
@@ -6998,12 +7010,6 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
-static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
-    return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) &&
-           bnn__mat_where(m, row, col);
-}
-
 /* Mean and standard deviation of every column of one of the two matrices. A constant column, even
  * one whose std is a rounding error, becomes 0: its std is 1. The error, or BNN_OK */
 static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
@@ -9014,13 +9020,12 @@ static int bnn__row_finite(bnn_mat x, size_t row) {
 
 /* Does x have NaN or inf? A note says where. */
 static int bnn__has_gaps(bnn_tape *t, const char *name, bnn_mat x) {
-    size_t i = 0, r, rows = 0;
-    if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
+    size_t i, j, r, rows = 0;
+    if (!bnn__where(x, &i, &j)) return 0;
     for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
-    while (bnn__finite(x.data[i])) i++;
     bnn__note(t, "bnn_predict: %s is %g in row %z, column %z; not finite in %z rows, whose answers "
-              "are NaN: fill in or drop what is missing", name, (double)x.data[i], i / x.cols,
-              i % x.cols, rows);
+              "are NaN: fill in or drop what is missing", name,
+              (double)x.data[i * x.cols + j], i, j, rows);
     return 1;
 }
 
@@ -9453,32 +9458,6 @@ static int bnn__any_nan(bnn_mat a) {
 /* Equal shapes, not empty */
 static int bnn__paired(bnn_mat a, bnn_mat b) {
     return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_size(a) != 0;
-}
-
-/* Merge sort of indices: equal keys stay in order, so results do not depend on the library's
- * qsort. tmp has room for n. No NaN among the keys. */
-static void bnn__sort_index(size_t n, const double *key, size_t *index, size_t *tmp) {
-    size_t i, j, k, width, from, mid, end;
-    for (i = 0; i < n; i++) index[i] = i;
-    for (width = 1; width < n; width *= 2) {
-        for (from = 0; from < n; from = end) {
-            mid = n - from > width ? from + width : n;
-            end = n - mid > width ? mid + width : n;
-            for (i = from, j = mid, k = from; k < end; k++)
-                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
-                                                                                 : index[j++];
-        }
-        memcpy(index, tmp, n * sizeof *index);
-    }
-}
-
-/* Order of n keys, in mem; NULL = mem->err */
-static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
-    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
-    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
-    if (tmp == NULL) return NULL;
-    bnn__sort_index(n, key, index, tmp);
-    return index;
 }
 
 static double *bnn__doubles(bnn_arena *mem, bnn_mat a) {
@@ -11878,7 +11857,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     bnn_mark mark;
     double *score;
     bnn_mat r;
-    size_t width;
+    size_t width, *sorted;
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
@@ -11897,7 +11876,8 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else bnn__order(width, score, 1, order);
+    else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
+    else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
