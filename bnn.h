@@ -4372,10 +4372,9 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
 
 BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                        size_t n_in, bnn_var *const *in) {
+    bnn_mat m = bnn__mat(rows, cols, NULL);
     bnn_var *v;
-    bnn_mat m;
     size_t i;
-    m.rows = rows, m.cols = cols, m.data = NULL;
     for (i = 0; i < n_in; i++)
         if (bnn__apart(t, m, in[i])) break;
     m.data = bnn__floats(t, bnn__mul(rows, cols));
@@ -4545,8 +4544,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
     float one = 1;
-    bnn_mat seed;
-    seed.rows = seed.cols = 1, seed.data = &one;
+    bnn_mat seed = bnn__mat(1, 1, &one);
     if (!bnn__seeds(root, seed, "bnn_backward: the loss is %zx%z, it must be %zx%z") ||
         t->err != BNN_OK) return;
     if (!bnn__finite(root->val.data[0])) {
@@ -6250,12 +6248,10 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 }
 
 static bnn_mat bnn__block_view(const bnn_params *w, size_t block, float *data) {
-    bnn_mat m = { 0, 0, NULL };
-    if (w == NULL || block >= w->n_blocks || data == NULL) return m;
-    m.rows = w->blocks[block].rows;
-    m.cols = w->blocks[block].cols;
-    m.data = data + w->blocks[block].offset;
-    return m;
+    const bnn_block *b;
+    if (w == NULL || block >= w->n_blocks || data == NULL) return bnn__mat(0, 0, NULL);
+    b = &w->blocks[block];
+    return bnn__mat(b->rows, b->cols, data + b->offset);
 }
 
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block) {
@@ -6810,8 +6806,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
 /* ---- smaller copies */
 
 static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
-    bnn_mat none = { 0, 0, NULL };
-    if (bias && m->desc.no_bias) return none;
+    if (bias && m->desc.no_bias) return bnn__mat(0, 0, NULL);
     return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
 }
 
@@ -7265,7 +7260,6 @@ static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tap
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
-    double *n;
     if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
         !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
         return bnn__poison(t);
@@ -7276,12 +7270,9 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     if (t->err != BNN_OK) return bnn__poison(t);
     bnn__note_bounds(t, net, out);
     if (!(b.n_data > 0)) return mean;
-    n = (double *)bnn__scratch(t, 1, sizeof *n);
-    y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
-    if (n == NULL || t->err != BNN_OK) return bnn__poison(t);
-    *n = b.n_data;
+    y = bnn__op_with(t, 1, 1, bnn__nll_backward, 1, &mean, &b.n_data, sizeof b.n_data);
+    if (t->err != BNN_OK) return y;
     bnn__batch_n(t, b.n_data);
-    y->aux = n;
     y->val.data[0] = mean->val.data[0];
     return y;
 }
@@ -7558,12 +7549,14 @@ static int bnn__states(const bnn_stepper *s) {
     }
 }
 
+typedef void bnn__plan(const bnn_stepper *s, const bnn_tape *t, bnn__job *q);
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t);
 
-static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
+static bnn_stepper bnn__stepper(int kind, bnn__plan *plan, bnn_params *w, float lr,
+                                float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind, s.params = w, s.once = bnn__step_move;
+    s.kind = kind, s.params = w, s.once = bnn__step_move, s.plan = plan;
     s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
@@ -7864,7 +7857,6 @@ static void bnn__clip(bnn_stepper *s) {
         bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
 }
 
-
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     if (!bnn__step_ready(s, t)) return;
     s->t++;
@@ -7884,59 +7876,51 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
 /* ---- the methods */
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_sgd;
+    bnn_stepper s = bnn__stepper(BNN_SGD, bnn__plan_sgd, w, d.lr, d.weight_decay, d.clip);
     s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adam;
+    bnn_stepper s = bnn__stepper(BNN_ADAM, bnn__plan_adam, w, d.lr, d.weight_decay, d.clip);
     s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
     s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_rmsprop;
+    bnn_stepper s = bnn__stepper(BNN_RMSPROP, bnn__plan_rmsprop, w, d.lr, d.weight_decay, d.clip);
     s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adagrad;
+    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, bnn__plan_adagrad, w, d.lr, d.weight_decay, d.clip);
     s.lr_decay = d.lr_decay, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adadelta;
+    bnn_stepper s = bnn__stepper(BNN_ADADELTA, bnn__plan_adadelta, w, d.lr, d.weight_decay, d.clip);
     s.beta2 = d.rho, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGLD, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sgld;
+    bnn_stepper s = bnn__stepper(BNN_SGLD, bnn__plan_sgld, w, d.lr, 0, 0);
     s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
-    s.plan = bnn__plan_psgld;
+    bnn_stepper s = bnn__stepper(BNN_PSGLD, bnn__plan_psgld, w, d.lr, 0, 0);
     s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
     s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sghmc;
+    bnn_stepper s = bnn__stepper(BNN_SGHMC, bnn__plan_sghmc, w, d.lr, 0, 0);
     s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
@@ -8176,7 +8160,7 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
 }
 
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_HMC, w, 1, 0, 0);
+    bnn_stepper s = bnn__stepper(BNN_HMC, NULL, w, 1, 0, 0);
     bnn_hmc_state *h;
     size_t i;
     s.temperature = d.temperature;
@@ -9273,13 +9257,12 @@ static void bnn__log_lik_add(bnn__tour *v) {
 
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
     if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
     if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
-        return none;
+        return bnn__mat(0, 0, NULL);
     v.y = d.y;
     v.y_gaps = bnn__has_gaps(t, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
@@ -9769,8 +9752,7 @@ BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, in
 }
 
 static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
-    if (z.cols == 1) return k == 0 ? 0 : (double)z.data[row];
-    return (double)z.data[row * z.cols + k];
+    return z.cols == 1 && k == 0 ? 0 : bnn__class_prob(z, row, k);
 }
 
 /* n f'(c), and n f''(c) to *curvature; c < 0 stands for infinity: only the largest logit counts */
