@@ -6173,25 +6173,21 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     if (p->kind < BNN_PRIOR_NORMAL || p->kind > BNN_PRIOR_FLAT || !(p->std > 0) ||
         !bnn__finite(p->mean) || !bnn__prior_real(p->std2) || !bnn__prior_real(p->nu) ||
         !bnn__prior_real(p->shape) || !bnn__prior_real(p->rate) ||
-        !(p->weight >= 0 && p->weight <= 1)) {
+        !(p->weight >= 0 && p->weight <= 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: kind %d, mean %g, std %g, "
                         "std2 %g, weight %g, nu %g", name, p->kind, (double)p->mean, (double)p->std,
                         (double)p->std2, (double)p->weight, (double)p->nu);
-        return 0;
-    }
-    if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
-        (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
+    else if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
+             (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0))
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and double "
                         "exponential priors adapt; shape and rate go with a normal prior", name);
-        return 0;
-    }
     if (!bnn__finite(p->std)) p->kind = BNN_PRIOR_FLAT; /* infinitely wide */
     if (p->fan_in && fan_in > 1) p->std /= BNN_MATH_SQRT((float)fan_in);
     p->fan_in = 0;
     if (p->std2 == 0) p->std2 = p->std * (float)0.00247875217666635842; /* e^-6 */
     if (p->nu == 0) p->nu = 1;
     p->weight = bnn__or(p->weight, 0.5);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* A larger array with what the old one held, which stays behind in the arena */
@@ -6229,13 +6225,11 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     size_t i, n = bnn__mul(rows, cols);
     if (w == NULL || w->mem->err != BNN_OK) return BNN__NONE;
     if (name == NULL) name = "";
-    if (n > SIZE_MAX / 64 - w->n) {
+    if (n > SIZE_MAX / 64 - w->n)
         bnn__arena_fail(w->mem, BNN_ENOMEM, "bnn_params_add: %s of %zx%z overflows", name, rows,
                         cols);
+    if (!bnn__prior_resolve(w->mem, &prior, rows, name) || !bnn__params_grow(w, n))
         return BNN__NONE;
-    }
-    if (!bnn__prior_resolve(w->mem, &prior, rows, name)) return BNN__NONE;
-    if (!bnn__params_grow(w, n)) return BNN__NONE;
     b = &w->blocks[w->n_blocks];
     memset(b, 0, sizeof *b);
     b->offset = w->n;
@@ -7850,21 +7844,18 @@ static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     if (t->err == BNN_OK) s->calm = !high;
 }
 
-static void bnn__clip(bnn_stepper *s) {
+BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
-    double norm = sqrt(bnn__v_sumsq(w->n, w->grad, 0));
+    double norm;
+    if (!bnn__step_ready(s, t)) return;
+    norm = s->clip > 0 ? sqrt(bnn__v_sumsq(w->n, w->grad, 0)) : 0;
     if (norm > (double)s->clip)
         bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
-}
-
-BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
-    if (!bnn__step_ready(s, t)) return;
     s->t++;
-    if (s->clip > 0) bnn__clip(s);
     s->once(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
-    if (t->err == BNN_OK) bnn__hold(s);
-    bnn__spend(s->params);
+    else bnn__hold(s);
+    bnn__spend(w);
     if (s->kind == BNN_HMC || (t->stepped.by != s && t->stepped.by != NULL &&
                                t->stepped.resets == t->resets)) return;
     t->stepped.by = s;
@@ -8774,9 +8765,8 @@ static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
-    bnn_net net, dead;
+    bnn_net net = *mlp, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
-    memset(&dead, 0, sizeof dead);
     if (bnn__meanfield_fault(q) != NULL) return dead;
     if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
@@ -8786,7 +8776,6 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
     if (z == NULL) return dead; /* as after an error */
     z->q = q;
     z->noise = noise;
-    net = *mlp;
     net.params = q->params;
     net.forward = bnn__noisy_forward;
     net.user = z;
@@ -9431,33 +9420,28 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
  * --------------------------------------------------------------------------------------------- */
 
-static int bnn__any_nan(bnn_mat a) {
-    size_t i, n = bnn__mat_size(a);
-    int any = 0;
-    for (i = 0; i < n; i++) any |= bnn__is_nan((double)a.data[i]);
-    return any;
-}
-
 /* Equal shapes, not empty */
 static int bnn__paired(bnn_mat a, bnn_mat b) {
     return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_size(a) != 0;
 }
 
+/* The entries of a in mem; NULL = one is NaN, or mem->err */
 static double *bnn__doubles(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a);
     double *x = (double *)bnn__arena_take(mem, n, sizeof(double));
-    if (x == NULL) return NULL;
-    for (i = 0; i < n; i++) x[i] = (double)a.data[i];
+    for (i = 0; x != NULL && i < n; i++) {
+        x[i] = (double)a.data[i];
+        if (bnn__is_nan(x[i])) x = NULL;
+    }
     return x;
 }
 
-/* The entries of a in ascending order, in mem; NULL = mem->err */
+/* The same in ascending order */
 static double *bnn__sorted(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a), *index;
     double *key = bnn__doubles(mem, a);
     double *out = (double *)bnn__arena_take(mem, n, sizeof(double));
-    if (out == NULL) return NULL;
-    index = bnn__sorted_index(mem, n, key);
+    index = key != NULL ? bnn__sorted_index(mem, n, key) : NULL;
     if (index == NULL) return NULL;
     for (i = 0; i < n; i++) out[i] = key[index[i]];
     return out;
@@ -9633,13 +9617,6 @@ BNNDEF double bnn_metric_total_variation(bnn_mat p, bnn_mat q) {
 
 BNNDEF double bnn_metric_kl(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__KL, p, q); }
 
-/* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
-static size_t bnn__reliability_bin(double confidence, size_t bins) {
-    size_t b = 0;
-    while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
-    return b;
-}
-
 BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_t bins) {
     bnn_reliability r;
     size_t i, b;
@@ -9651,7 +9628,8 @@ BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_
     for (i = 0; i < prob.rows; i++) {
         size_t top = bnn__top_class(prob, i);
         double confidence = bnn__class_prob(prob, i, top);
-        b = bnn__reliability_bin(confidence, bins);
+        b = 0; /* edges in the type of the data, so that 0.3f falls into (0.2, 0.3] */
+        while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
         r.count[b]++;
         r.confidence[b] += confidence;
         r.accuracy[b] += top == bnn__label_of(label, i, bnn__classes(prob));
@@ -9710,7 +9688,7 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double
     size_t i, j, n = score.rows, *order;
     double below = 0, pairs = 0, total = 0, *key = bnn__doubles(mem, score);
     (void)par;
-    order = bnn__sorted_index(mem, n, key);
+    order = key != NULL ? bnn__sorted_index(mem, n, key) : NULL;
     if (order == NULL) return bnn__nan();
     for (i = 0; i < n; i = j) {
         double up = 0, down = 0;
@@ -9726,7 +9704,7 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double
 
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
     size_t i;
-    if (score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score)) return bnn__nan();
+    if (score.cols != 1 || !bnn__paired(score, positive)) return bnn__nan();
     for (i = 0; i < score.rows; i++)
         if (bnn__label_of(positive, i, 2) == BNN__NONE) return bnn__nan();
     return bnn__in_scratch(mem, score, positive, 0, bnn__auroc);
@@ -9803,16 +9781,14 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
 static double bnn__ranked(bnn_arena *mem, bnn_mat score, bnn_mat b, double rank) {
     double *x = bnn__sorted(mem, score);
     (void)b;
-    return x != NULL ? x[rank > 1 ? (size_t)rank - 1 : 0] : bnn__nan();
+    if (x == NULL) return bnn__nan();
+    return rank > (double)score.rows ? bnn__inf() : x[rank > 1 ? (size_t)rank - 1 : 0];
 }
 
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
-    double rank;
-    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) || bnn__any_nan(score))
-        return bnn__nan();
     /* the rounding of 1 - a must not lift a whole number to the next */
-    rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
-    if (rank > (double)score.rows) return bnn__inf();
+    double rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
+    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1)) return bnn__nan();
     return bnn__in_scratch(mem, score, score, rank, bnn__ranked);
 }
 
