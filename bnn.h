@@ -7634,7 +7634,6 @@ static int bnn__step_reached(bnn_params *w, bnn_tape *t) {
 /* The block in which some x is not finite, or n_blocks. */
 static size_t bnn__bad_block(const bnn_params *w, const float *x) {
     size_t b;
-    if (bnn__v_finite(w->n, x)) return w->n_blocks;
     for (b = 0; b < w->n_blocks; b++)
         if (!bnn__v_finite(w->blocks[b].rows * w->blocks[b].cols, x + w->blocks[b].offset)) break;
     return b;
@@ -9420,6 +9419,10 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
  * --------------------------------------------------------------------------------------------- */
 
+static int bnn__numbers(bnn_mat a) { /* at least one, all finite */
+    return bnn__mat_ok(a) && bnn__mat_size(a) != 0 && bnn_mat_finite(a);
+}
+
 /* Equal shapes, not empty */
 static int bnn__paired(bnn_mat a, bnn_mat b) {
     return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_size(a) != 0;
@@ -9541,9 +9544,7 @@ static size_t bnn__label_of(bnn_mat label, size_t row, size_t classes) {
 /* Finite numbers, one valid label per row, at least one row */
 static int bnn__labeled(bnn_mat p, bnn_mat label) {
     size_t i;
-    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn__mat_is(label, p.rows, 1) ||
-        !bnn_mat_finite(p) || !bnn_mat_finite(label))
-        return 0;
+    if (!bnn__numbers(p) || !bnn__numbers(label) || !bnn__mat_is(label, p.rows, 1)) return 0;
     for (i = 0; i < p.rows; i++)
         if (bnn__label_of(label, i, bnn__classes(p)) == BNN__NONE) return 0;
     return 1;
@@ -9552,7 +9553,7 @@ static int bnn__labeled(bnn_mat p, bnn_mat label) {
 /* At least one row of probabilities: in [0,1] but for rounding, their sum 1 to three digits */
 static int bnn__probs(bnn_mat p) {
     size_t i, k;
-    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn_mat_finite(p)) return 0;
+    if (!bnn__numbers(p)) return 0;
     for (i = 0; i < p.rows; i++) {
         double sum = 0;
         for (k = 0; k < bnn__classes(p); k++) {
@@ -9723,8 +9724,7 @@ static double bnn__crps(bnn_arena *mem, bnn_mat draws, bnn_mat b, double y) {
 
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
     size_t less = fair != 0;
-    if (draws.rows != 1 || !bnn__mat_ok(draws) || draws.cols <= less || !bnn_mat_finite(draws) ||
-        !bnn__finite_d(y))
+    if (draws.rows != 1 || draws.cols <= less || !bnn__numbers(draws) || !bnn__finite_d(y))
         return bnn__nan();
     return bnn__in_scratch(mem, draws, bnn__mat(less, 0, NULL), y, bnn__crps);
 }
@@ -10093,8 +10093,7 @@ BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws) {
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag) {
     size_t i, n = chain.cols;
     double mean, zero = 0, at = 0;
-    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain) ||
-        bnn__constant(n, chain.data))
+    if (chain.rows != 1 || lag >= n || !bnn__numbers(chain) || bnn__constant(n, chain.data))
         return bnn__nan();
     mean = bnn_mat_sum(chain) / (double)n;
     for (i = 0; i < n; i++) {
@@ -10133,9 +10132,7 @@ enum { BNN__SUP, BNN__INTEGRAL, BNN__SQUARED }; /* of |F - G| */
 static double bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b, double which) {
     size_t i = 0, j = 0, n = a.cols, m = b.cols;
     double *x, *y, at = 0, gap = 0, g[3] = { 0, 0, 0 };
-    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 || !bnn_mat_finite(a) ||
-        !bnn_mat_finite(b))
-        return bnn__nan();
+    if (a.rows != 1 || b.rows != 1 || !bnn__numbers(a) || !bnn__numbers(b)) return bnn__nan();
     x = bnn__sorted(mem, a);
     y = bnn__sorted(mem, b);
     if (y == NULL) return bnn__nan();
@@ -10196,8 +10193,7 @@ static double bnn__mean_kernel(bnn_mat a, bnn_mat b, double bandwidth) {
 
 BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth) {
     double square;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(b, b.rows, a.cols) || a.rows == 0 || b.rows == 0 ||
-        !(bandwidth > 0) || !bnn_mat_finite(a) || !bnn_mat_finite(b))
+    if (a.cols != b.cols || !(bandwidth > 0) || !bnn__numbers(a) || !bnn__numbers(b))
         return bnn__nan();
     square = bnn__mean_kernel(a, a, bandwidth) + bnn__mean_kernel(b, b, bandwidth) -
              2 * bnn__mean_kernel(a, b, bandwidth);
