@@ -1496,14 +1496,6 @@ static int bnn__is_nan(double x) {
 
 static int bnn__finite(float x) { return bnn__finite_d((double)x); }
 
-/* Is there a NaN or an infinity, and where is the first? */
-static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
-    for (*row = 0; *row < m.rows; ++*row)
-        for (*col = 0; *col < m.cols; ++*col)
-            if (!bnn__finite(m.data[*row * m.cols + *col])) return 1;
-    return 0;
-}
-
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
     if ((a | b) >> (sizeof(size_t) * CHAR_BIT / 2) == 0) return a * b; /* mostly: no division */
@@ -3281,6 +3273,15 @@ BNNDEF int bnn_mat_finite(bnn_mat a) {
     return !bnn__mat_ok(a) || bnn__v_finite(bnn__mat_size(a), a.data);
 }
 
+/* The first entry that is NaN or infinite; 0 = there is none, which is seen fast */
+static int bnn__where(bnn_mat a, size_t *row, size_t *col) {
+    size_t i = 0;
+    if (bnn_mat_finite(a)) return 0;
+    while (bnn__finite(a.data[i])) i++;
+    *row = i / a.cols, *col = i % a.cols;
+    return 1;
+}
+
 static int bnn__mm(bnn_mat out, bnn_mat a, bnn_mat b, int at, int bt) {
     size_t m = at ? a.cols : a.rows, k = at ? a.rows : a.cols, n = bt ? b.rows : b.cols;
     if (!bnn__mat_is(out, m, n) || k != (bt ? b.cols : b.rows) || !bnn__mat_ok(a) ||
@@ -3513,19 +3514,31 @@ static void bnn__rotate(size_t n, double *p, double *q, double c, double s) {
     }
 }
 
-/* Order of the keys, ascending or descending, equals in place. Insertion: Jacobi costs d^3. */
-static void bnn__order(size_t n, const double *key, double sign, size_t *order) {
-    size_t i, j;
-    for (i = 0; i < n; i++) {
-        for (j = i; j > 0 && sign * key[order[j - 1]] > sign * key[i]; j--) order[j] = order[j - 1];
-        order[j] = i;
+/* Order of n keys without NaN, in mem; NULL = mem->err. A merge sort: equal keys stay in order, so
+ * that results do not depend on the library's qsort. */
+static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
+    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t i, j, k, width, from, mid, end;
+    if (tmp == NULL) return NULL;
+    for (i = 0; i < n; i++) index[i] = i;
+    for (width = 1; width < n; width *= 2) {
+        for (from = 0; from < n; from = end) {
+            mid = n - from > width ? from + width : n;
+            end = n - mid > width ? mid + width : n;
+            for (i = from, j = mid, k = from; k < end; k++)
+                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
+                                                                                 : index[j++];
+        }
+        memcpy(index, tmp, n * sizeof *index);
     }
+    return index;
 }
 
 typedef struct bnn__jacobi {
     int symmetric;   /* w = a in both triangles, turned from both sides; else its columns alone */
     double *w, *v;   /* rows: columns of a; of the product of all rotations                     */
-    double *key;     /* eigenvalues, or squared singular values, and their order                */
+    double *key;     /* eigenvalues, or minus squared singular values, and their order          */
     size_t *order;
     int e;           /* w is a 2^-e, entries below 1, so that no square overflows               */
 } bnn__jacobi;
@@ -3575,16 +3588,16 @@ static int bnn__jacobi_run(bnn_arena *mem, bnn__jacobi *z, bnn_mat vectors, bnn_
     z->w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double));
     z->v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double));
     z->key = (double *)bnn__arena_take(mem, d, sizeof(double));
-    z->order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (z->order == NULL) return 0;
+    if (z->key == NULL) return 0;
     bnn__load_scaled(z, a);
     for (i = 0; i < d; i++) z->v[i * d + i] = 1;
     while (sweep++ < BNN__SWEEPS && bnn__sweep(z, n, d)) continue;
     for (i = 0; i < d; i++) {
         const double *x = z->w + i * n;
-        z->key[i] = z->symmetric ? x[i] : bnn__dot_d(n, x, x);
+        z->key[i] = z->symmetric ? x[i] : -bnn__dot_d(n, x, x);
     }
-    bnn__order(d, z->key, z->symmetric ? 1 : -1, z->order);
+    z->order = bnn__sorted_index(mem, d, z->key);
+    if (z->order == NULL) return 0;
     for (i = 0; i < d; i++)
         for (j = 0; j < d; j++) vectors.data[i * d + j] = (float)z->v[z->order[j] * d + i];
     return 1;
@@ -4359,10 +4372,9 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
 
 BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                        size_t n_in, bnn_var *const *in) {
+    bnn_mat m = bnn__mat(rows, cols, NULL);
     bnn_var *v;
-    bnn_mat m;
     size_t i;
-    m.rows = rows, m.cols = cols, m.data = NULL;
     for (i = 0; i < n_in; i++)
         if (bnn__apart(t, m, in[i])) break;
     m.data = bnn__floats(t, bnn__mul(rows, cols));
@@ -4516,7 +4528,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
     root->pass = ++t->pass;
     for (v = root; v != NULL; v = v->prev) {
         if (v->pass != t->pass) continue;
-        if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        if (bnn__where(v->val, &row, &col)) origin = v;
         if (v->wants && v->backward == NULL && v->grad.data == NULL) {
             v->grad = v->val;
             v->grad.data = bnn__floats(t, bnn__mat_size(v->val));
@@ -4524,7 +4536,6 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
         }
         for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
     }
-    bnn__mat_where(origin->val, &row, &col);
     bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g; the first such value is in row %z, "
               "column %z of a node of %zx%z", (double)root->val.data[0], row, col,
               origin->val.rows, origin->val.cols);
@@ -4533,8 +4544,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
     float one = 1;
-    bnn_mat seed;
-    seed.rows = seed.cols = 1, seed.data = &one;
+    bnn_mat seed = bnn__mat(1, 1, &one);
     if (!bnn__seeds(root, seed, "bnn_backward: the loss is %zx%z, it must be %zx%z") ||
         t->err != BNN_OK) return;
     if (!bnn__finite(root->val.data[0])) {
@@ -6158,25 +6168,21 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     if (p->kind < BNN_PRIOR_NORMAL || p->kind > BNN_PRIOR_FLAT || !(p->std > 0) ||
         !bnn__finite(p->mean) || !bnn__prior_real(p->std2) || !bnn__prior_real(p->nu) ||
         !bnn__prior_real(p->shape) || !bnn__prior_real(p->rate) ||
-        !(p->weight >= 0 && p->weight <= 1)) {
+        !(p->weight >= 0 && p->weight <= 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: kind %d, mean %g, std %g, "
                         "std2 %g, weight %g, nu %g", name, p->kind, (double)p->mean, (double)p->std,
                         (double)p->std2, (double)p->weight, (double)p->nu);
-        return 0;
-    }
-    if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
-        (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
+    else if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
+             (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0))
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and double "
                         "exponential priors adapt; shape and rate go with a normal prior", name);
-        return 0;
-    }
     if (!bnn__finite(p->std)) p->kind = BNN_PRIOR_FLAT; /* infinitely wide */
     if (p->fan_in && fan_in > 1) p->std /= BNN_MATH_SQRT((float)fan_in);
     p->fan_in = 0;
     if (p->std2 == 0) p->std2 = p->std * (float)0.00247875217666635842; /* e^-6 */
     if (p->nu == 0) p->nu = 1;
     p->weight = bnn__or(p->weight, 0.5);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* A larger array with what the old one held, which stays behind in the arena */
@@ -6214,13 +6220,11 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     size_t i, n = bnn__mul(rows, cols);
     if (w == NULL || w->mem->err != BNN_OK) return BNN__NONE;
     if (name == NULL) name = "";
-    if (n > SIZE_MAX / 64 - w->n) {
+    if (n > SIZE_MAX / 64 - w->n)
         bnn__arena_fail(w->mem, BNN_ENOMEM, "bnn_params_add: %s of %zx%z overflows", name, rows,
                         cols);
+    if (!bnn__prior_resolve(w->mem, &prior, rows, name) || !bnn__params_grow(w, n))
         return BNN__NONE;
-    }
-    if (!bnn__prior_resolve(w->mem, &prior, rows, name)) return BNN__NONE;
-    if (!bnn__params_grow(w, n)) return BNN__NONE;
     b = &w->blocks[w->n_blocks];
     memset(b, 0, sizeof *b);
     b->offset = w->n;
@@ -6233,12 +6237,10 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 }
 
 static bnn_mat bnn__block_view(const bnn_params *w, size_t block, float *data) {
-    bnn_mat m = { 0, 0, NULL };
-    if (w == NULL || block >= w->n_blocks || data == NULL) return m;
-    m.rows = w->blocks[block].rows;
-    m.cols = w->blocks[block].cols;
-    m.data = data + w->blocks[block].offset;
-    return m;
+    const bnn_block *b;
+    if (w == NULL || block >= w->n_blocks || data == NULL) return bnn__mat(0, 0, NULL);
+    b = &w->blocks[block];
+    return bnn__mat(b->rows, b->cols, data + b->offset);
 }
 
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block) {
@@ -6793,8 +6795,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
 /* ---- smaller copies */
 
 static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
-    bnn_mat none = { 0, 0, NULL };
-    if (bias && m->desc.no_bias) return none;
+    if (bias && m->desc.no_bias) return bnn__mat(0, 0, NULL);
     return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
 }
 
@@ -6992,12 +6993,6 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 /* ---- standardizing */
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
-
-/* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
-static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
-    return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) &&
-           bnn__mat_where(m, row, col);
-}
 
 /* Mean and standard deviation of every column of one of the two matrices. A constant column, even
  * one whose std is a rounding error, becomes 0: its std is 1. The error, or BNN_OK */
@@ -7254,7 +7249,6 @@ static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tap
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
-    double *n;
     if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
         !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
         return bnn__poison(t);
@@ -7265,12 +7259,9 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     if (t->err != BNN_OK) return bnn__poison(t);
     bnn__note_bounds(t, net, out);
     if (!(b.n_data > 0)) return mean;
-    n = (double *)bnn__scratch(t, 1, sizeof *n);
-    y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
-    if (n == NULL || t->err != BNN_OK) return bnn__poison(t);
-    *n = b.n_data;
+    y = bnn__op_with(t, 1, 1, bnn__nll_backward, 1, &mean, &b.n_data, sizeof b.n_data);
+    if (t->err != BNN_OK) return y;
     bnn__batch_n(t, b.n_data);
-    y->aux = n;
     y->val.data[0] = mean->val.data[0];
     return y;
 }
@@ -7550,12 +7541,14 @@ static int bnn__states(const bnn_stepper *s) {
     }
 }
 
+typedef void bnn__plan(const bnn_stepper *s, const bnn_tape *t, bnn__job *q);
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t);
 
-static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
+static bnn_stepper bnn__stepper(int kind, bnn__plan *plan, bnn_params *w, float lr,
+                                float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind, s.params = w, s.once = bnn__step_move;
+    s.kind = kind, s.params = w, s.once = bnn__step_move, s.plan = plan;
     s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
@@ -7639,7 +7632,6 @@ static int bnn__step_reached(bnn_params *w, bnn_tape *t) {
 /* The block in which some x is not finite, or n_blocks. */
 static size_t bnn__bad_block(const bnn_params *w, const float *x) {
     size_t b;
-    if (bnn__v_finite(w->n, x)) return w->n_blocks;
     for (b = 0; b < w->n_blocks; b++)
         if (!bnn__v_finite(w->blocks[b].rows * w->blocks[b].cols, x + w->blocks[b].offset)) break;
     return b;
@@ -7849,22 +7841,18 @@ static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     if (t->err == BNN_OK) s->calm = !high;
 }
 
-static void bnn__clip(bnn_stepper *s) {
+BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
-    double norm = sqrt(bnn__v_sumsq(w->n, w->grad, 0));
+    double norm;
+    if (!bnn__step_ready(s, t)) return;
+    norm = s->clip > 0 ? sqrt(bnn__v_sumsq(w->n, w->grad, 0)) : 0;
     if (norm > (double)s->clip)
         bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
-}
-
-
-BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
-    if (!bnn__step_ready(s, t)) return;
     s->t++;
-    if (s->clip > 0) bnn__clip(s);
     s->once(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
-    if (t->err == BNN_OK) bnn__hold(s);
-    bnn__spend(s->params);
+    else bnn__hold(s);
+    bnn__spend(w);
     if (s->kind == BNN_HMC || (t->stepped.by != s && t->stepped.by != NULL &&
                                t->stepped.resets == t->resets)) return;
     t->stepped.by = s;
@@ -7876,59 +7864,51 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
 /* ---- the methods */
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_sgd;
+    bnn_stepper s = bnn__stepper(BNN_SGD, bnn__plan_sgd, w, d.lr, d.weight_decay, d.clip);
     s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adam;
+    bnn_stepper s = bnn__stepper(BNN_ADAM, bnn__plan_adam, w, d.lr, d.weight_decay, d.clip);
     s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
     s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_rmsprop;
+    bnn_stepper s = bnn__stepper(BNN_RMSPROP, bnn__plan_rmsprop, w, d.lr, d.weight_decay, d.clip);
     s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adagrad;
+    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, bnn__plan_adagrad, w, d.lr, d.weight_decay, d.clip);
     s.lr_decay = d.lr_decay, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adadelta;
+    bnn_stepper s = bnn__stepper(BNN_ADADELTA, bnn__plan_adadelta, w, d.lr, d.weight_decay, d.clip);
     s.beta2 = d.rho, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGLD, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sgld;
+    bnn_stepper s = bnn__stepper(BNN_SGLD, bnn__plan_sgld, w, d.lr, 0, 0);
     s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
-    s.plan = bnn__plan_psgld;
+    bnn_stepper s = bnn__stepper(BNN_PSGLD, bnn__plan_psgld, w, d.lr, 0, 0);
     s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
     s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sghmc;
+    bnn_stepper s = bnn__stepper(BNN_SGHMC, bnn__plan_sghmc, w, d.lr, 0, 0);
     s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
@@ -8168,7 +8148,7 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
 }
 
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_HMC, w, 1, 0, 0);
+    bnn_stepper s = bnn__stepper(BNN_HMC, NULL, w, 1, 0, 0);
     bnn_hmc_state *h;
     size_t i;
     s.temperature = d.temperature;
@@ -8782,9 +8762,8 @@ static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
-    bnn_net net, dead;
+    bnn_net net = *mlp, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
-    memset(&dead, 0, sizeof dead);
     if (bnn__meanfield_fault(q) != NULL) return dead;
     if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
@@ -8794,7 +8773,6 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
     if (z == NULL) return dead; /* as after an error */
     z->q = q;
     z->noise = noise;
-    net = *mlp;
     net.params = q->params;
     net.forward = bnn__noisy_forward;
     net.user = z;
@@ -9015,13 +8993,12 @@ static int bnn__row_finite(bnn_mat x, size_t row) {
 
 /* Does x have NaN or inf? A note says where. */
 static int bnn__has_gaps(const bnn__tour *v, const char *name, bnn_mat x) {
-    size_t i = 0, r, rows = 0;
-    if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
+    size_t i, j, r, rows = 0;
+    if (!bnn__where(x, &i, &j)) return 0;
     for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
-    while (bnn__finite(x.data[i])) i++;
     bnn__note(v->t, "%s: %s is %g in row %z, column %z; not finite in %z rows, whose answers are "
-              "NaN: fill in or drop what is missing", v->who, name, (double)x.data[i], i / x.cols,
-              i % x.cols, rows);
+              "NaN: fill in or drop what is missing", v->who, name,
+              (double)x.data[i * x.cols + j], i, j, rows);
     return 1;
 }
 
@@ -9272,13 +9249,12 @@ static void bnn__log_lik_add(bnn__tour *v) {
 
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
     if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
     if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
-        return none;
+        return bnn__mat(0, 0, NULL);
     v.y = d.y;
     v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
@@ -9447,11 +9423,8 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
  * --------------------------------------------------------------------------------------------- */
 
-static int bnn__any_nan(bnn_mat a) {
-    size_t i, n = bnn__mat_size(a);
-    int any = 0;
-    for (i = 0; i < n; i++) any |= bnn__is_nan((double)a.data[i]);
-    return any;
+static int bnn__numbers(bnn_mat a) { /* at least one, all finite */
+    return bnn__mat_ok(a) && bnn__mat_size(a) != 0 && bnn_mat_finite(a);
 }
 
 /* Equal shapes, not empty */
@@ -9459,47 +9432,23 @@ static int bnn__paired(bnn_mat a, bnn_mat b) {
     return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_size(a) != 0;
 }
 
-/* Merge sort of indices: equal keys stay in order, so results do not depend on the library's
- * qsort. tmp has room for n. No NaN among the keys. */
-static void bnn__sort_index(size_t n, const double *key, size_t *index, size_t *tmp) {
-    size_t i, j, k, width, from, mid, end;
-    for (i = 0; i < n; i++) index[i] = i;
-    for (width = 1; width < n; width *= 2) {
-        for (from = 0; from < n; from = end) {
-            mid = n - from > width ? from + width : n;
-            end = n - mid > width ? mid + width : n;
-            for (i = from, j = mid, k = from; k < end; k++)
-                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
-                                                                                 : index[j++];
-        }
-        memcpy(index, tmp, n * sizeof *index);
-    }
-}
-
-/* Order of n keys, in mem; NULL = mem->err */
-static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
-    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
-    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
-    if (tmp == NULL) return NULL;
-    bnn__sort_index(n, key, index, tmp);
-    return index;
-}
-
+/* The entries of a in mem; NULL = one is NaN, or mem->err */
 static double *bnn__doubles(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a);
     double *x = (double *)bnn__arena_take(mem, n, sizeof(double));
-    if (x == NULL) return NULL;
-    for (i = 0; i < n; i++) x[i] = (double)a.data[i];
+    for (i = 0; x != NULL && i < n; i++) {
+        x[i] = (double)a.data[i];
+        if (bnn__is_nan(x[i])) x = NULL;
+    }
     return x;
 }
 
-/* The entries of a in ascending order, in mem; NULL = mem->err */
+/* The same in ascending order */
 static double *bnn__sorted(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a), *index;
     double *key = bnn__doubles(mem, a);
     double *out = (double *)bnn__arena_take(mem, n, sizeof(double));
-    if (out == NULL) return NULL;
-    index = bnn__sorted_index(mem, n, key);
+    index = key != NULL ? bnn__sorted_index(mem, n, key) : NULL;
     if (index == NULL) return NULL;
     for (i = 0; i < n; i++) out[i] = key[index[i]];
     return out;
@@ -9599,9 +9548,7 @@ static size_t bnn__label_of(bnn_mat label, size_t row, size_t classes) {
 /* Finite numbers, one valid label per row, at least one row */
 static int bnn__labeled(bnn_mat p, bnn_mat label) {
     size_t i;
-    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn__mat_is(label, p.rows, 1) ||
-        !bnn_mat_finite(p) || !bnn_mat_finite(label))
-        return 0;
+    if (!bnn__numbers(p) || !bnn__numbers(label) || !bnn__mat_is(label, p.rows, 1)) return 0;
     for (i = 0; i < p.rows; i++)
         if (bnn__label_of(label, i, bnn__classes(p)) == BNN__NONE) return 0;
     return 1;
@@ -9610,7 +9557,7 @@ static int bnn__labeled(bnn_mat p, bnn_mat label) {
 /* At least one row of probabilities: in [0,1] but for rounding, their sum 1 to three digits */
 static int bnn__probs(bnn_mat p) {
     size_t i, k;
-    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn_mat_finite(p)) return 0;
+    if (!bnn__numbers(p)) return 0;
     for (i = 0; i < p.rows; i++) {
         double sum = 0;
         for (k = 0; k < bnn__classes(p); k++) {
@@ -9675,13 +9622,6 @@ BNNDEF double bnn_metric_total_variation(bnn_mat p, bnn_mat q) {
 
 BNNDEF double bnn_metric_kl(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__KL, p, q); }
 
-/* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
-static size_t bnn__reliability_bin(double confidence, size_t bins) {
-    size_t b = 0;
-    while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
-    return b;
-}
-
 BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_t bins) {
     bnn_reliability r;
     size_t i, b;
@@ -9693,7 +9633,8 @@ BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_
     for (i = 0; i < prob.rows; i++) {
         size_t top = bnn__top_class(prob, i);
         double confidence = bnn__class_prob(prob, i, top);
-        b = bnn__reliability_bin(confidence, bins);
+        b = 0; /* edges in the type of the data, so that 0.3f falls into (0.2, 0.3] */
+        while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
         r.count[b]++;
         r.confidence[b] += confidence;
         r.accuracy[b] += top == bnn__label_of(label, i, bnn__classes(prob));
@@ -9752,7 +9693,7 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double
     size_t i, j, n = score.rows, *order;
     double below = 0, pairs = 0, total = 0, *key = bnn__doubles(mem, score);
     (void)par;
-    order = bnn__sorted_index(mem, n, key);
+    order = key != NULL ? bnn__sorted_index(mem, n, key) : NULL;
     if (order == NULL) return bnn__nan();
     for (i = 0; i < n; i = j) {
         double up = 0, down = 0;
@@ -9768,7 +9709,7 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double
 
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
     size_t i;
-    if (score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score)) return bnn__nan();
+    if (score.cols != 1 || !bnn__paired(score, positive)) return bnn__nan();
     for (i = 0; i < score.rows; i++)
         if (bnn__label_of(positive, i, 2) == BNN__NONE) return bnn__nan();
     return bnn__in_scratch(mem, score, positive, 0, bnn__auroc);
@@ -9787,15 +9728,13 @@ static double bnn__crps(bnn_arena *mem, bnn_mat draws, bnn_mat b, double y) {
 
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
     size_t less = fair != 0;
-    if (draws.rows != 1 || !bnn__mat_ok(draws) || draws.cols <= less || !bnn_mat_finite(draws) ||
-        !bnn__finite_d(y))
+    if (draws.rows != 1 || draws.cols <= less || !bnn__numbers(draws) || !bnn__finite_d(y))
         return bnn__nan();
     return bnn__in_scratch(mem, draws, bnn__mat(less, 0, NULL), y, bnn__crps);
 }
 
 static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
-    if (z.cols == 1) return k == 0 ? 0 : (double)z.data[row];
-    return (double)z.data[row * z.cols + k];
+    return z.cols == 1 && k == 0 ? 0 : bnn__class_prob(z, row, k);
 }
 
 /* n f'(c), and n f''(c) to *curvature; c < 0 stands for infinity: only the largest logit counts */
@@ -9846,16 +9785,14 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
 static double bnn__ranked(bnn_arena *mem, bnn_mat score, bnn_mat b, double rank) {
     double *x = bnn__sorted(mem, score);
     (void)b;
-    return x != NULL ? x[rank > 1 ? (size_t)rank - 1 : 0] : bnn__nan();
+    if (x == NULL) return bnn__nan();
+    return rank > (double)score.rows ? bnn__inf() : x[rank > 1 ? (size_t)rank - 1 : 0];
 }
 
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
-    double rank;
-    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) || bnn__any_nan(score))
-        return bnn__nan();
     /* the rounding of 1 - a must not lift a whole number to the next */
-    rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
-    if (rank > (double)score.rows) return bnn__inf();
+    double rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
+    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1)) return bnn__nan();
     return bnn__in_scratch(mem, score, score, rank, bnn__ranked);
 }
 
@@ -10160,8 +10097,7 @@ BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws) {
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag) {
     size_t i, n = chain.cols;
     double mean, zero = 0, at = 0;
-    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain) ||
-        bnn__constant(n, chain.data))
+    if (chain.rows != 1 || lag >= n || !bnn__numbers(chain) || bnn__constant(n, chain.data))
         return bnn__nan();
     mean = bnn_mat_sum(chain) / (double)n;
     for (i = 0; i < n; i++) {
@@ -10200,9 +10136,7 @@ enum { BNN__SUP, BNN__INTEGRAL, BNN__SQUARED }; /* of |F - G| */
 static double bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b, double which) {
     size_t i = 0, j = 0, n = a.cols, m = b.cols;
     double *x, *y, at = 0, gap = 0, g[3] = { 0, 0, 0 };
-    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 || !bnn_mat_finite(a) ||
-        !bnn_mat_finite(b))
-        return bnn__nan();
+    if (a.rows != 1 || b.rows != 1 || !bnn__numbers(a) || !bnn__numbers(b)) return bnn__nan();
     x = bnn__sorted(mem, a);
     y = bnn__sorted(mem, b);
     if (y == NULL) return bnn__nan();
@@ -10263,8 +10197,7 @@ static double bnn__mean_kernel(bnn_mat a, bnn_mat b, double bandwidth) {
 
 BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth) {
     double square;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(b, b.rows, a.cols) || a.rows == 0 || b.rows == 0 ||
-        !(bandwidth > 0) || !bnn_mat_finite(a) || !bnn_mat_finite(b))
+    if (a.cols != b.cols || !(bandwidth > 0) || !bnn__numbers(a) || !bnn__numbers(b))
         return bnn__nan();
     square = bnn__mean_kernel(a, a, bandwidth) + bnn__mean_kernel(b, b, bandwidth) -
              2 * bnn__mean_kernel(a, b, bandwidth);
@@ -11771,7 +11704,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     bnn_mark mark;
     double *score;
     bnn_mat r;
-    size_t width;
+    size_t width, *sorted;
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
@@ -11790,7 +11723,8 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else bnn__order(width, score, 1, order);
+    else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
+    else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
