@@ -1439,9 +1439,9 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #endif
 
 /* Half of gcc's time at -O2 and above goes where no program does: what follows BNN__COLD is made
- * small and quickly; BNN__WARM is code around the kernels of a step, BNN__WIDE the kernels in lanes;
- * BNN__HOT ends each. Same bits: nothing here depends on the level. All options stand in one pragma,
- * for each begins anew; one with a level would bring -ffast-math back. */
+ * small and quickly; BNN__WARM is code around the kernels of a step, BNN__WIDE is kernels in lanes,
+ * and BNN__HOT ends each. Same bits: nothing here depends on the level. All options stand in one
+ * pragma, for each begins anew; one with a level would bring -ffast-math back. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
     !defined(__OPTIMIZE_SIZE__) && !defined(BNN__FAST_MATH)
 #define BNN__PRAGMA(x) _Pragma(#x)
