@@ -8409,7 +8409,7 @@ static int bnn__nuts_join(bnn__path *k, bnn__tree *a, bnn__tree *b, int path) {
                    bnn__nuts_straight(n, a->p[1], b->rho, a->v[1], b->v[1]);
     a->log_weight = (x > y ? x : y) + bnn__dlog1p(bnn__dexp(-fabs(x - y)));
     odds = y - (path ? x : a->log_weight);
-    if (odds > 0 || (double)bnn_rng_uniform(&k->t->rng) < bnn__dexp(odds)) {
+    if (odds > 0 || bnn__rng_unit(&k->t->rng) < bnn__dexp(odds)) {
         memcpy(a->theta, b->theta, bytes);
         a->u = b->u, a->h = b->h;
     }
@@ -8451,7 +8451,7 @@ static void bnn__nuts_draw(bnn_stepper *s, bnn_tape *t, double u) {
     bnn__nuts_end(s, 0, 0), bnn__nuts_end(s, 1, 0);
     h->depth = h->diverged = 0, h->leapfrogs = 0;
     while (h->depth < h->max_depth) {
-        forward = bnn_rng_uniform(&t->rng) > (float)0.5;
+        forward = bnn__rng_unit(&t->rng) > 0.5;
         bnn__nuts_end(s, forward, 1);
         if (!bnn__nuts_grow(&k, forward ? h->step : -h->step, h->depth)) break;
         bnn__nuts_end(s, forward, 0);
