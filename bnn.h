@@ -835,6 +835,8 @@ typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bn
     bnn_mat cov, root;       /* private: dense M^-1, and its Cholesky factor */
     struct bnn__tree *trees; /* private: NUTS; of them, the first has the whole path */
     float *ends[2];          /* private: theta, momentum, gradient at the ends of the path */
+    int tempered;            /* private: U is that of the prior and power times the data's */
+    double power, data_energy;
 } bnn_hmc_state;
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc desc);
@@ -1155,6 +1157,40 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
 /* The same as a Gaussian with covariances, of a kind (BNN_COV_..) that the curvature can fill */
 BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
+
+/* ---- evidence --------------------------------------------------------------------------------
+ * A ladder of HMC chains between prior and posterior: rung k samples p(theta) p(D|theta)^power_k,
+ * powers (k/(rungs-1))^bend. Neighbors swap their weights, so that modes that a chain would never
+ * leave are reached over the prior, which is drawn from anew. A step moves all rungs once, swaps,
+ * and leaves the highest rung's weights in the net: a draw of the posterior, after warmup steps. */
+typedef struct bnn_ladder_desc {
+    size_t rungs;    /* default 16 */
+    float bend;      /* default 4: as much likelihood per rung as the first ones can take */
+    size_t warmup;   /* default 500 steps, which adapt each rung's leapfrog step and mass */
+    size_t leapfrog; /* default 10 */
+} bnn_ladder_desc;
+typedef struct bnn_ladder {
+    bnn_arena *mem;
+    bnn_params *params;
+    size_t rungs, warmup, steps;
+    double bend, *power, *energy;    /* energy: -ln p(D|theta) of each rung's weights, nats */
+    bnn_mat theta;             /* (rungs, n) */
+    bnn_stepper *chains;
+    uint64_t *tried, *swapped; /* k with k + 1, after warmup */
+} bnn_ladder;
+typedef struct bnn_evidence {
+    double log_evidence, error; /* ln p(D), nats; standard error. NaN: the tape says why */
+    double ess;                 /* anneal: what its weights are worth, of `runs` */
+} bnn_evidence;
+BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
+                                 bnn_ladder_desc desc); /* rungs 0: mem->err */
+BNNDEF void bnn_ladder_step(bnn_ladder *l, bnn_tape *t);
+/* Thermodynamic integration over `sweeps` steps. The error has the Monte Carlo error of the whole
+ * integral and half of the correction for the distance of the rungs. */
+BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps);
+/* Annealed importance sampling: `runs` from the prior up the ladder, `steps` transitions per rung.
+ * p(D) itself is unbiased; its logarithm is low where few weights are all. */
+BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, size_t steps);
 
 /* ---- structure -------------------------------------------------------------------------------
  * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
@@ -8006,7 +8042,7 @@ enum { BNN__HMC_ROWS = 1024 }; /* data enter in blocks: the tape stays small */
 
 /* Adds U of the rows from `first` on, or the user's, to *u. The node carries its gradient. */
 static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, int is_draw,
-                              double *u) {
+                              double power, double *u) {
     size_t i, rows = d->data.x.rows - first;
     bnn_data part;
     bnn_var *nll, *out;
@@ -8021,7 +8057,7 @@ static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, 
     nll = bnn__nll_rows(d->net, out, bnn_input(t, part.y));
     if (is_draw) bnn__note_bounds(t, d->net, out);
     for (i = 0; i < nll->val.rows; i++) *u += (double)nll->val.data[i];
-    return bnn_sum(nll);
+    return power < 1 ? bnn_scale(bnn_sum(nll), (float)power) : bnn_sum(nll);
 }
 
 static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
@@ -8037,7 +8073,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     size_t first, n = d->net != NULL ? d->data.x.rows : 1;
     int training = t->training; /* a draw, where paths begin, is heard at its bounds */
     int is_draw = memcmp(s->params->theta, s->hmc->saved, s->n * sizeof(float)) == 0;
-    double u = 0;
+    double u = 0, prior, power = s->hmc->tempered ? s->hmc->power : 1;
     bnn__time start = bnn__now(t);
     t->training = -1; /* a loss adds 1: no dropout, the energy is no random number */
     bnn_params_zero_grad(s->params);
@@ -8045,12 +8081,15 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         u = -bnn_params_log_prior(s->params);
         bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
+    prior = u;
     for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
-        bnn__hmc_back(bnn__hmc_part(d, t, first, is_draw, &u), start, &u);
+        bnn__hmc_back(bnn__hmc_part(d, t, first, is_draw, power, &u), start, &u);
     t->training = training;
     if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
         return bnn__inf();
+    s->hmc->data_energy = u - prior;
+    if (s->hmc->tempered) u = prior + power * s->hmc->data_energy;
     return u / (double)s->temperature;
 }
 
@@ -8263,14 +8302,14 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
     int diverged, accepted;
-    double u, dh, before, e;
+    double u, dh, before, e, data_energy;
     if (s->t == 1 && s->t <= h->desc.warmup) bnn__hmc_first_step(s, t);
     if (h->desc.trajectory > 0) {
         double want = ceil((double)h->desc.trajectory / h->step);
         steps = want < 1 ? 1 : want > 10240 ? 10240 : (size_t)want;
     }
     if (!bnn__hmc_start(s, t, &u)) return;
-    before = u;
+    before = u, data_energy = h->data_energy;
     e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
     steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
@@ -8282,7 +8321,10 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     h->log_accept = diverged ? -1000 : dh > 0 ? -dh : 0;
     accepted = !diverged && bnn__dlog((double)bnn_rng_uniform(&t->rng)) < h->log_accept;
     if (accepted) before = u, h->hamiltonian += dh;
-    else memcpy(s->params->theta, h->saved, bytes);
+    else {
+        memcpy(s->params->theta, h->saved, bytes);
+        h->data_energy = data_energy;
+    }
     h->energy = before * (double)s->temperature;
     bnn__hmc_count(s, t, accepted, diverged);
 }
@@ -11956,6 +11998,225 @@ BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn
     if (t->err == BNN_OK) return r;
     bnn_arena_rewind(mem, mark);
     memset(&r, 0, sizeof r);
+    return r;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>evidence: ln p(D) over a ladder of powers of the likelihood, 0 = b_0 < ... < b_K = 1
+ *
+ * With u = -ln p(D|theta) and E_b under p(theta) p(D|theta)^b:
+ *     swap      of neighbors with probability min(1, exp((b_i - b_j)(u_i - u_j)))
+ *               (Swendsen and Wang 1986, Geyer 1991)
+ *     integral  ln p(D) = -int_0^1 E_b u db; d E_b u/db = -Var_b u, so the trapezoid of width h has
+ *               the correction -h^2/12 (Var_right - Var_left)   (Friel, Hurn and Wyse 2014).
+ *               One sweep gives one value of the trapezoid; their autocorrelation has those of all
+ *               rungs and between them.
+ *     annealing ln w = -sum (b_k - b_(k-1)) u(theta_(k-1)), theta_k from theta_(k-1) by a transition
+ *               that leaves power b_k alone; p(D) = E w   (Neal 2001)
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__ladder_power(const bnn_ladder *l, double k) { /* also between two rungs */
+    double x = k / (double)(l->rungs - 1);
+    return x <= 0 ? 0 : x < 1 ? bnn__dpow(x, l->bend) : 1;
+}
+
+BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
+                                 bnn_ladder_desc desc) {
+    bnn_ladder l, dead;
+    bnn_params *w = net->params;
+    bnn_hmc_desc hmc;
+    size_t k;
+    memset(&dead, 0, sizeof dead);
+    memset(&hmc, 0, sizeof hmc);
+    l = dead;
+    l.bend = (double)bnn__or(desc.bend, 4);
+    l.mem = dead.mem = mem, l.params = dead.params = w;
+    if (w == NULL || w->mem->err != BNN_OK) return dead;
+    l.rungs = desc.rungs == 0 ? 16 : desc.rungs;
+    l.warmup = desc.warmup == 0 ? 500 : desc.warmup;
+    if (!(l.rungs >= 2 && l.rungs <= 1000 && l.bend > 0 && l.bend < 100))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_ladder_new: %z rungs with bend %g: 2 to 1000, and a "
+                        "bend between 0 and 100", l.rungs, l.bend);
+    for (k = 0; k < w->n_blocks; k++)
+        if (w->blocks[k].prior.kind == BNN_PRIOR_FLAT)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_ladder_new: block %z (%s) has a flat prior, which "
+                            "has no evidence", k, w->blocks[k].name);
+    l.power = (double *)bnn_arena_alloc(mem, l.rungs, sizeof(double));
+    l.energy = (double *)bnn_arena_alloc(mem, l.rungs, sizeof(double));
+    l.tried = (uint64_t *)bnn_arena_alloc(mem, l.rungs, sizeof(uint64_t));
+    l.swapped = (uint64_t *)bnn_arena_alloc(mem, l.rungs, sizeof(uint64_t));
+    l.theta = bnn_mat_new(mem, l.rungs, w->n);
+    l.chains = (bnn_stepper *)bnn_arena_alloc(mem, l.rungs, sizeof *l.chains);
+    hmc.net = net, hmc.data = d, hmc.warmup = l.warmup, hmc.adapt_mass = 1;
+    hmc.leapfrog = desc.leapfrog == 0 ? 10 : desc.leapfrog;
+    for (k = 0; k < l.rungs && mem->err == BNN_OK; k++) {
+        l.chains[k] = bnn_hmc(w, hmc);
+        if (w->mem->err != BNN_OK) return dead;
+        l.power[k] = bnn__ladder_power(&l, (double)k);
+        l.chains[k].hmc->tempered = 1, l.chains[k].hmc->power = l.power[k];
+    }
+    return mem->err == BNN_OK ? l : dead;
+}
+
+/* -ln p(D|theta) of new weights from the prior, which are then the net's */
+static double bnn__ladder_prior(bnn_ladder *l, bnn_tape *t) {
+    double u;
+    bnn_params_sample_prior(l->params, &t->rng);
+    u = bnn__hmc_energy(&l->chains[0], t);
+    if (t->err == BNN_ENONFINITE) bnn_tape_clear_error(t);
+    if (!bnn__finite_d(u))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_ladder: the energy of a draw from the prior is not "
+                  "finite");
+    return l->chains[0].hmc->data_energy;
+}
+
+/* Of the whole state of two rungs, which is weights and their energy */
+static void bnn__ladder_swap(bnn_ladder *l, bnn_tape *t, size_t k) {
+    double *u = l->energy + k, odds = (l->power[k] - l->power[k + 1]) * (u[0] - u[1]), e = u[0];
+    float *a = l->theta.data + k * l->theta.cols, *b = a + l->theta.cols, x;
+    int swaps = odds > 0 || bnn__rng_unit(&t->rng) < bnn__dexp(odds);
+    size_t i;
+    if (l->steps >= l->warmup) l->tried[k]++, l->swapped[k] += (uint64_t)swaps;
+    if (!swaps) return;
+    u[0] = u[1], u[1] = e;
+    for (i = 0; i < l->theta.cols; i++) x = a[i], a[i] = b[i], b[i] = x;
+}
+
+static int bnn__ladder_ok(bnn_ladder *l, bnn_tape *t) {
+    if (t->err == BNN_OK && l->rungs == 0)
+        bnn__fail(t, BNN_EARG, "bnn_ladder: it was not made: %s",
+                  l->mem != NULL && l->mem->err != BNN_OK ? l->mem->msg :
+                  l->params != NULL && l->params->mem->err != BNN_OK ? l->params->mem->msg : "");
+    return t->err == BNN_OK;
+}
+
+BNNDEF void bnn_ladder_step(bnn_ladder *l, bnn_tape *t) {
+    size_t k, bytes = l->theta.cols * sizeof(float);
+    if (!bnn__ladder_ok(l, t)) return;
+    for (k = 0; k < l->rungs && t->err == BNN_OK; k++) {
+        float *theta = l->theta.data + k * l->theta.cols;
+        if (k == 0 || l->steps == 0) l->energy[k] = bnn__ladder_prior(l, t);
+        else memcpy(l->params->theta, theta, bytes);
+        if (k > 0) {
+            bnn_step(&l->chains[k], t);
+            l->energy[k] = l->chains[k].hmc->data_energy;
+        }
+        memcpy(theta, l->params->theta, bytes);
+    }
+    if (t->err != BNN_OK) return;
+    for (k = l->steps % 2; k + 1 < l->rungs; k += 2) bnn__ladder_swap(l, t, k);
+    memcpy(l->params->theta, l->theta.data + (l->rungs - 1) * l->theta.cols, bytes);
+    l->steps++;
+}
+
+static bnn_evidence bnn__no_evidence(void) {
+    bnn_evidence r;
+    r.log_evidence = r.error = r.ess = bnn__nan();
+    return r;
+}
+
+static void bnn__ladder_warm(bnn_ladder *l, bnn_tape *t) {
+    if (!bnn__ladder_ok(l, t)) return;
+    while (l->steps < l->warmup && t->err == BNN_OK) bnn_ladder_step(l, t);
+}
+
+/* Trapezoid of the means in m[], and its correction by the sums of squares in m[rungs ..] */
+static double bnn__ladder_trapezoid(const bnn_ladder *l, const double *m, double *correction,
+                                    size_t sweeps) {
+    double sum = 0, h;
+    size_t k;
+    for (k = 0; k + 1 < l->rungs; k++) {
+        h = l->power[k + 1] - l->power[k];
+        sum -= h / 2 * (m[k] + m[k + 1]);
+        if (correction != NULL)
+            *correction -= h * h / 12 * (m[l->rungs + k + 1] - m[l->rungs + k]) /
+                           (double)(sweeps - 1);
+    }
+    return sum;
+}
+
+BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps) {
+    bnn_evidence r = bnn__no_evidence();
+    double *m, first = 0, correction = 0;
+    bnn_mat series;
+    bnn_mark mark;
+    size_t i, k;
+    bnn__ladder_warm(l, t);
+    if (t->err == BNN_OK && sweeps < 8)
+        bnn__fail(t, BNN_EARG, "bnn_ladder_integrate: %z sweeps, it needs 8", sweeps);
+    if (t->err != BNN_OK) return r;
+    mark = bnn_arena_mark(l->mem);
+    series = bnn_mat_new(l->mem, 1, sweeps);
+    m = (double *)bnn_arena_alloc(l->mem, 2 * l->rungs, sizeof *m);
+    for (i = 0; i < sweeps && m != NULL && t->err == BNN_OK; i++) {
+        double now;
+        bnn_ladder_step(l, t);
+        for (k = 0; k < l->rungs; k++) { /* Welford */
+            double d = l->energy[k] - m[k];
+            m[k] += d / (double)(i + 1);
+            m[l->rungs + k] += d * (l->energy[k] - m[k]);
+        }
+        now = bnn__ladder_trapezoid(l, l->energy, NULL, 0);
+        if (i == 0) first = now;
+        series.data[i] = (float)(now - first);
+    }
+    if (m != NULL && t->err == BNN_OK) {
+        r.log_evidence = bnn__ladder_trapezoid(l, m, &correction, sweeps) + correction;
+        r.error = bnn_diag_mcse(l->mem, series);
+        r.error = sqrt(r.error * r.error + correction * correction / 4);
+        for (k = 0; k + 1 < l->rungs; k++)
+            if (5 * l->swapped[k] < l->tried[k])
+                bnn__note(t, "bnn_ladder: rungs %z and %z swap in less than a fifth of the steps: "
+                          "more rungs, or another bend", k, k + 1);
+    }
+    bnn_arena_rewind(l->mem, mark);
+    return r;
+}
+
+/* ln of the weight of one run */
+static double bnn__ladder_run(bnn_ladder *l, bnn_tape *t, size_t steps) {
+    double u = bnn__ladder_prior(l, t), log_w = 0, before = 0;
+    size_t k, j;
+    for (k = 1; k < l->rungs; k++) {
+        bnn_hmc_state *h = l->chains[k].hmc;
+        for (j = 1; j <= steps && t->err == BNN_OK; j++) {
+            h->power = bnn__ladder_power(l, (double)(k - 1) + (double)j / (double)steps);
+            log_w -= (h->power - before) * u;
+            before = h->power;
+            bnn_step(&l->chains[k], t);
+            u = h->data_energy;
+        }
+        h->power = l->power[k];
+    }
+    return log_w;
+}
+
+BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, size_t steps) {
+    bnn_evidence r = bnn__no_evidence();
+    double top = 0, sum = 0, squares = 0, n = (double)runs; /* of w exp(-top) */
+    size_t i;
+    bnn__ladder_warm(l, t);
+    if (t->err == BNN_OK && (runs < 2 || steps == 0))
+        bnn__fail(t, BNN_EARG, "bnn_ladder_anneal: %z runs of %z steps: 2 and 1, or more", runs,
+                  steps);
+    for (i = 0; i < runs && t->err == BNN_OK; i++) {
+        double x = bnn__ladder_run(l, t, steps), scale;
+        if (i == 0) top = x;
+        if (x > top) {
+            scale = bnn__dexp(top - x);
+            sum *= scale, squares *= scale * scale, top = x;
+        }
+        sum += bnn__dexp(x - top), squares += bnn__dexp(2 * (x - top));
+    }
+    if (t->err != BNN_OK) return r;
+    memcpy(l->params->theta, l->theta.data + (l->rungs - 1) * l->theta.cols,
+           l->theta.cols * sizeof(float));
+    r.log_evidence = top + bnn__dlog(sum / n);
+    r.ess = sum * sum / squares;
+    r.error = sqrt((n / r.ess - 1) / (n - 1));
+    if (10 * r.ess < n)
+        bnn__note(t, "bnn_ladder_anneal: %z runs are worth %g: more steps or more rungs", runs,
+                  r.ess);
     return r;
 }
 
