@@ -1,5 +1,6 @@
 /* posteriordb.c -- the no-U-turn sampler on regressions whose posteriors others have published.
- *     cc -O2 -I.. posteriordb.c -lm -o posteriordb && ./posteriordb [folder [model ...]]
+ *     cc -O2 -I.. posteriordb.c -lm -o posteriordb
+ *     ./posteriordb [--diagonal] [folder [model ...]]
  * Without a folder: a straight line through 12 points, whose posterior is known in closed form.
  * folder holds <model>.data.csv and <model>.reference.csv of posteriordb (mean and sd of 10,000
  * draws). sigma > 0 is sampled as ln sigma, with the Jacobian. You should see R-hat below 1.01 and
@@ -10,8 +11,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { MOST = 32, CHAINS = 4, WARMUP = 1000, DRAWS = 2000 };
+enum { MOST = 32, CHAINS = 4, WARMUP = 1000, DRAWS = 1000 };
 enum { LINE, KIDIQ, ARK, NES, SBLRI, EARNINGS, DIAMONDS, MODELS };
 static const char *const names[MODELS] = { "line", "kidiq-kidscore_momiq", "arK-arK", "nes1972-nes",
     "sblri-blr", "earnings-logearn_interaction", "diamonds-diamonds" };
@@ -130,8 +132,8 @@ static double distance(bnn_arena *mem, const model *m, int j, bnn_mat draws) {
     return fmax(zm, zs);
 }
 
-static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
-    double worst = 0, rhat = 0, ess = INFINITY;
+static int run(bnn_arena *mem, bnn_tape *tape, model *m, int mass) {
+    double worst = 0, rhat = 0, ess = INFINITY, seconds = (double)clock();
     int n = (int)m->x.cols + 1;
     bnn_mat draws[MOST];
     size_t gradients = 0, divergent = 0;
@@ -141,7 +143,7 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
     for (int j = 0; j < n; j++) draws[j] = bnn_mat_new(mem, CHAINS, DRAWS);
     for (int c = 0; c < CHAINS && !mem->err; c++) {
         bnn_stepper nuts = bnn_nuts(m->w, (bnn_nuts_desc){ .energy = energy, .user = m,
-                                    .warmup = WARMUP, .mass = BNN_MASS_DENSE });
+                                    .warmup = WARMUP, .mass = mass });
         for (int j = 0; j < n && !mem->err; j++)
             m->w->theta[j] = 4 * bnn_rng_uniform(&tape->rng) - 2;
         for (int i = -WARMUP; i < DRAWS && !mem->err && !tape->err; i++) {
@@ -155,6 +157,7 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
         if (!mem->err) divergent += nuts.hmc->divergent;
     }
     if (mem->err || tape->err) return 0;
+    seconds = ((double)clock() - seconds) / CLOCKS_PER_SEC;
     printf("%s, %zu divergent\n           mean    reference           sd  reference     "
            " z of both\n", names[m->kind], divergent);
     for (int j = 0; j < n; j++) {
@@ -162,15 +165,16 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
         rhat = fmax(rhat, bnn_diag_rhat(mem, draws[j]));
         ess = fmin(ess, bnn_diag_ess_bulk(mem, draws[j]));
     }
-    printf("RESULT posteriordb model=%s worst_z=%.2f rhat=%.4f ess_per_grad=%.4f ess=%.0f\n",
-           names[m->kind], worst, rhat, ess / (double)gradients, ess);
+    printf("RESULT posteriordb model=%s worst_z=%.2f rhat=%.4f ess_per_grad=%.4f ess=%.0f "
+           "seconds=%.2f\n", names[m->kind], worst, rhat, ess / (double)gradients, ess, seconds);
     return worst <= 4 && rhat < 1.01;
 }
 
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
-    int good = 1, ran = 0;
+    int good = 1, ran = 0, diagonal = argc > 1 && strcmp(argv[1], "--diagonal") == 0;
+    argc -= diagonal, argv += diagonal;
     for (int k = argc > 1 ? KIDIQ : LINE; k < (argc > 1 ? MODELS : KIDIQ); k++) {
         model m = { .kind = k };
         int wanted = argc <= 2;
@@ -178,7 +182,7 @@ int main(int argc, char **argv) {
         if (!wanted || mem.err || tape.err) continue;
         if (k == LINE) straight_line(&mem, &m);
         else if (!from_folder(&mem, &m, argv[1])) break;
-        good = run(&mem, &tape, &m) && good;
+        good = run(&mem, &tape, &m, diagonal ? BNN_MASS_DIAGONAL : BNN_MASS_DENSE) && good;
         ran++;
     }
     int err = tape.err ? tape.err : mem.err;
