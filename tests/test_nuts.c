@@ -423,6 +423,36 @@ static void a_too_long_step_of_sgld_shows_in_its_temperature(void) {
     }
 }
 
+/* Wherever memory ends, it is an error that says so, and nothing is half made. */
+static void any_allocation_may_fail(void) {
+    static unsigned char space[1 << 16];
+    int made = 0;
+    open_all(110);
+    for (size_t room = 64; room <= sizeof space && !made; room += 64) {
+        bnn_arena small = { .buffer = space, .capacity = room };
+        bnn_params *w = bnn_params_new(&small);
+        target u = { .w = w };
+        bnn_stepper s;
+        if (w == NULL) continue;
+        bnn_params_add(w, 1, 3, "x", (bnn_prior){ 0 });
+        u.precision = bnn_mat_new(&small, 3, 3);
+        bnn_mat_eye(u.precision);
+        s = bnn_nuts(w, (bnn_nuts_desc){ .energy = energy, .user = &u, .warmup = 20, .step = 1,
+                     .mass = BNN_MASS_DENSE });
+        made = small.err == BNN_OK;
+        CHECK(made ? s.n == 3 : s.n == 0 && small.err == BNN_ENOMEM);
+        for (int i = 0; i < 30; i++) {
+            bnn_tape_reset(&tape);
+            bnn_step(&s, &tape);
+        }
+        CHECK(made ? tape.err == BNN_OK : tape.err == BNN_ENOMEM);
+        bnn_tape_clear_error(&tape);
+        bnn_arena_free(&small);
+    }
+    CHECK(made);
+    close_all();
+}
+
 int main(void) {
     RUN(the_tree_is_that_of_the_slow_sampler);
     RUN(windows_are_those_of_stan);
@@ -435,6 +465,7 @@ int main(void) {
     RUN(bad_input_is_told);
     RUN(a_funnel_diverges_and_a_walk_saturates_with_notes);
     RUN(a_covariance_of_too_few_draws_is_told);
+    RUN(any_allocation_may_fail);
     RUN(ebfmi_is_its_definition);
     RUN(a_too_long_step_of_sgld_shows_in_its_temperature);
     return check_done();
