@@ -23,8 +23,8 @@ static const float half_scale[MODELS] = { 0, 2.5f, 2.5f, 0, 0, 0, 10 };
 
 typedef struct model {
     int kind;
-    bnn_params *w;  /* beta (d,1), ln sigma */
-    bnn_mat x, y;
+    bnn_params *w;  /* beta (1,d), ln sigma */
+    bnn_mat x, y;   /* (d,n), (1,n): long rows make a short step */
     size_t gradients;
     double mean[MOST], sd[MOST], share; /* reference; its Monte Carlo error in sd */
 } model;
@@ -33,18 +33,18 @@ typedef struct model {
 static bnn_var *energy(bnn_tape *t, void *user) {
     model *m = user;
     bnn_var *beta = bnn_param(t, m->w, 0), *ln_sigma = bnn_param(t, m->w, 1);
-    bnn_var *r = bnn_sub(bnn_input(t, m->y), bnn_matmul(bnn_input(t, m->x), beta));
+    bnn_var *r = bnn_sub(bnn_input(t, m->y), bnn_matmul(beta, bnn_input(t, m->x)));
     bnn_var *u = bnn_mul(bnn_scale(bnn_sum(bnn_square(r)), 0.5f), bnn_exp(bnn_scale(ln_sigma, -2)));
-    size_t d = m->x.cols;
+    size_t d = m->x.rows;
     m->gradients++;
-    u = bnn_add(u, bnn_scale(ln_sigma, (float)m->y.rows - 1)); /* -1: d sigma = sigma d ln sigma */
+    u = bnn_add(u, bnn_scale(ln_sigma, (float)m->y.cols - 1)); /* -1: d sigma = sigma d ln sigma */
     if (half_t[m->kind] > 0)
         u = bnn_add(u, bnn_student_nll(bnn_exp(ln_sigma), bnn_scalar(t, 0), half_t[m->kind],
                                        half_scale[m->kind]));
     if (m->kind == SBLRI) u = bnn_add(u, bnn_scale(bnn_exp(bnn_scale(ln_sigma, 2)), 0.005f));
     if (m->kind == DIAMONDS) { /* the intercept has a prior of its own */
-        u = bnn_add(u, bnn_student_nll(bnn_rows(beta, --d, 1), bnn_scalar(t, 8), 3, 10));
-        beta = bnn_rows(beta, 0, d);
+        u = bnn_add(u, bnn_student_nll(bnn_cols(beta, --d, 1), bnn_scalar(t, 8), 3, 10));
+        beta = bnn_cols(beta, 0, d);
     }
     if (width[m->kind] > 0)
         u = bnn_add(u, bnn_scale(bnn_sum(bnn_square(beta)), 0.5f / powf(width[m->kind], 2)));
@@ -135,10 +135,12 @@ static double distance(bnn_arena *mem, const model *m, int j, bnn_mat draws) {
 static int run(bnn_arena *mem, bnn_tape *tape, model *m, int mass) {
     double worst = 0, rhat = 0, ess = INFINITY, seconds = (double)clock();
     int n = (int)m->x.cols + 1;
-    bnn_mat draws[MOST];
+    bnn_mat draws[MOST], x = bnn_mat_new(mem, m->x.cols, m->x.rows);
     size_t gradients = 0, divergent = 0;
+    bnn_mat_transpose(x, m->x);
+    m->x = x, m->y.cols = m->y.rows, m->y.rows = 1;
     m->w = bnn_params_new(mem);
-    bnn_params_add(m->w, m->x.cols, 1, "beta", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    bnn_params_add(m->w, 1, m->x.rows, "beta", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
     bnn_params_add(m->w, 1, 1, "ln sigma", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
     for (int j = 0; j < n; j++) draws[j] = bnn_mat_new(mem, CHAINS, DRAWS);
     for (int c = 0; c < CHAINS && !mem->err; c++) {
