@@ -83,7 +83,10 @@ static int from_folder(bnn_arena *mem, model *m, const char *folder) {
     int k = 0;
     FILE *f;
     snprintf(path, sizeof path, "%s/%s.data.csv", folder, names[m->kind]);
-    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .header = 1 })) return 0;
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .header = 1 })) {
+        fprintf(stderr, "posteriordb: %s\n", mem->msg);
+        return 0;
+    }
     regressors(mem, m, csv.values);
     snprintf(path, sizeof path, "%s/%s.reference.csv", folder, names[m->kind]);
     f = fopen(path, "r");
