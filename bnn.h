@@ -1165,7 +1165,7 @@ BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, 
  * and leaves the highest rung's weights in the net: a draw of the posterior, after warmup steps. */
 typedef struct bnn_ladder_desc {
     size_t rungs;    /* default 16 */
-    float bend;      /* default 4: rungs crowd towards the prior, where -ln p(D|theta) varies most */
+    float bend;      /* default 4: close rungs near the prior, where -ln p(D|theta) varies most */
     size_t warmup;   /* default 500 steps, which adapt each rung's leapfrog step and mass */
     size_t leapfrog; /* default 10 */
 } bnn_ladder_desc;
