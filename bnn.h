@@ -11809,7 +11809,7 @@ static void bnn__laplace_add(bnn__tour *v) {
     float *aleatoric = v->p.aleatoric.data + at, *entropy = v->p.entropy.data;
     float *cov = bnn__floats(v->t, bnn__mul(v->rows, bnn__mul(outs, outs)));
     int likelihood = bnn__likelihood(&v->net);
-    bnn_mat m, var;
+    bnn_mat m = bnn__mat(0, 0, NULL), var = m;
     if (!bnn__laplace_cov(v, cov)) return;
     if (entropy == NULL) bnn__moments(&v->net, v->out, &m, &var);
     if (v->t->err != BNN_OK) return;
