@@ -878,6 +878,23 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
 /* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x);
+/* Draws of y from the predictive: (draws, n k), each row a made-up set of targets, all of it by one
+ * member: the members in their order, each as often as its weight says. Entry i k + j is column j
+ * of row i of x; classes are labels, k = 1. Random numbers from the tape. From them: quantiles and
+ * intervals by bnn_mat_col_quantile, also of classes; CRPS by bnn_metric_sample_crps of a column;
+ * checks by bnn_predict_check. Prior: post filled by bnn_params_sample_prior and
+ * bnn_ensemble_push. */
+BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                 const bnn_ensemble *post, bnn_mat x, size_t draws);
+/* ln p(y_i|x_i, theta_s): (count, n), what bnn_diag_waic and bnn_diag_loo ask for. Where the
+ * members are chain after chain, bnn_mat_row_mean of it, seen as (chains, draws), is a scalar whose
+ * R-hat says something. Weights of members count in neither this nor the next. */
+BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                           const bnn_ensemble *post, bnn_data d);
+/* Each member's mean of y at the rows of x: (n k chains, count/chains), post chain after chain. Of
+ * column j of row i: bnn_mat_rows(m, (i k + j) chains, chains), as bnn_diag_rhat wants it. */
+BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                  const bnn_ensemble *post, bnn_mat x, size_t chains);
 
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
@@ -1043,6 +1060,65 @@ BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RB
 /* (lr N/2) Var(g)/T per coordinate from gradients of several minibatches, (m,n): SGLD samples
  * where this is far below 1 */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
+
+/* ---- judging models -------------------------------------------------------------------------- */
+/* Every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape, &b)) a step. 0
+ * ends an epoch (or there is a tape.err); the next call begins another. The last batch has what is
+ * left: in a mean over rows those count more. */
+typedef struct bnn_epoch {
+    bnn_data data;
+    size_t batch, at, *order;
+} bnn_epoch;
+BNNDEF bnn_epoch bnn_epoch_new(bnn_arena *mem, bnn_data data, size_t batch);
+BNNDEF int bnn_epoch_next(bnn_epoch *e, bnn_tape *t, bnn_batch *out); /* does not reset the tape */
+
+/* (n,d) -> (1,d), the quantile q of each column, linear between values (R's type 7) */
+BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q);
+/* P(T(y made up) > T(y)) + P(equal)/2: far from 1/2 where the model does not make what was seen.
+ * draws of bnn_predict_draws; T is given matrices of y's shape. values (1,draws): T of each, data
+ * NULL = not wanted. NaN: shapes, or a T that is NaN. Gelman, Meng, Stern 1996 */
+typedef double (*bnn_statistic_fn)(void *user, bnn_mat y);
+BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_statistic_fn T,
+                                void *user);
+
+/* Leave-one-out cross-validation by Pareto smoothed importance sampling (Vehtari, Gelman, Gabry
+ * 2017; Vehtari et al. 2024). log_lik (samples, rows) as for WAIC. points, k_hat (1,rows): of each
+ * row, data NULL = not wanted. Where k_hat is above k_max = min(1 - 1/log10(samples), 0.7) the row
+ * is too influential: its elpd wants a fit without it. r_eff: ESS of the likelihood over samples,
+ * 0 = 1. NaN where undefined: mem->msg says why */
+typedef struct bnn_loo {
+    double elpd, se, p_loo; /* sum over rows, its standard error, effective parameters */
+    double worst_k, k_max;
+    size_t high;            /* rows above k_max */
+} bnn_loo;
+BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_mat log_lik,
+                            double r_eff);
+/* Two models by their points on the same rows: sum a - b and its error, sqrt(n Var(a - b)).
+ * Below 4, or within two errors, or from fewer than 100 rows it does not say much. */
+typedef struct bnn_comparison {
+    double difference, se;
+} bnn_comparison;
+BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b);
+
+/* Split conformal prediction: at least 1 - alpha of new y inside for any model, if calibration and
+ * new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
+ * the conformal quantile of max(lo - y, y - hi) over the calibration rows, each column by its own
+ * (Romano et al. 2019); with lo = hi = mean: of |y - mean|. Sets: out (n,k) is 1 where a class is
+ * in: 1 - prob at most the quantile of 1 - p_y (Sadinle et al. 2019). Too few rows for alpha:
+ * everything is in. */
+BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
+                                  bnn_mat cal_hi, bnn_mat cal_y, double alpha);
+BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
+                             bnn_mat cal_label, double alpha);
+/* Recalibration on held-out rows. p^(1/T)/sum, one column as class 1 of two; out may be prob. T:
+ * bnn_metric_temperature of logits or of ln prob (one column: ln p - ln(1-p)) */
+BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature);
+/* Isotonic regression of y (n,1) on x (n,1), least squares by pooling adjacent violators: knots
+ * (m,2) of x ascending and value; equal x are pooled first. Linear between knots, constant outside.
+ * x a probability and y 0 or 1: calibration (Zadrozny and Elkan 2002); x the predictive CDF at y
+ * and y its rank/n: quantiles (Kuleshov et al. 2018). Empty: shapes, NaN, or mem->err */
+BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y);
+BNNDEF int bnn_isotonic_apply(bnn_mat out, bnn_mat knots, bnn_mat x); /* (n,1); out may be x */
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
  * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
@@ -10279,6 +10355,446 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
         for (j = 0; j < count; j++)
             out.data[first + j] = (float)(0.5 * lr * n_data / T * variance[j] *
                                           ((double)m / (double)(m - 1)));
+    }
+    return BNN_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>judge: made-up data, leave-one-out, conformal sets, recalibration
+ *
+ *     draws       member s makes the rows d with (d + u)/draws in its share of the cumulated
+ *                 weights (systematic resampling). Poisson by inversion, the others as defined
+ *     PSIS        log ratios r = -ln p, largest 0. The largest M = ceil(min(S/5, 3 sqrt(S/r_eff)))
+ *                 e^r exceed the next smaller one by a generalized Pareto law; its k and sigma by
+ *                 Zhang and Stephens 2009 with the prior of Vehtari et al. 2024 (k M + 5)/(M + 10).
+ *                 The M become its quantiles (i - 1/2)/M, cut at the largest raw ratio. M < 5, or a
+ *                 flat tail: left as they are, k infinite
+ *     LOO         elpd_i = ln sum_s w_s p_s / sum w_s;  p_loo = sum ln mean p - elpd;
+ *                 se = sqrt(n Var elpd_i)
+ *     isotonic    blocks of a falling sequence are replaced by their mean until none is left
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__draw_poisson(bnn_tape *t, const bnn_net *net, double rate) {
+    static const double one = 1;
+    double q = (double)bnn_rng_uniform(&t->rng), scale = sqrt(rate);
+    bnn__members x;
+    if (!(rate > 0)) return 0;
+    x.net = net, x.n = 1, x.location = &rate, x.scale = &scale, x.weight = &one;
+    return bnn__mixture_quantile(&x, q, sqrt(q / (1 - q)));
+}
+
+/* y at entry e of m, the location of one member, with a the ln variances, if any */
+static double bnn__draw_y(bnn_tape *t, const bnn_net *net, bnn_mat m, const bnn_var *a, size_t e) {
+    double at = (double)m.data[e], s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
+    bnn_rng *r = &t->rng;
+    switch (bnn__likelihood(net)) {
+    case BNN_CATEGORICAL: return (double)bnn_rng_categorical(r, m.cols, m.data + e);
+    case BNN_BERNOULLI: return (double)bnn_rng_uniform(r) < at;
+    case BNN_POISSON: return bnn__draw_poisson(t, net, at);
+    case BNN_DOUBLE_EXPONENTIAL: return at + s * (double)bnn_rng_double_exponential(r);
+    case BNN_STUDENT: /* z sqrt(nu/2 / gamma) */
+        s *= bnn__dexp((bnn__dlog(nu / 2) - (double)bnn_rng_log_gamma(r, (float)(nu / 2))) / 2);
+        break;
+    default: s = bnn__dexp(0.5 * (double)bnn__spread(a->val, e / m.cols, e % m.cols));
+    }
+    return at + s * (double)bnn_rng_normal(r);
+}
+
+/* The sample's share of the draws, of which v->z are made; v->p.mean has n rows per draw */
+static void bnn__draws_add(bnn__tour *v) {
+    size_t draws = v->p.mean.rows / v->x.rows, k = v->p.mean.cols, step = v->k / k, i, d;
+    double end = ceil(v->seen * (double)draws - v->q);
+    bnn_var *a, *m = bnn__location(&v->net, v->out, &a);
+    bnn__tour_check(v, "mean", m->val, 1);
+    if (v->t->err != BNN_OK) return;
+    if (v->s == 0) v->z = 0;
+    for (; v->z < end && v->z < (double)draws; v->z++) {
+        d = (size_t)v->z;
+        for (i = 0; i < v->rows * k; i++)
+            v->p.mean.data[(d * v->x.rows + v->first) * k + i] =
+                (float)bnn__draw_y(v->t, &v->net, m->val, a, i * step);
+    }
+}
+
+/* The result of a tour with a row of n for each of `count`: (count n, k) becomes (count, n k) */
+static bnn_mat bnn__by_count(const bnn__tour *v, size_t count) {
+    bnn_mat m = v->p.mean;
+    return m.data == NULL ? m : bnn__mat(count, m.cols * (m.rows / count), m.data);
+}
+
+BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                 const bnn_ensemble *post, bnn_mat x, size_t draws) {
+    bnn__tour v;
+    if (draws == 0) bnn__fail(t, BNN_EARG, "bnn_predict_draws: no draws are asked for");
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
+    if (x.rows == 0) return v.p.mean;
+    v.q = (double)bnn_rng_uniform(&t->rng);
+    v.p.mean = bnn_mat_new(mem, bnn__mul(draws, x.rows),
+                           bnn__likelihood(net) == BNN_CATEGORICAL ? 1 : v.k);
+    bnn__tour_run(&v, mem, 0, bnn__draws_add, NULL);
+    return bnn__by_count(&v, draws);
+}
+
+static void bnn__log_liks_add(bnn__tour *v) {
+    bnn_mat y = bnn__block_of(v, v->y, v->y_gaps);
+    bnn_var *nll = bnn__nll_rows(&v->net, v->out, bnn_input(v->t, y));
+    float *to = v->p.mean.data + v->s * v->x.rows + v->first;
+    size_t i;
+    bnn__tour_check(v, "ln p", nll->val, 0);
+    for (i = 0; v->t->err == BNN_OK && i < v->rows; i++) to[i] = -nll->val.data[i];
+}
+
+BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                           const bnn_ensemble *post, bnn_data d) {
+    bnn_mat none = { 0, 0, NULL };
+    bnn__tour v;
+    if (t->err == BNN_OK && d.x.rows != d.y.rows)
+        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik_samples: %z inputs, %z targets", d.x.rows,
+                  d.y.rows);
+    if (!bnn__has_data(t, "bnn_predict_log_lik_samples", d.y) ||
+        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS) || d.x.rows == 0)
+        return none;
+    v.y = d.y;
+    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
+    bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
+    return bnn__by_count(&v, v.samples);
+}
+
+static void bnn__chains_add(bnn__tour *v) {
+    bnn_mat m, var, to = v->p.mean;
+    size_t i, draws = to.cols, chains = v->samples / draws;
+    bnn__moments(&v->net, v->out, &m, &var);
+    bnn__tour_check(v, "mean", m, 1);
+    for (i = 0; v->t->err == BNN_OK && i < v->rows * v->k; i++)
+        to.data[((v->first * v->k + i) * chains + v->s / draws) * draws + v->s % draws] =
+            m.data[i];
+}
+
+BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                  const bnn_ensemble *post, bnn_mat x, size_t chains) {
+    bnn__tour v;
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
+    if (chains == 0 || v.samples % chains != 0)
+        bnn__fail(t, BNN_EARG, "bnn_predict_chains: %z samples are not %z chains of one length",
+                  v.samples, chains);
+    if (v.gaps) bnn__fail(t, BNN_EARG, "bnn_predict_chains: x is not finite");
+    if (t->err == BNN_OK && x.rows != 0)
+        v.p.mean = bnn_mat_new(mem, bnn__mul(bnn__mul(x.rows, v.k), chains), v.samples / chains);
+    bnn__tour_run(&v, mem, 0, bnn__chains_add, NULL);
+    return v.p.mean;
+}
+
+/* ---- epochs, quantiles, checks */
+
+BNNDEF bnn_epoch bnn_epoch_new(bnn_arena *mem, bnn_data data, size_t batch) {
+    bnn_epoch e;
+    memset(&e, 0, sizeof e);
+    if (batch == 0 || data.x.rows == 0)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_epoch_new: batches of %z from %z rows", batch,
+                        data.x.rows);
+    e.order = (size_t *)bnn__arena_take(mem, data.x.rows, sizeof(size_t));
+    if (e.order != NULL) e.data = data, e.batch = batch;
+    return e;
+}
+
+BNNDEF int bnn_epoch_next(bnn_epoch *e, bnn_tape *t, bnn_batch *out) {
+    size_t n = e->data.x.rows, size = n - e->at < e->batch ? n - e->at : e->batch;
+    if (e->order == NULL) bnn__fail(t, BNN_EARG, "bnn_epoch_next: the epoch was not made");
+    if (t->err != BNN_OK) return 0;
+    if (size == 0) return e->at = 0, 0;
+    if (e->at == 0) bnn_rng_permutation(&t->rng, n, e->order);
+    *out = bnn_batch_rows(t, e->data, size, e->order + e->at);
+    e->at += size;
+    return t->err == BNN_OK;
+}
+
+BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q) {
+    size_t j, i;
+    int err = BNN_OK;
+    if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
+    if (!(q >= 0 && q <= 1) || bnn__mat_overlap(out, a) || bnn__any_nan(a)) return BNN_EARG;
+    for (j = 0; j < a.cols && err == BNN_OK; j++) {
+        bnn_mark mark = bnn_arena_mark(mem);
+        bnn_mat col = bnn_mat_new(mem, a.rows, 1);
+        double *sorted;
+        for (i = 0; col.data != NULL && i < a.rows; i++) col.data[i] = a.data[i * a.cols + j];
+        sorted = col.data != NULL ? bnn__sorted(mem, col) : NULL;
+        if (sorted != NULL) out.data[j] = (float)bnn__quantile(a.rows, sorted, q);
+        else err = mem->err;
+        bnn_arena_rewind(mem, mark);
+    }
+    return err;
+}
+
+BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_statistic_fn T,
+                                void *user) {
+    double seen, one, p = 0;
+    size_t i;
+    if (!bnn__mat_ok(draws) || draws.rows == 0 || !bnn__mat_ok(y) || draws.cols == 0 ||
+        draws.cols != bnn__mat_size(y) ||
+        (values.data != NULL && !bnn__mat_is(values, 1, draws.rows)))
+        return bnn__nan();
+    seen = T(user, y);
+    for (i = 0; i < draws.rows; i++) {
+        one = T(user, bnn__mat(y.rows, y.cols, draws.data + i * draws.cols));
+        if (values.data != NULL) values.data[i] = (float)one;
+        p += one > seen ? 1 : one < seen ? 0 : one == seen ? 0.5 : bnn__nan();
+    }
+    return p / (double)draws.rows;
+}
+
+/* ---- leave one out */
+
+/* Generalized Pareto law of n ascending excesses x > 0: returns k, writes sigma. grid has room for
+ * 30 + sqrt(n) pairs */
+static double bnn__pareto_fit(size_t n, const double *x, double *grid, double *sigma) {
+    size_t m = 30 + (size_t)sqrt((double)n), i, j;
+    double quarter = x[(size_t)floor((double)n / 4 + 0.5) - 1], top = -bnn__inf(), total = 0;
+    double theta = 0, k = 0;
+    for (j = 0; j < m; j++) {
+        double b = 1 / x[n - 1] + (1 - sqrt((double)m / ((double)j + 0.5))) / 3 / quarter, mean = 0;
+        for (i = 0; i < n; i++) mean += log1p(-b * x[i]) / (double)n;
+        grid[2 * j] = b;
+        grid[2 * j + 1] = (double)n * (log(-b / mean) - mean - 1);
+        if (grid[2 * j + 1] > top) top = grid[2 * j + 1];
+    }
+    for (j = 0; j < m; j++) {
+        double w = exp(grid[2 * j + 1] - top);
+        total += w;
+        theta += w * grid[2 * j];
+    }
+    theta /= total;
+    for (i = 0; i < n; i++) k += log1p(-theta * x[i]) / (double)n;
+    *sigma = -k / theta;
+    return (k * (double)n + 5) / ((double)n + 10);
+}
+
+/* r: S log ratios with largest 0; smooths them and returns k-hat. */
+static double bnn__pareto_smooth(bnn_arena *mem, size_t S, double *r, double r_eff) {
+    double want = ceil(fmin(0.2 * (double)S, 3 * sqrt((double)S / r_eff))), cut, k, sigma;
+    size_t tail = want < (double)S ? (size_t)want : S - 1, i, *order;
+    double *x, *grid;
+    if (tail < 5) return bnn__inf();
+    order = bnn__sorted_index(mem, S, r);
+    x = (double *)bnn__arena_take(mem, tail, sizeof(double));
+    grid = (double *)bnn__arena_take(mem, 2 * (30 + tail), sizeof(double));
+    if (grid == NULL) return bnn__nan();
+    order += S - tail;
+    cut = exp(r[order[-1]]);
+    if (r[order[tail - 1]] - r[order[0]] < 10 * DBL_EPSILON) return bnn__inf();
+    for (i = 0; i < tail; i++) {
+        x[i] = exp(r[order[i]]) - cut;
+        if (!(x[i] > 0)) x[i] = DBL_MIN; /* equal to the one below */
+    }
+    k = bnn__pareto_fit(tail, x, grid, &sigma);
+    if (!bnn__finite_d(k) || !bnn__finite_d(sigma)) return bnn__inf();
+    for (i = 0; i < tail; i++) {
+        double p = log1p(-((double)i + 0.5) / (double)tail); /* ln(1 - p) */
+        double q = fabs(k) < 1e-12 ? -sigma * p : sigma * expm1(-k * p) / k;
+        r[order[i]] = fmin(log(q + cut), 0);
+    }
+    return k;
+}
+
+/* elpd of one row, S values `stride` apart; scratch is given back */
+static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float *at, double r_eff,
+                           double *k_hat, double *lpd) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    double *r = (double *)bnn__arena_take(mem, S, sizeof(double));
+    double least = bnn__inf(), top = -bnn__inf(), sum = 0, weights = 0, mean = 0;
+    size_t s;
+    *k_hat = *lpd = bnn__nan();
+    for (s = 0; r != NULL && s < S; s++) {
+        double v = (double)at[s * stride];
+        least = v < least ? v : least;
+        top = v > top ? v : top;
+    }
+    if (r == NULL) return bnn__nan();
+    for (s = 0; s < S; s++) r[s] = least - (double)at[s * stride];
+    *k_hat = bnn__pareto_smooth(mem, S, r, r_eff);
+    for (s = 0; s < S; s++) {
+        double v = exp((double)at[s * stride] - top), w = exp(r[s]);
+        weights += w;
+        sum += w * v;
+        mean += v / (double)S;
+    }
+    *lpd = top + log(mean);
+    bnn_arena_rewind(mem, mark);
+    return top + log(sum / weights);
+}
+
+BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_mat log_lik,
+                            double r_eff) {
+    size_t S = log_lik.rows, n = log_lik.cols, i;
+    double mean = 0, square = 0, k = 0, lpd = 0;
+    bnn_loo r;
+    memset(&r, 0, sizeof r);
+    r.elpd = r.se = r.p_loo = r.worst_k = r.k_max = bnn__nan();
+    if (mem == NULL || mem->err != BNN_OK) return r;
+    if (!bnn__mat_ok(log_lik) || S < 2 || n == 0 ||
+        (points.data != NULL && !bnn__mat_is(points, 1, n)) ||
+        (k_hat.data != NULL && !bnn__mat_is(k_hat, 1, n))) {
+        bnn__arena_say(mem, BNN_ESHAPE, "bnn_diag_loo: %z samples of %z rows, points %zx%z, k_hat "
+                       "%zx%z", S, n, points.rows, points.cols, k_hat.rows, k_hat.cols);
+        return r;
+    }
+    if (!bnn_mat_finite(log_lik) || !(r_eff >= 0)) {
+        bnn__arena_say(mem, BNN_EARG, "bnn_diag_loo: a ln p is not finite, or r_eff is %g", r_eff);
+        return r;
+    }
+    r.elpd = r.p_loo = 0, r.worst_k = -bnn__inf();
+    r.k_max = fmin(1 - 1 / log10((double)S), 0.7);
+    for (i = 0; i < n; i++) {
+        double one = bnn__loo_row(mem, S, n, log_lik.data + i, r_eff > 0 ? r_eff : 1, &k, &lpd);
+        double d = one - mean;
+        mean += d / (double)(i + 1);
+        square += d * (one - mean);
+        r.elpd += one;
+        r.p_loo += lpd - one;
+        r.high += !(k <= r.k_max);
+        if (k > r.worst_k) r.worst_k = k;
+        if (points.data != NULL) points.data[i] = (float)one;
+        if (k_hat.data != NULL) k_hat.data[i] = (float)k;
+    }
+    r.se = sqrt((double)n * square / (double)(n > 1 ? n - 1 : 1));
+    return r;
+}
+
+BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b) {
+    double mean = 0, square = 0;
+    size_t i, n = a.cols;
+    bnn_comparison r;
+    r.difference = r.se = bnn__nan();
+    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, n) || n < 2) return r;
+    for (i = 0; i < n; i++) {
+        double x = (double)a.data[i] - (double)b.data[i], d = x - mean;
+        mean += d / (double)(i + 1);
+        square += d * (x - mean);
+    }
+    r.difference = (double)n * mean;
+    r.se = sqrt((double)n * square / (double)(n - 1));
+    return r;
+}
+
+/* ---- conformal sets and recalibration */
+
+BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
+                                  bnn_mat cal_hi, bnn_mat cal_y, double alpha) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t j, i, k = lo.cols, m = cal_y.rows;
+    bnn_mat q = bnn_mat_new(mem, 1, k), score = bnn_mat_new(mem, m, 1);
+    int err = mem->err;
+    if (!bnn__paired(lo, hi) || !bnn__paired(cal_lo, cal_hi) || !bnn__paired(cal_lo, cal_y) ||
+        cal_y.cols != k)
+        err = BNN_ESHAPE;
+    for (j = 0; err == BNN_OK && j < k; j++) {
+        for (i = 0; i < m; i++) {
+            size_t e = i * k + j;
+            float below = cal_lo.data[e] - cal_y.data[e], above = cal_y.data[e] - cal_hi.data[e];
+            score.data[i] = below > above ? below : above;
+        }
+        q.data[j] = (float)bnn_metric_conformal(mem, score, alpha);
+        if (bnn__is_nan((double)q.data[j])) err = BNN_EARG;
+    }
+    for (i = 0; err == BNN_OK && i < bnn__mat_size(lo); i++) {
+        lo.data[i] -= q.data[i % k];
+        hi.data[i] += q.data[i % k];
+        if (lo.data[i] > hi.data[i]) /* moved in past each other: the middle */
+            lo.data[i] = hi.data[i] = lo.data[i] / 2 + hi.data[i] / 2;
+    }
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
+                             bnn_mat cal_label, double alpha) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i, c, k = bnn__classes(prob);
+    bnn_mat score;
+    double q;
+    if (!bnn__mat_is(out, prob.rows, k) || cal_prob.cols != prob.cols) return BNN_ESHAPE;
+    if (!bnn__probs(prob) || !bnn__classified(cal_prob, cal_label)) return BNN_EARG;
+    score = bnn_mat_new(mem, cal_prob.rows, 1);
+    for (i = 0; score.data != NULL && i < score.rows; i++)
+        score.data[i] = (float)(1 - bnn__class_prob(cal_prob, i, bnn__label_of(cal_label, i, k)));
+    q = score.data != NULL ? bnn_metric_conformal(mem, score, alpha) : bnn__nan();
+    bnn_arena_rewind(mem, mark);
+    if (bnn__is_nan(q)) return mem->err != BNN_OK ? mem->err : BNN_EARG;
+    for (i = prob.rows; i-- > 0;)
+        for (c = k; c-- > 0;)
+            out.data[i * k + c] = (float)(1 - bnn__class_prob(prob, i, c)) <= (float)q;
+    return BNN_OK;
+}
+
+BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature) {
+    size_t i, j, k = bnn__classes(prob);
+    if (!bnn__mat_ok(prob) || !bnn__mat_is(out, prob.rows, prob.cols)) return BNN_ESHAPE;
+    if (!(temperature > 0) || !bnn__finite_d(temperature) || !bnn__probs(prob)) return BNN_EARG;
+    for (i = 0; i < prob.rows; i++) {
+        double sum = 0, top = 0;
+        for (j = 0; j < k; j++) top = fmax(top, bnn__class_prob(prob, i, j));
+        for (j = 0; j < k; j++) sum += pow(bnn__class_prob(prob, i, j) / top, 1 / temperature);
+        if (prob.cols == 1)
+            out.data[i] = (float)(pow((double)prob.data[i] / top, 1 / temperature) / sum);
+        else for (j = 0; j < k; j++)
+            out.data[i * k + j] =
+                (float)(pow((double)prob.data[i * k + j] / top, 1 / temperature) / sum);
+    }
+    return BNN_OK;
+}
+
+typedef struct bnn__pool { double lo, hi, sum, weight; } bnn__pool; /* of neighbors in x */
+
+BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
+    bnn_mat knots = { 0, 0, NULL };
+    size_t n = x.rows, i, m = 0, c, *order;
+    bnn__pool *p;
+    double *key;
+    if (!bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 || !bnn_mat_finite(x) ||
+        !bnn_mat_finite(y))
+        return knots;
+    knots = bnn_mat_new(mem, 2 * n, 2);
+    key = bnn__doubles(mem, x);
+    p = (bnn__pool *)bnn__arena_take(mem, n, sizeof *p);
+    order = p != NULL ? bnn__sorted_index(mem, n, key) : NULL;
+    if (order == NULL) return bnn__mat(0, 0, NULL);
+    for (i = 0; i < n; i++) {
+        bnn__pool one = { key[order[i]], key[order[i]], (double)y.data[order[i]], 1 };
+        for (; i + 1 < n && key[order[i + 1]] <= one.hi; i++, one.weight++)
+            one.sum += (double)y.data[order[i + 1]];
+        for (; m > 0 && p[m - 1].sum * one.weight >= one.sum * p[m - 1].weight; m--)
+            one.sum += p[m - 1].sum, one.weight += p[m - 1].weight, one.lo = p[m - 1].lo;
+        p[m++] = one;
+    }
+    for (i = 0, c = 0; i < m; i++) {
+        float v = (float)(p[i].sum / p[i].weight);
+        knots.data[2 * c] = (float)p[i].lo, knots.data[2 * c++ + 1] = v;
+        if (p[i].hi > p[i].lo) knots.data[2 * c] = (float)p[i].hi, knots.data[2 * c++ + 1] = v;
+    }
+    knots.rows = c;
+    return knots;
+}
+
+BNNDEF int bnn_isotonic_apply(bnn_mat out, bnn_mat knots, bnn_mat x) {
+    size_t i, n = knots.rows;
+    if (!bnn__mat_is(knots, n, 2) || n == 0 || !bnn__mat_is(x, x.rows, 1) ||
+        !bnn__mat_is(out, x.rows, 1))
+        return BNN_ESHAPE;
+    for (i = 0; i < x.rows; i++) {
+        const float *k = knots.data;
+        size_t lo = 0, hi = n - 1;
+        float at = x.data[i];
+        while (hi - lo > 1) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (k[2 * mid] <= at) lo = mid;
+            else hi = mid;
+        }
+        if (bnn__is_nan((double)at)) out.data[i] = at;
+        else if (at <= k[2 * lo]) out.data[i] = k[2 * lo + 1];
+        else if (at >= k[2 * hi]) out.data[i] = k[2 * hi + 1];
+        else out.data[i] = k[2 * lo + 1] + (k[2 * hi + 1] - k[2 * lo + 1]) *
+                           ((at - k[2 * lo]) / (k[2 * hi] - k[2 * lo]));
     }
     return BNN_OK;
 }
