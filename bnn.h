@@ -722,7 +722,7 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
  * step without bnn_tape_reset and a step without bnn_backward (a gradient made by hand goes where
  * bnn_params_zero_grad was). In every desc 0 is the default and BNN_ZERO is 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
-       BNN_HMC };
+       BNN_HMC, BNN_SGNHT };
 
 struct bnn__job;
 typedef struct bnn_stepper {
@@ -732,7 +732,8 @@ typedef struct bnn_stepper {
     float beta1, beta2, eps;  /* decay of the means of g and of g^2 (alpha, rho)                 */
     float lr_decay;           /* Adagrad                                                         */
     float lambda;             /* pSGLD                                                           */
-    float friction, noise_estimate; /* SGHMC                                                     */
+    float friction, noise_estimate; /* SGHMC; SGNHT has the first                                */
+    float thermostat;         /* SGNHT: the friction in force                                    */
     float temperature;        /* samplers; 0 switches the noise off                              */
     int nesterov, amsgrad, centered, decoupled;
     size_t burn_in;           /* pSGLD: the preconditioner adapts until then                     */
@@ -786,6 +787,11 @@ typedef struct bnn_sghmc_desc {
     float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
     float temperature;
 } bnn_sghmc_desc;
+typedef struct bnn_sgnht_desc {
+    float lr, friction; /* defaults 1e-2, 0.1, as SGHMC's; a thermostat adds what friction the noise
+                           of minibatches asks for, one number for all weights */
+    float temperature;
+} bnn_sgnht_desc;
 typedef struct bnn_hmc_desc {
     const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
     bnn_data data;
@@ -822,6 +828,7 @@ BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc desc);
 BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc desc);
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc desc);
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc desc);
+BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc desc);
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
@@ -895,6 +902,27 @@ BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bn
  * column j of row i: bnn_mat_rows(m, (i k + j) chains, chains), as bnn_diag_rhat wants it. */
 BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x, size_t chains);
+
+/* SWAG (Maddox et al. 2019): a Gaussian from the path of an optimizer with a constant rate, behind
+ * its burn-in. Mean and variance of the collected theta, and their last `rank` deviations from the
+ * running mean: theta ~ N(mean, (diag + D D^T/(rank - 1))/2), or N(mean, diag). One collect per
+ * epoch or so; then bnn_swag_push draws. */
+typedef struct bnn_swag_desc {
+    size_t rank;  /* default 20, at least 2 */
+    int diagonal; /* 1: without D           */
+} bnn_swag_desc;
+typedef struct bnn_swag {
+    bnn_params *params;
+    bnn_swag_desc desc;
+    double *mean, *m2; /* of the collected theta; sum of squares around the mean */
+    float *draw;
+    bnn_mat recent;    /* (rank, n): D, the oldest row is replaced               */
+    size_t count;      /* collected                                              */
+} bnn_swag;
+BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc desc);
+BNNDEF int bnn_swag_collect(bnn_swag *s);         /* the present weights */
+BNNDEF void bnn_swag_mean(const bnn_swag *s);     /* w->theta = mean     */
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* after two or more */
 
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
@@ -7563,7 +7591,8 @@ static const bnn__method bnn__methods[] = { /* by kind */
     { "bnn_sgld", { 1e-2, 0, 0, 0 }, { "", "", "" } },
     { "bnn_psgld", { 1e-3, 0, 0.99, 0 }, { "mean of g^2", "", "" } },
     { "bnn_sghmc", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } },
-    { "bnn_hmc", { 1, 0, 0, 0 }, { "", "", "" } }
+    { "bnn_hmc", { 1, 0, 0, 0 }, { "", "", "" } },
+    { "bnn_sgnht", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } }
 };
 
 static const struct {
@@ -7600,7 +7629,7 @@ static const char *bnn__setting_fault(bnn_stepper *s, double *v, double *top) {
         *top = bnn__settings[i].top > 0 ? bnn__settings[i].top : bnn__inf();
         if (!(*v >= 0 && *v < *top)) return bnn__settings[i].name;
     }
-    if (s->kind != BNN_SGHMC) return NULL;
+    if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return NULL;
     *v = (double)s->friction, *top = 1;
     if (!(*v > 0 && *v <= 1)) return "friction (nor may it be 0)";
     *top = *v, *v = (double)s->noise_estimate;
@@ -7623,6 +7652,7 @@ static int bnn__states(const bnn_stepper *s) {
     case BNN_ADADELTA: return 2;
     case BNN_ADAGRAD:
     case BNN_PSGLD:
+    case BNN_SGNHT:
     case BNN_SGHMC: return 1;
     default: return 0;
     }
@@ -7873,7 +7903,7 @@ static bnn__job bnn__step_job(const bnn_stepper *s, const bnn_tape *t) {
  * in a row. */
 static int bnn__step_care(const bnn_stepper *s, const bnn__job *q) {
     const float room = (float)1048576;
-    int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
+    int divides = (s->kind >= BNN_ADAM && s->kind < BNN_SGLD) || s->kind == BNN_PSGLD;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 2;
     if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 2;
@@ -8379,6 +8409,105 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     view.grad = NULL;
     view.draw = 0;
     return view;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>swag: two further ways to an ensemble
+ *
+ *     SGNHT   v' = (1-x) v - lr g + sqrt(2 f lr T/N) xi;  theta' = theta + v';
+ *             x' = x + f^2 ((2-x)/2 |v'|^2/(n lr T/N) - 1)                (Ding et al. 2014)
+ *             As lr and f go to 0 theta and x are independent, x ~ N(f + lr N V/(2T), f^2/n), V the
+ *             variance of a minibatch's gradient, equal in all directions: the thermostat finds it.
+ *             (2-x)/2 is what a step takes from |v|^2: with it a quadratic U of one curvature has
+ *             its variance at any lr
+ *     SWAG    theta = mean + sqrt(diag/2) z1 + D z2/sqrt(2 (rank - 1)), z1, z2 ~ N(0, 1)
+ * --------------------------------------------------------------------------------------------- */
+
+static void bnn__plan_sgnht(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    q->b = 1 - s->thermostat;
+    q->a = (float)sqrt(2 * (double)s->friction * bnn__heat(s, t));
+    q->pass = BNN__PICK(bnn__p_sghmc);
+}
+
+static void bnn__sgnht_step(bnn_stepper *s, bnn_tape *t) {
+    double heat = bnn__heat(s, t), n = 0, f = (double)s->friction, x = (double)s->thermostat;
+    size_t i;
+    bnn__step_move(s, t);
+    if (t->err != BNN_OK || !(heat > 0)) return;
+    for (i = 0; i < s->n; i++) n += s->params->held == NULL || !s->params->held[i];
+    x += f * f * ((1 - x / 2) * bnn__v_sumsq(s->n, s->s1, 0) / (n * heat) - 1);
+    if (n > 0) s->thermostat = (float)(x < 1 ? x : 1); /* 1 forgets all of v */
+}
+
+BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGNHT, w, d.lr, 0, 0);
+    s.plan = bnn__plan_sgnht;
+    s.friction = d.friction, s.temperature = d.temperature;
+    s = bnn__stepper_made(s);
+    s.once = bnn__sgnht_step, s.thermostat = s.friction;
+    return s;
+}
+
+BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc d) {
+    bnn_swag s;
+    memset(&s, 0, sizeof s);
+    if (w == NULL) return s;
+    if (d.rank == 0) d.rank = 20;
+    if (d.rank < 2) bnn__arena_fail(w->mem, BNN_EARG, "bnn_swag_new: rank %z, it must be 2 or more",
+                                    d.rank);
+    s.desc = d;
+    s.mean = (double *)bnn_arena_alloc(w->mem, w->n, sizeof(double));
+    s.m2 = (double *)bnn_arena_alloc(w->mem, w->n, sizeof(double));
+    s.draw = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    s.recent = bnn_mat_new(w->mem, d.diagonal ? 0 : d.rank, w->n);
+    if (w->mem->err == BNN_OK) s.params = w;
+    return s;
+}
+
+BNNDEF int bnn_swag_collect(bnn_swag *s) {
+    const bnn_params *w = s->params;
+    size_t i;
+    float *d;
+    if (w == NULL) return BNN_EARG;
+    if (!bnn__v_finite(w->n, w->theta))
+        return bnn__arena_fail(w->mem, BNN_ENONFINITE, "bnn_swag_collect: block %s is not finite",
+                               w->blocks[bnn__bad_block(w, w->theta)].name);
+    d = s->desc.diagonal ? s->draw : s->recent.data + s->count % s->desc.rank * w->n;
+    s->count++;
+    for (i = 0; i < w->n; i++) {
+        double x = (double)w->theta[i], off = x - s->mean[i];
+        s->mean[i] += off / (double)s->count;
+        s->m2[i] += off * (x - s->mean[i]);
+        d[i] = (float)(x - s->mean[i]);
+    }
+    return BNN_OK;
+}
+
+BNNDEF void bnn_swag_mean(const bnn_swag *s) {
+    size_t i;
+    for (i = 0; s->params != NULL && s->count > 0 && i < s->params->n; i++)
+        s->params->theta[i] = (float)s->mean[i];
+}
+
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng) {
+    size_t i, k, rank = s->count < s->desc.rank ? s->count : s->desc.rank;
+    double share = s->desc.diagonal ? 1 : 0.5;
+    bnn_params view;
+    if (s->params == NULL) return BNN_EARG;
+    if (s->count < 2)
+        return bnn__arena_fail(s->params->mem, BNN_EARG, "bnn_swag_push: %z sets of weights were "
+                               "collected, a variance wants two", s->count);
+    bnn_rng_fill_normal(rng, s->params->n, s->draw);
+    for (i = 0; i < s->params->n; i++)
+        s->draw[i] = (float)(s->mean[i] + sqrt(share * s->m2[i] / (double)s->count) *
+                             (double)s->draw[i]);
+    for (k = 0; k < rank && !s->desc.diagonal; k++) {
+        double z = (double)bnn_rng_normal(rng) / sqrt(2 * ((double)rank - 1));
+        bnn__v_axpy(s->params->n, (float)z, s->recent.data + k * s->params->n, s->draw);
+    }
+    view = *s->params;
+    view.theta = s->draw;
+    return bnn_ensemble_push_from(e, &view, 1);
 }
 
 BNN__HOT
@@ -14625,7 +14754,7 @@ static int bnn__stepper_vectors(const bnn_stepper *s) {
 static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int keep) {
     /* by kind, s1 to s3: averages of squares are not negative */
     static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
-                                       "..." };
+                                       "...", "..." };
     float *v[3] = { s->s1, s->s2, s->s3 };
     int i;
     for (i = 0; i < vectors && io->err == BNN_OK; i++)
@@ -14651,10 +14780,13 @@ static void bnn__io_settings(bnn__io *io, bnn_stepper *s) {
     memcpy(f, bnn__stepper_fields, sizeof f);
     if (s->kind == BNN_ADAGRAD) f[BNN__DAMPENING].offset = offsetof(bnn_stepper, lr_decay);
     if (s->kind == BNN_PSGLD) f[BNN__EPS].offset = offsetof(bnn_stepper, lambda);
-    if (s->kind == BNN_SGHMC) {
+    if (s->kind == BNN_SGNHT) {
+        f[BNN__DAMPENING].offset = offsetof(bnn_stepper, thermostat);
+        f[BNN__DAMPENING].low = -DBL_MAX;
+        f[BNN__EPS].offset = offsetof(bnn_stepper, friction);
+    } else if (s->kind == BNN_SGHMC)
         f[BNN__DAMPENING].offset = offsetof(bnn_stepper, noise_estimate);
-        s->momentum = 1 - s->friction; /* what is kept of it */
-    }
+    if (s->kind == BNN_SGHMC) s->momentum = 1 - s->friction; /* what is kept of it */
     BNN__FIELDS(io, s, f);
     if (s->kind != BNN_SGHMC) return;
     s->friction = 1 - s->momentum;
@@ -14670,7 +14802,7 @@ static void bnn__io_stepper(bnn__file *f, int id) {
     bnn_hmc_state h;
     memset(&h, 0, sizeof h);
     if (s->hmc != NULL) h = *s->hmc;
-    bnn__io_int(io, &s->kind, BNN_SGD, BNN_HMC, "kind");
+    bnn__io_int(io, &s->kind, BNN_SGD, BNN_SGNHT, "kind");
     bnn__io_int(io, &vectors, 0, 3, "number of vectors");
     bnn__io_count(io, &s->n, "n");
     if (s->n != f->n[k])

@@ -1,6 +1,6 @@
 /* test_judge.c -- draws of y, matrices of ln p and of predictions, epochs, PSIS-LOO, checks,
- * conformal prediction, recalibration; against closed forms and oracles/judge.py. Statistical checks allow Z
- * standard errors: a false alarm once in 10,000 runs. */
+ * conformal prediction, recalibration; against closed forms and oracles/judge.py. Statistical
+ * checks allow Z standard errors: a false alarm once in 10,000 runs. */
 #include "build.h"
 #include "world.h"
 #include "oracles/judge.inc"
@@ -335,7 +335,7 @@ static void quantiles_of_columns_are_numpys(void) {
 
 /* ---- conformal */
 
-/* Wrong intervals of a wrong model: of y ~ N(0, 1) rows inside are Beta(c, m + 1 - c), mean c/(m+1),
+/* Wrong intervals of a wrong model: the share of y inside is Beta(c, m + 1 - c), mean c/(m + 1),
  * c = ceil((m + 1) .9) */
 static void conformal_intervals_cover_whatever_the_model(void) {
     enum { M = 199, N = 4000 };
@@ -396,7 +396,7 @@ static void a_temperature_makes_probabilities_right(void) {
         for (int k = 0; k < 3; k++) sum += overconfident[k] = p[k] * p[k] * p[k];
         for (int k = 0; k < 3; k++) {
             prob.data[3 * i + (size_t)k] = overconfident[k] / sum;
-            logit.data[3 * i + (size_t)k] = (float)log((double)overconfident[k] / (double)sum);
+            logit.data[3 * i + (size_t)k] = (float)log((double)(overconfident[k] / sum));
         }
     }
     double T = bnn_metric_temperature(logit, label);
