@@ -1449,6 +1449,65 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
  * of each coefficient; columns sum to 1. */
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
+/* ---- fit: a posterior in one call --------------------------------------------------------------
+ *     bnn_posterior p = bnn_fit(&mem, &net, data, (bnn_fit_desc){ 0 });
+ *     bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, x);
+ * Several chains from different starts, each with an arena (out of mem) and a tape of its own, in
+ * parallel with -fopenmp, same bits on any number of threads; a step size from the curvature;
+ * burn-in found in the trace of U; until the predictions are worth `ess` independent draws, or the
+ * budget is spent. Made of what is declared above: outgrow it by copying. It prints nothing and
+ * reads no clock. Standardizes a net without scaling (bnn_net_standardize); forward must touch no
+ * other parameters than net->params, whose values stay. Priors with shape and rate are drawn from
+ * their conditionals. What is wrong with the result is a note: read p.notes. */
+enum { BNN_FIT_HMC = 1, BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT, /* samplers */
+       BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
+       BNN_FIT_DROPOUT,  /* optima under dropout masks */
+       BNN_FIT_MEANFIELD, BNN_FIT_LAPLACE, BNN_FIT_SWAG };  /* draws around optima */
+typedef struct bnn_fit_desc {
+    int method;       /* default: HMC where rows x weights <= 2e6, else SGHMC */
+    size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
+    size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
+    size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
+    float lr;         /* step by hand: lr, or HMC's leapfrog step; default: from the curvature */
+    double gradients; /* budget, in passes over a batch, or over all data; default 2e5 */
+    double ess;       /* target, default 400 */
+    bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
+    uint64_t seed;
+    int unscaled;     /* 1: no standardization */
+    bnn_progress_fn progress; /* (user, gradients, budget) now and then; nonzero cancels */
+    void *progress_user;
+} bnn_fit_desc;
+
+typedef struct bnn_posterior {
+    bnn_ensemble post;     /* chain after chain, `draws` of each */
+    int err;               /* why draws are missing: BNN_ECANCEL, a chain's error */
+    int reached;           /* 1: ess was reached. 0: read the notes before you use it */
+    int method;
+    size_t chains, draws;  /* chains that live, draws of each */
+    double rhat, ess_bulk, ess_tail;     /* of predictions, the worst of all probe rows */
+    double rhat_log_lik, ess_log_lik;    /* of ln p(data|theta) */
+    bnn_mat energy;        /* (chains, records): trace of U, the first `burn_in` not used */
+    size_t burn_in, thin;  /* steps, or transitions of HMC, between two records */
+    double temperature;    /* mean of theta dU/dtheta per weight: 1 in equilibrium, or NaN */
+    double kinetic;        /* that of velocities, SGHMC and SGNHT; else NaN */
+    double noise_ratio;    /* minibatch noise over injected noise, in variance; 0 with all data */
+    double accept, divergent, transitions; /* HMC: mean acceptance, and how many */
+    double curvature;      /* largest of U/N, where steps come from it; else NaN */
+    double step_min, step_max; /* lr or leapfrog step of the chains */
+    size_t batch;
+    double gradients;      /* used */
+    size_t n_notes;
+    char (*notes)[BNN_MSG]; /* at most 32 are kept; they went to mem's on_note, too */
+    struct bnn__fitting *fit;  /* private */
+} bnn_posterior;
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc);
+/* Goes on where it ended, with a further budget (0 = as before): the same bits as one longer run.
+ * Samplers only; also after a cancellation. */
+BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients);
+#ifndef BNN_NO_STDIO
+BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
+#endif
+
 /* ---- files -----------------------------------------------------------------------------------
  * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
  * their constructors. Writes go to a new file beside the old one that takes its place, its mode and
@@ -13820,6 +13879,993 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
     for (i = 1; i < n; i++)
         sum += (step[i] - step[i - 1]) * ((a[i] - b[i]) + (a[i - 1] - b[i - 1])) / 2;
     return sum;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>fit: a posterior in one call
+ *
+ * A chain descends by Adam, takes its step size, and then makes records: theta, U, ln p(D|theta), a
+ * virial, predictions at the probe rows. Records are `thin` steps apart; when a chain has no more
+ * room every second one goes and thin doubles, so that they span the run, whatever its length.
+ *     step      lr = c/h, h the largest eigenvalue of the Hessian of U/N by power iteration, the
+ *               largest over the chains; less where the noise of minibatches would be more than a
+ *               quarter of the injected one. SGLD's lr h/2 and SGHMC's lr h/4 are what the variance
+ *               along that eigenvector is too large by: c = .2. Odd chains take half of it: where
+ *               their U differs, the step is too large
+ *     burn-in   MSER (White 1997): the b that minimizes sum over chains of sum_{i >= b} (U_i -
+ *               mean)^2/(n - b)^2; at n/2 it is not over
+ *     virial    E (theta - c) dU/dtheta = T for each weight, whatever c: c where sampling began
+ * Between rounds of records the main thread looks at the worst R-hat and ESS of the predictions.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__FIT_U, BNN__FIT_LOG_LIK, BNN__FIT_VIRIAL, BNN__FIT_KINETIC, BNN__FIT_PROBES };
+enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_LEAPFROG = 50, BNN__FIT_ROUND = 25,
+       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096 };
+
+typedef struct bnn__fit_chain {
+    struct bnn__fitting *fit;
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_net net;         /* on parameters of its own                       */
+    bnn_stepper s;
+    bnn_mat theta, seen; /* (room, n), (room, BNN__FIT_PROBES + predictions) */
+    float *center;
+    double curvature, noise, gradients, falling;
+    size_t id, records, steps, warm;
+    int err;
+} bnn__fit_chain;
+
+typedef struct bnn__fitting {
+    bnn_arena *mem;
+    bnn_net *net;
+    bnn_data data;
+    bnn_fit_desc desc;
+    bnn__fit_chain *chains;
+    size_t room, thin, cols, batch, burn_in;
+    double budget, lr;
+    char notes[BNN__FIT_NOTES][BNN_MSG];
+    size_t n_notes;
+    bnn_note_fn on_note; /* the arena's own, while ours listens */
+    void *note_user;
+} bnn__fitting;
+
+static int bnn__fit_samples(int method) { return method <= BNN_FIT_SGNHT; }
+static int bnn__fit_whole(int method) { return method == BNN_FIT_HMC; } /* gradients of all data */
+static int bnn__fit_live(const bnn__fit_chain *c) { return c->err == BNN_OK; }
+
+/* Chains take memory out of the caller's arena, which frees it */
+static void *bnn__fit_alloc(void *user, void *ptr, size_t old_size, size_t size) {
+    void *p = NULL;
+    (void)ptr, (void)old_size;
+    if (size == 0) return NULL;
+#ifdef _OPENMP
+#pragma omp critical(bnn__fit_memory)
+#endif
+    p = bnn_arena_alloc((bnn_arena *)user, 1, size);
+    return p;
+}
+
+static bnn_tape bnn__fit_tape(bnn_arena *mem) {
+    bnn_tape t;
+    memset(&t, 0, sizeof t);
+    t.mem.alloc.fn = bnn__fit_alloc, t.mem.alloc.user = mem;
+    return t;
+}
+
+/* `one` for every chain that lives, in parallel */
+static void bnn__fit_each(bnn__fitting *f, void (*one)(bnn__fit_chain *c)) {
+    int k, chains = (int)f->desc.chains;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static, 1)
+#endif
+    for (k = 0; k < chains; k++) {
+        bnn__fit_chain *c = &f->chains[k];
+        if (bnn__fit_live(c)) one(c);
+        if (c->err == BNN_OK) c->err = c->tape.err != BNN_OK ? c->tape.err : c->mem.err;
+    }
+}
+
+static double bnn__fit_gradients(const bnn__fitting *f) {
+    double sum = 0;
+    size_t k;
+    for (k = 0; k < f->desc.chains; k++) sum += f->chains[k].gradients;
+    return sum;
+}
+
+static size_t bnn__fit_alive(const bnn__fitting *f) {
+    size_t k, n = 0;
+    for (k = 0; k < f->desc.chains; k++) n += (size_t)bnn__fit_live(&f->chains[k]);
+    return n;
+}
+
+/* ---- a chain's start */
+
+static bnn_params *bnn__fit_clone(bnn_arena *mem, const bnn_params *from) {
+    bnn_params *w = bnn_params_new(mem);
+    size_t b;
+    for (b = 0; w != NULL && b < from->n_blocks; b++) {
+        const bnn_block *k = &from->blocks[b];
+        bnn_prior none;
+        memset(&none, 0, sizeof none);
+        if (bnn_params_add(w, k->rows, k->cols, k->name, none) == BNN__NONE) return NULL;
+        w->blocks[b].prior = k->prior; /* it is resolved */
+    }
+    if (w != NULL) bnn_params_copy(w, from);
+    return w;
+}
+
+/* Other starts of the same size: every block's values in another order, and a tenth of noise */
+static void bnn__fit_scatter(bnn__fit_chain *c, double scale) {
+    bnn_params *w = c->net.params;
+    const bnn_params *from = c->fit->net->params;
+    size_t b, i;
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_mat m = bnn_params_mat(w, b);
+        size_t n = m.rows * m.cols, *order = (size_t *)bnn_arena_alloc(&c->tape.mem, n,
+                                                                       sizeof *order);
+        double noise = fmin((double)w->blocks[b].prior.std, 1) / 10;
+        if (order == NULL) return;
+        if (w->blocks[b].prior.kind == BNN_PRIOR_FLAT) noise = 0.1;
+        bnn_rng_permutation(&c->tape.rng, n, order);
+        for (i = 0; i < n; i++)
+            m.data[i] = (float)(scale * ((double)bnn_params_mat(from, b).data[order[i]] +
+                                         noise * (double)bnn_rng_normal(&c->tape.rng)));
+    }
+}
+
+/* U over all data in double, ln p(D|theta) to *log_lik, and the gradient of U/N */
+static double bnn__fit_energy(bnn__fit_chain *c, double *log_lik) {
+    bnn_data d = c->fit->data;
+    bnn_params *w = c->net.params;
+    size_t first, rows, n = d.x.rows;
+    int training = c->tape.training;
+    double nll = 0;
+    bnn_params_zero_grad(w);
+    c->tape.training = -1; /* a loss adds 1: no dropout */
+    for (first = 0; first < n && c->tape.err == BNN_OK; first += rows) {
+        bnn_var *part;
+        rows = n - first < BNN__FIT_BLOCK ? n - first : (size_t)BNN__FIT_BLOCK;
+        bnn_tape_reset(&c->tape);
+        part = bnn_net_nll(&c->net, bnn_batch_all(&c->tape, bnn_data_rows(d, first, rows)));
+        nll += (double)rows * (double)bnn_value(part);
+        bnn_backward(bnn_scale(part, (float)((double)rows / (double)n)));
+    }
+    bnn_tape_reset(&c->tape);
+    bnn_backward(bnn_scale(bnn_prior_nll(&c->tape, w), (float)(1 / (double)n)));
+    c->tape.training = training;
+    *log_lik = -nll;
+    return nll - bnn_params_log_prior(w);
+}
+
+/* Weights where U is finite. Chain 0 begins at the net's own. 0 = nowhere */
+static int bnn__fit_begin(bnn__fit_chain *c) {
+    double scale = 1, log_lik;
+    int i;
+    for (i = 0; i < 10; i++, scale /= 2) {
+        if (c->id > 0 || i > 0) bnn__fit_scatter(c, scale);
+        if (bnn__finite_d(bnn__fit_energy(c, &log_lik)) && c->tape.err == BNN_OK) return 1;
+        if (c->tape.err != BNN_ENONFINITE) break;
+        if (i < 9) bnn_tape_clear_error(&c->tape);
+    }
+    if (c->tape.err == BNN_OK) c->err = BNN_ENONFINITE;
+    return 0;
+}
+
+static bnn_var *bnn__fit_loss(bnn_tape *t, void *user) {
+    const bnn__fit_chain *c = (const bnn__fit_chain *)user;
+    size_t n = c->fit->data.x.rows, rows = n < 1000 ? n : 1000;
+    return bnn_net_loss(&c->net, bnn_minibatch(t, c->fit->data, rows)); /* rng is frozen */
+}
+
+static bnn_batch bnn__fit_batch(bnn__fit_chain *c, size_t rows) {
+    bnn_tape_reset(&c->tape);
+    c->gradients++;
+    if (rows >= c->fit->data.x.rows) return bnn_batch_all(&c->tape, c->fit->data);
+    return bnn_minibatch(&c->tape, c->fit->data, rows);
+}
+
+/* Adam with a falling rate */
+static void bnn__fit_descend(bnn__fit_chain *c, size_t steps, double last) {
+    bnn_adam_desc d;
+    bnn_stepper adam;
+    size_t k;
+    memset(&d, 0, sizeof d);
+    adam = bnn_adam(c->net.params, d);
+    for (k = 0; k < steps && c->tape.err == BNN_OK; k++) {
+        adam.lr = (float)(last + bnn_lr_cosine(1e-2 - last, k, steps));
+        bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, c->fit->batch)));
+        bnn_step(&adam, &c->tape);
+    }
+}
+
+/* Largest eigenvalue of the Hessian of U/N at the present weights */
+static double bnn__fit_curvature(bnn__fit_chain *c) {
+    bnn_params *w = c->net.params;
+    float *v = (float *)bnn_arena_alloc(&c->mem, w->n, sizeof *v);
+    double norm = 0;
+    int k;
+    if (v == NULL) return bnn__nan();
+    bnn_rng_fill_normal(&c->tape.rng, w->n, v);
+    for (k = 0; k < 16 && c->tape.err == BNN_OK; k++) {
+        bnn_mat m = bnn__mat(1, w->n, v);
+        norm = sqrt(bnn_mat_dot(m, m));
+        if (!(norm > 0)) return 0;
+        bnn_mat_scale(m, m, (float)(1 / norm));
+        bnn_tape_reset(&c->tape);
+        bnn_hessian_vector(v, &c->tape, w, bnn__fit_loss, c, v);
+        norm = sqrt(bnn_mat_dot(m, m));
+        c->gradients += 2;
+    }
+    return norm;
+}
+
+/* Mean over the weights of the noise ratio of SGLD at lr = 1 */
+static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
+    enum { DRAWS = 12 };
+    const bnn_params *w = c->net.params;
+    bnn_mark mark = bnn_arena_mark(&c->mem);
+    bnn_mat g = bnn_mat_new(&c->mem, DRAWS, w->n), ratio = bnn_mat_new(&c->mem, 1, w->n);
+    double mean = 0;
+    size_t k, n = c->fit->data.x.rows;
+    if (batch >= n) return 0;
+    for (k = 0; k < DRAWS && ratio.data != NULL; k++) {
+        bnn_params_zero_grad(c->net.params);
+        bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, batch)));
+        memcpy(g.data + k * w->n, w->grad, w->n * sizeof(float));
+    }
+    if (ratio.data != NULL && bnn_diag_noise_ratio(ratio, g, 1, (double)n, 1) == BNN_OK)
+        mean = bnn_mat_sum(ratio) / (double)w->n;
+    bnn_arena_rewind(&c->mem, mark);
+    return mean;
+}
+
+static void bnn__fit_open(bnn__fit_chain *c) {
+    bnn__fitting *f = c->fit;
+    int m = f->desc.method, samples = bnn__fit_samples(m);
+    c->tape = bnn__fit_tape(f->mem);
+    c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
+    c->mem.alloc = c->tape.mem.alloc;
+    c->net = *f->net;
+    c->net.params = bnn__fit_clone(&c->mem, f->net->params);
+    c->theta = bnn_mat_new(&c->mem, f->room, f->net->params->n);
+    c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
+    c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
+    if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
+    if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
+    if (m == BNN_FIT_MEANFIELD) return;
+    bnn__fit_descend(c, samples ? (size_t)BNN__FIT_DESCENT
+                                : (size_t)(f->budget / (double)f->desc.chains), samples ? 1e-3 : 0);
+    if (bnn__fit_whole(m) || (!samples && m != BNN_FIT_SWAG)) return;
+    c->curvature = bnn__fit_curvature(c);
+    c->noise = bnn__fit_noise(c, f->batch);
+}
+
+/* ---- records */
+
+static void bnn__fit_halve(bnn__fit_chain *c) { /* every second record goes */
+    size_t i;
+    for (i = 0; i < c->records / 2; i++) {
+        memcpy(c->theta.data + i * c->theta.cols, c->theta.data + (2 * i + 1) * c->theta.cols,
+               c->theta.cols * sizeof(float));
+        memcpy(c->seen.data + i * c->seen.cols, c->seen.data + (2 * i + 1) * c->seen.cols,
+               c->seen.cols * sizeof(float));
+    }
+    c->records /= 2;
+}
+
+static double bnn__fit_kinetic(const bnn__fit_chain *c) {
+    const bnn_stepper *s = &c->s;
+    double f = s->kind == BNN_SGNHT ? (double)s->thermostat : (double)s->friction, sum = 0;
+    size_t i;
+    if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return bnn__nan();
+    for (i = 0; i < s->n; i++) sum += (double)s->s1[i] * (double)s->s1[i];
+    return sum / (double)s->n * (1 - f / 2) / (double)s->lr * (double)c->fit->data.x.rows;
+}
+
+static void bnn__fit_record(bnn__fit_chain *c) {
+    const bnn_params *w = c->net.params;
+    float *row = c->seen.data + c->records * c->seen.cols;
+    double u, log_lik, virial = 0;
+    bnn_mat mean;
+    size_t i;
+    u = bnn__fit_energy(c, &log_lik);
+    if (c->tape.err != BNN_OK) return;
+    for (i = 0; i < w->n; i++)
+        virial += ((double)w->theta[i] - (double)c->center[i]) * (double)w->grad[i];
+    row[BNN__FIT_U] = (float)u, row[BNN__FIT_LOG_LIK] = (float)log_lik;
+    row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows / (double)w->n);
+    row[BNN__FIT_KINETIC] = (float)bnn__fit_kinetic(c);
+    bnn_tape_reset(&c->tape);
+    mean = bnn_predict(&c->tape.mem, &c->tape, &c->net, NULL, c->fit->desc.probe).mean;
+    if (c->tape.err != BNN_OK) return;
+    memcpy(row + BNN__FIT_PROBES, mean.data, mean.rows * mean.cols * sizeof(float));
+    memcpy(c->theta.data + c->records++ * w->n, w->theta, w->n * sizeof(float));
+}
+
+static int bnn__fit_gibbs(const bnn_params *w) { /* are there scales to draw? */
+    size_t b, n = 0;
+    for (b = 0; b < w->n_blocks; b++) n += w->blocks[b].prior.shape > 0;
+    return n > 0;
+}
+
+/* One step of a sampler, or one transition */
+static void bnn__fit_step(bnn__fit_chain *c) {
+    int whole = bnn__fit_whole(c->fit->desc.method), gibbs = bnn__fit_gibbs(c->net.params);
+    if (whole) {
+        bnn_tape_reset(&c->tape);
+        c->gradients += (double)c->s.hmc->desc.leapfrog + 1;
+    } else bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, c->fit->batch)));
+    bnn_step(&c->s, &c->tape);
+    if (gibbs && (whole || c->s.t % 10 == 0))
+        bnn_params_update_priors(c->net.params, &c->tape.rng);
+}
+
+static void bnn__fit_warm(bnn__fit_chain *c) { /* a part of HMC's own adaptation */
+    size_t k;
+    for (k = 0; k < BNN__FIT_ROUND && c->warm > 0 && c->tape.err == BNN_OK; k++, c->warm--)
+        bnn__fit_step(c);
+    memcpy(c->center, c->net.params->theta, c->net.params->n * sizeof(float));
+}
+
+static void bnn__fit_round(bnn__fit_chain *c) {
+    size_t k, i;
+    for (k = 0; k < BNN__FIT_ROUND && c->tape.err == BNN_OK; k++) {
+        for (i = 0; i < c->fit->thin && c->tape.err == BNN_OK; i++) bnn__fit_step(c);
+        bnn__fit_record(c);
+    }
+}
+
+/* ---- the methods */
+
+static void bnn__fit_sampler(bnn__fit_chain *c) {
+    const bnn__fitting *f = c->fit;
+    float lr = (float)(f->desc.lr > 0 ? (double)f->desc.lr : c->id % 2 ? f->lr / 2 : f->lr);
+    bnn_params *w = c->net.params;
+    bnn_sgld_desc ld;
+    bnn_sghmc_desc hd;
+    bnn_sgnht_desc td;
+    bnn_hmc_desc d;
+    memset(&ld, 0, sizeof ld), memset(&hd, 0, sizeof hd), memset(&td, 0, sizeof td);
+    memset(&d, 0, sizeof d);
+    ld.lr = hd.lr = td.lr = lr;
+    d.net = &c->net, d.data = f->data, d.leapfrog = BNN__FIT_LEAPFROG, d.adapt_mass = 1;
+    d.step = f->desc.lr;
+    c->warm = f->desc.lr > 0 ? 0 : BNN__FIT_WARMUP;
+    d.warmup = c->warm;
+    switch (f->desc.method) {
+    case BNN_FIT_SGLD: c->s = bnn_sgld(w, ld); break;
+    case BNN_FIT_SGHMC: c->s = bnn_sghmc(w, hd); break;
+    case BNN_FIT_SGNHT: c->s = bnn_sgnht(w, td); break;
+    default: c->s = bnn_hmc(w, d);
+    }
+    if (!bnn__fit_whole(f->desc.method)) c->warm = 0;
+    memcpy(c->center, w->theta, w->n * sizeof(float));
+}
+
+/* e holds one draw: a record of it */
+static void bnn__fit_take(bnn__fit_chain *c, bnn_ensemble *e, int err) {
+    bnn_params draw = bnn_ensemble_sample(e, 0);
+    if (err == BNN_OK) bnn_params_copy(c->net.params, &draw);
+    else bnn_tape_fail(&c->tape, err, "bnn_fit", c->mem.msg);
+    e->count = e->seen = 0;
+    bnn__fit_record(c);
+}
+
+/* Adam at one rate, and in the last quarter down to 0. F by a minibatch every tenth step; falling:
+ * by how many nats the third quarter is below the second, beyond four errors */
+static bnn_meanfield bnn__fit_meanfield(bnn__fit_chain *c) {
+    const bnn__fitting *f = c->fit;
+    size_t k, q, steps = (size_t)(f->budget / (double)f->desc.chains), last = steps / 4 * 3;
+    double sum[2] = { 0, 0 }, square[2] = { 0, 0 }, n[2] = { 0, 0 }, N = (double)f->data.x.rows;
+    bnn_meanfield_desc d;
+    bnn_adam_desc ad;
+    bnn_meanfield m;
+    bnn_stepper adam;
+    memset(&d, 0, sizeof d), memset(&ad, 0, sizeof ad);
+    m = bnn_meanfield_new(c->net.params, d);
+    adam = bnn_adam(m.params, ad);
+    for (k = 0; k < steps && c->tape.err == BNN_OK && c->mem.err == BNN_OK; k++) {
+        bnn_batch b = bnn__fit_batch(c, f->batch);
+        bnn_var *nll;
+        adam.lr = (float)(k < last ? 3e-3 : bnn_lr_cosine(3e-3, k - last, steps - last));
+        bnn_meanfield_sample(&m, &c->tape);
+        nll = bnn_net_nll(&c->net, b);
+        bnn_backward(nll);
+        bnn_meanfield_backward(&m, &c->tape);
+        if (k >= steps / 4 && k < last && k % 10 == 0) {
+            double F = N * (double)bnn_value(nll) + bnn_meanfield_kl(&m);
+            q = k >= steps / 2;
+            sum[q] += F, square[q] += F * F, n[q]++;
+        }
+        bnn_step(&adam, &c->tape);
+    }
+    for (q = 0; q < 2 && n[q] > 1; q++) {
+        sum[q] /= n[q];
+        square[q] = square[q] / n[q] - sum[q] * sum[q];
+    }
+    c->falling = sum[0] - sum[1];
+    if (!(c->falling > 4 * sqrt(square[0] / n[0] + square[1] / n[1]))) c->falling = 0;
+    return m;
+}
+
+static bnn_swag bnn__fit_swag(bnn__fit_chain *c) { /* forty sets of weights, an epoch apart */
+    const bnn__fitting *f = c->fit;
+    size_t k, i, apart = (f->data.x.rows + f->batch - 1) / f->batch;
+    bnn_swag_desc d;
+    bnn_sgd_desc gd;
+    bnn_swag swag;
+    bnn_stepper sgd;
+    memset(&d, 0, sizeof d), memset(&gd, 0, sizeof gd);
+    swag = bnn_swag_new(c->net.params, d);
+    gd.lr = (float)f->lr;
+    sgd = bnn_sgd(c->net.params, gd);
+    for (k = 0; k < 40 && c->tape.err == BNN_OK; k++) {
+        for (i = 0; i < apart + 10 && c->tape.err == BNN_OK; i++) {
+            bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, f->batch)));
+            bnn_step(&sgd, &c->tape);
+        }
+        bnn_swag_collect(&swag);
+    }
+    return swag;
+}
+
+/* Draws around an optimum, all at once */
+static void bnn__fit_around(bnn__fit_chain *c) {
+    int m = c->fit->desc.method;
+    bnn_params *w = c->net.params;
+    size_t k, draws = m == BNN_FIT_ENSEMBLE ? 1 : c->fit->desc.draws;
+    bnn_ensemble e = bnn_ensemble_new(w, 1);
+    bnn_meanfield mf;
+    bnn_laplace la;
+    bnn_swag swag;
+    float *here = (float *)bnn_arena_alloc(&c->mem, w->n, sizeof *here);
+    memset(&mf, 0, sizeof mf), memset(&la, 0, sizeof la), memset(&swag, 0, sizeof swag);
+    if (m == BNN_FIT_MEANFIELD) mf = bnn__fit_meanfield(c);
+    if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
+    if (m == BNN_FIT_LAPLACE)
+        la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, w->n <= 300
+                             ? BNN_LAPLACE_FULL : c->net.mlp != NULL ? BNN_LAPLACE_LAST
+                                                                     : BNN_LAPLACE_DIAGONAL);
+    if (here == NULL || c->tape.err != BNN_OK || c->mem.err != BNN_OK) return;
+    memcpy(here, w->theta, w->n * sizeof *here), memcpy(c->center, here, w->n * sizeof *here);
+    for (k = 0; k < draws && c->tape.err == BNN_OK; k++) {
+        int err = m == BNN_FIT_MEANFIELD ? bnn_meanfield_push(&mf, &e, &c->tape.rng)
+                  : m == BNN_FIT_SWAG    ? bnn_swag_push(&swag, &e, &c->tape.rng)
+                  : m == BNN_FIT_LAPLACE ? bnn_laplace_push(&la, &e, &c->tape.rng)
+                  : m == BNN_FIT_DROPOUT ? bnn_ensemble_push_dropout(&e, &c->net, &c->tape.rng)
+                                         : bnn_ensemble_push(&e);
+        bnn__fit_take(c, &e, err);
+        memcpy(w->theta, here, w->n * sizeof *here);
+    }
+}
+
+/* ---- looking */
+
+/* Column `col` of what the live chains saw behind the burn-in: (chains, records) in scratch */
+static bnn_mat bnn__fit_column(const bnn__fitting *f, bnn_arena *mem, size_t col, size_t burn_in) {
+    size_t k, i, to = 0, n = 0;
+    bnn_mat m;
+    for (k = 0; k < f->desc.chains; k++) if (bnn__fit_live(&f->chains[k])) n = f->chains[k].records;
+    n = n > burn_in ? n - burn_in : 0;
+    m = bnn_mat_new(mem, bnn__fit_alive(f), n);
+    for (k = 0; k < f->desc.chains && m.data != NULL; k++)
+        for (i = 0; bnn__fit_live(&f->chains[k]) && i < n; i++)
+            m.data[to++] = f->chains[k].seen.data[(burn_in + i) * f->cols + col];
+    return m;
+}
+
+static size_t bnn__fit_mser(bnn_mat u) {
+    size_t best = 0, b, k, i, n = u.cols, apart = n / 20 > 0 ? n / 20 : 1;
+    double least = bnn__inf();
+    for (b = 0; b <= n / 2; b += apart) {
+        double sum = 0;
+        for (k = 0; k < u.rows; k++) {
+            double mean = 0;
+            for (i = b; i < n; i++) mean += (double)u.data[k * n + i] / (double)(n - b);
+            for (i = b; i < n; i++) sum += pow((double)u.data[k * n + i] - mean, 2);
+        }
+        sum /= (double)(n - b) * (double)(n - b);
+        if (sum < least) least = sum, best = b;
+    }
+    return best;
+}
+
+static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
+    bnn_arena *mem = f->mem;
+    bnn_mark mark = bnn_arena_mark(mem);
+    char msg[BNN_MSG];
+    size_t col;
+    bnn_mat m;
+    memcpy(msg, mem->msg, sizeof msg);
+    p->rhat = p->ess_bulk = p->ess_tail = p->rhat_log_lik = p->ess_log_lik = bnn__nan();
+    f->burn_in = 0;
+    if (bnn__fit_alive(f) == 0) return;
+    if (bnn__fit_samples(f->desc.method))
+        f->burn_in = bnn__fit_mser(bnn__fit_column(f, mem, BNN__FIT_U, 0));
+    for (col = BNN__FIT_PROBES; col < f->cols; col++) {
+        double r, bulk, tail;
+        m = bnn__fit_column(f, mem, col, f->burn_in);
+        r = bnn_diag_rhat(mem, m), bulk = bnn_diag_ess_bulk(mem, m);
+        tail = bnn_diag_ess_tail(mem, m);
+        if (!(p->rhat >= r) && r > 0) p->rhat = r;
+        if (!(p->ess_bulk <= bulk) && bulk > 0) p->ess_bulk = bulk;
+        if (!(p->ess_tail <= tail) && tail > 0) p->ess_tail = tail;
+        bnn_arena_rewind(mem, mark);
+    }
+    m = bnn__fit_column(f, mem, BNN__FIT_LOG_LIK, f->burn_in);
+    p->rhat_log_lik = bnn_diag_rhat(mem, m);
+    p->ess_log_lik = bnn_diag_ess_bulk(mem, m);
+    bnn_arena_rewind(mem, mark);
+    memcpy(mem->msg, msg, sizeof msg);
+    p->reached = p->ess_bulk >= f->desc.ess && p->ess_tail >= f->desc.ess &&
+                 2 * f->burn_in < f->burn_in + m.cols;
+}
+
+/* Mean over the records behind the burn-in, and its error */
+static double bnn__fit_mean(const bnn__fitting *f, size_t col, double *error) {
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    char msg[BNN_MSG];
+    bnn_mat m;
+    double mean;
+    memcpy(msg, f->mem->msg, sizeof msg);
+    m = bnn__fit_column(f, f->mem, col, f->burn_in);
+    mean = bnn_mat_sum(m) / ((double)m.rows * (double)m.cols);
+    *error = bnn_diag_mcse(f->mem, m);
+    bnn_arena_rewind(f->mem, mark);
+    memcpy(f->mem->msg, msg, sizeof msg);
+    return mean;
+}
+
+static int bnn__fit_canceled(bnn__fitting *f, bnn_posterior *p) {
+    p->gradients = bnn__fit_gradients(f);
+    if (f->desc.progress == NULL ||
+        f->desc.progress(f->desc.progress_user, (size_t)p->gradients, (size_t)f->budget) == 0)
+        return 0;
+    p->err = BNN_ECANCEL;
+    return 1;
+}
+
+/* Rounds until the target, the budget, a cancellation, or nobody is left */
+static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
+    size_t k, records;
+    while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
+        size_t warm = 0;
+        if (bnn__fit_canceled(f, p)) return;
+        for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
+        bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
+        if (warm > 0) continue;
+        for (k = records = 0; k < f->desc.chains; k++)
+            if (bnn__fit_live(&f->chains[k])) records = f->chains[k].records;
+        if (records >= 4 * BNN__FIT_ROUND || records == f->room) bnn__fit_look(f, p);
+        if (p->reached || records + BNN__FIT_ROUND <= f->room) continue;
+        for (k = 0; k < f->desc.chains; k++) bnn__fit_halve(&f->chains[k]);
+        f->thin *= 2;
+    }
+}
+
+/* ---- the result */
+
+/* Equal numbers of every live chain, the last ones, as far apart as the slowest prediction lets its
+ * draws be alike: a quarter of its autocorrelation time */
+static void bnn__fit_keep(bnn__fitting *f, bnn_posterior *p) {
+    bnn_params w = *f->net->params;
+    size_t k, i, n = p->energy.cols > f->burn_in ? p->energy.cols - f->burn_in : 0, apart;
+    double tau = (double)(n * p->energy.rows) / p->ess_bulk;
+    apart = (n + f->desc.draws - 1) / f->desc.draws;
+    if (tau / 4 > (double)apart) apart = (size_t)(tau / 4);
+    if (apart > n / 20) apart = (n + f->desc.draws - 1) / f->desc.draws > n / 20
+                                    ? (n + f->desc.draws - 1) / f->desc.draws : n / 20;
+    p->draws = apart > 0 ? n / apart : 0;
+    p->post.count = p->post.seen = 0;
+    for (k = 0; k < f->desc.chains; k++)
+        for (i = p->draws; bnn__fit_live(&f->chains[k]) && i-- > 0;) {
+            const bnn_mat *m = &f->chains[k].theta;
+            w.theta = m->data + (f->chains[k].records - 1 - i * apart) * m->cols;
+            bnn_ensemble_push_from(&p->post, &w, 1);
+        }
+}
+
+static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
+    size_t k, i;
+    double error;
+    p->transitions = p->divergent = p->accept = 0, p->noise_ratio = 0;
+    p->curvature = p->temperature = p->kinetic = bnn__nan();
+    p->step_min = bnn__inf(), p->step_max = 0;
+    for (k = i = 0; k < f->desc.chains; k++) {
+        const bnn__fit_chain *c = &f->chains[k];
+        const bnn_hmc_state *h = c->s.hmc;
+        double step = h != NULL ? h->step : (double)c->s.lr, f_in_force = 1;
+        if (!bnn__fit_live(c)) continue;
+        if (step > 0) p->step_min = fmin(p->step_min, step), p->step_max = fmax(p->step_max, step);
+        if (c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT) f_in_force = (double)c->s.friction;
+        p->noise_ratio = fmax(p->noise_ratio, c->noise * step / f_in_force);
+        if (c->curvature > 0 && !(p->curvature > c->curvature)) p->curvature = c->curvature;
+        if (h == NULL) continue;
+        p->transitions += (double)h->draws, p->divergent += (double)h->divergent;
+        p->accept += h->accept_sum;
+    }
+    p->accept = p->transitions > 0 ? p->accept / p->transitions : bnn__nan();
+    if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
+    p->temperature = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);
+    p->kinetic = bnn__fit_mean(f, BNN__FIT_KINETIC, &error);
+}
+
+static void bnn__fit_hear(void *user, const char *note) {
+    bnn__fitting *f = (bnn__fitting *)user;
+    if (f->n_notes < BNN__FIT_NOTES) memcpy(f->notes[f->n_notes++], note, BNN_MSG);
+    if (f->on_note != NULL) f->on_note(f->note_user, note);
+}
+
+/* ---- notes: how far it came */
+
+static void bnn__fit_notes_chains(const bnn__fitting *f) {
+    size_t k;
+    for (k = 0; k < f->desc.chains; k++) {
+        const bnn__fit_chain *c = &f->chains[k];
+        if (!bnn__fit_live(c))
+            bnn__arena_note(f->mem, "bnn_fit: chain %z is left out after %g gradients: %s", k,
+                            c->gradients, c->tape.err != BNN_OK ? c->tape.msg : c->mem.msg);
+        else if (c->tape.notes > 0) bnn__arena_note(f->mem, "bnn_fit: chain %z: %s", k,
+                                                    c->tape.note);
+    }
+}
+
+static void bnn__fit_notes_run(bnn__fitting *f, const bnn_posterior *p) {
+    size_t n = p->energy.cols;
+    if (p->err == BNN_ECANCEL)
+        bnn__arena_note(f->mem, "bnn_fit: canceled after %g gradients: %z draws of each chain are "
+                        "no posterior yet; bnn_fit_more goes on", p->gradients, p->draws);
+    else if (n == 0 && p->chains > 0)
+        bnn__arena_note(f->mem, "bnn_fit: the budget of %g gradients ended before the first draw: "
+                        "bnn_fit_more, or raise gradients", f->budget);
+    else if (bnn__fit_samples(p->method) && !p->reached)
+        bnn__arena_note(f->mem, "bnn_fit: %g gradients gave an ESS of %g (bulk), %g (tail), not "
+                        "%g: error bars are rough; bnn_fit_more, or raise gradients", p->gradients,
+                        p->ess_bulk, p->ess_tail, f->desc.ess);
+    if (f->desc.chains == 1 && p->method != BNN_FIT_ENSEMBLE)
+        bnn__arena_note(f->mem, "bnn_fit: one chain cannot tell whether another would find the "
+                        "same: leave chains 0 for four");
+    if (p->rhat > 1.05)
+        bnn__arena_note(f->mem, "bnn_fit: R-hat of predictions is %g: chains sit in different "
+                        "modes; predictions average over them, a weight means nothing: more chains",
+                        p->rhat);
+    if (n > 0 && f->burn_in > 0 && f->burn_in + n / 20 > n / 2)
+        bnn__arena_note(f->mem, "bnn_fit: U still moves at half of the run (%g at its start, %g at "
+                        "its end): the burn-in is not over: bnn_fit_more, or raise gradients",
+                        (double)p->energy.data[0], (double)p->energy.data[n - 1]);
+    if (p->method == BNN_FIT_ENSEMBLE && p->err == BNN_OK)
+        bnn__arena_note(f->mem, "bnn_fit: the spread of %z optima is that of their starts: no "
+                        "posterior, no R-hat; compare with a sampler", p->chains);
+    else if (n >= 4 && bnn__is_nan(p->rhat))
+        bnn__arena_note(f->mem, "bnn_fit: predictions on the probe rows never change: is lr too "
+                        "small, or does the net not depend on its weights?");
+}
+
+/* ---- steps */
+
+static void bnn__fit_notes_hmc(const bnn__fitting *f, const bnn_posterior *p) {
+    if (p->divergent > 0)
+        bnn__arena_note(f->mem, "bnn_fit: %g of %g transitions diverged: standardize the inputs, "
+                        "or set a step below %g by lr", p->divergent, p->transitions, p->step_min);
+    if (p->accept < 0.5)
+        bnn__arena_note(f->mem, "bnn_fit: HMC accepted %g on average: the step of %g is too large: "
+                        "leave lr 0", p->accept, p->step_max);
+    if (p->accept > 0.999 && f->desc.lr > 0)
+        bnn__arena_note(f->mem, "bnn_fit: HMC accepted %g on average: with a step of %g it hardly "
+                        "moves: leave lr 0", p->accept, p->step_max);
+}
+
+/* Mean U of even and of odd chains, which take half the step */
+static void bnn__fit_notes_half(const bnn__fitting *f) {
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_mat m = bnn__fit_column(f, f->mem, BNN__FIT_U, f->burn_in), half[2];
+    double mean[2] = { 0, 0 }, error[2];
+    size_t k, j;
+    if (bnn__fit_alive(f) == f->desc.chains && f->desc.chains >= 2 && m.cols >= 20) {
+        for (j = 0; j < 2; j++) {
+            half[j] = bnn_mat_new(f->mem, (m.rows + 1 - j) / 2, m.cols);
+            for (k = j; k < m.rows && half[j].data != NULL; k += 2)
+                memcpy(half[j].data + k / 2 * m.cols, m.data + k * m.cols, m.cols * sizeof(float));
+            mean[j] = bnn_mat_sum(half[j]) / (double)(half[j].rows * m.cols);
+            error[j] = bnn_diag_mcse(f->mem, half[j]);
+        }
+        if (fabs(mean[0] - mean[1]) > 4 * sqrt(error[0] * error[0] + error[1] * error[1]) &&
+            fabs(mean[0] - mean[1]) > 0.05 * (double)f->net->params->n)
+            bnn__arena_note(f->mem, "bnn_fit: U is %g at lr %g and %g at half of it: the step is "
+                            "too large, or chains sit in different modes: a smaller lr", mean[0],
+                            f->lr, mean[1]);
+    }
+    bnn_arena_rewind(f->mem, mark);
+}
+
+static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
+    double lr = (double)f->desc.lr, error, T, bound;
+    if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
+    if (bnn__fit_whole(p->method)) bnn__fit_notes_hmc(f, p);
+    else {
+        bound = p->method == BNN_FIT_SGLD ? 2 : 3.8;
+        if (lr > 0 && lr < 1e-3 * f->lr)
+            bnn__arena_note(f->mem, "bnn_fit: lr is %g, a thousandth or less of the %g that the "
+                            "curvature allows: the chains hardly left their starts: leave lr 0",
+                            lr, f->lr);
+        if (lr * p->curvature > bound)
+            bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
+                            "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
+            bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
+                            "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
+                            p->noise_ratio);
+        if (lr == 0) bnn__fit_notes_half(f);
+    }
+    T = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);
+    if (T < 0.9 && !(1 - T < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, below 1: they have not "
+                        "spread yet: bnn_fit_more, or leave lr 0", T);
+    if (T > 1.1 && !(T - 1 < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, above 1: a smaller lr, a "
+                        "larger batch, or bnn_fit_more", T);
+    T = bnn__fit_mean(f, BNN__FIT_KINETIC, &error);
+    if (fabs(T - 1) > 0.1 && !(fabs(T - 1) < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the velocities have temperature %g, not 1: a larger "
+                        "batch, or a smaller lr", T);
+}
+
+/* ---- the model */
+
+/* Do the columns change, and by how much where the net sees them? */
+static void bnn__fit_notes_data(const bnn__fitting *f) {
+    bnn_mat x = f->data.x, s = f->net->scaling.x_std;
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_mat sd = bnn_mat_new(f->mem, 1, x.cols);
+    size_t j, still = 0, far = BNN__NONE;
+    if (sd.data == NULL || bnn_mat_col_std(sd, x) != BNN_OK) return;
+    for (j = x.cols; j-- > 0;) {
+        if (!(sd.data[j] > 0)) still = j + 1;
+        if (s.data != NULL) sd.data[j] /= s.data[j];
+        if (sd.data[j] > 30 || (sd.data[j] > 0 && (double)sd.data[j] < 1.0 / 30)) far = j;
+    }
+    if (still > 0 && x.rows > 1)
+        bnn__arena_note(f->mem, "bnn_fit: column %z of x never changes and says nothing: leave it "
+                        "out", still - 1);
+    if (far != BNN__NONE)
+        bnn__arena_note(f->mem, "bnn_fit: column %z of x has standard deviation %g where the net "
+                        "sees it: standardize (unscaled 0)", far, (double)sd.data[far]);
+    bnn_arena_rewind(f->mem, mark);
+}
+
+/* Variance of the predictions at the probe rows under 100 draws of the prior, and in the records */
+static void bnn__fit_notes_prior(bnn__fitting *f) {
+    enum { DRAWS = 100 };
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_tape t = bnn__fit_tape(f->mem);
+    bnn_params *w = bnn__fit_clone(f->mem, f->net->params);
+    bnn_net net = *f->net;
+    bnn_ensemble e = bnn_ensemble_new(w, DRAWS);
+    bnn_rng rng = bnn_rng_stream(f->desc.seed, 0);
+    double prior, here = 0, error;
+    size_t k, b, flat = 0;
+    for (b = 0; w != NULL && b < w->n_blocks; b++)
+        flat += w->blocks[b].prior.kind == BNN_PRIOR_FLAT || w->blocks[b].prior.shape > 0;
+    for (k = 0; k < DRAWS && w != NULL && flat == 0; k++) {
+        bnn_params_sample_prior(w, &rng);
+        bnn_ensemble_push(&e);
+    }
+    net.params = w;
+    if (e.count == DRAWS) {
+        bnn_predictive p = bnn_predict(f->mem, &t, &net, &e, f->desc.probe);
+        prior = p.epistemic.data != NULL ? bnn_mat_sum(p.epistemic) : bnn__inf();
+        for (k = BNN__FIT_PROBES; k < f->cols; k++) {
+            double mean = bnn__fit_mean(f, k, &error), sum = 0;
+            bnn_mat m = bnn__fit_column(f, f->mem, k, f->burn_in);
+            for (b = 0; b < m.rows * m.cols; b++) sum += pow((double)m.data[b] - mean, 2);
+            here += sum / (double)(m.rows * m.cols);
+        }
+        if (here > 0.8 * prior)
+            bnn__arena_note(f->mem, "bnn_fit: predictions vary as under the prior (%g of its "
+                            "variance): the posterior equals the prior: more data, or a smaller "
+                            "net", here / prior);
+    }
+    bnn_arena_rewind(f->mem, mark);
+}
+
+/* Mean square of what has a flat prior, of one record */
+static double bnn__fit_flat(const bnn__fit_chain *c, size_t record) {
+    const bnn_params *w = c->net.params;
+    double sum = 0;
+    size_t b, i;
+    for (b = 0; b < w->n_blocks; b++)
+        for (i = 0; w->blocks[b].prior.kind == BNN_PRIOR_FLAT &&
+                    i < w->blocks[b].rows * w->blocks[b].cols; i++)
+            sum += pow((double)c->theta.data[record * w->n + w->blocks[b].offset + i], 2);
+    return sum;
+}
+
+static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
+    size_t k, i, n = p->energy.cols;
+    int lik = bnn__likelihood(f->net);
+    double first = 0, last = 0, T;
+    bnn__fit_notes_data(f);
+    if (n == 0) return;
+    for (k = 0; k < f->desc.chains; k++)
+        for (i = 0; bnn__fit_live(&f->chains[k]) && i < (n + 3) / 4; i++) {
+            first += bnn__fit_flat(&f->chains[k], i);
+            last += bnn__fit_flat(&f->chains[k], n - 1 - i);
+        }
+    if (bnn__fit_samples(p->method) && last > 2 * first)
+        bnn__arena_note(f->mem, "bnn_fit: squares of weights with a flat prior grew %g times: the "
+                        "posterior is improper or far away: give them a prior", last / first);
+    if (n >= 20) bnn__fit_notes_prior(f);
+    for (k = 0, T = 0; k < f->desc.chains; k++) T = fmax(T, f->chains[k].falling);
+    if (T > 2)
+        bnn__arena_note(f->mem, "bnn_fit: the free energy still fell by %g nats in the third "
+                        "quarter: raise gradients", T);
+    if (lik == BNN_GAUSSIAN && !f->net->noise_learned && p->post.count > 0) {
+        bnn_mark mark = bnn_arena_mark(f->mem);
+        bnn_tape t = bnn__fit_tape(f->mem);
+        bnn_predictive y = bnn_predict(f->mem, &t, f->net, &p->post, f->data.x);
+        T = bnn_metric_rmse(y.mean, f->data.y) / (double)f->net->noise_std;
+        if (T > 2 || (T < 0.5 && f->data.x.rows >= 20)) /* a few rows may be met exactly */
+            bnn__arena_note(f->mem, "bnn_fit: residuals are %g times noise_std: set it near %g, or "
+                            "learn it (noise_learned)", T, T * (double)f->net->noise_std);
+        bnn_arena_rewind(f->mem, mark);
+    }
+}
+
+static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
+    size_t k, to = 0, n = 0;
+    bnn_arena *mem = f->mem;
+    p->gradients = bnn__fit_gradients(f);
+    p->chains = bnn__fit_alive(f);
+    bnn__fit_look(f, p);
+    for (k = 0; k < f->desc.chains; k++) {
+        const bnn__fit_chain *c = &f->chains[k];
+        if (bnn__fit_live(c)) n = c->records;
+        else if (p->err == BNN_OK) p->err = c->err;
+    }
+    if (p->chains == 0)
+        bnn__arena_fail(mem, f->chains[0].err, "bnn_fit: no chain is left; the first: %s",
+                        f->chains[0].tape.err != BNN_OK ? f->chains[0].tape.msg
+                                                        : "U is not finite at any start");
+    p->burn_in = f->burn_in, p->thin = f->thin, p->batch = f->batch;
+    p->energy = bnn_mat_new(mem, p->chains, n);
+    for (k = 0; k < f->desc.chains && p->energy.data != NULL; k++)
+        for (to = 0; bnn__fit_live(&f->chains[k]) && to < n; to++)
+            p->energy.data[k * n + to] = f->chains[k].seen.data[to * f->cols];
+    f->n_notes = 0;
+    f->on_note = mem->on_note, f->note_user = mem->note_user;
+    mem->on_note = bnn__fit_hear, mem->note_user = f;
+    bnn__fit_keep(f, p);
+    bnn__fit_measure(f, p);
+    bnn__fit_notes_chains(f);
+    bnn__fit_notes_run(f, p);
+    bnn__fit_notes_steps(f, p);
+    bnn__fit_notes_model(f, p);
+    mem->on_note = f->on_note, mem->note_user = f->note_user;
+    p->notes = f->notes, p->n_notes = f->n_notes;
+}
+
+/* ---- the call */
+
+static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fit_desc *q) {
+    int err;
+    if (mem->err != BNN_OK) return 0;
+    if (net->params == NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net was not made");
+    else if (d.x.rows == 0 || d.x.rows != d.y.rows)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
+    else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
+             !(q->ess >= 0) || (q->probe.data != NULL && q->probe.cols != d.x.cols))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
+                        "%z columns: one of them cannot be", q->method, (double)q->lr,
+                        q->gradients, q->ess, q->probe.cols);
+    if (mem->err != BNN_OK) return 0;
+    if (q->unscaled || net->scaling.x_mean.data != NULL) return 1;
+    err = bnn_net_standardize(net, d);
+    if (err == BNN_OK) return 1;
+    bnn__arena_fail(mem, err, "bnn_fit: %s", net->params->mem->msg);
+    return 0;
+}
+
+static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_fit_desc q) {
+    bnn__fitting *f = (bnn__fitting *)bnn_arena_alloc(mem, 1, sizeof *f);
+    size_t k, n = net->params->n, rows = d.x.rows, probes, weights = n > 0 ? n : 1;
+    if (f == NULL) return NULL;
+    if (q.method == 0)
+        q.method = (double)n * (double)rows <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
+    if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
+    if (q.draws == 0) q.draws = (size_t)fmin(250, fmax(10, 33554432.0 / (double)weights));
+    if (!(q.gradients > 0)) q.gradients = 2e5;
+    if (!(q.ess > 0)) q.ess = 400;
+    if (q.probe.data == NULL) {
+        probes = rows < 8 ? rows : 8;
+        q.probe = bnn_mat_new(mem, probes, d.x.cols);
+        for (k = 0; k < probes && q.probe.data != NULL; k++)
+            memcpy(q.probe.data + k * d.x.cols,
+                   d.x.data + k * (rows - 1) / (probes > 1 ? probes - 1 : 1) * d.x.cols,
+                   d.x.cols * sizeof(float));
+    }
+    f->mem = mem, f->net = net, f->data = d, f->desc = q;
+    f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : 100;
+    if (f->batch > rows) f->batch = rows;
+    if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
+    f->room = (2 * q.draws + 2 * BNN__FIT_ROUND - 1) / (2 * BNN__FIT_ROUND) * 2 * BNN__FIT_ROUND;
+    f->thin = 1;
+    f->chains = (bnn__fit_chain *)bnn_arena_alloc(mem, q.chains, sizeof *f->chains);
+    for (k = 0; f->chains != NULL && k < q.chains; k++) f->chains[k].fit = f, f->chains[k].id = k;
+    return mem->err == BNN_OK ? f : NULL;
+}
+
+/* lr from curvature and noise. A batch of which the noise alone would make it small grows, up to
+ * ten times, as far as that helps: lr and the rows that a step costs grow together. */
+static void bnn__fit_steps(bnn__fitting *f) {
+    double h = 0, noise = 0, f0 = 1, most, grow;
+    size_t k, rows = f->data.x.rows;
+    for (k = 0; k < f->desc.chains; k++) {
+        if (!bnn__fit_live(&f->chains[k])) continue;
+        h = fmax(h, f->chains[k].curvature), noise = fmax(noise, f->chains[k].noise);
+    }
+    if (f->desc.method == BNN_FIT_SGHMC || f->desc.method == BNN_FIT_SGNHT) f0 = 0.1;
+    most = (f->desc.method == BNN_FIT_SWAG ? 0.5 : 0.2) / (h > 0 ? h : 1);
+    f->lr = most;
+    if (!bnn__fit_samples(f->desc.method) || bnn__fit_whole(f->desc.method)) return;
+    if (noise > 0 && 0.25 * f0 / noise < most && f->desc.batch == 0) {
+        grow = fmin(most * noise / (0.25 * f0), 10);
+        if ((double)f->batch * grow > 0.5 * (double)rows) f->batch = rows, noise = 0;
+        else f->batch = (size_t)((double)f->batch * grow), noise /= grow;
+        for (k = 0; k < f->desc.chains; k++) f->chains[k].noise = noise;
+    }
+    if (noise > 0) f->lr = fmin(most, (f->desc.method == BNN_FIT_SGNHT ? 1 : 0.25) * f0 / noise);
+    f->thin = (rows + f->batch - 1) / f->batch;
+    if (f->thin < 10) f->thin = 10;
+}
+
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
+    bnn_posterior p;
+    bnn__fitting *f;
+    bnn_mat one = { 0, 0, NULL };
+    bnn_tape t = bnn__fit_tape(mem);
+    memset(&p, 0, sizeof p);
+    if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
+    f = bnn__fit_new(mem, net, data, desc);
+    if (f != NULL) {
+        one = bnn_predict(mem, &t, net, NULL, f->desc.probe).mean; /* how many numbers are seen */
+        if (t.err != BNN_OK) bnn__arena_fail(mem, t.err, "bnn_fit: %s", t.msg);
+    }
+    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    f->cols = BNN__FIT_PROBES + one.rows * one.cols;
+    p.post.params = net->params;
+    p.post.samples = bnn_mat_new(mem, f->desc.chains * f->desc.draws, net->params->n);
+    p.post.weights = (double *)bnn_arena_alloc(mem, f->desc.chains * f->desc.draws,
+                                               sizeof(double));
+    p.fit = f, p.method = f->desc.method;
+    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    bnn__fit_each(f, bnn__fit_open);
+    bnn__fit_steps(f);
+    if (bnn__fit_samples(p.method)) {
+        bnn__fit_each(f, bnn__fit_sampler);
+        bnn__fit_run(f, &p);
+    } else if (!bnn__fit_canceled(f, &p)) bnn__fit_each(f, bnn__fit_around);
+    bnn__fit_finish(f, &p);
+    return p;
+}
+
+BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
+    bnn__fitting *f = p->fit;
+    double before = 0;
+    if (f == NULL || p->chains == 0) return;
+    if (p->gradients >= f->budget) before = f->budget;
+    if (!bnn__fit_samples(p->method)) {
+        bnn__arena_note(f->mem, "bnn_fit_more: a method that is no sampler does not go on: call "
+                        "bnn_fit with more gradients");
+        return;
+    }
+    if (p->err == BNN_ECANCEL) p->err = BNN_OK;
+    f->budget = gradients > 0 ? gradients : f->desc.gradients;
+    f->budget += before > 0 ? before : p->gradients;
+    if (p->reached) f->desc.ess *= 2;
+    p->reached = 0;
+    bnn__fit_run(f, p);
+    bnn__fit_finish(f, p);
 }
 
 /* ------------------------------------------------------------------------------------------------
