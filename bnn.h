@@ -1468,7 +1468,7 @@ typedef struct bnn_fit_desc {
     size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
     size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
-    float lr;         /* step by hand: lr, or HMC's leapfrog step; default: from the curvature */
+    float lr;         /* step by hand: lr (odd chains half), or HMC's leapfrog step; default: own */
     double gradients; /* budget, in passes over a batch, or over all data; default 2e5 */
     double ess;       /* target, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
@@ -10575,8 +10575,11 @@ static double bnn__draw_poisson(bnn_tape *t, const bnn_net *net, double rate) {
 static double bnn__draw_y(bnn_tape *t, const bnn_net *net, bnn_mat m, const bnn_var *a, size_t e) {
     double at = (double)m.data[e], s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     bnn_rng *r = &t->rng;
+    size_t label;
     switch (bnn__likelihood(net)) {
-    case BNN_CATEGORICAL: return (double)bnn_rng_categorical(r, m.cols, m.data + e);
+    case BNN_CATEGORICAL:
+        label = bnn_rng_categorical(r, m.cols, m.data + e);
+        return (double)label;
     case BNN_BERNOULLI: return (double)bnn_rng_uniform(r) < at;
     case BNN_POISSON: return bnn__draw_poisson(t, net, at);
     case BNN_DOUBLE_EXPONENTIAL: return at + s * (double)bnn_rng_double_exponential(r);
@@ -10737,9 +10740,9 @@ BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_st
 /* Generalized Pareto law of n ascending excesses x > 0: returns k, writes sigma. grid has room for
  * 30 + sqrt(n) pairs */
 static double bnn__pareto_fit(size_t n, const double *x, double *grid, double *sigma) {
-    size_t m = 30 + (size_t)sqrt((double)n), i, j;
-    double quarter = x[(size_t)floor((double)n / 4 + 0.5) - 1], top = -bnn__inf(), total = 0;
-    double theta = 0, k = 0;
+    double root = sqrt((double)n), top = -bnn__inf(), total = 0, theta = 0, k = 0;
+    double quarter = x[(n + 2) / 4 - 1]; /* n/4, rounded */
+    size_t m = 30 + (size_t)root, i, j;
     for (j = 0; j < m; j++) {
         double b = 1 / x[n - 1] + (1 - sqrt((double)m / ((double)j + 0.5))) / 3 / quarter, mean = 0;
         for (i = 0; i < n; i++) mean += log1p(-b * x[i]) / (double)n;
@@ -13889,9 +13892,9 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  * room every second one goes and thin doubles, so that they span the run, whatever its length.
  *     step      lr = c/h, h the largest eigenvalue of the Hessian of U/N by power iteration, the
  *               largest over the chains; less where the noise of minibatches would be more than a
- *               quarter of the injected one. SGLD's lr h/2 and SGHMC's lr h/4 are what the variance
- *               along that eigenvector is too large by: c = .2. Odd chains take half of it: where
- *               their U differs, the step is too large
+ *               tenth of the injected one. SGLD's lr h/2 and SGHMC's lr h/4 are what the variance
+ *               along that eigenvector is too large by: 5 percent, c = .1 and .2. Odd chains take
+ *               half of it: where their U differs, the step is too large
  *     burn-in   MSER (White 1997): the b that minimizes sum over chains of sum_{i >= b} (U_i -
  *               mean)^2/(n - b)^2; at n/2 it is not over
  *     virial    E (theta - c) dU/dtheta = T for each weight, whatever c: c where sampling began
@@ -13910,7 +13913,7 @@ typedef struct bnn__fit_chain {
     bnn_stepper s;
     bnn_mat theta, seen; /* (room, n), (room, BNN__FIT_PROBES + predictions) */
     float *center;
-    double curvature, noise, gradients, falling;
+    double curvature, noise, gradients, falling, flat;
     size_t id, records, steps, warm;
     int err;
 } bnn__fit_chain;
@@ -14037,6 +14040,18 @@ static double bnn__fit_energy(bnn__fit_chain *c, double *log_lik) {
     return nll - bnn_params_log_prior(w);
 }
 
+/* Sum of squares of what has a flat prior */
+static double bnn__fit_flat(const bnn_params *w, const float *theta) {
+    double sum = 0;
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) {
+        size_t i, n = w->blocks[b].rows * w->blocks[b].cols;
+        for (i = 0; w->blocks[b].prior.kind == BNN_PRIOR_FLAT && i < n; i++)
+            sum += pow((double)theta[w->blocks[b].offset + i], 2);
+    }
+    return sum;
+}
+
 /* Weights where U is finite. Chain 0 begins at the net's own. 0 = nowhere */
 static int bnn__fit_begin(bnn__fit_chain *c) {
     double scale = 1, log_lik;
@@ -14135,6 +14150,7 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     if (m == BNN_FIT_MEANFIELD) return;
     bnn__fit_descend(c, samples ? (size_t)BNN__FIT_DESCENT
                                 : (size_t)(f->budget / (double)f->desc.chains), samples ? 1e-3 : 0);
+    c->flat = bnn__fit_flat(c->net.params, c->net.params->theta);
     if (bnn__fit_whole(m) || (!samples && m != BNN_FIT_SWAG)) return;
     c->curvature = bnn__fit_curvature(c);
     c->noise = bnn__fit_noise(c, f->batch);
@@ -14219,7 +14235,7 @@ static void bnn__fit_round(bnn__fit_chain *c) {
 
 static void bnn__fit_sampler(bnn__fit_chain *c) {
     const bnn__fitting *f = c->fit;
-    float lr = (float)(f->desc.lr > 0 ? (double)f->desc.lr : c->id % 2 ? f->lr / 2 : f->lr);
+    float lr = (float)((f->desc.lr > 0 ? (double)f->desc.lr : f->lr) / (c->id % 2 ? 2 : 1));
     bnn_params *w = c->net.params;
     bnn_sgld_desc ld;
     bnn_sghmc_desc hd;
@@ -14475,11 +14491,11 @@ static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
         const bnn__fit_chain *c = &f->chains[k];
         const bnn_hmc_state *h = c->s.hmc;
         double step = h != NULL ? h->step : (double)c->s.lr, f_in_force = 1;
+        if (c->curvature > 0 && !(p->curvature > c->curvature)) p->curvature = c->curvature;
         if (!bnn__fit_live(c)) continue;
         if (step > 0) p->step_min = fmin(p->step_min, step), p->step_max = fmax(p->step_max, step);
         if (c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT) f_in_force = (double)c->s.friction;
         p->noise_ratio = fmax(p->noise_ratio, c->noise * step / f_in_force);
-        if (c->curvature > 0 && !(p->curvature > c->curvature)) p->curvature = c->curvature;
         if (h == NULL) continue;
         p->transitions += (double)h->draws, p->divergent += (double)h->divergent;
         p->accept += h->accept_sum;
@@ -14510,6 +14526,28 @@ static void bnn__fit_notes_chains(const bnn__fitting *f) {
     }
 }
 
+/* Do all chains change U from their first to their second half alike? By four errors of the mean of
+ * three and more, and a twentieth of a nat per weight */
+static int bnn__fit_drifts(const bnn__fitting *f) {
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_mat u = bnn__fit_column(f, f->mem, BNN__FIT_U, f->burn_in);
+    size_t k, i, n = u.cols / 2;
+    double mean = 0, square = 0;
+    for (k = 0; k < u.rows && n > 0; k++) {
+        double change = 0, off;
+        for (i = 0; i < n; i++)
+            change += ((double)u.data[k * u.cols + n + i] - (double)u.data[k * u.cols + i]) /
+                      (double)n;
+        off = change - mean;
+        mean += off / (double)(k + 1);
+        square += off * (change - mean);
+    }
+    bnn_arena_rewind(f->mem, mark);
+    k = u.rows;
+    return k >= 3 && n >= 10 && fabs(mean) > 0.05 * (double)f->net->params->n &&
+           fabs(mean) > 4 * sqrt(square / (double)(k * (k - 1)));
+}
+
 static void bnn__fit_notes_run(bnn__fitting *f, const bnn_posterior *p) {
     size_t n = p->energy.cols;
     if (p->err == BNN_ECANCEL)
@@ -14529,7 +14567,7 @@ static void bnn__fit_notes_run(bnn__fitting *f, const bnn_posterior *p) {
         bnn__arena_note(f->mem, "bnn_fit: R-hat of predictions is %g: chains sit in different "
                         "modes; predictions average over them, a weight means nothing: more chains",
                         p->rhat);
-    if (n > 0 && f->burn_in > 0 && f->burn_in + n / 20 > n / 2)
+    if ((f->burn_in > n / 5 * 2 && p->rhat_log_lik > 1.05) || bnn__fit_drifts(f))
         bnn__arena_note(f->mem, "bnn_fit: U still moves at half of the run (%g at its start, %g at "
                         "its end): the burn-in is not over: bnn_fit_more, or raise gradients",
                         (double)p->energy.data[0], (double)p->energy.data[n - 1]);
@@ -14556,7 +14594,7 @@ static void bnn__fit_notes_hmc(const bnn__fitting *f, const bnn_posterior *p) {
 }
 
 /* Mean U of even and of odd chains, which take half the step */
-static void bnn__fit_notes_half(const bnn__fitting *f) {
+static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
     bnn_mark mark = bnn_arena_mark(f->mem);
     bnn_mat m = bnn__fit_column(f, f->mem, BNN__FIT_U, f->burn_in), half[2];
     double mean[2] = { 0, 0 }, error[2];
@@ -14573,14 +14611,14 @@ static void bnn__fit_notes_half(const bnn__fitting *f) {
             fabs(mean[0] - mean[1]) > 0.05 * (double)f->net->params->n)
             bnn__arena_note(f->mem, "bnn_fit: U is %g at lr %g and %g at half of it: the step is "
                             "too large, or chains sit in different modes: a smaller lr", mean[0],
-                            f->lr, mean[1]);
+                            lr, mean[1]);
     }
     bnn_arena_rewind(f->mem, mark);
 }
 
 static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
     double lr = (double)f->desc.lr, error, T, bound;
-    if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
+    if (!bnn__fit_samples(p->method)) return;
     if (bnn__fit_whole(p->method)) bnn__fit_notes_hmc(f, p);
     else {
         bound = p->method == BNN_FIT_SGLD ? 2 : 3.8;
@@ -14595,15 +14633,16 @@ static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) 
             bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
                             "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
                             p->noise_ratio);
-        if (lr == 0) bnn__fit_notes_half(f);
+        bnn__fit_notes_half(f, p->step_max);
     }
+    if (p->energy.cols == 0) return;
     T = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);
     if (T < 0.9 && !(1 - T < 4 * error))
         bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, below 1: they have not "
                         "spread yet: bnn_fit_more, or leave lr 0", T);
-    if (T > 1.1 && !(T - 1 < 4 * error))
-        bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, above 1: a smaller lr, a "
-                        "larger batch, or bnn_fit_more", T);
+    if (T > 1.2 && !(T - 1 < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, above 1: a smaller lr, "
+                        "a larger batch, or bnn_fit_more", T);
     T = bnn__fit_mean(f, BNN__FIT_KINETIC, &error);
     if (fabs(T - 1) > 0.1 && !(fabs(T - 1) < 4 * error))
         bnn__arena_note(f->mem, "bnn_fit: the velocities have temperature %g, not 1: a larger "
@@ -14668,18 +14707,6 @@ static void bnn__fit_notes_prior(bnn__fitting *f) {
     bnn_arena_rewind(f->mem, mark);
 }
 
-/* Mean square of what has a flat prior, of one record */
-static double bnn__fit_flat(const bnn__fit_chain *c, size_t record) {
-    const bnn_params *w = c->net.params;
-    double sum = 0;
-    size_t b, i;
-    for (b = 0; b < w->n_blocks; b++)
-        for (i = 0; w->blocks[b].prior.kind == BNN_PRIOR_FLAT &&
-                    i < w->blocks[b].rows * w->blocks[b].cols; i++)
-            sum += pow((double)c->theta.data[record * w->n + w->blocks[b].offset + i], 2);
-    return sum;
-}
-
 static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
     size_t k, i, n = p->energy.cols;
     int lik = bnn__likelihood(f->net);
@@ -14687,13 +14714,15 @@ static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
     bnn__fit_notes_data(f);
     if (n == 0) return;
     for (k = 0; k < f->desc.chains; k++)
-        for (i = 0; bnn__fit_live(&f->chains[k]) && i < (n + 3) / 4; i++) {
-            first += bnn__fit_flat(&f->chains[k], i);
-            last += bnn__fit_flat(&f->chains[k], n - 1 - i);
+        for (i = f->burn_in; bnn__fit_live(&f->chains[k]) && i < n; i++) {
+            first += f->chains[k].flat;
+            last += bnn__fit_flat(f->net->params, f->chains[k].theta.data +
+                                                      i * f->chains[k].theta.cols);
         }
-    if (bnn__fit_samples(p->method) && last > 2 * first)
-        bnn__arena_note(f->mem, "bnn_fit: squares of weights with a flat prior grew %g times: the "
-                        "posterior is improper or far away: give them a prior", last / first);
+    if (bnn__fit_samples(p->method) && last > 30 * first)
+        bnn__arena_note(f->mem, "bnn_fit: squares of weights with a flat prior grew %g times after "
+                        "the descent: the posterior is improper or far away: give them a prior",
+                        last / first);
     if (n >= 20) bnn__fit_notes_prior(f);
     for (k = 0, T = 0; k < f->desc.chains; k++) T = fmax(T, f->chains[k].falling);
     if (T > 2)
@@ -14747,6 +14776,7 @@ static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
 /* ---- the call */
 
 static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fit_desc *q) {
+    char msg[BNN_MSG];
     int err;
     if (mem->err != BNN_OK) return 0;
     if (net->params == NULL)
@@ -14762,18 +14792,19 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
     if (q->unscaled || net->scaling.x_mean.data != NULL) return 1;
     err = bnn_net_standardize(net, d);
     if (err == BNN_OK) return 1;
-    bnn__arena_fail(mem, err, "bnn_fit: %s", net->params->mem->msg);
+    memcpy(msg, net->params->mem->msg, sizeof msg); /* which may be mem */
+    bnn__arena_fail(mem, err, "bnn_fit: %s", msg);
     return 0;
 }
 
 static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_fit_desc q) {
     bnn__fitting *f = (bnn__fitting *)bnn_arena_alloc(mem, 1, sizeof *f);
-    size_t k, n = net->params->n, rows = d.x.rows, probes, weights = n > 0 ? n : 1;
+    size_t k, n = net->params->n, rows = d.x.rows, probes, fits = 33554432 / (n > 0 ? n : 1);
     if (f == NULL) return NULL;
     if (q.method == 0)
         q.method = (double)n * (double)rows <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
-    if (q.draws == 0) q.draws = (size_t)fmin(250, fmax(10, 33554432.0 / (double)weights));
+    if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 2e5;
     if (!(q.ess > 0)) q.ess = 400;
     if (q.probe.data == NULL) {
@@ -14785,7 +14816,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
                    d.x.cols * sizeof(float));
     }
     f->mem = mem, f->net = net, f->data = d, f->desc = q;
-    f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : 100;
+    f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : rows <= 500 ? rows : 100;
     if (f->batch > rows) f->batch = rows;
     if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
     f->room = (2 * q.draws + 2 * BNN__FIT_ROUND - 1) / (2 * BNN__FIT_ROUND) * 2 * BNN__FIT_ROUND;
@@ -14805,16 +14836,17 @@ static void bnn__fit_steps(bnn__fitting *f) {
         h = fmax(h, f->chains[k].curvature), noise = fmax(noise, f->chains[k].noise);
     }
     if (f->desc.method == BNN_FIT_SGHMC || f->desc.method == BNN_FIT_SGNHT) f0 = 0.1;
-    most = (f->desc.method == BNN_FIT_SWAG ? 0.5 : 0.2) / (h > 0 ? h : 1);
+    most = (f->desc.method == BNN_FIT_SWAG ? 0.5 : f->desc.method == BNN_FIT_SGLD ? 0.1 : 0.2) /
+           (h > 0 ? h : 1);
     f->lr = most;
     if (!bnn__fit_samples(f->desc.method) || bnn__fit_whole(f->desc.method)) return;
-    if (noise > 0 && 0.25 * f0 / noise < most && f->desc.batch == 0) {
-        grow = fmin(most * noise / (0.25 * f0), 10);
+    if (noise > 0 && 0.1 * f0 / noise < most && f->desc.batch == 0) {
+        grow = fmin(most * noise / (0.1 * f0), 10);
         if ((double)f->batch * grow > 0.5 * (double)rows) f->batch = rows, noise = 0;
         else f->batch = (size_t)((double)f->batch * grow), noise /= grow;
         for (k = 0; k < f->desc.chains; k++) f->chains[k].noise = noise;
     }
-    if (noise > 0) f->lr = fmin(most, (f->desc.method == BNN_FIT_SGNHT ? 1 : 0.25) * f0 / noise);
+    if (noise > 0) f->lr = fmin(most, (f->desc.method == BNN_FIT_SGNHT ? 1 : 0.1) * f0 / noise);
     f->thin = (rows + f->batch - 1) / f->batch;
     if (f->thin < 10) f->thin = 10;
 }
@@ -14867,6 +14899,37 @@ BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
     bnn__fit_run(f, p);
     bnn__fit_finish(f, p);
 }
+
+#ifndef BNN_NO_STDIO
+BNNDEF void bnn_fit_print(const bnn_posterior *p) {
+    static const char names[][12] = { "none", "HMC", "SGHMC", "SGLD", "SGNHT", "ensemble",
+                                      "dropout", "mean field", "Laplace", "SWAG" };
+    size_t i, k, n = p->energy.cols, m = p->energy.rows, points = n < 12 ? n : 12;
+    printf("%s: %lu chains of %lu draws, %.0f gradients%s%s\n", names[p->method],
+           (unsigned long)p->chains, (unsigned long)p->draws, p->gradients,
+           p->err != BNN_OK ? ", " : "", p->err != BNN_OK ? bnn_strerror(p->err) : "");
+    printf("  predictions  R-hat %.3f  ESS %.0f (bulk) %.0f (tail)\n", p->rhat, p->ess_bulk,
+           p->ess_tail);
+    printf("  ln p         R-hat %.3f  ESS %.0f\n", p->rhat_log_lik, p->ess_log_lik);
+    printf("  step %.3g to %.3g, batch %lu, a record every %lu steps\n", p->step_min, p->step_max,
+           (unsigned long)p->batch, (unsigned long)p->thin);
+    printf("  temperature %.3f (weights) %.3f (velocities), noise ratio %.3g\n", p->temperature,
+           p->kinetic, p->noise_ratio);
+    if (p->transitions > 0)
+        printf("  accepted %.3f, %.0f of %.0f diverged\n", p->accept, p->divergent,
+               p->transitions);
+    for (i = 0; i < points; i++) { /* U, mean over the chains; | ends the burn-in */
+        size_t at = points > 1 ? i * (n - 1) / (points - 1) : 0;
+        size_t before = i > 0 ? (i - 1) * (n - 1) / (points - 1) : 0;
+        double u = 0;
+        for (k = 0; k < m; k++) u += (double)p->energy.data[k * n + at] / (double)m;
+        printf(i == 0 ? "  U %s%.6g" : "%s %.6g", p->burn_in > before && p->burn_in <= at ? " |"
+                                                                                         : "", u);
+    }
+    printf(points > 0 ? "\n" : "");
+    for (i = 0; i < p->n_notes; i++) printf("  note: %s\n", p->notes[i]);
+}
+#endif
 
 /* ------------------------------------------------------------------------------------------------
  * >>files: CSV, IDX and checkpoints
