@@ -14461,16 +14461,14 @@ static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
 
 /* ---- the result */
 
-/* Equal numbers of every live chain, the last ones, as far apart as the slowest prediction lets its
- * draws be alike: a quarter of its autocorrelation time */
+/* Equal numbers of every live chain, the last ones, a quarter of the autocorrelation time of the
+ * slowest prediction apart, and at least a hundred, if there are so many */
 static void bnn__fit_keep(bnn__fitting *f, bnn_posterior *p) {
     bnn_params w = *f->net->params;
-    size_t k, i, n = p->energy.cols > f->burn_in ? p->energy.cols - f->burn_in : 0, apart;
-    double tau = (double)(n * p->energy.rows) / p->ess_bulk;
-    apart = (n + f->desc.draws - 1) / f->desc.draws;
+    size_t k, i, n = p->energy.cols > f->burn_in ? p->energy.cols - f->burn_in : 0;
+    size_t apart = (n + f->desc.draws - 1) / f->desc.draws;
+    double tau = fmin((double)(n * p->energy.rows) / p->ess_bulk, (double)n / 25);
     if (tau / 4 > (double)apart) apart = (size_t)(tau / 4);
-    if (apart > n / 20) apart = (n + f->desc.draws - 1) / f->desc.draws > n / 20
-                                    ? (n + f->desc.draws - 1) / f->desc.draws : n / 20;
     p->draws = apart > 0 ? n / apart : 0;
     p->post.count = p->post.seen = 0;
     for (k = 0; k < f->desc.chains; k++)
