@@ -1469,7 +1469,7 @@ typedef struct bnn_fit_desc {
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
     size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
     float lr;         /* step by hand: lr (odd chains half), or HMC's leapfrog step; default: own */
-    double gradients; /* budget, in passes over a batch, or over all data; default 2e5 */
+    double gradients; /* budget, in passes over all data (HMC) or over a batch; default 4e5 */
     double ess;       /* target, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
@@ -1501,8 +1501,8 @@ typedef struct bnn_posterior {
     struct bnn__fitting *fit;  /* private */
 } bnn_posterior;
 BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc);
-/* Goes on where it ended, with a further budget (0 = as before): the same bits as one longer run.
- * Samplers only; also after a cancellation. */
+/* Goes on where it ended, also after a cancellation, for a further budget (0 = as before), to twice
+ * the ess if that was reached. Samplers only. Twice a budget has the bits of one of both. */
 BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients);
 #ifndef BNN_NO_STDIO
 BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
@@ -13898,11 +13898,12 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  *     burn-in   MSER (White 1997): the b that minimizes sum over chains of sum_{i >= b} (U_i -
  *               mean)^2/(n - b)^2; at n/2 it is not over
  *     virial    E (theta - c) dU/dtheta = T for each weight, whatever c: c where sampling began
+ * HMC takes as many leapfrog steps, 10 to 100, as leave a thousand transitions to the budget.
  * Between rounds of records the main thread looks at the worst R-hat and ESS of the predictions.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__FIT_U, BNN__FIT_LOG_LIK, BNN__FIT_VIRIAL, BNN__FIT_KINETIC, BNN__FIT_PROBES };
-enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_LEAPFROG = 50, BNN__FIT_ROUND = 25,
+enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_MOVES = 1000, BNN__FIT_ROUND = 25,
        BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096 };
 
 typedef struct bnn__fit_chain {
@@ -14074,7 +14075,8 @@ static bnn_var *bnn__fit_loss(bnn_tape *t, void *user) {
 
 static bnn_batch bnn__fit_batch(bnn__fit_chain *c, size_t rows) {
     bnn_tape_reset(&c->tape);
-    c->gradients++;
+    c->gradients += bnn__fit_whole(c->fit->desc.method)
+                        ? (double)rows / (double)c->fit->data.x.rows : 1;
     if (rows >= c->fit->data.x.rows) return bnn_batch_all(&c->tape, c->fit->data);
     return bnn_minibatch(&c->tape, c->fit->data, rows);
 }
@@ -14136,7 +14138,8 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
 
 static void bnn__fit_open(bnn__fit_chain *c) {
     bnn__fitting *f = c->fit;
-    int m = f->desc.method, samples = bnn__fit_samples(m);
+    int m = f->desc.method, samples = bnn__fit_samples(m), i;
+    double now, before = bnn__inf(), log_lik;
     c->tape = bnn__fit_tape(f->mem);
     c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
     c->mem.alloc = c->tape.mem.alloc;
@@ -14148,8 +14151,14 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
     if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
     if (m == BNN_FIT_MEANFIELD) return;
-    bnn__fit_descend(c, samples ? (size_t)BNN__FIT_DESCENT
-                                : (size_t)(f->budget / (double)f->desc.chains), samples ? 1e-3 : 0);
+    if (!samples)
+        bnn__fit_descend(c, (size_t)(f->budget / (double)f->desc.chains), 0);
+    for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
+        bnn__fit_descend(c, BNN__FIT_DESCENT, 1e-3);
+        now = bnn__fit_energy(c, &log_lik);
+        if (!(now < before - 0.1 * (double)c->net.params->n)) break;
+        before = now;
+    }
     c->flat = bnn__fit_flat(c->net.params, c->net.params->theta);
     if (bnn__fit_whole(m) || (!samples && m != BNN_FIT_SWAG)) return;
     c->curvature = bnn__fit_curvature(c);
@@ -14244,8 +14253,10 @@ static void bnn__fit_sampler(bnn__fit_chain *c) {
     memset(&ld, 0, sizeof ld), memset(&hd, 0, sizeof hd), memset(&td, 0, sizeof td);
     memset(&d, 0, sizeof d);
     ld.lr = hd.lr = td.lr = lr;
-    d.net = &c->net, d.data = f->data, d.leapfrog = BNN__FIT_LEAPFROG, d.adapt_mass = 1;
-    d.step = f->desc.lr;
+    d.net = &c->net, d.data = f->data, d.adapt_mass = 1;
+    d.step = f->desc.lr, d.accept = (float)0.7;
+    d.leapfrog = (size_t)(f->desc.gradients / ((double)f->desc.chains * BNN__FIT_MOVES));
+    d.leapfrog = d.leapfrog < 10 ? 10 : d.leapfrog > 100 ? 100 : d.leapfrog;
     c->warm = f->desc.lr > 0 ? 0 : BNN__FIT_WARMUP;
     d.warmup = c->warm;
     switch (f->desc.method) {
@@ -14803,7 +14814,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
         q.method = (double)n * (double)rows <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
-    if (!(q.gradients > 0)) q.gradients = 2e5;
+    if (!(q.gradients > 0)) q.gradients = 4e5;
     if (!(q.ess > 0)) q.ess = 400;
     if (q.probe.data == NULL) {
         probes = rows < 8 ? rows : 8;

@@ -5,9 +5,9 @@
  * index_train_0.txt, index_test_0.txt, ..., the form of Hernandez-Lobato and Adams (2015); without
  * names all sets in it run. A net of 50 relu units with learned noise and hierarchical priors by
  * MAP, SGHMC and HMC (small sets), and a student that distills the posterior; --method stops after
- * one of them (fit: bnn_fit alone, with its defaults), --quick is one split of one set. Ctrl-C ends after the split at hand, and what is
- * done is printed. You should see test log likelihoods (units of y) far above MAP's and MC
- * dropout's. */
+ * one of them (fit: bnn_fit alone, with its defaults), --quick is one split of one set. Ctrl-C ends
+ * after the split at hand, and what is done is printed. You should see test log likelihoods (units
+ * of y) far above MAP's and MC dropout's. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
