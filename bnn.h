@@ -1469,7 +1469,8 @@ typedef struct bnn_fit_desc {
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
     size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
     float lr;         /* step by hand: lr (odd chains half), or HMC's leapfrog step; default: own */
-    double gradients; /* budget, in passes over all data (HMC) or over a batch; default 4e5 */
+    double gradients; /* budget, in passes over all data (HMC) or over a batch; default 4e5, of HMC
+                         less where rows x weights > 2e5 */
     double ess;       /* target, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
@@ -14156,7 +14157,9 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
         bnn__fit_descend(c, BNN__FIT_DESCENT, 1e-3);
         now = bnn__fit_energy(c, &log_lik);
-        if (!(now < before - 0.1 * (double)c->net.params->n)) break;
+        if (!(now < before - 0.1 * (double)c->net.params->n) ||
+            4 * c->gradients * (double)f->desc.chains > f->budget)
+            break;
         before = now;
     }
     c->flat = bnn__fit_flat(c->net.params, c->net.params->theta);
@@ -14809,12 +14812,15 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
 static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_fit_desc q) {
     bnn__fitting *f = (bnn__fitting *)bnn_arena_alloc(mem, 1, sizeof *f);
     size_t k, n = net->params->n, rows = d.x.rows, probes, fits = 33554432 / (n > 0 ? n : 1);
+    double work = (double)n * (double)rows;
+    int given = q.gradients > 0;
     if (f == NULL) return NULL;
     if (q.method == 0)
-        q.method = (double)n * (double)rows <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
+        q.method = work <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 4e5;
+    if (!given && bnn__fit_whole(q.method) && work > 2e5) q.gradients *= 2e5 / work;
     if (!(q.ess > 0)) q.ess = 400;
     if (q.probe.data == NULL) {
         probes = rows < 8 ? rows : 8;
