@@ -722,7 +722,7 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
  * step without bnn_tape_reset and a step without bnn_backward (a gradient made by hand goes where
  * bnn_params_zero_grad was). In every desc 0 is the default and BNN_ZERO is 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
-       BNN_HMC, BNN_SGNHT };
+       BNN_HMC, BNN_NUTS, BNN_SGNHT };
 
 struct bnn__job;
 typedef struct bnn_stepper {
@@ -809,15 +809,38 @@ typedef struct bnn_hmc_desc {
                             that, default 0.2: a length near a period of the energy would return to
                             where it began. BNN_ZERO: none */
 } bnn_hmc_desc;
+/* No-U-turn sampler: HMC whose paths end where they would turn back. Nothing to choose but warmup.
+ * Memory: 6 max_depth + 12 vectors of n, BNN_MASS_DENSE 3 matrices more. */
+enum { BNN_MASS_DIAGONAL = 1, BNN_MASS_DENSE, BNN_MASS_UNIT };
+typedef struct bnn_nuts_desc {
+    const bnn_net *net;  /* with data, or an energy: as in HMC */
+    bnn_data data;
+    bnn_loss_fn energy;
+    void *user;
+    size_t warmup;       /* first draws, adapt step and mass in Stan's windows; 0 = none */
+    int mass;            /* default BNN_MASS_DIAGONAL; dense: n^2 numbers, n^2 time per step */
+    int max_depth;       /* at most 2^max_depth - 1 leapfrog steps per draw, default 10, up to 20 */
+    float step;          /* default 0.1: where the adaptation starts, or the step without it */
+    float accept;        /* default 0.8: the mean acceptance that the step is adapted to */
+    float temperature;
+} bnn_nuts_desc;
 typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
     double step, energy, log_accept; /* in force; U after the last draw; ln acceptance */
+    double hamiltonian;  /* U/T and kinetic energy of the last draw: bnn_diag_ebfmi wants them */
     double accept_sum;
     uint64_t draws, accepted, divergent; /* since the end of warm-up */
+    uint64_t saturated;  /* NUTS: the same, draws that reached max_depth */
+    int depth, diverged; /* NUTS: of the last draw, in warm-up, too */
+    size_t leapfrogs;    /* NUTS: steps of the last draw; with one at its start, its gradients */
+    int mass, max_depth; /* NUTS */
     double adapt_hbar, adapt_mu, adapt_logavg; /* private: dual averaging */
     double *mean, *m2;                         /* private: Welford, for the mass */
     float *momentum, *mass_inv, *saved;
     uint64_t mass_count;
+    bnn_mat cov, root;       /* private: dense M^-1, and its Cholesky factor */
+    struct bnn__tree *trees; /* private: NUTS; of them, the first has the whole path */
+    float *ends[2];          /* private: theta, momentum, gradient at the ends of the path */
 } bnn_hmc_state;
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc desc);
@@ -830,6 +853,7 @@ BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc desc);
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc desc);
 BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc desc);
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
+BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is .hmc, too */
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
@@ -1088,6 +1112,13 @@ BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RB
 /* (lr N/2) Var(g)/T per coordinate from gradients of several minibatches, (m,n): SGLD samples
  * where this is far below 1 */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
+/* Energy fraction of missing information from H of successive draws (bnn_hmc_state.hamiltonian):
+ * below 0.3 the momenta do not carry the chain through the energies. Betancourt 2016 */
+BNNDEF double bnn_diag_ebfmi(const double *energies, size_t n);
+/* Configurational temperature over T, mean of (theta - mean) dU/dtheta per weight: 1 in
+ * equilibrium, above it where steps are too long, below where the draws have not spread. A row of
+ * draws and of grads (of L = U/N) per state, scale = N/T. Kinetic: velocities in both, N/(lr T) */
+BNNDEF double bnn_diag_temperature(bnn_mat draws, bnn_mat grads, double scale);
 
 /* ---- judging models -------------------------------------------------------------------------- */
 /* Every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape, &b)) a step. 0
@@ -7652,6 +7683,7 @@ static const bnn__method bnn__methods[] = { /* by kind */
     { "bnn_psgld", { 1e-3, 0, 0.99, 0 }, { "mean of g^2", "", "" } },
     { "bnn_sghmc", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } },
     { "bnn_hmc", { 1, 0, 0, 0 }, { "", "", "" } },
+    { "bnn_nuts", { 1, 0, 0, 0 }, { "", "", "" } },
     { "bnn_sgnht", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } }
 };
 
@@ -7759,13 +7791,13 @@ static bnn_stepper bnn__stepper_made(bnn_stepper s) {
 static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     int sampler = s->kind >= BNN_SGLD, states = bnn__states(s);
     if (s->once == NULL) return "the stepper was not made";
-    if (s->kind == BNN_HMC && s->temperature == 0) return "the temperature of hmc must be above 0";
+    if (s->hmc != NULL && s->temperature == 0) return "the temperature of hmc must be above 0";
     if (sampler && (s->clip != 0 || s->weight_decay != 0))
         return "a sampler takes no clipping and no weight decay, they change its target";
     if ((states > 0 && s->s1 == NULL) || (states > 1 && s->s2 == NULL) ||
         (states > 2 && s->s3 == NULL))
         return "the stepper was made without the state that this setting needs";
-    if (s->kind == BNN_HMC) return NULL;
+    if (s->hmc != NULL) return NULL;
     if (sampler && !(bnn__n_data(t) > 0))
         return "a sampler must know how many data there are: set tape.n_data";
     if (s->params->draw != 0)
@@ -7836,7 +7868,7 @@ static int bnn__step_ready(bnn_stepper *s, bnn_tape *t) {
         bnn__fail(t, BNN_EARG, "bnn_step: %s is %g, it must be in [0, %g)", fault, v, top);
     else if ((fault = bnn__step_fault(s, t)) != NULL)
         bnn__fail(t, BNN_EARG, "bnn_step: %s", fault);
-    if (fault != NULL || s->kind == BNN_HMC) return fault == NULL;
+    if (fault != NULL || s->hmc != NULL) return fault == NULL;
     if (!bnn__step_reached(w, t)) return 0;
     if (bnn__v_below(w->n, w->grad, BNN__CALM)) return 1;
     s->calm = -1;
@@ -8033,8 +8065,8 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     if (t->err != BNN_OK) s->t--; /* it did not happen */
     if (t->err == BNN_OK) bnn__hold(s);
     bnn__spend(s->params);
-    if (s->kind == BNN_HMC || (t->stepped.by != s && t->stepped.by != NULL &&
-                               t->stepped.resets == t->resets)) return;
+    if (s->hmc != NULL || (t->stepped.by != s && t->stepped.by != NULL &&
+                           t->stepped.resets == t->resets)) return;
     t->stepped.by = s;
     t->stepped.t = s->t;
     t->stepped.resets = t->resets;
@@ -8188,10 +8220,22 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     return u / (double)s->temperature;
 }
 
+static void bnn__hmc_velocity(const bnn_stepper *s, float *v) { /* M^-1 p */
+    const bnn_hmc_state *h = s->hmc;
+    size_t i;
+    if (h->mass == BNN_MASS_DENSE)
+        bnn_mat_mul_nt(bnn__mat(1, s->n, v), bnn__mat(1, s->n, h->momentum), h->cov);
+    else for (i = 0; i < s->n; i++) v[i] = h->mass_inv[i] * h->momentum[i];
+}
+
 static double bnn__hmc_kinetic(const bnn_stepper *s) {
     const bnn_hmc_state *h = s->hmc;
     double sum = 0;
     size_t i;
+    if (h->mass == BNN_MASS_DENSE) {
+        bnn__hmc_velocity(s, h->saved + s->n);
+        return bnn_mat_dot(bnn__mat(1, s->n, h->saved + s->n), bnn__mat(1, s->n, h->momentum)) / 2;
+    }
     for (i = 0; i < s->n; i++)
         sum += (double)h->momentum[i] * (double)h->momentum[i] * (double)h->mass_inv[i];
     return sum / 2;
@@ -8205,23 +8249,35 @@ static void bnn__hmc_leapfrog(bnn_stepper *s, bnn_tape *t, double e, size_t step
     size_t i, l;
     for (l = 0; l < steps && bnn__finite_d(*u); l++) {
         bnn__v_axpy(s->n, -half, w->grad, h->momentum);
-        for (i = 0; i < s->n; i++) w->theta[i] += (float)e * h->mass_inv[i] * h->momentum[i];
+        if (h->mass == BNN_MASS_DENSE) {
+            bnn__hmc_velocity(s, h->saved + s->n);
+            bnn__v_axpy(s->n, (float)e, h->saved + s->n, w->theta);
+        } else
+            for (i = 0; i < s->n; i++) w->theta[i] += (float)e * h->mass_inv[i] * h->momentum[i];
         *u = bnn__hmc_energy(s, t);
         bnn__v_axpy(s->n, -half, w->grad, h->momentum);
     }
 }
 
+static void bnn__hmc_refresh(bnn_stepper *s, bnn_tape *t) { /* p ~ N(0, M) */
+    bnn_hmc_state *h = s->hmc;
+    bnn_mat p = bnn__mat(s->n, 1, h->momentum);
+    size_t i;
+    bnn__v_normal(&t->rng, s->n, h->momentum);
+    if (h->mass == BNN_MASS_DENSE) bnn_mat_solve_lower_t(p, h->root, p);
+    else for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
+}
+
 /* The same from a fresh momentum. Returns H1 - H0. */
 static double bnn__hmc_trajectory(bnn_stepper *s, bnn_tape *t, double e, size_t steps, double *u) {
     bnn_hmc_state *h = s->hmc;
-    double h0;
-    size_t i;
-    bnn__v_normal(&t->rng, s->n, h->momentum);
-    for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
-    h0 = *u + bnn__hmc_kinetic(s);
+    double h1;
+    bnn__hmc_refresh(s, t);
+    h->hamiltonian = *u + bnn__hmc_kinetic(s); /* where the path begins */
     bnn__hmc_leapfrog(s, t, e, steps, u);
     if (t->err == BNN_ENONFINITE) bnn_tape_clear_error(t); /* off too far: the energy is infinite */
-    return *u + bnn__hmc_kinetic(s) - h0;
+    h1 = *u + bnn__hmc_kinetic(s);
+    return h1 - h->hamiltonian;
 }
 
 /* Double or halve the step until the acceptance of one leapfrog step crosses 1/2. */
@@ -8246,42 +8302,97 @@ static void bnn__hmc_first_step(bnn_stepper *s, bnn_tape *t) {
 /* Welford over the draws in between, and their mass, shrunk towards 1e-3, as Stan does */
 static void bnn__hmc_welford(bnn_stepper *s) {
     bnn_hmc_state *h = s->hmc;
+    const float *x = s->params->theta;
     double n = (double)++h->mass_count;
-    size_t i;
+    size_t i, j;
+    for (i = 0; h->mass == BNN_MASS_DENSE && i < s->n; i++)
+        for (j = 0; j <= i; j++)
+            h->m2[i * s->n + j] += ((double)x[i] - h->mean[i]) * ((double)x[j] - h->mean[j]) *
+                                   ((n - 1) / n);
     for (i = 0; i < s->n; i++) {
-        double x = (double)s->params->theta[i], d = x - h->mean[i];
+        double d = (double)x[i] - h->mean[i];
         h->mean[i] += d / n;
-        h->m2[i] += d * (x - h->mean[i]);
+        if (h->mass != BNN_MASS_DENSE) h->m2[i] += d * ((double)x[i] - h->mean[i]);
     }
 }
 
-static void bnn__hmc_mass(bnn_stepper *s) {
+static void bnn__hmc_mass_dense(bnn_stepper *s, bnn_tape *t) {
+    bnn_hmc_state *h = s->hmc;
+    double n = (double)h->mass_count;
+    size_t i, j;
+    for (i = 0; i < s->n; i++) {
+        for (j = 0; j <= i; j++)
+            h->cov.data[i * s->n + j] = h->cov.data[j * s->n + i] =
+                (float)(n / (n + 5) * (h->m2[i * s->n + j] / (n - 1)) +
+                        (j == i ? 1e-3 * 5 / (n + 5) : 0));
+        h->mass_inv[i] = h->cov.data[i * s->n + i];
+    }
+    if (bnn_mat_cholesky(h->root, h->cov, NULL) == BNN_OK) return;
+    bnn__note(t, "bnn_nuts: the covariance of %z draws has no Cholesky factor, its diagonal is "
+              "used: a longer warmup, or standardize the inputs", (size_t)h->mass_count);
+    bnn_mat_fill(h->cov, 0);
+    for (i = 0; i < s->n; i++) h->cov.data[i * s->n + i] = h->mass_inv[i];
+    bnn_mat_cholesky(h->root, h->cov, NULL);
+}
+
+static void bnn__hmc_mass(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     double n = (double)h->mass_count;
     size_t i;
     if (h->mass_count < 2) return;
-    for (i = 0; i < s->n; i++)
+    if (h->mass == BNN_MASS_DENSE) bnn__hmc_mass_dense(s, t);
+    else for (i = 0; i < s->n; i++)
         h->mass_inv[i] = (float)(n / (n + 5) * (h->m2[i] / (n - 1)) + 1e-3 * 5 / (n + 5));
+    if (h->max_depth == 0) return;
+    h->mass_count = 0; /* the next window begins */
+    memset(h->mean, 0, s->n * sizeof *h->mean);
+    memset(h->m2, 0, s->n * (h->mass == BNN_MASS_DENSE ? s->n : 1) * sizeof *h->m2);
 }
 
-/* After the m-th warm-up draw with acceptance probability a (S4.11). */
+/* Dual averaging, the k-th time since its start, a = acceptance probability (S4.11) */
+static void bnn__hmc_dual(bnn_hmc_state *h, double k, double a, int last) {
+    double eta = 1 / (k + 10), log_step, weight = bnn__dpow(k, -0.75);
+    h->adapt_hbar = (1 - eta) * h->adapt_hbar + eta * ((double)h->desc.accept - a);
+    log_step = h->adapt_mu - sqrt(k) / 0.05 * h->adapt_hbar;
+    h->adapt_logavg = weight * log_step + (1 - weight) * h->adapt_logavg;
+    h->step = bnn__dexp(last ? h->adapt_logavg : log_step);
+}
+
+/* Stan's windows: 75 draws for the step alone, windows of 25, 50, 100 ... for the mass, the last up
+ * to 50 draws before the end; 15, 75 and 10 percent where all this is too long. The end of the one
+ * that has draw m = 1, 2, ...; 0 = none has it. from: the end of the one before, or 0. */
+static uint64_t bnn__nuts_window(uint64_t warm, uint64_t m, uint64_t *from) {
+    uint64_t first = 75, size = 25, last = warm - 50, end;
+    if (warm < 150) first = warm * 15 / 100, last = warm - warm / 10, size = last - first;
+    *from = warm >= 20 && m > last ? last : 0;
+    if (warm < 20 || m <= first || m > last) return 0;
+    for (end = first + size; m > end;) {
+        *from = end;
+        size *= 2, end += size;
+        if (end + 2 * size > last) end = last;
+    }
+    return end;
+}
+
+/* After the m-th warm-up draw with acceptance probability a. HMC: one window, its second and third
+ * quarter */
 static void bnn__hmc_adapt(bnn_stepper *s, bnn_tape *t, uint64_t m, double a) {
     bnn_hmc_state *h = s->hmc;
-    uint64_t warm = h->desc.warmup, change = h->desc.adapt_mass ? warm * 3 / 4 : UINT64_MAX;
-    if (h->desc.adapt_mass && m >= warm / 4 && m < change) bnn__hmc_welford(s);
-    if (m == change) { /* the geometry changed: start the step size anew */
-        bnn__hmc_mass(s);
-        bnn__hmc_first_step(s, t);
-    } else {
-        double k = (double)(m > change ? m - change : m), eta = 1 / (k + 10), log_step;
-        double weight = bnn__dpow(k, -0.75);
-        h->adapt_hbar = (1 - eta) * h->adapt_hbar + eta * ((double)h->desc.accept - a);
-        log_step = h->adapt_mu - sqrt(k) / 0.05 * h->adapt_hbar;
-        h->adapt_logavg = weight * log_step + (1 - weight) * h->adapt_logavg;
-        h->step = bnn__dexp(m == warm ? h->adapt_logavg : log_step);
+    uint64_t warm = h->desc.warmup, change = warm * 3 / 4, from = m > change ? change : 0;
+    int within = m >= warm / 4 && m < change;
+    if (h->max_depth > 0) {
+        change = bnn__nuts_window(warm, m, &from);
+        within = change != 0;
     }
+    if (!h->desc.adapt_mass) change = UINT64_MAX, from = 0;
+    else if (within) bnn__hmc_welford(s);
+    if (m == change) { /* the geometry changed: start the step size anew */
+        bnn__hmc_mass(s, t);
+        bnn__hmc_first_step(s, t);
+    } else bnn__hmc_dual(h, (double)(m - from), a, m == warm);
     if (!(h->step > 1e-30))
-        bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the step fell to %g, nothing is accepted", h->step);
+        bnn__fail(t, BNN_ENONFINITE, "%s: the step fell to %g, nothing is accepted",
+                  bnn__methods[s->kind].name, h->step);
 }
 
 static void bnn__hmc_count(bnn_stepper *s, bnn_tape *t, int accepted, int diverged) {
@@ -8301,6 +8412,19 @@ static double bnn__hmc_jitter(bnn_tape *t, double share) {
     return share > 0 ? 1 + share * (2 * (double)bnn_rng_uniform(&t->rng) - 1) : 1;
 }
 
+/* Where a draw begins: U/T and its gradient; 0 = it is not finite. */
+static int bnn__hmc_start(bnn_stepper *s, bnn_tape *t, double *u) {
+    bnn_hmc_state *h = s->hmc;
+    memcpy(h->saved, s->params->theta, s->n * sizeof(float));
+    *u = bnn__hmc_energy(s, t);
+    if (t->err == BNN_OK && bnn__finite_d(*u)) return 1;
+    bnn__batch_finite(bnn__methods[s->kind].name, "x", bnn_input(t, h->desc.data.x), NULL);
+    bnn__batch_finite(bnn__methods[s->kind].name, "y", bnn_input(t, h->desc.data.y), NULL);
+    bnn__fail(t, BNN_ENONFINITE, "%s: the energy at the start is not finite",
+              bnn__methods[s->kind].name);
+    return 0;
+}
+
 static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
@@ -8311,14 +8435,8 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
         double want = ceil((double)h->desc.trajectory / h->step);
         steps = want < 1 ? 1 : want > 10240 ? 10240 : (size_t)want;
     }
-    memcpy(h->saved, s->params->theta, bytes);
-    before = u = bnn__hmc_energy(s, t);
-    if (t->err != BNN_OK || !bnn__finite_d(u)) {
-        bnn__batch_finite("bnn_hmc", "x", bnn_input(t, h->desc.data.x), NULL);
-        bnn__batch_finite("bnn_hmc", "y", bnn_input(t, h->desc.data.y), NULL);
-        bnn__fail(t, BNN_ENONFINITE, "bnn_hmc: the energy at the start is not finite");
-        return;
-    }
+    if (!bnn__hmc_start(s, t, &u)) return;
+    before = u;
     e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
     steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
@@ -8329,44 +8447,252 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     diverged = !bnn__finite_d(dh) || dh > 1000;
     h->log_accept = diverged ? -1000 : dh > 0 ? -dh : 0;
     accepted = !diverged && bnn__dlog((double)bnn_rng_uniform(&t->rng)) < h->log_accept;
-    if (accepted) before = u;
+    if (accepted) before = u, h->hamiltonian += dh;
     else memcpy(s->params->theta, h->saved, bytes);
     h->energy = before * (double)s->temperature;
     bnn__hmc_count(s, t, accepted, diverged);
 }
 
+/* Both samplers: checks and memory. mass 0: HMC's, a diagonal */
+static bnn_stepper bnn__hmc_made(bnn_stepper s, bnn_hmc_desc d, int mass) {
+    const char *who = bnn__methods[s.kind].name;
+    bnn_params *w = s.params;
+    size_t i, dense = mass == BNN_MASS_DENSE;
+    bnn_hmc_state *h;
+    bnn__within(w, who, "step", (double)d.step, 0, bnn__inf());
+    bnn__within(w, who, "accept", (double)d.accept, 0, 1);
+    bnn__within(w, who, "warmup", (double)d.warmup, 0, (1 << 30) + 1);
+    if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: give a net of these parameters or an energy", who);
+    if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
+        bnn__arena_fail(w->mem, BNN_ESHAPE, "%s: %z rows of inputs, %z of targets", who,
+                        d.data.x.rows, d.data.y.rows);
+    h = (bnn_hmc_state *)bnn_arena_alloc(w->mem, 1, sizeof *h);
+    if (h == NULL) return s;
+    h->desc = d;
+    h->step = (double)d.step;
+    h->mass = mass;
+    h->momentum = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    h->mass_inv = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    h->saved = (float *)bnn_arena_alloc(w->mem, bnn__mul(1 + dense, w->n), sizeof(float));
+    h->mean = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
+    h->m2 = (double *)bnn_arena_alloc(w->mem, bnn__mul(d.adapt_mass ? w->n : 0, dense ? w->n : 1),
+                                      sizeof(double));
+    if (dense) {
+        h->cov = bnn_mat_new(w->mem, w->n, w->n), h->root = bnn_mat_new(w->mem, w->n, w->n);
+        bnn_mat_eye(h->cov), bnn_mat_eye(h->root);
+    }
+    for (i = 0; h->mass_inv != NULL && i < w->n; i++) h->mass_inv[i] = 1;
+    s.hmc = h;
+    return s;
+}
+
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
     bnn_stepper s = bnn__stepper(BNN_HMC, w, 1, 0, 0);
-    bnn_hmc_state *h;
-    size_t i;
     s.temperature = d.temperature;
     if (w == NULL) return bnn__stepper_made(s);
     d.step = bnn__or(d.step, 1e-3);
     d.accept = bnn__or(d.accept, 0.8);
     d.jitter = bnn__or(d.jitter, 0.2);
     if (d.leapfrog == 0) d.leapfrog = 20;
-    bnn__within(w, "bnn_hmc", "step", (double)d.step, 0, bnn__inf());
-    bnn__within(w, "bnn_hmc", "accept", (double)d.accept, 0, 1);
     bnn__within(w, "bnn_hmc", "jitter", (double)d.jitter, 0, 0.5);
     bnn__within(w, "bnn_hmc", "trajectory", (double)d.trajectory, 0, bnn__inf());
     bnn__within(w, "bnn_hmc", "leapfrog", (double)d.leapfrog, 1, (1 << 20) + 1); /* as in files */
-    bnn__within(w, "bnn_hmc", "warmup", (double)d.warmup, 0, (1 << 30) + 1);
-    if ((d.net == NULL) == (d.energy == NULL) || (d.net != NULL && d.net->params != w))
-        bnn__arena_fail(w->mem, BNN_EARG, "bnn_hmc: give a net of these parameters or an energy");
-    if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
-        bnn__arena_fail(w->mem, BNN_ESHAPE, "bnn_hmc: %z rows of inputs, %z of targets",
-                        d.data.x.rows, d.data.y.rows);
-    h = (bnn_hmc_state *)bnn_arena_alloc(w->mem, 1, sizeof *h);
-    if (h == NULL) return s;
-    h->desc = d;
-    h->step = (double)d.step;
-    h->momentum = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
-    h->mass_inv = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
-    h->saved = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
-    h->mean = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
-    h->m2 = (double *)bnn_arena_alloc(w->mem, d.adapt_mass ? w->n : 0, sizeof(double));
-    for (i = 0; h->mass_inv != NULL && i < w->n; i++) h->mass_inv[i] = 1;
-    s.hmc = h, s.once = bnn__hmc_step;
+    s = bnn__hmc_made(s, d, 0);
+    s.once = bnn__hmc_step;
+    return bnn__stepper_made(s);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>nuts: the no-U-turn sampler
+ *
+ * The path through theta_0 grows by a stretch as long as itself, forward or backward by a fair
+ * coin, until it turns: the velocity M^-1 p at one of its ends points against rho = sum of p. This
+ * is asked of every stretch of 2^k states that a doubling is made of, and of each half with the
+ * next state of the other. A stretch that turns within itself, or whose H exceeds that of the start
+ * by 1000 (a divergence), is not added. A state weighs exp(H0 - H): inside of a stretch the draw is
+ * by weight, the new stretch wins over the old path with min(1, its weight over the path's).
+ * Hoffman and Gelman 2014; Betancourt 2017, appendix A; the checks across halves as in Stan.
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct bnn__tree {   /* a stretch of the path, in the order of its making           */
+    float *theta, *rho;      /* the draw from it; the sum of its momenta                    */
+    float *p[2], *v[2];      /* momentum and velocity at its first and its last state       */
+    double log_weight, u, h; /* ln of the sum of weights; U/T and H of the draw             */
+} bnn__tree;
+
+typedef struct bnn__path {
+    bnn_stepper *s;
+    bnn_tape *t;
+    double h0, u, accept; /* accept: the sum of min(1, exp(H0 - H)) */
+} bnn__path;
+
+static void bnn__nuts_state(const bnn__path *k, bnn__tree *a, double h) { /* of the one it is at */
+    const bnn_stepper *s = k->s;
+    size_t bytes = s->n * sizeof(float);
+    memcpy(a->theta, s->params->theta, bytes);
+    memcpy(a->rho, s->hmc->momentum, bytes);
+    memcpy(a->p[0], s->hmc->momentum, bytes);
+    memcpy(a->p[1], s->hmc->momentum, bytes);
+    bnn__hmc_velocity(s, a->v[0]);
+    memcpy(a->v[1], a->v[0], bytes);
+    a->log_weight = k->h0 - h, a->u = k->u, a->h = h;
+}
+
+static int bnn__nuts_leaf(bnn__path *k, double e, bnn__tree *a) {
+    bnn_hmc_state *h = k->s->hmc;
+    double now;
+    k->u = 0; /* any finite number */
+    bnn__hmc_leapfrog(k->s, k->t, e, 1, &k->u);
+    if (k->t->err == BNN_ENONFINITE) bnn_tape_clear_error(k->t);
+    if (k->t->err != BNN_OK) return 0;
+    h->leapfrogs++;
+    now = k->u + bnn__hmc_kinetic(k->s);
+    h->diverged = !bnn__finite_d(now) || now - k->h0 > 1000;
+    if (bnn__finite_d(now)) k->accept += now < k->h0 ? 1 : bnn__dexp(k->h0 - now);
+    if (!h->diverged) bnn__nuts_state(k, a, now);
+    return !h->diverged;
+}
+
+/* Does a stretch with the sum of momenta x + y go on? */
+static int bnn__nuts_straight(size_t n, const float *x, const float *y, const float *v0,
+                              const float *v1) {
+    double first = 0, last = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double rho = (double)x[i] + (double)y[i];
+        first += rho * (double)v0[i], last += rho * (double)v1[i];
+    }
+    return first > 0 && last > 0;
+}
+
+/* b follows a, and becomes part of it; 0 = together they turn. */
+static int bnn__nuts_join(bnn__path *k, bnn__tree *a, bnn__tree *b, int path) {
+    double x = a->log_weight, y = b->log_weight, odds;
+    size_t n = k->s->n, bytes = n * sizeof(float);
+    int straight = bnn__nuts_straight(n, a->rho, b->rho, a->v[0], b->v[1]) &&
+                   bnn__nuts_straight(n, a->rho, b->p[0], a->v[0], b->v[0]) &&
+                   bnn__nuts_straight(n, a->p[1], b->rho, a->v[1], b->v[1]);
+    a->log_weight = (x > y ? x : y) + bnn__dlog1p(bnn__dexp(-fabs(x - y)));
+    odds = y - (path ? x : a->log_weight);
+    if (odds > 0 || (double)bnn_rng_uniform(&k->t->rng) < bnn__dexp(odds)) {
+        memcpy(a->theta, b->theta, bytes);
+        a->u = b->u, a->h = b->h;
+    }
+    bnn__v_axpy(n, 1, b->rho, a->rho);
+    memcpy(a->p[1], b->p[1], bytes);
+    memcpy(a->v[1], b->v[1], bytes);
+    return straight;
+}
+
+/* 2^depth states in trees[1], by halves, whose first ones wait in trees[1], [2], ... */
+static int bnn__nuts_grow(bnn__path *k, double e, int depth) {
+    bnn__tree *a = k->s->hmc->trees;
+    size_t i, j;
+    for (i = 1; i <= (size_t)1 << depth; i++) {
+        if (!bnn__nuts_leaf(k, e, ++a)) return 0;
+        for (j = i; j % 2 == 0; j /= 2, a--)
+            if (!bnn__nuts_join(k, a - 1, a, 0)) return 0;
+    }
+    return 1;
+}
+
+/* The end of the path to where the sampler is, or back */
+static void bnn__nuts_end(bnn_stepper *s, int which, int load) {
+    float *x[3], *at = s->hmc->ends[which];
+    int i;
+    x[0] = s->params->theta, x[1] = s->hmc->momentum, x[2] = s->params->grad;
+    for (i = 0; i < 3; i++, at += s->n)
+        memcpy(load ? x[i] : at, load ? at : x[i], s->n * sizeof(float));
+}
+
+/* A draw, from the momentum and gradient that are there; u = U/T */
+static void bnn__nuts_draw(bnn_stepper *s, bnn_tape *t, double u) {
+    bnn_hmc_state *h = s->hmc;
+    bnn__tree *path = h->trees;
+    bnn__path k;
+    int forward, way = 1;
+    k.s = s, k.t = t, k.u = u, k.accept = 0, k.h0 = u + bnn__hmc_kinetic(s);
+    bnn__nuts_state(&k, path, k.h0);
+    bnn__nuts_end(s, 0, 0), bnn__nuts_end(s, 1, 0);
+    h->depth = h->diverged = 0, h->leapfrogs = 0;
+    while (h->depth < h->max_depth) {
+        forward = bnn_rng_uniform(&t->rng) > (float)0.5;
+        bnn__nuts_end(s, forward, 1);
+        if (!bnn__nuts_grow(&k, forward ? h->step : -h->step, h->depth)) break;
+        bnn__nuts_end(s, forward, 0);
+        h->depth++;
+        if (forward != way) { /* the path's last state is the one that goes on */
+            float *p = path->p[0], *v = path->v[0];
+            path->p[0] = path->p[1], path->v[0] = path->v[1];
+            path->p[1] = p, path->v[1] = v;
+            way = forward;
+        }
+        if (!bnn__nuts_join(&k, path, path + 1, 1)) break;
+    }
+    h->log_accept = k.accept > 0 ? bnn__dlog(k.accept / (double)h->leapfrogs) : -1000;
+    if (h->log_accept > 0) h->log_accept = 0;
+}
+
+static void bnn__nuts_tell(const bnn_hmc_state *h, bnn_tape *t, uint64_t draw) {
+    if (h->diverged && h->divergent == 1)
+        bnn__note(t, "bnn_nuts: draw %z diverged, its step is too long for the energy there: "
+                  "accept 0.95, or standardize the inputs", (size_t)draw);
+    if (h->depth == h->max_depth && h->saturated == 1)
+        bnn__note(t, "bnn_nuts: draw %z went 2^%d steps without a turn: a longer warmup, "
+                  "BNN_MASS_DENSE, or a larger max_depth", (size_t)draw, h->depth);
+}
+
+static void bnn__nuts_step(bnn_stepper *s, bnn_tape *t) {
+    bnn_hmc_state *h = s->hmc;
+    const bnn__tree *path = h->trees;
+    size_t bytes = s->n * sizeof(float);
+    double u;
+    int warm = s->t <= h->desc.warmup;
+    if (s->t == 1 && warm) bnn__hmc_first_step(s, t);
+    if (!bnn__hmc_start(s, t, &u)) return;
+    bnn__hmc_refresh(s, t);
+    bnn__nuts_draw(s, t, u);
+    memcpy(s->params->theta, t->err == BNN_OK ? path->theta : h->saved, bytes);
+    if (t->err != BNN_OK) return;
+    h->energy = path->u * (double)s->temperature;
+    h->hamiltonian = path->h;
+    if (!warm) h->saturated += h->depth == h->max_depth;
+    bnn__hmc_count(s, t, memcmp(path->theta, h->saved, bytes) != 0, h->diverged);
+    if (!warm) bnn__nuts_tell(h, t, s->t);
+}
+
+BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_NUTS, w, 1, 0, 0);
+    bnn_hmc_state *h;
+    bnn_hmc_desc hmc;
+    float *x;
+    size_t i, j, trees;
+    s.temperature = d.temperature;
+    if (w == NULL) return bnn__stepper_made(s);
+    memset(&hmc, 0, sizeof hmc);
+    hmc.net = d.net, hmc.data = d.data, hmc.energy = d.energy, hmc.user = d.user;
+    hmc.step = bnn__or(d.step, 0.1), hmc.accept = bnn__or(d.accept, 0.8);
+    hmc.warmup = d.warmup, hmc.leapfrog = 1;
+    if (d.mass == 0) d.mass = BNN_MASS_DIAGONAL;
+    if (d.max_depth == 0) d.max_depth = 10;
+    hmc.adapt_mass = d.mass != BNN_MASS_UNIT;
+    bnn__within(w, "bnn_nuts", "mass", (double)d.mass, 1, BNN_MASS_UNIT + 1);
+    bnn__within(w, "bnn_nuts", "max_depth", (double)d.max_depth, 1, 21);
+    if (w->mem->err == BNN_OK) s = bnn__hmc_made(s, hmc, d.mass);
+    if (w->mem->err != BNN_OK) return bnn__stepper_made(s);
+    h = s.hmc, h->max_depth = d.max_depth, s.once = bnn__nuts_step;
+    trees = (size_t)d.max_depth + 1;
+    h->trees = (bnn__tree *)bnn_arena_alloc(w->mem, trees, sizeof *h->trees);
+    x = (float *)bnn_arena_alloc(w->mem, bnn__mul(6 * (trees + 1), w->n), sizeof(float));
+    if (x == NULL) return bnn__stepper_made(s);
+    for (i = 0; i < trees; i++, x += 6 * w->n) {
+        float **part[6];
+        part[0] = &h->trees[i].theta, part[1] = &h->trees[i].rho;
+        for (j = 0; j < 2; j++) part[2 + j] = &h->trees[i].p[j], part[4 + j] = &h->trees[i].v[j];
+        for (j = 0; j < 6; j++) *part[j] = x + j * w->n;
+    }
+    h->ends[0] = x, h->ends[1] = x + 3 * w->n;
     return bnn__stepper_made(s);
 }
 
@@ -10546,6 +10872,29 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
                                           ((double)m / (double)(m - 1)));
     }
     return BNN_OK;
+}
+
+BNNDEF double bnn_diag_ebfmi(const double *energies, size_t n) {
+    double steps = 0, mean;
+    size_t i;
+    if (energies == NULL || n < 2) return bnn__nan();
+    mean = bnn__mean_d(n, energies);
+    for (i = 1; i < n; i++)
+        steps += (energies[i] - energies[i - 1]) * (energies[i] - energies[i - 1]);
+    return steps / bnn__squares(n, energies, mean); /* all equal: NaN */
+}
+
+BNNDEF double bnn_diag_temperature(bnn_mat draws, bnn_mat grads, double scale) {
+    double sum = 0, mean;
+    size_t i, j, m = draws.rows, n = draws.cols;
+    if (!bnn__mat_ok(draws) || !bnn__mat_is(grads, m, n) || m < 2 || n == 0 || !(scale > 0))
+        return bnn__nan();
+    for (j = 0; j < n; j++) {
+        for (mean = 0, i = 0; i < m; i++) mean += (double)draws.data[i * n + j] / (double)m;
+        for (i = 0; i < m; i++)
+            sum += ((double)draws.data[i * n + j] - mean) * (double)grads.data[i * n + j];
+    }
+    return sum * scale / (double)(m - 1) / (double)n;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -15857,10 +16206,19 @@ static const bnn__field bnn__hmc_fields[] = {
     BNN__U64(bnn_hmc_state, accepted),        BNN__U64(bnn_hmc_state, divergent),
     BNN__U64(bnn_hmc_state, mass_count) };
 
-static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
-    int adapt = h->desc.adapt_mass != 0;
+static const bnn__field bnn__nuts_fields[] = { /* these after the others */
+    BNN__ROW(bnn_hmc_state, mass, INT, BNN_MASS_DIAGONAL, BNN_MASS_UNIT),
+    BNN__ROW(bnn_hmc_state, max_depth, INT, 1, 20),
+    BNN__U64(bnn_hmc_state, saturated), BNN__DOUBLE(bnn_hmc_state, hamiltonian) };
+
+static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int nuts, int keep) {
+    int adapt = h->desc.adapt_mass != 0, mass = h->mass, depth = h->max_depth;
     io->of = "HMC";
     BNN__FIELDS(io, h, bnn__hmc_fields);
+    if (nuts) BNN__FIELDS(io, h, bnn__nuts_fields);
+    if (keep && nuts && (h->mass != mass || h->max_depth > depth))
+        bnn__io_fail(io, BNN_ESHAPE, "mass or max_depth differs");
+    if (keep && depth > 0) h->max_depth = depth;
     if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
@@ -15868,17 +16226,26 @@ static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int keep) {
     bnn__io_array(io, keep ? h->mass_inv : NULL, 0, n, BNN__POSITIVE, "mass");
     if (!h->desc.adapt_mass) return;
     bnn__io_array(io, keep ? h->mean : NULL, 1, n, -DBL_MAX, "mean");
-    bnn__io_array(io, keep ? h->m2 : NULL, 1, n, 0, "sum of squares");
+    if (h->mass != BNN_MASS_DENSE) {
+        bnn__io_array(io, keep ? h->m2 : NULL, 1, n, 0, "sum of squares");
+        return;
+    }
+    bnn__io_array(io, keep ? h->m2 : NULL, 1, bnn__mul(n, n), -DBL_MAX, "sum of squares");
+    bnn__io_array(io, keep ? h->cov.data : NULL, 0, bnn__mul(n, n), -DBL_MAX, "covariance");
 }
 
 static int bnn__stepper_vectors(const bnn_stepper *s) {
     return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
 }
 
+static int bnn__by_paths(const bnn_stepper *s) {
+    return s->kind == BNN_HMC || s->kind == BNN_NUTS;
+}
+
 static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int keep) {
     /* by kind, s1 to s3: averages of squares are not negative */
     static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
-                                       "...", "..." };
+                                       "...", "...", "..." };
     float *v[3] = { s->s1, s->s2, s->s3 };
     int i;
     for (i = 0; i < vectors && io->err == BNN_OK; i++)
@@ -15933,7 +16300,7 @@ static void bnn__io_stepper(bnn__file *f, int id) {
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of %z values, its parameters have %z", slot,
                      s->n, f->n[k]);
     if (own != NULL && (s->kind != own->kind || vectors != bnn__stepper_vectors(own) ||
-                        s->n != own->n || (s->kind == BNN_HMC && own->hmc == NULL)))
+                        s->n != own->n || (bnn__by_paths(s) && own->hmc == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
                      "kind %d with %d of %z", slot, s->kind, vectors, s->n, own->kind,
                      bnn__stepper_vectors(own), own->n);
@@ -15943,10 +16310,13 @@ static void bnn__io_stepper(bnn__file *f, int id) {
     if (s->kind == BNN_SGHMC && s->noise_estimate > s->friction)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
     bnn__io_vectors(io, s, vectors, own != NULL && bnn__io_live(io));
-    if (s->kind == BNN_HMC && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n, own != NULL);
+    if (bnn__by_paths(s) && io->err == BNN_OK)
+        bnn__io_hmc(io, &h, s->n, s->kind == BNN_NUTS, own != NULL);
     if (io->in == NULL) return;
     s->calm = 0;
     if (io->apply && s->hmc != NULL) *s->hmc = h;
+    if (io->apply && s->hmc != NULL && h.mass == BNN_MASS_DENSE)
+        bnn_mat_cholesky(h.root, h.cov, NULL);
 }
 
 static void bnn__io_ensemble(bnn__file *f, int id) {
