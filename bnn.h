@@ -1490,18 +1490,19 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
  * reads no clock. Standardizes a net without scaling (bnn_net_standardize); forward must touch no
  * other parameters than net->params, whose values stay. Priors with shape and rate are drawn from
  * their conditionals. What is wrong with the result is a note: read p.notes. */
-enum { BNN_FIT_HMC = 1, BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT, /* samplers */
+enum { BNN_FIT_NUTS = 1, BNN_FIT_HMC,                 /* samplers with all data     */
+       BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT,    /* samplers with minibatches  */
        BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
        BNN_FIT_DROPOUT,  /* optima under dropout masks */
        BNN_FIT_MEANFIELD, BNN_FIT_LAPLACE, BNN_FIT_SWAG };  /* draws around optima */
 typedef struct bnn_fit_desc {
-    int method;       /* default: HMC where rows x weights <= 2e6, else SGHMC */
+    int method;       /* default: NUTS where rows x weights <= 2e6, else SGHMC */
     size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
     size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
-    float lr;         /* step by hand: lr (odd chains half), or HMC's leapfrog step; default: own */
-    double gradients; /* budget, in passes over all data (HMC) or over a batch; default 4e5, of HMC
-                         less where rows x weights > 2e5 */
+    float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: own */
+    double gradients; /* budget, in passes over all data (NUTS, HMC) or over a batch; default 4e5,
+                         with all data less where rows x weights > 2e5 */
     double ess;       /* target, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
@@ -1519,11 +1520,12 @@ typedef struct bnn_posterior {
     double rhat, ess_bulk, ess_tail;     /* of predictions, the worst of all probe rows */
     double rhat_log_lik, ess_log_lik;    /* of ln p(data|theta) */
     bnn_mat energy;        /* (chains, records): trace of U, the first `burn_in` not used */
-    size_t burn_in, thin;  /* steps, or transitions of HMC, between two records */
+    size_t burn_in, thin;  /* steps, or transitions, between two records */
     double temperature;    /* mean of theta dU/dtheta per weight: 1 in equilibrium, or NaN */
     double kinetic;        /* that of velocities, SGHMC and SGNHT; else NaN */
     double noise_ratio;    /* minibatch noise over injected noise, in variance; 0 with all data */
-    double accept, divergent, transitions; /* HMC: mean acceptance, and how many */
+    double accept, divergent, transitions; /* NUTS, HMC: mean acceptance, and how many */
+    double ebfmi;          /* the least of the chains: bnn_diag_ebfmi; else NaN */
     double curvature;      /* largest of U/N, where steps come from it; else NaN */
     double step_min, step_max; /* lr or leapfrog step of the chains */
     size_t batch;
@@ -14248,13 +14250,15 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
  *     burn-in   MSER (White 1997): the b that minimizes sum over chains of sum_{i >= b} (U_i -
  *               mean)^2/(n - b)^2; at n/2 it is not over
  *     virial    E (theta - c) dU/dtheta = T for each weight, whatever c: c where sampling began
- * HMC takes as many leapfrog steps, 10 to 100, as leave a thousand transitions to the budget.
+ * HMC takes as many leapfrog steps, 10 to 100, as leave a thousand transitions to the budget, and
+ * NUTS at most the next power of two.
  * Between rounds of records the main thread looks at the worst R-hat and ESS of the predictions.
  * --------------------------------------------------------------------------------------------- */
 
 enum { BNN__FIT_U, BNN__FIT_LOG_LIK, BNN__FIT_VIRIAL, BNN__FIT_KINETIC, BNN__FIT_PROBES };
 enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_MOVES = 1000, BNN__FIT_ROUND = 25,
-       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096 };
+       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096,
+       BNN__FIT_PATHS = 2000 };
 
 typedef struct bnn__fit_chain {
     struct bnn__fitting *fit;
@@ -14265,7 +14269,8 @@ typedef struct bnn__fit_chain {
     bnn_mat theta, seen; /* (room, n), (room, BNN__FIT_PROBES + predictions) */
     float *center;
     double curvature, noise, gradients, falling, flat;
-    size_t id, records, steps, warm;
+    size_t id, records, warm, n_paths;
+    double *paths;       /* Hamiltonians of the first transitions, for E-BFMI */
     int err;
 } bnn__fit_chain;
 
@@ -14284,7 +14289,9 @@ typedef struct bnn__fitting {
 } bnn__fitting;
 
 static int bnn__fit_samples(int method) { return method <= BNN_FIT_SGNHT; }
-static int bnn__fit_whole(int method) { return method == BNN_FIT_HMC; } /* gradients of all data */
+static int bnn__fit_whole(int method) { /* gradients of all data */
+    return method == BNN_FIT_NUTS || method == BNN_FIT_HMC;
+}
 static int bnn__fit_live(const bnn__fit_chain *c) { return c->err == BNN_OK; }
 
 /* Chains take memory out of the caller's arena, which frees it */
@@ -14498,6 +14505,7 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     c->theta = bnn_mat_new(&c->mem, f->room, f->net->params->n);
     c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
     c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
+    c->paths = (double *)bnn_arena_alloc(&c->mem, BNN__FIT_PATHS, sizeof(double));
     if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
     if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
     if (m == BNN_FIT_MEANFIELD) return;
@@ -14568,11 +14576,14 @@ static int bnn__fit_gibbs(const bnn_params *w) { /* are there scales to draw? */
 /* One step of a sampler, or one transition */
 static void bnn__fit_step(bnn__fit_chain *c) {
     int whole = bnn__fit_whole(c->fit->desc.method), gibbs = bnn__fit_gibbs(c->net.params);
-    if (whole) {
-        bnn_tape_reset(&c->tape);
-        c->gradients += (double)c->s.hmc->desc.leapfrog + 1;
-    } else bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, c->fit->batch)));
+    if (whole) bnn_tape_reset(&c->tape);
+    else bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, c->fit->batch)));
     bnn_step(&c->s, &c->tape);
+    if (whole) {
+        const bnn_hmc_state *h = c->s.hmc;
+        c->gradients += 1 + (double)(c->s.kind == BNN_NUTS ? h->leapfrogs : h->desc.leapfrog);
+        if (c->warm == 0 && c->n_paths < BNN__FIT_PATHS) c->paths[c->n_paths++] = h->hamiltonian;
+    }
     if (gibbs && (whole || c->s.t % 10 == 0))
         bnn_params_update_priors(c->net.params, &c->tape.rng);
 }
@@ -14602,8 +14613,9 @@ static void bnn__fit_sampler(bnn__fit_chain *c) {
     bnn_sghmc_desc hd;
     bnn_sgnht_desc td;
     bnn_hmc_desc d;
+    bnn_nuts_desc nd;
     memset(&ld, 0, sizeof ld), memset(&hd, 0, sizeof hd), memset(&td, 0, sizeof td);
-    memset(&d, 0, sizeof d);
+    memset(&d, 0, sizeof d), memset(&nd, 0, sizeof nd);
     ld.lr = hd.lr = td.lr = lr;
     d.net = &c->net, d.data = f->data, d.adapt_mass = 1;
     d.step = f->desc.lr, d.accept = (float)0.7;
@@ -14611,11 +14623,14 @@ static void bnn__fit_sampler(bnn__fit_chain *c) {
     d.leapfrog = d.leapfrog < 10 ? 10 : d.leapfrog > 100 ? 100 : d.leapfrog;
     c->warm = f->desc.lr > 0 ? 0 : BNN__FIT_WARMUP;
     d.warmup = c->warm;
+    nd.net = d.net, nd.data = d.data, nd.step = d.step, nd.warmup = c->warm;
+    for (nd.max_depth = 4; nd.max_depth < 10 && d.leapfrog >> nd.max_depth > 0;) nd.max_depth++;
     switch (f->desc.method) {
     case BNN_FIT_SGLD: c->s = bnn_sgld(w, ld); break;
     case BNN_FIT_SGHMC: c->s = bnn_sghmc(w, hd); break;
     case BNN_FIT_SGNHT: c->s = bnn_sgnht(w, td); break;
-    default: c->s = bnn_hmc(w, d);
+    case BNN_FIT_HMC: c->s = bnn_hmc(w, d); break;
+    default: c->s = bnn_nuts(w, nd);
     }
     if (!bnn__fit_whole(f->desc.method)) c->warm = 0;
     memcpy(c->center, w->theta, w->n * sizeof(float));
@@ -14846,7 +14861,7 @@ static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
     size_t k, i;
     double error;
     p->transitions = p->divergent = p->accept = 0, p->noise_ratio = 0;
-    p->curvature = p->temperature = p->kinetic = bnn__nan();
+    p->curvature = p->temperature = p->kinetic = p->ebfmi = bnn__nan();
     p->step_min = bnn__inf(), p->step_max = 0;
     for (k = i = 0; k < f->desc.chains; k++) {
         const bnn__fit_chain *c = &f->chains[k];
@@ -14860,6 +14875,8 @@ static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
         if (h == NULL) continue;
         p->transitions += (double)h->draws, p->divergent += (double)h->divergent;
         p->accept += h->accept_sum;
+        error = bnn_diag_ebfmi(c->paths, c->n_paths);
+        if (!(p->ebfmi <= error) && error >= 0) p->ebfmi = error;
     }
     p->accept = p->transitions > 0 ? p->accept / p->transitions : bnn__nan();
     if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
@@ -14876,14 +14893,15 @@ static void bnn__fit_hear(void *user, const char *note) {
 /* ---- notes: how far it came */
 
 static void bnn__fit_notes_chains(const bnn__fitting *f) {
+    int said = 0; /* one of them is enough */
     size_t k;
     for (k = 0; k < f->desc.chains; k++) {
         const bnn__fit_chain *c = &f->chains[k];
         if (!bnn__fit_live(c))
             bnn__arena_note(f->mem, "bnn_fit: chain %z is left out after %g gradients: %s", k,
                             c->gradients, c->tape.err != BNN_OK ? c->tape.msg : c->mem.msg);
-        else if (c->tape.notes > 0) bnn__arena_note(f->mem, "bnn_fit: chain %z: %s", k,
-                                                    c->tape.note);
+        else if (c->tape.notes > 0 && !said++)
+            bnn__arena_note(f->mem, "bnn_fit: chain %z: %s", k, c->tape.note);
     }
 }
 
@@ -14946,12 +14964,15 @@ static void bnn__fit_notes_hmc(const bnn__fitting *f, const bnn_posterior *p) {
     if (p->divergent > 0)
         bnn__arena_note(f->mem, "bnn_fit: %g of %g transitions diverged: standardize the inputs, "
                         "or set a step below %g by lr", p->divergent, p->transitions, p->step_min);
+    if (p->ebfmi < 0.3)
+        bnn__arena_note(f->mem, "bnn_fit: E-BFMI is %g: energies change too slowly for the "
+                        "momenta: tails are not seen; priors with lighter tails", p->ebfmi);
     if (p->accept < 0.5)
-        bnn__arena_note(f->mem, "bnn_fit: HMC accepted %g on average: the step of %g is too large: "
-                        "leave lr 0", p->accept, p->step_max);
+        bnn__arena_note(f->mem, "bnn_fit: paths were accepted %g on average: the step of %g is too "
+                        "large: leave lr 0", p->accept, p->step_max);
     if (p->accept > 0.999 && f->desc.lr > 0)
-        bnn__arena_note(f->mem, "bnn_fit: HMC accepted %g on average: with a step of %g it hardly "
-                        "moves: leave lr 0", p->accept, p->step_max);
+        bnn__arena_note(f->mem, "bnn_fit: paths were accepted %g on average: with a step of %g "
+                        "they hardly move: leave lr 0", p->accept, p->step_max);
 }
 
 /* Mean U of even and of odd chains, which take half the step */
@@ -15165,7 +15186,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     int given = q.gradients > 0;
     if (f == NULL) return NULL;
     if (q.method == 0)
-        q.method = work <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
+        q.method = work <= 2e6 ? BNN_FIT_NUTS : BNN_FIT_SGHMC;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 4e5;
@@ -15266,7 +15287,7 @@ BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
 
 #ifndef BNN_NO_STDIO
 BNNDEF void bnn_fit_print(const bnn_posterior *p) {
-    static const char names[][12] = { "none", "HMC", "SGHMC", "SGLD", "SGNHT", "ensemble",
+    static const char names[][12] = { "none", "NUTS", "HMC", "SGHMC", "SGLD", "SGNHT", "ensemble",
                                       "dropout", "mean field", "Laplace", "SWAG" };
     size_t i, k, n = p->energy.cols, m = p->energy.rows, points = n < 12 ? n : 12;
     printf("%s: %lu chains of %lu draws, %.0f gradients%s%s\n", names[p->method],
@@ -15280,8 +15301,8 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p) {
     printf("  temperature %.3f (weights) %.3f (velocities), noise ratio %.3g\n", p->temperature,
            p->kinetic, p->noise_ratio);
     if (p->transitions > 0)
-        printf("  accepted %.3f, %.0f of %.0f diverged\n", p->accept, p->divergent,
-               p->transitions);
+        printf("  accepted %.3f, %.0f of %.0f diverged, E-BFMI %.2f\n", p->accept, p->divergent,
+               p->transitions, p->ebfmi);
     for (i = 0; i < points; i++) { /* U, mean over the chains; | ends the burn-in */
         size_t at = points > 1 ? i * (n - 1) / (points - 1) : 0;
         size_t before = i > 0 ? (i - 1) * (n - 1) / (points - 1) : 0;

@@ -76,6 +76,9 @@ static void samples_the_exact_posterior(int method, double bias) {
     close_all();
 }
 
+static void nuts_samples_the_exact_posterior(void) {
+    samples_the_exact_posterior(BNN_FIT_NUTS, 0);
+}
 static void hmc_samples_the_exact_posterior(void) { samples_the_exact_posterior(BNN_FIT_HMC, 0); }
 static void sghmc_samples_the_exact_posterior(void) {
     samples_the_exact_posterior(BNN_FIT_SGHMC, 0.25);
@@ -107,7 +110,7 @@ static void laplace_is_exact_where_it_must_be(void) {
 static void every_method_is_one_word(void) {
     open_all(3);
     bnn_data d = waves(41, 0.2);
-    for (int method = BNN_FIT_HMC; method <= BNN_FIT_SWAG; method++) {
+    for (int method = BNN_FIT_NUTS; method <= BNN_FIT_SWAG; method++) {
         bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 8, 1 },
             .activation = BNN_TANH, .noise_std = (float)0.2, .dropout = (float)0.1 });
         float *before = bnn_arena_alloc(&mem, net.params->n, sizeof *before);
@@ -132,7 +135,7 @@ static void the_method_follows_the_size(void) {
     bnn_data d = waves(41, 0.2);
     bnn_net small = small_net(8, 0.2), large = small_net(30000, 0.2);
     bnn_fit_desc q = { .gradients = 1, .chains = 1, .draws = 2 };
-    CHECK(bnn_fit(&mem, &small, d, q).method == BNN_FIT_HMC);
+    CHECK(bnn_fit(&mem, &small, d, q).method == BNN_FIT_NUTS);
     CHECK(bnn_fit(&mem, &large, d, q).method == BNN_FIT_SGHMC);
     close_all();
 }
@@ -165,8 +168,8 @@ static void check_equal(const bnn_posterior *a, const bnn_posterior *b) {
 }
 
 static void to_go_on_twice_is_to_go_on_once(void) {
-    static const int methods[] = { BNN_FIT_HMC, BNN_FIT_SGHMC };
-    for (int k = 0; k < 2; k++) {
+    static const int methods[] = { BNN_FIT_NUTS, BNN_FIT_HMC, BNN_FIT_SGHMC };
+    for (int k = 0; k < 3; k++) {
         bnn_net u, v;
         open_all(5);
         bnn_posterior a = a_fit(&u, methods[k], 50000, NULL);
@@ -306,7 +309,7 @@ static void an_lr_of_a_millionth_ends_in_notes(void) {
     CHECK(noted(&p, "R-hat of predictions is "));
     CHECK(noted(&p, "below 1: they have not spread yet"));
     p = with(&net, d, (bnn_fit_desc){ .lr = (float)1e-6, .gradients = 1e5 });
-    CHECK(p.method == BNN_FIT_HMC && noted(&p, "it hardly moves: leave lr 0"));
+    CHECK(p.method == BNN_FIT_NUTS && noted(&p, "they hardly move: leave lr 0"));
     bnn_mat_fill(d.x, 0); /* without a bias: 0 whatever the weights */
     net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1,
                                                         .no_bias = 1 });
@@ -423,6 +426,17 @@ static void a_flat_prior_and_separable_classes_end_in_a_note(void) {
     close_all();
 }
 
+static void heavy_tails_end_in_a_note(void) {
+    bnn_prior cauchy = { .kind = BNN_PRIOR_STUDENT, .nu = (float)0.5 };
+    open_all(31);
+    bnn_data d = { normals(20, 4, 1), normals(20, 1, 1) };
+    bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 4, 1 },
+                          .noise_std = (float)1e4, .prior = cauchy });
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .gradients = 1e5, .unscaled = 1 });
+    CHECK(p.ebfmi < 0.3 && noted(&p, "bnn_fit: E-BFMI is 0."));
+    close_all();
+}
+
 /* A forward of one's own that fails once, in the life of one chain; and a block that is not used */
 static int calls_left;
 static bnn_var *fails_once(bnn_tape *t, const bnn_net *net, bnn_var *x) {
@@ -487,6 +501,7 @@ static void hierarchical_priors_and_learned_noise_are_sampled(void) {
 }
 
 int main(void) {
+    RUN(nuts_samples_the_exact_posterior);
     RUN(hmc_samples_the_exact_posterior);
     RUN(sghmc_samples_the_exact_posterior);
     RUN(sgld_samples_the_exact_posterior);
@@ -508,6 +523,7 @@ int main(void) {
     RUN(notes_go_to_the_arenas_listener_too);
     RUN(models_that_do_not_fit_the_data_end_in_notes);
     RUN(a_flat_prior_and_separable_classes_end_in_a_note);
+    RUN(heavy_tails_end_in_a_note);
     RUN(one_chain_that_fails_leaves_the_others);
     RUN(a_note_of_a_chain_is_passed_on);
     RUN(the_report_prints);
