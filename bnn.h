@@ -14619,7 +14619,7 @@ static void bnn__fit_sampler(bnn__fit_chain *c) {
     ld.lr = hd.lr = td.lr = lr;
     d.net = &c->net, d.data = f->data, d.adapt_mass = 1;
     d.step = f->desc.lr, d.accept = (float)0.7;
-    d.leapfrog = (size_t)(f->desc.gradients / ((double)f->desc.chains * BNN__FIT_MOVES));
+    d.leapfrog = (size_t)(f->desc.gradients / (double)(f->desc.chains * (size_t)BNN__FIT_MOVES));
     d.leapfrog = d.leapfrog < 10 ? 10 : d.leapfrog > 100 ? 100 : d.leapfrog;
     c->warm = f->desc.lr > 0 ? 0 : BNN__FIT_WARMUP;
     d.warmup = c->warm;

@@ -427,7 +427,7 @@ static void a_flat_prior_and_separable_classes_end_in_a_note(void) {
 }
 
 static void heavy_tails_end_in_a_note(void) {
-    bnn_prior cauchy = { .kind = BNN_PRIOR_STUDENT, .nu = (float)0.5 };
+    bnn_prior cauchy = { .kind = BNN_PRIOR_STUDENT, .nu = (float)0.3 };
     open_all(31);
     bnn_data d = { normals(20, 4, 1), normals(20, 1, 1) };
     bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 4, 1 },
