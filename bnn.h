@@ -841,6 +841,8 @@ typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bn
     bnn_mat cov, root;       /* private: dense M^-1, and its Cholesky factor */
     struct bnn__tree *trees; /* private: NUTS; of them, the first has the whole path */
     float *ends[2];          /* private: theta, momentum, gradient at the ends of the path */
+    int tempered;            /* private: U is that of the prior and power times the data's */
+    double power, data_energy;
 } bnn_hmc_state;
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc desc);
@@ -1259,6 +1261,40 @@ BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplac
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
 /* The same as a Gaussian with covariances, of a kind (BNN_COV_..) that the curvature can fill */
 BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
+
+/* ---- evidence --------------------------------------------------------------------------------
+ * A ladder of HMC chains between prior and posterior: rung k samples p(theta) p(D|theta)^power_k,
+ * powers (k/(rungs-1))^bend. Neighbors swap their weights, so that modes that a chain would never
+ * leave are reached over the prior, which is drawn from anew. A step moves all rungs once, swaps,
+ * and leaves the highest rung's weights in the net: a draw of the posterior, after warmup steps. */
+typedef struct bnn_ladder_desc {
+    size_t rungs;    /* default 16 */
+    float bend;      /* default 4: as much likelihood per rung as the first ones can take */
+    size_t warmup;   /* default 500 steps, which adapt each rung's leapfrog step and mass */
+    size_t leapfrog; /* default 10 */
+} bnn_ladder_desc;
+typedef struct bnn_ladder {
+    bnn_arena *mem;
+    bnn_params *params;
+    size_t rungs, warmup, steps;
+    double bend, *power, *energy;    /* energy: -ln p(D|theta) of each rung's weights, nats */
+    bnn_mat theta;             /* (rungs, n) */
+    bnn_stepper *chains;
+    uint64_t *tried, *swapped; /* k with k + 1, after warmup */
+} bnn_ladder;
+typedef struct bnn_evidence {
+    double log_evidence, error; /* ln p(D), nats; standard error. NaN: the tape says why */
+    double ess;                 /* anneal: what its weights are worth, of `runs` */
+} bnn_evidence;
+BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
+                                 bnn_ladder_desc desc); /* rungs 0: mem->err */
+BNNDEF void bnn_ladder_step(bnn_ladder *l, bnn_tape *t);
+/* Thermodynamic integration over `sweeps` steps. The error has the Monte Carlo error of the whole
+ * integral and half of the correction for the distance of the rungs. */
+BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps);
+/* Annealed importance sampling: `runs` from the prior up the ladder, `steps` transitions per rung.
+ * p(D) itself is unbiased; its logarithm is low where few weights are all. */
+BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, size_t steps);
 
 /* ---- structure -------------------------------------------------------------------------------
  * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
@@ -1693,14 +1729,6 @@ static int bnn__is_nan(double x) {
 
 static int bnn__finite(float x) { return bnn__finite_d((double)x); }
 
-/* Is there a NaN or an infinity, and where is the first? */
-static int bnn__mat_where(bnn_mat m, size_t *row, size_t *col) {
-    for (*row = 0; *row < m.rows; ++*row)
-        for (*col = 0; *col < m.cols; ++*col)
-            if (!bnn__finite(m.data[*row * m.cols + *col])) return 1;
-    return 0;
-}
-
 /* Products of sizes: one place that cannot overflow. SIZE_MAX stands for "too large". */
 static size_t bnn__mul(size_t a, size_t b) {
     if ((a | b) >> (sizeof(size_t) * CHAR_BIT / 2) == 0) return a * b; /* mostly: no division */
@@ -2038,7 +2066,7 @@ static int bnn__cpu_ask(void) {
     return 16;                                      /* F, DQ, BW, VL, and the OS saves ZMM */
 }
 #endif
-BNN__UNUSED static int bnn__cpu(void) {
+BNN__CALLED int bnn__cpu(void) {
 #if BNN__SIMD == 16
     int level = __atomic_load_n(&bnn__cpu_level, __ATOMIC_RELAXED);
     if (level == 0) {
@@ -3478,6 +3506,15 @@ BNNDEF int bnn_mat_finite(bnn_mat a) {
     return !bnn__mat_ok(a) || bnn__v_finite(bnn__mat_size(a), a.data);
 }
 
+/* The first entry that is NaN or infinite; 0 = there is none, which is seen fast */
+static int bnn__where(bnn_mat a, size_t *row, size_t *col) {
+    size_t i = 0;
+    if (bnn_mat_finite(a)) return 0;
+    while (bnn__finite(a.data[i])) i++;
+    *row = i / a.cols, *col = i % a.cols;
+    return 1;
+}
+
 static int bnn__mm(bnn_mat out, bnn_mat a, bnn_mat b, int at, int bt) {
     size_t m = at ? a.cols : a.rows, k = at ? a.rows : a.cols, n = bt ? b.rows : b.cols;
     if (!bnn__mat_is(out, m, n) || k != (bt ? b.cols : b.rows) || !bnn__mat_ok(a) ||
@@ -3710,19 +3747,31 @@ static void bnn__rotate(size_t n, double *p, double *q, double c, double s) {
     }
 }
 
-/* Order of the keys, ascending or descending, equals in place. Insertion: Jacobi costs d^3. */
-static void bnn__order(size_t n, const double *key, double sign, size_t *order) {
-    size_t i, j;
-    for (i = 0; i < n; i++) {
-        for (j = i; j > 0 && sign * key[order[j - 1]] > sign * key[i]; j--) order[j] = order[j - 1];
-        order[j] = i;
+/* Order of n keys without NaN, in mem; NULL = mem->err. A merge sort: equal keys stay in order, so
+ * that results do not depend on the library's qsort. */
+static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
+    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
+    size_t i, j, k, width, from, mid, end;
+    if (tmp == NULL) return NULL;
+    for (i = 0; i < n; i++) index[i] = i;
+    for (width = 1; width < n; width *= 2) {
+        for (from = 0; from < n; from = end) {
+            mid = n - from > width ? from + width : n;
+            end = n - mid > width ? mid + width : n;
+            for (i = from, j = mid, k = from; k < end; k++)
+                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
+                                                                                 : index[j++];
+        }
+        memcpy(index, tmp, n * sizeof *index);
     }
+    return index;
 }
 
 typedef struct bnn__jacobi {
     int symmetric;   /* w = a in both triangles, turned from both sides; else its columns alone */
     double *w, *v;   /* rows: columns of a; of the product of all rotations                     */
-    double *key;     /* eigenvalues, or squared singular values, and their order                */
+    double *key;     /* eigenvalues, or minus squared singular values, and their order          */
     size_t *order;
     int e;           /* w is a 2^-e, entries below 1, so that no square overflows               */
 } bnn__jacobi;
@@ -3772,16 +3821,16 @@ static int bnn__jacobi_run(bnn_arena *mem, bnn__jacobi *z, bnn_mat vectors, bnn_
     z->w = (double *)bnn__arena_take(mem, bnn__mul(n, d), sizeof(double));
     z->v = (double *)bnn_arena_alloc(mem, bnn__mul(d, d), sizeof(double));
     z->key = (double *)bnn__arena_take(mem, d, sizeof(double));
-    z->order = (size_t *)bnn__arena_take(mem, d, sizeof(size_t));
-    if (z->order == NULL) return 0;
+    if (z->key == NULL) return 0;
     bnn__load_scaled(z, a);
     for (i = 0; i < d; i++) z->v[i * d + i] = 1;
     while (sweep++ < BNN__SWEEPS && bnn__sweep(z, n, d)) continue;
     for (i = 0; i < d; i++) {
         const double *x = z->w + i * n;
-        z->key[i] = z->symmetric ? x[i] : bnn__dot_d(n, x, x);
+        z->key[i] = z->symmetric ? x[i] : -bnn__dot_d(n, x, x);
     }
-    bnn__order(d, z->key, z->symmetric ? 1 : -1, z->order);
+    z->order = bnn__sorted_index(mem, d, z->key);
+    if (z->order == NULL) return 0;
     for (i = 0; i < d; i++)
         for (j = 0; j < d; j++) vectors.data[i * d + j] = (float)z->v[z->order[j] * d + i];
     return 1;
@@ -4556,10 +4605,9 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
 
 BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                        size_t n_in, bnn_var *const *in) {
+    bnn_mat m = bnn__mat(rows, cols, NULL);
     bnn_var *v;
-    bnn_mat m;
     size_t i;
-    m.rows = rows, m.cols = cols, m.data = NULL;
     for (i = 0; i < n_in; i++)
         if (bnn__apart(t, m, in[i])) break;
     m.data = bnn__floats(t, bnn__mul(rows, cols));
@@ -4713,7 +4761,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
     root->pass = ++t->pass;
     for (v = root; v != NULL; v = v->prev) {
         if (v->pass != t->pass) continue;
-        if (bnn__mat_where(v->val, &row, &col)) origin = v;
+        if (bnn__where(v->val, &row, &col)) origin = v;
         if (v->wants && v->backward == NULL && v->grad.data == NULL) {
             v->grad = v->val;
             v->grad.data = bnn__floats(t, bnn__mat_size(v->val));
@@ -4721,7 +4769,6 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
         }
         for (i = 0; i < v->n_in; i++) v->in[i]->pass = t->pass;
     }
-    bnn__mat_where(origin->val, &row, &col);
     bnn__fail(t, BNN_ENONFINITE, "bnn_backward: the loss is %g; the first such value is in row %z, "
               "column %z of a node of %zx%z", (double)root->val.data[0], row, col,
               origin->val.rows, origin->val.cols);
@@ -4730,8 +4777,7 @@ static void bnn__blame(bnn_tape *t, bnn_var *root) {
 BNNDEF void bnn_backward(bnn_var *root) {
     bnn_tape *t = root->tape;
     float one = 1;
-    bnn_mat seed;
-    seed.rows = seed.cols = 1, seed.data = &one;
+    bnn_mat seed = bnn__mat(1, 1, &one);
     if (!bnn__seeds(root, seed, "bnn_backward: the loss is %zx%z, it must be %zx%z") ||
         t->err != BNN_OK) return;
     if (!bnn__finite(root->val.data[0])) {
@@ -5436,16 +5482,24 @@ static int bnn__between(bnn_tape *t, const char *who, const char *what, float v,
     return 0;
 }
 
-/* Every entry in [low, high]? The sentence takes the entry and its row. */
-static int bnn__all_in(const bnn_var *y, double low, double high, const char *sentence) {
-    size_t i, n = bnn__mat_size(y->val);
+#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is */
+
+static int bnn__all_in(const char *who, const char *what, const bnn_var *x, double low,
+                       double high) { /* every entry in [low, high]? */
+    const char *must = high == 1 ? "in [0,1]" : low > 0 ? "above 0" : "0 or more";
+    size_t i, n = bnn__mat_size(x->val);
     for (i = 0; i < n; i++) {
-        double v = (double)y->val.data[i];
+        double v = (double)x->val.data[i];
         if (v >= low && v <= high) continue;
-        bnn__fail(y->tape, BNN_EARG, sentence, v, i / y->val.cols);
-        return 0;
+        bnn__fail(x->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z, it must be finite and %s",
+                  who, what, v, i / x->val.cols, i % x->val.cols, must);
+        break;
     }
-    return 1;
+    return x->tape->err == BNN_OK;
+}
+
+static int bnn__positive(const char *who, const char *what, const bnn_var *x) {
+    return bnn__all_in(who, what, x, BNN__POSITIVE, DBL_MAX);
 }
 
 /* A sum beyond all floats is an error; a NaN stays, it came from one. */
@@ -5559,7 +5613,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
     const float *z = logit->val.data, *target = y->val.data;
     size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
     if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
-        !bnn__all_in(y, 0, 1, "bnn_bernoulli_nll: target %g in row %z is outside [0,1]"))
+        !bnn__all_in("bnn_bernoulli_nll", "target", y, 0, 1))
         return bnn__poison(t);
     v = bnn__rowwise(logit, NULL);
     soft = bnn__floats(t, size);
@@ -5641,8 +5695,7 @@ static double bnn__poisson(const double *c, bnn__point *at) {
 
 BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y) {
     const char *who = "bnn_poisson_nll";
-    if (!bnn__check_pair(who, log_rate, y) ||
-        !bnn__all_in(y, 0, DBL_MAX, "bnn_poisson_nll: count %g in row %z"))
+    if (!bnn__check_pair(who, log_rate, y) || !bnn__all_in(who, "count", y, 0, DBL_MAX))
         return bnn__poison(log_rate->tape);
     return bnn__sum_terms(who, bnn__poisson, NULL, log_rate, NULL, y);
 }
@@ -5667,7 +5720,7 @@ BNNDEF bnn_var *bnn_kl_normal(bnn_var *mu, bnn_var *sd, float m0, float sd0) {
     double c[2];
     if (!bnn__fits(who, mu, "mu is", sd, "sd is", 1) ||
         !bnn__between(mu->tape, who, "sd0", sd0, 0, bnn__inf()) ||
-        !bnn__all_in(sd, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_normal: sd %g in row %z"))
+        !bnn__positive(who, "sd", sd))
         return bnn__poison(mu->tape);
     c[0] = (double)m0, c[1] = (double)sd0;
     return bnn__sum_terms(who, bnn__normals, c, mu, sd, NULL);
@@ -5772,8 +5825,7 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
     for (j = 0; j < k; j++)
         if (prior != NULL && !(prior[j] > 0))
             return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
-    if (!bnn__all_in(alpha, DBL_MIN * DBL_EPSILON, DBL_MAX, "bnn_kl_dirichlet: alpha %g in row %z"))
-        return bnn__poison(t);
+    if (!bnn__positive(who, "alpha", alpha)) return bnn__poison(t);
     for (i = 0; i < v->val.rows; i++)
         v->val.data[i] = (float)bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
                                                    bnn__slopes(v, 0) + i * k);
@@ -5814,17 +5866,6 @@ static int bnn__simplex_ok(const char *who, const bnn_var *x) {
 
 static int bnn__spread_ok(const char *who, const bnn_var *x, const bnn_var *p) {
     return bnn__fits(who, x, "draws are", p, "parameters are", 1);
-}
-
-static int bnn__positive(const char *who, const char *what, const bnn_var *a) {
-    size_t i;
-    for (i = 0; i < bnn__mat_size(a->val); i++) {
-        if (a->val.data[i] > 0 && bnn__finite(a->val.data[i])) continue;
-        bnn__fail(a->tape, BNN_EARG, "%s: %s is %g in row %z, entry %z", who, what,
-                  (double)a->val.data[i], i / a->val.cols, i % a->val.cols);
-        return 0;
-    }
-    return a->tape->err == BNN_OK;
 }
 
 /* Fresh constants in the shape of x */
@@ -6360,25 +6401,21 @@ static int bnn__prior_resolve(bnn_arena *mem, bnn_prior *p, size_t fan_in, const
     if (p->kind < BNN_PRIOR_NORMAL || p->kind > BNN_PRIOR_FLAT || !(p->std > 0) ||
         !bnn__finite(p->mean) || !bnn__prior_real(p->std2) || !bnn__prior_real(p->nu) ||
         !bnn__prior_real(p->shape) || !bnn__prior_real(p->rate) ||
-        !(p->weight >= 0 && p->weight <= 1)) {
+        !(p->weight >= 0 && p->weight <= 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: kind %d, mean %g, std %g, "
                         "std2 %g, weight %g, nu %g", name, p->kind, (double)p->mean, (double)p->std,
                         (double)p->std2, (double)p->weight, (double)p->nu);
-        return 0;
-    }
-    if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
-        (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0)) {
+    else if ((p->kind > BNN_PRIOR_DOUBLE_EXPONENTIAL && (p->adapt_mean || p->adapt_std)) ||
+             (p->shape > 0) != (p->rate > 0) || (p->kind != BNN_PRIOR_NORMAL && p->shape > 0))
         bnn__arena_fail(mem, BNN_EARG, "bnn_params_add: prior of %s: only normal and double "
                         "exponential priors adapt; shape and rate go with a normal prior", name);
-        return 0;
-    }
     if (!bnn__finite(p->std)) p->kind = BNN_PRIOR_FLAT; /* infinitely wide */
     if (p->fan_in && fan_in > 1) p->std /= BNN_MATH_SQRT((float)fan_in);
     p->fan_in = 0;
     if (p->std2 == 0) p->std2 = p->std * (float)0.00247875217666635842; /* e^-6 */
     if (p->nu == 0) p->nu = 1;
     p->weight = bnn__or(p->weight, 0.5);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* A larger array with what the old one held, which stays behind in the arena */
@@ -6416,13 +6453,11 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     size_t i, n = bnn__mul(rows, cols);
     if (w == NULL || w->mem->err != BNN_OK) return BNN__NONE;
     if (name == NULL) name = "";
-    if (n > SIZE_MAX / 64 - w->n) {
+    if (n > SIZE_MAX / 64 - w->n)
         bnn__arena_fail(w->mem, BNN_ENOMEM, "bnn_params_add: %s of %zx%z overflows", name, rows,
                         cols);
+    if (!bnn__prior_resolve(w->mem, &prior, rows, name) || !bnn__params_grow(w, n))
         return BNN__NONE;
-    }
-    if (!bnn__prior_resolve(w->mem, &prior, rows, name)) return BNN__NONE;
-    if (!bnn__params_grow(w, n)) return BNN__NONE;
     b = &w->blocks[w->n_blocks];
     memset(b, 0, sizeof *b);
     b->offset = w->n;
@@ -6435,12 +6470,10 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 }
 
 static bnn_mat bnn__block_view(const bnn_params *w, size_t block, float *data) {
-    bnn_mat m = { 0, 0, NULL };
-    if (w == NULL || block >= w->n_blocks || data == NULL) return m;
-    m.rows = w->blocks[block].rows;
-    m.cols = w->blocks[block].cols;
-    m.data = data + w->blocks[block].offset;
-    return m;
+    const bnn_block *b;
+    if (w == NULL || block >= w->n_blocks || data == NULL) return bnn__mat(0, 0, NULL);
+    b = &w->blocks[block];
+    return bnn__mat(b->rows, b->cols, data + b->offset);
 }
 
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block) {
@@ -6995,8 +7028,7 @@ BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
 /* ---- smaller copies */
 
 static bnn_mat bnn__layer(const bnn_params *w, const struct bnn__mlp *m, size_t l, int bias) {
-    bnn_mat none = { 0, 0, NULL };
-    if (bias && m->desc.no_bias) return none;
+    if (bias && m->desc.no_bias) return bnn__mat(0, 0, NULL);
     return bnn_params_mat(w, m->first + (m->desc.no_bias ? l : 2 * l + (size_t)bias));
 }
 
@@ -7194,12 +7226,6 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 /* ---- standardizing */
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
-
-/* The first entry that is NaN or infinite, 0 = there is none, which is seen fast */
-static int bnn__where(bnn_mat m, size_t *row, size_t *col) {
-    return m.data != NULL && !bnn__v_finite(bnn__mat_size(m), m.data) &&
-           bnn__mat_where(m, row, col);
-}
 
 /* Mean and standard deviation of every column of one of the two matrices. A constant column, even
  * one whose std is a rounding error, becomes 0: its std is 1. The error, or BNN_OK */
@@ -7456,7 +7482,6 @@ static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tap
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
-    double *n;
     if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
         !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
         return bnn__poison(t);
@@ -7467,12 +7492,9 @@ BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     if (t->err != BNN_OK) return bnn__poison(t);
     bnn__note_bounds(t, net, out);
     if (!(b.n_data > 0)) return mean;
-    n = (double *)bnn__scratch(t, 1, sizeof *n);
-    y = bnn_op(t, 1, 1, bnn__nll_backward, 1, &mean);
-    if (n == NULL || t->err != BNN_OK) return bnn__poison(t);
-    *n = b.n_data;
+    y = bnn__op_with(t, 1, 1, bnn__nll_backward, 1, &mean, &b.n_data, sizeof b.n_data);
+    if (t->err != BNN_OK) return y;
     bnn__batch_n(t, b.n_data);
-    y->aux = n;
     y->val.data[0] = mean->val.data[0];
     return y;
 }
@@ -7510,6 +7532,7 @@ static double bnn__loss_at(bnn_tape *t, const bnn_rng *rng, bnn_params *w, bnn_l
     loss = f(t, user);
     v = (double)bnn_value(loss);
     if (w != NULL) bnn_backward(loss);
+    start.loss_n = t->loss_n; /* the gradient stays, and its N */
     bnn__back_to(t, start);
     return v;
 }
@@ -7520,6 +7543,7 @@ static double bnn__step_size(double x) { /* cube root of epsilon, times the size
 }
 
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user) {
+    bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
     size_t i;
@@ -7539,6 +7563,7 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
         error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
         if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
+    bnn__back_to(t, start);
     t->rng = rng;
     return t->err == BNN_OK ? worst : bnn__nan();
 }
@@ -7752,12 +7777,14 @@ static int bnn__states(const bnn_stepper *s) {
     }
 }
 
+typedef void bnn__plan(const bnn_stepper *s, const bnn_tape *t, bnn__job *q);
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t);
 
-static bnn_stepper bnn__stepper(int kind, bnn_params *w, float lr, float weight_decay, float clip) {
+static bnn_stepper bnn__stepper(int kind, bnn__plan *plan, bnn_params *w, float lr,
+                                float weight_decay, float clip) {
     bnn_stepper s;
     memset(&s, 0, sizeof s);
-    s.kind = kind, s.params = w, s.once = bnn__step_move;
+    s.kind = kind, s.params = w, s.once = bnn__step_move, s.plan = plan;
     s.lr = lr, s.weight_decay = weight_decay, s.clip = clip;
     return s;
 }
@@ -7841,7 +7868,6 @@ static int bnn__step_reached(bnn_params *w, bnn_tape *t) {
 /* The block in which some x is not finite, or n_blocks. */
 static size_t bnn__bad_block(const bnn_params *w, const float *x) {
     size_t b;
-    if (bnn__v_finite(w->n, x)) return w->n_blocks;
     for (b = 0; b < w->n_blocks; b++)
         if (!bnn__v_finite(w->blocks[b].rows * w->blocks[b].cols, x + w->blocks[b].offset)) break;
     return b;
@@ -8051,22 +8077,18 @@ static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
     if (t->err == BNN_OK) s->calm = !high;
 }
 
-static void bnn__clip(bnn_stepper *s) {
+BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     bnn_params *w = s->params;
-    double norm = sqrt(bnn__v_sumsq(w->n, w->grad, 0));
+    double norm;
+    if (!bnn__step_ready(s, t)) return;
+    norm = s->clip > 0 ? sqrt(bnn__v_sumsq(w->n, w->grad, 0)) : 0;
     if (norm > (double)s->clip)
         bnn__v_scale(w->n, (float)((double)s->clip / norm), w->grad, w->grad);
-}
-
-
-BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
-    if (!bnn__step_ready(s, t)) return;
     s->t++;
-    if (s->clip > 0) bnn__clip(s);
     s->once(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
-    if (t->err == BNN_OK) bnn__hold(s);
-    bnn__spend(s->params);
+    else bnn__hold(s);
+    bnn__spend(w);
     if (s->hmc != NULL || (t->stepped.by != s && t->stepped.by != NULL &&
                            t->stepped.resets == t->resets)) return;
     t->stepped.by = s;
@@ -8078,59 +8100,51 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
 /* ---- the methods */
 
 BNNDEF bnn_stepper bnn_sgd(bnn_params *w, bnn_sgd_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGD, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_sgd;
+    bnn_stepper s = bnn__stepper(BNN_SGD, bnn__plan_sgd, w, d.lr, d.weight_decay, d.clip);
     s.momentum = d.momentum, s.dampening = d.dampening, s.nesterov = d.nesterov;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adam(bnn_params *w, bnn_adam_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAM, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adam;
+    bnn_stepper s = bnn__stepper(BNN_ADAM, bnn__plan_adam, w, d.lr, d.weight_decay, d.clip);
     s.beta1 = d.beta1, s.beta2 = d.beta2, s.eps = d.eps;
     s.decoupled = d.decoupled, s.amsgrad = d.amsgrad;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_rmsprop(bnn_params *w, bnn_rmsprop_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_RMSPROP, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_rmsprop;
+    bnn_stepper s = bnn__stepper(BNN_RMSPROP, bnn__plan_rmsprop, w, d.lr, d.weight_decay, d.clip);
     s.beta2 = d.alpha, s.eps = d.eps, s.momentum = d.momentum, s.centered = d.centered;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adagrad(bnn_params *w, bnn_adagrad_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adagrad;
+    bnn_stepper s = bnn__stepper(BNN_ADAGRAD, bnn__plan_adagrad, w, d.lr, d.weight_decay, d.clip);
     s.lr_decay = d.lr_decay, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_ADADELTA, w, d.lr, d.weight_decay, d.clip);
-    s.plan = bnn__plan_adadelta;
+    bnn_stepper s = bnn__stepper(BNN_ADADELTA, bnn__plan_adadelta, w, d.lr, d.weight_decay, d.clip);
     s.beta2 = d.rho, s.eps = d.eps;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGLD, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sgld;
+    bnn_stepper s = bnn__stepper(BNN_SGLD, bnn__plan_sgld, w, d.lr, 0, 0);
     s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_PSGLD, w, d.lr, 0, 0);
-    s.plan = bnn__plan_psgld;
+    bnn_stepper s = bnn__stepper(BNN_PSGLD, bnn__plan_psgld, w, d.lr, 0, 0);
     s.beta2 = d.alpha, s.lambda = d.lambda, s.temperature = d.temperature;
     s.burn_in = d.burn_in == 0 ? 1000 : d.burn_in;
     return bnn__stepper_made(s);
 }
 
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGHMC, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sghmc;
+    bnn_stepper s = bnn__stepper(BNN_SGHMC, bnn__plan_sghmc, w, d.lr, 0, 0);
     s.friction = d.friction, s.noise_estimate = d.noise_estimate, s.temperature = d.temperature;
     return bnn__stepper_made(s);
 }
@@ -8174,7 +8188,7 @@ enum { BNN__HMC_ROWS = 1024 }; /* data enter in blocks: the tape stays small */
 
 /* Adds U of the rows from `first` on, or the user's, to *u. The node carries its gradient. */
 static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, int is_draw,
-                              double *u) {
+                              double power, double *u) {
     size_t i, rows = d->data.x.rows - first;
     bnn_data part;
     bnn_var *nll, *out;
@@ -8189,7 +8203,7 @@ static bnn_var *bnn__hmc_part(const bnn_hmc_desc *d, bnn_tape *t, size_t first, 
     nll = bnn__nll_rows(d->net, out, bnn_input(t, part.y));
     if (is_draw) bnn__note_bounds(t, d->net, out);
     for (i = 0; i < nll->val.rows; i++) *u += (double)nll->val.data[i];
-    return bnn_sum(nll);
+    return power < 1 ? bnn_scale(bnn_sum(nll), (float)power) : bnn_sum(nll);
 }
 
 static void bnn__hmc_back(bnn_var *part, bnn__time start, double *u) {
@@ -8205,7 +8219,7 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
     size_t first, n = d->net != NULL ? d->data.x.rows : 1;
     int training = t->training; /* a draw, where paths begin, is heard at its bounds */
     int is_draw = memcmp(s->params->theta, s->hmc->saved, s->n * sizeof(float)) == 0;
-    double u = 0;
+    double u = 0, prior, power = s->hmc->tempered ? s->hmc->power : 1;
     bnn__time start = bnn__now(t);
     t->training = -1; /* a loss adds 1: no dropout, the energy is no random number */
     bnn_params_zero_grad(s->params);
@@ -8213,12 +8227,15 @@ static double bnn__hmc_energy(bnn_stepper *s, bnn_tape *t) {
         u = -bnn_params_log_prior(s->params);
         bnn__hmc_back(bnn_prior_nll(t, s->params), start, &u);
     }
+    prior = u;
     for (first = 0; first < n && bnn__finite_d(u); first += BNN__HMC_ROWS)
-        bnn__hmc_back(bnn__hmc_part(d, t, first, is_draw, &u), start, &u);
+        bnn__hmc_back(bnn__hmc_part(d, t, first, is_draw, power, &u), start, &u);
     t->training = training;
     if (d->net != NULL) bnn__batch_n(t, (double)n);
     if (t->err != BNN_OK || !bnn__finite_d(u) || !bnn__v_finite(s->n, s->params->grad))
         return bnn__inf();
+    s->hmc->data_energy = u - prior;
+    if (s->hmc->tempered) u = prior + power * s->hmc->data_energy;
     return u / (double)s->temperature;
 }
 
@@ -8431,14 +8448,14 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     bnn_hmc_state *h = s->hmc;
     size_t steps = h->desc.leapfrog, bytes = s->n * sizeof(float);
     int diverged, accepted;
-    double u, dh, before, e;
+    double u, dh, before, e, data_energy;
     if (s->t == 1 && s->t <= h->desc.warmup) bnn__hmc_first_step(s, t);
     if (h->desc.trajectory > 0) {
         double want = ceil((double)h->desc.trajectory / h->step);
         steps = want < 1 ? 1 : want > 10240 ? 10240 : (size_t)want;
     }
     if (!bnn__hmc_start(s, t, &u)) return;
-    before = u;
+    before = u, data_energy = h->data_energy;
     e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
     steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
@@ -8450,7 +8467,10 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     h->log_accept = diverged ? -1000 : dh > 0 ? -dh : 0;
     accepted = !diverged && bnn__dlog((double)bnn_rng_uniform(&t->rng)) < h->log_accept;
     if (accepted) before = u, h->hamiltonian += dh;
-    else memcpy(s->params->theta, h->saved, bytes);
+    else {
+        memcpy(s->params->theta, h->saved, bytes);
+        h->data_energy = data_energy;
+    }
     h->energy = before * (double)s->temperature;
     bnn__hmc_count(s, t, accepted, diverged);
 }
@@ -8490,7 +8510,7 @@ static bnn_stepper bnn__hmc_made(bnn_stepper s, bnn_hmc_desc d, int mass) {
 }
 
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_HMC, w, 1, 0, 0);
+    bnn_stepper s = bnn__stepper(BNN_HMC, NULL, w, 1, 0, 0);
     s.temperature = d.temperature;
     if (w == NULL) return bnn__stepper_made(s);
     d.step = bnn__or(d.step, 1e-3);
@@ -8577,7 +8597,7 @@ static int bnn__nuts_join(bnn__path *k, bnn__tree *a, bnn__tree *b, int path) {
                    bnn__nuts_straight(n, a->p[1], b->rho, a->v[1], b->v[1]);
     a->log_weight = (x > y ? x : y) + bnn__dlog1p(bnn__dexp(-fabs(x - y)));
     odds = y - (path ? x : a->log_weight);
-    if (odds > 0 || (double)bnn_rng_uniform(&k->t->rng) < bnn__dexp(odds)) {
+    if (odds > 0 || bnn__rng_unit(&k->t->rng) < bnn__dexp(odds)) {
         memcpy(a->theta, b->theta, bytes);
         a->u = b->u, a->h = b->h;
     }
@@ -8619,7 +8639,7 @@ static void bnn__nuts_draw(bnn_stepper *s, bnn_tape *t, double u) {
     bnn__nuts_end(s, 0, 0), bnn__nuts_end(s, 1, 0);
     h->depth = h->diverged = 0, h->leapfrogs = 0;
     while (h->depth < h->max_depth) {
-        forward = bnn_rng_uniform(&t->rng) > (float)0.5;
+        forward = bnn__rng_unit(&t->rng) > 0.5;
         bnn__nuts_end(s, forward, 1);
         if (!bnn__nuts_grow(&k, forward ? h->step : -h->step, h->depth)) break;
         bnn__nuts_end(s, forward, 0);
@@ -8665,7 +8685,7 @@ static void bnn__nuts_step(bnn_stepper *s, bnn_tape *t) {
 }
 
 BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_NUTS, w, 1, 0, 0);
+    bnn_stepper s = bnn__stepper(BNN_NUTS, NULL, w, 1, 0, 0);
     bnn_hmc_state *h;
     bnn_hmc_desc hmc;
     float *x;
@@ -8828,8 +8848,7 @@ static void bnn__sgnht_step(bnn_stepper *s, bnn_tape *t) {
 }
 
 BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc d) {
-    bnn_stepper s = bnn__stepper(BNN_SGNHT, w, d.lr, 0, 0);
-    s.plan = bnn__plan_sgnht;
+    bnn_stepper s = bnn__stepper(BNN_SGNHT, bnn__plan_sgnht, w, d.lr, 0, 0);
     s.friction = d.friction, s.temperature = d.temperature;
     s = bnn__stepper_made(s);
     s.once = bnn__sgnht_step, s.thermostat = s.friction;
@@ -9377,9 +9396,8 @@ static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) 
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
-    bnn_net net, dead;
+    bnn_net net = *mlp, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
-    memset(&dead, 0, sizeof dead);
     if (bnn__meanfield_fault(q) != NULL) return dead;
     if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
@@ -9389,7 +9407,6 @@ BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int
     if (z == NULL) return dead; /* as after an error */
     z->q = q;
     z->noise = noise;
-    net = *mlp;
     net.params = q->params;
     net.forward = bnn__noisy_forward;
     net.user = z;
@@ -9530,7 +9547,9 @@ static int bnn__report(bnn_tape *t, size_t done, size_t total) { /* 0 = go on */
 
 typedef struct bnn__tour {
     bnn_tape *t;
+    const char *who;
     const bnn_ensemble *post;
+    const bnn_laplace *laplace;
     bnn_net net;           /* a copy whose parameters are `view`: the weights of the sample */
     bnn_params view;
     bnn_mat x, y;
@@ -9579,6 +9598,7 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
                   post->samples.cols, net->params->n);
     if (t->err != BNN_OK) return 0;
     v->t = t;
+    v->who = "bnn_predict";
     v->post = post;
     v->samples = post == NULL ? 1 : post->count;
     v->view = *net->params;
@@ -9606,14 +9626,13 @@ static int bnn__row_finite(bnn_mat x, size_t row) {
 }
 
 /* Does x have NaN or inf? A note says where. */
-static int bnn__has_gaps(bnn_tape *t, const char *name, bnn_mat x) {
-    size_t i = 0, r, rows = 0;
-    if (bnn__v_finite(bnn__mat_size(x), x.data)) return 0;
+static int bnn__has_gaps(const bnn__tour *v, const char *name, bnn_mat x) {
+    size_t i, j, r, rows = 0;
+    if (!bnn__where(x, &i, &j)) return 0;
     for (r = 0; r < x.rows; r++) rows += !bnn__row_finite(x, r);
-    while (bnn__finite(x.data[i])) i++;
-    bnn__note(t, "bnn_predict: %s is %g in row %z, column %z; not finite in %z rows, whose answers "
-              "are NaN: fill in or drop what is missing", name, (double)x.data[i], i / x.cols,
-              i % x.cols, rows);
+    bnn__note(v->t, "%s: %s is %g in row %z, column %z; not finite in %z rows, whose answers are "
+              "NaN: fill in or drop what is missing", v->who, name,
+              (double)x.data[i * x.cols + j], i, j, rows);
     return 1;
 }
 
@@ -9642,20 +9661,23 @@ static void bnn__blank(bnn_mat out, bnn_mat x) {
 /* ---- the tour */
 
 /* One row tells how many columns an answer has. */
-static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
-                          bnn_mat x, size_t block) {
-    bnn__time now;
-    if (!bnn__tour_init(v, t, net, post) || !bnn__has_data(t, "bnn_predict", x)) return 0;
-    now = bnn__now(t);
+static int bnn__tour_over(bnn__tour *v, bnn_mat x, size_t block) {
+    bnn__time now = bnn__now(v->t);
     v->x = x;
     v->block = x.rows < block ? x.rows : block;
-    v->gaps = bnn__has_gaps(t, "x", x);
+    v->gaps = bnn__has_gaps(v, "x", x);
     v->rows = x.rows > 0;
     v->cols = bnn__tour_answer(v, 0, bnn__block_of(v, x, v->gaps))->val.cols;
-    v->k = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
+    v->k = bnn__likelihood(&v->net) == BNN_GAUSSIAN_HETERO ? v->cols / 2 : v->cols;
     v->rows = 0;
-    bnn__back_to(t, now);
-    return t->err == BNN_OK;
+    bnn__back_to(v->t, now);
+    return v->t->err == BNN_OK;
+}
+
+static int bnn__tour_open(bnn__tour *v, bnn_tape *t, const bnn_net *net, const bnn_ensemble *post,
+                          bnn_mat x, size_t block) {
+    return bnn__tour_init(v, t, net, post) && bnn__has_data(t, v->who, x) &&
+           bnn__tour_over(v, x, block);
 }
 
 /* Every member must answer: NaN is an error, inf where it means nothing (classes: if none is
@@ -9669,9 +9691,9 @@ static void bnn__tour_check(bnn__tour *v, const char *what, bnn_mat a, int inf_t
         int top = inf_too || (classes && !bnn__finite(bnn__row_max(a.cols, row)));
         for (j = 0; j < a.cols; j++) {
             if (bnn__finite(row[j]) || !(top || bnn__is_nan((double)row[j]))) continue;
-            bnn__fail(v->t, BNN_ENONFINITE, "bnn_predict: sample %z, row %z, column %z: the %s is "
-                      "%g: weights that are not finite, logits of -inf alone, or too large for a "
-                      "float", v->s, v->first + i, j, what, (double)row[j]);
+            bnn__fail(v->t, BNN_ENONFINITE, "%s: sample %z, row %z, column %z: the %s is %g: "
+                      "weights that are not finite, logits of -inf alone, or too large for a "
+                      "float", v->who, v->s, v->first + i, j, what, (double)row[j]);
         }
     }
 }
@@ -9693,8 +9715,8 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
     bnn__time base = bnn__now(t), start;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "bnn_predict: no arena");
-    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_predict: %s", mem->msg);
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
     start = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
@@ -9861,15 +9883,14 @@ static void bnn__log_lik_add(bnn__tour *v) {
 
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
     if (t->err == BNN_OK && d.x.rows != d.y.rows)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
     if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
-        return none;
+        return bnn__mat(0, 0, NULL);
     v.y = d.y;
-    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
     bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
     return v.p.mean;
@@ -10036,11 +10057,8 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  * Split conformal: the ceil((n+1)(1-a))-th smallest score, infinite beyond n (Vovk et al. 2005).
  * --------------------------------------------------------------------------------------------- */
 
-static int bnn__any_nan(bnn_mat a) {
-    size_t i, n = bnn__mat_size(a);
-    int any = 0;
-    for (i = 0; i < n; i++) any |= bnn__is_nan((double)a.data[i]);
-    return any;
+static int bnn__numbers(bnn_mat a) { /* at least one, all finite */
+    return bnn__mat_ok(a) && bnn__mat_size(a) != 0 && bnn_mat_finite(a);
 }
 
 /* Equal shapes, not empty */
@@ -10048,47 +10066,23 @@ static int bnn__paired(bnn_mat a, bnn_mat b) {
     return bnn__mat_ok(a) && bnn__mat_is(b, a.rows, a.cols) && bnn__mat_size(a) != 0;
 }
 
-/* Merge sort of indices: equal keys stay in order, so results do not depend on the library's
- * qsort. tmp has room for n. No NaN among the keys. */
-static void bnn__sort_index(size_t n, const double *key, size_t *index, size_t *tmp) {
-    size_t i, j, k, width, from, mid, end;
-    for (i = 0; i < n; i++) index[i] = i;
-    for (width = 1; width < n; width *= 2) {
-        for (from = 0; from < n; from = end) {
-            mid = n - from > width ? from + width : n;
-            end = n - mid > width ? mid + width : n;
-            for (i = from, j = mid, k = from; k < end; k++)
-                tmp[k] = j == end || (i < mid && key[index[i]] <= key[index[j]]) ? index[i++]
-                                                                                 : index[j++];
-        }
-        memcpy(index, tmp, n * sizeof *index);
-    }
-}
-
-/* Order of n keys, in mem; NULL = mem->err */
-static size_t *bnn__sorted_index(bnn_arena *mem, size_t n, const double *key) {
-    size_t *index = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
-    size_t *tmp = (size_t *)bnn__arena_take(mem, n, sizeof(size_t));
-    if (tmp == NULL) return NULL;
-    bnn__sort_index(n, key, index, tmp);
-    return index;
-}
-
+/* The entries of a in mem; NULL = one is NaN, or mem->err */
 static double *bnn__doubles(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a);
     double *x = (double *)bnn__arena_take(mem, n, sizeof(double));
-    if (x == NULL) return NULL;
-    for (i = 0; i < n; i++) x[i] = (double)a.data[i];
+    for (i = 0; x != NULL && i < n; i++) {
+        x[i] = (double)a.data[i];
+        if (bnn__is_nan(x[i])) x = NULL;
+    }
     return x;
 }
 
-/* The entries of a in ascending order, in mem; NULL = mem->err */
+/* The same in ascending order */
 static double *bnn__sorted(bnn_arena *mem, bnn_mat a) {
     size_t i, n = bnn__mat_size(a), *index;
     double *key = bnn__doubles(mem, a);
     double *out = (double *)bnn__arena_take(mem, n, sizeof(double));
-    if (out == NULL) return NULL;
-    index = bnn__sorted_index(mem, n, key);
+    index = key != NULL ? bnn__sorted_index(mem, n, key) : NULL;
     if (index == NULL) return NULL;
     for (i = 0; i < n; i++) out[i] = key[index[i]];
     return out;
@@ -10188,9 +10182,7 @@ static size_t bnn__label_of(bnn_mat label, size_t row, size_t classes) {
 /* Finite numbers, one valid label per row, at least one row */
 static int bnn__labeled(bnn_mat p, bnn_mat label) {
     size_t i;
-    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn__mat_is(label, p.rows, 1) ||
-        !bnn_mat_finite(p) || !bnn_mat_finite(label))
-        return 0;
+    if (!bnn__numbers(p) || !bnn__numbers(label) || !bnn__mat_is(label, p.rows, 1)) return 0;
     for (i = 0; i < p.rows; i++)
         if (bnn__label_of(label, i, bnn__classes(p)) == BNN__NONE) return 0;
     return 1;
@@ -10199,7 +10191,7 @@ static int bnn__labeled(bnn_mat p, bnn_mat label) {
 /* At least one row of probabilities: in [0,1] but for rounding, their sum 1 to three digits */
 static int bnn__probs(bnn_mat p) {
     size_t i, k;
-    if (!bnn__mat_ok(p) || bnn__mat_size(p) == 0 || !bnn_mat_finite(p)) return 0;
+    if (!bnn__numbers(p)) return 0;
     for (i = 0; i < p.rows; i++) {
         double sum = 0;
         for (k = 0; k < bnn__classes(p); k++) {
@@ -10264,13 +10256,6 @@ BNNDEF double bnn_metric_total_variation(bnn_mat p, bnn_mat q) {
 
 BNNDEF double bnn_metric_kl(bnn_mat p, bnn_mat q) { return bnn__row_mean(BNN__KL, p, q); }
 
-/* Edges are compared in the type of the data, so that 0.3f falls into (0.2, 0.3]. */
-static size_t bnn__reliability_bin(double confidence, size_t bins) {
-    size_t b = 0;
-    while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
-    return b;
-}
-
 BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_t bins) {
     bnn_reliability r;
     size_t i, b;
@@ -10282,7 +10267,8 @@ BNNDEF bnn_reliability bnn_metric_reliability(bnn_mat prob, bnn_mat label, size_
     for (i = 0; i < prob.rows; i++) {
         size_t top = bnn__top_class(prob, i);
         double confidence = bnn__class_prob(prob, i, top);
-        b = bnn__reliability_bin(confidence, bins);
+        b = 0; /* edges in the type of the data, so that 0.3f falls into (0.2, 0.3] */
+        while (b + 1 < bins && confidence > (double)(float)((double)(b + 1) / (double)bins)) b++;
         r.count[b]++;
         r.confidence[b] += confidence;
         r.accuracy[b] += top == bnn__label_of(label, i, bnn__classes(prob));
@@ -10341,7 +10327,7 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double
     size_t i, j, n = score.rows, *order;
     double below = 0, pairs = 0, total = 0, *key = bnn__doubles(mem, score);
     (void)par;
-    order = bnn__sorted_index(mem, n, key);
+    order = key != NULL ? bnn__sorted_index(mem, n, key) : NULL;
     if (order == NULL) return bnn__nan();
     for (i = 0; i < n; i = j) {
         double up = 0, down = 0;
@@ -10357,7 +10343,7 @@ static double bnn__auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive, double
 
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive) {
     size_t i;
-    if (score.cols != 1 || !bnn__paired(score, positive) || bnn__any_nan(score)) return bnn__nan();
+    if (score.cols != 1 || !bnn__paired(score, positive)) return bnn__nan();
     for (i = 0; i < score.rows; i++)
         if (bnn__label_of(positive, i, 2) == BNN__NONE) return bnn__nan();
     return bnn__in_scratch(mem, score, positive, 0, bnn__auroc);
@@ -10376,15 +10362,13 @@ static double bnn__crps(bnn_arena *mem, bnn_mat draws, bnn_mat b, double y) {
 
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair) {
     size_t less = fair != 0;
-    if (draws.rows != 1 || !bnn__mat_ok(draws) || draws.cols <= less || !bnn_mat_finite(draws) ||
-        !bnn__finite_d(y))
+    if (draws.rows != 1 || draws.cols <= less || !bnn__numbers(draws) || !bnn__finite_d(y))
         return bnn__nan();
     return bnn__in_scratch(mem, draws, bnn__mat(less, 0, NULL), y, bnn__crps);
 }
 
 static double bnn__logit(bnn_mat z, size_t row, size_t k) { /* one column: (0, z) */
-    if (z.cols == 1) return k == 0 ? 0 : (double)z.data[row];
-    return (double)z.data[row * z.cols + k];
+    return z.cols == 1 && k == 0 ? 0 : bnn__class_prob(z, row, k);
 }
 
 /* n f'(c), and n f''(c) to *curvature; c < 0 stands for infinity: only the largest logit counts */
@@ -10435,16 +10419,14 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label) {
 static double bnn__ranked(bnn_arena *mem, bnn_mat score, bnn_mat b, double rank) {
     double *x = bnn__sorted(mem, score);
     (void)b;
-    return x != NULL ? x[rank > 1 ? (size_t)rank - 1 : 0] : bnn__nan();
+    if (x == NULL) return bnn__nan();
+    return rank > (double)score.rows ? bnn__inf() : x[rank > 1 ? (size_t)rank - 1 : 0];
 }
 
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha) {
-    double rank;
-    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1) || bnn__any_nan(score))
-        return bnn__nan();
     /* the rounding of 1 - a must not lift a whole number to the next */
-    rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
-    if (rank > (double)score.rows) return bnn__inf();
+    double rank = ceil(((double)score.rows + 1) * (1 - alpha) * (1 - 4 * DBL_EPSILON));
+    if (score.cols != 1 || !bnn__mat_ok(score) || !(alpha > 0 && alpha < 1)) return bnn__nan();
     return bnn__in_scratch(mem, score, score, rank, bnn__ranked);
 }
 
@@ -10749,8 +10731,7 @@ BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws) {
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag) {
     size_t i, n = chain.cols;
     double mean, zero = 0, at = 0;
-    if (chain.rows != 1 || !bnn__mat_ok(chain) || lag >= n || !bnn_mat_finite(chain) ||
-        bnn__constant(n, chain.data))
+    if (chain.rows != 1 || lag >= n || !bnn__numbers(chain) || bnn__constant(n, chain.data))
         return bnn__nan();
     mean = bnn_mat_sum(chain) / (double)n;
     for (i = 0; i < n; i++) {
@@ -10789,9 +10770,7 @@ enum { BNN__SUP, BNN__INTEGRAL, BNN__SQUARED }; /* of |F - G| */
 static double bnn__two_samples(bnn_arena *mem, bnn_mat a, bnn_mat b, double which) {
     size_t i = 0, j = 0, n = a.cols, m = b.cols;
     double *x, *y, at = 0, gap = 0, g[3] = { 0, 0, 0 };
-    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, m) || n == 0 || m == 0 || !bnn_mat_finite(a) ||
-        !bnn_mat_finite(b))
-        return bnn__nan();
+    if (a.rows != 1 || b.rows != 1 || !bnn__numbers(a) || !bnn__numbers(b)) return bnn__nan();
     x = bnn__sorted(mem, a);
     y = bnn__sorted(mem, b);
     if (y == NULL) return bnn__nan();
@@ -10852,8 +10831,7 @@ static double bnn__mean_kernel(bnn_mat a, bnn_mat b, double bandwidth) {
 
 BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth) {
     double square;
-    if (!bnn__mat_ok(a) || !bnn__mat_is(b, b.rows, a.cols) || a.rows == 0 || b.rows == 0 ||
-        !(bandwidth > 0) || !bnn_mat_finite(a) || !bnn_mat_finite(b))
+    if (a.cols != b.cols || !(bandwidth > 0) || !bnn__numbers(a) || !bnn__numbers(b))
         return bnn__nan();
     square = bnn__mean_kernel(a, a, bandwidth) + bnn__mean_kernel(b, b, bandwidth) -
              2 * bnn__mean_kernel(a, b, bandwidth);
@@ -10998,7 +10976,7 @@ BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bn
         !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS) || d.x.rows == 0)
         return none;
     v.y = d.y;
-    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
     bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
     return bnn__by_count(&v, v.samples);
@@ -11056,7 +11034,7 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
     size_t j, i;
     int err = BNN_OK;
     if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
-    if (!(q >= 0 && q <= 1) || bnn__mat_overlap(out, a) || bnn__any_nan(a)) return BNN_EARG;
+    if (!(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
     for (j = 0; j < a.cols && err == BNN_OK; j++) {
         bnn_mark mark = bnn_arena_mark(mem);
         bnn_mat col = bnn_mat_new(mem, a.rows, 1);
@@ -11064,7 +11042,7 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
         for (i = 0; col.data != NULL && i < a.rows; i++) col.data[i] = a.data[i * a.cols + j];
         sorted = col.data != NULL ? bnn__sorted(mem, col) : NULL;
         if (sorted != NULL) out.data[j] = (float)bnn__quantile(a.rows, sorted, q);
-        else err = mem->err;
+        else err = mem->err != BNN_OK ? mem->err : BNN_EARG; /* a NaN */
         bnn_arena_rewind(mem, mark);
     }
     return err;
@@ -11415,16 +11393,10 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
     return bnn__gaussian_end(&g, mark);
 }
 
-/* The layer that begins with this block: how many blocks it has. */
-static size_t bnn__layer_blocks(const bnn_net *net, size_t block) {
-    const struct bnn__mlp *m = net->mlp;
-    if (m == NULL || m->desc.no_bias || block < m->first) return 1;
-    return block < m->first + 2 * m->n_layers && (block - m->first) % 2 == 0 ? 2 : 1;
-}
-
 /* Pieces of a kind over all parameters of a net, covariance 0 */
 static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int kind) {
     const bnn_params *w = net->params;
+    const struct bnn__mlp *m = net->mlp;
     bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
     size_t b, last;
     if (mem->err != BNN_OK) return g;
@@ -11435,7 +11407,9 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
     for (b = 0; b < w->n_blocks; b = last + 1) {
         const bnn_block *k = w->blocks;
         size_t n;
-        last = b + bnn__layer_blocks(net, b) - 1;
+        last = b;
+        if (m != NULL && !m->desc.no_bias && b >= m->first && b < m->first + 2 * m->n_layers)
+            last += (b - m->first) % 2 == 0; /* a matrix and its bias */
         n = k[last].offset + k[last].rows * k[last].cols - k[b].offset;
         bnn__gaussian_add(&g, k[b].offset, n, n);
     }
@@ -11502,31 +11476,24 @@ BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *e, cons
 
 /* The Cholesky factor of a dense piece, and ln|C| */
 static void bnn__piece_factor(bnn_arena *mem, bnn_gaussian_piece *q) {
-    size_t i, pivot = 0;
-    double log_det = 0;
-    if (bnn__dense(q)) {
-        bnn_mat chol = bnn_mat_new(mem, q->n, q->n);
-        if (chol.data == NULL) return;
-        if (bnn_mat_cholesky(chol, q->cov, &pivot) != BNN_OK) {
-            bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite "
-                            "at pivot %z", q->first + pivot);
-            return;
-        }
-        q->chol = chol;
-        log_det = bnn_mat_logdet_chol(chol);
+    size_t pivot = 0, n = q->n;
+    int dense = bnn__dense(q), positive;
+    q->chol = bnn_mat_new(mem, dense ? n : 0, n);
+    if (mem->err != BNN_OK) return;
+    q->log_det = 0;
+    if (dense) {
+        positive = bnn_mat_cholesky(q->chol, q->cov, &pivot) == BNN_OK;
+        if (positive) q->log_det = bnn_mat_logdet_chol(q->chol);
     } else {
-        for (i = 0; i < q->n; i++) {
-            if (!(q->cov.data[i] > 0)) {
-                bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive "
-                                "definite at pivot %z: the variance is %g", q->first + i,
-                                (double)q->cov.data[i]);
-                return;
-            }
-            log_det += log((double)q->cov.data[i]);
-        }
+        for (; pivot < n && q->cov.data[pivot] > 0; pivot++)
+            q->log_det += bnn__dlog((double)q->cov.data[pivot]);
+        positive = pivot == n;
     }
-    q->log_det = log_det;
-    q->factored = 1;
+    q->factored = positive;
+    if (!positive)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance is not positive definite at "
+                        "pivot %z, where the variance is %g", q->first + pivot,
+                        (double)q->cov.data[dense ? pivot * n + pivot : pivot]);
 }
 
 /* Factors and log determinants of all pieces, once */
@@ -11583,24 +11550,21 @@ static void bnn__piece_root(const bnn_gaussian_piece *p, int how, bnn_mat y, flo
     bnn_mat_transpose(y, cols);
 }
 
-/* S, S^T, S^-1 or S^-T of every unit vector, one a row */
-static bnn_mat bnn__piece_rows(bnn_arena *mem, const bnn_gaussian_piece *p, int how) {
-    bnn_mat y = bnn_mat_new(mem, p->n, p->n);
-    bnn_mark mark = bnn_arena_mark(mem);
-    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(p->n, p->n), sizeof *tmp);
-    if (mem->err != BNN_OK) return bnn__mat(0, 0, NULL);
+/* With S^T the covariance (n,n), with S^-1 its inverse, as products of what becomes of the unit
+ * vectors; or its diagonal (1,n) */
+static bnn_mat bnn__piece_gram(bnn_arena *mem, const bnn_gaussian_piece *p, int how, int diagonal) {
+    size_t i, n = p->n;
+    bnn_mat out = bnn_mat_new(mem, diagonal ? 1 : n, n), y = bnn_mat_new(mem, n, n), row;
+    float *tmp = (float *)bnn_arena_alloc(mem, bnn__mul(n, n), sizeof *tmp);
+    if (mem->err != BNN_OK) return out;
     bnn_mat_eye(y);
     bnn__piece_root(p, how, y, tmp);
-    bnn_arena_rewind(mem, mark);
-    return y;
-}
-
-static void bnn__row_squares(float *out, bnn_mat y) {
-    size_t i;
-    for (i = 0; i < y.rows; i++) {
-        bnn_mat row = bnn_mat_rows(y, i, 1);
-        out[i] = (float)bnn_mat_dot(row, row);
+    if (!diagonal) bnn_mat_mul_nt(out, y, y);
+    for (i = 0; diagonal && i < n; i++) {
+        row = bnn_mat_rows(y, i, 1);
+        out.data[i] = (float)bnn_mat_dot(row, row);
     }
+    return out;
 }
 
 /* y = theta - mean becomes C^-1 (theta - mean); returns ln N(theta). tmp: n */
@@ -11632,25 +11596,21 @@ BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
     return value;
 }
 
-/* Weights of no piece are known: they are the mean. tmp: n */
-static void bnn__gaussian_draw(const bnn_gaussian *g, bnn_rng *rng, float *theta, float *tmp) {
-    const bnn_gaussian_piece *q = g->pieces, *end = q + g->n_pieces;
-    size_t i, first = q->first;
-    for (i = 0; i < g->n; i++) theta[i] = 0;
-    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - first, theta + first);
-    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
-    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
-}
-
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta) {
     int err = rng == NULL || theta == NULL ? BNN_EARG : bnn__gaussian_factor(g);
+    const bnn_gaussian_piece *q, *end;
     bnn_mark mark;
+    size_t i;
     float *tmp;
     if (err != BNN_OK) return err;
     mark = bnn_arena_mark(g->mem);
     tmp = (float *)bnn_arena_alloc(g->mem, g->n, sizeof *tmp);
     if (tmp == NULL) return g->mem->err;
-    bnn__gaussian_draw(g, rng, theta, tmp);
+    q = g->pieces, end = q + g->n_pieces;
+    memset(theta, 0, g->n * sizeof *theta); /* weights of no piece are known: they are the mean */
+    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - q->first, theta + q->first);
+    for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
+    for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
     bnn_arena_rewind(g->mem, mark);
     return BNN_OK;
 }
@@ -11855,9 +11815,10 @@ static int bnn__gaussian_precision(bnn_gaussian *g) {
     mark = bnn_arena_mark(g->mem);
     for (p = 0; p < g->n_pieces && g->mem->err == BNN_OK; p++) {
         const bnn_gaussian_piece *q = &g->pieces[p];
-        if (bnn__dense(q))
-            bnn__row_squares(out + q->first, bnn__piece_rows(g->mem, q, BNN__UNROOT));
-        else for (i = 0; i < q->n; i++) out[q->first + i] = 1 / q->cov.data[i];
+        int dense = bnn__dense(q);
+        bnn_mat d = dense ? bnn__piece_gram(g->mem, q, BNN__UNROOT, 1) : q->cov;
+        for (i = 0; g->mem->err == BNN_OK && i < q->n; i++)
+            out[q->first + i] = dense ? d.data[i] : 1 / d.data[i];
         bnn_arena_rewind(g->mem, mark);
     }
     if (g->mem->err == BNN_OK) g->precision = out;
@@ -11894,7 +11855,7 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
         double s = (double)sd->val.data[i], c = (double)g->precision[i];
         if (!(s > 0))
             return bnn__fail(t, BNN_EARG, "bnn_kl_gaussian: sd %g of weight %z", s, i);
-        sum += s * s * c - 2 * log(s);
+        sum += s * s * c - 2 * bnn__dlog(s);
         slope[n + i] = (float)(s * c - 1 / s);
     }
     y->val.data[0] = (float)(sum / 2);
@@ -11916,48 +11877,26 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
  *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
  * --------------------------------------------------------------------------------------------- */
 
-/* A net on private copies of blocks and gradient: the user's stay as they are. */
-typedef struct bnn__probe {
-    bnn_net net;
-    bnn_params view;
-    bnn__time base, start;
-} bnn__probe;
-
-static int bnn__all_numbers(bnn_tape *t, const char *who, const char *what, bnn_mat a) {
-    size_t i, j;
-    if (bnn__where(a, &i, &j))
-        bnn__fail(t, BNN_ENONFINITE, "%s: %s is %g in row %z, column %z", who, what,
-                  (double)a.data[i * a.cols + j], i, j);
-    return t->err == BNN_OK;
-}
-
-static int bnn__probe_init(bnn__probe *p, bnn_tape *t, const char *who, const bnn_net *net,
+/* A tour of one sample that may go backward: on private copies of blocks and gradient, so that the
+ * user's stay as they are */
+static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn_net *net,
                            bnn_mat x) {
-    p->base = bnn__now(t);
     if (!bnn__has_data(t, who, x)) return 0;
     if (net == NULL || net->params == NULL || net->forward == NULL) {
         bnn__fail(t, BNN_EARG, "%s: the net, or its bnn_laplace, was not made", who);
         return 0;
     }
-    p->net = *net;
-    p->view = *net->params;
-    p->view.grad = bnn__floats(t, p->view.n);
-    p->view.blocks = (bnn_block *)bnn__scratch(t, p->view.n_blocks, sizeof *p->view.blocks);
+    if (!bnn__tour_init(v, t, net, NULL)) return 0;
+    v->who = who;
+    v->view.grad = bnn__floats(t, v->view.n);
+    v->view.blocks = (bnn_block *)bnn__scratch(t, v->view.n_blocks, sizeof *v->view.blocks);
     if (t->err != BNN_OK) return 0;
-    memcpy(p->view.blocks, net->params->blocks, p->view.n_blocks * sizeof *p->view.blocks);
-    p->net.params = &p->view;
-    p->start = bnn__now(t);
+    memcpy(v->view.blocks, net->params->blocks, v->view.n_blocks * sizeof *v->view.blocks);
     return 1;
 }
 
-static bnn_var *bnn__probe_out(bnn__probe *p, bnn_tape *t, bnn_mat x) { /* forgets the last one */
-    int training = t->training;
-    bnn_var *out;
-    bnn__back_to(t, p->start);
-    t->training = 0;
-    out = bnn_net_forward(&p->net, bnn_input(t, x));
-    t->training = training;
-    return out;
+static int bnn__probe_numbers(const bnn__tour *v, const char *what, bnn_mat a) {
+    return bnn__batch_finite(v->who, what, bnn_input(v->t, a), NULL);
 }
 
 static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
@@ -11966,21 +11905,13 @@ static bnn_mat bnn__seed(bnn_var *out) { /* room for a gradient of out */
     return seed;
 }
 
-/* Column c of the gradient that selects one output: d(sum over rows of f_c) */
-static void bnn__backward_column(bnn_var *out, bnn_mat seed, size_t c) {
-    size_t i;
-    bnn_mat_fill(seed, 0);
-    for (i = 0; i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
-    bnn_backward_from(out, seed);
-}
-
 /* Column c of the factor of Lam for every row of the outputs */
 static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_mat r) {
     size_t i, j, k = out.cols;
     int likelihood = bnn__likelihood(net);
     double v = 1 / (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
     if (net->noise_learned)
-        v = exp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
+        v = bnn__dexp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
     else if (net->scaling.y_std.data != NULL)
         v *= (double)net->scaling.y_std.data[c % net->scaling.y_std.cols];
     if (likelihood == BNN_STUDENT) v *= sqrt((nu + 1) / (nu + 3));
@@ -11995,17 +11926,31 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
             z = sqrt((double)to[c]);
             for (j = 0; j < k; j++) to[j] = (float)(z * ((j == c) - (double)to[j]));
             break;
-        case BNN_BERNOULLI: to[c] = (float)(exp(-fabs(z) / 2) / (1 + exp(-fabs(z)))); break;
-        case BNN_POISSON: to[c] = (float)exp(z / 2); break;
+        case BNN_BERNOULLI:
+            z = bnn__dexp(-fabs(z) / 2);
+            to[c] = (float)(z / (1 + z * z));
+            break;
+        case BNN_POISSON: to[c] = (float)bnn__dexp(z / 2); break;
         case BNN_GAUSSIAN_HETERO: /* ln variance has the bounds of bnn__units */
             z = (double)o[c % (k / 2) + k / 2];
             v = bnn__log_var(z);
-            if (c < k / 2) to[c] = (float)exp(-v / 2);
+            if (c < k / 2) to[c] = (float)bnn__dexp(-v / 2);
             else to[c] = (float)(fabs(z) > BNN__LOG_VAR ? 0 : sqrt(0.5));
             break;
         default: to[c] = (float)v;
         }
     }
+}
+
+/* From column c of the outputs, or of the factor of Lam, back to all weights. seed: bnn__seed */
+static void bnn__probe_back(bnn__tour *v, bnn_var *out, bnn_mat seed, size_t c, int weighed) {
+    size_t i;
+    if (v->t->err != BNN_OK) return;
+    if (weighed) bnn__lambda_column(&v->net, out->val, c, seed);
+    else bnn_mat_fill(seed, 0);
+    for (i = 0; !weighed && i < seed.rows; i++) seed.data[i * seed.cols + c] = 1;
+    bnn_params_zero_grad(&v->view);
+    bnn_backward_from(out, seed);
 }
 
 static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { /* B^T B */
@@ -12015,56 +11960,57 @@ static void bnn__ggn_add(bnn_mat out, double *d, size_t rows, const float *b) { 
 }
 
 /* The GGN of the weights [first, first + n) of which out has the columns: all (n,n), or (1,n) */
-static void bnn__ggn(bnn_tape *t, bnn__probe *p, bnn_mat x, size_t first, bnn_mat out) {
+static void bnn__ggn(bnn__tour *v, bnn_mat x, size_t first, bnn_mat out) {
     enum { ROWS = 64 };
+    bnn_tape *t = v->t;
     size_t i, c, n = out.cols, k = 0, held = 0, noise;
     int diagonal = out.rows == 1;
     float *b = bnn__floats(t, bnn__mul((size_t)ROWS, n));
     double *d = diagonal ? (double *)bnn__scratch(t, n, sizeof *d) : NULL;
+    bnn__time start = bnn__now(t);
     bnn_mat_fill(out, 0);
     if (t->err != BNN_OK) return;
     for (i = 0; diagonal && i < n; i++) d[i] = 0;
-    p->start = bnn__now(t);
     for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *f = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
+        bnn_var *f = bnn__tour_answer(v, 0, bnn_mat_rows(x, i, 1));
         bnn_mat seed = bnn__seed(f);
         k = f->val.cols;
         for (c = 0; t->err == BNN_OK && c < k; c++) {
-            bnn__lambda_column(&p->net, f->val, c, seed);
-            bnn_params_zero_grad(&p->view);
-            bnn_backward_from(f, seed);
-            memcpy(b + held * n, p->view.grad + first, n * sizeof *b);
+            bnn__probe_back(v, f, seed, c, 1);
+            memcpy(b + held * n, v->view.grad + first, n * sizeof *b);
             held = (held + 1) % ROWS;
             if (held == 0) bnn__ggn_add(out, d, ROWS, b);
         }
+        bnn__back_to(t, start);
         if (i % 256 == 255) bnn__report(t, i + 1, x.rows);
     }
     if (t->err != BNN_OK) return;
     bnn__ggn_add(out, d, held, b);
     for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
-    if (!p->net.noise_learned) return;
-    noise = p->view.blocks[p->net.noise].offset - first; /* outside: far above n */
-    if (noise < n && fabs((double)p->view.theta[first + noise]) <= BNN__LOG_VAR)
+    if (!v->net.noise_learned) return;
+    noise = v->view.blocks[v->net.noise].offset - first; /* outside: far above n */
+    if (noise < n && fabs((double)v->view.theta[first + noise]) <= BNN__LOG_VAR)
         out.data[diagonal ? noise : noise * n + noise] += (float)(0.5 * (double)(x.rows * k));
 }
 
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
-    bnn__probe p;
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
     size_t n;
-    if (!bnn__probe_init(&p, t, "bnn_ggn", net, x)) return;
-    n = p.view.n;
+    if (!bnn__probe_init(&v, t, "bnn_ggn", net, x)) return;
+    n = v.view.n;
     if (!bnn__mat_is(out, n, n) && !bnn__mat_is(out, 1, n))
         bnn__fail(t, BNN_ESHAPE, "bnn_ggn: out is %zx%z for %z weights", out.rows, out.cols, n);
-    else if (bnn__all_numbers(t, "bnn_ggn", "x", x) &&
-             bnn__all_numbers(t, "bnn_ggn", "theta", bnn__mat(1, n, p.view.theta)))
-        bnn__ggn(t, &p, x, 0, out);
-    bnn__back_to(t, p.base);
+    else if (bnn__probe_numbers(&v, "x", x) &&
+             bnn__probe_numbers(&v, "theta", bnn__mat(1, n, v.view.theta)))
+        bnn__ggn(&v, x, 0, out);
+    bnn__back_to(t, start);
 }
 
 /* ---- Kronecker factors */
 
 /* The nodes of the layers: the affine ones of their weights */
-static void bnn__layer_nodes(bnn_var *last, const bnn__probe *p, bnn_var **node) {
+static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, bnn_var **node) {
     const struct bnn__mlp *m = p->net.mlp;
     size_t step = m->desc.no_bias ? 1 : 2;
     bnn_var *v;
@@ -12090,28 +12036,29 @@ static void bnn__gram_add(bnn_mat sum, bnn_mat a) { /* sum += a^T a */
 }
 
 /* Sums of a a^T and g g^T of every layer, in the places of its rotation */
-static void bnn__kron_collect(bnn_tape *t, bnn__probe *p, bnn_mat x, const bnn_gaussian *g) {
+static void bnn__kron_collect(bnn__tour *v, bnn_mat x, const bnn_gaussian *g) {
     enum { ROWS = 128 };
-    bnn_var *node[BNN_MAX_LAYERS];
+    bnn_tape *t = v->t;
+    bnn__time start = bnn__now(t);
+    bnn_var *node[BNN_MAX_LAYERS], *out;
     size_t first, l, c, n;
+    bnn_mat a, seed;
     for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
-        bnn_var *out;
-        bnn_mat seed;
         n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
-        out = bnn__probe_out(p, t, bnn_mat_rows(x, first, n));
+        out = bnn__tour_answer(v, 0, bnn_mat_rows(x, first, n));
         seed = bnn__seed(out);
         if (t->err != BNN_OK) return;
-        bnn__layer_nodes(out, p, node);
+        bnn__layer_nodes(out, v, node);
         for (l = 0; l < g->n_pieces; l++) {
-            bnn_mat a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
+            a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
             if (t->err == BNN_OK) bnn__gram_add(g->pieces[l].a, a);
         }
         for (c = 0; t->err == BNN_OK && c < seed.cols; c++) {
-            bnn__lambda_column(&p->net, out->val, c, seed);
-            bnn_backward_from(out, seed);
+            bnn__probe_back(v, out, seed, c, 1);
             for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
                 bnn__gram_add(g->pieces[l].g, node[l]->grad);
         }
+        bnn__back_to(t, start);
         bnn__report(t, first + n, x.rows);
     }
 }
@@ -12137,14 +12084,15 @@ static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *p
             v = n * (double)e.data[i] * (double)f.data[j];
             if (v < 0) v = 0; /* rounding */
             q->cov.data[i * c + j] = (float)(1 / (v + 1));
-            q->log_det -= log1p(v) + log(d);
+            q->log_det -= bnn__dlog1p(v) + bnn__dlog(d);
         }
     }
     bnn_arena_rewind(mem, mark);
     return err;
 }
 
-static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
+    bnn_tape *t = v->t;
     const struct bnn__mlp *m = la->net.mlp;
     size_t l, step = m->desc.no_bias ? 1 : 2;
     bnn_gaussian *g = &la->g;
@@ -12162,7 +12110,7 @@ static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_m
             return;
         }
     }
-    if (g->mem->err == BNN_OK) bnn__kron_collect(t, p, x, g);
+    if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
     for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++) {
         bnn_gaussian_piece *q = &g->pieces[l];
         int err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
@@ -12174,7 +12122,8 @@ static void bnn__laplace_kron(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_m
 /* ---- the Gaussian */
 
 /* H = GGN + prior, and its Cholesky factor; or diagonals, turned into variances */
-static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_mat x) {
+static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
+    bnn_tape *t = p->t;
     size_t i, n = la->n, pivot = 0;
     int diagonal = la->kind == BNN_LAPLACE_DIAGONAL;
     bnn_gaussian_piece *q = bnn__gaussian_add(&la->g, la->first, n, diagonal ? 1 : 0);
@@ -12183,14 +12132,14 @@ static void bnn__laplace_exact(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_
     q->factored = 1;
     q->chol = h;
     if (diagonal) h = q->cov;
-    bnn__ggn(t, p, x, la->first, h);
+    bnn__ggn(p, x, la->first, h);
     for (i = 0; t->err == BNN_OK && i < n; i++) {
         float *v = &h.data[diagonal ? i : i * n + i];
         *v += la->prior[la->first + i];
         if (!diagonal) continue;
         if (!(*v > 0))
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
-        q->log_det -= log((double)*v);
+        q->log_det -= bnn__dlog((double)*v);
         *v = 1 / *v;
     }
     if (t->err != BNN_OK || diagonal) return;
@@ -12236,54 +12185,51 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
 }
 
 /* -ln p(y|x), nats; the gradient of U, prior included, is left in p->view.grad. */
-static double bnn__laplace_energy(bnn_tape *t, bnn__probe *p, bnn_data d) {
+static double bnn__laplace_energy(bnn__tour *p, bnn_data d) {
     enum { ROWS = 128 };
+    bnn__time start = bnn__now(p->t);
     size_t first, n;
     double sum = 0;
     bnn_var *v;
-    bnn__back_to(t, p->base);
     bnn_params_zero_grad(&p->view);
-    for (first = 0; t->err == BNN_OK && first < d.x.rows; first += n) {
+    for (first = 0; p->t->err == BNN_OK && first < d.x.rows; first += n) {
         n = d.x.rows - first < ROWS ? d.x.rows - first : (size_t)ROWS;
-        v = bnn__probe_out(p, t, bnn_mat_rows(d.x, first, n));
-        v = bnn__nll_rows(&p->net, v, bnn_input(t, bnn_mat_rows(d.y, first, n)));
-        if (t->err == BNN_OK) sum += bnn_mat_sum(v->val);
+        v = bnn__tour_answer(p, 0, bnn_mat_rows(d.x, first, n));
+        v = bnn__nll_rows(&p->net, v, bnn_input(p->t, bnn_mat_rows(d.y, first, n)));
+        if (p->t->err == BNN_OK) sum += bnn_mat_sum(v->val);
         bnn_backward(bnn_sum(v));
+        bnn__back_to(p->t, start);
     }
-    bnn_backward(bnn_prior_nll(t, &p->view));
+    bnn_backward(bnn_prior_nll(p->t, &p->view));
     return sum;
 }
 
-static double bnn__laplace_decrement(bnn_tape *t, const bnn__probe *p, const bnn_laplace *la) {
-    double sum = 0;
+static void bnn__laplace_fill(bnn__tour *p, bnn_laplace *la, bnn_data d) {
+    bnn_tape *t = p->t;
+    double u = -bnn__laplace_prior(t, la);
+    float *tmp;
     size_t i;
-    float *tmp = bnn__floats(t, la->n);
-    for (i = 0; t->err == BNN_OK && i < la->g.n_pieces; i++) {
+    if (t->err != BNN_OK) return;
+    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(p, la, d.x);
+    else bnn__laplace_exact(p, la, d.x);
+    if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
+    u += bnn__laplace_energy(p, d);
+    tmp = bnn__floats(t, la->n);
+    if (t->err != BNN_OK) return;
+    la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
+    for (i = 0; i < la->g.n_pieces; i++) {
         const bnn_gaussian_piece *q = &la->g.pieces[i];
         bnn_mat y = bnn__mat(1, q->n, p->view.grad + q->first);
         bnn__piece_root(q, BNN__ROOT_T, y, tmp);
-        sum += bnn_mat_dot(y, y) / 2;
+        la->decrement += bnn_mat_dot(y, y) / 2;
+        la->log_evidence += q->log_det / 2;
     }
-    return sum;
-}
-
-static void bnn__laplace_fill(bnn_tape *t, bnn__probe *p, bnn_laplace *la, bnn_data d) {
-    size_t i;
-    double u = -bnn__laplace_prior(t, la);
-    if (t->err != BNN_OK) return;
-    if (la->kind == BNN_LAPLACE_KRON) bnn__laplace_kron(t, p, la, d.x);
-    else bnn__laplace_exact(t, p, la, d.x);
-    if (t->err != BNN_OK || la->g.mem->err != BNN_OK) return;
-    u += bnn__laplace_energy(t, p, d);
-    la->decrement = bnn__laplace_decrement(t, p, la);
-    la->log_evidence = -u + (double)la->n / 2 * BNN__LN_2PI;
-    for (i = 0; i < la->g.n_pieces; i++) la->log_evidence += la->g.pieces[i].log_det / 2;
-    if (t->err == BNN_OK && !(la->decrement <= 1 + 0.01 * (double)la->n))
+    if (!(la->decrement <= 1 + 0.01 * (double)la->n))
         bnn__note(t, "bnn_laplace_new: not at a maximum: a Newton step would still gain %g nats; "
                   "train on with a falling lr, or the error bars are wrong", la->decrement);
 }
 
-static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const bnn_net *net,
+static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__tour *p, const bnn_net *net,
                               bnn_data d, int kind) {
     const char *who = "bnn_laplace_new";
     if (mem == NULL || kind < BNN_LAPLACE_FULL || kind > BNN_LAPLACE_LAST || d.x.rows == 0)
@@ -12293,14 +12239,15 @@ static int bnn__laplace_ready(bnn_arena *mem, bnn_tape *t, bnn__probe *p, const 
     else if (d.y.rows != d.x.rows)
         bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
     return bnn__probe_init(p, t, who, net, d.x) && bnn__has_data(t, who, d.y) &&
-           bnn__all_numbers(t, who, "x", d.x) && bnn__all_numbers(t, who, "y", d.y) &&
-           bnn__all_numbers(t, who, "theta", bnn__mat(1, p->view.n, p->view.theta));
+           bnn__probe_numbers(p, "x", d.x) && bnn__probe_numbers(p, "y", d.y) &&
+           bnn__probe_numbers(p, "theta", bnn__mat(1, p->view.n, p->view.theta));
 }
 
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind) {
     bnn_laplace la, dead;
-    bnn__probe p;
+    bnn__time start = bnn__now(t);
+    bnn__tour p;
     bnn_mark mark;
     memset(&dead, 0, sizeof dead);
     if (!bnn__laplace_ready(mem, t, &p, net, d, kind)) return dead;
@@ -12313,9 +12260,9 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     la.prior = (float *)bnn_arena_alloc(mem, la.g.n, sizeof *la.prior);
     if (mem->err == BNN_OK) {
         if (la.g.n != 0) memcpy(la.mean, net->params->theta, la.g.n * sizeof *la.mean);
-        bnn__laplace_fill(t, &p, &la, d);
+        bnn__laplace_fill(&p, &la, d);
     }
-    bnn__back_to(t, p.base);
+    bnn__back_to(t, start);
     if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_new: %s", mem->msg);
     if (t->err == BNN_OK) return la;
     bnn_arena_rewind(mem, mark);
@@ -12328,14 +12275,8 @@ static bnn_mat bnn__piece_cov(bnn_arena *mem, const bnn_gaussian_piece *p, int d
     size_t i, r = p->a.rows, c = p->g.rows;
     bnn_mat out, s, a = p->a, g = p->g;
     if (!bnn__dense(p) && a.data == NULL) return p->cov;
-    out = bnn_mat_new(mem, diagonal ? 1 : p->n, p->n);
-    if (!diagonal || a.data == NULL) {
-        s = bnn__piece_rows(mem, p, BNN__ROOT_T);
-        if (mem->err != BNN_OK) return out;
-        if (diagonal) bnn__row_squares(out.data, s);
-        else bnn_mat_mul_nt(out, s, s);
-        return out;
-    }
+    if (!diagonal || a.data == NULL) return bnn__piece_gram(mem, p, BNN__ROOT_T, diagonal);
+    out = bnn_mat_new(mem, 1, p->n);
     a = bnn_mat_copy(mem, a), g = bnn_mat_copy(mem, g);
     s = bnn_mat_new(mem, r, c);
     if (mem->err != BNN_OK) return out;
@@ -12388,6 +12329,7 @@ BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, 
 
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng) {
     bnn_arena *mem = e == NULL || e->params == NULL ? NULL : e->params->mem;
+    bnn_gaussian g;
     bnn_params draw;
     bnn_mark mark;
     int err;
@@ -12395,41 +12337,40 @@ BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng
         return bnn__arena_fail(mem, BNN_EARG, "bnn_laplace_push: not of the ensemble's parameters");
     mark = bnn_arena_mark(mem);
     draw = *la->net.params;
-    draw.theta = (float *)bnn_arena_alloc(mem, bnn__mul(draw.n, 2), sizeof *draw.theta);
-    if (draw.theta == NULL) return mem->err;
-    bnn__gaussian_draw(&la->g, rng, draw.theta, draw.theta + draw.n);
-    err = bnn_ensemble_push_from(e, &draw, 1);
+    draw.theta = (float *)bnn_arena_alloc(mem, draw.n, sizeof *draw.theta);
+    g = la->g;
+    g.mem = mem;
+    err = draw.theta == NULL ? mem->err : bnn_gaussian_sample(&g, rng, draw.theta);
+    if (err == BNN_OK) err = bnn_ensemble_push_from(e, &draw, 1);
     bnn_arena_rewind(mem, mark);
     return err;
 }
 
 /* ---- predictions */
 
-/* f (rows of x, k) and cov (rows, k k) of any net: a backward pass per row and output */
-static void bnn__cov_by_rows(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                             bnn_mat f, float *cov) {
-    size_t i, c, k = f.cols, n = la->n;
-    bnn__time start = p->start;
-    bnn_mat b = bnn__mat(k, n, NULL);
-    float *tmp;
-    bnn__back_to(t, start);
-    b.data = bnn__floats(t, bnn__mul(k, n));
-    tmp = bnn__floats(t, bnn__mul(k, n));
-    p->start = bnn__now(t);
-    for (i = 0; t->err == BNN_OK && i < x.rows; i++) {
-        bnn_var *out = bnn__probe_out(p, t, bnn_mat_rows(x, i, 1));
-        bnn_mat seed = bnn__seed(out);
+/* Covariances (k,k) of the outputs of every row at hand, of any net: a backward pass per row and
+ * output */
+static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
+    const bnn_laplace *la = v->laplace;
+    bnn_tape *t = v->t;
+    bnn_mat x = bnn__block_of(v, v->x, v->gaps), seed;
+    size_t i, c, k = v->cols, n = la->n;
+    bnn_mat b = bnn__mat(k, n, bnn__floats(t, bnn__mul(k, n)));
+    float *tmp = bnn__floats(t, bnn__mul(k, n));
+    bnn__time start = bnn__now(t);
+    bnn_var *out;
+    for (i = 0; t->err == BNN_OK && i < v->rows; i++) {
+        out = bnn__tour_answer(v, 0, bnn_mat_rows(x, i, 1));
+        seed = bnn__seed(out);
         for (c = 0; t->err == BNN_OK && c < k; c++) {
-            bnn_params_zero_grad(&p->view);
-            bnn__backward_column(out, seed, c);
-            memcpy(b.data + c * n, p->view.grad + la->first, n * sizeof *tmp);
+            bnn__probe_back(v, out, seed, c, 0);
+            memcpy(b.data + c * n, v->view.grad + la->first, n * sizeof *tmp);
         }
-        if (t->err != BNN_OK) break;
-        memcpy(f.data + i * k, out->val.data, k * sizeof *tmp);
+        if (t->err != BNN_OK) return;
         bnn__piece_root(&la->g.pieces[0], BNN__ROOT_T, b, tmp);
         bnn__gemm(k, k, n, b.data, n, 1, b.data, 1, n, cov + i * k * k, k, 0);
+        bnn__back_to(t, start);
     }
-    p->start = start;
 }
 
 /* The same by Kronecker factors: a row's gradient of a layer is a (x) g, a its inputs, g (by k
@@ -12454,103 +12395,67 @@ static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bn
                   cov + i * k * k, k, 1);
 }
 
-static void bnn__cov_by_layers(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                               bnn_mat f, float *cov) {
-    bnn_var *out = bnn__probe_out(p, t, x), *node[BNN_MAX_LAYERS];
-    bnn_mat seed = bnn__seed(out), g[BNN_MAX_LAYERS];
-    size_t l, c, k = f.cols, layers = la->g.n_pieces, size;
-    for (l = 0; l < layers; l++) {
-        size = la->g.pieces[l].g.rows;
-        g[l] = bnn__mat(bnn__mul(k, x.rows), size, bnn__floats(t, k * x.rows * size));
-    }
+static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
+    bnn_tape *t = v->t;
+    const bnn_gaussian_piece *q = v->laplace->g.pieces;
+    bnn_var *node[BNN_MAX_LAYERS];
+    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LAYERS];
+    size_t l, c, k = v->cols, layers = v->laplace->g.n_pieces, size;
+    for (l = 0; l < layers; l++)
+        g[l] = bnn__mat(bnn__mul(k, v->rows), q[l].g.rows,
+                        bnn__floats(t, k * v->rows * q[l].g.rows));
     if (t->err != BNN_OK) return;
-    memcpy(f.data, out->val.data, bnn__mat_size(f) * sizeof *cov);
-    memset(cov, 0, bnn__mat_size(f) * k * sizeof *cov);
-    bnn__layer_nodes(out, p, node);
+    memset(cov, 0, v->rows * k * k * sizeof *cov);
+    bnn__layer_nodes(v->out, v, node);
     for (c = 0; t->err == BNN_OK && c < k; c++) {
-        bnn__backward_column(out, seed, c);
+        bnn__probe_back(v, v->out, seed, c, 0);
         for (l = 0; t->err == BNN_OK && l < layers; l++) {
             size = bnn__mat_size(node[l]->grad);
             memcpy(g[l].data + c * size, node[l]->grad.data, size * sizeof *cov);
         }
     }
     for (l = 0; t->err == BNN_OK && l < layers; l++)
-        bnn__cov_of_layer(t, &la->g.pieces[l], node[l], g[l], k, cov);
+        bnn__cov_of_layer(t, &q[l], node[l], g[l], k, cov);
 }
 
-static int bnn__row_has_gap(bnn_mat x, size_t row) {
-    return !bnn__v_finite(x.cols, x.data + row * x.cols);
+static int bnn__laplace_cov(bnn__tour *v, float *cov) {
+    bnn__tour_check(v, "output", v->out->val, 1);
+    if (v->t->err != BNN_OK) return 0;
+    if (v->laplace->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(v, cov);
+    else bnn__cov_by_rows(v, cov);
+    return v->t->err == BNN_OK;
 }
 
-/* Outputs and their covariances of the rows from `first` on. Gaps in x, NaN or inf, are 0 on the
- * way through the net, then all answers of their rows are NaN. */
-static void bnn__laplace_block(const bnn_laplace *la, bnn_tape *t, bnn__probe *p, bnn_mat x,
-                               size_t first, bnn_mat f, float *cov) {
-    bnn__time start = p->start;
-    bnn_mat rows = bnn_mat_rows(x, first, f.rows), whole = rows;
-    size_t i, j, k = f.cols, n = bnn__mat_size(rows);
-    bnn__back_to(t, start);
-    if (!bnn__v_finite(n, rows.data)) {
-        whole.data = bnn__floats(t, n);
-        for (i = 0; whole.data != NULL && i < n; i++)
-            whole.data[i] = bnn__finite(rows.data[i]) ? rows.data[i] : 0;
-        p->start = bnn__now(t);
-    }
-    if (la->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(la, t, p, whole, f, cov);
-    else bnn__cov_by_rows(la, t, p, whole, f, cov);
-    p->start = start;
-    if (t->err != BNN_OK) return;
-    if (bnn__where(f, &i, &j))
-        bnn__fail(t, BNN_ENONFINITE, "bnn_laplace: output %z of row %z is %g: are its inputs too "
-                  "large?", j, first + i, (double)f.data[i * k + j]);
-    for (i = 0; i < f.rows; i++) {
-        if (!bnn__row_has_gap(rows, i)) continue;
-        for (j = 0; j < k; j++) f.data[i * k + j] = (float)bnn__nan();
-        for (j = 0; j < k * k; j++) cov[i * k * k + j] = (float)bnn__nan();
-    }
+static int bnn__laplace_open(bnn__tour *v, bnn_tape *t, const char *who, const bnn_laplace *la,
+                             bnn_mat x) {
+    enum { ROWS = 128, ROOM = 4096 }; /* rows at a time, so that their covariances stay small */
+    memset(v, 0, sizeof *v);
+    if (!bnn__probe_init(v, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
+    v->laplace = la;
+    v->view.theta = la->mean;
+    if (!bnn__tour_over(v, x, ROWS)) return 0;
+    if (v->cols > ROOM / ROWS) v->block = ROOM / v->cols + 1;
+    return 1;
 }
 
-/* Number of outputs, by one row of x; rows: at a time, so that their covariances stay small */
-static size_t bnn__laplace_open(bnn__probe *p, const bnn_arena *mem, bnn_tape *t, const char *who,
-                                const bnn_laplace *la, bnn_mat x, size_t *rows) {
-    enum { ROWS = 128, ROOM = 4096 };
-    size_t k, i, j, r, gaps = 0;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
-    if (!bnn__probe_init(p, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
-    p->view.theta = la->mean;
-    k = bnn__probe_out(p, t, bnn_mat_rows(x, 0, x.rows > 0))->val.cols;
-    bnn__back_to(t, p->start);
-    *rows = k < ROOM / ROWS ? (size_t)ROWS : ROOM / k + 1;
-    if (t->err != BNN_OK || !bnn__where(x, &i, &j)) return k;
-    for (r = 0; r < x.rows; r++) gaps += (size_t)bnn__row_has_gap(x, r);
-    bnn__note(t, "%s: x is %g in row %z, column %z; not finite in %z rows, whose answers are NaN: "
-              "fill in or drop what is missing", who, (double)x.data[i * x.cols + j], i, j, gaps);
-    return k;
+static void bnn__laplace_outputs_add(bnn__tour *v) {
+    size_t k = v->cols;
+    if (bnn__laplace_cov(v, v->p.aleatoric.data + v->first * k * k))
+        memcpy(v->p.mean.data + v->first * k, v->out->val.data, v->rows * k * sizeof(float));
 }
 
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov) {
-    bnn__probe p;
-    bnn_mark mark;
-    bnn_mat mean = bnn__mat(0, 0, NULL);
-    size_t first, n, rows = 0;
-    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_outputs", la, x, &rows);
-    *cov = mean;
-    if (t->err != BNN_OK) return mean;
-    mark = bnn_arena_mark(mem);
-    mean = bnn_mat_new(mem, x.rows, k);
-    *cov = bnn_mat_new(mem, x.rows, bnn__mul(k, k));
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_outputs: %s", mem->msg);
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
-        n = x.rows - first < rows ? x.rows - first : rows;
-        bnn__laplace_block(la, t, &p, x, first, bnn_mat_rows(mean, first, n),
-                           cov->data + first * k * k);
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
+    if (bnn__laplace_open(&v, t, "bnn_laplace_outputs", la, x)) {
+        v.p.mean = bnn_mat_new(mem, x.rows, v.k = v.cols);
+        v.p.aleatoric = bnn_mat_new(mem, x.rows, bnn__mul(v.k, v.k)); /* the covariances */
+        bnn__tour_run(&v, mem, 0, bnn__laplace_outputs_add, NULL);
     }
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK) return mean;
-    bnn_arena_rewind(mem, mark);
-    *cov = bnn__mat(0, 0, NULL);
-    return *cov;
+    bnn__back_to(t, start);
+    *cov = v.p.aleatoric;
+    return v.p.mean;
 }
 
 /* One row of classes: mean by the probit formula, the rest by the delta method: d p_i/d f_j is
@@ -12566,7 +12471,8 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
     }
     for (i = 0; i < k; i++) {
         double slope = (double)mean[i], v = (double)cov[i * k + i];
-        if (likelihood == BNN_BERNOULLI) slope = 1 / (2 + exp((double)f[i]) + exp(-(double)f[i]));
+        if (likelihood == BNN_BERNOULLI)
+            slope = 1 / (2 + bnn__dexp((double)f[i]) + bnn__dexp(-(double)f[i]));
         else v += all - 2 * p[i];
         v *= slope * slope;
         epistemic[i] = (float)(v < 0 ? 0 : v);
@@ -12578,7 +12484,7 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
             if ((likelihood == BNN_BERNOULLI) != (j == i)) continue; /* alone, or the others */
             if (j != i) d -= (double)f[j];
             if (j != i) v += (double)cov[j * k + j] - 2 * (double)cov[i * k + j];
-            odds += exp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
+            odds += bnn__dexp(-d / sqrt(1 + BNN__PI * (v < 0 ? 0 : v) / 8));
         }
         p[i] = 1 / (1 + odds);
         sum += p[i];
@@ -12593,79 +12499,271 @@ static double bnn__laplace_classes(int likelihood, size_t k, const float *f, con
     return sum > 0 ? bnn__entropy(likelihood, k, p) : bnn__nan();
 }
 
-/* One row of numbers; var: that of the noise */
-static void bnn__laplace_numbers(const bnn_net *net, size_t k, size_t outs, const float *cov,
-                                 const float *m, const float *var, float *mean, float *epistemic,
-                                 float *aleatoric) {
-    size_t i;
-    for (i = 0; i < k; i++) {
-        double v = (double)cov[i * outs + i], s = 1;
-        mean[i] = m[i];
-        aleatoric[i] = bnn__is_nan(v) ? (float)v : var[i]; /* a gap in x */
-        if (bnn__likelihood(net) == BNN_POISSON) { /* f normal: the rate is log-normal */
-            mean[i] = aleatoric[i] = (float)((double)m[i] * exp(v / 2));
-            v = expm1(v) * (double)mean[i] * (double)mean[i];
-        } else if (net->scaling.y_std.data != NULL) {
-            s = (double)net->scaling.y_std.data[i];
+static void bnn__laplace_add(bnn__tour *v) {
+    const float *y_std = v->net.scaling.y_std.data;
+    size_t i, j, k = v->k, outs = v->cols, at = v->first * k;
+    float *mean = v->p.mean.data + at, *epistemic = v->p.epistemic.data + at;
+    float *aleatoric = v->p.aleatoric.data + at, *entropy = v->p.entropy.data;
+    float *cov = bnn__floats(v->t, bnn__mul(v->rows, bnn__mul(outs, outs)));
+    int likelihood = bnn__likelihood(&v->net);
+    bnn_mat m, var;
+    if (!bnn__laplace_cov(v, cov)) return;
+    if (entropy == NULL) bnn__moments(&v->net, v->out, &m, &var);
+    if (v->t->err != BNN_OK) return;
+    for (i = 0; i < v->rows; i++, cov += outs * outs) {
+        for (j = 0; entropy == NULL && j < k; j++) {
+            double c = (double)cov[j * outs + j], s = y_std != NULL ? (double)y_std[j] : 1;
+            mean[j] = m.data[i * k + j];
+            aleatoric[j] = var.data[i * k + j];
+            if (likelihood == BNN_POISSON) { /* f normal: the rate is log-normal */
+                mean[j] = aleatoric[j] = (float)((double)mean[j] * bnn__dexp(c / 2));
+                s = (double)mean[j];
+                c = bnn__dexpm1(c);
+            }
+            epistemic[j] = (float)(c * s * s);
         }
-        epistemic[i] = (float)(v * s * s);
-    }
-}
-
-/* Outputs f and covariances of the rows from `first` on become answers. */
-static void bnn__laplace_answer(bnn_predictive *r, bnn_tape *t, const bnn_net *net, size_t first,
-                                bnn_mat f, const float *cov) {
-    int likelihood = bnn__likelihood(net);
-    size_t i, k = r->mean.cols;
-    bnn_mat m = r->mean, var = m;
-    double *p = (double *)bnn__scratch(t, k, sizeof *p);
-    if (r->entropy.data == NULL) bnn__moments(net, bnn_input(t, f), &m, &var);
-    if (t->err != BNN_OK) return;
-    for (i = 0; i < f.rows; i++, cov += f.cols * f.cols) {
-        size_t at = (first + i) * k;
-        float *mean = r->mean.data + at, *ep = r->epistemic.data + at, *al = r->aleatoric.data + at;
-        if (r->entropy.data == NULL)
-            bnn__laplace_numbers(net, k, f.cols, cov, m.data + i * k, var.data + i * k, mean, ep,
-                                 al);
-        else r->entropy.data[first + i] =
-            (float)bnn__laplace_classes(likelihood, k, f.data + i * k, cov, mean, ep, al, p);
+        if (entropy != NULL)
+            entropy[v->first + i] =
+                (float)bnn__laplace_classes(likelihood, k, v->out->val.data + i * k, cov, mean,
+                                            epistemic, aleatoric, v->sums);
+        mean += k, epistemic += k, aleatoric += k;
     }
 }
 
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x) {
-    bnn_predictive r;
-    bnn__probe p;
-    bnn_mark mark;
-    size_t first, n, rows = 0;
-    size_t k = bnn__laplace_open(&p, mem, t, "bnn_laplace_predict", la, x, &rows);
-    bnn_mat f = bnn__mat(rows, k, NULL);
-    float *cov;
+    bnn__time start = bnn__now(t);
+    bnn__tour v;
     int likelihood;
-    memset(&r, 0, sizeof r);
-    if (t->err != BNN_OK) return r;
-    likelihood = bnn__likelihood(&la->net);
-    n = likelihood == BNN_GAUSSIAN_HETERO ? k / 2 : k;
-    mark = bnn_arena_mark(mem);
-    r.mean = bnn_mat_new(mem, x.rows, n);
-    r.aleatoric = bnn_mat_new(mem, x.rows, n);
-    r.epistemic = bnn_mat_new(mem, x.rows, n);
-    if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
-        r.entropy = bnn_mat_new(mem, x.rows, 1);
-    if (mem->err != BNN_OK) bnn__fail(t, mem->err, "bnn_laplace_predict: %s", mem->msg);
-    f.data = bnn__floats(t, bnn__mul(rows, k));
-    cov = bnn__floats(t, bnn__mul(rows, bnn__mul(k, k)));
-    p.start = bnn__now(t);
-    for (first = 0; t->err == BNN_OK && first < x.rows; first += f.rows) {
-        n = x.rows - first;
-        f.rows = n < rows ? n : rows;
-        bnn__laplace_block(la, t, &p, x, first, f, cov);
-        bnn__laplace_answer(&r, t, &p.net, first, f, cov);
+    if (bnn__laplace_open(&v, t, "bnn_laplace_predict", la, x)) {
+        likelihood = bnn__likelihood(&v.net);
+        v.p.mean = bnn_mat_new(mem, x.rows, v.k);
+        v.p.aleatoric = bnn_mat_new(mem, x.rows, v.k);
+        v.p.epistemic = bnn_mat_new(mem, x.rows, v.k);
+        if (likelihood == BNN_CATEGORICAL || likelihood == BNN_BERNOULLI)
+            v.p.entropy = bnn_mat_new(mem, x.rows, 1);
+        bnn__tour_run(&v, mem, v.k, bnn__laplace_add, NULL);
     }
-    bnn__back_to(t, p.base);
-    if (t->err == BNN_OK) return r;
-    bnn_arena_rewind(mem, mark);
-    memset(&r, 0, sizeof r);
+    bnn__back_to(t, start);
+    return v.p;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>evidence: ln p(D) over a ladder of powers of the likelihood, 0 = b_0 < ... < b_K = 1
+ *
+ * With u = -ln p(D|theta) and E_b under p(theta) p(D|theta)^b:
+ *     swap      of neighbors with probability min(1, exp((b_i - b_j)(u_i - u_j)))
+ *               (Swendsen and Wang 1986, Geyer 1991)
+ *     integral  ln p(D) = -int_0^1 E_b u db; d E_b u/db = -Var_b u, so the trapezoid of width h has
+ *               the correction -h^2/12 (Var_right - Var_left)   (Friel, Hurn and Wyse 2014).
+ *               One sweep gives one value of the trapezoid; their autocorrelation has those of all
+ *               rungs and between them.
+ *     annealing ln w = -sum (b_k - b_(k-1)) u(theta_(k-1)), theta_k from theta_(k-1) by a step that
+ *               leaves p(theta) p(D|theta)^b_k alone; p(D) = E w   (Neal 2001)
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__ladder_power(const bnn_ladder *l, double k) { /* also between two rungs */
+    double x = k / (double)(l->rungs - 1);
+    return x <= 0 ? 0 : x < 1 ? bnn__dpow(x, l->bend) : 1;
+}
+
+BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
+                                 bnn_ladder_desc desc) {
+    bnn_ladder l, dead;
+    bnn_params *w = net->params;
+    bnn_hmc_desc hmc;
+    size_t k;
+    memset(&dead, 0, sizeof dead);
+    memset(&hmc, 0, sizeof hmc);
+    l = dead;
+    l.bend = (double)bnn__or(desc.bend, 4);
+    l.mem = dead.mem = mem, l.params = dead.params = w;
+    if (w == NULL || w->mem->err != BNN_OK) return dead;
+    l.rungs = desc.rungs == 0 ? 16 : desc.rungs;
+    l.warmup = desc.warmup == 0 ? 500 : desc.warmup;
+    if (!(l.rungs >= 2 && l.rungs <= 1000 && l.bend > 0 && l.bend < 100))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_ladder_new: %z rungs with bend %g: 2 to 1000, and a "
+                        "bend between 0 and 100", l.rungs, l.bend);
+    for (k = 0; k < w->n_blocks; k++)
+        if (w->blocks[k].prior.kind == BNN_PRIOR_FLAT)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_ladder_new: block %z (%s) has a flat prior, which "
+                            "has no evidence", k, w->blocks[k].name);
+    l.power = (double *)bnn_arena_alloc(mem, l.rungs, sizeof(double));
+    l.energy = (double *)bnn_arena_alloc(mem, l.rungs, sizeof(double));
+    l.tried = (uint64_t *)bnn_arena_alloc(mem, l.rungs, sizeof(uint64_t));
+    l.swapped = (uint64_t *)bnn_arena_alloc(mem, l.rungs, sizeof(uint64_t));
+    l.theta = bnn_mat_new(mem, l.rungs, w->n);
+    l.chains = (bnn_stepper *)bnn_arena_alloc(mem, l.rungs, sizeof *l.chains);
+    hmc.net = net, hmc.data = d, hmc.warmup = l.warmup, hmc.adapt_mass = 1;
+    hmc.leapfrog = desc.leapfrog == 0 ? 10 : desc.leapfrog;
+    for (k = 0; k < l.rungs && mem->err == BNN_OK; k++) {
+        l.chains[k] = bnn_hmc(w, hmc);
+        if (w->mem->err != BNN_OK) return dead;
+        l.power[k] = bnn__ladder_power(&l, (double)k);
+        l.chains[k].hmc->tempered = 1, l.chains[k].hmc->power = l.power[k];
+    }
+    return mem->err == BNN_OK ? l : dead;
+}
+
+/* -ln p(D|theta) of new weights from the prior, which are then the net's */
+static double bnn__ladder_prior(bnn_ladder *l, bnn_tape *t) {
+    double u;
+    bnn_params_sample_prior(l->params, &t->rng);
+    u = bnn__hmc_energy(&l->chains[0], t);
+    if (t->err == BNN_ENONFINITE) bnn_tape_clear_error(t);
+    if (!bnn__finite_d(u))
+        bnn__fail(t, BNN_ENONFINITE, "bnn_ladder: the energy of a draw from the prior is not "
+                  "finite");
+    return l->chains[0].hmc->data_energy;
+}
+
+/* Of the whole state of two rungs, which is weights and their energy */
+static void bnn__ladder_swap(bnn_ladder *l, bnn_tape *t, size_t k) {
+    double *u = l->energy + k, odds = (l->power[k] - l->power[k + 1]) * (u[0] - u[1]), e = u[0];
+    float *a = l->theta.data + k * l->theta.cols, *b = a + l->theta.cols, x;
+    int swaps = odds > 0 || bnn__rng_unit(&t->rng) < bnn__dexp(odds);
+    size_t i;
+    if (l->steps >= l->warmup) l->tried[k]++, l->swapped[k] += (uint64_t)swaps;
+    if (!swaps) return;
+    u[0] = u[1], u[1] = e;
+    for (i = 0; i < l->theta.cols; i++) x = a[i], a[i] = b[i], b[i] = x;
+}
+
+static int bnn__ladder_ok(bnn_ladder *l, bnn_tape *t) {
+    if (t->err == BNN_OK && l->rungs == 0)
+        bnn__fail(t, BNN_EARG, "bnn_ladder: it was not made: %s",
+                  l->mem != NULL && l->mem->err != BNN_OK ? l->mem->msg :
+                  l->params != NULL && l->params->mem->err != BNN_OK ? l->params->mem->msg : "");
+    return t->err == BNN_OK;
+}
+
+BNNDEF void bnn_ladder_step(bnn_ladder *l, bnn_tape *t) {
+    size_t k, bytes = l->theta.cols * sizeof(float);
+    if (!bnn__ladder_ok(l, t)) return;
+    for (k = 0; k < l->rungs && t->err == BNN_OK; k++) {
+        float *theta = l->theta.data + k * l->theta.cols;
+        if (k == 0 || l->steps == 0) l->energy[k] = bnn__ladder_prior(l, t);
+        else memcpy(l->params->theta, theta, bytes);
+        if (k > 0) {
+            bnn_step(&l->chains[k], t);
+            l->energy[k] = l->chains[k].hmc->data_energy;
+        }
+        memcpy(theta, l->params->theta, bytes);
+    }
+    if (t->err != BNN_OK) return;
+    for (k = l->steps % 2; k + 1 < l->rungs; k += 2) bnn__ladder_swap(l, t, k);
+    memcpy(l->params->theta, l->theta.data + (l->rungs - 1) * l->theta.cols, bytes);
+    l->steps++;
+}
+
+static bnn_evidence bnn__no_evidence(void) {
+    bnn_evidence r;
+    r.log_evidence = r.error = r.ess = bnn__nan();
+    return r;
+}
+
+static void bnn__ladder_warm(bnn_ladder *l, bnn_tape *t) {
+    if (!bnn__ladder_ok(l, t)) return;
+    while (l->steps < l->warmup && t->err == BNN_OK) bnn_ladder_step(l, t);
+}
+
+/* Trapezoid of the means in m[], and its correction by the sums of squares in m[rungs ..] */
+static double bnn__ladder_trapezoid(const bnn_ladder *l, const double *m, double *correction,
+                                    size_t sweeps) {
+    double sum = 0, h;
+    size_t k;
+    for (k = 0; k + 1 < l->rungs; k++) {
+        h = l->power[k + 1] - l->power[k];
+        sum -= h / 2 * (m[k] + m[k + 1]);
+        if (correction != NULL)
+            *correction -= h * h / 12 * (m[l->rungs + k + 1] - m[l->rungs + k]) /
+                           (double)(sweeps - 1);
+    }
+    return sum;
+}
+
+BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps) {
+    bnn_evidence r = bnn__no_evidence();
+    double *m, first = 0, correction = 0;
+    bnn_mat series;
+    bnn_mark mark;
+    size_t i, k;
+    bnn__ladder_warm(l, t);
+    if (t->err == BNN_OK && sweeps < 8)
+        bnn__fail(t, BNN_EARG, "bnn_ladder_integrate: %z sweeps, it needs 8", sweeps);
+    if (t->err != BNN_OK) return r;
+    mark = bnn_arena_mark(l->mem);
+    series = bnn_mat_new(l->mem, 1, sweeps);
+    m = (double *)bnn_arena_alloc(l->mem, 2 * l->rungs, sizeof *m);
+    for (i = 0; i < sweeps && m != NULL && t->err == BNN_OK; i++) {
+        double now;
+        bnn_ladder_step(l, t);
+        for (k = 0; k < l->rungs; k++) { /* Welford */
+            double d = l->energy[k] - m[k];
+            m[k] += d / (double)(i + 1);
+            m[l->rungs + k] += d * (l->energy[k] - m[k]);
+        }
+        now = bnn__ladder_trapezoid(l, l->energy, NULL, 0);
+        if (i == 0) first = now;
+        series.data[i] = (float)(now - first);
+    }
+    if (m != NULL && t->err == BNN_OK) {
+        r.log_evidence = bnn__ladder_trapezoid(l, m, &correction, sweeps) + correction;
+        r.error = bnn_diag_mcse(l->mem, series);
+        r.error = sqrt(r.error * r.error + correction * correction / 4);
+        for (k = 0; k + 1 < l->rungs; k++)
+            if (5 * l->swapped[k] < l->tried[k])
+                bnn__note(t, "bnn_ladder: rungs %z and %z swap in less than a fifth of the steps: "
+                          "more rungs, or another bend", k, k + 1);
+    }
+    bnn_arena_rewind(l->mem, mark);
+    return r;
+}
+
+/* ln of the weight of one run */
+static double bnn__ladder_run(bnn_ladder *l, bnn_tape *t, size_t steps) {
+    double u = bnn__ladder_prior(l, t), log_w = 0, before = 0;
+    size_t k, j;
+    for (k = 1; k < l->rungs; k++) {
+        bnn_hmc_state *h = l->chains[k].hmc;
+        for (j = 1; j <= steps && t->err == BNN_OK; j++) {
+            h->power = bnn__ladder_power(l, (double)(k - 1) + (double)j / (double)steps);
+            log_w -= (h->power - before) * u;
+            before = h->power;
+            bnn_step(&l->chains[k], t);
+            u = h->data_energy;
+        }
+        h->power = l->power[k];
+    }
+    return log_w;
+}
+
+BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, size_t steps) {
+    bnn_evidence r = bnn__no_evidence();
+    double top = 0, sum = 0, squares = 0, n = (double)runs; /* of w exp(-top) */
+    size_t i;
+    bnn__ladder_warm(l, t);
+    if (t->err == BNN_OK && (runs < 2 || steps == 0))
+        bnn__fail(t, BNN_EARG, "bnn_ladder_anneal: %z runs of %z steps: 2 and 1, or more", runs,
+                  steps);
+    for (i = 0; i < runs && t->err == BNN_OK; i++) {
+        double x = bnn__ladder_run(l, t, steps), scale;
+        if (i == 0) top = x;
+        if (x > top) {
+            scale = bnn__dexp(top - x);
+            sum *= scale, squares *= scale * scale, top = x;
+        }
+        sum += bnn__dexp(x - top), squares += bnn__dexp(2 * (x - top));
+    }
+    if (t->err != BNN_OK) return r;
+    memcpy(l->params->theta, l->theta.data + (l->rungs - 1) * l->theta.cols,
+           l->theta.cols * sizeof(float));
+    r.log_evidence = top + bnn__dlog(sum / n);
+    r.ess = sum * sum / squares;
+    r.error = sqrt((n / r.ess - 1) / (n - 1));
+    if (10 * r.ess < n)
+        bnn__note(t, "bnn_ladder_anneal: %z runs are worth %g: more steps or more rungs", runs,
+                  r.ess);
     return r;
 }
 
@@ -12704,47 +12802,49 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
     return 1;
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_net(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp, bnn_mlp_desc d,
-                             size_t gone, size_t blocks) {
-    bnn_net net = bnn__net_like(to, mlp, d, NULL);
-    size_t b;
-    if (net.params == NULL) return net;
-    BNN_ASSERT(to->n == out->n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior = mlp->params->blocks[b < gone ? b : b + blocks].prior;
-    memcpy(to->theta, out->mean, out->n * sizeof(float));
-    return net;
+/* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
+static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
+                                     const void *neurons, const bnn_net *mlp,
+                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+    if (to == NULL || to->mem->err != BNN_OK) return NULL;
+    if (to->n_blocks != 0 || out == NULL || neurons == NULL)
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
+                        "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
+                        "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
+    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-static int bnn__drop_to(const char *who, bnn_params *to, const void *out, const void *neurons) {
-    if (to == NULL || to->mem->err != BNN_OK) return 0;
-    if (to->n_blocks == 0 && out != NULL && neurons != NULL) return 1;
-    bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
-                    "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its Gaussian" :
-                    neurons == NULL ? ", and a list of neurons" : "");
-    return 0;
+/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
+ * dropped layer's) and the mean as its weights. */
+static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+                               const bnn_gaussian *g, const bnn_mlp_desc *d,
+                               const unsigned char *what, const float *value, size_t gone) {
+    bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
+    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d, NULL) : bnn__net_dead(to->mem);
+    size_t b;
+    if (net.params == NULL) return net;
+    BNN_ASSERT(to->n == less.n);
+    for (b = 0; b < to->n_blocks; b++)
+        to->blocks[b].prior =
+            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
+    memcpy(to->theta, less.mean, less.n * sizeof(float));
+    *out = less;
+    return net;
 }
 
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_net net;
     bnn_mlp_desc d;
-    unsigned char *what;
-    bnn_gaussian less = bnn__no_gaussian();
+    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
+                                         layer, &d);
     const bnn_block *in, *next;
     size_t i, j, step, width;
-    memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to, out, n > 0 ? (const void *)neurons : who) ||
-        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
-        return net;
+    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
-    if (what == NULL) return net;
     in = &mlp->params->blocks[(layer - 1) * step];
     next = in + step;
     for (i = 0; i < n; i++) {
@@ -12758,14 +12858,10 @@ BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
-        return net;
+        return bnn__net_dead(to->mem);
     }
     d.sizes[layer] = width - n;
-    less = bnn_gaussian_reduce(to->mem, g, what, NULL);
-    if (less.n == 0) return net;
-    net = bnn__drop_net(to, &less, mlp, d, BNN__NONE, 0);
-    if (net.params != NULL) *out = less;
-    return net;
+    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
 }
 
 /* Can the layer be the identity, and gone? */
@@ -12784,22 +12880,16 @@ static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) 
 BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_net net;
     bnn_mlp_desc d;
-    bnn_gaussian less;
-    unsigned char *what;
+    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
     float *value;
     size_t i, l, step, width;
-    memset(&net, 0, sizeof net);
-    if (!bnn__drop_to(who, to, out, who) ||
-        !bnn__drop_ready(who, to->mem, mlp, g, layer, &d))
-        return net;
+    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
+    if (value == NULL) return bnn__net_dead(to->mem);
     step = d.no_bias ? 1 : 2;
     width = d.sizes[layer];
-    if (!bnn__layer_fits(to->mem, &d, layer)) return net;
-    what = (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
-    value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
-    if (to->mem->err != BNN_OK) return net;
     l = mlp->params->blocks[(layer - 1) * step].offset;
     for (i = 0; i < width * (width + step - 1); i++) {
         what[l + i] = BNN_FIX;
@@ -12810,11 +12900,7 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
         d.activations[l - 1] = d.activations[l];
     }
     d.sizes[BNN_MAX_LAYERS] = 0;
-    less = bnn_gaussian_reduce(to->mem, g, what, value);
-    if (less.n == 0) return net;
-    net = bnn__drop_net(to, &less, mlp, d, (layer - 1) * step, step);
-    if (net.params != NULL) *out = less;
-    return net;
+    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
 }
 
 /* ---- orders */
@@ -12937,7 +13023,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     bnn_mark mark;
     double *score;
     bnn_mat r;
-    size_t width;
+    size_t width, *sorted;
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
@@ -12956,7 +13042,8 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     if (mem->err != BNN_OK) return mem->err;
     bnn__order_scores(g, next, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
-    else bnn__order(width, score, 1, order);
+    else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
+    else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);
     return err;
 }
@@ -13116,21 +13203,9 @@ static int bnn__graph_nodes(bnn_arena *mem, const bnn_graph_desc *d, size_t *nod
     return BNN_OK;
 }
 
-/* An edge on a cycle among nodes whose done is 0: backward from any of them one comes round. */
-static int bnn__graph_cycle(bnn_arena *mem, const bnn_structure *s, const unsigned char *done) {
-    size_t v = 0, e = 0, i;
-    while (done[v]) v++;
-    for (i = 0; i <= s->n_nodes; i++) {
-        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
-        v = s->edges[e].from;
-    }
-    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
-                           e, v, s->edges[e].to);
-}
-
 static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources first */
     unsigned char *done = (unsigned char *)bnn_arena_alloc(mem, s->n_nodes, 1);
-    size_t v, e, n = 0, before = 1;
+    size_t v, e = 0, n = 0, before = 1;
     if (done == NULL) return mem->err;
     while (n < s->n_nodes && n != before) {
         before = n;
@@ -13143,7 +13218,14 @@ static int bnn__graph_order(bnn_arena *mem, bnn_structure *s) { /* Kahn: sources
             s->order[n++] = v;
         }
     }
-    return n == s->n_nodes ? BNN_OK : bnn__graph_cycle(mem, s, done);
+    if (n == s->n_nodes) return BNN_OK;
+    for (v = 0; done[v];) v++; /* backward from any node that is left one comes round a cycle */
+    for (n = 0; n <= s->n_nodes; n++) {
+        for (e = 0; s->edges[e].to != v || done[s->edges[e].from];) e++; /* there is one */
+        v = s->edges[e].from;
+    }
+    return bnn__arena_fail(mem, BNN_EARG, "bnn_graph: edge %z, from %z to %z, is part of a cycle",
+                           e, v, s->edges[e].to);
 }
 
 /* Columns of candidate k of edge e */
@@ -13473,20 +13555,11 @@ typedef struct bnn__hyper {
 
 /* Gradients of f by w and a, at the same random numbers each time; the value */
 static double bnn__hyper_at(bnn__hyper *h, bnn_loss_fn f) {
-    bnn_tape *t = h->t;
-    bnn__time start = bnn__now(t);
-    bnn_var *loss;
     double value;
-    t->rng = h->rng;
-    bnn_params_zero_grad(h->d->w);
     bnn_params_zero_grad(h->d->a);
-    loss = f(t, h->d->user);
-    value = (double)bnn_value(loss);
-    bnn_backward(loss);
+    value = bnn__loss_at(h->t, &h->rng, h->d->w, f, h->d->user);
     bnn__params_settle(h->d->w);
     bnn__params_settle(h->d->a);
-    start.loss_n = t->loss_n; /* the gradient stays, and its N */
-    bnn__back_to(t, start);
     return value;
 }
 
@@ -13518,39 +13591,35 @@ static void bnn__hyper_mixed(bnn__hyper *h, double c, const float *z) {
     }
 }
 
-static double bnn__dot(size_t n, const float *x, const float *y) {
-    double s = 0;
-    size_t i;
-    for (i = 0; i < n; i++) s += (double)x[i] * (double)y[i];
-    return s;
-}
-
 /* Conjugate gradients for (H + damping) z = v; returns the last curvature, which breaks it off if
  * it is not positive. Differences of a gradient with kinks are not a symmetric matrix, and then
  * residuals may grow: the best z so far is kept. work: 4 |w| numbers. */
 static double bnn__hyper_cg(bnn__hyper *h, bnn_hypergradient_result *out, float *work) {
     const bnn_hypergradient_desc *d = h->d;
     size_t i, n = d->w->n, most = d->iterations > 0 ? d->iterations : 20, k;
-    float *z = work, *r = z + n, *p = r + n, *hp = p + n;
+    bnn_mat v = bnn__mat(1, n, h->v), r = bnn__mat(1, n, work), p = bnn__mat(1, n, work + n);
+    bnn_mat hp = bnn__mat(1, n, work + 2 * n);
+    float *z = work + 3 * n;
     double tolerance = d->tolerance > 0 ? (double)d->tolerance : 1e-3, curve = 1;
-    double vv = bnn__dot(n, h->v, h->v), rr = vv, best = vv;
+    double vv = bnn_mat_dot(v, v), rr = vv, best = vv;
     memset(z, 0, n * sizeof *z);
     memset(h->z, 0, n * sizeof *z);
-    memcpy(r, h->v, n * sizeof *r);
-    memcpy(p, h->v, n * sizeof *p);
+    memcpy(r.data, v.data, n * sizeof *z);
+    memcpy(p.data, v.data, n * sizeof *z);
     for (k = 0; k < most && rr > tolerance * tolerance * vv; k++) {
-        double pp = bnn__dot(n, p, p), step, old = rr;
+        double pp = bnn_mat_dot(p, p), step, old = rr;
         h->t->rng = h->rng;
-        bnn_hessian_vector(hp, h->t, d->w, d->lower, d->user, p);
-        for (i = 0; i < n; i++) hp[i] += (float)out->damping * p[i];
-        curve = bnn__dot(n, p, hp) / pp;
+        bnn_hessian_vector(hp.data, h->t, d->w, d->lower, d->user, p.data);
+        for (i = 0; i < n; i++) hp.data[i] += (float)out->damping * p.data[i];
+        curve = bnn_mat_dot(p, hp) / pp;
         if (!(curve > 0)) break;
         step = rr / (curve * pp);
-        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p[i]);
-        for (i = 0; i < n; i++) r[i] -= (float)(step * (double)hp[i]);
-        rr = bnn__dot(n, r, r);
+        for (i = 0; i < n; i++) z[i] += (float)(step * (double)p.data[i]);
+        for (i = 0; i < n; i++) r.data[i] -= (float)(step * (double)hp.data[i]);
+        rr = bnn_mat_dot(r, r);
         if (rr < best) memcpy(h->z, z, n * sizeof *z), best = rr;
-        for (i = 0; i < n; i++) p[i] = (float)((double)r[i] + rr / old * (double)p[i]);
+        for (i = 0; i < n; i++)
+            p.data[i] = (float)((double)r.data[i] + rr / old * (double)p.data[i]);
     }
     out->iterations += k;
     out->residual = vv > 0 ? sqrt(best / vv) : 0;
@@ -13650,7 +13719,6 @@ static const double bnn__pruned = 1e12; /* a precision that stands for infinity 
 typedef struct bnn__regress {
     bnn_arena *mem;
     bnn_mark mark;
-    bnn_mat mean, cov_to; /* empty: not asked for */
     size_t n, d;
     double *xx, *xy, yy; /* X'X, X'y, y'y */
     double *l, *cov, *m; /* the factor of A, its inverse, the mean */
@@ -13666,8 +13734,6 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
         (cov.data != NULL && !bnn__mat_is(cov, d, d)))
         return 0;
     p->mem = mem, p->mark = bnn_arena_mark(mem);
-    if (mean.data != NULL) p->mean = mean;
-    if (cov.data != NULL) p->cov_to = cov;
     p->xx = (double *)bnn_arena_alloc(mem, bnn__mul(d, bnn__mul(3, d) + 2), sizeof *p->xx);
     if (p->xx == NULL) return 0;
     p->n = data.x.rows, p->d = d;
@@ -13684,15 +13750,12 @@ static int bnn__linear_open(bnn__regress *p, bnn_arena *mem, bnn_mat mean, bnn_m
     return 1;
 }
 
-/* Gives the mean and cov, if there is an answer, and the memory back. */
-static double bnn__linear_close(const bnn__regress *p, double log_p) {
-    size_t i;
-    if (p->mem == NULL) return bnn__nan();
-    if (!bnn__is_nan(log_p)) {
-        for (i = 0; i < bnn__mat_size(p->mean); i++) p->mean.data[i] = (float)p->m[i];
-        for (i = 0; i < bnn__mat_size(p->cov_to); i++) p->cov_to.data[i] = (float)p->cov[i];
-    }
-    bnn_arena_rewind(p->mem, p->mark);
+/* Gives the mean and cov, if asked for and there is an answer, and the memory back. */
+static double bnn__linear_close(const bnn__regress *p, bnn_mat mean, bnn_mat cov, double log_p) {
+    size_t i, d = bnn__is_nan(log_p) ? 0 : p->d;
+    for (i = 0; mean.data != NULL && i < d; i++) mean.data[i] = (float)p->m[i];
+    for (i = 0; cov.data != NULL && i < d * d; i++) cov.data[i] = (float)p->cov[i];
+    if (p->mem != NULL) bnn_arena_rewind(p->mem, p->mark);
     return log_p;
 }
 
@@ -13732,7 +13795,8 @@ BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn
                                   const double *alpha, double beta) {
     bnn__regress p;
     int open = bnn__linear_open(&p, mem, mean, cov, data);
-    return bnn__linear_close(&p, open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan());
+    double log_p = open ? bnn__linear_solve(&p, alpha, beta) : bnn__nan();
+    return bnn__linear_close(&p, mean, cov, log_p);
 }
 
 static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
@@ -13790,7 +13854,7 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
     }
     for (i = 0; i < p.d; i++)
         if (alpha[i] >= bnn__pruned) p.m[i] = 0;
-    return bnn__linear_close(&p, log_p);
+    return bnn__linear_close(&p, mean, cov, log_p);
 }
 
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast) {
@@ -13892,25 +13956,20 @@ BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_
     return v;
 }
 
-/* One sample, drawn by its weight. */
-static size_t bnn__tour_pick(const bnn__tour *v) {
-    double u;
-    size_t s;
-    if (v->samples == 1) return 0;
-    u = v->total * (double)bnn_rng_uniform(&v->t->rng);
-    for (s = 0; s + 1 < v->samples && u >= bnn__tour_weight(v, s); s++)
-        u -= bnn__tour_weight(v, s);
-    return s;
-}
-
-/* The teacher's answer as constants: probabilities, or mean and variance. */
+/* The teacher's answer as constants: probabilities, or mean and variance, of one sample, drawn by
+ * its weight. */
 static void bnn__teach(const bnn_net *teacher, const bnn_ensemble *post, bnn_var *x, bnn_mat *mean,
                        bnn_mat *var) {
     bnn__tour v;
+    double u = 0;
+    size_t s;
     memset(mean, 0, sizeof *mean);
     memset(var, 0, sizeof *var);
     if (!bnn__tour_init(&v, x->tape, teacher, post)) return;
-    bnn__moments(&v.net, bnn__tour_answer(&v, bnn__tour_pick(&v), x->val), mean, var);
+    if (v.samples > 1) u = v.total * (double)bnn_rng_uniform(&v.t->rng);
+    for (s = 0; s + 1 < v.samples && u >= bnn__tour_weight(&v, s); s++)
+        u -= bnn__tour_weight(&v, s);
+    bnn__moments(&v.net, bnn__tour_answer(&v, s, x->val), mean, var);
 }
 
 BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
@@ -15823,8 +15882,7 @@ static double bnn__io_real(bnn__io *io, double v, size_t bytes) {
     return bytes == 4 ? bnn__double_of_f32((uint32_t)bits) : bnn__of_bits(bits);
 }
 
-#define BNN__POSITIVE (DBL_MIN * DBL_EPSILON) /* the smallest double that is      */
-#define BNN__UNDER_1 (1 - DBL_EPSILON / 2)    /* the largest double that is not 1 */
+#define BNN__UNDER_1 (1 - DBL_EPSILON / 2) /* the largest double that is not 1 */
 
 /* low <= v <= high; a NaN is nowhere. */
 static int bnn__io_range(bnn__io *io, double v, double low, double high, const char *what) {
@@ -15858,11 +15916,12 @@ static void bnn__io_count(bnn__io *io, size_t *v, const char *what) { /* checked
     bnn__io_size(io, v, 0, DBL_MAX, what);
 }
 
-/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading into NULL only checks. */
+/* n numbers from `low` on, all finite: floats, or doubles (wide). Reading only checks until it
+ * applies; x may be NULL. */
 static void bnn__io_array(bnn__io *io, void *x, int wide, size_t n, double low, const char *what) {
     size_t i, bytes = wide ? 8 : io->element;
-    double *doubles = wide ? (double *)x : NULL;
-    float *reals = wide ? NULL : (float *)x;
+    double *doubles = wide && bnn__io_live(io) ? (double *)x : NULL;
+    float *reals = !wide && bnn__io_live(io) ? (float *)x : NULL;
     if (!bnn__io_room(io, bnn__mul(n, bytes))) return;
     for (i = 0; i < n && io->err == BNN_OK; i++) {
         double v = doubles != NULL ? doubles[i] : reals != NULL ? (double)reals[i] : 0;
@@ -15879,10 +15938,9 @@ static void bnn__io_array(bnn__io *io, void *x, int wide, size_t n, double low, 
 enum { BNN__IO_INT, BNN__IO_SIZE, BNN__IO_U64, BNN__IO_FLOAT, BNN__IO_WIDE, BNN__IO_DOUBLE };
 
 typedef struct bnn__field {
-    size_t offset; /* in its struct                                              */
-    char name[20];
-    int type;
-    int since;     /* version of the format; where it is 0 an older one will do  */
+    size_t offset; /* in its struct */
+    char name[22];
+    unsigned char type, since; /* version of the format; where it is 0 an older one will do */
     double low, high;
 } bnn__field;
 
@@ -15999,8 +16057,14 @@ static const bnn__kind bnn__kinds[BNN__CP_KINDS] = {
 /* Sections have an id: their kind times BNN__CP_STORES plus their place. */
 enum { BNN__CP_SECTIONS = BNN__CP_KINDS * BNN__CP_STORES };
 
-typedef struct bnn__file {
+/* What a program's files hold is for it to say: one that saves nets alone hands in a function that
+ * knows no more than these, and the compiler drops the rest. Others' sections are skipped. */
+typedef struct bnn__file bnn__file;
+typedef void bnn__layout(bnn__file *f, int id);
+
+struct bnn__file {
     bnn__io io;
+    bnn__layout *section;
     size_t begin[BNN__CP_SECTIONS], end[BNN__CP_SECTIONS];
     int owner[BNN__CP_SECTIONS];       /* the store of a net, stepper, ensemble, mean field */
     void *own[BNN__CP_SECTIONS];       /* the caller's objects, and copies to work with     */
@@ -16008,10 +16072,10 @@ typedef struct bnn__file {
     struct bnn__mlp mlp[BNN__CP_PLACES]; /* of nets */
     int has_mlp[BNN__CP_PLACES];
     size_t size, sections;
-    int make;                          /* the blocks of a store that are not there */
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
+    int made[BNN__CP_STORES];          /* it is a new one */
     size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
-} bnn__file;
+};
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
 static size_t bnn__slot(int id) { return (size_t)(id % BNN__CP_STORES); }
@@ -16038,35 +16102,6 @@ static size_t bnn__io_owner(bnn__file *f, int id) {
     return (size_t)f->owner[id];
 }
 
-/* A block that is not there: the first of a net that is to be made, or one of the user's */
-static void bnn__file_new_block(bnn__file *f, int k, size_t block, const bnn_block *b) {
-    bnn_params *w = f->store[k];
-    bnn_arena *mem = f->io.mem;
-    char why[BNN_MSG];
-    size_t i;
-    int err;
-    for (i = 0; i < BNN__CP_PLACES && w->n_blocks == block; i++) {
-        int id = bnn__section(BNN__CP_NET, i);
-        bnn_net *net = bnn__net_of(f, i), made;
-        bnn_mlp_desc d = f->mlp[i].desc;
-        if (f->own[id] == NULL || net->params != NULL || !f->has_mlp[i] || f->owner[id] != k ||
-            f->mlp[i].first != block)
-            continue;
-        d.init = BNN_INIT_ZERO; /* the values follow */
-        made = bnn_mlp(w, d);
-        net->params = made.params;
-        net->forward = made.forward;
-        net->user = made.user;
-        net->mlp = made.mlp;
-    }
-    if (w->n_blocks == block) (void)bnn_params_add(w, b->rows, b->cols, b->name, b->prior);
-    if (mem->err == BNN_OK) return;
-    err = mem->err == BNN_ENOMEM ? BNN_ENOMEM : BNN_EFORMAT;
-    memcpy(why, mem->msg, sizeof why);
-    mem->err = BNN_OK;
-    bnn__io_fail(&f->io, err, "cannot be made: %s", why);
-}
-
 static void bnn__io_store(bnn__file *f, int k) {
     bnn__io *io = &f->io;
     bnn_params *w = f->store[k];
@@ -16074,7 +16109,7 @@ static void bnn__io_store(bnn__file *f, int k) {
     io->of = "parameters";
     bnn__io_count(io, &n, "n");
     bnn__io_count(io, &n_blocks, "number of blocks");
-    if (w != NULL && n_blocks != w->n_blocks && !f->make)
+    if (w != NULL && n_blocks != w->n_blocks && !f->made[k])
         bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     left = n;
     for (i = 0; i < n_blocks && io->err == BNN_OK; i++) {
@@ -16083,23 +16118,25 @@ static void bnn__io_store(bnn__file *f, int k) {
         memset(&b, 0, sizeof b);
         if (io->in == NULL) b = w->blocks[i];
         bnn__io_block(io, &b);
-        if (f->make && i == w->n_blocks) bnn__file_new_block(f, k, i, &b);
         if (io->err != BNN_OK) return;
+        if (f->made[k] && i == w->n_blocks) {
+            memset(&b.prior, 0, sizeof b.prior);
+            b.prior.kind = BNN_PRIOR_FLAT; /* until its own is applied */
+            (void)bnn_params_add(w, b.rows, b.cols, b.name, b.prior);
+            if ((io->err = w->mem->err) != BNN_OK) return;
+        }
         own = w != NULL ? &w->blocks[i] : NULL;
         count = bnn__mul(b.rows, b.cols);
         if (own != NULL && (b.rows != own->rows || b.cols != own->cols))
             bnn__io_fail(io, BNN_ESHAPE, "block %z (%s) is %zx%z, expected %zx%z", i, b.name,
                          b.rows, b.cols, own->rows, own->cols);
         if (count > left) bnn__io_fail(io, BNN_EFORMAT, "blocks hold more than %z values", n);
-        bnn__io_array(io, own != NULL && bnn__io_live(io) ? w->theta + own->offset : NULL, 0,
-                      count, -DBL_MAX, b.name);
+        bnn__io_array(io, own != NULL ? w->theta + own->offset : NULL, 0, count, -DBL_MAX, b.name);
         left -= count;
         if (own == NULL || !io->apply) continue;
         own->prior = b.prior;
         own->fresh = 1; /* as after a step: the next gradient overwrites */
     }
-    if (f->make && w->n_blocks > n_blocks)
-        bnn__io_fail(io, BNN_ESHAPE, "%z blocks, expected %z", n_blocks, w->n_blocks);
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
     f->n_blocks[k] = n_blocks;
@@ -16141,11 +16178,11 @@ static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     else if (n_layers != m->n_layers) bnn__io_fail(io, bnn__io_bad(io), "a layer has width 0");
 }
 
-/* Read, it is a new one in the arena if it is to be kept. */
+/* The first run of reading makes a new one in the arena, if it is to be kept. */
 static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const char *what) {
     size_t n = bnn__mat_size(*m);
     bnn__io_count(io, &n, what);
-    if (io->in != NULL) {
+    if (io->in != NULL && !io->apply) {
         m->rows = n != 0;
         m->cols = n;
         m->data = NULL;
@@ -16156,22 +16193,17 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
     bnn__io_array(io, m->data, 0, n, low, what);
 }
 
-/* What the file says of a net must fit the parameters in the file. The shapes of its blocks are
- * compared when the net is made; here its size is, before memory is taken. */
+/* What the file says of a net must fit the parameters in the file; its blocks are compared when it
+ * is made. */
 static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
     const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
-    size_t layers = f->mlp[slot].n_layers, left = f->n[k], y, l;
+    size_t y;
     if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
     if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
     if (!f->has_mlp[slot]) return 1;
-    y = d->sizes[layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
-    for (l = 0; l < layers; l++) {
-        size_t count = bnn__mul(d->sizes[l], d->sizes[l + 1]);
-        if (count > left) return 0;
-        left -= count;
-    }
+    y = d->sizes[f->mlp[slot].n_layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
     return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
            (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
@@ -16193,7 +16225,6 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn_scaling *s = &n->scaling;
     size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
     int keep = f->own[id] != NULL;
-    if (io->apply) return; /* it is in its copy */
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
@@ -16232,27 +16263,27 @@ static const bnn__field bnn__nuts_fields[] = { /* these after the others */
     BNN__ROW(bnn_hmc_state, max_depth, INT, 1, 20),
     BNN__U64(bnn_hmc_state, saturated), BNN__DOUBLE(bnn_hmc_state, hamiltonian) };
 
-static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int nuts, int keep) {
+static void bnn__io_hmc(bnn__io *io, bnn_hmc_state *h, size_t n, int nuts) {
     int adapt = h->desc.adapt_mass != 0, mass = h->mass, depth = h->max_depth;
     io->of = "HMC";
     BNN__FIELDS(io, h, bnn__hmc_fields);
     if (nuts) BNN__FIELDS(io, h, bnn__nuts_fields);
-    if (keep && nuts && (h->mass != mass || h->max_depth > depth))
+    if (depth > 0 && (h->mass != mass || h->max_depth > depth))
         bnn__io_fail(io, BNN_ESHAPE, "mass or max_depth differs");
-    if (keep && depth > 0) h->max_depth = depth;
-    if (keep && h->desc.adapt_mass != adapt) bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
+    if (depth > 0) h->max_depth = depth;
+    if (h->mass_inv != NULL && h->desc.adapt_mass != adapt)
+        bnn__io_fail(io, BNN_ESHAPE, "adapt_mass differs");
     if (h->accepted > h->draws || h->divergent > h->draws)
         bnn__io_fail(io, bnn__io_bad(io), "HMC accepted more than it drew");
-    keep = keep && bnn__io_live(io);
-    bnn__io_array(io, keep ? h->mass_inv : NULL, 0, n, BNN__POSITIVE, "mass");
+    bnn__io_array(io, h->mass_inv, 0, n, BNN__POSITIVE, "mass");
     if (!h->desc.adapt_mass) return;
-    bnn__io_array(io, keep ? h->mean : NULL, 1, n, -DBL_MAX, "mean");
+    bnn__io_array(io, h->mean, 1, n, -DBL_MAX, "mean");
     if (h->mass != BNN_MASS_DENSE) {
-        bnn__io_array(io, keep ? h->m2 : NULL, 1, n, 0, "sum of squares");
+        bnn__io_array(io, h->m2, 1, n, 0, "sum of squares");
         return;
     }
-    bnn__io_array(io, keep ? h->m2 : NULL, 1, bnn__mul(n, n), -DBL_MAX, "sum of squares");
-    bnn__io_array(io, keep ? h->cov.data : NULL, 0, bnn__mul(n, n), -DBL_MAX, "covariance");
+    bnn__io_array(io, h->m2, 1, bnn__mul(n, n), -DBL_MAX, "sum of squares");
+    bnn__io_array(io, h->cov.data, 0, bnn__mul(n, n), -DBL_MAX, "covariance");
 }
 
 static int bnn__stepper_vectors(const bnn_stepper *s) {
@@ -16263,15 +16294,14 @@ static int bnn__by_paths(const bnn_stepper *s) {
     return s->kind == BNN_HMC || s->kind == BNN_NUTS;
 }
 
-static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int keep) {
+static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors) {
     /* by kind, s1 to s3: averages of squares are not negative */
     static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
                                        "...", "...", "..." };
     float *v[3] = { s->s1, s->s2, s->s3 };
     int i;
     for (i = 0; i < vectors && io->err == BNN_OK; i++)
-        bnn__io_array(io, keep ? v[i] : NULL, 0, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX,
-                      "state");
+        bnn__io_array(io, v[i], 0, s->n, squares[s->kind][i] == '+' ? 0 : -DBL_MAX, "state");
 }
 
 static const bnn__field bnn__stepper_fields[] = {
@@ -16330,9 +16360,9 @@ static void bnn__io_stepper(bnn__file *f, int id) {
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z lacks state vectors", slot);
     if (s->kind == BNN_SGHMC && s->noise_estimate > s->friction)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
-    bnn__io_vectors(io, s, vectors, own != NULL && bnn__io_live(io));
+    bnn__io_vectors(io, s, vectors);
     if (bnn__by_paths(s) && io->err == BNN_OK)
-        bnn__io_hmc(io, &h, s->n, s->kind == BNN_NUTS, own != NULL);
+        bnn__io_hmc(io, &h, s->n, s->kind == BNN_NUTS);
     if (io->in == NULL) return;
     s->calm = 0;
     if (io->apply && s->hmc != NULL) *s->hmc = h;
@@ -16344,28 +16374,24 @@ static void bnn__io_ensemble(bnn__file *f, int id) {
     bnn__io *io = &f->io;
     bnn_ensemble *e = &bnn__copy_of(f, id)->ensemble;
     size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
-    size_t n = e->samples.cols, count = e->count, seen = e->seen;
-    int fresh = f->own[id] != NULL && e->params == NULL, keep;
+    size_t n = e->samples.cols;
     bnn__io_count(io, &n, "n");
-    bnn__io_count(io, &count, "count");
-    bnn__io_size(io, &seen, (double)count, 9007199254740992.0, "number of samples offered");
+    bnn__io_count(io, &e->count, "count");
+    bnn__io_size(io, &e->seen, (double)e->count, 9007199254740992.0, "number of samples offered");
     if (n != f->n[k])
         bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values, its parameters have %z", slot,
                      n, f->n[k]);
-    if (fresh && bnn__io_room(io, bnn__mul(count, 8 + bnn__mul(n, io->element)))) {
-        e->samples = bnn_mat_new(io->mem, count, n);
-        e->weights = (double *)bnn__arena_take(io->mem, count, sizeof(double));
+    if (f->own[id] != NULL && e->params == NULL &&
+        bnn__io_room(io, bnn__mul(e->count, 8 + bnn__mul(n, io->element)))) {
+        e->samples = bnn_mat_new(io->mem, e->count, n);
+        e->weights = (double *)bnn__arena_take(io->mem, e->count, sizeof(double));
         if (io->mem->err != BNN_OK) io->err = BNN_ENOMEM;
     }
-    if (e->samples.data != NULL && (n != e->samples.cols || count > e->samples.rows))
+    if (e->samples.data != NULL && (n != e->samples.cols || e->count > e->samples.rows))
         bnn__io_fail(io, BNN_ESHAPE, "ensemble %z has %z samples of %z, there is room for %z of %z",
-                     slot, count, n, e->samples.rows, e->samples.cols);
-    keep = e->samples.data != NULL && (fresh || bnn__io_live(io));
-    bnn__io_array(io, keep ? e->weights : NULL, 1, count, 0, "weight");
-    bnn__io_array(io, keep ? e->samples.data : NULL, 0, bnn__mul(count, n), -DBL_MAX, "sample");
-    if (io->in == NULL || !keep) return;
-    e->count = count;
-    e->seen = seen;
+                     slot, e->count, n, e->samples.rows, e->samples.cols);
+    bnn__io_array(io, e->weights, 1, e->count, 0, "weight");
+    bnn__io_array(io, e->samples.data, 0, bnn__mul(e->count, n), -DBL_MAX, "sample");
 }
 
 static const bnn__field bnn__meanfield_fields[] = {
@@ -16416,22 +16442,30 @@ static void bnn__io_rng(bnn__file *f, int id) {
 
 /* ---- whole files */
 
-static void bnn__file_section(bnn__file *f, int id) {
+static void bnn__layout_nets(bnn__file *f, int id) { /* all that bnn_save and bnn_load know */
     switch (id / BNN__CP_STORES) {
     case BNN__CP_STORE: bnn__io_store(f, id); break;
     case BNN__CP_NET: bnn__io_net(f, id); break;
+    default: f->io.pos = f->io.end; break;
+    }
+}
+
+static void bnn__layout_all(bnn__file *f, int id) {
+    switch (id / BNN__CP_STORES) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    default: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    default: bnn__layout_nets(f, id); break;
     }
 }
 
 /* Working copies of what the caller points to; an arena in error stands for everything in it. */
-static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c) {
-    const bnn_net *any; /* pointers to structs are all alike */
+static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c,
+                           bnn__layout *section) {
     int id;
     memset(f, 0, sizeof *f);
+    f->section = section;
     f->io.mem = s.mem;
     f->io.name = s.name;
     f->io.in = s.bytes;
@@ -16440,16 +16474,15 @@ static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c)
         size_t slot = bnn__slot(id);
         bnn_params *w;
         if (slot >= BNN__CP_PLACES) continue;
-        memcpy(&any, (const char *)c + kind->place + slot * sizeof any, sizeof any);
-        if (any == NULL) continue;
-        memcpy(&f->own[id], (const char *)c + kind->place + slot * sizeof any, sizeof any);
-        memcpy(bnn__copy_of(f, id), any, kind->size);
+        memcpy(&f->own[id], (const char *)c + kind->place + slot * sizeof w, sizeof w);
+        if (f->own[id] == NULL) continue; /* pointers to structs are all alike */
+        memcpy(bnn__copy_of(f, id), f->own[id], kind->size);
         w = bnn__params_of(f, id);
         if (w != NULL && w->mem->err != BNN_OK)
             bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
-        if (kind != &bnn__kinds[BNN__CP_NET] || s.bytes != NULL || any->mlp == NULL) continue;
-        f->mlp[slot] = *any->mlp;
-        f->has_mlp[slot] = 1;
+        if (id / BNN__CP_STORES != BNN__CP_NET || s.bytes != NULL) continue;
+        f->has_mlp[slot] = bnn__net_of(f, slot)->mlp != NULL;
+        if (f->has_mlp[slot]) f->mlp[slot] = *bnn__net_of(f, slot)->mlp;
     }
 }
 
@@ -16484,7 +16517,7 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
         (void)bnn__io_word(io, bnn__slot(id), 4);
         (void)bnn__io_word(io, f->end[id] - f->begin[id], 8);
         f->begin[id] = io->pos;
-        bnn__file_section(f, id);
+        f->section(f, id);
         f->end[id] = io->pos;
         sections++;
     }
@@ -16493,13 +16526,13 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     f->size = io->pos;
 }
 
-static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *name, void **bytes,
-                         size_t *size) {
+static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, bnn__layout *section,
+                         const char *name, void **bytes, size_t *size) {
     bnn__source s = { mem, name, NULL, 0 };
     bnn__file f;
     if (mem == NULL || c == NULL || bytes == NULL || size == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
-    bnn__file_open(&f, s, c);
+    bnn__file_open(&f, s, c, section);
     bnn__file_collect(&f);
     f.io.element = sizeof(float);
     f.io.needed = 1;
@@ -16609,22 +16642,35 @@ static void bnn__file_sections(bnn__file *f) {
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
         bnn__file_seek(f, id);
-        bnn__file_section(f, id);
+        f->section(f, id);
         f->io.at = f->io.pos;
         if (f->io.pos != f->io.end && !f->io.newer && !f->io.apply)
             bnn__io_fail(&f->io, BNN_EFORMAT, "the section is too long");
     }
 }
 
-/* Parameters and nets of store k anew, block by block as they were made first */
-static void bnn__file_build(bnn__file *f, int k) {
+static void bnn__file_make_store(bnn__file *f, int k) {
     f->store[k] = bnn_params_new(f->io.mem);
+    f->made[k] = 1;
     if (f->store[k] == NULL) f->io.err = BNN_ENOMEM;
-    if (f->io.err != BNN_OK) return;
-    f->make = 1;
-    bnn__file_seek(f, k);
-    bnn__io_store(f, k);
-    f->make = 0;
+    else bnn__file_seek(f, k), bnn__io_store(f, k);
+}
+
+/* What bnn_mlp makes of a desc, over blocks that are there */
+static void bnn__file_make_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+    bnn_net *net = bnn__net_of(f, slot);
+    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+    size_t l;
+    if ((f->io.err = w->mem->err) != BNN_OK) return;
+    *m = f->mlp[slot];
+    net->params = w, net->forward = bnn__mlp_forward, net->user = NULL;
+    net->mlp = m;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
+        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
+            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
+            bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
+    }
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -16632,11 +16678,10 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn_net *net = bnn__net_of(f, slot);
     int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
-        if (!f->has_mlp[slot] || f->store[k] != NULL)
+        if (!f->has_mlp[slot] || (f->store[k] != NULL && !f->made[k]))
             bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
-        else bnn__file_build(f, k);
-        if (net->params == NULL)
-            bnn__io_fail(io, BNN_EFORMAT, "net %z does not begin at a block of its own", slot);
+        else if (!f->made[k]) bnn__file_make_store(f, k);
+        if (io->err == BNN_OK) bnn__file_make_mlp(f, slot, f->store[k]);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
     if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)
@@ -16669,12 +16714,11 @@ static void bnn__file_commit(bnn__file *f) {
     }
 }
 
-static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
+static int bnn__cp_load(bnn__source s, const bnn_checkpoint *c, bnn__layout *section) {
     bnn__file f;
     int id;
-    (void)out;
-    if (how == NULL) return BNN_EARG;
-    bnn__file_open(&f, s, (const bnn_checkpoint *)how);
+    if (c == NULL) return BNN_EARG;
+    bnn__file_open(&f, s, c, section);
     bnn__file_frame(&f, s.size);
     if (f.io.err == BNN_OK) bnn__file_index(&f);
     for (id = BNN__CP_STORES; id < BNN__CP_SECTIONS && f.io.err == BNN_OK; id++)
@@ -16685,9 +16729,14 @@ static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
     return f.io.err;
 }
 
+static int bnn__cp_parse(bnn__source s, void *out, const void *how) {
+    (void)out;
+    return bnn__cp_load(s, (const bnn_checkpoint *)how, bnn__layout_all);
+}
+
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
                                 size_t *size) {
-    return bnn__cp_write(mem, c, "checkpoint", bytes, size);
+    return bnn__cp_write(mem, c, bnn__layout_all, "checkpoint", bytes, size);
 }
 
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
@@ -16977,7 +17026,8 @@ static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, co
 
 /* The bytes live beside the arena, or in the free part of a caller's buffer: nothing is left of
  * them, and running out of memory here is no error of the arena. */
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
+static int bnn__cp_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c,
+                        bnn__layout *section) {
     bnn_arena scratch;
     char name[64];
     void *bytes;
@@ -16991,11 +17041,15 @@ BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_check
         scratch.alloc = mem->alloc;
     }
     bnn__file_name(name, path);
-    err = bnn__cp_write(&scratch, c, name, &bytes, &size);
+    err = bnn__cp_write(&scratch, c, section, name, &bytes, &size);
     if (err == BNN_OK) err = bnn__file_save(&scratch, name, path, bytes, size);
     if (err != BNN_OK) memcpy(mem->msg, scratch.msg, sizeof mem->msg);
     if (mem->buffer == NULL) bnn_arena_free(&scratch);
     return err;
+}
+
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
+    return bnn__cp_save(mem, path, c, bnn__layout_all);
 }
 
 BNNDEF int bnn_save(const char *path, const bnn_net *net) {
@@ -17005,15 +17059,19 @@ BNNDEF int bnn_save(const char *path, const bnn_net *net) {
     copy = *net;
     memset(&c, 0, sizeof c);
     c.nets[0] = &copy;
-    return bnn_checkpoint_save(net->params->mem, path, &c);
+    return bnn__cp_save(net->params->mem, path, &c, bnn__layout_nets);
+}
+
+static int bnn__net_parse(bnn__source s, void *out, const void *how) {
+    bnn_checkpoint c;
+    (void)how;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = (bnn_net *)out;
+    return bnn__cp_load(s, &c, bnn__layout_nets);
 }
 
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
-    bnn_checkpoint c;
-    if (net == NULL) return BNN_EARG;
-    memset(&c, 0, sizeof c);
-    c.nets[0] = net;
-    return bnn_checkpoint_load(mem, path, &c);
+    return net == NULL ? BNN_EARG : bnn__load(mem, path, bnn__net_parse, net, NULL);
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the

@@ -353,13 +353,13 @@ static void the_first_place_that_is_not_finite_is_found(void) {
     size_t row, col;
     bnn_mat m = { 3, 4, NULL };
     m.data = x;
-    CHECK(!bnn__mat_where(m, &row, &col));
+    CHECK(!bnn__where(m, &row, &col));
     for (size_t i = 12; i-- > 0;) {
         x[i] = (float)(i % 3 == 0 ? bnn__nan() : i % 3 == 1 ? bnn__inf() : -bnn__inf());
-        CHECK(bnn__mat_where(m, &row, &col) && row == i / 4 && col == i % 4);
+        CHECK(bnn__where(m, &row, &col) && row == i / 4 && col == i % 4);
     }
     m.rows = 0;
-    CHECK(!bnn__mat_where(m, &row, &col));
+    CHECK(!bnn__where(m, &row, &col));
 }
 
 static void matrices_are_written_with_their_type_checked(void) {

@@ -1275,6 +1275,34 @@ static void files_are_loaded_with_their_names_in_the_sentences(void) {
     bnn_arena_free(&mem);
 }
 
+static void a_net_is_loaded_from_a_file_that_holds_more(void) {
+    char path[400];
+    world a;
+    bnn_net net = { 0 };
+    bnn_arena of_net = { 0 };
+    bnn_checkpoint nets = { .nets = { &a.net } };
+    void *bytes = NULL;
+    size_t size = 0, i, other = 0;
+    strcpy(path, path_of("more.bnn"));
+    world_make(&a, BNN_HMC, 3);
+    world_train(&a, 10);
+    CHECK(bnn_checkpoint_save(&mem, path, &a.all) == BNN_OK);
+    CHECK(bnn_load(&of_net, path, &net) == BNN_OK && of_net.err == BNN_OK);
+    CHECK(net.params != NULL && net.params->n == a.net.params->n);
+    CHECK(net.params != NULL && same_bits(net.params->theta, a.net.params->theta, net.params->n));
+    CHECK(bnn_save(path, &a.net) == BNN_OK); /* the same bytes as a checkpoint of the net alone */
+    CHECK(bnn_checkpoint_write(&mem, &nets, &bytes, &size) == BNN_OK);
+    FILE *f = fopen(path, "rb");
+    CHECK(f != NULL);
+    for (i = 0; f != NULL && i < size; i++) other += fgetc(f) != ((unsigned char *)bytes)[i];
+    CHECK(other == 0 && f != NULL && fgetc(f) == EOF);
+    if (f != NULL) fclose(f);
+    remove(path);
+    bnn_arena_free(&of_net);
+    bnn_arena_free(&mem);
+    world_free(&a);
+}
+
 static void long_paths_lose_their_front_in_sentences(void) {
     char path[600];
     bnn_mat m;
@@ -1813,6 +1841,7 @@ int main(void) {
     RUN(many_blocks_are_read_in_linear_time);
 #ifndef BNN_NO_STDIO
     RUN(files_are_loaded_with_their_names_in_the_sentences);
+    RUN(a_net_is_loaded_from_a_file_that_holds_more);
     RUN(long_paths_lose_their_front_in_sentences);
     RUN(a_large_file_leaves_only_its_values_in_the_arena);
     RUN(everything_works_in_a_callers_buffer);

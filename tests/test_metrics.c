@@ -600,12 +600,17 @@ static void sorting_is_stable_and_complete(void) {
     bnn_rng rng = bnn_rng_seed(build_seed(86));
     for (n = 0; n < 200; n++) {
         double key[200] = { 0 };
-        size_t index[200], tmp[200];
+        bnn_mark mark = bnn_arena_mark(&mem);
+        size_t *index, seen = 0;
         for (i = 0; i < n; i++) key[i] = (double)bnn_rng_below(&rng, 1 + n / 2);
-        bnn__sort_index(n, key, index, tmp);
+        index = bnn__sorted_index(&mem, n, key);
+        CHECK(index != NULL);
+        for (i = 0; i < n; i++) seen += index[i];
+        CHECK(n == 0 || seen == n * (n - 1) / 2);
         for (i = 1; i < n; i++)
             CHECK(key[index[i - 1]] < key[index[i]] ||
                   (key[index[i - 1]] <= key[index[i]] && index[i - 1] < index[i]));
+        bnn_arena_rewind(&mem, mark);
     }
 }
 
