@@ -1532,7 +1532,8 @@ enum { BNN_FIT_NUTS = 1, BNN_FIT_HMC,                 /* samplers with all data 
        BNN_FIT_DROPOUT,  /* optima under dropout masks */
        BNN_FIT_MEANFIELD, BNN_FIT_LAPLACE, BNN_FIT_SWAG };  /* draws around optima */
 typedef struct bnn_fit_desc {
-    int method;       /* default: NUTS where rows x weights <= 2e6, else SGHMC */
+    int method;       /* default: SGHMC where rows x weights > 2e6; else HMC, or NUTS for 50 weights
+                         and fewer: its trees are worth it where paths are short */
     size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
     size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
@@ -15097,19 +15098,19 @@ static void bnn__fit_notes_data(const bnn__fitting *f) {
     bnn_mat x = f->data.x, s = f->net->scaling.x_std;
     bnn_mark mark = bnn_arena_mark(f->mem);
     bnn_mat sd = bnn_mat_new(f->mem, 1, x.cols);
-    size_t j, still = 0, far = BNN__NONE;
+    size_t j, still = 0, odd = BNN__NONE;
     if (sd.data == NULL || bnn_mat_col_std(sd, x) != BNN_OK) return;
     for (j = x.cols; j-- > 0;) {
         if (!(sd.data[j] > 0)) still = j + 1;
         if (s.data != NULL) sd.data[j] /= s.data[j];
-        if (sd.data[j] > 30 || (sd.data[j] > 0 && (double)sd.data[j] < 1.0 / 30)) far = j;
+        if (sd.data[j] > 30 || (sd.data[j] > 0 && (double)sd.data[j] < 1.0 / 30)) odd = j;
     }
     if (still > 0 && x.rows > 1)
         bnn__arena_note(f->mem, "bnn_fit: column %z of x never changes and says nothing: leave it "
                         "out", still - 1);
-    if (far != BNN__NONE)
+    if (odd != BNN__NONE)
         bnn__arena_note(f->mem, "bnn_fit: column %z of x has standard deviation %g where the net "
-                        "sees it: standardize (unscaled 0)", far, (double)sd.data[far]);
+                        "sees it: standardize (unscaled 0)", odd, (double)sd.data[odd]);
     bnn_arena_rewind(f->mem, mark);
 }
 
@@ -15245,7 +15246,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     int given = q.gradients > 0;
     if (f == NULL) return NULL;
     if (q.method == 0)
-        q.method = work <= 2e6 ? BNN_FIT_NUTS : BNN_FIT_SGHMC;
+        q.method = work > 2e6 ? BNN_FIT_SGHMC : n > 50 ? BNN_FIT_HMC : BNN_FIT_NUTS;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 4e5;

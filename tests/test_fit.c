@@ -136,6 +136,8 @@ static void the_method_follows_the_size(void) {
     bnn_net small = small_net(8, 0.2), large = small_net(30000, 0.2);
     bnn_fit_desc q = { .gradients = 1, .chains = 1, .draws = 2 };
     CHECK(bnn_fit(&mem, &small, d, q).method == BNN_FIT_NUTS);
+    small = small_net(20, 0.2);
+    CHECK(bnn_fit(&mem, &small, d, q).method == BNN_FIT_HMC);
     CHECK(bnn_fit(&mem, &large, d, q).method == BNN_FIT_SGHMC);
     close_all();
 }
