@@ -12683,6 +12683,14 @@ static double bnn__ladder_trapezoid(const bnn_ladder *l, const double *m, double
     return sum;
 }
 
+static void bnn__ladder_tell(const bnn_ladder *l, bnn_tape *t) {
+    size_t k;
+    for (k = 0; k + 1 < l->rungs; k++)
+        if (5 * l->swapped[k] < l->tried[k])
+            bnn__note(t, "bnn_ladder: rungs %z and %z swap in less than a fifth of the steps: more "
+                      "rungs, or another bend", k, k + 1);
+}
+
 BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps) {
     bnn_evidence r = bnn__no_evidence();
     double *m, first = 0, correction = 0;
@@ -12712,10 +12720,11 @@ BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t swee
         r.log_evidence = bnn__ladder_trapezoid(l, m, &correction, sweeps) + correction;
         r.error = bnn_diag_mcse(l->mem, series);
         r.error = sqrt(r.error * r.error + correction * correction / 4);
-        for (k = 0; k + 1 < l->rungs; k++)
-            if (5 * l->swapped[k] < l->tried[k])
-                bnn__note(t, "bnn_ladder: rungs %z and %z swap in less than a fifth of the steps: "
-                          "more rungs, or another bend", k, k + 1);
+        bnn__ladder_tell(l, t);
+    }
+    if (t->err == BNN_OK && l->mem->err != BNN_OK) {
+        bnn__fail(t, l->mem->err, "bnn_ladder_integrate: %s", l->mem->msg);
+        r = bnn__no_evidence();
     }
     bnn_arena_rewind(l->mem, mark);
     return r;
@@ -16291,10 +16300,6 @@ static int bnn__stepper_vectors(const bnn_stepper *s) {
     return s->s1 == NULL ? 0 : s->s2 == NULL ? 1 : s->s3 == NULL ? 2 : 3;
 }
 
-static int bnn__by_paths(const bnn_stepper *s) {
-    return s->kind == BNN_HMC || s->kind == BNN_NUTS;
-}
-
 static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors) {
     /* by kind, s1 to s3: averages of squares are not negative */
     static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
@@ -16341,18 +16346,19 @@ static void bnn__io_stepper(bnn__file *f, int id) {
     bnn_stepper *s = &bnn__copy_of(f, id)->stepper;
     const bnn_stepper *own = (const bnn_stepper *)f->own[id];
     size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
-    int vectors = bnn__stepper_vectors(s);
+    int vectors = bnn__stepper_vectors(s), hmc;
     bnn_hmc_state h;
     memset(&h, 0, sizeof h);
     if (s->hmc != NULL) h = *s->hmc;
     bnn__io_int(io, &s->kind, BNN_SGD, BNN_SGNHT, "kind");
+    hmc = s->kind == BNN_HMC || s->kind == BNN_NUTS;
     bnn__io_int(io, &vectors, 0, 3, "number of vectors");
     bnn__io_count(io, &s->n, "n");
     if (s->n != f->n[k])
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of %z values, its parameters have %z", slot,
                      s->n, f->n[k]);
     if (own != NULL && (s->kind != own->kind || vectors != bnn__stepper_vectors(own) ||
-                        s->n != own->n || (bnn__by_paths(s) && own->hmc == NULL)))
+                        s->n != own->n || (hmc && own->hmc == NULL)))
         bnn__io_fail(io, BNN_ESHAPE, "stepper %z is of kind %d with %d vectors of %z, expected "
                      "kind %d with %d of %z", slot, s->kind, vectors, s->n, own->kind,
                      bnn__stepper_vectors(own), own->n);
@@ -16362,8 +16368,7 @@ static void bnn__io_stepper(bnn__file *f, int id) {
     if (s->kind == BNN_SGHMC && s->noise_estimate > s->friction)
         bnn__io_fail(io, bnn__io_bad(io), "stepper %z has more noise than friction", slot);
     bnn__io_vectors(io, s, vectors);
-    if (bnn__by_paths(s) && io->err == BNN_OK)
-        bnn__io_hmc(io, &h, s->n, s->kind == BNN_NUTS);
+    if (hmc && io->err == BNN_OK) bnn__io_hmc(io, &h, s->n, s->kind == BNN_NUTS);
     if (io->in == NULL) return;
     s->calm = 0;
     if (io->apply && s->hmc != NULL) *s->hmc = h;

@@ -1,5 +1,6 @@
 /* posteriordb.c -- the no-U-turn sampler on regressions whose posteriors others have published.
- *     cc -O2 -I.. posteriordb.c -lm -o posteriordb && ./posteriordb [folder [model ...]]
+ *     cc -O2 -I.. posteriordb.c -lm -o posteriordb
+ *     ./posteriordb [--diagonal] [folder [model ...]]
  * Without a folder: a straight line through 12 points, whose posterior is known in closed form.
  * folder holds <model>.data.csv and <model>.reference.csv of posteriordb (mean and sd of 10,000
  * draws). sigma > 0 is sampled as ln sigma, with the Jacobian. You should see R-hat below 1.01 and
@@ -10,8 +11,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { MOST = 32, CHAINS = 4, WARMUP = 1000, DRAWS = 2000 };
+enum { MOST = 32, CHAINS = 4, WARMUP = 1000, DRAWS = 1000 };
 enum { LINE, KIDIQ, ARK, NES, SBLRI, EARNINGS, DIAMONDS, MODELS };
 static const char *const names[MODELS] = { "line", "kidiq-kidscore_momiq", "arK-arK", "nes1972-nes",
     "sblri-blr", "earnings-logearn_interaction", "diamonds-diamonds" };
@@ -21,8 +23,8 @@ static const float half_scale[MODELS] = { 0, 2.5f, 2.5f, 0, 0, 0, 10 };
 
 typedef struct model {
     int kind;
-    bnn_params *w;  /* beta (d,1), ln sigma */
-    bnn_mat x, y;
+    bnn_params *w;  /* beta (1,d), ln sigma */
+    bnn_mat x, y;   /* (d,n), (1,n): long rows make a short step */
     size_t gradients;
     double mean[MOST], sd[MOST], share; /* reference; its Monte Carlo error in sd */
 } model;
@@ -31,18 +33,18 @@ typedef struct model {
 static bnn_var *energy(bnn_tape *t, void *user) {
     model *m = user;
     bnn_var *beta = bnn_param(t, m->w, 0), *ln_sigma = bnn_param(t, m->w, 1);
-    bnn_var *r = bnn_sub(bnn_input(t, m->y), bnn_matmul(bnn_input(t, m->x), beta));
+    bnn_var *r = bnn_sub(bnn_input(t, m->y), bnn_matmul(beta, bnn_input(t, m->x)));
     bnn_var *u = bnn_mul(bnn_scale(bnn_sum(bnn_square(r)), 0.5f), bnn_exp(bnn_scale(ln_sigma, -2)));
-    size_t d = m->x.cols;
+    size_t d = m->x.rows;
     m->gradients++;
-    u = bnn_add(u, bnn_scale(ln_sigma, (float)m->y.rows - 1)); /* -1: d sigma = sigma d ln sigma */
+    u = bnn_add(u, bnn_scale(ln_sigma, (float)m->y.cols - 1)); /* -1: d sigma = sigma d ln sigma */
     if (half_t[m->kind] > 0)
         u = bnn_add(u, bnn_student_nll(bnn_exp(ln_sigma), bnn_scalar(t, 0), half_t[m->kind],
                                        half_scale[m->kind]));
     if (m->kind == SBLRI) u = bnn_add(u, bnn_scale(bnn_exp(bnn_scale(ln_sigma, 2)), 0.005f));
     if (m->kind == DIAMONDS) { /* the intercept has a prior of its own */
-        u = bnn_add(u, bnn_student_nll(bnn_rows(beta, --d, 1), bnn_scalar(t, 8), 3, 10));
-        beta = bnn_rows(beta, 0, d);
+        u = bnn_add(u, bnn_student_nll(bnn_cols(beta, --d, 1), bnn_scalar(t, 8), 3, 10));
+        beta = bnn_cols(beta, 0, d);
     }
     if (width[m->kind] > 0)
         u = bnn_add(u, bnn_scale(bnn_sum(bnn_square(beta)), 0.5f / powf(width[m->kind], 2)));
@@ -81,7 +83,10 @@ static int from_folder(bnn_arena *mem, model *m, const char *folder) {
     int k = 0;
     FILE *f;
     snprintf(path, sizeof path, "%s/%s.data.csv", folder, names[m->kind]);
-    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .header = 1 })) return 0;
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .header = 1 })) {
+        fprintf(stderr, "posteriordb: %s\n", mem->msg);
+        return 0;
+    }
     regressors(mem, m, csv.values);
     snprintf(path, sizeof path, "%s/%s.reference.csv", folder, names[m->kind]);
     f = fopen(path, "r");
@@ -130,18 +135,20 @@ static double distance(bnn_arena *mem, const model *m, int j, bnn_mat draws) {
     return fmax(zm, zs);
 }
 
-static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
-    double worst = 0, rhat = 0, ess = INFINITY;
+static int run(bnn_arena *mem, bnn_tape *tape, model *m, int mass) {
+    double worst = 0, rhat = 0, ess = INFINITY, seconds = (double)clock();
     int n = (int)m->x.cols + 1;
-    bnn_mat draws[MOST];
+    bnn_mat draws[MOST], x = bnn_mat_new(mem, m->x.cols, m->x.rows);
     size_t gradients = 0, divergent = 0;
+    bnn_mat_transpose(x, m->x);
+    m->x = x, m->y.cols = m->y.rows, m->y.rows = 1;
     m->w = bnn_params_new(mem);
-    bnn_params_add(m->w, m->x.cols, 1, "beta", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    bnn_params_add(m->w, 1, m->x.rows, "beta", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
     bnn_params_add(m->w, 1, 1, "ln sigma", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
     for (int j = 0; j < n; j++) draws[j] = bnn_mat_new(mem, CHAINS, DRAWS);
     for (int c = 0; c < CHAINS && !mem->err; c++) {
         bnn_stepper nuts = bnn_nuts(m->w, (bnn_nuts_desc){ .energy = energy, .user = m,
-                                    .warmup = WARMUP, .mass = BNN_MASS_DENSE });
+                                    .warmup = WARMUP, .mass = mass });
         for (int j = 0; j < n && !mem->err; j++)
             m->w->theta[j] = 4 * bnn_rng_uniform(&tape->rng) - 2;
         for (int i = -WARMUP; i < DRAWS && !mem->err && !tape->err; i++) {
@@ -155,6 +162,7 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
         if (!mem->err) divergent += nuts.hmc->divergent;
     }
     if (mem->err || tape->err) return 0;
+    seconds = ((double)clock() - seconds) / CLOCKS_PER_SEC;
     printf("%s, %zu divergent\n           mean    reference           sd  reference     "
            " z of both\n", names[m->kind], divergent);
     for (int j = 0; j < n; j++) {
@@ -162,15 +170,16 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m) {
         rhat = fmax(rhat, bnn_diag_rhat(mem, draws[j]));
         ess = fmin(ess, bnn_diag_ess_bulk(mem, draws[j]));
     }
-    printf("RESULT posteriordb model=%s worst_z=%.2f rhat=%.4f ess_per_grad=%.4f ess=%.0f\n",
-           names[m->kind], worst, rhat, ess / (double)gradients, ess);
+    printf("RESULT posteriordb model=%s worst_z=%.2f rhat=%.4f ess_per_grad=%.4f ess=%.0f "
+           "seconds=%.2f\n", names[m->kind], worst, rhat, ess / (double)gradients, ess, seconds);
     return worst <= 4 && rhat < 1.01;
 }
 
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
-    int good = 1, ran = 0;
+    int good = 1, ran = 0, diagonal = argc > 1 && strcmp(argv[1], "--diagonal") == 0;
+    argc -= diagonal, argv += diagonal;
     for (int k = argc > 1 ? KIDIQ : LINE; k < (argc > 1 ? MODELS : KIDIQ); k++) {
         model m = { .kind = k };
         int wanted = argc <= 2;
@@ -178,7 +187,7 @@ int main(int argc, char **argv) {
         if (!wanted || mem.err || tape.err) continue;
         if (k == LINE) straight_line(&mem, &m);
         else if (!from_folder(&mem, &m, argv[1])) break;
-        good = run(&mem, &tape, &m) && good;
+        good = run(&mem, &tape, &m, diagonal ? BNN_MASS_DIAGONAL : BNN_MASS_DENSE) && good;
         ran++;
     }
     int err = tape.err ? tape.err : mem.err;

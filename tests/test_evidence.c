@@ -174,10 +174,39 @@ static void what_cannot_be_trusted_is_told(void) {
     close_all();
 }
 
+/* Wherever memory ends, it is an error that says so. */
+static void any_allocation_may_fail(void) {
+    static unsigned char space[1 << 16];
+    int made = 0;
+    open_all(50);
+    for (size_t room = 64; room <= sizeof space && !made; room += 64) {
+        bnn_arena small = { .buffer = space, .capacity = room };
+        bnn_params *w = bnn_params_new(&small);
+        bnn_net net;
+        bnn_data data = regression(N, D, 0.4);
+        bnn_ladder l;
+        bnn_evidence e;
+        if (w == NULL) continue;
+        net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { D, 1 }, .noise_std = 1 });
+        l = bnn_ladder_new(&small, &net, data, (bnn_ladder_desc){ .rungs = 4, .warmup = 8 });
+        CHECK(small.err == BNN_OK ? l.rungs == 4 : l.rungs == 0 && small.err == BNN_ENOMEM);
+        e = bnn_ladder_integrate(&l, &tape, 8);
+        made = small.err == BNN_OK && tape.err == BNN_OK;
+        CHECK(made || tape.err == (l.rungs == 0 ? BNN_EARG : BNN_ENOMEM));
+        CHECK(made == !isnan(e.log_evidence));
+        bnn_tape_clear_error(&tape);
+        bnn_arena_free(&small);
+    }
+    CHECK(made);
+    tape.notes = 0;
+    close_all();
+}
+
 int main(void) {
     RUN(evidence_of_linear_regression_is_the_closed_form);
     RUN(evidence_of_a_tiny_net_is_that_of_quadrature);
     RUN(a_bad_ladder_is_told);
     RUN(what_cannot_be_trusted_is_told);
+    RUN(any_allocation_may_fail);
     return check_done();
 }

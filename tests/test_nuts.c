@@ -41,10 +41,11 @@ static target target_of(size_t n, const double *precision) {
 static const double table[][20] = {
 #include "oracles/nuts.inc"
 };
+enum { CASES = sizeof table / sizeof *table };
 
 static void the_tree_is_that_of_the_slow_sampler(void) {
     static const double a[9] = { 2, 0.9, 0, 0.9, 1, 0.3, 0, 0.3, 5 };
-    for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
+    for (int k = 0; k < CASES; k++) {
         const double *r = table[k];
         target u;
         bnn_stepper s;
@@ -67,7 +68,7 @@ static void the_tree_is_that_of_the_slow_sampler(void) {
         CHECK_NEAR(bnn__dexp(s.hmc->log_accept), r[16], BUILD_TOL(2e-4, 1e-11));
         close_all();
     }
-    CHECK(sizeof table / sizeof *table == 60);
+    CHECK(CASES == 60);
 }
 
 /* ---- Stan's windows: for 1000 draws the manual prints 75, 25, 50, 100, 200, 500, 50 */
@@ -220,6 +221,35 @@ static void temperature_widens_the_law(void) {
     CHECK(s.hmc->mass_inv[0] == 1);
     CHECK_NEAR(s.hmc->energy, 2 * (double)u.w->theta[0] * (double)u.w->theta[0],
                BUILD_TOL(1e-5, 1e-12));
+    close_all();
+}
+
+/* A net with data: linear regression, whose posterior is known */
+static void nuts_samples_the_posterior_of_a_net(void) {
+    enum { N = 30, D = 3, WARM = 500, DRAWS = 3000 };
+    double alpha[D] = { 1, 1, 1 };
+    float x[N * D], y[N];
+    bnn_data d = { { N, D, x }, { N, 1, y } };
+    bnn_mat mean, cov, draws;
+    bnn_stepper s;
+    bnn_net net;
+    open_all(45);
+    for (int i = 0; i < N * D; i++) x[i] = bnn_rng_normal(&tape.rng) + (float)(i % D == 0);
+    for (int i = 0; i < N; i++) y[i] = x[D * i] - 2 * x[D * i + 1] + bnn_rng_normal(&tape.rng);
+    mean = bnn_mat_new(&mem, D, 1), cov = bnn_mat_new(&mem, D, D);
+    CHECK(!isnan(bnn_linear_evidence(&mem, mean, cov, d, alpha, 4)));
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { D, 1 }, .no_bias = 1,
+                  .noise_std = (float)0.5 });
+    s = bnn_nuts(net.params, (bnn_nuts_desc){ .net = &net, .data = d, .warmup = WARM });
+    draws = draws_of(&s, WARM, DRAWS, NULL);
+    for (int j = 0; j < D; j++) {
+        bnn_mat c = bnn_mat_rows(draws, (size_t)j, 1);
+        check_mean(c, (double)mean.data[j]);
+        for (int i = 0; i < DRAWS; i++)
+            c.data[i] = (c.data[i] - mean.data[j]) * (c.data[i] - mean.data[j]);
+        check_mean(c, (double)cov.data[j * (D + 1)]);
+    }
+    CHECK(s.hmc->divergent == 0 && tape.n_data == N);
     close_all();
 }
 
@@ -423,6 +453,36 @@ static void a_too_long_step_of_sgld_shows_in_its_temperature(void) {
     }
 }
 
+/* Wherever memory ends, it is an error that says so, and nothing is half made. */
+static void any_allocation_may_fail(void) {
+    static unsigned char space[1 << 16];
+    int made = 0;
+    open_all(110);
+    for (size_t room = 64; room <= sizeof space && !made; room += 64) {
+        bnn_arena small = { .buffer = space, .capacity = room };
+        bnn_params *w = bnn_params_new(&small);
+        target u = { .w = w };
+        bnn_stepper s;
+        if (w == NULL) continue;
+        bnn_params_add(w, 1, 3, "x", (bnn_prior){ 0 });
+        u.precision = bnn_mat_new(&small, 3, 3);
+        bnn_mat_eye(u.precision);
+        s = bnn_nuts(w, (bnn_nuts_desc){ .energy = energy, .user = &u, .warmup = 20, .step = 1,
+                     .mass = BNN_MASS_DENSE });
+        made = small.err == BNN_OK;
+        CHECK(made ? s.n == 3 : s.n == 0 && small.err == BNN_ENOMEM);
+        for (int i = 0; i < 30; i++) {
+            bnn_tape_reset(&tape);
+            bnn_step(&s, &tape);
+        }
+        CHECK(made ? tape.err == BNN_OK : tape.err == BNN_ENOMEM);
+        bnn_tape_clear_error(&tape);
+        bnn_arena_free(&small);
+    }
+    CHECK(made);
+    close_all();
+}
+
 int main(void) {
     RUN(the_tree_is_that_of_the_slow_sampler);
     RUN(windows_are_those_of_stan);
@@ -430,11 +490,13 @@ int main(void) {
     RUN(a_dense_mass_takes_fewer_steps_where_weights_correlate);
     RUN(nuts_samples_a_banana);
     RUN(temperature_widens_the_law);
+    RUN(nuts_samples_the_posterior_of_a_net);
     RUN(a_resumed_chain_has_the_same_bits);
     RUN(a_sampler_made_otherwise_does_not_load);
     RUN(bad_input_is_told);
     RUN(a_funnel_diverges_and_a_walk_saturates_with_notes);
     RUN(a_covariance_of_too_few_draws_is_told);
+    RUN(any_allocation_may_fail);
     RUN(ebfmi_is_its_definition);
     RUN(a_too_long_step_of_sgld_shows_in_its_temperature);
     return check_done();
