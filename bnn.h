@@ -14485,12 +14485,11 @@ static int bnn__fit_begin(bnn__fit_chain *c) {
     int i;
     for (i = 0; i < 10; i++, scale /= 2) {
         if (c->id > 0 || i > 0) bnn__fit_scatter(c, scale);
-        if (bnn__finite_d(bnn__fit_energy(c, &log_lik)) && c->tape.err == BNN_OK) return 1;
+        bnn__fit_energy(c, &log_lik);
         if (c->tape.err != BNN_ENONFINITE) break;
         if (i < 9) bnn_tape_clear_error(&c->tape);
     }
-    if (c->tape.err == BNN_OK) c->err = BNN_ENONFINITE;
-    return 0;
+    return c->tape.err == BNN_OK;
 }
 
 static bnn_var *bnn__fit_loss(bnn_tape *t, void *user) {
@@ -15205,7 +15204,7 @@ static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
     if (p->chains == 0)
         bnn__arena_fail(mem, f->chains[0].err, "bnn_fit: no chain is left; the first: %s",
                         f->chains[0].tape.err != BNN_OK ? f->chains[0].tape.msg
-                                                        : "U is not finite at any start");
+                                                        : f->chains[0].mem.msg);
     p->burn_in = f->burn_in, p->thin = f->thin, p->batch = f->batch;
     p->energy = bnn_mat_new(mem, p->chains, n);
     for (k = 0; k < f->desc.chains && p->energy.data != NULL; k++)

@@ -474,6 +474,19 @@ static void a_note_of_a_chain_is_passed_on(void) {
     close_all();
 }
 
+static void dropout_wants_a_net_that_has_masks(void) {
+    open_all(32);
+    bnn_data d = waves(60, 1);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_params_add(w, 1, 1, "slope", (bnn_prior){ 0 });
+    bnn_net net = { .params = w, .forward = fails_once, .noise_std = 1, .mem = &mem };
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .method = BNN_FIT_DROPOUT,
+                                                    .gradients = 4000 });
+    CHECK(p.err == BNN_EARG && p.post.count == 0);
+    CHECK(mem_took(BNN_EARG, "bnn_fit: bnn_ensemble_push_dropout: not a bnn_mlp"));
+    close_all();
+}
+
 static void the_report_prints(void) {
     bnn_net net;
     open_all(29);
@@ -528,6 +541,7 @@ int main(void) {
     RUN(heavy_tails_end_in_a_note);
     RUN(one_chain_that_fails_leaves_the_others);
     RUN(a_note_of_a_chain_is_passed_on);
+    RUN(dropout_wants_a_net_that_has_masks);
     RUN(the_report_prints);
     RUN(hierarchical_priors_and_learned_noise_are_sampled);
     return check_done();
