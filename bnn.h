@@ -1269,7 +1269,7 @@ BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, 
  * and leaves the highest rung's weights in the net: a draw of the posterior, after warmup steps. */
 typedef struct bnn_ladder_desc {
     size_t rungs;    /* default 16 */
-    float bend;      /* default 4: as much likelihood per rung as the first ones can take */
+    float bend;      /* default 4: close rungs near the prior, where -ln p(D|theta) varies most */
     size_t warmup;   /* default 500 steps, which adapt each rung's leapfrog step and mass */
     size_t leapfrog; /* default 10 */
 } bnn_ladder_desc;
@@ -1673,18 +1673,23 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #endif
 
 /* Half of gcc's time at -O2 and above goes where no program does: what follows BNN__COLD is made
- * small and quickly, BNN__WARM is code around the kernels of a step, for which -O1 and short
- * functions inlined do, and BNN__HOT ends either. Same bits: nothing here depends on the level. */
+ * small and quickly; BNN__WARM is code around the kernels of a step, BNN__WIDE is kernels in lanes,
+ * and BNN__HOT ends each. Same bits: nothing here depends on the level. All options stand in one
+ * pragma, for each begins anew; one with a level would bring -ffast-math back. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
-    !defined(__OPTIMIZE_SIZE__)
+    !defined(__OPTIMIZE_SIZE__) && !defined(BNN__FAST_MATH)
+#define BNN__PRAGMA(x) _Pragma(#x)
+#define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
+#define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
+    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize"
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
-#define BNN__WARM BNN__HOT _Pragma("GCC optimize(\"O1\", \"inline-small-functions\")")
-#define BNN__COLD BNN__HOT _Pragma("GCC optimize(\"Os\", \"no-gcse\", \"no-ivopts\")") \
-    _Pragma("GCC optimize(\"no-tree-pre\", \"no-tree-pta\", \"no-tree-vrp\")") \
-    _Pragma("GCC optimize(\"no-thread-jumps\", \"no-schedule-insns2\")") \
-    _Pragma("GCC optimize(\"no-expensive-optimizations\")")
+#define BNN__WIDE BNN__OPTIMIZE("O2", BNN__LEAN)
+#define BNN__WARM BNN__OPTIMIZE("O2", BNN__LEAN, "no-expensive-optimizations", \
+    "no-align-functions", "no-align-loops", "no-align-jumps", "no-align-labels")
+#define BNN__COLD BNN__OPTIMIZE("Os", BNN__LEAN, "no-expensive-optimizations", "no-ivopts")
 #else
 #define BNN__HOT
+#define BNN__WIDE
 #define BNN__WARM
 #define BNN__COLD
 #endif
@@ -2140,6 +2145,7 @@ BNN__INLINE uint32_t bnn__lt_1(float a, float b) {
 BNN__INLINE float bnn__sel_1(uint32_t m, float a, float b) { return m ? a : b; }
 BNN__INLINE float bnn__flt_1(int32_t i) { return (float)i; }
 
+BNN__WIDE
 /* >>math  Own elementary functions, after Cephes (Moshier 1989) where not said otherwise: reduce
  * the argument, polynomial, rebuild. Largest error over all floats, in units of the last place:
  * exp 1.0, log 0.86, tanh 2.45, sigmoid 2.45, softplus 1.7, expm1 1.6, log1p 2.45, erf 1.2,
@@ -3050,8 +3056,7 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
 #define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
 #define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
-#define BNN__ROWS5(X, S) BNN__ROWS4(X, S) X(4, S)
-#define BNN__ROWS6(X, S) BNN__ROWS5(X, S) X(5, S)
+#define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_0(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_1(r, S)  BNN__ZERO_0(r, S)
 #define BNN__ZERO_2(r, S)  BNN__ZERO_0(r, S) bnn__f##S t##r = s##r;
@@ -3083,30 +3088,38 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
 #define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
-    BNN__TILE(S, 4, V) BNN__TILE(S, 5, V) BNN__TILE(S, 6, V)
+    BNN__TILE(S, 4, V) BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
     case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
     case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
     case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
     case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
-    case 6 * V + 5: return bnn__tile_##S##_##V##_5;                                          \
     case 6 * V + 6: return bnn__tile_##S##_##V##_6;
+#define BNN__CHOICE(S, CASES)                                                                    \
+static bnn__tile *bnn__tiles_##S(size_t v, size_t r) {                                           \
+    switch (6 * v + r) { CASES }                                                                 \
+    return NULL;                                                                                 \
+}
 #define BNN__GEMM(S) BNN__TILES(S, 0) BNN__TILES(S, 1) BNN__TILES(S, 2) \
-    static bnn__tile *bnn__tiles_##S(size_t v, size_t r) { \
-        switch (6 * v + r) { BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2) } \
-        return NULL; \
-    }
+    BNN__CHOICE(S, BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2))
 #if BNN__SIMD == 16
 BNN__GEMM(8)
-BNN__GEMM(16)
-static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) {
-    return S == 16 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r);
+BNN__TILES(16, 1)
+BNN__TILES(16, 2)
+BNN__CHOICE(16, BNN__CASE(16, 1) BNN__CASE(16, 2))
+static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) { /* one column has no lanes */
+    return S == 16 && v > 0 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r);
 }
 #else
 BNN__GEMM(4)
 #define bnn__tile_of(S, v, r) bnn__tiles_4(v, r)
 #endif
+
+/* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
+BNN__INLINE size_t bnn__tile_rows(size_t left) {
+    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
+}
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
 #if defined(__clang__) || __GNUC__ >= 12
@@ -3168,7 +3181,7 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
         }
         for (i = 0; i < m; i += r) {
             float *ci = c + i * ldc + at;
-            r = m - i > 8 || m - i == 6 ? 6 : m - i > 6 ? 4 : m - i;
+            r = bnn__tile_rows(m - i);
             if (nb == w) {
                 bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
                 continue;
@@ -3230,7 +3243,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                 for (x = 0; x < mb; x += r) {
                     float *cx = c + (i + x) * ldc + j;
                     bnn__tile *tile;
-                    r = mb - x > 8 || mb - x == 6 ? 6 : mb - x > 6 ? 4 : mb - x;
+                    r = bnn__tile_rows(mb - x);
                     tile = bnn__tile_of(S, v, r);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
@@ -3533,7 +3546,6 @@ BNNDEF int bnn_mat_mul(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, 
 BNNDEF int bnn_mat_mul_tn(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 0); }
 BNNDEF int bnn_mat_mul_nt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 0, 1); }
 BNNDEF int bnn_mat_mul_tt(bnn_mat out, bnn_mat a, bnn_mat b) { return bnn__mm(out, a, b, 1, 1); }
-BNN__COLD
 
 /* out = s a + b, or s a; all of one shape, out the very place of an operand or apart from it */
 static int bnn__combine(bnn_mat out, float s, bnn_mat a, const bnn_mat *b) {
@@ -4240,7 +4252,7 @@ BNNDEF double bnn_gamma_dlog(double a, double log_z) {
     return ((bnn_digamma(a + 1) - log_z) * (1 + z * g[0]) + z * g[1]) / a;
 }
 
-BNN__HOT
+BNN__WARM
 /* ------------------------------------------------------------------------------------------------
  * >>rng: random numbers and variates
  *
@@ -4973,6 +4985,7 @@ BNNDEF bnn_var *bnn_clamp(bnn_var *x, float lo, float hi) {
     return y;
 }
 
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>broadcast: y = a op b; a dimension of size 1 is repeated, its gradient summed
  * --------------------------------------------------------------------------------------------- */
@@ -5272,6 +5285,7 @@ BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient) {
                          value->val);
 }
 
+BNN__WARM
 /* ------------------------------------------------------------------------------------------------
  * >>rows as distributions
  *     l = ln sum_k e^{x_k} = m + ln sum_k e^{x_k - m},  m = max;    ln softmax = x - l
@@ -5429,6 +5443,7 @@ BNNDEF bnn_var *bnn_mix(bnn_var *z, bnn_var *const *c, size_t k) {
     return y;
 }
 
+BNN__COLD
 /* ------------------------------------------------------------------------------------------------
  * >>noise: y = x o m / (1-p);  y = mu + sd o eps
  * --------------------------------------------------------------------------------------------- */
@@ -7675,7 +7690,6 @@ BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w) {
     if (t->err == BNN_OK) (void)bnn__grad_squares(t, w, out);
 }
 
-BNN__HOT
 /* ------------------------------------------------------------------------------------------------
  * >>steppers: optimizers and samplers on g = gradient of L = U/N
  *
@@ -8719,7 +8733,6 @@ BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc d) {
     return bnn__stepper_made(s);
 }
 
-BNN__WARM
 /* ------------------------------------------------------------------------------------------------
  * >>ensemble: weight samples
  * --------------------------------------------------------------------------------------------- */
@@ -8918,7 +8931,6 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng) {
     return bnn_ensemble_push_from(e, &view, 1);
 }
 
-BNN__HOT
 /* ------------------------------------------------------------------------------------------------
  * >>meanfield: q(w) = prod N(mu, s^2), F/N = E_q[net_nll] + lambda KL(q||prior)/N
  *
