@@ -1361,7 +1361,10 @@ typedef struct bnn_csv_desc {
     char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
     int header; /* 1 the first line is names, -1 it is not; 0 it is where it is all words, and an
                    error where it has both words and numbers */
-    int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
+    int reject_missing; /* 1: a missing field is an error: empty, ?, -, NA, n/a, #N/A, NULL, None or
+                           nan, in any case of letters */
+    char decimal;   /* default '.'; 12% is 0.12 */
+    char thousands; /* between groups of three digits; default none */
 } bnn_csv_desc;
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
                          bnn_csv_desc desc);
@@ -13280,15 +13283,21 @@ typedef struct bnn__csv {
     char sep;
     size_t rows, cols, head;      /* of all; bytes up to the end of the first row    */
     int kinds;                    /* of fields in the first row, a bit for each      */
+    const bnn_csv_desc *desc;
 } bnn__csv;
 
+/* No control characters, whole UTF-8 */
+static const char *bnn__excerpt(char to[32], const char *s, size_t n) {
+    size_t i, keep = n <= 24 ? n : 24;
+    while (keep < n && keep > 0 && ((unsigned char)s[keep] & 0xc0) == 0x80) keep--;
+    for (i = 0; i < keep; i++) to[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? ' ' : s[i];
+    memcpy(to + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
+    return to;
+}
+
 static int bnn__csv_fail(const bnn__csv *c, const char *what) {
-    char field[32]; /* an excerpt: no control characters, whole UTF-8 */
-    size_t i, n = c->length, keep = n <= 24 ? n : 24;
-    while (keep < n && keep > 0 && ((unsigned char)c->field[keep] & 0xc0) == 0x80) keep--;
-    for (i = 0; i < keep; i++)
-        field[i] = (unsigned char)c->field[i] < 32 || c->field[i] == 127 ? ' ' : c->field[i];
-    memcpy(field + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
+    char field[32];
+    (void)bnn__excerpt(field, c->field, c->length);
     return bnn__arena_say(c->mem, BNN_EFORMAT, "%s: line %z, column %z: \"%s\" %s", c->name,
                          c->line, c->column, field, what);
 }
@@ -13369,30 +13378,77 @@ static int bnn__word_is(const char *s, size_t n, const char *word) { /* word in 
 
 enum { BNN__NUMBER = 1, BNN__MISSING = 2, BNN__INFINITE = 4, BNN__WORD = 8 };
 
-static int bnn__csv_value(const bnn__csv *c, float *value) {
-    const char *s = c->field;
-    size_t n = c->length;
-    double d = 0;
-    if (n != 0 && bnn__number(s, s + n, &d) == s + n) {
-        *value = (float)d;
-        return bnn__finite(*value) ? BNN__NUMBER : BNN__INFINITE;
+/* A number as people write it, with marks of their own and in percent. 1 = it is one */
+static int bnn__text_number(const char *s, size_t n, char decimal, char thousands, double *out) {
+    char plain[64];
+    const char *end;
+    size_t i, k = 0;
+    int percent = n > 1 && s[n - 1] == '%', point = 0;
+    n -= (size_t)percent;
+    while (percent && n > 1 && s[n - 1] == ' ') n--;
+    end = s + n;
+    if (decimal != ',' && thousands == '\0') { /* of any length */
+        if (n == 0 || bnn__number(s, end, out) != end) return 0;
+    } else {
+        for (i = 0; i < n; i++) {
+            char c = s[i];
+            if (c == thousands) { /* a digit before, three behind, in front of the point */
+                int groups = i > 0 && bnn__digit(s + i - 1, end) <= 9 && n - i > 3;
+                for (; groups > 0 && groups < 4; groups++)
+                    if (bnn__digit(s + i + groups, end) > 9) groups = -1;
+                if (groups <= 0 || point || (n - i > 4 && bnn__digit(s + i + 4, end) <= 9)) return 0;
+                continue;
+            }
+            if (decimal == ',' && c == '.') return 0;
+            if (decimal == ',' && c == ',') c = '.';
+            point |= c == '.';
+            if (k == sizeof plain) return 0;
+            plain[k++] = c;
+        }
+        if (k == 0 || bnn__number(plain, plain + k, out) != plain + k) return 0;
     }
-    *value = (float)bnn__nan();
-    if (n == 0 || (n == 1 && *s == '?') || bnn__word_is(s, n, "na")) return BNN__MISSING;
+    if (percent) *out /= 100;
+    return 1;
+}
+
+static int bnn__text_value(const char *s, size_t n, const bnn_csv_desc *d, double *value) {
+    static const char missing[][6] = { "", "?", "-", "na", "n/a", "#n/a", "null", "none", "nan" };
+    size_t i;
+    if (bnn__text_number(s, n, d->decimal, d->thousands, value))
+        return bnn__finite((float)*value) ? BNN__NUMBER : BNN__INFINITE;
+    *value = bnn__nan();
+    for (i = 0; i < sizeof missing / sizeof *missing; i++)
+        if (bnn__word_is(s, n, missing[i])) return BNN__MISSING;
     if (*s == '-' || *s == '+') s++, n--;
     if (bnn__word_is(s, n, "nan")) return BNN__MISSING;
     if (bnn__word_is(s, n, "inf") || bnn__word_is(s, n, "infinity")) return BNN__INFINITE;
     return BNN__WORD;
 }
 
+static int bnn__csv_value(const bnn__csv *c, float *value) {
+    double d = 0;
+    int kind = bnn__text_value(c->field, c->length, c->desc, &d);
+    *value = (float)d;
+    return kind;
+}
+
+/* What is wrong with a word among numbers */
+static const char *bnn__number_hint(const char *s, size_t n) {
+    double d;
+    if (bnn__text_number(s, n, '.', ',', &d))
+        return "is not a number: say .thousands = ',' (or .decimal = ',')";
+    if (bnn__text_number(s, n, ',', '.', &d)) return "is not a number: say .decimal = ','";
+    return "is not a number";
+}
+
 /* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
-static char bnn__csv_separator(const char *p, const char *end) {
+static char bnn__csv_separator(const char *p, const char *end, char decimal) {
     static const char which[] = ",;\t";
     size_t count[3] = { 0, 0, 0 };
     int quoted = 0, best = 0, i;
     for (; p < end && (quoted || (*p != '\n' && *p != '\r')); p++) {
         quoted ^= *p == '"';
-        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i];
+        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i] && *p != decimal;
     }
     for (i = 1; i < 3; i++)
         if (count[i] > count[best]) best = i;
@@ -13423,10 +13479,21 @@ static int bnn__csv_count(bnn__csv *c) {
     return BNN_OK;
 }
 
-/* The header's fields, ended by zeros, behind the array of pointers to them */
+/* The field and a zero; returns what is behind them */
+static char *bnn__csv_copy(const bnn__csv *c, char *to) {
+    size_t j;
+    for (j = 0; j < c->length; j++) {
+        *to++ = c->field[j];
+        if (c->quoted && c->field[j] == '"') j++; /* doubled */
+    }
+    *to++ = '\0';
+    return to;
+}
+
+/* The header's fields, behind the array of pointers to them */
 static int bnn__csv_names(bnn__csv *c, char ***names) {
     char *to;
-    size_t i, j;
+    size_t i;
     *names = (char **)bnn__arena_take(c->mem, c->cols, sizeof **names);
     to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
     if (to == NULL) return BNN_ENOMEM;
@@ -13434,11 +13501,7 @@ static int bnn__csv_names(bnn__csv *c, char ***names) {
     for (i = 0; i < c->cols; i++) {
         (void)bnn__csv_field(c);
         (*names)[i] = to;
-        for (j = 0; j < c->length; j++) {
-            *to++ = c->field[j];
-            if (c->quoted && c->field[j] == '"') j++; /* doubled */
-        }
-        *to++ = '\0';
+        to = bnn__csv_copy(c, to);
     }
     return BNN_OK;
 }
@@ -13451,7 +13514,8 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
         (void)bnn__csv_field(c); /* its errors were found in the first pass */
         kind = bnn__csv_value(c, &out->values.data[i]);
         if (kind == BNN__INFINITE) return bnn__csv_fail(c, "is not finite as a float");
-        if (kind == BNN__WORD) return bnn__csv_fail(c, "is not a number");
+        if (kind == BNN__WORD)
+            return bnn__csv_fail(c, bnn__number_hint(c->field, c->length));
         out->missing += kind == BNN__MISSING;
         if (out->missing != 0 && reject_missing) return bnn__csv_fail(c, "is missing");
     }
@@ -13459,8 +13523,9 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
 }
 
 /* To the first line that is not empty */
-static int bnn__csv_open(bnn__csv *c, bnn__source s, char sep) {
+static int bnn__csv_open(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc) {
     const void *nul = memchr(s.bytes, 0, s.size);
+    char sep = desc->separator;
     int newline;
     if ((sep != '\0' && strchr("\"\n\r.+-", sep) != NULL) || (sep >= '0' && sep <= '9') ||
         ((sep | 32) >= 'a' && (sep | 32) <= 'z'))
@@ -13474,9 +13539,31 @@ static int bnn__csv_open(bnn__csv *c, bnn__source s, char sep) {
     c->p = (const char *)s.bytes;
     c->end = c->p + s.size;
     c->lines = 1;
+    c->desc = desc;
     if (s.size >= 3 && memcmp(c->p, "\xef\xbb\xbf", 3) == 0) c->p += 3; /* byte order mark */
     for (; (newline = bnn__newline(c->p, c->end)) != 0; c->lines++) c->p += newline;
-    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end);
+    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end, desc->decimal);
+    return BNN_OK;
+}
+
+/* To the first row, with what the first pass found; header: that row is names */
+static int bnn__csv_begin(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc, int *header) {
+    const char *top;
+    size_t line;
+    int err = bnn__csv_open(c, s, desc);
+    if (err != BNN_OK) return err;
+    top = c->p;
+    line = c->lines;
+    if ((err = bnn__csv_count(c)) != BNN_OK) return err;
+    *header = desc->header > 0 || (desc->header == 0 && (c->kinds & BNN__WORD) != 0);
+    if (desc->header == 0 && *header && (c->kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
+                              ".header = 1 if it is names, -1 if it is data", s.name);
+    if (c->rows <= (size_t)*header)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %s", s.name,
+                              c->rows == 0 ? "is empty" : "has a header and no rows");
+    c->p = top;
+    c->lines = line;
     return BNN_OK;
 }
 
@@ -13484,24 +13571,10 @@ static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
     const bnn_csv_desc *desc = (const bnn_csv_desc *)how;
     bnn__csv c;
     bnn_csv r;
-    const char *top;
-    size_t line;
     int header, err;
     if (out == NULL) return BNN_EARG;
     memset(&r, 0, sizeof r);
-    if ((err = bnn__csv_open(&c, s, desc->separator)) != BNN_OK) return err;
-    top = c.p;
-    line = c.lines;
-    if ((err = bnn__csv_count(&c)) != BNN_OK) return err;
-    header = desc->header > 0 || (desc->header == 0 && (c.kinds & BNN__WORD) != 0);
-    if (desc->header == 0 && header && (c.kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
-                              ".header = 1 if it is names, -1 if it is data", s.name);
-    if (c.rows <= (size_t)header)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %s", s.name,
-                              c.rows == 0 ? "is empty" : "has a header and no rows");
-    c.p = top;
-    c.lines = line;
+    if ((err = bnn__csv_begin(&c, s, desc, &header)) != BNN_OK) return err;
     r.values = bnn_mat_new(s.mem, c.rows - (size_t)header, c.cols);
     if (r.values.data == NULL) return BNN_ENOMEM;
     if (header && (err = bnn__csv_names(&c, &r.names)) != BNN_OK) return err;
