@@ -15854,6 +15854,9 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
     memset(&in, 0, sizeof in);
     if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size)) == NULL)
         return BNN_ENOMEM;
+    if (bnn_arrays_find(out, a->name) != a)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" is there twice", s.name,
+                              bnn__excerpt(text, name, name_size));
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
         const char *key = bnn__literal_string(l, &n);
@@ -16037,6 +16040,7 @@ BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_
     to->dims = 2;
     to->shape[0] = to->values.rows = m.rows;
     to->shape[1] = to->values.cols = m.cols;
+    to->shape[2] = 0;
 }
 
 BNNDEF void bnn_arrays_add_draws(bnn_arena *mem, bnn_arrays *a, const bnn_ensemble *chains,
@@ -16073,7 +16077,8 @@ static void bnn__npy_write(bnn__io *io, const bnn_array *a) {
     size_t i, n = 0;
     bnn__put(head, &n, "{'descr': '<f");
     bnn__put_size(head, &n, sizeof(float));
-    bnn__put(head, &n, "', 'fortran_order': False, 'shape': (");
+    bnn__put(head, &n, "', 'fortran_order': False, ");
+    bnn__put(head, &n, "'shape': (");
     for (i = 0; i < a->dims; i++) {
         bnn__put_size(head, &n, a->shape[i]);
         bnn__put(head, &n, i + 1 < a->dims || a->dims == 1 ? ", " : "");
