@@ -1,12 +1,12 @@
 #!/bin/sh
-# Fuzzes the three parsers with libFuzzer under the sanitizers, the given seconds each (default 60).
+# Fuzzes the parsers with libFuzzer under the sanitizers, the given seconds each (default 60).
 #     sh tests/fuzz/run.sh 1200
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 mkdir -p build/fuzz
 passed=0
 failed=0
-for name in csv idx checkpoint; do
+for name in csv idx checkpoint table arrays; do
     program=build/fuzz/fuzz_$name
     if ! clang -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I. \
         "tests/fuzz/fuzz_$name.c" -o "$program" -lm >"$program.log" 2>&1; then
