@@ -14912,7 +14912,7 @@ static int bnn__half(double v, float *value) {
     int e, sign = v < 0 ? 0x8000 : 0;
     double q;
     (void)frexp(v, &e);
-    if (e < -13) e = -13;
+    if (e < -13 || v == 0) e = -13;
     q = floor(ldexp(fabs(v), 11 - e) + 0.5);
     *value = (float)(sign != 0 ? -ldexp(q, e - 11) : ldexp(q, e - 11));
     return sign | ((e + 13) * 1024 + (int)q);
