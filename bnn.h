@@ -1412,7 +1412,7 @@ typedef struct bnn_emit_desc {
     int storage;      /* of weights: float, float16, or int8 with a scale per unit, default
                          BNN_EMIT_FLOAT; zeros take no room where that makes it smaller */
     int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean where that has
-                         FMA, but for sin and unequal weights. Otherwise 1e-6, fit for small machines */
+                         FMA, but for sin and unequal weights. Otherwise 1e-6 of the largest */
     int scratch;      /* 1: `float *scratch` of NAME_scratch floats comes last, not on the stack */
     const bnn_meanfield *moments; /* of net, without post: bnn_predict_moments instead */
     bnn_mat x;        /* rows on which the error is measured; none: it is not */
@@ -15495,15 +15495,16 @@ static void bnn__emit_function(bnn__emit *e) {
 /* ---- the file */
 
 static int bnn__emit_name_ok(const char *name) {
-    static const char keywords[] = " alignas alignof and and_eq asm auto bitand bitor bool break "
-        "case catch char char8_t char16_t char32_t class compl concept const consteval constexpr "
-        "constinit const_cast continue co_await co_return co_yield decltype default delete do "
-        "double dynamic_cast else enum explicit export extern false float for friend goto if "
-        "inline int long main mutable namespace new noexcept not not_eq nullptr operator or or_eq private "
-        "protected public register reinterpret_cast requires restrict return short signed sizeof "
-        "static static_assert static_cast struct switch template this thread_local throw true try "
-        "typedef typeid typename typeof typeof_unqual union unsigned using virtual void volatile "
-        "wchar_t while xor xor_eq ";
+    static const char keywords[] = " "
+        "alignas alignof and and_eq asm auto bitand bitor bool break case catch char "
+        "char8_t char16_t char32_t class compl concept const consteval constexpr constinit "
+        "const_cast continue co_await co_return co_yield decltype default delete do double "
+        "dynamic_cast else enum explicit export extern false float for friend goto if "
+        "inline int long main mutable namespace new noexcept not not_eq nullptr operator or "
+        "or_eq private protected public register reinterpret_cast requires restrict return "
+        "short signed sizeof static static_assert static_cast struct switch template this "
+        "thread_local throw true try typedef typeid typename typeof typeof_unqual union "
+        "unsigned using virtual void volatile wchar_t while xor xor_eq ";
     char word[48];
     size_t i, n = strlen(name);
     if (n == 0 || n > 40 || name[0] == '_' || strstr(name, "__") != NULL) return 0;

@@ -1,5 +1,5 @@
-/* test_emit.c -- a mean field's moments against closed forms and quadrature, and the text of emitted
- * nets: what it has, what it never has, and what its constants say when they are read back.
+/* test_emit.c -- a mean field's moments against closed forms and quadrature, and the text of
+ * emitted nets: what it has, what it never has, and what its constants say when they are read back.
  *     test_emit FOLDER      also writes nets of every activation, likelihood and storage to FOLDER,
  *                           each with a program that compares it with bnn_predict: tests/emit.sh */
 #include "build.h"
@@ -224,8 +224,8 @@ static void says(world *u, const char *what) {
 }
 
 static void what_cannot_be_emitted_is_said(void) {
-    static const char *bad[] = { "int", "class", "constexpr", "1st", "a-b", "", "_a", "a__b", "while",
-        "a_name_that_is_longer_than_forty_characters" };
+    static const char *bad[] = { "int", "class", "constexpr", "1st", "a-b", "", "_a", "a__b",
+        "while", "a_name_that_is_longer_than_forty_characters" };
     world u, other;
     bnn_emit_desc d = { 0 };
     open_world(&u, (bnn_mlp_desc){ .sizes = { 2, 3, 1 }, .noise_std = 1 });
@@ -336,7 +336,7 @@ static void write_all(const char *folder) {
     char name[64];
     for (int act = BNN_RELU; act <= BNN_IDENTITY; act++)
         for (int lik = BNN_GAUSSIAN; lik <= BNN_POISSON; lik++) {
-            int kind = (act * 3 + lik) % 7; /* float, ensemble, exact, pruned, half, int8, moments */
+            int kind = (act * 3 + lik) % 7; /* float, some, exact, pruned, half, int8, moments */
             world u;
             open_world(&u, (bnn_mlp_desc){ .sizes = { D, 12, 9, 4 }, .activation = act, .seed = 7,
                 .likelihood = lik, .noise_std = (float)0.3,
