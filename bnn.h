@@ -722,7 +722,7 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
  * step without bnn_tape_reset and a step without bnn_backward (a gradient made by hand goes where
  * bnn_params_zero_grad was). In every desc 0 is the default and BNN_ZERO is 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
-       BNN_HMC };
+       BNN_HMC, BNN_SGNHT };
 
 struct bnn__job;
 typedef struct bnn_stepper {
@@ -732,7 +732,8 @@ typedef struct bnn_stepper {
     float beta1, beta2, eps;  /* decay of the means of g and of g^2 (alpha, rho)                 */
     float lr_decay;           /* Adagrad                                                         */
     float lambda;             /* pSGLD                                                           */
-    float friction, noise_estimate; /* SGHMC                                                     */
+    float friction, noise_estimate; /* SGHMC; SGNHT has the first                                */
+    float thermostat;         /* SGNHT: the friction in force                                    */
     float temperature;        /* samplers; 0 switches the noise off                              */
     int nesterov, amsgrad, centered, decoupled;
     size_t burn_in;           /* pSGLD: the preconditioner adapts until then                     */
@@ -786,6 +787,11 @@ typedef struct bnn_sghmc_desc {
     float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
     float temperature;
 } bnn_sghmc_desc;
+typedef struct bnn_sgnht_desc {
+    float lr, friction; /* defaults 1e-2, 0.1, as SGHMC's; a thermostat adds what friction the noise
+                           of minibatches asks for, one number for all weights */
+    float temperature;
+} bnn_sgnht_desc;
 typedef struct bnn_hmc_desc {
     const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
     bnn_data data;
@@ -822,6 +828,7 @@ BNNDEF bnn_stepper bnn_adadelta(bnn_params *w, bnn_adadelta_desc desc);
 BNNDEF bnn_stepper bnn_sgld(bnn_params *w, bnn_sgld_desc desc);
 BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc desc);
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc desc);
+BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc desc);
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
@@ -878,6 +885,44 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
 /* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x);
+/* Draws of y from the predictive: (draws, n k), each row a made-up set of targets, all of it by one
+ * member: the members in their order, each as often as its weight says. Entry i k + j is column j
+ * of row i of x; classes are labels, k = 1. Random numbers from the tape. From them: quantiles and
+ * intervals by bnn_mat_col_quantile, also of classes; CRPS by bnn_metric_sample_crps of a column;
+ * checks by bnn_predict_check. Prior: post filled by bnn_params_sample_prior and
+ * bnn_ensemble_push. */
+BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                 const bnn_ensemble *post, bnn_mat x, size_t draws);
+/* ln p(y_i|x_i, theta_s): (count, n), what bnn_diag_waic and bnn_diag_loo ask for. Where the
+ * members are chain after chain, bnn_mat_row_mean of it, seen as (chains, draws), is a scalar whose
+ * R-hat says something. Weights of members count in neither this nor the next. */
+BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                           const bnn_ensemble *post, bnn_data d);
+/* Each member's mean of y at the rows of x: (n k chains, count/chains), post chain after chain. Of
+ * column j of row i: bnn_mat_rows(m, (i k + j) chains, chains), as bnn_diag_rhat wants it. */
+BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                  const bnn_ensemble *post, bnn_mat x, size_t chains);
+
+/* SWAG (Maddox et al. 2019): a Gaussian from the path of an optimizer with a constant rate, behind
+ * its burn-in. Mean and variance of the collected theta, and their last `rank` deviations from the
+ * running mean: theta ~ N(mean, (diag + D D^T/(rank - 1))/2), or N(mean, diag). One collect per
+ * epoch or so; then bnn_swag_push draws. */
+typedef struct bnn_swag_desc {
+    size_t rank;  /* default 20, at least 2 */
+    int diagonal; /* 1: without D           */
+} bnn_swag_desc;
+typedef struct bnn_swag {
+    bnn_params *params;
+    bnn_swag_desc desc;
+    double *mean, *m2; /* of the collected theta; sum of squares around the mean */
+    float *draw;
+    bnn_mat recent;    /* (rank, n): D, the oldest row is replaced               */
+    size_t count;      /* collected                                              */
+} bnn_swag;
+BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc desc);
+BNNDEF int bnn_swag_collect(bnn_swag *s);         /* the present weights */
+BNNDEF void bnn_swag_mean(const bnn_swag *s);     /* w->theta = mean     */
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* after two or more */
 
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
@@ -1050,6 +1095,65 @@ BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RB
 /* (lr N/2) Var(g)/T per coordinate from gradients of several minibatches, (m,n): SGLD samples
  * where this is far below 1 */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
+
+/* ---- judging models -------------------------------------------------------------------------- */
+/* Every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape, &b)) a step. 0
+ * ends an epoch (or there is a tape.err); the next call begins another. The last batch has what is
+ * left: in a mean over rows those count more. */
+typedef struct bnn_epoch {
+    bnn_data data;
+    size_t batch, at, *order;
+} bnn_epoch;
+BNNDEF bnn_epoch bnn_epoch_new(bnn_arena *mem, bnn_data data, size_t batch);
+BNNDEF int bnn_epoch_next(bnn_epoch *e, bnn_tape *t, bnn_batch *out); /* does not reset the tape */
+
+/* (n,d) -> (1,d), the quantile q of each column, linear between values (R's type 7) */
+BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q);
+/* P(T(y made up) > T(y)) + P(equal)/2: far from 1/2 where the model does not make what was seen.
+ * draws of bnn_predict_draws; T is given matrices of y's shape. values (1,draws): T of each, data
+ * NULL = not wanted. NaN: shapes, or a T that is NaN. Gelman, Meng, Stern 1996 */
+typedef double (*bnn_statistic_fn)(void *user, bnn_mat y);
+BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_statistic_fn T,
+                                void *user);
+
+/* Leave-one-out cross-validation by Pareto smoothed importance sampling (Vehtari, Gelman, Gabry
+ * 2017; Vehtari et al. 2024). log_lik (samples, rows) as for WAIC. points, k_hat (1,rows): of each
+ * row, data NULL = not wanted. Where k_hat is above k_max = min(1 - 1/log10(samples), 0.7) the row
+ * is too influential: its elpd wants a fit without it. r_eff: ESS of the likelihood over samples,
+ * 0 = 1. NaN where undefined: mem->msg says why */
+typedef struct bnn_loo {
+    double elpd, se, p_loo; /* sum over rows, its standard error, effective parameters */
+    double worst_k, k_max;
+    size_t high;            /* rows above k_max */
+} bnn_loo;
+BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_mat log_lik,
+                            double r_eff);
+/* Two models by their points on the same rows: sum a - b and its error, sqrt(n Var(a - b)).
+ * Below 4, or within two errors, or from fewer than 100 rows it does not say much. */
+typedef struct bnn_comparison {
+    double difference, se;
+} bnn_comparison;
+BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b);
+
+/* Split conformal prediction: at least 1 - alpha of new y inside for any model, if calibration and
+ * new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
+ * the conformal quantile of max(lo - y, y - hi) over the calibration rows, each column by its own
+ * (Romano et al. 2019); with lo = hi = mean: of |y - mean|. Sets: out (n,k) is 1 where a class is
+ * in: 1 - prob at most the quantile of 1 - p_y (Sadinle et al. 2019). Too few rows for alpha:
+ * everything is in. */
+BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
+                                  bnn_mat cal_hi, bnn_mat cal_y, double alpha);
+BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
+                             bnn_mat cal_label, double alpha);
+/* Recalibration on held-out rows. p^(1/T)/sum, one column as class 1 of two; out may be prob. T:
+ * bnn_metric_temperature of logits or of ln prob (one column: ln p - ln(1-p)) */
+BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature);
+/* Isotonic regression of y (n,1) on x (n,1), least squares by pooling adjacent violators: knots
+ * (m,2) of x ascending and value; equal x are pooled first. Linear between knots, constant outside.
+ * x a probability and y 0 or 1: calibration (Zadrozny and Elkan 2002); x the predictive CDF at y
+ * and y its rank/n: quantiles (Kuleshov et al. 2018). Empty: shapes, NaN, or mem->err */
+BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y);
+BNNDEF int bnn_isotonic_apply(bnn_mat out, bnn_mat knots, bnn_mat x); /* (n,1); out may be x */
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
  * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
@@ -1351,6 +1455,66 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
  * d_k of the columns at length 1; share (d,d): row k = what direction k contributes to the variance
  * of each coefficient; columns sum to 1. */
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
+
+/* ---- fit: a posterior in one call --------------------------------------------------------------
+ *     bnn_posterior p = bnn_fit(&mem, &net, data, (bnn_fit_desc){ 0 });
+ *     bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, x);
+ * Several chains from different starts, each with an arena (out of mem) and a tape of its own, in
+ * parallel with -fopenmp, same bits on any number of threads; a step size from the curvature;
+ * burn-in found in the trace of U; until the predictions are worth `ess` independent draws, or the
+ * budget is spent. Made of what is declared above: outgrow it by copying. It prints nothing and
+ * reads no clock. Standardizes a net without scaling (bnn_net_standardize); forward must touch no
+ * other parameters than net->params, whose values stay. Priors with shape and rate are drawn from
+ * their conditionals. What is wrong with the result is a note: read p.notes. */
+enum { BNN_FIT_HMC = 1, BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT, /* samplers */
+       BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
+       BNN_FIT_DROPOUT,  /* optima under dropout masks */
+       BNN_FIT_MEANFIELD, BNN_FIT_LAPLACE, BNN_FIT_SWAG };  /* draws around optima */
+typedef struct bnn_fit_desc {
+    int method;       /* default: HMC where rows x weights <= 2e6, else SGHMC */
+    size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
+    size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
+    size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
+    float lr;         /* step by hand: lr (odd chains half), or HMC's leapfrog step; default: own */
+    double gradients; /* budget, in passes over all data (HMC) or over a batch; default 4e5, of HMC
+                         less where rows x weights > 2e5 */
+    double ess;       /* target, default 400 */
+    bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
+    uint64_t seed;
+    int unscaled;     /* 1: no standardization */
+    bnn_progress_fn progress; /* (user, gradients, budget) now and then; nonzero cancels */
+    void *progress_user;
+} bnn_fit_desc;
+
+typedef struct bnn_posterior {
+    bnn_ensemble post;     /* chain after chain, `draws` of each */
+    int err;               /* why draws are missing: BNN_ECANCEL, a chain's error */
+    int reached;           /* 1: ess was reached. 0: read the notes before you use it */
+    int method;
+    size_t chains, draws;  /* chains that live, draws of each */
+    double rhat, ess_bulk, ess_tail;     /* of predictions, the worst of all probe rows */
+    double rhat_log_lik, ess_log_lik;    /* of ln p(data|theta) */
+    bnn_mat energy;        /* (chains, records): trace of U, the first `burn_in` not used */
+    size_t burn_in, thin;  /* steps, or transitions of HMC, between two records */
+    double temperature;    /* mean of theta dU/dtheta per weight: 1 in equilibrium, or NaN */
+    double kinetic;        /* that of velocities, SGHMC and SGNHT; else NaN */
+    double noise_ratio;    /* minibatch noise over injected noise, in variance; 0 with all data */
+    double accept, divergent, transitions; /* HMC: mean acceptance, and how many */
+    double curvature;      /* largest of U/N, where steps come from it; else NaN */
+    double step_min, step_max; /* lr or leapfrog step of the chains */
+    size_t batch;
+    double gradients;      /* used */
+    size_t n_notes;
+    char (*notes)[BNN_MSG]; /* at most 32 are kept; they went to mem's on_note, too */
+    struct bnn__fitting *fit;  /* private */
+} bnn_posterior;
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc);
+/* Goes on where it ended, also after a cancellation, for a further budget (0 = as before), to twice
+ * the ess if that was reached. Samplers only. Twice a budget has the bits of one of both. */
+BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients);
+#ifndef BNN_NO_STDIO
+BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
+#endif
 
 /* ---- files -----------------------------------------------------------------------------------
  * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
@@ -7527,7 +7691,8 @@ static const bnn__method bnn__methods[] = { /* by kind */
     { "bnn_sgld", { 1e-2, 0, 0, 0 }, { "", "", "" } },
     { "bnn_psgld", { 1e-3, 0, 0.99, 0 }, { "mean of g^2", "", "" } },
     { "bnn_sghmc", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } },
-    { "bnn_hmc", { 1, 0, 0, 0 }, { "", "", "" } }
+    { "bnn_hmc", { 1, 0, 0, 0 }, { "", "", "" } },
+    { "bnn_sgnht", { 1e-2, 0, 0, 0 }, { "velocity", "", "" } }
 };
 
 static const struct {
@@ -7564,7 +7729,7 @@ static const char *bnn__setting_fault(bnn_stepper *s, double *v, double *top) {
         *top = bnn__settings[i].top > 0 ? bnn__settings[i].top : bnn__inf();
         if (!(*v >= 0 && *v < *top)) return bnn__settings[i].name;
     }
-    if (s->kind != BNN_SGHMC) return NULL;
+    if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return NULL;
     *v = (double)s->friction, *top = 1;
     if (!(*v > 0 && *v <= 1)) return "friction (nor may it be 0)";
     *top = *v, *v = (double)s->noise_estimate;
@@ -7587,6 +7752,7 @@ static int bnn__states(const bnn_stepper *s) {
     case BNN_ADADELTA: return 2;
     case BNN_ADAGRAD:
     case BNN_PSGLD:
+    case BNN_SGNHT:
     case BNN_SGHMC: return 1;
     default: return 0;
     }
@@ -7837,7 +8003,7 @@ static bnn__job bnn__step_job(const bnn_stepper *s, const bnn_tape *t) {
  * in a row. */
 static int bnn__step_care(const bnn_stepper *s, const bnn__job *q) {
     const float room = (float)1048576;
-    int divides = s->kind >= BNN_ADAM && s->kind != BNN_SGLD && s->kind != BNN_SGHMC;
+    int divides = (s->kind >= BNN_ADAM && s->kind < BNN_SGLD) || s->kind == BNN_PSGLD;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 2;
     if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 2;
@@ -8343,6 +8509,105 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     view.grad = NULL;
     view.draw = 0;
     return view;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>swag: two further ways to an ensemble
+ *
+ *     SGNHT   v' = (1-x) v - lr g + sqrt(2 f lr T/N) xi;  theta' = theta + v';
+ *             x' = x + f^2 ((2-x)/2 |v'|^2/(n lr T/N) - 1)                (Ding et al. 2014)
+ *             As lr and f go to 0 theta and x are independent, x ~ N(f + lr N V/(2T), f^2/n), V the
+ *             variance of a minibatch's gradient, equal in all directions: the thermostat finds it.
+ *             (2-x)/2 is what a step takes from |v|^2: with it a quadratic U of one curvature has
+ *             its variance at any lr
+ *     SWAG    theta = mean + sqrt(diag/2) z1 + D z2/sqrt(2 (rank - 1)), z1, z2 ~ N(0, 1)
+ * --------------------------------------------------------------------------------------------- */
+
+static void bnn__plan_sgnht(const bnn_stepper *s, const bnn_tape *t, bnn__job *q) {
+    q->b = 1 - s->thermostat;
+    q->a = (float)sqrt(2 * (double)s->friction * bnn__heat(s, t));
+    q->pass = BNN__PICK(bnn__p_sghmc);
+}
+
+static void bnn__sgnht_step(bnn_stepper *s, bnn_tape *t) {
+    double heat = bnn__heat(s, t), n = 0, f = (double)s->friction, x = (double)s->thermostat;
+    size_t i;
+    bnn__step_move(s, t);
+    if (t->err != BNN_OK || !(heat > 0)) return;
+    for (i = 0; i < s->n; i++) n += s->params->held == NULL || !s->params->held[i];
+    x += f * f * ((1 - x / 2) * bnn__v_sumsq(s->n, s->s1, 0) / (n * heat) - 1);
+    if (n > 0) s->thermostat = (float)(x < 1 ? x : 1); /* 1 forgets all of v */
+}
+
+BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc d) {
+    bnn_stepper s = bnn__stepper(BNN_SGNHT, w, d.lr, 0, 0);
+    s.plan = bnn__plan_sgnht;
+    s.friction = d.friction, s.temperature = d.temperature;
+    s = bnn__stepper_made(s);
+    s.once = bnn__sgnht_step, s.thermostat = s.friction;
+    return s;
+}
+
+BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc d) {
+    bnn_swag s;
+    memset(&s, 0, sizeof s);
+    if (w == NULL) return s;
+    if (d.rank == 0) d.rank = 20;
+    if (d.rank < 2) bnn__arena_fail(w->mem, BNN_EARG, "bnn_swag_new: rank %z, it must be 2 or more",
+                                    d.rank);
+    s.desc = d;
+    s.mean = (double *)bnn_arena_alloc(w->mem, w->n, sizeof(double));
+    s.m2 = (double *)bnn_arena_alloc(w->mem, w->n, sizeof(double));
+    s.draw = (float *)bnn_arena_alloc(w->mem, w->n, sizeof(float));
+    s.recent = bnn_mat_new(w->mem, d.diagonal ? 0 : d.rank, w->n);
+    if (w->mem->err == BNN_OK) s.params = w;
+    return s;
+}
+
+BNNDEF int bnn_swag_collect(bnn_swag *s) {
+    const bnn_params *w = s->params;
+    size_t i;
+    float *d;
+    if (w == NULL) return BNN_EARG;
+    if (!bnn__v_finite(w->n, w->theta))
+        return bnn__arena_fail(w->mem, BNN_ENONFINITE, "bnn_swag_collect: block %s is not finite",
+                               w->blocks[bnn__bad_block(w, w->theta)].name);
+    d = s->desc.diagonal ? s->draw : s->recent.data + s->count % s->desc.rank * w->n;
+    s->count++;
+    for (i = 0; i < w->n; i++) {
+        double x = (double)w->theta[i], off = x - s->mean[i];
+        s->mean[i] += off / (double)s->count;
+        s->m2[i] += off * (x - s->mean[i]);
+        d[i] = (float)(x - s->mean[i]);
+    }
+    return BNN_OK;
+}
+
+BNNDEF void bnn_swag_mean(const bnn_swag *s) {
+    size_t i;
+    for (i = 0; s->params != NULL && s->count > 0 && i < s->params->n; i++)
+        s->params->theta[i] = (float)s->mean[i];
+}
+
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng) {
+    size_t i, k, rank = s->count < s->desc.rank ? s->count : s->desc.rank;
+    double share = s->desc.diagonal ? 1 : 0.5;
+    bnn_params view;
+    if (s->params == NULL) return BNN_EARG;
+    if (s->count < 2)
+        return bnn__arena_fail(s->params->mem, BNN_EARG, "bnn_swag_push: %z sets of weights were "
+                               "collected, a variance wants two", s->count);
+    bnn_rng_fill_normal(rng, s->params->n, s->draw);
+    for (i = 0; i < s->params->n; i++)
+        s->draw[i] = (float)(s->mean[i] + sqrt(share * s->m2[i] / (double)s->count) *
+                             (double)s->draw[i]);
+    for (k = 0; k < rank && !s->desc.diagonal; k++) {
+        double z = (double)bnn_rng_normal(rng) / sqrt(2 * ((double)rank - 1));
+        bnn__v_axpy(s->params->n, (float)z, s->recent.data + k * s->params->n, s->draw);
+    }
+    view = *s->params;
+    view.theta = s->draw;
+    return bnn_ensemble_push_from(e, &view, 1);
 }
 
 BNN__HOT
@@ -10544,6 +10809,449 @@ BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_
         for (j = 0; j < count; j++)
             out.data[first + j] = (float)(0.5 * lr * n_data / T * variance[j] *
                                           ((double)m / (double)(m - 1)));
+    }
+    return BNN_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>judge: made-up data, leave-one-out, conformal sets, recalibration
+ *
+ *     draws       member s makes the rows d with (d + u)/draws in its share of the cumulated
+ *                 weights (systematic resampling). Poisson by inversion, the others as defined
+ *     PSIS        log ratios r = -ln p, largest 0. The largest M = ceil(min(S/5, 3 sqrt(S/r_eff)))
+ *                 e^r exceed the next smaller one by a generalized Pareto law; its k and sigma by
+ *                 Zhang and Stephens 2009 with the prior of Vehtari et al. 2024 (k M + 5)/(M + 10).
+ *                 The M become its quantiles (i - 1/2)/M, cut at the largest raw ratio. M < 5, or a
+ *                 flat tail: left as they are, k infinite
+ *     LOO         elpd_i = ln sum_s w_s p_s / sum w_s;  p_loo = sum ln mean p - elpd;
+ *                 se = sqrt(n Var elpd_i)
+ *     isotonic    blocks of a falling sequence are replaced by their mean until none is left
+ * --------------------------------------------------------------------------------------------- */
+
+static double bnn__draw_poisson(bnn_tape *t, const bnn_net *net, double rate) {
+    static const double one = 1;
+    double q = (double)bnn_rng_uniform(&t->rng), scale = sqrt(rate);
+    bnn__members x;
+    if (!(rate > 0)) return 0;
+    x.net = net, x.n = 1, x.location = &rate, x.scale = &scale, x.weight = &one;
+    return bnn__mixture_quantile(&x, q, sqrt(q / (1 - q)));
+}
+
+/* y at entry e of m, the location of one member, with a the ln variances, if any */
+static double bnn__draw_y(bnn_tape *t, const bnn_net *net, bnn_mat m, const bnn_var *a, size_t e) {
+    double at = (double)m.data[e], s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
+    bnn_rng *r = &t->rng;
+    size_t label;
+    switch (bnn__likelihood(net)) {
+    case BNN_CATEGORICAL:
+        label = bnn_rng_categorical(r, m.cols, m.data + e);
+        return (double)label;
+    case BNN_BERNOULLI: return (double)bnn_rng_uniform(r) < at;
+    case BNN_POISSON: return bnn__draw_poisson(t, net, at);
+    case BNN_DOUBLE_EXPONENTIAL: return at + s * (double)bnn_rng_double_exponential(r);
+    case BNN_STUDENT: /* z sqrt(nu/2 / gamma) */
+        s *= bnn__dexp((bnn__dlog(nu / 2) - (double)bnn_rng_log_gamma(r, (float)(nu / 2))) / 2);
+        break;
+    default: s = bnn__dexp(0.5 * (double)bnn__spread(a->val, e / m.cols, e % m.cols));
+    }
+    return at + s * (double)bnn_rng_normal(r);
+}
+
+/* The sample's share of the draws, of which v->z are made; v->p.mean has n rows per draw */
+static void bnn__draws_add(bnn__tour *v) {
+    size_t draws = v->p.mean.rows / v->x.rows, k = v->p.mean.cols, step = v->k / k, i, d;
+    double end = ceil(v->seen * (double)draws - v->q);
+    bnn_var *a, *m = bnn__location(&v->net, v->out, &a);
+    bnn__tour_check(v, "mean", m->val, 1);
+    if (v->t->err != BNN_OK) return;
+    if (v->s == 0) v->z = 0;
+    for (; v->z < end && v->z < (double)draws; v->z++) {
+        d = (size_t)v->z;
+        for (i = 0; i < v->rows * k; i++)
+            v->p.mean.data[(d * v->x.rows + v->first) * k + i] =
+                (float)bnn__draw_y(v->t, &v->net, m->val, a, i * step);
+    }
+}
+
+/* The result of a tour with a row of n for each of `count`: (count n, k) becomes (count, n k) */
+static bnn_mat bnn__by_count(const bnn__tour *v, size_t count) {
+    bnn_mat m = v->p.mean;
+    return m.data == NULL ? m : bnn__mat(count, m.cols * (m.rows / count), m.data);
+}
+
+BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                 const bnn_ensemble *post, bnn_mat x, size_t draws) {
+    bnn__tour v;
+    if (draws == 0) bnn__fail(t, BNN_EARG, "bnn_predict_draws: no draws are asked for");
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
+    if (x.rows == 0) return v.p.mean;
+    v.q = (double)bnn_rng_uniform(&t->rng);
+    v.p.mean = bnn_mat_new(mem, bnn__mul(draws, x.rows),
+                           bnn__likelihood(net) == BNN_CATEGORICAL ? 1 : v.k);
+    bnn__tour_run(&v, mem, 0, bnn__draws_add, NULL);
+    return bnn__by_count(&v, draws);
+}
+
+static void bnn__log_liks_add(bnn__tour *v) {
+    bnn_mat y = bnn__block_of(v, v->y, v->y_gaps);
+    bnn_var *nll = bnn__nll_rows(&v->net, v->out, bnn_input(v->t, y));
+    float *to = v->p.mean.data + v->s * v->x.rows + v->first;
+    size_t i;
+    bnn__tour_check(v, "ln p", nll->val, 0);
+    for (i = 0; v->t->err == BNN_OK && i < v->rows; i++) to[i] = -nll->val.data[i];
+}
+
+BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                           const bnn_ensemble *post, bnn_data d) {
+    bnn_mat none = { 0, 0, NULL };
+    bnn__tour v;
+    if (t->err == BNN_OK && d.x.rows != d.y.rows)
+        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik_samples: %z inputs, %z targets", d.x.rows,
+                  d.y.rows);
+    if (!bnn__has_data(t, "bnn_predict_log_lik_samples", d.y) ||
+        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS) || d.x.rows == 0)
+        return none;
+    v.y = d.y;
+    v.y_gaps = bnn__has_gaps(t, "y", d.y);
+    v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
+    bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
+    return bnn__by_count(&v, v.samples);
+}
+
+static void bnn__chains_add(bnn__tour *v) {
+    bnn_mat m, var, to = v->p.mean;
+    size_t i, draws = to.cols, chains = v->samples / draws;
+    bnn__moments(&v->net, v->out, &m, &var);
+    bnn__tour_check(v, "mean", m, 1);
+    for (i = 0; v->t->err == BNN_OK && i < v->rows * v->k; i++)
+        to.data[((v->first * v->k + i) * chains + v->s / draws) * draws + v->s % draws] =
+            m.data[i];
+}
+
+BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                  const bnn_ensemble *post, bnn_mat x, size_t chains) {
+    bnn__tour v;
+    if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
+    if (chains == 0 || v.samples % chains != 0)
+        bnn__fail(t, BNN_EARG, "bnn_predict_chains: %z samples are not %z chains of one length",
+                  v.samples, chains);
+    if (v.gaps) bnn__fail(t, BNN_EARG, "bnn_predict_chains: x is not finite");
+    if (t->err == BNN_OK && x.rows != 0)
+        v.p.mean = bnn_mat_new(mem, bnn__mul(bnn__mul(x.rows, v.k), chains), v.samples / chains);
+    bnn__tour_run(&v, mem, 0, bnn__chains_add, NULL);
+    return v.p.mean;
+}
+
+/* ---- epochs, quantiles, checks */
+
+BNNDEF bnn_epoch bnn_epoch_new(bnn_arena *mem, bnn_data data, size_t batch) {
+    bnn_epoch e;
+    memset(&e, 0, sizeof e);
+    if (batch == 0 || data.x.rows == 0)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_epoch_new: batches of %z from %z rows", batch,
+                        data.x.rows);
+    e.order = (size_t *)bnn__arena_take(mem, data.x.rows, sizeof(size_t));
+    if (e.order != NULL) e.data = data, e.batch = batch;
+    return e;
+}
+
+BNNDEF int bnn_epoch_next(bnn_epoch *e, bnn_tape *t, bnn_batch *out) {
+    size_t n = e->data.x.rows, size = n - e->at < e->batch ? n - e->at : e->batch;
+    if (e->order == NULL) bnn__fail(t, BNN_EARG, "bnn_epoch_next: the epoch was not made");
+    if (t->err != BNN_OK) return 0;
+    if (size == 0) return e->at = 0, 0;
+    if (e->at == 0) bnn_rng_permutation(&t->rng, n, e->order);
+    *out = bnn_batch_rows(t, e->data, size, e->order + e->at);
+    e->at += size;
+    return t->err == BNN_OK;
+}
+
+BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q) {
+    size_t j, i;
+    int err = BNN_OK;
+    if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
+    if (!(q >= 0 && q <= 1) || bnn__mat_overlap(out, a) || bnn__any_nan(a)) return BNN_EARG;
+    for (j = 0; j < a.cols && err == BNN_OK; j++) {
+        bnn_mark mark = bnn_arena_mark(mem);
+        bnn_mat col = bnn_mat_new(mem, a.rows, 1);
+        double *sorted;
+        for (i = 0; col.data != NULL && i < a.rows; i++) col.data[i] = a.data[i * a.cols + j];
+        sorted = col.data != NULL ? bnn__sorted(mem, col) : NULL;
+        if (sorted != NULL) out.data[j] = (float)bnn__quantile(a.rows, sorted, q);
+        else err = mem->err;
+        bnn_arena_rewind(mem, mark);
+    }
+    return err;
+}
+
+BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_statistic_fn T,
+                                void *user) {
+    double seen, one, p = 0;
+    size_t i;
+    if (!bnn__mat_ok(draws) || draws.rows == 0 || !bnn__mat_ok(y) || draws.cols == 0 ||
+        draws.cols != bnn__mat_size(y) ||
+        (values.data != NULL && !bnn__mat_is(values, 1, draws.rows)))
+        return bnn__nan();
+    seen = T(user, y);
+    for (i = 0; i < draws.rows; i++) {
+        one = T(user, bnn__mat(y.rows, y.cols, draws.data + i * draws.cols));
+        if (values.data != NULL) values.data[i] = (float)one;
+        p += one > seen ? 1 : one < seen ? 0 : one == seen ? 0.5 : bnn__nan();
+    }
+    return p / (double)draws.rows;
+}
+
+/* ---- leave one out */
+
+/* Generalized Pareto law of n ascending excesses x > 0: returns k, writes sigma. grid has room for
+ * 30 + sqrt(n) pairs */
+static double bnn__pareto_fit(size_t n, const double *x, double *grid, double *sigma) {
+    double root = sqrt((double)n), top = -bnn__inf(), total = 0, theta = 0, k = 0;
+    double quarter = x[(n + 2) / 4 - 1]; /* n/4, rounded */
+    size_t m = 30 + (size_t)root, i, j;
+    for (j = 0; j < m; j++) {
+        double b = 1 / x[n - 1] + (1 - sqrt((double)m / ((double)j + 0.5))) / 3 / quarter, mean = 0;
+        for (i = 0; i < n; i++) mean += log1p(-b * x[i]) / (double)n;
+        grid[2 * j] = b;
+        grid[2 * j + 1] = (double)n * (log(-b / mean) - mean - 1);
+        if (grid[2 * j + 1] > top) top = grid[2 * j + 1];
+    }
+    for (j = 0; j < m; j++) {
+        double w = exp(grid[2 * j + 1] - top);
+        total += w;
+        theta += w * grid[2 * j];
+    }
+    theta /= total;
+    for (i = 0; i < n; i++) k += log1p(-theta * x[i]) / (double)n;
+    *sigma = -k / theta;
+    return (k * (double)n + 5) / ((double)n + 10);
+}
+
+/* r: S log ratios with largest 0; smooths them and returns k-hat. */
+static double bnn__pareto_smooth(bnn_arena *mem, size_t S, double *r, double r_eff) {
+    double want = ceil(fmin(0.2 * (double)S, 3 * sqrt((double)S / r_eff))), cut, k, sigma;
+    size_t tail = want < (double)S ? (size_t)want : S - 1, i, *order;
+    double *x, *grid;
+    if (tail < 5) return bnn__inf();
+    order = bnn__sorted_index(mem, S, r);
+    x = (double *)bnn__arena_take(mem, tail, sizeof(double));
+    grid = (double *)bnn__arena_take(mem, 2 * (30 + tail), sizeof(double));
+    if (grid == NULL) return bnn__nan();
+    order += S - tail;
+    cut = exp(r[order[-1]]);
+    if (r[order[tail - 1]] - r[order[0]] < 10 * DBL_EPSILON) return bnn__inf();
+    for (i = 0; i < tail; i++) {
+        x[i] = exp(r[order[i]]) - cut;
+        if (!(x[i] > 0)) x[i] = DBL_MIN; /* equal to the one below */
+    }
+    k = bnn__pareto_fit(tail, x, grid, &sigma);
+    if (!bnn__finite_d(k) || !bnn__finite_d(sigma)) return bnn__inf();
+    for (i = 0; i < tail; i++) {
+        double p = log1p(-((double)i + 0.5) / (double)tail); /* ln(1 - p) */
+        double q = fabs(k) < 1e-12 ? -sigma * p : sigma * expm1(-k * p) / k;
+        r[order[i]] = fmin(log(q + cut), 0);
+    }
+    return k;
+}
+
+/* elpd of one row, S values `stride` apart; scratch is given back */
+static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float *at, double r_eff,
+                           double *k_hat, double *lpd) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    double *r = (double *)bnn__arena_take(mem, S, sizeof(double));
+    double least = bnn__inf(), top = -bnn__inf(), sum = 0, weights = 0, mean = 0;
+    size_t s;
+    *k_hat = *lpd = bnn__nan();
+    for (s = 0; r != NULL && s < S; s++) {
+        double v = (double)at[s * stride];
+        least = v < least ? v : least;
+        top = v > top ? v : top;
+    }
+    if (r == NULL) return bnn__nan();
+    for (s = 0; s < S; s++) r[s] = least - (double)at[s * stride];
+    *k_hat = bnn__pareto_smooth(mem, S, r, r_eff);
+    for (s = 0; s < S; s++) {
+        double v = exp((double)at[s * stride] - top), w = exp(r[s]);
+        weights += w;
+        sum += w * v;
+        mean += v / (double)S;
+    }
+    *lpd = top + log(mean);
+    bnn_arena_rewind(mem, mark);
+    return top + log(sum / weights);
+}
+
+BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_mat log_lik,
+                            double r_eff) {
+    size_t S = log_lik.rows, n = log_lik.cols, i;
+    double mean = 0, square = 0, k = 0, lpd = 0;
+    bnn_loo r;
+    memset(&r, 0, sizeof r);
+    r.elpd = r.se = r.p_loo = r.worst_k = r.k_max = bnn__nan();
+    if (mem == NULL || mem->err != BNN_OK) return r;
+    if (!bnn__mat_ok(log_lik) || S < 2 || n == 0 ||
+        (points.data != NULL && !bnn__mat_is(points, 1, n)) ||
+        (k_hat.data != NULL && !bnn__mat_is(k_hat, 1, n))) {
+        bnn__arena_say(mem, BNN_ESHAPE, "bnn_diag_loo: %z samples of %z rows, points %zx%z, k_hat "
+                       "%zx%z", S, n, points.rows, points.cols, k_hat.rows, k_hat.cols);
+        return r;
+    }
+    if (!bnn_mat_finite(log_lik) || !(r_eff >= 0)) {
+        bnn__arena_say(mem, BNN_EARG, "bnn_diag_loo: a ln p is not finite, or r_eff is %g", r_eff);
+        return r;
+    }
+    r.elpd = r.p_loo = 0, r.worst_k = -bnn__inf();
+    r.k_max = fmin(1 - 1 / log10((double)S), 0.7);
+    for (i = 0; i < n; i++) {
+        double one = bnn__loo_row(mem, S, n, log_lik.data + i, r_eff > 0 ? r_eff : 1, &k, &lpd);
+        double d = one - mean;
+        mean += d / (double)(i + 1);
+        square += d * (one - mean);
+        r.elpd += one;
+        r.p_loo += lpd - one;
+        r.high += !(k <= r.k_max);
+        if (k > r.worst_k) r.worst_k = k;
+        if (points.data != NULL) points.data[i] = (float)one;
+        if (k_hat.data != NULL) k_hat.data[i] = (float)k;
+    }
+    r.se = sqrt((double)n * square / (double)(n > 1 ? n - 1 : 1));
+    return r;
+}
+
+BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b) {
+    double mean = 0, square = 0;
+    size_t i, n = a.cols;
+    bnn_comparison r;
+    r.difference = r.se = bnn__nan();
+    if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, n) || n < 2) return r;
+    for (i = 0; i < n; i++) {
+        double x = (double)a.data[i] - (double)b.data[i], d = x - mean;
+        mean += d / (double)(i + 1);
+        square += d * (x - mean);
+    }
+    r.difference = (double)n * mean;
+    r.se = sqrt((double)n * square / (double)(n - 1));
+    return r;
+}
+
+/* ---- conformal sets and recalibration */
+
+BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
+                                  bnn_mat cal_hi, bnn_mat cal_y, double alpha) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t j, i, k = lo.cols, m = cal_y.rows;
+    bnn_mat q = bnn_mat_new(mem, 1, k), score = bnn_mat_new(mem, m, 1);
+    int err = mem->err;
+    if (!bnn__paired(lo, hi) || !bnn__paired(cal_lo, cal_hi) || !bnn__paired(cal_lo, cal_y) ||
+        cal_y.cols != k)
+        err = BNN_ESHAPE;
+    for (j = 0; err == BNN_OK && j < k; j++) {
+        for (i = 0; i < m; i++) {
+            size_t e = i * k + j;
+            float below = cal_lo.data[e] - cal_y.data[e], above = cal_y.data[e] - cal_hi.data[e];
+            score.data[i] = below > above ? below : above;
+        }
+        q.data[j] = (float)bnn_metric_conformal(mem, score, alpha);
+        if (bnn__is_nan((double)q.data[j])) err = BNN_EARG;
+    }
+    for (i = 0; err == BNN_OK && i < bnn__mat_size(lo); i++) {
+        lo.data[i] -= q.data[i % k];
+        hi.data[i] += q.data[i % k];
+        if (lo.data[i] > hi.data[i]) /* moved in past each other: the middle */
+            lo.data[i] = hi.data[i] = lo.data[i] / 2 + hi.data[i] / 2;
+    }
+    bnn_arena_rewind(mem, mark);
+    return err;
+}
+
+BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
+                             bnn_mat cal_label, double alpha) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i, c, k = bnn__classes(prob);
+    bnn_mat score;
+    double q;
+    if (!bnn__mat_is(out, prob.rows, k) || cal_prob.cols != prob.cols) return BNN_ESHAPE;
+    if (!bnn__probs(prob) || !bnn__classified(cal_prob, cal_label)) return BNN_EARG;
+    score = bnn_mat_new(mem, cal_prob.rows, 1);
+    for (i = 0; score.data != NULL && i < score.rows; i++)
+        score.data[i] = (float)(1 - bnn__class_prob(cal_prob, i, bnn__label_of(cal_label, i, k)));
+    q = score.data != NULL ? bnn_metric_conformal(mem, score, alpha) : bnn__nan();
+    bnn_arena_rewind(mem, mark);
+    if (bnn__is_nan(q)) return mem->err != BNN_OK ? mem->err : BNN_EARG;
+    for (i = prob.rows; i-- > 0;)
+        for (c = k; c-- > 0;)
+            out.data[i * k + c] = (float)(1 - bnn__class_prob(prob, i, c)) <= (float)q;
+    return BNN_OK;
+}
+
+BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature) {
+    size_t i, j, k = bnn__classes(prob);
+    if (!bnn__mat_ok(prob) || !bnn__mat_is(out, prob.rows, prob.cols)) return BNN_ESHAPE;
+    if (!(temperature > 0) || !bnn__finite_d(temperature) || !bnn__probs(prob)) return BNN_EARG;
+    for (i = 0; i < prob.rows; i++) {
+        double sum = 0, top = 0;
+        for (j = 0; j < k; j++) top = fmax(top, bnn__class_prob(prob, i, j));
+        for (j = 0; j < k; j++) sum += pow(bnn__class_prob(prob, i, j) / top, 1 / temperature);
+        if (prob.cols == 1)
+            out.data[i] = (float)(pow((double)prob.data[i] / top, 1 / temperature) / sum);
+        else for (j = 0; j < k; j++)
+            out.data[i * k + j] =
+                (float)(pow((double)prob.data[i * k + j] / top, 1 / temperature) / sum);
+    }
+    return BNN_OK;
+}
+
+typedef struct bnn__pool { double lo, hi, sum, weight; } bnn__pool; /* of neighbors in x */
+
+BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
+    bnn_mat knots = { 0, 0, NULL };
+    size_t n = x.rows, i, m = 0, c, *order;
+    bnn__pool *p;
+    double *key;
+    if (!bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 || !bnn_mat_finite(x) ||
+        !bnn_mat_finite(y))
+        return knots;
+    knots = bnn_mat_new(mem, 2 * n, 2);
+    key = bnn__doubles(mem, x);
+    p = (bnn__pool *)bnn__arena_take(mem, n, sizeof *p);
+    order = p != NULL ? bnn__sorted_index(mem, n, key) : NULL;
+    if (order == NULL) return bnn__mat(0, 0, NULL);
+    for (i = 0; i < n; i++) {
+        bnn__pool one = { key[order[i]], key[order[i]], (double)y.data[order[i]], 1 };
+        for (; i + 1 < n && key[order[i + 1]] <= one.hi; i++, one.weight++)
+            one.sum += (double)y.data[order[i + 1]];
+        for (; m > 0 && p[m - 1].sum * one.weight >= one.sum * p[m - 1].weight; m--)
+            one.sum += p[m - 1].sum, one.weight += p[m - 1].weight, one.lo = p[m - 1].lo;
+        p[m++] = one;
+    }
+    for (i = 0, c = 0; i < m; i++) {
+        float v = (float)(p[i].sum / p[i].weight);
+        knots.data[2 * c] = (float)p[i].lo, knots.data[2 * c++ + 1] = v;
+        if (p[i].hi > p[i].lo) knots.data[2 * c] = (float)p[i].hi, knots.data[2 * c++ + 1] = v;
+    }
+    knots.rows = c;
+    return knots;
+}
+
+BNNDEF int bnn_isotonic_apply(bnn_mat out, bnn_mat knots, bnn_mat x) {
+    size_t i, n = knots.rows;
+    if (!bnn__mat_is(knots, n, 2) || n == 0 || !bnn__mat_is(x, x.rows, 1) ||
+        !bnn__mat_is(out, x.rows, 1))
+        return BNN_ESHAPE;
+    for (i = 0; i < x.rows; i++) {
+        const float *k = knots.data;
+        size_t lo = 0, hi = n - 1;
+        float at = x.data[i];
+        while (hi - lo > 1) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (k[2 * mid] <= at) lo = mid;
+            else hi = mid;
+        }
+        if (bnn__is_nan((double)at)) out.data[i] = at;
+        else if (at <= k[2 * lo]) out.data[i] = k[2 * lo + 1];
+        else if (at >= k[2 * hi]) out.data[i] = k[2 * hi + 1];
+        else out.data[i] = k[2 * lo + 1] + (k[2 * hi + 1] - k[2 * lo + 1]) *
+                           ((at - k[2 * lo]) / (k[2 * hi] - k[2 * lo]));
     }
     return BNN_OK;
 }
@@ -13443,6 +14151,1067 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
 }
 
 /* ------------------------------------------------------------------------------------------------
+ * >>fit: a posterior in one call
+ *
+ * A chain descends by Adam, takes its step size, and then makes records: theta, U, ln p(D|theta), a
+ * virial, predictions at the probe rows. Records are `thin` steps apart; when a chain has no more
+ * room every second one goes and thin doubles, so that they span the run, whatever its length.
+ *     step      lr = c/h, h the largest eigenvalue of the Hessian of U/N by power iteration, the
+ *               largest over the chains; less where the noise of minibatches would be more than a
+ *               tenth of the injected one. SGLD's lr h/2 and SGHMC's lr h/4 are what the variance
+ *               along that eigenvector is too large by: 5 percent, c = .1 and .2. Odd chains take
+ *               half of it: where their U differs, the step is too large
+ *     burn-in   MSER (White 1997): the b that minimizes sum over chains of sum_{i >= b} (U_i -
+ *               mean)^2/(n - b)^2; at n/2 it is not over
+ *     virial    E (theta - c) dU/dtheta = T for each weight, whatever c: c where sampling began
+ * HMC takes as many leapfrog steps, 10 to 100, as leave a thousand transitions to the budget.
+ * Between rounds of records the main thread looks at the worst R-hat and ESS of the predictions.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__FIT_U, BNN__FIT_LOG_LIK, BNN__FIT_VIRIAL, BNN__FIT_KINETIC, BNN__FIT_PROBES };
+enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_MOVES = 1000, BNN__FIT_ROUND = 25,
+       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096 };
+
+typedef struct bnn__fit_chain {
+    struct bnn__fitting *fit;
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_net net;         /* on parameters of its own                       */
+    bnn_stepper s;
+    bnn_mat theta, seen; /* (room, n), (room, BNN__FIT_PROBES + predictions) */
+    float *center;
+    double curvature, noise, gradients, falling, flat;
+    size_t id, records, steps, warm;
+    int err;
+} bnn__fit_chain;
+
+typedef struct bnn__fitting {
+    bnn_arena *mem;
+    bnn_net *net;
+    bnn_data data;
+    bnn_fit_desc desc;
+    bnn__fit_chain *chains;
+    size_t room, thin, cols, batch, burn_in;
+    double budget, lr;
+    char notes[BNN__FIT_NOTES][BNN_MSG];
+    size_t n_notes;
+    bnn_note_fn on_note; /* the arena's own, while ours listens */
+    void *note_user;
+} bnn__fitting;
+
+static int bnn__fit_samples(int method) { return method <= BNN_FIT_SGNHT; }
+static int bnn__fit_whole(int method) { return method == BNN_FIT_HMC; } /* gradients of all data */
+static int bnn__fit_live(const bnn__fit_chain *c) { return c->err == BNN_OK; }
+
+/* Chains take memory out of the caller's arena, which frees it */
+static void *bnn__fit_alloc(void *user, void *ptr, size_t old_size, size_t size) {
+    void *p = NULL;
+    (void)ptr, (void)old_size;
+    if (size == 0) return NULL;
+#ifdef _OPENMP
+#pragma omp critical(bnn__fit_memory)
+#endif
+    p = bnn_arena_alloc((bnn_arena *)user, 1, size);
+    return p;
+}
+
+static bnn_tape bnn__fit_tape(bnn_arena *mem) {
+    bnn_tape t;
+    memset(&t, 0, sizeof t);
+    t.mem.alloc.fn = bnn__fit_alloc, t.mem.alloc.user = mem;
+    return t;
+}
+
+/* `one` for every chain that lives, in parallel */
+static void bnn__fit_each(bnn__fitting *f, void (*one)(bnn__fit_chain *c)) {
+    int k, chains = (int)f->desc.chains;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static, 1)
+#endif
+    for (k = 0; k < chains; k++) {
+        bnn__fit_chain *c = &f->chains[k];
+        if (bnn__fit_live(c)) one(c);
+        if (c->err == BNN_OK) c->err = c->tape.err != BNN_OK ? c->tape.err : c->mem.err;
+    }
+}
+
+static double bnn__fit_gradients(const bnn__fitting *f) {
+    double sum = 0;
+    size_t k;
+    for (k = 0; k < f->desc.chains; k++) sum += f->chains[k].gradients;
+    return sum;
+}
+
+static size_t bnn__fit_alive(const bnn__fitting *f) {
+    size_t k, n = 0;
+    for (k = 0; k < f->desc.chains; k++) n += (size_t)bnn__fit_live(&f->chains[k]);
+    return n;
+}
+
+/* ---- a chain's start */
+
+static bnn_params *bnn__fit_clone(bnn_arena *mem, const bnn_params *from) {
+    bnn_params *w = bnn_params_new(mem);
+    size_t b;
+    for (b = 0; w != NULL && b < from->n_blocks; b++) {
+        const bnn_block *k = &from->blocks[b];
+        bnn_prior none;
+        memset(&none, 0, sizeof none);
+        if (bnn_params_add(w, k->rows, k->cols, k->name, none) == BNN__NONE) return NULL;
+        w->blocks[b].prior = k->prior; /* it is resolved */
+    }
+    if (w != NULL) bnn_params_copy(w, from);
+    return w;
+}
+
+/* Other starts of the same size: every block's values in another order, and a tenth of noise */
+static void bnn__fit_scatter(bnn__fit_chain *c, double scale) {
+    bnn_params *w = c->net.params;
+    const bnn_params *from = c->fit->net->params;
+    size_t b, i;
+    for (b = 0; b < w->n_blocks; b++) {
+        bnn_mat m = bnn_params_mat(w, b);
+        size_t n = m.rows * m.cols, *order = (size_t *)bnn_arena_alloc(&c->tape.mem, n,
+                                                                       sizeof *order);
+        double noise = fmin((double)w->blocks[b].prior.std, 1) / 10;
+        if (order == NULL) return;
+        if (w->blocks[b].prior.kind == BNN_PRIOR_FLAT) noise = 0.1;
+        bnn_rng_permutation(&c->tape.rng, n, order);
+        for (i = 0; i < n; i++)
+            m.data[i] = (float)(scale * ((double)bnn_params_mat(from, b).data[order[i]] +
+                                         noise * (double)bnn_rng_normal(&c->tape.rng)));
+    }
+}
+
+/* U over all data in double, ln p(D|theta) to *log_lik, and the gradient of U/N */
+static double bnn__fit_energy(bnn__fit_chain *c, double *log_lik) {
+    bnn_data d = c->fit->data;
+    bnn_params *w = c->net.params;
+    size_t first, rows, n = d.x.rows;
+    int training = c->tape.training;
+    double nll = 0;
+    bnn_params_zero_grad(w);
+    c->tape.training = -1; /* a loss adds 1: no dropout */
+    for (first = 0; first < n && c->tape.err == BNN_OK; first += rows) {
+        bnn_var *part;
+        rows = n - first < BNN__FIT_BLOCK ? n - first : (size_t)BNN__FIT_BLOCK;
+        bnn_tape_reset(&c->tape);
+        part = bnn_net_nll(&c->net, bnn_batch_all(&c->tape, bnn_data_rows(d, first, rows)));
+        nll += (double)rows * (double)bnn_value(part);
+        bnn_backward(bnn_scale(part, (float)((double)rows / (double)n)));
+    }
+    bnn_tape_reset(&c->tape);
+    bnn_backward(bnn_scale(bnn_prior_nll(&c->tape, w), (float)(1 / (double)n)));
+    c->tape.training = training;
+    *log_lik = -nll;
+    return nll - bnn_params_log_prior(w);
+}
+
+/* Sum of squares of what has a flat prior */
+static double bnn__fit_flat(const bnn_params *w, const float *theta) {
+    double sum = 0;
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++) {
+        size_t i, n = w->blocks[b].rows * w->blocks[b].cols;
+        for (i = 0; w->blocks[b].prior.kind == BNN_PRIOR_FLAT && i < n; i++)
+            sum += pow((double)theta[w->blocks[b].offset + i], 2);
+    }
+    return sum;
+}
+
+/* Weights where U is finite. Chain 0 begins at the net's own. 0 = nowhere */
+static int bnn__fit_begin(bnn__fit_chain *c) {
+    double scale = 1, log_lik;
+    int i;
+    for (i = 0; i < 10; i++, scale /= 2) {
+        if (c->id > 0 || i > 0) bnn__fit_scatter(c, scale);
+        if (bnn__finite_d(bnn__fit_energy(c, &log_lik)) && c->tape.err == BNN_OK) return 1;
+        if (c->tape.err != BNN_ENONFINITE) break;
+        if (i < 9) bnn_tape_clear_error(&c->tape);
+    }
+    if (c->tape.err == BNN_OK) c->err = BNN_ENONFINITE;
+    return 0;
+}
+
+static bnn_var *bnn__fit_loss(bnn_tape *t, void *user) {
+    const bnn__fit_chain *c = (const bnn__fit_chain *)user;
+    size_t n = c->fit->data.x.rows, rows = n < 1000 ? n : 1000;
+    return bnn_net_loss(&c->net, bnn_minibatch(t, c->fit->data, rows)); /* rng is frozen */
+}
+
+static bnn_batch bnn__fit_batch(bnn__fit_chain *c, size_t rows) {
+    bnn_tape_reset(&c->tape);
+    c->gradients += bnn__fit_whole(c->fit->desc.method)
+                        ? (double)rows / (double)c->fit->data.x.rows : 1;
+    if (rows >= c->fit->data.x.rows) return bnn_batch_all(&c->tape, c->fit->data);
+    return bnn_minibatch(&c->tape, c->fit->data, rows);
+}
+
+/* Adam with a falling rate */
+static void bnn__fit_descend(bnn__fit_chain *c, size_t steps, double last) {
+    bnn_adam_desc d;
+    bnn_stepper adam;
+    size_t k;
+    memset(&d, 0, sizeof d);
+    adam = bnn_adam(c->net.params, d);
+    for (k = 0; k < steps && c->tape.err == BNN_OK; k++) {
+        adam.lr = (float)(last + bnn_lr_cosine(1e-2 - last, k, steps));
+        bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, c->fit->batch)));
+        bnn_step(&adam, &c->tape);
+    }
+}
+
+/* Largest eigenvalue of the Hessian of U/N at the present weights */
+static double bnn__fit_curvature(bnn__fit_chain *c) {
+    bnn_params *w = c->net.params;
+    float *v = (float *)bnn_arena_alloc(&c->mem, w->n, sizeof *v);
+    double norm = 0;
+    int k;
+    if (v == NULL) return bnn__nan();
+    bnn_rng_fill_normal(&c->tape.rng, w->n, v);
+    for (k = 0; k < 16 && c->tape.err == BNN_OK; k++) {
+        bnn_mat m = bnn__mat(1, w->n, v);
+        norm = sqrt(bnn_mat_dot(m, m));
+        if (!(norm > 0)) return 0;
+        bnn_mat_scale(m, m, (float)(1 / norm));
+        bnn_tape_reset(&c->tape);
+        bnn_hessian_vector(v, &c->tape, w, bnn__fit_loss, c, v);
+        norm = sqrt(bnn_mat_dot(m, m));
+        c->gradients += 2;
+    }
+    return norm;
+}
+
+/* Mean over the weights of the noise ratio of SGLD at lr = 1 */
+static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
+    enum { DRAWS = 12 };
+    const bnn_params *w = c->net.params;
+    bnn_mark mark = bnn_arena_mark(&c->mem);
+    bnn_mat g = bnn_mat_new(&c->mem, DRAWS, w->n), ratio = bnn_mat_new(&c->mem, 1, w->n);
+    double mean = 0;
+    size_t k, n = c->fit->data.x.rows;
+    if (batch >= n) return 0;
+    for (k = 0; k < DRAWS && ratio.data != NULL; k++) {
+        bnn_params_zero_grad(c->net.params);
+        bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, batch)));
+        memcpy(g.data + k * w->n, w->grad, w->n * sizeof(float));
+    }
+    if (ratio.data != NULL && bnn_diag_noise_ratio(ratio, g, 1, (double)n, 1) == BNN_OK)
+        mean = bnn_mat_sum(ratio) / (double)w->n;
+    bnn_arena_rewind(&c->mem, mark);
+    return mean;
+}
+
+static void bnn__fit_open(bnn__fit_chain *c) {
+    bnn__fitting *f = c->fit;
+    int m = f->desc.method, samples = bnn__fit_samples(m), i;
+    double now, before = bnn__inf(), log_lik;
+    c->tape = bnn__fit_tape(f->mem);
+    c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
+    c->mem.alloc = c->tape.mem.alloc;
+    c->net = *f->net;
+    c->net.params = bnn__fit_clone(&c->mem, f->net->params);
+    c->theta = bnn_mat_new(&c->mem, f->room, f->net->params->n);
+    c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
+    c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
+    if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
+    if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
+    if (m == BNN_FIT_MEANFIELD) return;
+    if (!samples)
+        bnn__fit_descend(c, (size_t)(f->budget / (double)f->desc.chains), 0);
+    for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
+        bnn__fit_descend(c, BNN__FIT_DESCENT, 1e-3);
+        now = bnn__fit_energy(c, &log_lik);
+        if (!(now < before - 0.1 * (double)c->net.params->n) ||
+            4 * c->gradients * (double)f->desc.chains > f->budget)
+            break;
+        before = now;
+    }
+    c->flat = bnn__fit_flat(c->net.params, c->net.params->theta);
+    if (bnn__fit_whole(m) || (!samples && m != BNN_FIT_SWAG)) return;
+    c->curvature = bnn__fit_curvature(c);
+    c->noise = bnn__fit_noise(c, f->batch);
+}
+
+/* ---- records */
+
+static void bnn__fit_halve(bnn__fit_chain *c) { /* every second record goes */
+    size_t i;
+    for (i = 0; i < c->records / 2; i++) {
+        memcpy(c->theta.data + i * c->theta.cols, c->theta.data + (2 * i + 1) * c->theta.cols,
+               c->theta.cols * sizeof(float));
+        memcpy(c->seen.data + i * c->seen.cols, c->seen.data + (2 * i + 1) * c->seen.cols,
+               c->seen.cols * sizeof(float));
+    }
+    c->records /= 2;
+}
+
+static double bnn__fit_kinetic(const bnn__fit_chain *c) {
+    const bnn_stepper *s = &c->s;
+    double f = s->kind == BNN_SGNHT ? (double)s->thermostat : (double)s->friction, sum = 0;
+    size_t i;
+    if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return bnn__nan();
+    for (i = 0; i < s->n; i++) sum += (double)s->s1[i] * (double)s->s1[i];
+    return sum / (double)s->n * (1 - f / 2) / (double)s->lr * (double)c->fit->data.x.rows;
+}
+
+static void bnn__fit_record(bnn__fit_chain *c) {
+    const bnn_params *w = c->net.params;
+    float *row = c->seen.data + c->records * c->seen.cols;
+    double u, log_lik, virial = 0;
+    bnn_mat mean;
+    size_t i;
+    u = bnn__fit_energy(c, &log_lik);
+    if (c->tape.err != BNN_OK) return;
+    for (i = 0; i < w->n; i++)
+        virial += ((double)w->theta[i] - (double)c->center[i]) * (double)w->grad[i];
+    row[BNN__FIT_U] = (float)u, row[BNN__FIT_LOG_LIK] = (float)log_lik;
+    row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows / (double)w->n);
+    row[BNN__FIT_KINETIC] = (float)bnn__fit_kinetic(c);
+    bnn_tape_reset(&c->tape);
+    mean = bnn_predict(&c->tape.mem, &c->tape, &c->net, NULL, c->fit->desc.probe).mean;
+    if (c->tape.err != BNN_OK) return;
+    memcpy(row + BNN__FIT_PROBES, mean.data, mean.rows * mean.cols * sizeof(float));
+    memcpy(c->theta.data + c->records++ * w->n, w->theta, w->n * sizeof(float));
+}
+
+static int bnn__fit_gibbs(const bnn_params *w) { /* are there scales to draw? */
+    size_t b, n = 0;
+    for (b = 0; b < w->n_blocks; b++) n += w->blocks[b].prior.shape > 0;
+    return n > 0;
+}
+
+/* One step of a sampler, or one transition */
+static void bnn__fit_step(bnn__fit_chain *c) {
+    int whole = bnn__fit_whole(c->fit->desc.method), gibbs = bnn__fit_gibbs(c->net.params);
+    if (whole) {
+        bnn_tape_reset(&c->tape);
+        c->gradients += (double)c->s.hmc->desc.leapfrog + 1;
+    } else bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, c->fit->batch)));
+    bnn_step(&c->s, &c->tape);
+    if (gibbs && (whole || c->s.t % 10 == 0))
+        bnn_params_update_priors(c->net.params, &c->tape.rng);
+}
+
+static void bnn__fit_warm(bnn__fit_chain *c) { /* a part of HMC's own adaptation */
+    size_t k;
+    for (k = 0; k < BNN__FIT_ROUND && c->warm > 0 && c->tape.err == BNN_OK; k++, c->warm--)
+        bnn__fit_step(c);
+    memcpy(c->center, c->net.params->theta, c->net.params->n * sizeof(float));
+}
+
+static void bnn__fit_round(bnn__fit_chain *c) {
+    size_t k, i;
+    for (k = 0; k < BNN__FIT_ROUND && c->tape.err == BNN_OK; k++) {
+        for (i = 0; i < c->fit->thin && c->tape.err == BNN_OK; i++) bnn__fit_step(c);
+        bnn__fit_record(c);
+    }
+}
+
+/* ---- the methods */
+
+static void bnn__fit_sampler(bnn__fit_chain *c) {
+    const bnn__fitting *f = c->fit;
+    float lr = (float)((f->desc.lr > 0 ? (double)f->desc.lr : f->lr) / (c->id % 2 ? 2 : 1));
+    bnn_params *w = c->net.params;
+    bnn_sgld_desc ld;
+    bnn_sghmc_desc hd;
+    bnn_sgnht_desc td;
+    bnn_hmc_desc d;
+    memset(&ld, 0, sizeof ld), memset(&hd, 0, sizeof hd), memset(&td, 0, sizeof td);
+    memset(&d, 0, sizeof d);
+    ld.lr = hd.lr = td.lr = lr;
+    d.net = &c->net, d.data = f->data, d.adapt_mass = 1;
+    d.step = f->desc.lr, d.accept = (float)0.7;
+    d.leapfrog = (size_t)(f->desc.gradients / ((double)f->desc.chains * BNN__FIT_MOVES));
+    d.leapfrog = d.leapfrog < 10 ? 10 : d.leapfrog > 100 ? 100 : d.leapfrog;
+    c->warm = f->desc.lr > 0 ? 0 : BNN__FIT_WARMUP;
+    d.warmup = c->warm;
+    switch (f->desc.method) {
+    case BNN_FIT_SGLD: c->s = bnn_sgld(w, ld); break;
+    case BNN_FIT_SGHMC: c->s = bnn_sghmc(w, hd); break;
+    case BNN_FIT_SGNHT: c->s = bnn_sgnht(w, td); break;
+    default: c->s = bnn_hmc(w, d);
+    }
+    if (!bnn__fit_whole(f->desc.method)) c->warm = 0;
+    memcpy(c->center, w->theta, w->n * sizeof(float));
+}
+
+/* e holds one draw: a record of it */
+static void bnn__fit_take(bnn__fit_chain *c, bnn_ensemble *e, int err) {
+    bnn_params draw = bnn_ensemble_sample(e, 0);
+    if (err == BNN_OK) bnn_params_copy(c->net.params, &draw);
+    else bnn_tape_fail(&c->tape, err, "bnn_fit", c->mem.msg);
+    e->count = e->seen = 0;
+    bnn__fit_record(c);
+}
+
+/* Adam at one rate, and in the last quarter down to 0. F by a minibatch every tenth step; falling:
+ * by how many nats the third quarter is below the second, beyond four errors */
+static bnn_meanfield bnn__fit_meanfield(bnn__fit_chain *c) {
+    const bnn__fitting *f = c->fit;
+    size_t k, q, steps = (size_t)(f->budget / (double)f->desc.chains), last = steps / 4 * 3;
+    double sum[2] = { 0, 0 }, square[2] = { 0, 0 }, n[2] = { 0, 0 }, N = (double)f->data.x.rows;
+    bnn_meanfield_desc d;
+    bnn_adam_desc ad;
+    bnn_meanfield m;
+    bnn_stepper adam;
+    memset(&d, 0, sizeof d), memset(&ad, 0, sizeof ad);
+    m = bnn_meanfield_new(c->net.params, d);
+    adam = bnn_adam(m.params, ad);
+    for (k = 0; k < steps && c->tape.err == BNN_OK && c->mem.err == BNN_OK; k++) {
+        bnn_batch b = bnn__fit_batch(c, f->batch);
+        bnn_var *nll;
+        adam.lr = (float)(k < last ? 3e-3 : bnn_lr_cosine(3e-3, k - last, steps - last));
+        bnn_meanfield_sample(&m, &c->tape);
+        nll = bnn_net_nll(&c->net, b);
+        bnn_backward(nll);
+        bnn_meanfield_backward(&m, &c->tape);
+        if (k >= steps / 4 && k < last && k % 10 == 0) {
+            double F = N * (double)bnn_value(nll) + bnn_meanfield_kl(&m);
+            q = k >= steps / 2;
+            sum[q] += F, square[q] += F * F, n[q]++;
+        }
+        bnn_step(&adam, &c->tape);
+    }
+    for (q = 0; q < 2 && n[q] > 1; q++) {
+        sum[q] /= n[q];
+        square[q] = square[q] / n[q] - sum[q] * sum[q];
+    }
+    c->falling = sum[0] - sum[1];
+    if (!(c->falling > 4 * sqrt(square[0] / n[0] + square[1] / n[1]))) c->falling = 0;
+    return m;
+}
+
+static bnn_swag bnn__fit_swag(bnn__fit_chain *c) { /* forty sets of weights, an epoch apart */
+    const bnn__fitting *f = c->fit;
+    size_t k, i, apart = (f->data.x.rows + f->batch - 1) / f->batch;
+    bnn_swag_desc d;
+    bnn_sgd_desc gd;
+    bnn_swag swag;
+    bnn_stepper sgd;
+    memset(&d, 0, sizeof d), memset(&gd, 0, sizeof gd);
+    swag = bnn_swag_new(c->net.params, d);
+    gd.lr = (float)f->lr;
+    sgd = bnn_sgd(c->net.params, gd);
+    for (k = 0; k < 40 && c->tape.err == BNN_OK; k++) {
+        for (i = 0; i < apart + 10 && c->tape.err == BNN_OK; i++) {
+            bnn_backward(bnn_net_loss(&c->net, bnn__fit_batch(c, f->batch)));
+            bnn_step(&sgd, &c->tape);
+        }
+        bnn_swag_collect(&swag);
+    }
+    return swag;
+}
+
+/* Draws around an optimum, all at once */
+static void bnn__fit_around(bnn__fit_chain *c) {
+    int m = c->fit->desc.method;
+    bnn_params *w = c->net.params;
+    size_t k, draws = m == BNN_FIT_ENSEMBLE ? 1 : c->fit->desc.draws;
+    bnn_ensemble e = bnn_ensemble_new(w, 1);
+    bnn_meanfield mf;
+    bnn_laplace la;
+    bnn_swag swag;
+    float *here = (float *)bnn_arena_alloc(&c->mem, w->n, sizeof *here);
+    memset(&mf, 0, sizeof mf), memset(&la, 0, sizeof la), memset(&swag, 0, sizeof swag);
+    if (m == BNN_FIT_MEANFIELD) mf = bnn__fit_meanfield(c);
+    if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
+    if (m == BNN_FIT_LAPLACE)
+        la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, w->n <= 300
+                             ? BNN_LAPLACE_FULL : c->net.mlp != NULL ? BNN_LAPLACE_LAST
+                                                                     : BNN_LAPLACE_DIAGONAL);
+    if (here == NULL || c->tape.err != BNN_OK || c->mem.err != BNN_OK) return;
+    memcpy(here, w->theta, w->n * sizeof *here), memcpy(c->center, here, w->n * sizeof *here);
+    for (k = 0; k < draws && c->tape.err == BNN_OK; k++) {
+        int err = m == BNN_FIT_MEANFIELD ? bnn_meanfield_push(&mf, &e, &c->tape.rng)
+                  : m == BNN_FIT_SWAG    ? bnn_swag_push(&swag, &e, &c->tape.rng)
+                  : m == BNN_FIT_LAPLACE ? bnn_laplace_push(&la, &e, &c->tape.rng)
+                  : m == BNN_FIT_DROPOUT ? bnn_ensemble_push_dropout(&e, &c->net, &c->tape.rng)
+                                         : bnn_ensemble_push(&e);
+        bnn__fit_take(c, &e, err);
+        memcpy(w->theta, here, w->n * sizeof *here);
+    }
+}
+
+/* ---- looking */
+
+/* Column `col` of what the live chains saw behind the burn-in: (chains, records) in scratch */
+static bnn_mat bnn__fit_column(const bnn__fitting *f, bnn_arena *mem, size_t col, size_t burn_in) {
+    size_t k, i, to = 0, n = 0;
+    bnn_mat m;
+    for (k = 0; k < f->desc.chains; k++) if (bnn__fit_live(&f->chains[k])) n = f->chains[k].records;
+    n = n > burn_in ? n - burn_in : 0;
+    m = bnn_mat_new(mem, bnn__fit_alive(f), n);
+    for (k = 0; k < f->desc.chains && m.data != NULL; k++)
+        for (i = 0; bnn__fit_live(&f->chains[k]) && i < n; i++)
+            m.data[to++] = f->chains[k].seen.data[(burn_in + i) * f->cols + col];
+    return m;
+}
+
+static size_t bnn__fit_mser(bnn_mat u) {
+    size_t best = 0, b, k, i, n = u.cols, apart = n / 20 > 0 ? n / 20 : 1;
+    double least = bnn__inf();
+    for (b = 0; b <= n / 2; b += apart) {
+        double sum = 0;
+        for (k = 0; k < u.rows; k++) {
+            double mean = 0;
+            for (i = b; i < n; i++) mean += (double)u.data[k * n + i] / (double)(n - b);
+            for (i = b; i < n; i++) sum += pow((double)u.data[k * n + i] - mean, 2);
+        }
+        sum /= (double)(n - b) * (double)(n - b);
+        if (sum < least) least = sum, best = b;
+    }
+    return best;
+}
+
+static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
+    bnn_arena *mem = f->mem;
+    bnn_mark mark = bnn_arena_mark(mem);
+    char msg[BNN_MSG];
+    size_t col;
+    bnn_mat m;
+    memcpy(msg, mem->msg, sizeof msg);
+    p->rhat = p->ess_bulk = p->ess_tail = p->rhat_log_lik = p->ess_log_lik = bnn__nan();
+    f->burn_in = 0;
+    if (bnn__fit_alive(f) == 0) return;
+    if (bnn__fit_samples(f->desc.method))
+        f->burn_in = bnn__fit_mser(bnn__fit_column(f, mem, BNN__FIT_U, 0));
+    for (col = BNN__FIT_PROBES; col < f->cols; col++) {
+        double r, bulk, tail;
+        m = bnn__fit_column(f, mem, col, f->burn_in);
+        r = bnn_diag_rhat(mem, m), bulk = bnn_diag_ess_bulk(mem, m);
+        tail = bnn_diag_ess_tail(mem, m);
+        if (!(p->rhat >= r) && r > 0) p->rhat = r;
+        if (!(p->ess_bulk <= bulk) && bulk > 0) p->ess_bulk = bulk;
+        if (!(p->ess_tail <= tail) && tail > 0) p->ess_tail = tail;
+        bnn_arena_rewind(mem, mark);
+    }
+    m = bnn__fit_column(f, mem, BNN__FIT_LOG_LIK, f->burn_in);
+    p->rhat_log_lik = bnn_diag_rhat(mem, m);
+    p->ess_log_lik = bnn_diag_ess_bulk(mem, m);
+    bnn_arena_rewind(mem, mark);
+    memcpy(mem->msg, msg, sizeof msg);
+    p->reached = p->ess_bulk >= f->desc.ess && p->ess_tail >= f->desc.ess &&
+                 2 * f->burn_in < f->burn_in + m.cols;
+}
+
+/* Mean over the records behind the burn-in, and its error */
+static double bnn__fit_mean(const bnn__fitting *f, size_t col, double *error) {
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    char msg[BNN_MSG];
+    bnn_mat m;
+    double mean;
+    memcpy(msg, f->mem->msg, sizeof msg);
+    m = bnn__fit_column(f, f->mem, col, f->burn_in);
+    mean = bnn_mat_sum(m) / ((double)m.rows * (double)m.cols);
+    *error = bnn_diag_mcse(f->mem, m);
+    bnn_arena_rewind(f->mem, mark);
+    memcpy(f->mem->msg, msg, sizeof msg);
+    return mean;
+}
+
+static int bnn__fit_canceled(bnn__fitting *f, bnn_posterior *p) {
+    p->gradients = bnn__fit_gradients(f);
+    if (f->desc.progress == NULL ||
+        f->desc.progress(f->desc.progress_user, (size_t)p->gradients, (size_t)f->budget) == 0)
+        return 0;
+    p->err = BNN_ECANCEL;
+    return 1;
+}
+
+/* Rounds until the target, the budget, a cancellation, or nobody is left */
+static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
+    size_t k, records;
+    while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
+        size_t warm = 0;
+        if (bnn__fit_canceled(f, p)) return;
+        for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
+        bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
+        if (warm > 0) continue;
+        for (k = records = 0; k < f->desc.chains; k++)
+            if (bnn__fit_live(&f->chains[k])) records = f->chains[k].records;
+        if (records >= 4 * BNN__FIT_ROUND || records == f->room) bnn__fit_look(f, p);
+        if (p->reached || records + BNN__FIT_ROUND <= f->room) continue;
+        for (k = 0; k < f->desc.chains; k++) bnn__fit_halve(&f->chains[k]);
+        f->thin *= 2;
+    }
+}
+
+/* ---- the result */
+
+/* Equal numbers of every live chain, the last ones, a quarter of the autocorrelation time of the
+ * slowest prediction apart, and at least a hundred, if there are so many */
+static void bnn__fit_keep(bnn__fitting *f, bnn_posterior *p) {
+    bnn_params w = *f->net->params;
+    size_t k, i, n = p->energy.cols > f->burn_in ? p->energy.cols - f->burn_in : 0;
+    size_t apart = (n + f->desc.draws - 1) / f->desc.draws;
+    double tau = fmin((double)(n * p->energy.rows) / p->ess_bulk, (double)n / 25);
+    if (tau / 4 > (double)apart) apart = (size_t)(tau / 4);
+    p->draws = apart > 0 ? n / apart : 0;
+    p->post.count = p->post.seen = 0;
+    for (k = 0; k < f->desc.chains; k++)
+        for (i = p->draws; bnn__fit_live(&f->chains[k]) && i-- > 0;) {
+            const bnn_mat *m = &f->chains[k].theta;
+            w.theta = m->data + (f->chains[k].records - 1 - i * apart) * m->cols;
+            bnn_ensemble_push_from(&p->post, &w, 1);
+        }
+}
+
+static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
+    size_t k, i;
+    double error;
+    p->transitions = p->divergent = p->accept = 0, p->noise_ratio = 0;
+    p->curvature = p->temperature = p->kinetic = bnn__nan();
+    p->step_min = bnn__inf(), p->step_max = 0;
+    for (k = i = 0; k < f->desc.chains; k++) {
+        const bnn__fit_chain *c = &f->chains[k];
+        const bnn_hmc_state *h = c->s.hmc;
+        double step = h != NULL ? h->step : (double)c->s.lr, f_in_force = 1;
+        if (c->curvature > 0 && !(p->curvature > c->curvature)) p->curvature = c->curvature;
+        if (!bnn__fit_live(c)) continue;
+        if (step > 0) p->step_min = fmin(p->step_min, step), p->step_max = fmax(p->step_max, step);
+        if (c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT) f_in_force = (double)c->s.friction;
+        p->noise_ratio = fmax(p->noise_ratio, c->noise * step / f_in_force);
+        if (h == NULL) continue;
+        p->transitions += (double)h->draws, p->divergent += (double)h->divergent;
+        p->accept += h->accept_sum;
+    }
+    p->accept = p->transitions > 0 ? p->accept / p->transitions : bnn__nan();
+    if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
+    p->temperature = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);
+    p->kinetic = bnn__fit_mean(f, BNN__FIT_KINETIC, &error);
+}
+
+static void bnn__fit_hear(void *user, const char *note) {
+    bnn__fitting *f = (bnn__fitting *)user;
+    if (f->n_notes < BNN__FIT_NOTES) memcpy(f->notes[f->n_notes++], note, BNN_MSG);
+    if (f->on_note != NULL) f->on_note(f->note_user, note);
+}
+
+/* ---- notes: how far it came */
+
+static void bnn__fit_notes_chains(const bnn__fitting *f) {
+    size_t k;
+    for (k = 0; k < f->desc.chains; k++) {
+        const bnn__fit_chain *c = &f->chains[k];
+        if (!bnn__fit_live(c))
+            bnn__arena_note(f->mem, "bnn_fit: chain %z is left out after %g gradients: %s", k,
+                            c->gradients, c->tape.err != BNN_OK ? c->tape.msg : c->mem.msg);
+        else if (c->tape.notes > 0) bnn__arena_note(f->mem, "bnn_fit: chain %z: %s", k,
+                                                    c->tape.note);
+    }
+}
+
+/* Do all chains change U from their first to their second half alike? By four errors of the mean of
+ * three and more, and a twentieth of a nat per weight */
+static int bnn__fit_drifts(const bnn__fitting *f) {
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_mat u = bnn__fit_column(f, f->mem, BNN__FIT_U, f->burn_in);
+    size_t k, i, n = u.cols / 2;
+    double mean = 0, square = 0;
+    for (k = 0; k < u.rows && n > 0; k++) {
+        double change = 0, off;
+        for (i = 0; i < n; i++)
+            change += ((double)u.data[k * u.cols + n + i] - (double)u.data[k * u.cols + i]) /
+                      (double)n;
+        off = change - mean;
+        mean += off / (double)(k + 1);
+        square += off * (change - mean);
+    }
+    bnn_arena_rewind(f->mem, mark);
+    k = u.rows;
+    return k >= 3 && n >= 10 && fabs(mean) > 0.05 * (double)f->net->params->n &&
+           fabs(mean) > 4 * sqrt(square / (double)(k * (k - 1)));
+}
+
+static void bnn__fit_notes_run(bnn__fitting *f, const bnn_posterior *p) {
+    size_t n = p->energy.cols;
+    if (p->err == BNN_ECANCEL)
+        bnn__arena_note(f->mem, "bnn_fit: canceled after %g gradients: %z draws of each chain are "
+                        "no posterior yet; bnn_fit_more goes on", p->gradients, p->draws);
+    else if (n == 0 && p->chains > 0)
+        bnn__arena_note(f->mem, "bnn_fit: the budget of %g gradients ended before the first draw: "
+                        "bnn_fit_more, or raise gradients", f->budget);
+    else if (bnn__fit_samples(p->method) && !p->reached)
+        bnn__arena_note(f->mem, "bnn_fit: %g gradients gave an ESS of %g (bulk), %g (tail), not "
+                        "%g: error bars are rough; bnn_fit_more, or raise gradients", p->gradients,
+                        p->ess_bulk, p->ess_tail, f->desc.ess);
+    if (f->desc.chains == 1 && p->method != BNN_FIT_ENSEMBLE)
+        bnn__arena_note(f->mem, "bnn_fit: one chain cannot tell whether another would find the "
+                        "same: leave chains 0 for four");
+    if (p->rhat > 1.05)
+        bnn__arena_note(f->mem, "bnn_fit: R-hat of predictions is %g: chains sit in different "
+                        "modes; predictions average over them, a weight means nothing: more chains",
+                        p->rhat);
+    if ((f->burn_in > n / 5 * 2 && p->rhat_log_lik > 1.05) || bnn__fit_drifts(f))
+        bnn__arena_note(f->mem, "bnn_fit: U still moves at half of the run (%g at its start, %g at "
+                        "its end): the burn-in is not over: bnn_fit_more, or raise gradients",
+                        (double)p->energy.data[0], (double)p->energy.data[n - 1]);
+    if (p->method == BNN_FIT_ENSEMBLE && p->err == BNN_OK)
+        bnn__arena_note(f->mem, "bnn_fit: the spread of %z optima is that of their starts: no "
+                        "posterior, no R-hat; compare with a sampler", p->chains);
+    else if (n >= 4 && bnn__is_nan(p->rhat))
+        bnn__arena_note(f->mem, "bnn_fit: predictions on the probe rows never change: is lr too "
+                        "small, or does the net not depend on its weights?");
+}
+
+/* ---- steps */
+
+static void bnn__fit_notes_hmc(const bnn__fitting *f, const bnn_posterior *p) {
+    if (p->divergent > 0)
+        bnn__arena_note(f->mem, "bnn_fit: %g of %g transitions diverged: standardize the inputs, "
+                        "or set a step below %g by lr", p->divergent, p->transitions, p->step_min);
+    if (p->accept < 0.5)
+        bnn__arena_note(f->mem, "bnn_fit: HMC accepted %g on average: the step of %g is too large: "
+                        "leave lr 0", p->accept, p->step_max);
+    if (p->accept > 0.999 && f->desc.lr > 0)
+        bnn__arena_note(f->mem, "bnn_fit: HMC accepted %g on average: with a step of %g it hardly "
+                        "moves: leave lr 0", p->accept, p->step_max);
+}
+
+/* Mean U of even and of odd chains, which take half the step */
+static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_mat m = bnn__fit_column(f, f->mem, BNN__FIT_U, f->burn_in), half[2];
+    double mean[2] = { 0, 0 }, error[2];
+    size_t k, j;
+    if (bnn__fit_alive(f) == f->desc.chains && f->desc.chains >= 2 && m.cols >= 20) {
+        for (j = 0; j < 2; j++) {
+            half[j] = bnn_mat_new(f->mem, (m.rows + 1 - j) / 2, m.cols);
+            for (k = j; k < m.rows && half[j].data != NULL; k += 2)
+                memcpy(half[j].data + k / 2 * m.cols, m.data + k * m.cols, m.cols * sizeof(float));
+            mean[j] = bnn_mat_sum(half[j]) / (double)(half[j].rows * m.cols);
+            error[j] = bnn_diag_mcse(f->mem, half[j]);
+        }
+        if (fabs(mean[0] - mean[1]) > 4 * sqrt(error[0] * error[0] + error[1] * error[1]) &&
+            fabs(mean[0] - mean[1]) > 0.05 * (double)f->net->params->n)
+            bnn__arena_note(f->mem, "bnn_fit: U is %g at lr %g and %g at half of it: the step is "
+                            "too large, or chains sit in different modes: a smaller lr", mean[0],
+                            lr, mean[1]);
+    }
+    bnn_arena_rewind(f->mem, mark);
+}
+
+static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
+    double lr = (double)f->desc.lr, error, T, bound;
+    if (!bnn__fit_samples(p->method)) return;
+    if (bnn__fit_whole(p->method)) bnn__fit_notes_hmc(f, p);
+    else {
+        bound = p->method == BNN_FIT_SGLD ? 2 : 3.8;
+        if (lr > 0 && lr < 1e-3 * f->lr)
+            bnn__arena_note(f->mem, "bnn_fit: lr is %g, a thousandth or less of the %g that the "
+                            "curvature allows: the chains hardly left their starts: leave lr 0",
+                            lr, f->lr);
+        if (lr * p->curvature > bound)
+            bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
+                            "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
+            bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
+                            "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
+                            p->noise_ratio);
+        bnn__fit_notes_half(f, p->step_max);
+    }
+    if (p->energy.cols == 0) return;
+    T = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);
+    if (T < 0.9 && !(1 - T < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, below 1: they have not "
+                        "spread yet: bnn_fit_more, or leave lr 0", T);
+    if (T > 1.2 && !(T - 1 < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the weights have temperature %g, above 1: a smaller lr, "
+                        "a larger batch, or bnn_fit_more", T);
+    T = bnn__fit_mean(f, BNN__FIT_KINETIC, &error);
+    if (fabs(T - 1) > 0.1 && !(fabs(T - 1) < 4 * error))
+        bnn__arena_note(f->mem, "bnn_fit: the velocities have temperature %g, not 1: a larger "
+                        "batch, or a smaller lr", T);
+}
+
+/* ---- the model */
+
+/* Do the columns change, and by how much where the net sees them? */
+static void bnn__fit_notes_data(const bnn__fitting *f) {
+    bnn_mat x = f->data.x, s = f->net->scaling.x_std;
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_mat sd = bnn_mat_new(f->mem, 1, x.cols);
+    size_t j, still = 0, far = BNN__NONE;
+    if (sd.data == NULL || bnn_mat_col_std(sd, x) != BNN_OK) return;
+    for (j = x.cols; j-- > 0;) {
+        if (!(sd.data[j] > 0)) still = j + 1;
+        if (s.data != NULL) sd.data[j] /= s.data[j];
+        if (sd.data[j] > 30 || (sd.data[j] > 0 && (double)sd.data[j] < 1.0 / 30)) far = j;
+    }
+    if (still > 0 && x.rows > 1)
+        bnn__arena_note(f->mem, "bnn_fit: column %z of x never changes and says nothing: leave it "
+                        "out", still - 1);
+    if (far != BNN__NONE)
+        bnn__arena_note(f->mem, "bnn_fit: column %z of x has standard deviation %g where the net "
+                        "sees it: standardize (unscaled 0)", far, (double)sd.data[far]);
+    bnn_arena_rewind(f->mem, mark);
+}
+
+/* Variance of the predictions at the probe rows under 100 draws of the prior, and in the records */
+static void bnn__fit_notes_prior(bnn__fitting *f) {
+    enum { DRAWS = 100 };
+    bnn_mark mark = bnn_arena_mark(f->mem);
+    bnn_tape t = bnn__fit_tape(f->mem);
+    bnn_params *w = bnn__fit_clone(f->mem, f->net->params);
+    bnn_net net = *f->net;
+    bnn_ensemble e = bnn_ensemble_new(w, DRAWS);
+    bnn_rng rng = bnn_rng_stream(f->desc.seed, 0);
+    double prior, here = 0, error;
+    size_t k, b, flat = 0;
+    for (b = 0; w != NULL && b < w->n_blocks; b++)
+        flat += w->blocks[b].prior.kind == BNN_PRIOR_FLAT || w->blocks[b].prior.shape > 0;
+    for (k = 0; k < DRAWS && w != NULL && flat == 0; k++) {
+        bnn_params_sample_prior(w, &rng);
+        bnn_ensemble_push(&e);
+    }
+    net.params = w;
+    if (e.count == DRAWS) {
+        bnn_predictive p = bnn_predict(f->mem, &t, &net, &e, f->desc.probe);
+        prior = p.epistemic.data != NULL ? bnn_mat_sum(p.epistemic) : bnn__inf();
+        for (k = BNN__FIT_PROBES; k < f->cols; k++) {
+            double mean = bnn__fit_mean(f, k, &error), sum = 0;
+            bnn_mat m = bnn__fit_column(f, f->mem, k, f->burn_in);
+            for (b = 0; b < m.rows * m.cols; b++) sum += pow((double)m.data[b] - mean, 2);
+            here += sum / (double)(m.rows * m.cols);
+        }
+        if (here > 0.8 * prior)
+            bnn__arena_note(f->mem, "bnn_fit: predictions vary as under the prior (%g of its "
+                            "variance): the posterior equals the prior: more data, or a smaller "
+                            "net", here / prior);
+    }
+    bnn_arena_rewind(f->mem, mark);
+}
+
+static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
+    size_t k, i, n = p->energy.cols;
+    int lik = bnn__likelihood(f->net);
+    double first = 0, last = 0, T;
+    bnn__fit_notes_data(f);
+    if (n == 0) return;
+    for (k = 0; k < f->desc.chains; k++)
+        for (i = f->burn_in; bnn__fit_live(&f->chains[k]) && i < n; i++) {
+            first += f->chains[k].flat;
+            last += bnn__fit_flat(f->net->params, f->chains[k].theta.data +
+                                                      i * f->chains[k].theta.cols);
+        }
+    if (bnn__fit_samples(p->method) && last > 30 * first)
+        bnn__arena_note(f->mem, "bnn_fit: squares of weights with a flat prior grew %g times after "
+                        "the descent: the posterior is improper or far away: give them a prior",
+                        last / first);
+    if (n >= 20) bnn__fit_notes_prior(f);
+    for (k = 0, T = 0; k < f->desc.chains; k++) T = fmax(T, f->chains[k].falling);
+    if (T > 2)
+        bnn__arena_note(f->mem, "bnn_fit: the free energy still fell by %g nats in the third "
+                        "quarter: raise gradients", T);
+    if (lik == BNN_GAUSSIAN && !f->net->noise_learned && p->post.count > 0) {
+        bnn_mark mark = bnn_arena_mark(f->mem);
+        bnn_tape t = bnn__fit_tape(f->mem);
+        bnn_predictive y = bnn_predict(f->mem, &t, f->net, &p->post, f->data.x);
+        T = bnn_metric_rmse(y.mean, f->data.y) / (double)f->net->noise_std;
+        if (T > 2 || (T < 0.5 && f->data.x.rows >= 20)) /* a few rows may be met exactly */
+            bnn__arena_note(f->mem, "bnn_fit: residuals are %g times noise_std: set it near %g, or "
+                            "learn it (noise_learned)", T, T * (double)f->net->noise_std);
+        bnn_arena_rewind(f->mem, mark);
+    }
+}
+
+static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
+    size_t k, to = 0, n = 0;
+    bnn_arena *mem = f->mem;
+    p->gradients = bnn__fit_gradients(f);
+    p->chains = bnn__fit_alive(f);
+    bnn__fit_look(f, p);
+    for (k = 0; k < f->desc.chains; k++) {
+        const bnn__fit_chain *c = &f->chains[k];
+        if (bnn__fit_live(c)) n = c->records;
+        else if (p->err == BNN_OK) p->err = c->err;
+    }
+    if (p->chains == 0)
+        bnn__arena_fail(mem, f->chains[0].err, "bnn_fit: no chain is left; the first: %s",
+                        f->chains[0].tape.err != BNN_OK ? f->chains[0].tape.msg
+                                                        : "U is not finite at any start");
+    p->burn_in = f->burn_in, p->thin = f->thin, p->batch = f->batch;
+    p->energy = bnn_mat_new(mem, p->chains, n);
+    for (k = 0; k < f->desc.chains && p->energy.data != NULL; k++)
+        for (to = 0; bnn__fit_live(&f->chains[k]) && to < n; to++)
+            p->energy.data[k * n + to] = f->chains[k].seen.data[to * f->cols];
+    f->n_notes = 0;
+    f->on_note = mem->on_note, f->note_user = mem->note_user;
+    mem->on_note = bnn__fit_hear, mem->note_user = f;
+    bnn__fit_keep(f, p);
+    bnn__fit_measure(f, p);
+    bnn__fit_notes_chains(f);
+    bnn__fit_notes_run(f, p);
+    bnn__fit_notes_steps(f, p);
+    bnn__fit_notes_model(f, p);
+    mem->on_note = f->on_note, mem->note_user = f->note_user;
+    p->notes = f->notes, p->n_notes = f->n_notes;
+}
+
+/* ---- the call */
+
+static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fit_desc *q) {
+    char msg[BNN_MSG];
+    int err;
+    if (mem->err != BNN_OK) return 0;
+    if (net->params == NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net was not made");
+    else if (d.x.rows == 0 || d.x.rows != d.y.rows)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
+    else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
+             !(q->ess >= 0) || (q->probe.data != NULL && q->probe.cols != d.x.cols))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
+                        "%z columns: one of them cannot be", q->method, (double)q->lr,
+                        q->gradients, q->ess, q->probe.cols);
+    if (mem->err != BNN_OK) return 0;
+    if (q->unscaled || net->scaling.x_mean.data != NULL) return 1;
+    err = bnn_net_standardize(net, d);
+    if (err == BNN_OK) return 1;
+    memcpy(msg, net->params->mem->msg, sizeof msg); /* which may be mem */
+    bnn__arena_fail(mem, err, "bnn_fit: %s", msg);
+    return 0;
+}
+
+static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_fit_desc q) {
+    bnn__fitting *f = (bnn__fitting *)bnn_arena_alloc(mem, 1, sizeof *f);
+    size_t k, n = net->params->n, rows = d.x.rows, probes, fits = 33554432 / (n > 0 ? n : 1);
+    double work = (double)n * (double)rows;
+    int given = q.gradients > 0;
+    if (f == NULL) return NULL;
+    if (q.method == 0)
+        q.method = work <= 2e6 ? BNN_FIT_HMC : BNN_FIT_SGHMC;
+    if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
+    if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
+    if (!(q.gradients > 0)) q.gradients = 4e5;
+    if (!given && bnn__fit_whole(q.method) && work > 2e5) q.gradients *= 2e5 / work;
+    if (!(q.ess > 0)) q.ess = 400;
+    if (q.probe.data == NULL) {
+        probes = rows < 8 ? rows : 8;
+        q.probe = bnn_mat_new(mem, probes, d.x.cols);
+        for (k = 0; k < probes && q.probe.data != NULL; k++)
+            memcpy(q.probe.data + k * d.x.cols,
+                   d.x.data + k * (rows - 1) / (probes > 1 ? probes - 1 : 1) * d.x.cols,
+                   d.x.cols * sizeof(float));
+    }
+    f->mem = mem, f->net = net, f->data = d, f->desc = q;
+    f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : rows <= 500 ? rows : 100;
+    if (f->batch > rows) f->batch = rows;
+    if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
+    f->room = (2 * q.draws + 2 * BNN__FIT_ROUND - 1) / (2 * BNN__FIT_ROUND) * 2 * BNN__FIT_ROUND;
+    f->thin = 1;
+    f->chains = (bnn__fit_chain *)bnn_arena_alloc(mem, q.chains, sizeof *f->chains);
+    for (k = 0; f->chains != NULL && k < q.chains; k++) f->chains[k].fit = f, f->chains[k].id = k;
+    return mem->err == BNN_OK ? f : NULL;
+}
+
+/* lr from curvature and noise. A batch of which the noise alone would make it small grows, up to
+ * ten times, as far as that helps: lr and the rows that a step costs grow together. */
+static void bnn__fit_steps(bnn__fitting *f) {
+    double h = 0, noise = 0, f0 = 1, most, grow;
+    size_t k, rows = f->data.x.rows;
+    for (k = 0; k < f->desc.chains; k++) {
+        if (!bnn__fit_live(&f->chains[k])) continue;
+        h = fmax(h, f->chains[k].curvature), noise = fmax(noise, f->chains[k].noise);
+    }
+    if (f->desc.method == BNN_FIT_SGHMC || f->desc.method == BNN_FIT_SGNHT) f0 = 0.1;
+    most = (f->desc.method == BNN_FIT_SWAG ? 0.5 : f->desc.method == BNN_FIT_SGLD ? 0.1 : 0.2) /
+           (h > 0 ? h : 1);
+    f->lr = most;
+    if (!bnn__fit_samples(f->desc.method) || bnn__fit_whole(f->desc.method)) return;
+    if (noise > 0 && 0.1 * f0 / noise < most && f->desc.batch == 0) {
+        grow = fmin(most * noise / (0.1 * f0), 10);
+        if ((double)f->batch * grow > 0.5 * (double)rows) f->batch = rows, noise = 0;
+        else f->batch = (size_t)((double)f->batch * grow), noise /= grow;
+        for (k = 0; k < f->desc.chains; k++) f->chains[k].noise = noise;
+    }
+    if (noise > 0) f->lr = fmin(most, (f->desc.method == BNN_FIT_SGNHT ? 1 : 0.1) * f0 / noise);
+    f->thin = (rows + f->batch - 1) / f->batch;
+    if (f->thin < 10) f->thin = 10;
+}
+
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
+    bnn_posterior p;
+    bnn__fitting *f;
+    bnn_mat one = { 0, 0, NULL };
+    bnn_tape t = bnn__fit_tape(mem);
+    memset(&p, 0, sizeof p);
+    if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
+    f = bnn__fit_new(mem, net, data, desc);
+    if (f != NULL) {
+        one = bnn_predict(mem, &t, net, NULL, f->desc.probe).mean; /* how many numbers are seen */
+        if (t.err != BNN_OK) bnn__arena_fail(mem, t.err, "bnn_fit: %s", t.msg);
+    }
+    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    f->cols = BNN__FIT_PROBES + one.rows * one.cols;
+    p.post.params = net->params;
+    p.post.samples = bnn_mat_new(mem, f->desc.chains * f->desc.draws, net->params->n);
+    p.post.weights = (double *)bnn_arena_alloc(mem, f->desc.chains * f->desc.draws,
+                                               sizeof(double));
+    p.fit = f, p.method = f->desc.method;
+    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    bnn__fit_each(f, bnn__fit_open);
+    bnn__fit_steps(f);
+    if (bnn__fit_samples(p.method)) {
+        bnn__fit_each(f, bnn__fit_sampler);
+        bnn__fit_run(f, &p);
+    } else if (!bnn__fit_canceled(f, &p)) bnn__fit_each(f, bnn__fit_around);
+    bnn__fit_finish(f, &p);
+    return p;
+}
+
+BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
+    bnn__fitting *f = p->fit;
+    double before = 0;
+    if (f == NULL || p->chains == 0) return;
+    if (p->gradients >= f->budget) before = f->budget;
+    if (!bnn__fit_samples(p->method)) {
+        bnn__arena_note(f->mem, "bnn_fit_more: a method that is no sampler does not go on: call "
+                        "bnn_fit with more gradients");
+        return;
+    }
+    if (p->err == BNN_ECANCEL) p->err = BNN_OK;
+    f->budget = gradients > 0 ? gradients : f->desc.gradients;
+    f->budget += before > 0 ? before : p->gradients;
+    if (p->reached) f->desc.ess *= 2;
+    p->reached = 0;
+    bnn__fit_run(f, p);
+    bnn__fit_finish(f, p);
+}
+
+#ifndef BNN_NO_STDIO
+BNNDEF void bnn_fit_print(const bnn_posterior *p) {
+    static const char names[][12] = { "none", "HMC", "SGHMC", "SGLD", "SGNHT", "ensemble",
+                                      "dropout", "mean field", "Laplace", "SWAG" };
+    size_t i, k, n = p->energy.cols, m = p->energy.rows, points = n < 12 ? n : 12;
+    printf("%s: %lu chains of %lu draws, %.0f gradients%s%s\n", names[p->method],
+           (unsigned long)p->chains, (unsigned long)p->draws, p->gradients,
+           p->err != BNN_OK ? ", " : "", p->err != BNN_OK ? bnn_strerror(p->err) : "");
+    printf("  predictions  R-hat %.3f  ESS %.0f (bulk) %.0f (tail)\n", p->rhat, p->ess_bulk,
+           p->ess_tail);
+    printf("  ln p         R-hat %.3f  ESS %.0f\n", p->rhat_log_lik, p->ess_log_lik);
+    printf("  step %.3g to %.3g, batch %lu, a record every %lu steps\n", p->step_min, p->step_max,
+           (unsigned long)p->batch, (unsigned long)p->thin);
+    printf("  temperature %.3f (weights) %.3f (velocities), noise ratio %.3g\n", p->temperature,
+           p->kinetic, p->noise_ratio);
+    if (p->transitions > 0)
+        printf("  accepted %.3f, %.0f of %.0f diverged\n", p->accept, p->divergent,
+               p->transitions);
+    for (i = 0; i < points; i++) { /* U, mean over the chains; | ends the burn-in */
+        size_t at = points > 1 ? i * (n - 1) / (points - 1) : 0;
+        size_t before = i > 0 ? (i - 1) * (n - 1) / (points - 1) : 0;
+        double u = 0;
+        for (k = 0; k < m; k++) u += (double)p->energy.data[k * n + at] / (double)m;
+        printf(i == 0 ? "  U %s%.6g" : "%s %.6g", p->burn_in > before && p->burn_in <= at ? " |"
+                                                                                         : "", u);
+    }
+    printf(points > 0 ? "\n" : "");
+    for (i = 0; i < p->n_notes; i++) printf("  note: %s\n", p->notes[i]);
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------
  * >>files: CSV, IDX and checkpoints
  *
  * All parsers work on bytes in memory and trust none of them. A failed one rewinds the arena and
@@ -14374,7 +16143,7 @@ static int bnn__stepper_vectors(const bnn_stepper *s) {
 static void bnn__io_vectors(bnn__io *io, const bnn_stepper *s, int vectors, int keep) {
     /* by kind, s1 to s3: averages of squares are not negative */
     static const char squares[][4] = { "...", ".++", "+..", "+..", "++.", "...", "+..", "...",
-                                       "..." };
+                                       "...", "..." };
     float *v[3] = { s->s1, s->s2, s->s3 };
     int i;
     for (i = 0; i < vectors && io->err == BNN_OK; i++)
@@ -14400,10 +16169,13 @@ static void bnn__io_settings(bnn__io *io, bnn_stepper *s) {
     memcpy(f, bnn__stepper_fields, sizeof f);
     if (s->kind == BNN_ADAGRAD) f[BNN__DAMPENING].offset = offsetof(bnn_stepper, lr_decay);
     if (s->kind == BNN_PSGLD) f[BNN__EPS].offset = offsetof(bnn_stepper, lambda);
-    if (s->kind == BNN_SGHMC) {
+    if (s->kind == BNN_SGNHT) {
+        f[BNN__DAMPENING].offset = offsetof(bnn_stepper, thermostat);
+        f[BNN__DAMPENING].low = -DBL_MAX;
+        f[BNN__EPS].offset = offsetof(bnn_stepper, friction);
+    } else if (s->kind == BNN_SGHMC)
         f[BNN__DAMPENING].offset = offsetof(bnn_stepper, noise_estimate);
-        s->momentum = 1 - s->friction; /* what is kept of it */
-    }
+    if (s->kind == BNN_SGHMC) s->momentum = 1 - s->friction; /* what is kept of it */
     BNN__FIELDS(io, s, f);
     if (s->kind != BNN_SGHMC) return;
     s->friction = 1 - s->momentum;
@@ -14419,7 +16191,7 @@ static void bnn__io_stepper(bnn__file *f, int id) {
     bnn_hmc_state h;
     memset(&h, 0, sizeof h);
     if (s->hmc != NULL) h = *s->hmc;
-    bnn__io_int(io, &s->kind, BNN_SGD, BNN_HMC, "kind");
+    bnn__io_int(io, &s->kind, BNN_SGD, BNN_SGNHT, "kind");
     bnn__io_int(io, &vectors, 0, 3, "number of vectors");
     bnn__io_count(io, &s->n, "n");
     if (s->n != f->n[k])

@@ -1,13 +1,13 @@
 /* uci.c -- regression with error bars on the six UCI sets and splits that papers compare on.
  *     cc -O2 -I.. uci.c -lm -o uci && ./uci folder [--quick] [--validate] [--splits n] [--seed n]
- *                              [--method map|sghmc|hmc|student] [set ...]
+ *                              [--method map|sghmc|hmc|student|fit] [set ...]
  * folder holds <set>/data.txt, index_features.txt, index_target.txt, n_splits.txt and
  * index_train_0.txt, index_test_0.txt, ..., the form of Hernandez-Lobato and Adams (2015); without
  * names all sets in it run. A net of 50 relu units with learned noise and hierarchical priors by
  * MAP, SGHMC and HMC (small sets), and a student that distills the posterior; --method stops after
- * one of them, --quick is one split of one set. Ctrl-C ends after the split at hand, and what is
- * done is printed. You should see test log likelihoods (units of y) far above MAP's and MC
- * dropout's. */
+ * one of them (fit: bnn_fit alone, with its defaults), --quick is one split of one set. Ctrl-C ends
+ * after the split at hand, and what is done is printed. You should see test log likelihoods (units
+ * of y) far above MAP's and MC dropout's. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -24,14 +24,16 @@
 #define isatty(file) 0
 #endif
 
-enum { MAP, SGHMC, HMC, STUDENT, BEST }; /* BEST: HMC on the small sets, SGHMC on the others */
-static const char *const methods[] = { "map", "sghmc", "hmc", "student", "posterior" };
+enum { MAP, SGHMC, HMC, STUDENT, BEST, FIT }; /* BEST: HMC on the small sets, SGHMC on the others */
+static const char *const methods[] = { "map", "sghmc", "hmc", "student", "posterior", "fit" };
 enum { SPLITS = 100, SETS = 64, SMALL = 2000, HIDDEN = 50, BATCH = 100, MAP_STEPS = 5000,
        CHAINS = 2, KEEP = 100, SGHMC_BURN_IN = 6000, SGHMC_THIN = 240, HMC_WARMUP = 100,
        STUDENT_STEPS = 10000 };
 
 typedef struct { size_t n; float values[SPLITS * 2]; double seconds; } score; /* rmse, ln p */
-typedef struct { const char *folder, *name; int small; size_t splits; score scores[BEST]; } set;
+typedef struct { double rhat, ess, gradients; size_t notes; } report; /* the worst of the splits */
+typedef struct { const char *folder, *name; int small; size_t splits; score scores[BEST];
+                 score fit; report said; } set;
 
 /* HMC takes all data at each step: for sets that are small. Others than these: up to SMALL rows. */
 static const struct { const char *name; int small; } known[] = {
@@ -130,15 +132,21 @@ static size_t find_sets(set *sets, const char *folder) {
     return n;
 }
 
-/* Adam from a fresh start: the MAP baseline, and where each chain begins. Every layer has
- * w ~ N(0, v), v ~ InvGamma(1, 0.1); here v stays at its first value. */
-static bnn_net fit_map(bnn_arena *mem, bnn_tape *tape, bnn_data train) {
+/* Every layer has w ~ N(0, v), v ~ InvGamma(1, 0.1) */
+static bnn_net new_net(bnn_arena *mem, bnn_tape *tape, bnn_data train) {
     bnn_prior layers[2] = { { .std = 1, .shape = 1, .rate = 0.1f },
                             { .std = 0.3f, .shape = 1, .rate = 0.1f } };
     bnn_net net = bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){
         .sizes = { train.x.cols, HIDDEN, 1 }, .noise_learned = 1, .noise_std = 0.5f,
         .priors = layers, .seed = bnn_rng_u32(&tape->rng) });
     bnn_net_standardize(&net, train);
+    return net;
+}
+
+/* Adam from a fresh start: the MAP baseline, and where each chain begins. v stays at its first
+ * value. */
+static bnn_net fit_map(bnn_arena *mem, bnn_tape *tape, bnn_data train) {
+    bnn_net net = new_net(mem, tape, train);
     bnn_stepper adam = bnn_adam(net.params, (bnn_adam_desc){ .lr = 1e-2f });
     for (size_t k = 0; k < MAP_STEPS; k++) {
         bnn_tape_reset(tape);
@@ -190,7 +198,28 @@ static void judge(score *c, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
     c->values[2 * c->n++ + 1] = (float)(bnn_mat_sum(log_lik) / (double)log_lik.rows);
 }
 
+/* The whole of it: nothing is set but the seed */
+static void fit(set *s, bnn_arena *mem, bnn_tape *tape, bnn_data train, bnn_data test) {
+    bnn_net net = new_net(mem, tape, train);
+    bnn_posterior p = bnn_fit(mem, &net, train, (bnn_fit_desc){ .seed = bnn_rng_u32(&tape->rng) });
+    judge(&s->fit, mem, tape, &net, &p.post, test);
+    s->said.rhat = fmax(s->said.rhat, p.rhat);
+    s->said.ess = s->said.ess > 0 ? fmin(s->said.ess, p.ess_bulk) : p.ess_bulk;
+    s->said.gradients = fmax(s->said.gradients, p.gradients);
+    s->said.notes = p.n_notes > s->said.notes ? p.n_notes : s->said.notes;
+    for (size_t i = 0; i < p.n_notes; i++) fprintf(stderr, "\n%s: %s\n", s->name, p.notes[i]);
+}
+
 static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static int finished(const set *s, size_t split, bnn_arena *mem, bnn_tape *tape) {
+    int good = !tape->err && !mem->err;
+    if (!good)
+        fprintf(stderr, "\nuci: %s %zu: %s\n", s->name, split, tape->err ? tape->msg : mem->msg);
+    bnn_tape_free(tape);
+    bnn_arena_free(mem);
+    return good;
+}
 
 /* 0 = it failed; what was finished before is in the scores. */
 static int run_split(set *s, size_t split, uint64_t seed, int last, int validate) {
@@ -203,6 +232,11 @@ static int run_split(set *s, size_t split, uint64_t seed, int last, int validate
     if (held > 0) test = bnn_data_rows(train, train.x.rows - held, held);
     train = bnn_data_rows(train, 0, train.x.rows - held);
     double t0 = now();
+    if (last == FIT) {
+        fit(s, &mem, &tape, train, test);
+        s->fit.seconds += now() - t0;
+        return finished(s, split, &mem, &tape);
+    }
     bnn_net net = fit_map(&mem, &tape, train);
     s->scores[MAP].seconds += now() - t0;
     judge(&s->scores[MAP], &mem, &tape, &net, NULL, test);
@@ -235,12 +269,7 @@ static int run_split(set *s, size_t split, uint64_t seed, int last, int validate
         s->scores[STUDENT].seconds += now() - t0;
         judge(&s->scores[STUDENT], &mem, &tape, &student, NULL, test);
     }
-    int good = !tape.err && !mem.err;
-    if (!good)
-        fprintf(stderr, "\nuci: %s %zu: %s\n", s->name, split, tape.err ? tape.msg : mem.msg);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-    return good;
+    return finished(s, split, &mem, &tape);
 }
 
 /* A line for every set (not for BEST) and one for their average. */
@@ -266,6 +295,19 @@ static void print_results(set *sets, size_t n_sets, int method) {
                       ll / n, sqrt(ll_var) / n, seconds, n);
 }
 
+static void print_fits(const set *sets, size_t n_sets) {
+    for (size_t i = 0; i < n_sets; i++) {
+        const score *c = &sets[i].fit;
+        float mean[2];
+        if (c->n == 0) continue;
+        bnn_mat_col_mean((bnn_mat){ 1, 2, mean }, (bnn_mat){ c->n, 2, (float *)c->values });
+        printf("RESULT fit set=%s rmse=%.4f loglik=%.4f rhat=%.3f ess=%.0f gradients=%.0f "
+               "notes=%zu splits=%zu seconds=%.1f\n", sets[i].name, mean[0], mean[1],
+               sets[i].said.rhat, sets[i].said.ess, sets[i].said.gradients, sets[i].said.notes,
+               c->n, c->seconds);
+    }
+}
+
 int main(int argc, char **argv) {
     static set sets[SETS];
     size_t n_sets = 0, done = 0, all = 0, splits = SPLITS;
@@ -277,16 +319,16 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--splits") && i + 1 < argc) splits = (size_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = strtoul(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
-            for (i++, last = 0; last < BEST && strcmp(argv[i], methods[last]);) last++;
+            for (i++, last = 0; last <= FIT && strcmp(argv[i], methods[last]);) last++;
         else if (argv[i][0] == '-' || n_sets == SETS) bad = 1;
         else if (look_at(&sets[n_sets], argv[1], argv[i])) n_sets++;
         else return fprintf(stderr, "uci: %s/%s/data.txt: cannot be read\n", argv[1], argv[i]), 2;
     }
     if (!bad && n_sets == 0) n_sets = find_sets(sets, argv[1]);
     if (quick) splits = 1, n_sets = n_sets > 0;
-    if (bad || n_sets == 0 || splits < 1 || splits > SPLITS || last == BEST) {
+    if (bad || n_sets == 0 || splits < 1 || splits > SPLITS || last == BEST || last > FIT) {
         fprintf(stderr, "uci: give a folder of sets (with <set>/data.txt, ...), then --quick,\n"
-                "--validate, --splits n, --seed n, --method map|sghmc|hmc|student, sets\n");
+                "--validate, --splits n, --seed n, --method map|sghmc|hmc|student|fit, sets\n");
         return 2;
     }
     signal(SIGINT, stop);
@@ -303,5 +345,6 @@ int main(int argc, char **argv) {
         }
     if (isatty(2)) fputc('\n', stderr);
     for (int m = MAP; m <= BEST; m++) print_results(sets, n_sets, m);
+    print_fits(sets, n_sets);
     return failed || stopped;
 }

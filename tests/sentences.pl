@@ -149,7 +149,7 @@ if ($what eq 'check') {
     for my $x (grep { !$never{$_->{text}} } @sentences) {
         my $p = pattern($x->{text});
         my $whole = $x->{kind} eq 'piece' ? qr/$p/ : qr/^(?:.*: )?$p$/;
-        my $in = $x->{kind} eq 'note' ? \@guide : \@all;
+        my $in = $x->{kind} eq 'note' && $x->{text} !~ /^bnn_fit/ ? \@guide : \@all;
         my $found = grep { ($x->{kind} eq 'piece' ? $_->{row} : $_->{text}) =~ $whole } @$in;
         my ($like, $best) = ('', 1);                            # the row that it may have replaced
         for my $row ($found ? () : @strange) {
