@@ -106,7 +106,7 @@
  *     - own your training loop, print, exit, or read the clock
  *     - do convolutions, recurrence, attention, or tensors of more than two dimensions
  *     - run on a GPU
- *     - read NumPy, ONNX or image files (IDX and CSV it reads)
+ *     - read ONNX or image files (IDX, CSV, NumPy's and safetensors it reads)
  *     - stop you from moving the same parameters from two threads
  *
  * Formulas are cited in the sections below; the derivations are in docs/math.md, the file format in
@@ -1565,7 +1565,10 @@ typedef struct bnn_csv_desc {
     char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
     int header; /* 1 the first line is names, -1 it is not; 0 it is where it is all words, and an
                    error where it has both words and numbers */
-    int reject_missing; /* 1: an empty field, NA, nan or ? is an error */
+    int reject_missing; /* 1: a missing field is an error: empty, ?, -, NA, n/a, #N/A, NULL, None or
+                           nan, in any case of letters */
+    char decimal;   /* default '.'; 12% is 0.12 */
+    char thousands; /* between groups of three digits; default none */
 } bnn_csv_desc;
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
                          bnn_csv_desc desc);
@@ -1573,13 +1576,18 @@ BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t 
 BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size);
 
 /* What a file holds: nets, steppers, ensembles, generators, mean fields (their nets must be in the
- * same file, for the priors are theirs); unused places NULL */
+ * same file, for the priors are theirs), bytes of yours (a recipe's); unused places NULL */
+typedef struct bnn_bytes {
+    void *data;
+    size_t size;
+} bnn_bytes;
 typedef struct bnn_checkpoint {
     bnn_net *nets[4];
     bnn_stepper *steppers[4];
     bnn_ensemble *ensembles[4];
     bnn_rng *rngs[4];
     bnn_meanfield *meanfields[4];
+    bnn_bytes *bytes[4]; /* read: data is new memory in mem */
 } bnn_checkpoint;
 /* Bytes of a file, in mem */
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
@@ -1588,8 +1596,119 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
  * must have the shapes that were saved. All or nothing. */
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
+/* ---- tables ------------------------------------------------------------------------------------
+ * A CSV whose columns are of any kind. Cells keep their text; a recipe makes numbers of it, the
+ * same ones for the next table. Columns are found by name, or by number from 1 where no name is the
+ * same; lists are names with commas between. */
+enum { BNN_COLUMN_NUMBER = 1, BNN_COLUMN_CLASS, BNN_COLUMN_YESNO, BNN_COLUMN_DATE };
+enum { BNN_DATE_DAY_FIRST = 1, BNN_DATE_MONTH_FIRST };
+typedef struct bnn_column {
+    char *name;     /* "1", "2" .. without a header                                   */
+    char **cells;   /* text of each row                                               */
+    int kind;       /* 0: numbers with words among them, dates of two orders, nothing */
+    int dates;      /* of dates: which order they have                                */
+    size_t missing; /* how many                                                       */
+} bnn_column;
+typedef struct bnn_table {
+    size_t rows, cols;
+    bnn_column *columns;
+    size_t *lines;     /* of each row in the file; NULL in a table of yours */
+    bnn_csv_desc desc; /* how its numbers are written                       */
+    char file[64];     /* for sentences                                     */
+} bnn_table;
+BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
+                           bnn_csv_desc desc);
+/* A column behind the others, to write: of m, with as many digits as tell floats apart, NaN empty;
+ * or of texts, which are borrowed. The first column gives an empty table its rows. */
+BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
+BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
+/* As CSV; bnn_table_save (below) to a file */
+BNNDEF int bnn_table_write(bnn_arena *mem, const bnn_table *t, void **bytes, size_t *size);
+
+enum { BNN_MISSING_REFUSE = 1, BNN_MISSING_DROP, BNN_MISSING_MEAN, BNN_MISSING_INDICATOR };
+enum { BNN_UNKNOWN_REFUSE = 1, BNN_UNKNOWN_ZERO };
+typedef struct bnn_recipe_desc {
+    const char *target;  /* column of y; NULL = none                                              */
+    const char *inputs;  /* list of the columns of x, default all others                          */
+    const char *skip;    /* list of those that are not                                            */
+    const char *classes; /* list of columns that are classes though written in numbers            */
+    int date_order;      /* of dates that are a day and a month in either order; default: refused */
+    int missing;         /* fields of x: default refused; rows dropped; the mean of the column (of
+                            classes: frequencies), also with a column of 0 and 1 that says where  */
+    int unknown;         /* a class of x that the recipe has not: default refused; all zeros      */
+    size_t max_classes;  /* of a column, default 100                                              */
+} bnn_recipe_desc;
+typedef struct bnn_feature { /* a column of the table and what becomes of it */
+    char *name;
+    int kind, dates, indicator;
+    size_t n_classes;    /* YESNO has two, as first spelled               */
+    char **classes;      /* in the order of their bytes                   */
+    size_t first, width; /* its columns of x: one, or one for each class; the indicator behind */
+    float *mean;         /* of them, over the rows where it is there      */
+} bnn_feature;
+typedef struct bnn_recipe {
+    bnn_feature *inputs, target; /* target.name NULL = none */
+    size_t n_inputs, x_cols;
+    char **x_names;              /* "age", "city=Rome", "age is missing" */
+    int missing, unknown;
+} bnn_recipe;
+/* Errors of these stick in mem. Dates are days since 1970-01-01; yes, y, true, t, on are 1. */
+BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
+/* x and y (a class: its index); y is empty if the table has no target. rows (t->rows of them, or
+ * NULL): which row of the table each row of x is. Columns in another order are found by name, which
+ * a note says; so do notes of dropped rows and of unknown classes. */
+BNNDEF bnn_data bnn_recipe_data(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t,
+                                size_t *rows);
+BNNDEF const char *bnn_recipe_label(const bnn_recipe *r, size_t label); /* text; "" = no class */
+/* For a checkpoint (.bytes) and back; the arena of the second keeps what is made */
+BNNDEF bnn_bytes bnn_recipe_write(bnn_arena *mem, const bnn_recipe *r);
+BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes);
+
+/* Folds 0 .. k-1 of the rows, at random, whose sizes differ by one at most; stratified: those of
+ * each label in y, too. bnn_data_fold copies the rows of a fold, or (others) all but these: 5 folds
+ * are 5 splits into 80 and 20 percent. NULL and empty: an error, which sticks in mem. */
+BNNDEF size_t *bnn_data_folds(bnn_arena *mem, bnn_data d, size_t k, int stratified, bnn_rng *rng);
+BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, size_t fold,
+                              int others);
+
+/* ---- NumPy and PyTorch -------------------------------------------------------------------------
+ * .npy, .npz (what np.savez writes: members that are not deflated) and .safetensors, told apart by
+ * their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8, u1 to u8, bool, all read as
+ * floats. Out: .npy of one array without a name, else .npz. */
+enum { BNN_MAX_DIMS = 8 };
+typedef struct bnn_array {
+    char *name;                       /* "" of a .npy */
+    size_t dims, shape[BNN_MAX_DIMS];
+    bnn_mat values;                   /* (shape[0], all the rest); (n,1) and (1,1) of fewer axes */
+} bnn_array;
+typedef struct bnn_arrays {
+    bnn_array *at;
+    size_t count;
+} bnn_arrays;
+BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, size_t size);
+BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name); /* NULL: not there */
+/* Tensors into the blocks of w from `first` on; `names` is a list. "fc1" without a tensor of that
+ * name is fc1.weight and, if it is there, fc1.bias: "0, 2, 4" fills a bnn_mlp from a Sequential.
+ * All or nothing; the sentence is in the msg of w's arena. */
+enum { BNN_IMPORT_LINEAR = 1, /* default: weights (out, in), as nn.Linear has them, transposed */
+       BNN_IMPORT_PLAIN };    /* as they are: (in, out)                                        */
+BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
+                             int layout);
+/* To write; errors stick in mem. _chains: n matrices of (draws, k) become (n, draws, k); _draws:
+ * each block of the samples of n ensembles becomes "posterior.NAME", (n, draws, rows, cols). ArviZ:
+ * from_dict takes what stands before the first point of a name as the group. */
+BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_mat m);
+BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
+                                  const bnn_mat *chains, size_t n);
+BNNDEF void bnn_arrays_add_draws(bnn_arena *mem, bnn_arrays *a, const bnn_ensemble *chains,
+                                 size_t n);
+BNNDEF int bnn_arrays_write(bnn_arena *mem, const bnn_arrays *a, void **bytes, size_t *size);
 #ifndef BNN_NO_STDIO
 BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc);
+BNNDEF int bnn_table_load(bnn_arena *mem, const char *path, bnn_table *out, bnn_csv_desc desc);
+BNNDEF int bnn_table_save(bnn_arena *mem, const char *path, const bnn_table *t);
+BNNDEF int bnn_arrays_load(bnn_arena *mem, const char *path, bnn_arrays *out);
+BNNDEF int bnn_arrays_save(bnn_arena *mem, const char *path, const bnn_arrays *a);
 BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
 BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
@@ -16271,15 +16390,21 @@ typedef struct bnn__csv {
     char sep;
     size_t rows, cols, head;      /* of all; bytes up to the end of the first row    */
     int kinds;                    /* of fields in the first row, a bit for each      */
+    const bnn_csv_desc *desc;
 } bnn__csv;
 
+/* No control characters, whole UTF-8 */
+static const char *bnn__excerpt(char to[32], const char *s, size_t n) {
+    size_t i, keep = n <= 24 ? n : 24;
+    while (keep < n && keep > 0 && ((unsigned char)s[keep] & 0xc0) == 0x80) keep--;
+    for (i = 0; i < keep; i++) to[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? ' ' : s[i];
+    memcpy(to + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
+    return to;
+}
+
 static int bnn__csv_fail(const bnn__csv *c, const char *what) {
-    char field[32]; /* an excerpt: no control characters, whole UTF-8 */
-    size_t i, n = c->length, keep = n <= 24 ? n : 24;
-    while (keep < n && keep > 0 && ((unsigned char)c->field[keep] & 0xc0) == 0x80) keep--;
-    for (i = 0; i < keep; i++)
-        field[i] = (unsigned char)c->field[i] < 32 || c->field[i] == 127 ? ' ' : c->field[i];
-    memcpy(field + keep, n > keep ? "..." : "", n > keep ? 4 : 1);
+    char field[32];
+    (void)bnn__excerpt(field, c->field, c->length);
     return bnn__arena_say(c->mem, BNN_EFORMAT, "%s: line %z, column %z: \"%s\" %s", c->name,
                          c->line, c->column, field, what);
 }
@@ -16360,30 +16485,81 @@ static int bnn__word_is(const char *s, size_t n, const char *word) { /* word in 
 
 enum { BNN__NUMBER = 1, BNN__MISSING = 2, BNN__INFINITE = 4, BNN__WORD = 8 };
 
-static int bnn__csv_value(const bnn__csv *c, float *value) {
-    const char *s = c->field;
-    size_t n = c->length;
-    double d = 0;
-    if (n != 0 && bnn__number(s, s + n, &d) == s + n) {
-        *value = (float)d;
-        return bnn__finite(*value) ? BNN__NUMBER : BNN__INFINITE;
+/* A number as people write it, with marks of their own and in percent. 1 = it is one */
+static int bnn__text_number(const char *s, size_t n, char decimal, char thousands, double *out) {
+    char plain[64];
+    const char *end;
+    size_t i, k = 0;
+    int percent = n > 1 && s[n - 1] == '%', point = 0;
+    n -= (size_t)percent;
+    while (percent && n > 1 && s[n - 1] == ' ') n--;
+    end = s + n;
+    if (decimal != ',' && thousands == '\0') { /* of any length */
+        if (n == 0 || bnn__number(s, end, out) != end) return 0;
+    } else {
+        for (i = 0; i < n; i++) {
+            char c = s[i];
+            if (c == thousands) { /* a digit before, three behind, in front of the point */
+                int groups = i > 0 && bnn__digit(s + i - 1, end) <= 9 && n - i > 3;
+                for (; groups > 0 && groups < 4; groups++)
+                    if (bnn__digit(s + i + groups, end) > 9) groups = -1;
+                if (groups <= 0 || point || bnn__digit(s + i + (n - i > 4 ? 4 : 0), end) <= 9)
+                    return 0;
+                continue;
+            }
+            if (decimal == ',' && c == '.') return 0;
+            if (decimal == ',' && c == ',') c = '.';
+            point |= c == '.';
+            if (k == sizeof plain) return 0;
+            plain[k++] = c;
+        }
+        if (k == 0 || bnn__number(plain, plain + k, out) != plain + k) return 0;
     }
-    *value = (float)bnn__nan();
-    if (n == 0 || (n == 1 && *s == '?') || bnn__word_is(s, n, "na")) return BNN__MISSING;
+    if (percent) *out /= 100;
+    return 1;
+}
+
+static int bnn__text_value(const char *s, size_t n, const bnn_csv_desc *d, double *value) {
+    static const char missing[][6] = { "", "?", "-", "na", "n/a", "#n/a", "null", "none", "nan" };
+    size_t i;
+    if (bnn__text_number(s, n, d->decimal, d->thousands, value))
+        return bnn__finite((float)*value) ? BNN__NUMBER : BNN__INFINITE;
+    *value = bnn__nan();
+    for (i = 0; i < sizeof missing / sizeof *missing; i++)
+        if (bnn__word_is(s, n, missing[i])) return BNN__MISSING;
     if (*s == '-' || *s == '+') s++, n--;
     if (bnn__word_is(s, n, "nan")) return BNN__MISSING;
     if (bnn__word_is(s, n, "inf") || bnn__word_is(s, n, "infinity")) return BNN__INFINITE;
     return BNN__WORD;
 }
 
+static int bnn__csv_value(const bnn__csv *c, float *value) {
+    double d = 0;
+    int kind = bnn__text_value(c->field, c->length, c->desc, &d);
+    *value = (float)d;
+    return kind;
+}
+
+static int bnn__number_marks(const char *s, size_t n) { /* 1, 2: a number with other marks */
+    double d;
+    return bnn__text_number(s, n, '.', ',', &d) ? 2 : bnn__text_number(s, n, ',', '.', &d);
+}
+
+/* What is wrong with a word among numbers */
+static const char *bnn__number_hint(const char *s, size_t n) {
+    int marks = bnn__number_marks(s, n);
+    return marks == 2 ? "is not a number: say .thousands = ',' (or .decimal = ',')"
+           : marks == 1 ? "is not a number: say .decimal = ','" : "is not a number";
+}
+
 /* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
-static char bnn__csv_separator(const char *p, const char *end) {
+static char bnn__csv_separator(const char *p, const char *end, char decimal) {
     static const char which[] = ",;\t";
     size_t count[3] = { 0, 0, 0 };
     int quoted = 0, best = 0, i;
     for (; p < end && (quoted || (*p != '\n' && *p != '\r')); p++) {
         quoted ^= *p == '"';
-        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i];
+        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i] && *p != decimal;
     }
     for (i = 1; i < 3; i++)
         if (count[i] > count[best]) best = i;
@@ -16414,10 +16590,21 @@ static int bnn__csv_count(bnn__csv *c) {
     return BNN_OK;
 }
 
-/* The header's fields, ended by zeros, behind the array of pointers to them */
+/* The field and a zero; returns what is behind them */
+static char *bnn__csv_copy(const bnn__csv *c, char *to) {
+    size_t j;
+    for (j = 0; j < c->length; j++) {
+        *to++ = c->field[j];
+        if (c->quoted && c->field[j] == '"') j++; /* doubled */
+    }
+    *to++ = '\0';
+    return to;
+}
+
+/* The header's fields, behind the array of pointers to them */
 static int bnn__csv_names(bnn__csv *c, char ***names) {
     char *to;
-    size_t i, j;
+    size_t i;
     *names = (char **)bnn__arena_take(c->mem, c->cols, sizeof **names);
     to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
     if (to == NULL) return BNN_ENOMEM;
@@ -16425,11 +16612,7 @@ static int bnn__csv_names(bnn__csv *c, char ***names) {
     for (i = 0; i < c->cols; i++) {
         (void)bnn__csv_field(c);
         (*names)[i] = to;
-        for (j = 0; j < c->length; j++) {
-            *to++ = c->field[j];
-            if (c->quoted && c->field[j] == '"') j++; /* doubled */
-        }
-        *to++ = '\0';
+        to = bnn__csv_copy(c, to);
     }
     return BNN_OK;
 }
@@ -16442,7 +16625,8 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
         (void)bnn__csv_field(c); /* its errors were found in the first pass */
         kind = bnn__csv_value(c, &out->values.data[i]);
         if (kind == BNN__INFINITE) return bnn__csv_fail(c, "is not finite as a float");
-        if (kind == BNN__WORD) return bnn__csv_fail(c, "is not a number");
+        if (kind == BNN__WORD)
+            return bnn__csv_fail(c, bnn__number_hint(c->field, c->length));
         out->missing += kind == BNN__MISSING;
         if (out->missing != 0 && reject_missing) return bnn__csv_fail(c, "is missing");
     }
@@ -16450,8 +16634,9 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
 }
 
 /* To the first line that is not empty */
-static int bnn__csv_open(bnn__csv *c, bnn__source s, char sep) {
+static int bnn__csv_open(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc) {
     const void *nul = memchr(s.bytes, 0, s.size);
+    char sep = desc->separator;
     int newline;
     if ((sep != '\0' && strchr("\"\n\r.+-", sep) != NULL) || (sep >= '0' && sep <= '9') ||
         ((sep | 32) >= 'a' && (sep | 32) <= 'z'))
@@ -16465,9 +16650,31 @@ static int bnn__csv_open(bnn__csv *c, bnn__source s, char sep) {
     c->p = (const char *)s.bytes;
     c->end = c->p + s.size;
     c->lines = 1;
+    c->desc = desc;
     if (s.size >= 3 && memcmp(c->p, "\xef\xbb\xbf", 3) == 0) c->p += 3; /* byte order mark */
     for (; (newline = bnn__newline(c->p, c->end)) != 0; c->lines++) c->p += newline;
-    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end);
+    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end, desc->decimal);
+    return BNN_OK;
+}
+
+/* To the first row, with what the first pass found; header: that row is names */
+static int bnn__csv_begin(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc, int *header) {
+    const char *top;
+    size_t line;
+    int err = bnn__csv_open(c, s, desc);
+    if (err != BNN_OK) return err;
+    top = c->p;
+    line = c->lines;
+    if ((err = bnn__csv_count(c)) != BNN_OK) return err;
+    *header = desc->header > 0 || (desc->header == 0 && (c->kinds & BNN__WORD) != 0);
+    if (desc->header == 0 && *header && (c->kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
+                              ".header = 1 if it is names, -1 if it is data", s.name);
+    if (c->rows <= (size_t)*header)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %s", s.name,
+                              c->rows == 0 ? "is empty" : "has a header and no rows");
+    c->p = top;
+    c->lines = line;
     return BNN_OK;
 }
 
@@ -16475,24 +16682,10 @@ static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
     const bnn_csv_desc *desc = (const bnn_csv_desc *)how;
     bnn__csv c;
     bnn_csv r;
-    const char *top;
-    size_t line;
     int header, err;
     if (out == NULL) return BNN_EARG;
     memset(&r, 0, sizeof r);
-    if ((err = bnn__csv_open(&c, s, desc->separator)) != BNN_OK) return err;
-    top = c.p;
-    line = c.lines;
-    if ((err = bnn__csv_count(&c)) != BNN_OK) return err;
-    header = desc->header > 0 || (desc->header == 0 && (c.kinds & BNN__WORD) != 0);
-    if (desc->header == 0 && header && (c.kinds & (BNN__NUMBER | BNN__INFINITE)) != 0)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: the first row has numbers and words: say "
-                              ".header = 1 if it is names, -1 if it is data", s.name);
-    if (c.rows <= (size_t)header)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %s", s.name,
-                              c.rows == 0 ? "is empty" : "has a header and no rows");
-    c.p = top;
-    c.lines = line;
+    if ((err = bnn__csv_begin(&c, s, desc, &header)) != BNN_OK) return err;
     r.values = bnn_mat_new(s.mem, c.rows - (size_t)header, c.cols);
     if (r.values.data == NULL) return BNN_ENOMEM;
     if (header && (err = bnn__csv_names(&c, &r.names)) != BNN_OK) return err;
@@ -16504,6 +16697,719 @@ static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
 BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t size,
                          bnn_csv_desc desc) {
     return bnn__parse(mem, "csv", text, size, bnn__csv_parse, out, &desc);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>table  Text to numbers and back. A column's kind is what all its fields can be read as; dates
+ * are counted by the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
+ * algorithms").
+ * --------------------------------------------------------------------------------------------- */
+
+static int bnn__yesno(const char *s) { /* 1, 0, or -1: neither */
+    static const char words[][6] = { "no", "n", "false", "f", "off",
+                                     "yes", "y", "true", "t", "on" };
+    int i;
+    for (i = 0; i < 10; i++)
+        if (bnn__word_is(s, strlen(s), words[i])) return i >= 5;
+    return -1;
+}
+
+static int bnn__days(int y, int m, int d, double *days) { /* since 1970-01-01; 0 = no such day */
+    static const char length[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    int leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0, era, year;
+    if (y < 1 || m < 1 || m > 12 || d < 1 || d > length[m - 1] || (m == 2 && d == 29 && !leap))
+        return 0;
+    y -= m <= 2; /* years begin in March */
+    era = y / 400;
+    year = y - era * 400;
+    d += (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 - 1;
+    *days = era * 146097.0 + (year * 365 + year / 4 - year / 100 + d) - 719468;
+    return 1;
+}
+
+static int bnn__clock(const char *s, double *day) { /* nothing, or [T ]hh:mm[:ss[.s]][Z] */
+    const char *end = s + strlen(s);
+    double part[3] = { 0, 0, 0 };
+    int i;
+    *day = 0;
+    if (s == end) return 1;
+    if (*s != 'T' && *s != ' ') return 0;
+    for (i = 0; i < 3 && (i == 0 || *s == ':'); i++) {
+        if (bnn__digit(s + 1, end) > 9) return 0;
+        s = bnn__number(s + 1, end, &part[i]);
+    }
+    if (*s == 'Z') s++;
+    *day = (part[0] + (part[1] + part[2] / 60) / 60) / 24;
+    return i >= 2 && s == end && part[0] < 25 && part[1] < 60 && part[2] < 61;
+}
+
+/* Bit 1: it is a date with the day first, bit 2: with the month; of year-month-day both are set. */
+static int bnn__date(const char *s, double *day_first, double *month_first) {
+    int v[3] = { 0, 0, 0 }, n[3] = { 0, 0, 0 }, i, which;
+    const char *end = s + strlen(s);
+    double time;
+    char mark = '\0';
+    for (i = 0; i < 3; i++) {
+        for (; n[i] < 5 && bnn__digit(s, end) <= 9; n[i]++)
+            v[i] = v[i] * 10 + (int)bnn__digit(s++, end);
+        if (n[i] == 0 || n[i] > 4 || (i == 1 && n[i] > 2)) return 0;
+        if (i == 0) mark = *s;
+        if (i < 2 && ((mark != '-' && mark != '/' && mark != '.') || *s++ != mark)) return 0;
+    }
+    if ((n[0] == 4) == (n[2] == 4) || n[0] == 3 || n[2] == 3 || !bnn__clock(s, &time)) return 0;
+    if (n[0] == 4) {
+        which = bnn__days(v[0], v[1], v[2], day_first) ? 3 : 0;
+        if (which != 0) *month_first = *day_first;
+    } else which = bnn__days(v[2], v[1], v[0], day_first) |
+                   bnn__days(v[2], v[0], v[1], month_first) << 1;
+    if (which & 1) *day_first += time;
+    if (which & 2) *month_first += time;
+    return which;
+}
+
+static int bnn__cell_value(const bnn_table *t, const char *s, double *v) {
+    return bnn__text_value(s, strlen(s), &t->desc, v);
+}
+
+static void bnn__column_look(const bnn_table *t, bnn_column *c) { /* what all its fields are */
+    size_t i, there, numbers = 0, words = 0, yesno = 0, dates = 0;
+    int orders = 3, either = 0;
+    for (c->missing = 0, i = 0; i < t->rows; i++) {
+        const char *s = c->cells[i];
+        double day = 0, month = 0;
+        int kind = bnn__cell_value(t, s, &day), order = bnn__date(s, &day, &month);
+        c->missing += kind == BNN__MISSING;
+        if (kind == BNN__MISSING) continue;
+        numbers += kind == BNN__NUMBER;
+        yesno += bnn__yesno(s) >= 0;
+        dates += order != 0;
+        words += kind == BNN__WORD && order == 0 && bnn__number_marks(s, strlen(s)) == 0;
+        if (order == 0) continue;
+        orders &= order;
+        either |= order == 3 && (day < month || day > month);
+    }
+    there = t->rows - c->missing;
+    c->dates = orders == 3 && !either ? BNN_DATE_DAY_FIRST : orders; /* 3: in either order */
+    c->kind = there == 0 ? 0 : numbers == there ? BNN_COLUMN_NUMBER
+              : yesno == there ? BNN_COLUMN_YESNO
+              : dates == there && (c->dates == 1 || c->dates == 2) ? BNN_COLUMN_DATE
+              : words == there ? BNN_COLUMN_CLASS : 0;
+}
+
+/* The header's names, or numbers; no row yet */
+static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
+    char **names = NULL;
+    size_t i;
+    t->columns = (bnn_column *)bnn_arena_alloc(c->mem, c->cols, sizeof *t->columns);
+    if (t->columns == NULL) return BNN_ENOMEM;
+    if (header && bnn__csv_names(c, &names) != BNN_OK) return BNN_ENOMEM;
+    for (i = 0; i < c->cols; i++) {
+        bnn_column *to = &t->columns[i];
+        size_t n = 0;
+        to->cells = (char **)bnn__arena_take(c->mem, t->rows, sizeof *to->cells);
+        to->name = names != NULL ? names[i] : (char *)bnn_arena_alloc(c->mem, 24, 1);
+        if (to->cells == NULL || to->name == NULL) return BNN_ENOMEM;
+        if (names == NULL) bnn__put_size(to->name, &n, i + 1);
+    }
+    return BNN_OK;
+}
+
+static int bnn__table_parse(bnn__source s, void *out, const void *how) {
+    bnn__csv c;
+    bnn_table t;
+    size_t i, j;
+    char *to;
+    int header, err;
+    if (out == NULL) return BNN_EARG;
+    memset(&t, 0, sizeof t);
+    t.desc = *(const bnn_csv_desc *)how;
+    if ((err = bnn__csv_begin(&c, s, &t.desc, &header)) != BNN_OK) return err;
+    t.desc.separator = c.sep;
+    for (i = 0; i + 1 < sizeof t.file && s.name[i] != '\0'; i++) t.file[i] = s.name[i];
+    t.rows = c.rows - (size_t)header;
+    t.cols = c.cols;
+    if (bnn__table_columns(&c, &t, header) != BNN_OK) return BNN_ENOMEM;
+    t.lines = (size_t *)bnn__arena_take(s.mem, t.rows, sizeof *t.lines);
+    to = (char *)bnn__arena_take(s.mem, (size_t)(c.end - c.p) + t.rows * t.cols, 1);
+    if (to == NULL) return BNN_ENOMEM;
+    for (i = 0; i < t.rows; i++) {
+        (void)bnn__csv_row(&c);
+        t.lines[i] = c.lines;
+        for (j = 0; j < t.cols; j++) {
+            double ignored;
+            (void)bnn__csv_field(&c); /* its errors were found in the first pass */
+            t.columns[j].cells[i] = to;
+            to = bnn__csv_copy(&c, to);
+            if (t.desc.reject_missing &&
+                bnn__cell_value(&t, t.columns[j].cells[i], &ignored) == BNN__MISSING)
+                return bnn__csv_fail(&c, "is missing");
+        }
+    }
+    for (j = 0; j < t.cols; j++) bnn__column_look(&t, &t.columns[j]);
+    *(bnn_table *)out = t;
+    return BNN_OK;
+}
+
+BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
+                           bnn_csv_desc desc) {
+    return bnn__parse(mem, "table", text, size, bnn__table_parse, out, &desc);
+}
+
+/* ---- columns made, and the way out */
+
+static void bnn__put_digits(char *to, uint64_t m, int digits, int e) { /* m of so many digits */
+    char d[24];
+    int i, n = digits, point = e >= 0 && e < 15 ? e + 1 : 1;
+    for (i = n; i > 0; m /= 10) d[--i] = (char)('0' + (int)(m % 10));
+    for (; n < point; n++) d[n] = '0';
+    if (e < 0 && e >= -4) { /* 0.000123 */
+        *to++ = '0', *to++ = '.';
+        for (i = -1; i > e; i--) *to++ = '0';
+        point = n;
+    }
+    for (i = 0; i < n; i++) {
+        if (i == point) *to++ = '.';
+        *to++ = d[i];
+    }
+    if (e < -4 || e >= 15) {
+        *to++ = 'e';
+        if (e < 0) *to++ = '-';
+        e = e < 0 ? -e : e;
+        if (e >= 100) *to++ = (char)('0' + e / 100);
+        if (e >= 10) *to++ = (char)('0' + e / 10 % 10);
+        *to++ = (char)('0' + e % 10);
+    }
+    *to = '\0';
+}
+
+/* As few digits as read back to the same float. 40 bytes at most */
+static void bnn__real_text(char *to, float value) {
+    double v = (double)value, size = v < 0 ? -v : v, back = 0;
+    int digits, e = size > 0 ? (int)floor(log10(size)) : 0;
+    if (!bnn__finite_d(v)) {
+        memcpy(to, bnn__is_nan(v) ? "" : v < 0 ? "-inf" : "inf", bnn__is_nan(v) ? 1 : 4);
+        to[4] = '\0';
+        return;
+    }
+    if (v < 0) *to++ = '-';
+    for (digits = 1; digits <= 17; digits++) {
+        uint64_t m, top = 1;
+        int i, at = e;
+        for (i = 0; i < digits; i++) top *= 10;
+        m = (uint64_t)(bnn__scale10(size, digits - 1 - at) + 0.5);
+        if (m >= top) m = (m + 5) / 10, at++;
+        bnn__put_digits(to, m, digits, at);
+        (void)bnn__number(to, to + strlen(to), &back);
+        if ((float)back == (float)size) return;
+    }
+}
+
+static char *bnn__keep(bnn_arena *mem, const char *s) { /* a copy */
+    char *to = (char *)bnn__arena_take(mem, strlen(s) + 1, 1);
+    if (to != NULL) memcpy(to, s, strlen(s) + 1);
+    return to;
+}
+
+BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells) {
+    bnn_column *columns =
+        (bnn_column *)bnn_arena_alloc(mem, t->cols + 1, sizeof *columns), *c;
+    if (columns == NULL) return;
+    if (t->cols != 0) memcpy(columns, t->columns, t->cols * sizeof *columns);
+    c = &columns[t->cols];
+    c->name = bnn__keep(mem, name);
+    c->cells = cells;
+    if (c->name == NULL) return;
+    bnn__column_look(t, c);
+    t->columns = columns;
+    t->cols++;
+}
+
+BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col) {
+    char **cells;
+    size_t i;
+    if (mem->err != BNN_OK) return;
+    if (col >= m.cols || (t->cols != 0 && m.rows != t->rows) || m.data == NULL) {
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_table_add: column %z of %zx%z to a table of %z rows",
+                        col, m.rows, m.cols, t->rows);
+        return;
+    }
+    cells = (char **)bnn__arena_take(mem, m.rows, sizeof *cells);
+    for (i = 0; i < m.rows; i++) {
+        char text[48], *point;
+        bnn__real_text(text, m.data[i * m.cols + col]);
+        point = t->desc.decimal == ',' ? strchr(text, '.') : NULL;
+        if (point != NULL) *point = ',';
+        if (cells == NULL || (cells[i] = bnn__keep(mem, text)) == NULL) return;
+    }
+    t->rows = m.rows;
+    bnn_table_add_text(mem, t, name, cells);
+}
+
+/* A field in quotes if it needs them; to NULL = only count. Returns its bytes. */
+static size_t bnn__field_write(char *to, const char *s, char sep) {
+    size_t n = 0, i, length = strlen(s);
+    int quote = length != 0 && (s[0] == ' ' || s[length - 1] == ' ' || strchr(s, sep) != NULL ||
+                                strpbrk(s, "\"\r\n\t") != NULL);
+    n += (size_t)quote;
+    for (i = 0; i < length; i++) {
+        if (to != NULL) to[n] = s[i];
+        n++;
+        if (s[i] != '"') continue;
+        if (to != NULL) to[n] = '"';
+        n++;
+    }
+    if (!quote) return n;
+    if (to != NULL) to[0] = to[n] = '"';
+    return n + 1;
+}
+
+static size_t bnn__table_text(const bnn_table *t, char *to) { /* to NULL = only count */
+    char sep = t->desc.separator != '\0' && t->desc.separator != ' ' ? t->desc.separator : ',';
+    size_t i, j, n = 0;
+    for (i = 0; i <= t->rows; i++)
+        for (j = 0; j < t->cols; j++) {
+            const char *s = i == 0 ? t->columns[j].name : t->columns[j].cells[i - 1];
+            if (t->cols == 1 && *s == '\0') s = "NA"; /* a blank line would be no row */
+            n += bnn__field_write(to != NULL ? to + n : NULL, s, sep);
+            if (to != NULL) to[n] = j + 1 < t->cols ? sep : '\n';
+            n++;
+        }
+    return n;
+}
+
+static int bnn__table_write(bnn_arena *mem, const void *object, const char *name, void **bytes,
+                            size_t *size) {
+    const bnn_table *t = (const bnn_table *)object;
+    if (mem == NULL || t == NULL || bytes == NULL || size == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    if (t->cols == 0) return bnn__arena_say(mem, BNN_EARG, "%s: a table without columns", name);
+    *size = bnn__table_text(t, NULL);
+    *bytes = bnn__arena_take(mem, *size, 1);
+    mem->err = BNN_OK; /* no memory here is no error of the arena */
+    if (*bytes == NULL) return BNN_ENOMEM;
+    (void)bnn__table_text(t, (char *)*bytes);
+    return BNN_OK;
+}
+
+BNNDEF int bnn_table_write(bnn_arena *mem, const bnn_table *t, void **bytes, size_t *size) {
+    return bnn__table_write(mem, t, "table", bytes, size);
+}
+
+/* ---- recipes */
+
+static int bnn__list_next(const char **at, const char **item, size_t *n) { /* 0 = no more */
+    const char *p = *at;
+    if (p == NULL || *p == '\0') return 0;
+    while (*p == ' ' || *p == ',') p++;
+    *item = p;
+    while (*p != '\0' && *p != ',') p++;
+    *at = p;
+    for (*n = (size_t)(p - *item); *n > 0 && (*item)[*n - 1] == ' ';) --*n;
+    return *n > 0;
+}
+
+static size_t bnn__table_find(const bnn_table *t, const char *name, size_t n) {
+    double number;
+    size_t i;
+    for (i = 0; i < t->cols; i++)
+        if (strlen(t->columns[i].name) == n && memcmp(t->columns[i].name, name, n) == 0) return i;
+    if (bnn__digit(name, name + n) > 9 || bnn__number(name, name + n, &number) != name + n)
+        return BNN__NONE;
+    return number >= 1 && number <= (double)t->cols ? (size_t)number - 1 : BNN__NONE;
+}
+
+static size_t bnn__table_column(bnn_arena *mem, const bnn_table *t, const char *name, size_t n) {
+    size_t c = bnn__table_find(t, name, n);
+    char text[32];
+    if (c == BNN__NONE)
+        bnn__arena_fail(mem, BNN_EARG, "%s: there is no column \"%s\"", t->file,
+                        bnn__excerpt(text, name, n));
+    return c;
+}
+
+static void bnn__cell_fail(bnn_arena *mem, const bnn_table *t, size_t row, size_t c,
+                           const char *what) {
+    char name[32], cell[32];
+    const bnn_column *at = &t->columns[c];
+    bnn__excerpt(name, at->name, strlen(at->name));
+    bnn__excerpt(cell, at->cells[row], strlen(at->cells[row]));
+    bnn__arena_fail(mem, BNN_EFORMAT, "%s: line %z, column %z (%s): \"%s\" %s", t->file,
+                    t->lines != NULL ? t->lines[row] : row + 2, c + 1, name, cell, what);
+}
+
+static void bnn__column_fail(bnn_arena *mem, const bnn_table *t, size_t c, const char *what) {
+    char name[32];
+    bnn__excerpt(name, t->columns[c].name, strlen(t->columns[c].name));
+    bnn__arena_fail(mem, BNN_EARG, "%s: column %z (%s) %s", t->file, c + 1, name, what);
+}
+
+/* Why a column has no kind: its first field that is no number */
+static void bnn__column_unclear(bnn_arena *mem, const bnn_table *t, size_t c) {
+    const bnn_column *at = &t->columns[c];
+    double v, w;
+    size_t i;
+    if (at->missing == t->rows) {
+        bnn__column_fail(mem, t, c, "has no values: put it into .skip");
+        return;
+    }
+    for (i = 0; i < t->rows; i++) {
+        int kind = bnn__cell_value(t, at->cells[i], &v);
+        const char *hint = bnn__number_hint(at->cells[i], strlen(at->cells[i]));
+        if (kind == BNN__MISSING || kind == BNN__NUMBER) continue;
+        if (bnn__date(at->cells[i], &v, &w) == 3 && at->dates == 3)
+            hint = "is a day and a month in either order: say .date_order, or .skip it";
+        else if (kind == BNN__INFINITE) hint = "is not finite as a float";
+        else if (bnn__number_marks(at->cells[i], strlen(at->cells[i])) == 0)
+            hint = "is none of what others are: mend it, or put it into .classes";
+        if (kind == BNN__WORD || kind == BNN__INFINITE) bnn__cell_fail(mem, t, i, c, hint);
+        return;
+    }
+}
+
+/* Where a class is, or would be */
+static size_t bnn__class_at(const bnn_feature *f, const char *s, int *found) {
+    size_t low = 0, high = f->n_classes;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(f->classes[mid], s) < 0) low = mid + 1;
+        else high = mid;
+    }
+    *found = low < f->n_classes && strcmp(f->classes[low], s) == 0;
+    return low;
+}
+
+static void bnn__classes_collect(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
+                                 size_t most) {
+    const bnn_column *from = &t->columns[c];
+    size_t i, k;
+    double ignored;
+    int found;
+    f->classes = (char **)bnn__arena_take(mem, most + 1, sizeof *f->classes);
+    for (i = 0; i < t->rows && mem->err == BNN_OK; i++) {
+        if (bnn__cell_value(t, from->cells[i], &ignored) == BNN__MISSING) continue;
+        k = bnn__class_at(f, from->cells[i], &found);
+        if (found) continue;
+        if (f->n_classes == most) {
+            bnn__column_fail(mem, t, c, "has too many classes: .skip it, or raise .max_classes");
+            return;
+        }
+        memmove(f->classes + k + 1, f->classes + k, (f->n_classes++ - k) * sizeof *f->classes);
+        f->classes[k] = bnn__keep(mem, from->cells[i]);
+    }
+}
+
+static void bnn__yesno_collect(bnn_arena *mem, bnn_feature *f, const bnn_column *from,
+                               size_t rows) {
+    size_t i, k;
+    f->classes = (char **)bnn_arena_alloc(mem, 2, sizeof *f->classes);
+    f->n_classes = 2;
+    if (f->classes == NULL) return;
+    for (i = 0; i < rows; i++) {
+        int yes = bnn__yesno(from->cells[i]);
+        if (yes >= 0 && f->classes[yes] == NULL) f->classes[yes] = bnn__keep(mem, from->cells[i]);
+    }
+    for (k = 0; k < 2; k++)
+        if (f->classes[k] == NULL) f->classes[k] = bnn__keep(mem, k == 0 ? "no" : "yes");
+}
+
+/* The number that a field stands for; of a class its index. BNN__NUMBER, MISSING or WORD */
+static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const char *s, double *v) {
+    double day = 0, month = 0;
+    int kind = bnn__cell_value(t, s, v), found;
+    if (kind == BNN__MISSING) return kind;
+    switch (f->kind) {
+    case BNN_COLUMN_NUMBER: return kind == BNN__NUMBER ? kind : BNN__WORD;
+    case BNN_COLUMN_CLASS: *v = (double)bnn__class_at(f, s, &found); break;
+    case BNN_COLUMN_YESNO: *v = bnn__yesno(s), found = *v >= 0; break;
+    default:
+        found = (bnn__date(s, &day, &month) & f->dates) != 0;
+        *v = f->dates == BNN_DATE_DAY_FIRST ? day : month;
+    }
+    return found ? BNN__NUMBER : BNN__WORD;
+}
+
+static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c) {
+    double *sum = (double *)bnn_arena_alloc(mem, f->width, sizeof *sum), v;
+    size_t i, n = 0;
+    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
+    if (f->mean == NULL) return;
+    for (i = 0; i < t->rows; i++) {
+        if (bnn__feature_value(f, t, t->columns[c].cells[i], &v) != BNN__NUMBER) continue;
+        if (f->kind == BNN_COLUMN_CLASS) sum[(size_t)v] += 1;
+        else sum[0] += v;
+        n++;
+    }
+    for (i = 0; i < f->width && n != 0; i++) f->mean[i] = (float)(sum[i] / (double)n);
+}
+
+static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
+                             int as_class, const bnn_recipe_desc *d) {
+    const bnn_column *from = &t->columns[c];
+    if (mem->err != BNN_OK) return;
+    f->name = bnn__keep(mem, from->name);
+    f->kind = as_class && from->missing < t->rows ? BNN_COLUMN_CLASS : from->kind;
+    f->dates = from->dates;
+    if (f->kind == 0 && from->dates == 3 && d->date_order != 0) {
+        bnn_column trial = *from;
+        f->dates = d->date_order;
+        trial.dates = 1; /* all of it dates? */
+        for (trial.missing = 0; trial.missing < t->rows; trial.missing++) {
+            double v, w;
+            const char *s = from->cells[trial.missing];
+            if (bnn__cell_value(t, s, &v) != BNN__MISSING && bnn__date(s, &v, &w) == 0) break;
+        }
+        if (trial.missing == t->rows) f->kind = BNN_COLUMN_DATE;
+    }
+    if (f->kind == 0) bnn__column_unclear(mem, t, c);
+    if (f->kind == BNN_COLUMN_CLASS)
+        bnn__classes_collect(mem, f, t, c, d->max_classes != 0 ? d->max_classes : 100);
+    if (f->kind == BNN_COLUMN_YESNO) bnn__yesno_collect(mem, f, from, t->rows);
+    f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
+    if (mem->err == BNN_OK) bnn__feature_mean(mem, f, t, c);
+}
+
+static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
+    size_t n = strlen(a), k = strlen(b), l = strlen(c) + 1;
+    char *to = (char *)bnn__arena_take(mem, n + k + l, 1);
+    if (to == NULL) return NULL;
+    memcpy(to, a, n);
+    memcpy(to + n, b, k);
+    memcpy(to + n + k, c, l);
+    return to;
+}
+
+/* Where each column goes, and what it is called there */
+static void bnn__recipe_layout(bnn_arena *mem, bnn_recipe *r) {
+    size_t i, j, k = 0;
+    for (r->x_cols = 0, i = 0; i < r->n_inputs; i++) {
+        r->inputs[i].first = r->x_cols;
+        r->x_cols += r->inputs[i].width + (size_t)r->inputs[i].indicator;
+    }
+    r->x_names = (char **)bnn__arena_take(mem, r->x_cols, sizeof *r->x_names);
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
+        const bnn_feature *f = &r->inputs[i];
+        int several = f->kind == BNN_COLUMN_CLASS;
+        for (j = 0; j < f->width; j++)
+            r->x_names[k++] = bnn__name_join(mem, f->name, several ? "=" : "",
+                                             several ? f->classes[j] : "");
+        if (f->indicator) r->x_names[k++] = bnn__name_join(mem, f->name, " is ", "missing");
+    }
+}
+
+static void bnn__target_new(bnn_arena *mem, bnn_recipe *r, const bnn_table *t, size_t c,
+                            int as_class, const bnn_recipe_desc *d) {
+    bnn_feature *f = &r->target;
+    double v, first = 0;
+    size_t i, n = 0;
+    int differ = 0;
+    bnn__feature_new(mem, f, t, c, as_class, d);
+    for (i = 0; i < t->rows && mem->err == BNN_OK; i++) {
+        if (bnn__feature_value(f, t, t->columns[c].cells[i], &v) != BNN__NUMBER) continue;
+        if (n++ == 0) first = v;
+        differ |= v < first || v > first;
+    }
+    if (mem->err == BNN_OK && !differ)
+        bnn__column_fail(mem, t, c, "is the same in all rows: a target must vary");
+}
+
+enum { BNN__MARK_INPUT = 1, BNN__MARK_SKIP = 2, BNN__MARK_CLASS = 4 };
+
+static void bnn__recipe_mark(bnn_arena *mem, const bnn_table *t, const char *list, int *marks,
+                             int mark) {
+    const char *item;
+    size_t n;
+    while (mem->err == BNN_OK && bnn__list_next(&list, &item, &n)) {
+        size_t c = bnn__table_column(mem, t, item, n);
+        if (c != BNN__NONE) marks[c] |= mark;
+    }
+}
+
+BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc d) {
+    bnn_recipe r, none;
+    size_t c, y = BNN__NONE;
+    int *marks;
+    memset(&none, 0, sizeof none);
+    r = none;
+    r.missing = d.missing != 0 ? d.missing : BNN_MISSING_REFUSE;
+    r.unknown = d.unknown != 0 ? d.unknown : BNN_UNKNOWN_REFUSE;
+    if (t->rows == 0 || r.missing < 1 || r.missing > BNN_MISSING_INDICATOR || r.unknown < 1 ||
+        r.unknown > BNN_UNKNOWN_ZERO || d.date_order < 0 || d.date_order > BNN_DATE_MONTH_FIRST)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_new: %z rows; missing %d, unknown %d, "
+                        "date_order %d", t->rows, r.missing, r.unknown, d.date_order);
+    marks = (int *)bnn_arena_alloc(mem, t->cols, sizeof *marks);
+    if (d.target != NULL && marks != NULL)
+        y = bnn__table_column(mem, t, d.target, strlen(d.target));
+    for (c = 0; c < t->cols && marks != NULL; c++) marks[c] = d.inputs == NULL;
+    bnn__recipe_mark(mem, t, d.inputs, marks, BNN__MARK_INPUT);
+    bnn__recipe_mark(mem, t, d.skip, marks, BNN__MARK_SKIP);
+    bnn__recipe_mark(mem, t, d.classes, marks, BNN__MARK_CLASS);
+    r.inputs = (bnn_feature *)bnn_arena_alloc(mem, t->cols, sizeof *r.inputs);
+    for (c = 0; c < t->cols && mem->err == BNN_OK; c++) {
+        bnn_feature *f = &r.inputs[r.n_inputs];
+        if (c == y || (marks[c] & (BNN__MARK_INPUT | BNN__MARK_SKIP)) != BNN__MARK_INPUT) continue;
+        bnn__feature_new(mem, f, t, c, marks[c] & BNN__MARK_CLASS, &d);
+        f->indicator = r.missing == BNN_MISSING_INDICATOR && t->columns[c].missing != 0;
+        r.n_inputs++;
+    }
+    if (mem->err == BNN_OK && r.n_inputs == 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: of %z columns none is left for x", t->file, t->cols);
+    if (y != BNN__NONE && mem->err == BNN_OK)
+        bnn__target_new(mem, &r, t, y, marks[y] & BNN__MARK_CLASS, &d);
+    if (mem->err == BNN_OK) bnn__recipe_layout(mem, &r);
+    return mem->err == BNN_OK ? r : none;
+}
+
+typedef struct bnn__pour { /* a recipe over a table */
+    bnn_arena *mem;
+    const bnn_recipe *r;
+    const bnn_table *t;
+    size_t *columns; /* of the table: those of the inputs; then the target's, or none */
+    size_t unknown;  /* fields of classes the recipe has not, so far */
+} bnn__pour;
+
+static void bnn__pour_columns(bnn__pour *p) {
+    const bnn_recipe *r = p->r;
+    size_t i;
+    int moved = 0;
+    p->columns = (size_t *)bnn__arena_take(p->mem, r->n_inputs + 1, sizeof *p->columns);
+    for (i = 0; i < r->n_inputs && p->mem->err == BNN_OK; i++) {
+        const char *name = r->inputs[i].name;
+        p->columns[i] = bnn__table_column(p->mem, p->t, name, strlen(name));
+        moved |= i > 0 && p->columns[i] < p->columns[i - 1];
+    }
+    if (p->mem->err != BNN_OK) return;
+    if (moved)
+        bnn__arena_note(p->mem, "%s: the columns have another order than the recipe's: found by "
+                        "name", p->t->file);
+    i = BNN__NONE;
+    if (r->target.name != NULL) i = bnn__table_find(p->t, r->target.name, strlen(r->target.name));
+    if (i != BNN__NONE && p->t->columns[i].missing == p->t->rows) i = BNN__NONE; /* predict it */
+    p->columns[r->n_inputs] = i;
+}
+
+/* One field into x, or the target into y. 0 = the row is dropped */
+static int bnn__pour_field(bnn__pour *p, const bnn_feature *f, size_t row, size_t c, float *x) {
+    const bnn_recipe *r = p->r;
+    const char *s = p->t->columns[c].cells[row];
+    int target = f == &r->target, kind;
+    double v;
+    kind = bnn__feature_value(f, p->t, s, &v);
+    if (kind == BNN__NUMBER) {
+        if (f->kind == BNN_COLUMN_CLASS && !target) x[(size_t)v] = 1;
+        else *x = (float)v;
+        return 1;
+    }
+    if (kind == BNN__MISSING) {
+        if (r->missing == BNN_MISSING_REFUSE)
+            bnn__cell_fail(p->mem, p->t, row, c, "is missing: say .missing");
+        if (target || r->missing <= BNN_MISSING_DROP) return 0;
+        memcpy(x, f->mean, f->width * sizeof *x);
+        if (f->indicator) x[f->width] = 1;
+        return 1;
+    }
+    if (f->kind == BNN_COLUMN_NUMBER)
+        bnn__cell_fail(p->mem, p->t, row, c, bnn__number_hint(s, strlen(s)));
+    else if (f->kind != BNN_COLUMN_CLASS)
+        bnn__cell_fail(p->mem, p->t, row, c, f->kind == BNN_COLUMN_DATE
+                       ? "is not a date in the order of the recipe" : "is neither yes nor no");
+    else if (target || r->unknown == BNN_UNKNOWN_REFUSE)
+        bnn__cell_fail(p->mem, p->t, row, c, "is a class that the recipe does not have");
+    p->unknown++;
+    return 1;
+}
+
+BNNDEF bnn_data bnn_recipe_data(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t,
+                                size_t *rows) {
+    bnn__pour p = { mem, r, t, NULL, 0 };
+    bnn_data d, none;
+    size_t i, j, k = 0, y;
+    memset(&none, 0, sizeof none);
+    d = none;
+    if (mem->err == BNN_OK && (r->n_inputs == 0 || t->rows == 0))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_data: a recipe of %z columns, a table of "
+                        "%z rows", r->n_inputs, t->rows);
+    bnn__pour_columns(&p);
+    if (mem->err != BNN_OK) return none;
+    y = p.columns[r->n_inputs];
+    d.x = bnn_mat_new(mem, t->rows, r->x_cols);
+    if (y != BNN__NONE) d.y = bnn_mat_new(mem, t->rows, 1);
+    for (i = 0; i < t->rows && mem->err == BNN_OK; i++) {
+        float *x = d.x.data + k * r->x_cols;
+        int whole = 1;
+        memset(x, 0, r->x_cols * sizeof *x); /* of a row that was dropped */
+        for (j = 0; j < r->n_inputs && whole && mem->err == BNN_OK; j++)
+            whole = bnn__pour_field(&p, &r->inputs[j], i, p.columns[j], x + r->inputs[j].first);
+        if (whole && y != BNN__NONE)
+            whole = bnn__pour_field(&p, &r->target, i, y, &d.y.data[k]);
+        if (whole && rows != NULL) rows[k] = i;
+        k += (size_t)whole;
+    }
+    if (mem->err == BNN_OK && k == 0)
+        bnn__arena_fail(mem, BNN_EARG, "%s: all %z rows have missing fields", t->file, t->rows);
+    if (mem->err != BNN_OK) return none;
+    if (k < t->rows)
+        bnn__arena_note(mem, "%s: %z of %z rows have missing fields and were dropped", t->file,
+                        t->rows - k, t->rows);
+    if (p.unknown != 0)
+        bnn__arena_note(mem, "%s: %z fields are classes that the recipe does not have: "
+                        "zeros", t->file, p.unknown);
+    d.x.rows = k;
+    if (y != BNN__NONE) d.y.rows = k;
+    return d;
+}
+
+BNNDEF const char *bnn_recipe_label(const bnn_recipe *r, size_t label) {
+    return label < r->target.n_classes ? r->target.classes[label] : "";
+}
+
+/* ---- folds */
+
+BNNDEF size_t *bnn_data_folds(bnn_arena *mem, bnn_data d, size_t k, int stratified, bnn_rng *rng) {
+    size_t n = d.x.rows, i, *order, *begin, *fold;
+    order = (size_t *)bnn__arena_take(mem, n, sizeof *order);
+    begin = (size_t *)bnn_arena_alloc(mem, n + 1, sizeof *begin);
+    fold = (size_t *)bnn__arena_take(mem, n, sizeof *fold);
+    if (fold == NULL) return NULL;
+    if (k < 2 || k > n || (stratified && (d.y.rows != n || d.y.cols != 1))) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_data_folds: %z folds of %z rows, y is %zx%z", k, n,
+                        d.y.rows, d.y.cols);
+        return NULL;
+    }
+    bnn_rng_permutation(rng, n, order);
+    for (i = 0; stratified && i < n; i++) { /* each label's rows are dealt in turn */
+        double label = (double)d.y.data[i];
+        if (!(label >= 0 && label < (double)n && floor(label) == label)) {
+            bnn__arena_fail(mem, BNN_EARG, "bnn_data_folds: y is %g in row %z, which is no label",
+                            label, i);
+            return NULL;
+        }
+        begin[(size_t)label + 1]++;
+    }
+    for (i = 1; i <= n; i++) begin[i] += begin[i - 1];
+    for (i = 0; i < n; i++)
+        fold[order[i]] = stratified ? begin[(size_t)d.y.data[order[i]]]++ % k : i % k;
+    return fold;
+}
+
+BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, size_t fold,
+                              int others) {
+    bnn_data to, none;
+    size_t i, n = 0;
+    memset(&none, 0, sizeof none);
+    to = none;
+    if (mem->err != BNN_OK || folds == NULL) return none;
+    for (i = 0; i < d.x.rows; i++) n += (folds[i] == fold) != (others != 0);
+    to.x = bnn_mat_new(mem, n, d.x.cols);
+    if (d.y.data != NULL) to.y = bnn_mat_new(mem, n, d.y.cols);
+    if (mem->err != BNN_OK) return none;
+    for (n = 0, i = 0; i < d.x.rows; i++) {
+        if ((folds[i] == fold) == (others != 0)) continue;
+        memcpy(to.x.data + n * d.x.cols, d.x.data + i * d.x.cols, d.x.cols * sizeof(float));
+        if (to.y.data != NULL)
+            memcpy(to.y.data + n * d.y.cols, d.y.data + i * d.y.cols, d.y.cols * sizeof(float));
+        n++;
+    }
+    return to;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -16596,8 +17502,8 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
 
 enum { /* kinds of sections; then sizes (one enumeration, for they are multiplied) */
     BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
-    BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_STORES = 16, BNN__CP_PLACES = 4,
-    BNN__CP_HEADER = 32
+    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 1, BNN__CP_STORES = 16,
+    BNN__CP_PLACES = 4, BNN__CP_HEADER = 32
 };
 
 static const unsigned char *bnn__cp_magic(void) { /* a text-mode transfer breaks it, as PNG's */
@@ -16831,6 +17737,7 @@ typedef union bnn__object {
     bnn_ensemble ensemble;
     bnn_meanfield meanfield;
     bnn_rng rng;
+    bnn_bytes bytes;
 } bnn__object;
 
 typedef struct bnn__kind {
@@ -16846,7 +17753,8 @@ static const bnn__kind bnn__kinds[BNN__CP_KINDS] = {
     BNN__KIND("STEP", "a stepper", bnn_stepper, steppers, offsetof(bnn_stepper, params)),
     BNN__KIND("ENSE", "an ensemble", bnn_ensemble, ensembles, offsetof(bnn_ensemble, params)),
     BNN__KIND("MEAN", "a mean field", bnn_meanfield, meanfields, offsetof(bnn_meanfield, params)),
-    BNN__KIND("RNG ", "a generator", bnn_rng, rngs, 0) };
+    BNN__KIND("RNG ", "a generator", bnn_rng, rngs, 0),
+    BNN__KIND("BYTE", "some bytes", bnn_bytes, bytes, 0) };
 
 /* Sections have an id: their kind times BNN__CP_STORES plus their place. */
 enum { BNN__CP_SECTIONS = BNN__CP_KINDS * BNN__CP_STORES };
@@ -16879,7 +17787,7 @@ static bnn_net *bnn__net_of(bnn__file *f, size_t slot) {
 
 static bnn_params *bnn__params_of(bnn__file *f, int id) { /* of an object, or NULL */
     bnn_params *w = NULL;
-    if (f->own[id] != NULL && id / BNN__CP_STORES != BNN__CP_RNG)
+    if (f->own[id] != NULL && id / BNN__CP_STORES < BNN__CP_RNG)
         memcpy(&w, (char *)bnn__copy_of(f, id) + bnn__kind_of(id)->params, sizeof w);
     return w;
 }
@@ -17245,6 +18153,20 @@ static void bnn__io_rng(bnn__file *f, int id) {
     bnn__io_int(&f->io, &r->left, 0, 4, "words left");
 }
 
+static void bnn__io_bytes(bnn__file *f, int id) {
+    bnn__io *io = &f->io;
+    bnn_bytes *b = &bnn__copy_of(f, id)->bytes;
+    bnn__io_count(io, &b->size, "size");
+    if (io->apply || !bnn__io_room(io, b->size)) return; /* they are in the copy */
+    if (io->in == NULL && io->needed < 3) io->needed = 3;
+    if (io->in != NULL && f->own[id] != NULL) {
+        b->data = bnn__arena_take(io->mem, b->size, 1);
+        if (b->data == NULL) io->err = BNN_ENOMEM;
+        else if (b->size != 0) memcpy(b->data, io->in + io->pos, b->size);
+    } else if (io->out != NULL && b->size != 0) memcpy(io->out + io->pos, b->data, b->size);
+    io->pos += b->size;
+}
+
 /* ---- whole files */
 
 static void bnn__file_section(bnn__file *f, int id) {
@@ -17254,7 +18176,8 @@ static void bnn__file_section(bnn__file *f, int id) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    default: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    default: bnn__io_bytes(f, id); break;
     }
 }
 
@@ -17308,7 +18231,8 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     (void)bnn__io_word(io, io->element, 4);
     (void)bnn__io_word(io, f->size, 8);
     (void)bnn__io_word(io, f->sections, 4);
-    (void)bnn__io_word(io, 0, 4);
+    for (id = BNN__CP_BYTES * BNN__CP_STORES; id < BNN__CP_SECTIONS && f->own[id] == NULL;) id++;
+    (void)bnn__io_word(io, id < BNN__CP_SECTIONS ? BNN__CP_MINOR : 0, 4); /* others skip bytes */
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (id < BNN__CP_STORES ? f->store[id] == NULL : f->own[id] == NULL) continue;
         for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__kind_of(id)->tag[i], 1);
@@ -17324,8 +18248,9 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     f->size = io->pos;
 }
 
-static int bnn__cp_write(bnn_arena *mem, const bnn_checkpoint *c, const char *name, void **bytes,
+static int bnn__cp_write(bnn_arena *mem, const void *object, const char *name, void **bytes,
                          size_t *size) {
+    const bnn_checkpoint *c = (const bnn_checkpoint *)object;
     bnn__source s = { mem, name, NULL, 0 };
     bnn__file f;
     if (mem == NULL || c == NULL || bytes == NULL || size == NULL) return BNN_EARG;
@@ -17369,7 +18294,7 @@ static void bnn__file_frame(bnn__file *f, size_t size) {
                      length, size);
     f->sections = (size_t)bnn__io_word(io, 0, 4);
     minor = (size_t)bnn__io_word(io, 0, 4);
-    io->newer = minor > 0;
+    io->newer = minor > BNN__CP_MINOR;
     if (minor > 0 && version < 3) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
     if (io->err != BNN_OK) return;
     io->pos = size - 4;
@@ -17419,7 +18344,7 @@ static void bnn__file_bind(bnn__file *f, int id) {
     if (f->begin[id] == 0 && f->own[id] != NULL)
         bnn__io_fail(io, BNN_EFORMAT, "no section \"%s\" %z, but it was asked for", kind->tag,
                      bnn__slot(id));
-    if (f->begin[id] == 0 || id / BNN__CP_STORES == BNN__CP_RNG) return;
+    if (f->begin[id] == 0 || id / BNN__CP_STORES >= BNN__CP_RNG) return;
     bnn__file_seek(f, id);
     k = (int)bnn__io_owner(f, id);
     if (f->begin[k] == 0) bnn__io_fail(io, BNN_EFORMAT, "there is no store %d", k);
@@ -17525,6 +18450,724 @@ BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const vo
                                size_t size) {
     if (bytes == NULL) return BNN_EARG;
     return bnn__parse(mem, "checkpoint", bytes, size, bnn__cp_parse, NULL, c);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>recipe  The bytes of a recipe: docs/format.md has the table. What a program does not call costs
+ * it nothing: a checkpoint knows only bytes.
+ * --------------------------------------------------------------------------------------------- */
+
+static void bnn__io_string(bnn__io *io, char **s) {
+    size_t n = *s != NULL ? strlen(*s) : 0, i;
+    bnn__io_count(io, &n, "length of a text");
+    if (!bnn__io_room(io, n)) return;
+    if (io->in != NULL && (*s = (char *)bnn_arena_alloc(io->mem, n + 1, 1)) == NULL) {
+        io->err = BNN_ENOMEM;
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        char c = (char)bnn__io_word(io, (unsigned char)(*s)[i], 1);
+        if (io->in != NULL) (*s)[i] = c;
+    }
+}
+
+static void bnn__io_feature(bnn__io *io, bnn_feature *f) {
+    size_t i;
+    bnn__io_string(io, &f->name);
+    bnn__io_int(io, &f->kind, BNN_COLUMN_NUMBER, BNN_COLUMN_DATE, "kind");
+    bnn__io_int(io, &f->dates, 0, 3, "order of dates");
+    bnn__io_int(io, &f->indicator, 0, 1, "indicator");
+    bnn__io_count(io, &f->n_classes, "number of classes");
+    if (!bnn__io_room(io, bnn__mul(f->n_classes, 8))) return;
+    if (f->kind == BNN_COLUMN_YESNO ? f->n_classes != 2
+                                    : (f->kind == BNN_COLUMN_CLASS) != (f->n_classes != 0))
+        bnn__io_fail(io, bnn__io_bad(io), "a column has %z classes", f->n_classes);
+    f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
+    if (io->in != NULL) {
+        f->classes = (char **)bnn_arena_alloc(io->mem, f->n_classes, sizeof *f->classes);
+        f->mean = (float *)bnn_arena_alloc(io->mem, f->width, sizeof(float));
+        if (io->mem->err != BNN_OK) io->err = BNN_ENOMEM;
+    }
+    for (i = 0; i < f->n_classes && io->err == BNN_OK; i++) bnn__io_string(io, &f->classes[i]);
+    bnn__io_array(io, f->mean, 0, io->err == BNN_OK ? f->width : 0, -DBL_MAX, "mean");
+}
+
+static void bnn__io_recipe(bnn__io *io, bnn_recipe *r) {
+    int version = 1, target = r->target.name != NULL;
+    size_t i;
+    io->of = "a recipe";
+    bnn__io_int(io, &version, 1, 1, "version");
+    bnn__io_int(io, &r->missing, BNN_MISSING_REFUSE, BNN_MISSING_INDICATOR, "missing");
+    bnn__io_int(io, &r->unknown, BNN_UNKNOWN_REFUSE, BNN_UNKNOWN_ZERO, "unknown");
+    bnn__io_int(io, &target, 0, 1, "target");
+    bnn__io_count(io, &r->n_inputs, "number of columns");
+    if (!bnn__io_room(io, bnn__mul(r->n_inputs, 40))) return; /* a column has more */
+    if (io->in != NULL)
+        r->inputs = (bnn_feature *)bnn_arena_alloc(io->mem, r->n_inputs, sizeof *r->inputs);
+    if (r->inputs == NULL) io->err = BNN_ENOMEM;
+    for (i = 0; i < r->n_inputs && io->err == BNN_OK; i++) bnn__io_feature(io, &r->inputs[i]);
+    if (target && io->err == BNN_OK) bnn__io_feature(io, &r->target);
+}
+
+BNNDEF bnn_bytes bnn_recipe_write(bnn_arena *mem, const bnn_recipe *r) {
+    bnn_bytes b = { NULL, 0 };
+    bnn_recipe copy = *r;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    if (mem->err != BNN_OK || r->n_inputs == 0) return b;
+    io.mem = mem;
+    io.name = "bnn_recipe_write";
+    io.element = 8; /* the bytes do not depend on the size of a float */
+    bnn__io_recipe(&io, &copy);
+    if (io.err != BNN_OK) return b;
+    b.size = io.pos;
+    io.pos = 0;
+    b.data = bnn__arena_take(mem, b.size, 1);
+    io.out = (unsigned char *)b.data;
+    if (b.data != NULL) bnn__io_recipe(&io, &copy);
+    return b;
+}
+
+static int bnn__recipe_parse(bnn__source s, void *out, const void *how) {
+    bnn_recipe r;
+    bnn__io io;
+    (void)how;
+    memset(&io, 0, sizeof io);
+    memset(&r, 0, sizeof r);
+    if (out == NULL) return BNN_EARG;
+    io.mem = s.mem;
+    io.name = s.name;
+    io.in = s.bytes;
+    io.end = s.size;
+    io.element = 8;
+    bnn__io_recipe(&io, &r);
+    if (io.err == BNN_OK && io.pos != io.end)
+        bnn__io_fail(&io, BNN_EFORMAT, "bytes behind the end");
+    if (io.err == BNN_OK) bnn__recipe_layout(s.mem, &r);
+    if (s.mem->err != BNN_OK) return s.mem->err;
+    if (io.err == BNN_OK) *(bnn_recipe *)out = r;
+    return io.err;
+}
+
+BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
+    return bnn__parse(mem, "recipe", bytes.data, bytes.size, bnn__recipe_parse, r, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>npy  NumPy's .npy is a Python literal and the items; .npz is a zip of these (PKWARE's APPNOTE),
+ * read by its directory; .safetensors is a length, JSON and the items. One cursor reads the literal
+ * and the JSON, one function the items.
+ * --------------------------------------------------------------------------------------------- */
+
+static char *bnn__arrays_name(bnn_arena *mem, const char *name, size_t n) {
+    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
+    if (to == NULL) return NULL;
+    if (n != 0) memcpy(to, name, n);
+    to[n] = '\0';
+    return to;
+}
+
+/* Room doubles: a count that is a power of two is full. */
+static bnn_array *bnn__arrays_more(bnn_arena *mem, bnn_arrays *a) {
+    if ((a->count & (a->count - 1)) == 0) {
+        bnn_array *at = (bnn_array *)bnn_arena_alloc(mem, a->count == 0 ? 1 : 2 * a->count,
+                                                     sizeof *at);
+        if (at == NULL) return NULL;
+        if (a->count != 0) memcpy(at, a->at, a->count * sizeof *at);
+        a->at = at;
+    }
+    memset(&a->at[a->count], 0, sizeof *a->at);
+    return &a->at[a->count++];
+}
+
+BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name) {
+    size_t i;
+    for (i = 0; i < a->count; i++)
+        if (a->at[i].name != NULL && strcmp(a->at[i].name, name) == 0) return &a->at[i];
+    return NULL;
+}
+
+static uint64_t bnn__little(const unsigned char *p, size_t bytes) {
+    uint64_t v = 0;
+    while (bytes > 0) v = v << 8 | p[--bytes];
+    return v;
+}
+
+/* kind: f float, h bfloat, i, u, b bool */
+static double bnn__item_value(char kind, const unsigned char *p, size_t bytes, int big) {
+    uint64_t v = 0, half = (uint64_t)1 << (8 * bytes - 1), m;
+    size_t i;
+    for (i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
+    if (kind == 'h') return bnn__double_of_f32((uint32_t)v << 16);
+    if (kind == 'b') return v != 0;
+    if (kind == 'u' || (kind == 'i' && v < half)) return (double)v;
+    if (kind == 'i') return -(double)((~v & (half - 1)) + 1);
+    if (bytes == 8) return bnn__of_bits(v);
+    if (bytes == 4) return bnn__double_of_f32((uint32_t)v);
+    m = v & 0x3ff; /* half precision: 5 bits of exponent, 10 of mantissa */
+    i = (size_t)(v >> 10 & 31);
+    if (i == 31) return m != 0 ? bnn__nan() : v & half ? -bnn__inf() : bnn__inf();
+    return ldexp(v & half ? -(double)(i != 0 ? m + 1024 : m) : (double)(i != 0 ? m + 1024 : m),
+                 (int)(i != 0 ? i : 1) - 25);
+}
+
+typedef struct bnn__items { /* where the items of an array are, and how */
+    char kind;
+    size_t bytes;      /* of one */
+    int big, fortran;
+    const unsigned char *at;
+    size_t there;      /* bytes */
+} bnn__items;
+
+/* Its shape is known: checks it against the bytes there are, and reads them. */
+static int bnn__array_fill(bnn__source s, bnn_array *a, const bnn__items *in) {
+    size_t i, j, count, index[BNN_MAX_DIMS] = { 0 }, from = 0;
+    char name[32];
+    (void)bnn__excerpt(name, a->name, strlen(a->name));
+    a->values.rows = a->values.cols = 1;
+    for (i = 0; i < a->dims; i++) {
+        size_t *to = i == 0 ? &a->values.rows : &a->values.cols;
+        *to = bnn__mul(*to, a->shape[i]);
+    }
+    count = bnn__mul(a->values.rows, a->values.cols);
+    if (count == 0)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" is empty", s.name, name);
+    if (count == SIZE_MAX || bnn__mul(count, in->bytes) != in->there)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" promises %z items of %z bytes, "
+                              "there are %z bytes", s.name, name, count, in->bytes, in->there);
+    a->values.data = (float *)bnn__arena_take(s.mem, count, sizeof(float));
+    if (a->values.data == NULL) return BNN_ENOMEM;
+    for (i = 0; i < count; i++) {
+        double v = bnn__item_value(in->kind, in->at + (in->fortran ? from : i) * in->bytes,
+                                   in->bytes, in->big);
+        size_t stride = count;
+        a->values.data[i] = (float)v;
+        if (bnn__finite_d(v) && !bnn__finite(a->values.data[i]))
+            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: item %z of \"%s\", %g, does not fit a "
+                                  "float", s.name, i, name, v);
+        for (j = a->dims; in->fortran && j-- > 0;) { /* the last axis is the slowest in the file */
+            stride /= a->shape[j];
+            from += stride;
+            if (++index[j] < a->shape[j]) break;
+            from -= stride * a->shape[j];
+            index[j] = 0;
+        }
+    }
+    return BNN_OK;
+}
+
+/* ---- literals */
+
+typedef struct bnn__literal {
+    const char *p, *end;
+    int bad; /* something else stood there */
+} bnn__literal;
+
+static char bnn__literal_peek(bnn__literal *l) {
+    while (l->p < l->end && *l->p != '\0' && strchr(" \n\t\r", *l->p) != NULL) l->p++;
+    return l->p < l->end ? *l->p : '\0';
+}
+
+static int bnn__literal_take(bnn__literal *l, const char *any) { /* one of these characters */
+    char c = bnn__literal_peek(l);
+    if (c == '\0' || strchr(any, c) == NULL) return 0;
+    l->p++;
+    return 1;
+}
+
+static void bnn__literal_need(bnn__literal *l, const char *any) {
+    if (!bnn__literal_take(l, any)) l->bad = 1;
+}
+
+/* Without its quotes; escapes are not read but make it bad: no name needs them. */
+static const char *bnn__literal_string(bnn__literal *l, size_t *n) {
+    char quote = bnn__literal_peek(l);
+    const char *begin;
+    *n = 0;
+    if (quote != '"' && quote != '\'') return l->bad = 1, "";
+    for (begin = ++l->p; l->p < l->end && *l->p != quote && *l->p != '\\';) l->p++;
+    *n = (size_t)(l->p - begin);
+    if (l->p == l->end || *l->p != quote) l->bad = 1;
+    else l->p++;
+    return begin;
+}
+
+static size_t bnn__literal_sizes(bnn__literal *l, size_t most, size_t *v) { /* (1, 2) or [1, 2] */
+    size_t n = 0;
+    bnn__literal_need(l, "([");
+    while (!l->bad && !bnn__literal_take(l, ")]")) {
+        size_t d = 0;
+        l->bad |= n == most || bnn__digit((bnn__literal_peek(l), l->p), l->end) > 9;
+        for (; !l->bad && bnn__digit(l->p, l->end) <= 9; l->p++) {
+            l->bad |= d > (SIZE_MAX - 9) / 10;
+            d = d * 10 + bnn__digit(l->p, l->end);
+        }
+        if (!l->bad) v[n++] = d;
+        (void)bnn__literal_take(l, "L"); /* of Python 2 */
+        if (!bnn__literal_take(l, ",") && strchr(")]", bnn__literal_peek(l)) == NULL) l->bad = 1;
+    }
+    return n;
+}
+
+static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
+    size_t n;
+    bnn__literal_need(l, "{");
+    while (!l->bad && !bnn__literal_take(l, "}")) {
+        const char *p = l->p;
+        if (bnn__literal_take(l, ":,")) continue;
+        (void)bnn__literal_string(l, &n);
+        while (l->bad && l->p > p && l->p + 1 < l->end && *l->p == '\\') { /* any escapes here */
+            char quote = *p == '\'' ? '\'' : '"';
+            for (l->p += 2; l->p < l->end && *l->p != quote && *l->p != '\\';) l->p++;
+            if (l->p < l->end && *l->p == quote) l->p++, l->bad = 0;
+        }
+    }
+}
+
+/* ---- .npy */
+
+static int bnn__npy_header(bnn__literal *l, bnn_array *a, bnn__items *in) { /* 0 = none we know */
+    const char *s;
+    size_t n, seen = 0;
+    bnn__literal_need(l, "{");
+    while (!l->bad && !bnn__literal_take(l, "}")) {
+        s = bnn__literal_string(l, &n);
+        bnn__literal_need(l, ":");
+        if (n == 5 && memcmp(s, "descr", 5) == 0) {
+            seen |= 1;
+            s = bnn__literal_string(l, &n);
+            if (n != 3 || strchr("<>|=", s[0]) == NULL || s[0] == '\0') return 0;
+            in->big = s[0] == '>';
+            in->kind = s[1];
+            in->bytes = bnn__digit(s + 2, s + 3);
+            if (strchr(s[1] == 'f' ? "248" : s[1] == 'b' ? "1" : s[1] == 'i' || s[1] == 'u'
+                       ? "1248" : "", s[2]) == NULL || s[2] == '\0') return 0;
+        } else if (n == 13 && memcmp(s, "fortran_order", 13) == 0) {
+            seen |= 2;
+            in->fortran = bnn__literal_peek(l) == 'T';
+            while (l->p < l->end && (*l->p | 32) >= 'a' && (*l->p | 32) <= 'z') l->p++;
+        } else if (n == 5 && memcmp(s, "shape", 5) == 0) {
+            seen |= 4;
+            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
+        } else return 0;
+        if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') return 0;
+    }
+    return !l->bad && seen == 7;
+}
+
+static int bnn__npy_read(bnn__source s, bnn_array *a, const unsigned char *p, size_t size) {
+    bnn__items in;
+    bnn__literal l;
+    char name[32];
+    size_t head = size < 12 ? 0 : p[6] == 1 ? 10 : 12, n = 0;
+    memset(&in, 0, sizeof in);
+    if (head != 0 && memcmp(p, "\x93NUMPY", 6) == 0) n = (size_t)bnn__little(p + 8, head - 8);
+    l.p = (const char *)p + head;
+    l.end = l.p + n;
+    l.bad = n == 0 || n > size - head;
+    if (l.bad || !bnn__npy_header(&l, a, &in))
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" is not .npy of numbers of at "
+                              "most 8 axes", s.name, bnn__excerpt(name, a->name, strlen(a->name)));
+    in.at = p + head + n;
+    in.there = size - head - n;
+    return bnn__array_fill(s, a, &in);
+}
+
+/* ---- .npz */
+
+static int bnn__zip_fail(bnn__source s, const char *name, size_t n, const char *what) {
+    char text[32];
+    return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: member \"%s\" %s", s.name,
+                          bnn__excerpt(text, name, n), what);
+}
+
+/* The member of a directory entry at p; all of them together are not longer than the file. */
+static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *p, size_t name_size,
+                           size_t *left) {
+    const char *name = (const char *)p + 46;
+    size_t at = (size_t)bnn__little(p + 42, 4), size = (size_t)bnn__little(p + 24, 4), skip, i;
+    bnn_array *a;
+    if (p[10] != 0 || p[11] != 0 || bnn__little(p + 20, 4) != size || (p[8] & 1) != 0)
+        return bnn__zip_fail(s, name, name_size, "is deflated: write it with np.savez");
+    for (i = 0; i < name_size; i++)
+        if (name[i] == '/' || name[i] == '\\' || name[i] == '\0')
+            return bnn__zip_fail(s, name, name_size, "has a path in its name");
+    if (name_size < 5 || memcmp(name + name_size - 4, ".npy", 4) != 0)
+        return bnn__zip_fail(s, name, name_size, "is no .npy");
+    skip = s.size < 30 || at > s.size - 30 || memcmp(s.bytes + at, "PK\3\4", 4) != 0 ? SIZE_MAX / 4
+           : at + 30 + (size_t)bnn__little(s.bytes + at + 26, 2) +
+             (size_t)bnn__little(s.bytes + at + 28, 2);
+    if (skip > s.size || size > s.size - skip || size > *left)
+        return bnn__zip_fail(s, name, name_size, "is not whole in the file");
+    *left -= size;
+    if (bnn__crc32(s.bytes + skip, size) != (uint32_t)bnn__little(p + 16, 4))
+        return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
+    a = bnn__arrays_more(s.mem, out);
+    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size - 4)) == NULL)
+        return BNN_ENOMEM;
+    if (bnn_arrays_find(out, a->name) != a)
+        return bnn__zip_fail(s, name, name_size, "is there twice");
+    return bnn__npy_read(s, a, s.bytes + skip, size);
+}
+
+static int bnn__npz_read(bnn__source s, bnn_arrays *out) {
+    size_t at = s.size, entries, left = s.size, i;
+    int err = BNN_OK;
+    if (s.size >= 22) at -= 22; /* only a comment may stand behind it */
+    while (at > 0 && s.size - at < 65557 && memcmp(s.bytes + at, "PK\5\6", 4) != 0) at--;
+    if (s.size < 22 || memcmp(s.bytes + at, "PK\5\6", 4) != 0)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: a zip without its end: truncated", s.name);
+    entries = (size_t)bnn__little(s.bytes + at + 10, 2);
+    at = (size_t)bnn__little(s.bytes + at + 16, 4);
+    for (i = 0; i < entries && err == BNN_OK; i++) {
+        const unsigned char *p = s.bytes + at;
+        size_t name, rest;
+        if (at > s.size || s.size - at < 46 || memcmp(p, "PK\1\2", 4) != 0) break;
+        name = (size_t)bnn__little(p + 28, 2);
+        rest = (size_t)bnn__little(p + 30, 2) + (size_t)bnn__little(p + 32, 2);
+        if (name > s.size - at - 46) break;
+        err = bnn__zip_member(s, out, p, name, &left);
+        at += 46 + name + rest;
+    }
+    if (err == BNN_OK && (i < entries || entries == 0))
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: entry %z of the zip's %z is damaged", s.name,
+                              i, entries);
+    return err;
+}
+
+/* ---- .safetensors */
+
+static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, const char *name,
+                            size_t name_size, size_t head) {
+    static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
+                                     "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
+    bnn_array *a = bnn__arrays_more(s.mem, out);
+    bnn__items in;
+    size_t n, offsets[2] = { 1, 0 }, i, body = s.size - head;
+    char text[32];
+    memset(&in, 0, sizeof in);
+    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size)) == NULL)
+        return BNN_ENOMEM;
+    bnn__literal_need(l, "{");
+    while (!l->bad && !bnn__literal_take(l, "}")) {
+        const char *key = bnn__literal_string(l, &n);
+        bnn__literal_need(l, ":");
+        if (n == 5 && memcmp(key, "dtype", 5) == 0) {
+            key = bnn__literal_string(l, &n);
+            for (i = 0; i < sizeof types / sizeof *types; i++) {
+                size_t k = i == 3 || i == 12 ? 4 : strlen(types[i]) - 2;
+                if (n != k || memcmp(key, types[i], k) != 0) continue;
+                in.kind = types[i][k];
+                in.bytes = i == 3 ? 2 : i == 12 ? 1 : (size_t)1 << (types[i][k + 1] - 'a');
+            }
+        } else if (n == 5 && memcmp(key, "shape", 5) == 0) {
+            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
+        } else if (n == 12 && memcmp(key, "data_offsets", 12) == 0) {
+            l->bad |= bnn__literal_sizes(l, 2, offsets) != 2;
+        } else l->bad = 1;
+        if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
+    }
+    if (l->bad || in.bytes == 0 || offsets[0] > offsets[1] || offsets[1] > body)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" has a type, a shape or a "
+                              "place that cannot be read", s.name,
+                              bnn__excerpt(text, name, name_size));
+    in.at = s.bytes + head + offsets[0];
+    in.there = offsets[1] - offsets[0];
+    return bnn__array_fill(s, a, &in);
+}
+
+static int bnn__safetensors_read(bnn__source s, bnn_arrays *out) {
+    uint64_t promised = bnn__little(s.bytes, 8);
+    bnn__literal l;
+    int err = BNN_OK;
+    if (promised > s.size - 8)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: a header of %g bytes is promised, there are "
+                              "%z", s.name, (double)promised, s.size - 8);
+    l.p = (const char *)s.bytes + 8;
+    l.end = l.p + (size_t)promised;
+    l.bad = 0;
+    bnn__literal_need(&l, "{");
+    while (err == BNN_OK && !l.bad && !bnn__literal_take(&l, "}")) {
+        size_t n;
+        const char *name = bnn__literal_string(&l, &n);
+        bnn__literal_need(&l, ":");
+        if (l.bad) break;
+        if (n == 12 && memcmp(name, "__metadata__", 12) == 0) bnn__literal_skip(&l);
+        else err = bnn__tensor_read(s, out, &l, name, n, 8 + (size_t)promised);
+        if (!bnn__literal_take(&l, ",") && bnn__literal_peek(&l) != '}') l.bad = 1;
+    }
+    if (err == BNN_OK && l.bad)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: byte %z is not what the header of a "
+                              ".safetensors has there", s.name,
+                              (size_t)(l.p - (const char *)s.bytes));
+    return err;
+}
+
+static int bnn__arrays_parse(bnn__source s, void *out, const void *how) {
+    bnn_arrays a = { NULL, 0 };
+    int err;
+    (void)how;
+    if (out == NULL) return BNN_EARG;
+    if (s.size >= 6 && memcmp(s.bytes, "\x93NUMPY", 6) == 0) {
+        bnn_array *one = bnn__arrays_more(s.mem, &a);
+        if (one == NULL || (one->name = bnn__arrays_name(s.mem, "", 0)) == NULL) return BNN_ENOMEM;
+        err = bnn__npy_read(s, one, s.bytes, s.size);
+    } else if (s.size >= 4 && memcmp(s.bytes, "PK", 2) == 0) err = bnn__npz_read(s, &a);
+    else if (s.size > 8 && s.bytes[8] == '{') err = bnn__safetensors_read(s, &a);
+    else err = bnn__arena_say(s.mem, BNN_EFORMAT, "%s: is neither .npy nor .npz nor .safetensors",
+                              s.name);
+    if (err == BNN_OK) *(bnn_arrays *)out = a;
+    return err;
+}
+
+BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, size_t size) {
+    return bnn__parse(mem, "arrays", bytes, size, bnn__arrays_parse, out, NULL);
+}
+
+/* ---- into parameters */
+
+/* Of tensor `a` into block b of w: only checked, or also done */
+static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int layout, int apply) {
+    bnn_mat to = bnn_params_mat(w, b), from = a->values;
+    int turn = layout != BNN_IMPORT_PLAIN && a->dims == 2;
+    size_t i, j;
+    if (b >= w->n_blocks)
+        return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: no block is left for \"%s\"",
+                              a->name);
+    if (a->dims < 2) from.rows = 1, from.cols = a->values.rows; /* a bias is a row */
+    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols))
+        return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx%z, block %z is "
+                              "%zx%z%s", a->name, from.rows, from.cols, b, to.rows, to.cols,
+                              turn ? " transposed" : "");
+    if (bnn__mat_where(from, &i, &j))
+        return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" is not finite in "
+                              "row %z, column %z", a->name, i, j);
+    if (!apply) return BNN_OK;
+    if (turn) return bnn_mat_transpose(to, from);
+    memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    return BNN_OK;
+}
+
+BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
+                             int layout) {
+    static const char ends[][8] = { "", ".weight", ".bias" };
+    int apply, err;
+    if (w == NULL || a == NULL || names == NULL) return BNN_EARG;
+    for (apply = 0; apply < 2; apply++) {
+        const char *list = names, *item;
+        size_t n, b = first;
+        while (bnn__list_next(&list, &item, &n)) {
+            size_t k, found = 0;
+            for (k = 0; k < 3; k++) {
+                char name[160];
+                const bnn_array *from;
+                if (n + 8 > sizeof name || (k > 0 && found == 1)) break;
+                memcpy(name, item, n);
+                memcpy(name + n, ends[k], strlen(ends[k]) + 1);
+                from = bnn_arrays_find(a, name);
+                if (from == NULL) continue;
+                err = bnn__import_block(w, b++, from, layout, apply);
+                if (err != BNN_OK) return err;
+                found += k == 0 ? 1 : 2;
+            }
+            if (found == 0) {
+                char text[32];
+                return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: there is no tensor "
+                                      "\"%s\"", bnn__excerpt(text, item, n));
+            }
+        }
+    }
+    return BNN_OK;
+}
+
+/* ---- out */
+
+/* Columns first .. first + cols of n matrices, one behind the other */
+static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, const bnn_mat *m,
+                              size_t n, size_t first, size_t cols) {
+    bnn_array *to;
+    size_t i, j;
+    if (mem->err != BNN_OK) return;
+    if (strpbrk(name, "/\\") != NULL || bnn_arrays_find(a, name) != NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" is there already, or has a path "
+                        "in it", name);
+    for (i = 0; i < n; i++)
+        if (m[i].rows != m[0].rows || m[i].cols != m[0].cols || bnn__mat_size(m[i]) == 0 ||
+            m[i].data == NULL)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_arrays_add: \"%s\": matrix %z is %zx%z, the "
+                            "first %zx%z", name, i, m[i].rows, m[i].cols, m[0].rows, m[0].cols);
+    to = mem->err == BNN_OK ? bnn__arrays_more(mem, a) : NULL;
+    if (to == NULL) return;
+    to->name = bnn__arrays_name(mem, name, strlen(name));
+    to->values = bnn_mat_new(mem, n * m[0].rows, cols);
+    if (mem->err != BNN_OK) {
+        a->count--;
+        return;
+    }
+    for (i = 0; i < n; i++)
+        for (j = 0; j < m[i].rows; j++)
+            memcpy(to->values.data + (i * m[i].rows + j) * cols,
+                   m[i].data + j * m[i].cols + first, cols * sizeof(float));
+    to->dims = 3;
+    to->shape[0] = n;
+    to->shape[1] = m[0].rows;
+    to->shape[2] = cols;
+    to->values.rows = n;
+    to->values.cols = m[0].rows * cols;
+}
+
+BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
+                                  const bnn_mat *chains, size_t n) {
+    if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains", name);
+    else bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
+}
+
+BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_mat m) {
+    bnn_array *to;
+    size_t before = a->count;
+    bnn__arrays_stack(mem, a, name, &m, 1, 0, m.cols);
+    if (mem->err != BNN_OK || a->count == before) return;
+    to = &a->at[before];
+    to->dims = 2;
+    to->shape[0] = to->values.rows = m.rows;
+    to->shape[1] = to->values.cols = m.cols;
+}
+
+BNNDEF void bnn_arrays_add_draws(bnn_arena *mem, bnn_arrays *a, const bnn_ensemble *chains,
+                                 size_t n) {
+    const bnn_params *w = n != 0 ? chains[0].params : NULL;
+    bnn_mat *m = (bnn_mat *)bnn__arena_take(mem, n, sizeof *m);
+    size_t i, b;
+    if (m == NULL) return;
+    if (w == NULL) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add_draws: no chains");
+    for (i = 0; i < n; i++) {
+        m[i] = chains[i].samples;
+        m[i].rows = chains[i].count;
+    }
+    for (b = 0; mem->err == BNN_OK && b < w->n_blocks; b++) {
+        const bnn_block *k = &w->blocks[b];
+        char name[40] = "posterior.";
+        size_t before = a->count;
+        memcpy(name + 10, k->name, sizeof k->name);
+        bnn__arrays_stack(mem, a, name, m, n, k->offset, k->rows * k->cols);
+        if (mem->err != BNN_OK || a->count == before) return;
+        a->at[before].dims = 4;
+        a->at[before].shape[2] = k->rows;
+        a->at[before].shape[3] = k->cols;
+    }
+}
+
+static void bnn__io_text(bnn__io *io, const char *s, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) (void)bnn__io_word(io, (unsigned char)s[i], 1);
+}
+
+static void bnn__npy_write(bnn__io *io, const bnn_array *a) {
+    char head[BNN_MSG];
+    size_t i, n = 0;
+    bnn__put(head, &n, "{'descr': '<f");
+    bnn__put_size(head, &n, sizeof(float));
+    bnn__put(head, &n, "', 'fortran_order': False, 'shape': (");
+    for (i = 0; i < a->dims; i++) {
+        bnn__put_size(head, &n, a->shape[i]);
+        bnn__put(head, &n, i + 1 < a->dims || a->dims == 1 ? ", " : "");
+    }
+    bnn__put(head, &n, "), }");
+    bnn__io_text(io, "\x93NUMPY\1", 8);
+    (void)bnn__io_word(io, (n + 1 + 10 + 63) / 64 * 64 - 10, 2);
+    bnn__io_text(io, head, n);
+    for (i = n + 10; (i + 1) % 64 != 0; i++) (void)bnn__io_word(io, ' ', 1);
+    (void)bnn__io_word(io, '\n', 1);
+    for (i = 0; i < bnn__mat_size(a->values); i++)
+        (void)bnn__io_real(io, (double)a->values.data[i], sizeof(float));
+}
+
+/* What the local header and the directory's entry have in common: version to name length */
+static void bnn__zip_entry(bnn__io *io, const bnn_array *a, uint32_t crc, size_t size) {
+    (void)bnn__io_word(io, 20, 2);
+    (void)bnn__io_word(io, 0, 4); /* no flags, stored */
+    (void)bnn__io_word(io, 0x21u << 16, 4); /* 1980-01-01: the same bytes at any time */
+    (void)bnn__io_word(io, crc, 4);
+    (void)bnn__io_word(io, size, 4);
+    (void)bnn__io_word(io, size, 4);
+    (void)bnn__io_word(io, strlen(a->name) + 4, 2);
+}
+
+static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
+    size_t i, begin, at, directory;
+    for (i = 0, directory = 0; i < a->count; i++) { /* members; their sizes by a dry run */
+        bnn__io dry = *io;
+        size_t size;
+        unsigned char *p;
+        dry.out = NULL;
+        bnn__npy_write(&dry, &a->at[i]);
+        size = dry.pos - io->pos;
+        begin = io->pos;
+        bnn__io_text(io, "PK\3\4", 4);
+        bnn__zip_entry(io, &a->at[i], 0, size);
+        (void)bnn__io_word(io, 0, 2);
+        bnn__io_text(io, a->at[i].name, strlen(a->at[i].name));
+        bnn__io_text(io, ".npy", 4);
+        at = io->pos;
+        bnn__npy_write(io, &a->at[i]);
+        if (io->out == NULL) continue;
+        p = io->out + begin + 14; /* the checksum, now that the bytes are there */
+        for (size = bnn__crc32(io->out + at, io->pos - at), at = 0; at < 4; at++)
+            p[at] = (unsigned char)(size >> 8 * at & 0xff);
+    }
+    directory = io->pos;
+    for (i = 0, at = 0; i < a->count; i++) {
+        size_t name = strlen(a->at[i].name) + 4, size;
+        uint32_t crc = io->out != NULL ? (uint32_t)bnn__little(io->out + at + 14, 4) : 0;
+        bnn__io dry = *io;
+        dry.out = NULL;
+        bnn__npy_write(&dry, &a->at[i]);
+        size = dry.pos - io->pos;
+        bnn__io_text(io, "PK\1\2", 4);
+        (void)bnn__io_word(io, 20, 2);
+        bnn__zip_entry(io, &a->at[i], crc, size);
+        for (begin = 0; begin < 3; begin++) (void)bnn__io_word(io, 0, 4); /* nothing more of it */
+        (void)bnn__io_word(io, at, 4);
+        bnn__io_text(io, a->at[i].name, name - 4);
+        bnn__io_text(io, ".npy", 4);
+        at += 30 + name + size;
+    }
+    begin = io->pos - directory;
+    bnn__io_text(io, "PK\5\6\0\0\0", 8);
+    (void)bnn__io_word(io, a->count, 2);
+    (void)bnn__io_word(io, a->count, 2);
+    (void)bnn__io_word(io, begin, 4);
+    (void)bnn__io_word(io, directory, 4);
+    (void)bnn__io_word(io, 0, 2);
+}
+
+static int bnn__arrays_write(bnn_arena *mem, const void *object, const char *name, void **bytes,
+                             size_t *size) {
+    const bnn_arrays *a = (const bnn_arrays *)object;
+    bnn__io io;
+    int run;
+    memset(&io, 0, sizeof io);
+    if (mem == NULL || a == NULL || bytes == NULL || size == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    for (run = 0; run < 2; run++) {
+        io.pos = 0;
+        if (a->count == 1 && a->at[0].name[0] == '\0') bnn__npy_write(&io, &a->at[0]);
+        else bnn__npz_write(&io, a);
+        if (io.pos > 0xffffffffu || a->count == 0 || a->count > 0xffff)
+            return bnn__arena_say(mem, BNN_EARG, "%s: %z arrays in %z bytes: a file holds 1 to "
+                                  "65535 in 4 GB", name, a->count, io.pos);
+        if (run != 0) continue;
+        io.out = (unsigned char *)bnn__arena_take(mem, io.pos, 1);
+        mem->err = BNN_OK; /* no memory here is no error of the arena */
+        if (io.out == NULL) return BNN_ENOMEM;
+    }
+    *bytes = io.out;
+    *size = io.pos;
+    return BNN_OK;
+}
+
+BNNDEF int bnn_arrays_write(bnn_arena *mem, const bnn_arrays *a, void **bytes, size_t *size) {
+    return bnn__arrays_write(mem, a, "arrays", bytes, size);
 }
 
 #ifndef BNN_NO_STDIO
@@ -17656,6 +19299,14 @@ static int bnn__load(bnn_arena *mem, const char *path, bnn__parser parse, void *
 
 BNNDEF int bnn_csv_load(bnn_arena *mem, const char *path, bnn_csv *out, bnn_csv_desc desc) {
     return bnn__load(mem, path, bnn__csv_parse, out, &desc);
+}
+
+BNNDEF int bnn_table_load(bnn_arena *mem, const char *path, bnn_table *out, bnn_csv_desc desc) {
+    return bnn__load(mem, path, bnn__table_parse, out, &desc);
+}
+
+BNNDEF int bnn_arrays_load(bnn_arena *mem, const char *path, bnn_arrays *out) {
+    return bnn__load(mem, path, bnn__arrays_parse, out, NULL);
 }
 
 BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out) {
@@ -17806,15 +19457,18 @@ static int bnn__file_save(bnn_arena *mem, const char *name, const char *path, co
     return bnn__arena_say(mem, BNN_EIO, "%s: cannot %s: %s", name, bad, strerror(errno));
 }
 
+typedef int (*bnn__writer)(bnn_arena *mem, const void *object, const char *name, void **bytes,
+                           size_t *size);
+
 /* The bytes live beside the arena, or in the free part of a caller's buffer: nothing is left of
  * them, and running out of memory here is no error of the arena. */
-BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
+static int bnn__save_as(bnn_arena *mem, const char *path, bnn__writer writer, const void *object) {
     bnn_arena scratch;
     char name[64];
     void *bytes;
     size_t size;
     int err;
-    if (mem == NULL || c == NULL || path == NULL) return BNN_EARG;
+    if (mem == NULL || object == NULL || path == NULL) return BNN_EARG;
     if (mem->err != BNN_OK) return mem->err;
     scratch = *mem;
     if (mem->buffer == NULL) {
@@ -17822,11 +19476,23 @@ BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_check
         scratch.alloc = mem->alloc;
     }
     bnn__file_name(name, path);
-    err = bnn__cp_write(&scratch, c, name, &bytes, &size);
+    err = writer(&scratch, object, name, &bytes, &size);
     if (err == BNN_OK) err = bnn__file_save(&scratch, name, path, bytes, size);
     if (err != BNN_OK) memcpy(mem->msg, scratch.msg, sizeof mem->msg);
     if (mem->buffer == NULL) bnn_arena_free(&scratch);
     return err;
+}
+
+BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c) {
+    return bnn__save_as(mem, path, bnn__cp_write, c);
+}
+
+BNNDEF int bnn_table_save(bnn_arena *mem, const char *path, const bnn_table *t) {
+    return bnn__save_as(mem, path, bnn__table_write, t);
+}
+
+BNNDEF int bnn_arrays_save(bnn_arena *mem, const char *path, const bnn_arrays *a) {
+    return bnn__save_as(mem, path, bnn__arrays_write, a);
 }
 
 BNNDEF int bnn_save(const char *path, const bnn_net *net) {

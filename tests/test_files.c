@@ -186,7 +186,7 @@ static void a_csv_has_rows_columns_and_names(void) {
 
 static void separators_are_found_in_the_first_line(void) {
     const double v[] = { 1, 2, 3, 4 };
-    bnn_csv_desc blanks = { ' ', 0, 0 }, bar = { '|', 0, 0 };
+    bnn_csv_desc blanks = { .separator = ' ' }, bar = { .separator = '|' };
     CHECK(csv_is("1,2\n3,4\n", csv_auto, 2, 2, v));
     CHECK(csv_is("1;2\n3;4\n", csv_auto, 2, 2, v));
     CHECK(csv_is("1\t2\n3\t4\n", csv_auto, 2, 2, v));
@@ -222,13 +222,13 @@ static void quotes_hide_separators_line_ends_and_doubled_quotes(void) {
     CHECK(csv_fails("a\n\"1\"x", csv_auto, BNN_EFORMAT, "something behind its quote"));
     CHECK(csv_fails("\"a\nb\",c\n1,z\n", csv_auto, BNN_EFORMAT, "line 3, column 2"));
     CHECK(csv_fails("\"a\r\nb\r\",c\n1,z\n", csv_auto, BNN_EFORMAT, "line 4, column 2"));
-    CHECK(csv_fails("1\"2,3\n", (bnn_csv_desc){ 0, -1, 0 }, BNN_EFORMAT, "\"1\"2\" is not a number"));
+    CHECK(csv_fails("1\"2,3\n", (bnn_csv_desc){ .header = -1 }, BNN_EFORMAT, "\"1\"2\" is not a number"));
     bnn_arena_free(&mem);
 }
 
 static void a_header_is_where_the_first_line_has_a_word_or_where_the_desc_says(void) {
     const double v[] = { 1, 2 }, w[] = { 0, 5, 1, 2 }, m[] = { MISSING, MISSING, 1, 2 };
-    bnn_csv_desc yes = { 0, 1, 0 }, no = { 0, -1, 0 };
+    bnn_csv_desc yes = { .header = 1 }, no = { .header = -1 };
     bnn_csv c;
     CHECK(csv_is("year,setosa\n1,2\n", csv_auto, 1, 2, v));
     CHECK(csv_is("150,setosa\n1,2\n", yes, 1, 2, v));
@@ -244,16 +244,16 @@ static void a_header_is_where_the_first_line_has_a_word_or_where_the_desc_says(v
 
 static void a_first_row_of_numbers_and_words_is_not_guessed(void) {
     static const char *const mixed[] = {
-        "5.1,n/a,2\n1,2,3\n4,5,6", "150,setosa\n1,2\n", "a,1\n1,2\n", "x;-inf\n1;2\n",
+        "5.1,n/b,2\n1,2,3\n4,5,6", "150,setosa\n1,2\n", "a,1\n1,2\n", "x;-inf\n1;2\n",
         "\"1\"\t\"a\"\n1\t2\n", "NA,3,b\n1,2,3\n", "\n\n1,2e5x\n1,2\n", "1e999,a\n1,2\n",
         "2020-01-01,1\n2020-01-02,2\n", "a,1\n", "\xef\xbb\xbfx,0\n1,2" };
     const double v[] = { 1, 2, 3, 4, 5, 6 }, w[] = { MISSING, 1, 2, 3 };
-    bnn_csv_desc yes = { 0, 1, 0 }, no = { 0, -1, 0 };
+    bnn_csv_desc yes = { .header = 1 }, no = { .header = -1 };
     size_t i;
     for (i = 0; i < sizeof mixed / sizeof *mixed; i++)
         CHECK(csv_fails(mixed[i], csv_auto, BNN_EFORMAT, "csv: the first row has numbers and words: say .header"));
     CHECK(csv_is(mixed[0], yes, 2, 3, v));
-    CHECK(csv_fails(mixed[0], no, BNN_EFORMAT, "line 1, column 2: \"n/a\" is not a number"));
+    CHECK(csv_fails(mixed[0], no, BNN_EFORMAT, "line 1, column 2: \"n/b\" is not a number"));
     CHECK(csv_is(",1\n2,3\n", csv_auto, 2, 2, w)); /* missing is not a word */
     CHECK(csv_is("a,b,c\n1,2,3\n4,5,6", csv_auto, 2, 3, v));
     bnn_arena_free(&mem);
@@ -261,7 +261,7 @@ static void a_first_row_of_numbers_and_words_is_not_guessed(void) {
 
 static void missing_fields_are_nan_and_counted_or_refused(void) {
     const double v[] = { 1, MISSING, MISSING, MISSING, MISSING, 6, MISSING, MISSING, MISSING };
-    bnn_csv_desc reject = { 0, 0, 1 };
+    bnn_csv_desc reject = { .reject_missing = 1 };
     bnn_csv c;
     CHECK(csv_is("1,,NA\n?,nan,6\n-NaN,\"\", \n", csv_auto, 3, 3, v));
     CHECK(csv(&c, "1,,NA\n?,nan,6\n-NaN,\"\",\n", csv_auto) == BNN_OK && c.missing == 7);
@@ -271,14 +271,14 @@ static void missing_fields_are_nan_and_counted_or_refused(void) {
 }
 
 static void bad_fields_are_named_by_line_and_column(void) {
-    bnn_csv_desc quote = { '"', 0, 0 }, digit = { '3', 0, 0 };
+    bnn_csv_desc quote = { .separator = '"' }, digit = { .separator = '3' };
     CHECK(csv_fails("1,2\n3,4\n5,abc\n", csv_auto, BNN_EFORMAT,
                     "csv: line 3, column 2: \"abc\" is not a number"));
     CHECK(csv_fails("1,2\n3\n", csv_auto, BNN_EFORMAT, "csv: line 2 has 1 columns, line 1 has 2"));
     CHECK(csv_fails("1,2\n3,4,\n", csv_auto, BNN_EFORMAT, "line 2 has 3 columns, line 1 has 2"));
     CHECK(csv_fails("1,2\n3,0123456789012345678901234567890123456789x\n", csv_auto, BNN_EFORMAT,
                     "\"012345678901234567890123...\" is not a number"));
-    CHECK(csv_fails("1\na\tb\033[2J\n", (bnn_csv_desc){ ',', 0, 0 }, BNN_EFORMAT, "\"a b [2J\" is not"));
+    CHECK(csv_fails("1\na\tb\033[2J\n", (bnn_csv_desc){ .separator = ',' }, BNN_EFORMAT, "\"a b [2J\" is not"));
     CHECK(csv_fails("1\n0123456789012345678901\xc3\xa9\xc3\xa9\xc3\xa9\n", csv_auto, BNN_EFORMAT,
                     "\"0123456789012345678901\xc3\xa9...\"")); /* cut between characters */
     CHECK(csv_fails("1,inf\n", csv_auto, BNN_EFORMAT, "\"inf\" is not finite"));

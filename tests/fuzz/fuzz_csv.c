@@ -21,6 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memset(&mem, 0, sizeof mem);
     memset(&a, 0, sizeof a);
     memset(&b, 0, sizeof b);
+    memset(&desc, 0, sizeof desc);
+    desc.decimal = control >> 6 & 1 ? ',' : '\0';
+    desc.thousands = control >> 7 ? '.' : '\0';
     desc.separator = separators[control & 7];
     desc.header = (control >> 3 & 3) - 1;
     desc.reject_missing = control >> 5 & 1;
