@@ -1026,6 +1026,13 @@ BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var 
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
 
+/* A mean field's answer in one pass and without draws: mean and variance of every unit, taken for
+ * independent normals (Frey and Hinton 1999; Hernandez-Lobato and Adams 2015). q is of net, a
+ * bnn_mlp. Its error is that of the assumption: measure it against bnn_meanfield_push and
+ * bnn_predict on rows like yours. */
+BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                          const bnn_meanfield *q, bnn_mat x);
+
 typedef struct bnn_meanfield_cost { /* of the data under q, recorded with the prior as it is now */
     double error, complexity; /* L^E, averaged over draws, and L^C, total nats; F is their sum    */
     double bits;              /* F/ln 2; NaN without a Gaussian q and proper priors               */
@@ -1577,6 +1584,39 @@ BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fi
 BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients);
 #ifndef BNN_NO_STDIO
 BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
+#endif
+
+/* ---- a net as C source -------------------------------------------------------------------------
+ * One file of C99 that is C++11, too, without malloc, stdio, data that change, or bnn.h: constants
+ * and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`, which answers
+ * one row of x in your units as bnn_predict does; the last two may be NULL, and of classes they are
+ * one entropy and one mutual information. It returns 0, or 1 where x has NaN or inf, or 2 where an
+ * answer is beyond floats. Of a bnn_mlp with its present weights, or with those of an ensemble. */
+enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
+typedef struct bnn_emit_desc {
+    const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
+    int storage;      /* of weights: float, float16, or int8 with a scale per unit, default
+                         BNN_EMIT_FLOAT; zeros take no room where that makes it smaller */
+    int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean where that has
+                         FMA, but for sin and unequal weights. Otherwise 1e-6 of the largest */
+    int scratch;      /* 1: `float *scratch` of NAME_scratch floats comes last, not on the stack */
+    const bnn_meanfield *moments; /* of net, without post: bnn_predict_moments instead */
+    bnn_mat x;        /* rows on which the error is measured; none: it is not */
+    const char *const *inputs, *const *classes; /* names, for two enumerations; may be NULL */
+} bnn_emit_desc;
+typedef struct bnn_emitted {
+    char *text;        /* in mem, with a 0 at the end; NULL after an error */
+    size_t size;       /* without that 0 */
+    size_t flash, ram; /* bytes of the constants, and of NAME_scratch, wherever it is */
+    /* on desc.x beside bnn_predict of net and post, or of 1000 draws of the mean field: largest and
+     * root mean square difference of a mean (a probability), share of rows with another class; NaN
+     * without rows. What storage costs, and moments: float is as good as the net itself */
+    double error, rms, changed;
+} bnn_emitted;
+BNNDEF bnn_emitted bnn_emit_c(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                              const bnn_ensemble *post, bnn_emit_desc desc);
+#ifndef BNN_NO_STDIO
+BNNDEF int bnn_emit_save(bnn_arena *mem, const char *path, const bnn_emitted *c);
 #endif
 
 /* ---- files -----------------------------------------------------------------------------------
@@ -9976,20 +10016,25 @@ static void bnn__variance_note(const bnn__tour *v, const char *which, bnn_mat a,
               student ? "a Student has one for nu > 2 alone" : "too large for a float");
 }
 
+static bnn_predictive bnn__predictive_new(bnn_arena *mem, int likelihood, size_t n, size_t k) {
+    bnn_predictive p;
+    memset(&p, 0, sizeof p);
+    p.mean = bnn_mat_new(mem, n, k);
+    p.aleatoric = bnn_mat_new(mem, n, k);
+    p.epistemic = bnn_mat_new(mem, n, k);
+    if (likelihood != BNN_CATEGORICAL && likelihood != BNN_BERNOULLI) return p;
+    p.entropy = bnn_mat_new(mem, n, 1);
+    p.expected_entropy = bnn_mat_new(mem, n, 1);
+    p.mutual_information = bnn_mat_new(mem, n, 1);
+    return p;
+}
+
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x) {
     bnn__tour v;
     bnn_predictive *p = &v.p;
-    int lik = bnn__likelihood(net);
     if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return *p;
-    p->mean = bnn_mat_new(mem, x.rows, v.k);
-    p->aleatoric = bnn_mat_new(mem, x.rows, v.k);
-    p->epistemic = bnn_mat_new(mem, x.rows, v.k);
-    if (lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI) {
-        p->entropy = bnn_mat_new(mem, x.rows, 1);
-        p->expected_entropy = bnn_mat_new(mem, x.rows, 1);
-        p->mutual_information = bnn_mat_new(mem, x.rows, 1);
-    }
+    *p = bnn__predictive_new(mem, bnn__likelihood(net), x.rows, v.k);
     bnn__tour_run(&v, mem, bnn__moments_size(v.block, v.k), bnn__moments_add, bnn__moments_close);
     bnn__variance_note(&v, "aleatoric", p->aleatoric, 1);
     bnn__variance_note(&v, "epistemic", p->epistemic, 0);
@@ -10167,6 +10212,226 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     bnn__tour_run(&v, mem, 0, bnn__samples_add, NULL);
     return v.p.mean;
 }
+/* ------------------------------------------------------------------------------------------------
+ * >>moments: a mean field in one pass
+ *
+ * Units are independent normals N(m, v), weights N(w, s^2):
+ *     affine      m' = b + sum w m;  v' = s_b^2 + sum (s^2 (m^2 + v) + w^2 v)
+ *     relu        a = m/sqrt v, P = Phi(a), p = phi(a):  m' = m P + sqrt v p
+ *                 v' = v P + m^2 P(1 - P) + m sqrt v p (1 - 2P) - v p^2
+ *     leaky relu  c x + (1 - c) relu(x), whose covariance with relu(x) is v P
+ *     others      Gauss-Hermite, 8 points
+ *     e^z         E = e^(m + v/2), variance E^2 (e^v - 1);  sigmoid and its entropy: 8 points
+ *     softmax     and its entropy: the mean over the 2k points m +- sqrt(k v_j) e_j, a cubature of
+ *                 degree 3 (Arasaratnam and Haykin 2009)
+ * --------------------------------------------------------------------------------------------- */
+
+enum { BNN__HERMITE = 8 };
+
+static double bnn__hermite_point(int i, double *weight) {
+    static const double z[] = { 0.539079811351375108, 1.63651904243510800, 2.80248586128754170,
+                                4.14454718612589433 };
+    static const double w[] = { 0.373012257679077349, 0.117239907661759026, 9.63522012078826719e-3,
+                                1.12614538375367770e-4 };
+    *weight = w[i / 2];
+    return i % 2 != 0 ? -z[i / 2] : z[i / 2];
+}
+
+static void bnn__relu_moments(double *m, double *v, double slope) {
+    double s = sqrt(*v), a = s > 0 ? *m / s : *m > 0 ? 9 : -9, P, p, mean, var;
+    if (a > 5 || a < -5) { /* as good as all on one side */
+        if (a < 0) *m *= slope, *v *= slope * slope;
+        return;
+    }
+    P = bnn_normal_cdf(a);
+    p = bnn__dexp(-a * a / 2) / sqrt(2 * BNN__PI);
+    mean = *m * P + s * p;
+    var = *v * P + *m * *m * P * (1 - P) + *m * s * p * (1 - 2 * P) - *v * p * p;
+    *m = slope * *m + (1 - slope) * mean;
+    *v = slope * slope * *v + 2 * slope * (1 - slope) * *v * P + (1 - slope) * (1 - slope) * var;
+}
+
+static void bnn__activation_moments(int activation, double *m, double *v) {
+    double mean = 0, square = 0, w, first = 0;
+    int i;
+    if (activation == BNN_IDENTITY) return;
+    if (activation == BNN_RELU || activation == BNN_LEAKY_RELU) {
+        bnn__relu_moments(m, v, activation == BNN_RELU ? 0 : 0.01);
+        return;
+    }
+    for (i = 0; i < BNN__HERMITE; i++) { /* around the first, so that little is canceled */
+        double z = bnn__hermite_point(i, &w), f;
+        f = (double)bnn__activation_at(activation, (float)(*m + sqrt(*v) * z));
+        if (i == 0) first = f;
+        mean += w * (f - first);
+        square += w * (f - first) * (f - first);
+    }
+    *m = first + mean;
+    *v = square > mean * mean ? square - mean * mean : 0;
+}
+
+typedef struct bnn__mean_net { /* a net, and the mean and sd of all its weights */
+    const bnn_net *net;
+    const float *mean, *std;
+    double *m, *v, *to_m, *to_v; /* of a layer's input and output, as wide as the widest */
+} bnn__mean_net;
+
+/* sd of the weights; NULL = the tape's err is set */
+static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net *net,
+                                     const bnn_meanfield *q) {
+    float *s = NULL, floor;
+    size_t i;
+    if (net->mlp == NULL || net->params == NULL || q->of != net->params ||
+        bnn__meanfield_fault(q) != NULL) {
+        bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp, and a mean field of its parameters",
+                  who);
+        return NULL;
+    }
+    bnn__sigma(q);
+    floor = bnn__sigma_end(q, 0);
+    s = bnn__floats(t, q->n);
+    for (i = 0; s != NULL && i < q->n; i++)
+        s[i] = q->posterior != BNN_POSTERIOR_DELTA && q->sigma[i] > floor ? q->sigma[i] : 0;
+    return s;
+}
+
+/* Standardized outputs of one standardized row, in q->m and q->v */
+static void bnn__moments_layers(bnn__mean_net *q) {
+    const struct bnn__mlp *d = q->net->mlp;
+    const bnn_params *w = q->net->params;
+    size_t l, i, j;
+    for (l = 0; l < d->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, d, l, 0), b = bnn__layer(w, d, l, 1);
+        double *swap;
+        for (j = 0; j < a.cols; j++) {
+            size_t at = (size_t)(a.data - w->theta) + j;
+            size_t bias = b.data != NULL ? (size_t)(b.data - w->theta) + j : 0;
+            double m = b.data != NULL ? (double)q->mean[bias] : 0, s, v, mu;
+            s = b.data != NULL ? (double)q->std[bias] : 0;
+            for (v = s * s, i = 0; i < a.rows; i++, at += a.cols) {
+                mu = (double)q->mean[at], s = (double)q->std[at];
+                m += q->m[i] * mu;
+                v += s * s * (q->m[i] * q->m[i] + q->v[i]) + mu * mu * q->v[i];
+            }
+            if (l + 1 < d->n_layers) bnn__activation_moments(d->desc.activations[l], &m, &v);
+            q->to_m[j] = m, q->to_v[j] = v;
+        }
+        swap = q->m, q->m = q->to_m, q->to_m = swap;
+        swap = q->v, q->v = q->to_v, q->to_v = swap;
+    }
+}
+
+/* p becomes the mean of a law on k classes, or of k of yes and no; returns its expected entropy */
+static double bnn__moments_classes(bnn__mean_net *q, size_t k, double *p) {
+    size_t j, c, points = 2 * k;
+    double h = 0, w, z;
+    int i, yes = bnn__likelihood(q->net) == BNN_BERNOULLI;
+    memset(p, 0, k * sizeof *p);
+    for (c = 0; yes && c < k; c++)
+        for (i = 0; i < BNN__HERMITE; i++) {
+            z = q->m[c] + bnn__hermite_point(i, &w) * sqrt(q->v[c]);
+            z = 1 / (1 + bnn__dexp(-z));
+            p[c] += w * z;
+            h += w * bnn__entropy(BNN_BERNOULLI, 1, &z);
+        }
+    for (c = 0; !yes && c < points; c++) {
+        double *e = q->to_m, at = q->m[c / 2], step = sqrt((double)k * q->v[c / 2]);
+        double top = -bnn__inf(), sum = 0;
+        q->m[c / 2] = c % 2 != 0 ? at - step : at + step;
+        for (j = 0; j < k; j++) top = q->m[j] > top ? q->m[j] : top;
+        for (j = 0; j < k; j++) sum += e[j] = bnn__dexp(q->m[j] - top);
+        for (j = 0; j < k; j++) p[j] += (e[j] /= sum) / (double)points;
+        h += bnn__entropy(BNN_CATEGORICAL, k, e) / (double)points;
+        q->m[c / 2] = at;
+    }
+    return h;
+}
+
+/* E e^a with a ~ N(m, v), within the bounds of what is learned */
+static double bnn__moments_noise(double m, double v) { return bnn__dexp(bnn__log_var(m + v / 2)); }
+
+/* Row r of the answer from q->m and q->v. constant: variances (1,k) that no weight changes */
+static void bnn__moments_row(bnn__mean_net *q, bnn_predictive *p, size_t r, bnn_mat constant) {
+    const bnn_net *net = q->net;
+    int lik = bnn__likelihood(net), classes = p->entropy.data != NULL;
+    size_t j, k = p->mean.cols;
+    double h = 0, *prob = q->to_v;
+    if (classes) h = bnn__moments_classes(q, k, prob);
+    for (j = 0; j < k; j++) {
+        double m = q->m[j], v = q->v[j], noise = (double)constant.data[j], scale = 1;
+        if (classes) m = prob[j], noise = m * (1 - m), v = 0;
+        else if (lik == BNN_POISSON)
+            noise = m = bnn__dexp(m + v / 2), v = m * m * bnn__dexpm1(v);
+        else if (net->scaling.y_std.data != NULL) {
+            scale = (double)net->scaling.y_std.data[j];
+            m = m * scale + (double)net->scaling.y_mean.data[j], v *= scale * scale;
+        }
+        if (lik == BNN_GAUSSIAN_HETERO)
+            noise = scale * scale * bnn__moments_noise(q->m[k + j], q->v[k + j]);
+        else if (lik == BNN_GAUSSIAN && net->noise_learned) {
+            size_t at = net->params->blocks[net->noise].offset;
+            double s = (double)q->std[at];
+            noise = scale * scale * bnn__moments_noise((double)q->mean[at], s * s);
+        }
+        p->mean.data[r * k + j] = (float)m;
+        p->aleatoric.data[r * k + j] = (float)noise;
+        p->epistemic.data[r * k + j] = (float)v;
+    }
+    if (!classes) return;
+    p->entropy.data[r] = (float)bnn__entropy(lik, k, prob);
+    p->expected_entropy.data[r] = (float)h;
+    p->mutual_information.data[r] = p->entropy.data[r] - (float)h;
+    if (p->mutual_information.data[r] < 0) p->mutual_information.data[r] = 0;
+}
+
+/* The widest layer, inputs and outputs among them */
+static size_t bnn__mlp_width(const struct bnn__mlp *m) {
+    size_t l, width = 0;
+    for (l = 0; l <= m->n_layers; l++)
+        if (m->desc.sizes[l] > width) width = m->desc.sizes[l];
+    return width;
+}
+
+/* mean and std: of all weights of v's net */
+static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, const float *std) {
+    bnn_mat x = v->x, constant, none;
+    size_t i, r, wide = bnn__mlp_width(v->net.mlp);
+    const bnn_scaling *s = &v->net.scaling;
+    double *room = (double *)bnn__scratch(v->t, bnn__mul(4, wide), sizeof(double));
+    bnn__mean_net q;
+    q.net = &v->net, q.mean = mean, q.std = std;
+    v->p = bnn__predictive_new(mem, bnn__likelihood(q.net), x.rows, v->k);
+    bnn__moments(q.net, bnn_op(v->t, 1, v->cols, NULL, 0, NULL), &none, &constant);
+    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict_moments: %s", mem->msg);
+    for (r = 0; v->t->err == BNN_OK && r < x.rows; r++) {
+        const float *row = x.data + r * x.cols;
+        q.m = room, q.v = q.m + wide, q.to_m = q.v + wide, q.to_v = q.to_m + wide;
+        for (i = 0; i < x.cols; i++) {
+            float to = bnn__finite(row[i]) ? row[i] : 0;
+            if (s->x_mean.data != NULL) to = (to - s->x_mean.data[i]) / s->x_std.data[i];
+            q.m[i] = (double)to, q.v[i] = 0;
+        }
+        bnn__moments_layers(&q);
+        bnn__moments_row(&q, &v->p, r, constant);
+        bnn__report(v->t, r + 1, x.rows);
+    }
+    if (v->t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
+    if (v->gaps) bnn__tour_blank(v, x);
+}
+
+BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                                          const bnn_meanfield *q, bnn_mat x) {
+    bnn__tour v;
+    bnn__time start;
+    const float *std;
+    if (!bnn__tour_open(&v, t, net, NULL, x, BNN__PREDICT_ROWS)) return v.p;
+    start = bnn__now(t);
+    std = bnn__moments_std(t, "bnn_predict_moments", net, q);
+    if (std != NULL) bnn__moments_run(&v, mem, q->params->theta, std);
+    bnn__back_to(t, start);
+    return v.p;
+}
+
 /* ------------------------------------------------------------------------------------------------
  * >>metrics: how good predictions are
  *
@@ -15516,6 +15781,963 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p) {
 #endif
 
 /* ------------------------------------------------------------------------------------------------
+ * >>emit: a net as C source
+ *
+ * The text is made three times, first to count weights, then its bytes. Constants are three streams
+ * in the order in which the answer needs them: b has a bias (its variance; scales of int8) of every
+ * unit, and of every member its noise, w the weights of every unit, g the runs of zeros before
+ * each of them (255: as many, and no weight), up to the unit's end. $ stands for the name.
+ * --------------------------------------------------------------------------------------------- */
+
+enum { /* parts of the text that not all need */
+    BNN__EMIT_EXP = 1, BNN__EMIT_EM1 = 2, BNN__EMIT_LOG = 4, BNN__EMIT_ERF = 8,
+    BNN__EMIT_HERMITE = 16, BNN__EMIT_RELU = 32
+};
+
+typedef struct bnn__emit {
+    bnn__tour v;
+    bnn_emit_desc d;
+    const struct bnn__mlp *m;
+    const float *mean, *std;  /* of moments: mean and sd of all weights            */
+    float *weight;            /* what storage has made of a unit's weights         */
+    bnn_mat constant;         /* a member's variances                              */
+    int lik, parts;           /* parts: 1, or 2 with moments: weights and their sd */
+    int gaps, needs, column;
+    char *out;                /* NULL: only count                                  */
+    size_t n, word, flash;    /* bytes: of text, of an item, of all items          */
+    bnn_emitted c;
+} bnn__emit;
+
+/* ---- text */
+
+static void bnn__emit_put(bnn__emit *e, const char *s) {
+    for (; *s != '\0'; s++) {
+        if (*s == '$') {
+            bnn__emit_put(e, e->d.name);
+            continue;
+        }
+        if (e->out != NULL) e->out[e->n] = *s;
+        e->n++;
+    }
+}
+
+static void bnn__emit_size(bnn__emit *e, size_t v) {
+    char text[BNN_MSG];
+    size_t n = 0;
+    bnn__put_size(text, &n, v);
+    text[n] = '\0';
+    bnn__emit_put(e, text);
+}
+
+static void bnn__emit_say(bnn__emit *e, const char *fmt, ...) { /* %s string, %z size_t */
+    char one[2] = { 0, 0 };
+    va_list args;
+    va_start(args, fmt);
+    for (; (one[0] = *fmt) != '\0'; fmt++) {
+        if (*fmt != '%') bnn__emit_put(e, one);
+        else if (*++fmt == 's') bnn__emit_put(e, va_arg(args, const char *));
+        else bnn__emit_size(e, va_arg(args, size_t));
+    }
+    va_end(args);
+}
+
+/* Nine digits, from which every float comes back */
+static void bnn__emit_real(bnn__emit *e, double v) {
+    char text[BNN_MSG];
+    size_t n = 0, k;
+    int exponent = 0;
+    if (v < 0) bnn__put(text, &n, "-");
+    v = v < 0 ? -v : v;
+    for (; v >= 10; exponent++) v /= 10;
+    for (; v > 0 && v < 1; exponent--) v *= 10;
+    k = (size_t)(v * 1e8 + 0.5);
+    for (; k != 0 && k % 10 == 0; ) k /= 10, exponent++;
+    exponent -= 8;
+    if (v == 0) exponent = 0;
+    bnn__put_size(text, &n, k);
+    bnn__put(text, &n, exponent < 0 ? "e-" : "e");
+    bnn__put_size(text, &n, (size_t)(exponent < 0 ? -exponent : exponent));
+    bnn__put(text, &n, "f");
+    text[n] = '\0';
+    bnn__emit_put(e, text);
+}
+
+/* One more in an array, whole or real */
+static void bnn__emit_item(bnn__emit *e, double v, int whole) {
+    e->flash += e->word;
+    if (e->column++ % (whole ? 20 : 6) == 0) bnn__emit_put(e, "\n   ");
+    bnn__emit_put(e, " ");
+    if (whole && v < 0) bnn__emit_put(e, "-");
+    if (whole) bnn__emit_size(e, (size_t)fabs(v));
+    else bnn__emit_real(e, v);
+    bnn__emit_put(e, ",");
+}
+
+static void bnn__emit_open(bnn__emit *e, const char *type, size_t word, const char *name) {
+    e->column = 0;
+    e->word = word;
+    bnn__emit_say(e, "static const %s $_%s[] = {", type, name);
+}
+
+static void bnn__emit_array(bnn__emit *e, const char *name, bnn_mat m) {
+    size_t i;
+    if (m.data == NULL) return;
+    bnn__emit_open(e, "float", 4, name);
+    for (i = 0; i < bnn__mat_size(m); i++) bnn__emit_item(e, (double)m.data[i], 0);
+    bnn__emit_put(e, "\n};\n");
+}
+
+/* ---- constants */
+
+/* The bits of the nearest float16, and its value; 0x7c00 and more: too large */
+static int bnn__half(double v, float *value) {
+    int e, sign = v < 0 ? 0x8000 : 0;
+    double q;
+    (void)frexp(v, &e);
+    if (e < -13 || v == 0) e = -13;
+    q = floor(ldexp(fabs(v), 11 - e) + 0.5);
+    *value = (float)(sign != 0 ? -ldexp(q, e - 11) : ldexp(q, e - 11));
+    return sign | ((e + 13) * 1024 + (int)q);
+}
+
+/* What storage makes of a unit's n weights, each `step` after the last: out has values, and the
+ * result is the scale of int8 */
+static float bnn__emit_round(const bnn__emit *e, float *out, const float *w, size_t n,
+                             size_t step) {
+    float scale = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float a = w[i * step] < 0 ? -w[i * step] : w[i * step];
+        if (a > scale) scale = a;
+    }
+    scale /= 127;
+    for (i = 0; i < n; i++) {
+        out[i] = w[i * step];
+        if (e->d.storage == BNN_EMIT_HALF) (void)bnn__half((double)w[i * step], &out[i]);
+        if (e->d.storage == BNN_EMIT_INT8)
+            out[i] = scale > 0 ? scale * (float)floor((double)(w[i * step] / scale) + 0.5) : 0;
+    }
+    return scale;
+}
+
+static void bnn__emit_weight(bnn__emit *e, float w, float scale) {
+    float value;
+    if (e->d.storage == BNN_EMIT_HALF) bnn__emit_item(e, bnn__half((double)w, &value), 1);
+    else if (e->d.storage == BNN_EMIT_FLOAT) bnn__emit_item(e, (double)w, 0);
+    else bnn__emit_item(e, scale > 0 ? floor((double)(w / scale) + 0.5) : 0, 1);
+}
+
+static void bnn__emit_gap(bnn__emit *e, size_t gap, size_t limit, int stream) {
+    for (; stream == 2; gap -= 255) { /* a unit's end is met by its last number, even 255 */
+        bnn__emit_item(e, gap < limit ? (double)gap : 255, 1);
+        if (gap < limit) return;
+    }
+}
+
+/* Stream b, w or g of one unit, column j of layer l */
+static void bnn__emit_unit(bnn__emit *e, size_t l, size_t j, int stream) {
+    const bnn_params *w = e->v.net.params;
+    bnn_mat a = bnn__layer(w, e->m, l, 0), b = bnn__layer(w, e->m, l, 1);
+    size_t i, n = a.rows, at = (size_t)(a.data - w->theta) + j, gap = 0;
+    float scale[2] = { 0, 0 }, bias = 0, spread = 0;
+    if (b.data != NULL) bias = b.data[j];
+    if (b.data != NULL && e->parts == 2) spread = e->std[(size_t)(b.data - w->theta) + j];
+    scale[0] = bnn__emit_round(e, e->weight, w->theta + at, n, a.cols);
+    if (e->parts == 2) scale[1] = bnn__emit_round(e, e->weight + n, e->std + at, n, a.cols);
+    for (i = 0; e->d.storage == BNN_EMIT_HALF && i < n; i++)
+        if (fabs((double)w->theta[at + i * a.cols]) > 65504)
+            bnn__fail(e->v.t, BNN_EARG, "bnn_emit_c: a weight of layer %z is %g, float16 ends at "
+                      "65504", l + 1, (double)w->theta[at + i * a.cols]);
+    if (stream == 0) {
+        bnn__emit_item(e, (double)bias, 0);
+        if (e->parts == 2) bnn__emit_item(e, (double)spread * (double)spread, 0);
+        for (i = 0; e->d.storage == BNN_EMIT_INT8 && i < (size_t)e->parts; i++)
+            bnn__emit_item(e, (double)scale[i], 0);
+        return;
+    }
+    for (i = 0; i < n; i++, gap++) {
+        float s = e->parts == 2 ? e->weight[n + i] : 0;
+        if (e->gaps && e->weight[i] == 0 && s == 0) continue;
+        if (stream == 1) bnn__emit_weight(e, e->weight[i], scale[0]);
+        if (stream == 1 && e->parts == 2) bnn__emit_weight(e, s, scale[1]);
+        if (e->gaps) bnn__emit_gap(e, gap, 255, stream);
+        gap = (size_t)-1;
+    }
+    if (e->gaps) bnn__emit_gap(e, gap, 256, stream);
+}
+
+/* Variances that no input changes, of the member at hand; b: stands for a row of zeros */
+static void bnn__emit_noise(bnn__emit *e, size_t s, bnn_mat zeros) {
+    bnn__time now = bnn__now(e->v.t);
+    bnn_mat mean, var;
+    size_t j, at = e->v.net.noise;
+    bnn__moments(&e->v.net, bnn__tour_answer(&e->v, s, zeros), &mean, &var);
+    for (j = 0; j < e->v.k && e->v.t->err == BNN_OK; j++) {
+        double v = (double)var.data[j], a;
+        if (e->parts == 2 && e->v.net.noise_learned) { /* E e^a for e^(E a) */
+            at = e->v.net.params->blocks[e->v.net.noise].offset;
+            a = (double)e->mean[at];
+            v *= bnn__moments_noise(a, (double)e->std[at] * (double)e->std[at]) /
+                 bnn__dexp(bnn__log_var(a));
+        }
+        bnn__emit_item(e, v < (double)FLT_MAX ? v : (double)FLT_MAX, 0);
+    }
+    bnn__back_to(e->v.t, now);
+}
+
+static int bnn__emit_classes(const bnn__emit *e) {
+    return e->lik == BNN_CATEGORICAL || e->lik == BNN_BERNOULLI;
+}
+
+static int bnn__emit_equal(const bnn__emit *e) { /* members that count count alike */
+    double first = 0;
+    size_t s;
+    for (s = 0; s < e->v.samples; s++) {
+        double w = bnn__tour_weight(&e->v, s);
+        if (w > 0 && first > 0 && (w < first || w > first)) return 0;
+        if (w > 0) first = w;
+    }
+    return 1;
+}
+
+static int bnn__emit_has_noise(const bnn__emit *e) {
+    return e->lik == BNN_GAUSSIAN || e->lik == BNN_DOUBLE_EXPONENTIAL || e->lik == BNN_STUDENT;
+}
+
+static void bnn__emit_stream(bnn__emit *e, int stream) {
+    static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
+    static const size_t words[] = { 0, 4, 2, 1 };
+    size_t s, l, j;
+    if (stream == 0) bnn__emit_open(e, "float", 4, "b");
+    if (stream == 1) bnn__emit_open(e, types[e->d.storage], words[e->d.storage], "w");
+    if (stream == 2) bnn__emit_open(e, "uint8_t", 1, "g");
+    for (s = 0; s < e->v.samples; s++) {
+        if (bnn__tour_weight(&e->v, s) <= 0) continue;
+        if (e->v.post != NULL)
+            e->v.view.theta = e->v.post->samples.data + s * e->v.post->samples.cols;
+        for (l = 0; l < e->m->n_layers; l++)
+            for (j = 0; j < e->m->desc.sizes[l + 1]; j++) bnn__emit_unit(e, l, j, stream);
+        if (stream == 0 && bnn__emit_has_noise(e)) bnn__emit_noise(e, s, e->v.x);
+    }
+    bnn__emit_put(e, "\n};\n");
+}
+
+/* Are zeros worth their gaps? */
+static void bnn__emit_choose(bnn__emit *e) {
+    size_t dense;
+    e->gaps = 0, e->flash = 0;
+    bnn__emit_stream(e, 1);
+    dense = e->flash;
+    e->gaps = 1, e->flash = 0;
+    bnn__emit_stream(e, 1);
+    bnn__emit_stream(e, 2);
+    e->gaps = e->flash < dense;
+}
+
+/* ---- functions of the text: those of >>math */
+
+static void bnn__emit_exp(bnn__emit *e) {
+    bnn__emit_put(e,
+        "static float $_pow2(int n) { return $_float((uint32_t)(n + 127) << 23); }\n"
+        "static float $_reduced(float x, int *n) { /* x = n ln 2 + r: e^r - 1 */\n"
+        "    float p = x * 1.44269504f, r;\n"
+        "    *n = (int)(p < 0 ? p - 0.5f : p + 0.5f);\n"
+        "    r = (x - (float)*n * 0.693359375f) - (float)*n * -2.12194440e-4f;\n"
+        "    p = r * 1.9875691500e-4f + 1.3981999507e-3f;\n"
+        "    p = p * r + 8.3334519073e-3f;\n"
+        "    p = p * r + 4.1665795894e-2f;\n"
+        "    p = p * r + 1.6666665459e-1f;\n"
+        "    p = p * r + 5.0000001201e-1f;\n"
+        "    return p * (r * r) + r;\n"
+        "}\n");
+    if (e->needs & BNN__EMIT_EXP) bnn__emit_put(e,
+        "static float $_exp(float x) {\n"
+        "    int n;\n"
+        "    float y = $_reduced(x > -104.0f ? x < 89.0f ? x : 89.0f : -104.0f, &n) + 1.0f;\n"
+        "    return y * $_pow2(n / 2) * $_pow2(n - n / 2);\n"
+        "}\n");
+    if (e->needs & BNN__EMIT_EM1) bnn__emit_put(e,
+        "static float $_em1(float x) { /* e^x - 1 */\n"
+        "    int n;\n"
+        "    float y = $_reduced(x, &n), h = $_pow2(n - 1);\n"
+        "    return (y * h + (h - 0.5f)) * 2.0f;\n"
+        "}\n");
+}
+
+static void bnn__emit_log(bnn__emit *e) {
+    bnn__emit_put(e,
+        "static float $_logfe(float f, float k) { /* k ln 2 + ln(1 + f) */\n"
+        "    float z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
+        "    p = p * f + 1.1676998740e-1f;\n"
+        "    p = p * f - 1.2420140846e-1f;\n"
+        "    p = p * f + 1.4249322787e-1f;\n"
+        "    p = p * f - 1.6668057665e-1f;\n"
+        "    p = p * f + 2.0000714765e-1f;\n"
+        "    p = p * f - 2.4999993993e-1f;\n"
+        "    p = p * f + 3.3333331174e-1f;\n"
+        "    p = p * f * z + k * -2.12194440e-4f;\n"
+        "    return (f + (p - z * 0.5f)) + k * 0.693359375f;\n"
+        "}\n");
+}
+
+static void bnn__emit_erf(bnn__emit *e) {
+    bnn__emit_put(e,
+        "static float $_cdf(float x) { /* of N(0,1) */\n"
+        "    float t = x * 0.707106781f, z, p, q;\n"
+        "    t = t < 0 ? -t : t;\n"
+        "    t = t < 4.0f ? t : 4.0f;\n"
+        "    z = t * t;\n"
+        "    p = z * -5.96761703e-4f + 4.99119423e-3f;\n"
+        "    p = p * z - 2.67681349e-2f;\n"
+        "    p = p * z + 1.12819925e-1f;\n"
+        "    p = p * z - 3.76125336e-1f;\n"
+        "    p = p * z + 1.28379166e-1f;\n"
+        "    q = (t * -1.72853470e-5f + 3.83197126e-4f) * z + (t * -3.88396438e-3f + "
+        "2.42546219e-2f);\n"
+        "    q = q * t - 1.06777877e-1f;\n"
+        "    q = q * t - 6.34846687e-1f;\n"
+        "    q = q * t - 1.28717512e-1f;\n"
+        "    q = t > 0.921875f ? 1.0f - $_exp(q * t - t) : p * t + t;\n"
+        "    return 0.5f + 0.5f * (x < 0 ? -q : q);\n"
+        "}\n");
+}
+
+/* The text of an activation, and in *needs what it needs; NULL: nothing to do */
+static const char *bnn__emit_activation(int activation, int *needs) {
+    switch (activation) {
+    case BNN_RELU: return "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n";
+    case BNN_TANH: *needs |= BNN__EMIT_EM1; return
+        "static float $_tanh(float x) {\n"
+        "    float a = x < 0 ? -x : x, t;\n"
+        "    t = $_em1(a < 10.0f ? a + a : 20.0f);\n"
+        "    t = a < 1e-10f ? a : t / (t + 2.0f);\n"
+        "    return x < 0 ? -t : t;\n"
+        "}\n";
+    case BNN_LEAKY_RELU: return
+        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n";
+    case BNN_ELU: *needs |= BNN__EMIT_EM1; return
+        "static float $_elu(float x) {\n"
+        "    return x > 0 || x > -1e-10f ? x : $_em1(x > -30.0f ? x : -30.0f);\n"
+        "}\n";
+    case BNN_SIGMOID: *needs |= BNN__EMIT_EXP; return
+        "static float $_sigmoid(float x) {\n"
+        "    float e = $_exp(x < 0 ? x : -x);\n"
+        "    return (x < 0 ? e : 1.0f) / (1.0f + e);\n"
+        "}\n";
+    case BNN_SILU: *needs |= BNN__EMIT_EXP; return
+        "static float $_silu(float x) {\n"
+        "    float e = $_exp(x < 0 ? x : -x);\n"
+        "    return x * ((x < 0 ? e : 1.0f) / (1.0f + e));\n"
+        "}\n";
+    case BNN_GELU: *needs |= BNN__EMIT_EXP | BNN__EMIT_ERF; return
+        "static float $_gelu(float x) { return x * $_cdf(x); }\n";
+    case BNN_SOFTPLUS: *needs |= BNN__EMIT_EXP | BNN__EMIT_LOG; return
+        "static float $_softplus(float x) {\n"
+        "    float e = $_exp(x < 0 ? x : -x);\n"
+        "    int big = e > 0.41421357f;\n"
+        "    return (x > 0 ? x : 0) + $_logfe(big ? (e - 1.0f) * 0.5f : e, big ? 1.0f : 0);\n"
+        "}\n";
+    case BNN_SIN: return "static float $_sin(float x) { return sinf(x); }\n";
+    default: return NULL;
+    }
+}
+
+static const char *bnn__emit_op(int activation) {
+#define BNN__ACT_NAME(NAME, op, gain) case BNN_##NAME: return #op;
+    switch (activation) {
+    BNN__ACTIVATIONS(BNN__ACT_NAME)
+    default: return "identity";
+    }
+}
+
+static int bnn__emit_is_relu(int a) { return a == BNN_RELU || a == BNN_LEAKY_RELU; }
+
+/* What the layers and the answer need, and with `write` it itself */
+static void bnn__emit_functions(bnn__emit *e, int write) {
+    int a, two = e->parts == 2;
+    size_t l;
+    for (a = BNN_RELU; a <= BNN_IDENTITY; a++) {
+        int used = 0, relu = bnn__emit_is_relu(a), output = e->lik == BNN_BERNOULLI &&
+                                                            a == BNN_SIGMOID;
+        const char *text = NULL;
+        for (l = 0; l + 1 < e->m->n_layers; l++) used |= e->m->desc.activations[l] == a;
+        if (used && two && relu) e->needs |= BNN__EMIT_RELU | BNN__EMIT_EXP | BNN__EMIT_ERF;
+        else if (used || output) text = bnn__emit_activation(a, &e->needs);
+        if (used && two && text != NULL) e->needs |= BNN__EMIT_HERMITE;
+        if (write && text != NULL) bnn__emit_put(e, text);
+    }
+    if (bnn__emit_classes(e)) e->needs |= BNN__EMIT_EXP | BNN__EMIT_LOG;
+    if (e->lik == BNN_GAUSSIAN_HETERO || e->lik == BNN_POISSON) e->needs |= BNN__EMIT_EXP;
+    if (e->lik == BNN_POISSON && two) e->needs |= BNN__EMIT_EM1;
+}
+
+static void bnn__emit_points(bnn__emit *e) {
+    double w;
+    int i, k;
+    for (k = 0; k < 2; k++) {
+        bnn__emit_open(e, "float", 4, k == 0 ? "points" : "masses");
+        for (i = 0; i < BNN__HERMITE; i++) {
+            double z = bnn__hermite_point(i, &w);
+            bnn__emit_item(e, k == 0 ? z : w, 0);
+        }
+        bnn__emit_put(e, "\n};\n");
+    }
+}
+
+static void bnn__emit_moments(bnn__emit *e) {
+    if (e->needs & BNN__EMIT_HERMITE || e->lik == BNN_BERNOULLI) bnn__emit_points(e);
+    if (e->needs & BNN__EMIT_HERMITE) bnn__emit_put(e,
+        "static void $_hermite(float (*f)(float), float *m, float *v) {\n"
+        "    float first = 0, s = sqrtf(*v), mean = 0, square = 0;\n"
+        "    int i;\n"
+        "    for (i = 0; i < 8; i++) {\n"
+        "        float y = f(*m + s * $_points[i]);\n"
+        "        if (i == 0) first = y;\n"
+        "        y -= first;\n"
+        "        mean += $_masses[i] * y;\n"
+        "        square += $_masses[i] * y * y;\n"
+        "    }\n"
+        "    *m = first + mean;\n"
+        "    *v = square > mean * mean ? square - mean * mean : 0;\n"
+        "}\n");
+    if (e->needs & BNN__EMIT_RELU) bnn__emit_put(e,
+        "static void $_rectify(float *m, float *v, float slope) {\n"
+        "    float s = sqrtf(*v), a = s > 0 ? *m / s : *m > 0 ? 9.0f : -9.0f, c, p, u = 1.0f - "
+        "slope;\n"
+        "    if (a < -5.0f) *m *= slope, *v *= slope * slope;\n"
+        "    if (a > 5.0f || a < -5.0f) return;\n"
+        "    c = $_cdf(a);\n"
+        "    p = 0.398942280f * $_exp(-0.5f * a * a);\n"
+        "    u *= c * *v * (2.0f * slope + u) + u * (*m * *m * c * (1.0f - c) +\n"
+        "         *m * s * p * (1.0f - 2.0f * c) - *v * p * p);\n"
+        "    *m = slope * *m + (1.0f - slope) * (*m * c + s * p);\n"
+        "    *v = slope * slope * *v + u;\n"
+        "}\n");
+}
+
+static void bnn__emit_classes_text(bnn__emit *e) {
+    if (e->lik == BNN_CATEGORICAL) bnn__emit_put(e,
+        "static int $_softmax(float *p, const float *z, int k) {\n"
+        "    float top = z[0];\n"
+        "    $_real sum = 0;\n"
+        "    int i, bad = 0;\n"
+        "    for (i = 0; i < k; i++) top = z[i] > top ? z[i] : top, bad |= $_bad(z[i]);\n"
+        "    for (i = 0; i < k; i++) sum += p[i] = $_exp(z[i] - top);\n"
+        "    top = (float)(1 / sum);\n"
+        "    for (i = 0; i < k; i++) p[i] *= top;\n"
+        "    return bad;\n"
+        "}\n");
+    bnn__emit_put(e,
+        "static float $_log(float x) {\n"
+        "    uint32_t b = $_bits(x);\n"
+        "    int n = (int)((b - 0x3f3504f3u + 0x80000000u) >> 23) - 256;\n"
+        "    return $_logfe($_float(b - ((uint32_t)n << 23)) - 1.0f, (float)n);\n"
+        "}\n"
+        "static float $_entropy(const float *p, int k) {\n"
+        "    float h = 0;\n"
+        "    for (; k > 0; k--, p++) {\n"
+        "        if (*p > 1e-37f) h -= *p * $_log(*p);\n");
+    if (e->lik == BNN_BERNOULLI)
+        bnn__emit_put(e, "        if (*p < 1.0f) h -= (1.0f - *p) * $_log(1.0f - *p);\n");
+    bnn__emit_put(e, "    }\n    return h;\n}\n");
+}
+
+static void bnn__emit_affine(bnn__emit *e) {
+    static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
+    int small = e->d.storage == BNN_EMIT_INT8, two = e->parts == 2;
+    const char *load = small ? "(float)*at->w++"
+                       : e->d.storage == BNN_EMIT_HALF ? "$_half(*at->w++)" : "*at->w++";
+    if (e->d.storage == BNN_EMIT_HALF) bnn__emit_put(e,
+        "static float $_half(uint16_t h) { /* times 2^112: the exponents have other zeros */\n"
+        "    uint32_t u = h;\n"
+        "    float x = $_float((u & 0x7fffu) << 13) * 5.19229686e33f;\n"
+        "    return u >> 15 ? -x : x;\n"
+        "}\n");
+    bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n", types[e->d.storage],
+                  e->gaps ? " const uint8_t *g;" : "");
+    bnn__emit_put(e,
+        "static void $_affine(struct $_at *at, const float *x, int n, float *y, int k) {\n"
+        "    int i, j;\n"
+        "    for (j = 0; j < k; j++) {\n");
+    bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : small ?
+                  "        float s = 0;\n" : "        float s = at->b[0];\n");
+    bnn__emit_put(e, e->gaps ? "        for (i = 0; (i += *at->g) < n; at->g++) {\n"
+                               "            if (*at->g == 255) continue;\n"
+                             : "        for (i = 0; i < n; i++) {\n");
+    if (two) {
+        bnn__emit_say(e, "            float w = %s%s, d = %s%s;\n", load,
+                      small ? " * at->b[2]" : "", load, small ? " * at->b[3]" : "");
+        bnn__emit_put(e, "            m += x[i] * w;\n"
+                         "            v += d * d * (x[i] * x[i] + x[n + i]) + w * w * x[n + i];\n");
+    } else {
+        bnn__emit_say(e, e->d.exact ? "            s = fmaf(x[i], %s, s);\n"
+                                    : "            s += x[i] * %s;\n", load);
+    }
+    bnn__emit_put(e, e->gaps ? "            i++;\n        }\n        at->g++;\n" : "        }\n");
+    bnn__emit_put(e, two ? "        y[j] = m;\n        y[k + j] = v;\n" : small ?
+                  "        y[j] = at->b[0] + at->b[1] * s;\n" : "        y[j] = s;\n");
+    bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (small ? 2 : 1));
+}
+
+/* ---- the function */
+
+/* The layers; returns the name of the array that has the outputs, and counts what both arrays need
+ * to hold */
+static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
+    const bnn_mlp_desc *d = &e->m->desc;
+    size_t l, p = (size_t)e->parts, n = d->sizes[0];
+    int scaled = e->v.net.scaling.x_mean.data != NULL, to = 0;
+    char from[2] = { 'x', '\0' }, into[2] = { 'a', '\0' };
+    room[0] = room[1] = 1;
+    if (scaled || p == 2) {
+        room[to++] = p * n;
+        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = %s;\n", n,
+                      scaled ? "(x[i] - $_x_mean[i]) / $_x_std[i]" : "x[i]");
+        if (p == 2) bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[%z + i] = 0;\n", n, n);
+        from[0] = 'a';
+    }
+    for (l = 0; l < e->m->n_layers; l++, to = 1 - to, from[0] = into[0]) {
+        size_t k = d->sizes[l + 1];
+        int act = d->activations[l];
+        into[0] = (char)('a' + to);
+        if (room[to] < p * k) room[to] = p * k;
+        bnn__emit_say(e, "        $_affine(&at, %s, %z, %s, %z);\n", from, d->sizes[l], into, k);
+        if (l + 1 == e->m->n_layers || act == BNN_IDENTITY) continue;
+        bnn__emit_say(e, "        for (i = 0; i < %z; i++) ", k);
+        if (p == 1)
+            bnn__emit_say(e, "%s[i] = $_%s(%s[i]);\n", into, bnn__emit_op(act), into);
+        else if (bnn__emit_is_relu(act))
+            bnn__emit_say(e, "$_rectify(&%s[i], &%s[%z + i], %s);\n", into, into, k,
+                          act == BNN_RELU ? "0" : "0.01f");
+        else bnn__emit_say(e, "$_hermite($_%s, &%s[i], &%s[%z + i]);\n", bnn__emit_op(act), into,
+                           into, k);
+    }
+    return into[0];
+}
+
+/* float m and v, mean and variance of output i of one member, from z */
+static void bnn__emit_output(bnn__emit *e) {
+    int scaled = e->v.net.scaling.y_mean.data != NULL;
+    if (e->lik == BNN_POISSON) {
+        bnn__emit_put(e, "            float m = $_exp(z[i]), v = m;\n");
+        return;
+    }
+    bnn__emit_say(e, "            float m = z[i]%s, v = ",
+                  scaled ? " * $_y_std[i] + $_y_mean[i]" : "");
+    if (e->lik == BNN_GAUSSIAN_HETERO)
+        bnn__emit_say(e, "$_exp($_clamp(z[%z + i])%s);\n", e->v.k, scaled ? " + $_shift[i]" : "");
+    else bnn__emit_put(e, "at.b[i];\n");
+}
+
+/* One member's answer joins the sums: mean, and for numbers its spread and the noise */
+static void bnn__emit_add(bnn__emit *e) {
+    if (e->lik == BNN_CATEGORICAL)
+        bnn__emit_say(e, "        if ($_softmax(z, z, %z)) return 2;\n", e->v.k);
+    bnn__emit_say(e, "        for (i = 0; i < %z; i++) {\n", e->v.k);
+    if (!bnn__emit_classes(e)) {
+        bnn__emit_output(e);
+        bnn__emit_put(e, "            $_real d = m;\n"
+            "            if ($_bad(m)) return 2;\n"
+            "            d -= sum[3 * i];\n"
+            "            sum[3 * i] += d * share;\n"
+            "            sum[3 * i + 1] += weight * d * (m - sum[3 * i]);\n"
+            "            sum[3 * i + 2] += weight * v;\n"
+            "        }\n");
+        if (bnn__emit_has_noise(e)) bnn__emit_say(e, "        at.b += %z;\n", e->v.k);
+        return;
+    }
+    if (e->lik == BNN_BERNOULLI)
+        bnn__emit_put(e, "            if ($_bad(z[i])) return 2;\n"
+                         "            z[i] = $_sigmoid(z[i]);\n");
+    bnn__emit_say(e, "            sum[i] += (z[i] - sum[i]) * share;\n        }\n"
+                     "        h += weight * $_entropy(z, %z);\n", e->v.k);
+}
+
+/* The classes' last lines: mean is there, and h the expected entropy */
+static void bnn__emit_close_classes(bnn__emit *e) {
+    bnn__emit_say(e, "    m = $_entropy(mean, %z);\n"
+                     "    if (entropy) *entropy = m;\n", e->v.k);
+    bnn__emit_put(e, "    m -= (float)h;\n    if (mutual_information) *mutual_information = "
+                     "m > 0 ? m : 0;\n");
+}
+
+static void bnn__emit_close(bnn__emit *e) {
+    bnn__emit_say(e, "    for (i = 0; i < %z; i++) {\n", e->v.k);
+    if (bnn__emit_classes(e)) {
+        bnn__emit_put(e, "        mean[i] = (float)sum[i];\n    }\n");
+        bnn__emit_close_classes(e);
+        return;
+    }
+    bnn__emit_put(e, "        mean[i] = (float)sum[3 * i];\n"
+        "        if (epistemic) epistemic[i] = (float)(sum[3 * i + 1] / seen);\n"
+        "        if (aleatoric) aleatoric[i] = (float)(sum[3 * i + 2] / seen);\n"
+        "    }\n");
+}
+
+static void bnn__emit_close_moments(bnn__emit *e) {
+    size_t k = e->v.k, c = e->v.cols;
+    int scaled = e->v.net.scaling.y_mean.data != NULL;
+    if (e->lik == BNN_CATEGORICAL) { /* sum: one point's probabilities */
+        bnn__emit_say(e, "    for (i = 0; i < %z; i++) mean[i] = 0;\n"
+                         "    for (s = 0; s < %z; s++) {\n", k, 2 * k);
+        bnn__emit_say(e, "        m = z[s / 2];\n        v = sqrtf(%z * z[%z + s / 2]);\n", k, k);
+        bnn__emit_put(e, "        z[s / 2] = s & 1 ? m - v : m + v;\n");
+        bnn__emit_say(e, "        if ($_softmax(sum, z, %z)) return 2;\n"
+                         "        z[s / 2] = m;\n", k);
+        bnn__emit_say(e, "        for (i = 0; i < %z; i++) mean[i] += sum[i] / %z;\n", k, 2 * k);
+        bnn__emit_say(e, "        h += $_entropy(sum, %z) / %z;\n    }\n", k, 2 * k);
+        bnn__emit_close_classes(e);
+        return;
+    }
+    bnn__emit_say(e, "    for (i = 0; i < %z; i++) {\n        m = z[i];\n"
+                     "        v = z[%z + i];\n        if ($_bad(m) || $_bad(v)) return 2;\n", k, c);
+    if (e->lik == BNN_BERNOULLI) {
+        bnn__emit_put(e, "        for (mean[i] = 0, s = 0; s < 8; s++) {\n"
+            "            float p = $_sigmoid(m + sqrtf(v) * $_points[s]);\n"
+            "            mean[i] += $_masses[s] * p;\n"
+            "            h += $_masses[s] * $_entropy(&p, 1);\n"
+            "        }\n    }\n");
+        bnn__emit_close_classes(e);
+        return;
+    }
+    if (e->lik == BNN_POISSON) bnn__emit_put(e,
+        "        mean[i] = m = $_exp(m + v / 2);\n        if (aleatoric) aleatoric[i] = m;\n"
+        "        if (epistemic) epistemic[i] = m * m * $_em1(v < 88.0f ? v : 88.0f);\n");
+    else bnn__emit_say(e, "        mean[i] = m%s;\n        if (epistemic) epistemic[i] = v%s;\n",
+                       scaled ? " * $_y_std[i] + $_y_mean[i]" : "",
+                       scaled ? " * $_y_std[i] * $_y_std[i]" : "");
+    if (e->lik == BNN_GAUSSIAN_HETERO)
+        bnn__emit_say(e, "        if (aleatoric) aleatoric[i] = $_exp($_clamp(z[%z + i] + z[%z + i]"
+                         " / 2)%s);\n", k, c + k, scaled ? " + $_shift[i]" : "");
+    else if (e->lik != BNN_POISSON)
+        bnn__emit_put(e, "        if (aleatoric) aleatoric[i] = at.b[i];\n");
+    bnn__emit_put(e, "    }\n");
+}
+
+static void bnn__emit_signature(bnn__emit *e) {
+    bnn__emit_say(e, "int $(const float *x, float *mean, float *%s, float *%s%s)",
+                  bnn__emit_classes(e) ? "entropy" : "aleatoric",
+                  bnn__emit_classes(e) ? "mutual_information" : "epistemic",
+                  e->d.scratch ? ", float *scratch" : "");
+}
+
+/* Arrays and counters; the layers are counted before they are written */
+static void bnn__emit_declare(bnn__emit *e, const char *real) {
+    size_t room[2], n = e->n, sums = e->v.k;
+    char *out = e->out, z[2] = { 0, 0 };
+    int classes = bnn__emit_classes(e), two = e->parts == 2, apart = e->d.exact && !two;
+    e->out = NULL;
+    z[0] = bnn__emit_layers(e, room);
+    e->out = out, e->n = n;
+    if (two && e->lik != BNN_CATEGORICAL) sums = 0;
+    else if (!classes) sums *= 3;
+    e->c.ram = 4 * (room[0] + room[1] + sums * (apart ? 2 : 1));
+    n = room[0] + room[1];
+    if (e->d.scratch)
+        bnn__emit_say(e, "enum { $_scratch = %z };\n", apart ? n : n + sums);
+    bnn__emit_signature(e);
+    bnn__emit_put(e, " {\n    struct $_at at;\n");
+    if (e->d.scratch) bnn__emit_say(e, "    float *a = scratch, *b = scratch + %z;\n", room[0]);
+    else bnn__emit_say(e, "    float a[%z], b[%z];\n", room[0], room[1]);
+    bnn__emit_say(e, "    float *z = %s%s;\n", z, two ? ", m, v" : classes ? ", m" : "");
+    if (sums != 0 && e->d.scratch && !apart)
+        bnn__emit_say(e, "    float *sum = scratch + %z;\n", n);
+    else if (sums != 0) bnn__emit_say(e, "    %s sum[%z];\n", real, sums);
+    if (!two) bnn__emit_say(e, "    %s seen = 0;\n", real);
+    if (classes) bnn__emit_say(e, "    %s h = 0;\n", real);
+    bnn__emit_say(e, "    int i%s;\n    (void)b;\n    at.b = $_b;\n    at.w = $_w;\n%s",
+                  !two || classes ? ", s" : "", e->gaps ? "    at.g = $_g;\n" : "");
+    if (sums != 0 && !two) bnn__emit_say(e, "    for (i = 0; i < %z; i++) sum[i] = 0;\n", sums);
+}
+
+static void bnn__emit_function(bnn__emit *e) {
+    size_t room[2], s, members = 0;
+    const char *real = e->d.exact && e->parts == 1 ? "double" : "float";
+    for (s = 0; s < e->v.samples; s++) members += bnn__tour_weight(&e->v, s) > 0;
+    bnn__emit_declare(e, real);
+    bnn__emit_say(e, "    for (i = 0; i < %z; i++)\n        if ($_bad(x[i])) return 1;\n",
+                  e->m->desc.sizes[0]);
+    if (e->parts == 2) {
+        bnn__emit_put(e, "    {\n");
+    } else {
+        bnn__emit_say(e, "    for (s = 0; s < %z; s++) {\n        %s share, weight = ", members,
+                      real);
+        if (bnn__emit_equal(e)) bnn__emit_say(e, "(%s)1 / %z;\n", real, members);
+        else bnn__emit_put(e, "$_weight[s];\n");
+        bnn__emit_put(e, "        seen += weight;\n        share = weight / seen;\n");
+    }
+    (void)bnn__emit_layers(e, room);
+    if (e->parts == 1) bnn__emit_add(e);
+    bnn__emit_put(e, "    }\n");
+    if (e->parts == 2) bnn__emit_close_moments(e);
+    else bnn__emit_close(e);
+    bnn__emit_put(e, "    return 0;\n}\n");
+}
+
+/* ---- the file */
+
+static int bnn__emit_name_ok(const char *name) {
+    static const char keywords[] = " "
+        "alignas alignof and and_eq asm auto bitand bitor bool break case catch char "
+        "char8_t char16_t char32_t class compl concept const consteval constexpr constinit "
+        "const_cast continue co_await co_return co_yield decltype default delete do double "
+        "dynamic_cast else enum explicit export extern false float for friend goto if "
+        "inline int long main mutable namespace new noexcept not not_eq nullptr operator or "
+        "or_eq private protected public register reinterpret_cast requires restrict return "
+        "short signed sizeof static static_assert static_cast struct switch template this "
+        "thread_local throw true try typedef typeid typename typeof typeof_unqual union "
+        "unsigned using virtual void volatile wchar_t while xor xor_eq ";
+    char word[48];
+    size_t i, n = strlen(name);
+    if (n == 0 || n > 40 || name[0] == '_' || strstr(name, "__") != NULL) return 0;
+    for (i = 0; i < n; i++)
+        if (name[i] != '_' && !(name[i] >= 'a' && name[i] <= 'z') &&
+            !(name[i] >= 'A' && name[i] <= 'Z') && !(i > 0 && name[i] >= '0' && name[i] <= '9'))
+            return 0;
+    word[0] = word[n + 1] = ' ', word[n + 2] = '\0';
+    memcpy(word + 1, name, n);
+    return strstr(keywords, word) == NULL;
+}
+
+/* NAME_x0_age, NAME_x1_income ...: unique by the number, whatever the rest */
+static void bnn__emit_names(bnn__emit *e, const char *letter, const char *const *names, size_t n) {
+    size_t i, j;
+    for (i = 0; names != NULL && i < n; i++) {
+        bnn__emit_put(e, i == 0 ? "enum {" : ",");
+        bnn__emit_say(e, "\n    $_%s%z_", letter, i);
+        for (j = 0; j < 40 && names[i][j] != '\0'; j++) {
+            char c[2] = { names[i][j], '\0' };
+            int word = (c[0] >= 'a' && c[0] <= 'z') || (c[0] >= 'A' && c[0] <= 'Z') ||
+                       (c[0] >= '0' && c[0] <= '9');
+            bnn__emit_put(e, word ? c : "_");
+        }
+        if (i + 1 == n) bnn__emit_put(e, "\n};\n");
+    }
+}
+
+static void bnn__emit_comment(bnn__emit *e) {
+    char line[BNN_MSG];
+    size_t n = 0;
+    bnn__emit_say(e, "/* $: written by bnn.h. C99 and C++11.\n *     ");
+    bnn__emit_signature(e);
+    bnn__emit_say(e, "\n * Takes %z inputs x, gives %z of mean%s. Returns 0, or 1: x has NaN or "
+                  "inf,\n * or 2: an answer is beyond floats. ", e->m->desc.sizes[0], e->v.k,
+                  bnn__emit_classes(e) ? "" : ", aleatoric and epistemic variance");
+    bnn__emit_say(e, "Constants: %z bytes; arrays: %z bytes.\n", e->c.flash, e->c.ram);
+    if (e->d.x.rows != 0) {
+        bnn__put(line, &n, " * Measured on "), bnn__put_size(line, &n, e->d.x.rows);
+        bnn__put(line, &n, " rows: error "), bnn__put_real(line, &n, e->c.error);
+        bnn__put(line, &n, ", root mean square "), bnn__put_real(line, &n, e->c.rms);
+        bnn__put(line, &n, ", other class "), bnn__put_real(line, &n, 100 * e->c.changed);
+        bnn__put(line, &n, " %\n"), line[n] = '\0';
+        bnn__emit_put(e, line);
+    }
+    bnn__emit_put(e, " */\n");
+}
+
+static void bnn__emit_constants(bnn__emit *e) {
+    const bnn_scaling *s = &e->v.net.scaling;
+    size_t i;
+    bnn__emit_names(e, "x", e->d.inputs, e->m->desc.sizes[0]);
+    bnn__emit_names(e, "y", e->d.classes, e->v.k);
+    bnn__emit_stream(e, 0);
+    bnn__emit_stream(e, 1);
+    if (e->gaps) bnn__emit_stream(e, 2);
+    bnn__emit_array(e, "x_mean", s->x_mean);
+    bnn__emit_array(e, "x_std", s->x_std);
+    bnn__emit_array(e, "y_mean", s->y_mean);
+    bnn__emit_array(e, "y_std", s->y_std);
+    if (e->lik == BNN_GAUSSIAN_HETERO && s->y_std.data != NULL) {
+        bnn__emit_open(e, "float", 4, "shift");
+        for (i = 0; i < e->v.k; i++)
+            bnn__emit_item(e, 2 * bnn__dlog((double)s->y_std.data[i]), 0);
+        bnn__emit_put(e, "\n};\n");
+    }
+    if (bnn__emit_equal(e)) return;
+    bnn__emit_open(e, "float", 4, "weight");
+    for (i = 0; i < e->v.samples; i++)
+        if (bnn__tour_weight(&e->v, i) > 0)
+            bnn__emit_item(e, bnn__tour_weight(&e->v, i) / e->v.total, 0);
+    bnn__emit_put(e, "\n};\n");
+}
+
+static void bnn__emit_file(bnn__emit *e) {
+    e->n = e->flash = 0;
+    e->needs = 0;
+    bnn__emit_functions(e, 0);
+    bnn__emit_comment(e);
+    bnn__emit_put(e, "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n");
+    if (e->d.exact) bnn__emit_put(e, "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n"
+        "#elif defined(__GNUC__) && !defined(__TINYC__)\n"
+        "#pragma GCC optimize(\"fp-contract=off\")\n#endif\n");
+    bnn__emit_put(e, "#ifdef __cplusplus\nextern \"C\"\n#endif\n");
+    bnn__emit_signature(e);
+    bnn__emit_put(e, ";\n");
+    bnn__emit_constants(e);
+    bnn__emit_put(e, e->d.exact && e->parts == 1 ? "typedef double $_real;\n"
+                                                 : "typedef float $_real;\n");
+    bnn__emit_put(e,
+        "static uint32_t $_bits(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }\n"
+        "static int $_bad(float x) { return ($_bits(x) & 0x7f800000u) == 0x7f800000u; }\n");
+    if (e->needs & (BNN__EMIT_EXP | BNN__EMIT_EM1) || e->d.storage == BNN_EMIT_HALF)
+        bnn__emit_put(e,
+        "static float $_float(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }\n");
+    if (e->needs & (BNN__EMIT_EXP | BNN__EMIT_EM1)) bnn__emit_exp(e);
+    if (e->needs & BNN__EMIT_LOG) bnn__emit_log(e);
+    if (e->needs & BNN__EMIT_ERF) bnn__emit_erf(e);
+    if (e->lik == BNN_GAUSSIAN_HETERO) bnn__emit_put(e,
+        "static float $_clamp(float x) { return x < -20.0f ? -20.0f : x > 20.0f ? 20.0f : x; }\n");
+    bnn__emit_functions(e, 1);
+    if (bnn__emit_classes(e)) bnn__emit_classes_text(e);
+    if (e->parts == 2) bnn__emit_moments(e);
+    bnn__emit_affine(e);
+    bnn__emit_function(e);
+    e->c.flash = e->flash;
+}
+
+/* ---- the error */
+
+/* desc.x through what is written: the net with the weights that storage leaves. */
+static bnn_predictive bnn__emit_measure(bnn__emit *e, bnn_arena *mem, bnn_ensemble *post) {
+    const bnn_params *w = e->v.net.params;
+    bnn_predictive none;
+    bnn__tour v;
+    size_t s, l, j, i, parts = (size_t)e->parts, rows = e->parts == 2 ? 2 : e->v.samples;
+    post->samples = bnn_mat_new(mem, rows, w->n);
+    memset(&none, 0, sizeof none);
+    for (s = 0; s < rows && mem->err == BNN_OK; s++) {
+        float *to = post->samples.data + s * w->n;
+        const float *from = e->v.post != NULL ? e->v.post->samples.data + s * w->n
+                            : parts == 2 && s == 1 ? e->std : e->mean;
+        memcpy(to, from, w->n * sizeof(float));
+        for (l = 0; l < e->m->n_layers; l++) {
+            bnn_mat a = bnn__layer(w, e->m, l, 0);
+            for (j = 0; j < a.cols; j++) {
+                size_t at = (size_t)(a.data - w->theta) + j;
+                (void)bnn__emit_round(e, e->weight, from + at, a.rows, a.cols);
+                for (i = 0; i < a.rows; i++) to[at + i * a.cols] = e->weight[i];
+            }
+        }
+    }
+    if (mem->err != BNN_OK) return none;
+    if (parts == 1) return bnn_predict(mem, e->v.t, &e->v.net, post, e->d.x);
+    if (!bnn__tour_open(&v, e->v.t, &e->v.net, NULL, e->d.x, BNN__PREDICT_ROWS)) return none;
+    bnn__moments_run(&v, mem, post->samples.data, post->samples.data + w->n);
+    return v.p;
+}
+
+/* What desc.x is compared with: the net, or draws of the mean field */
+static bnn_predictive bnn__emit_truth(bnn__emit *e, bnn_arena *mem, bnn_ensemble *post) {
+    enum { DRAWS = 1000 };
+    bnn_tape *t = e->v.t;
+    bnn_rng rng = bnn_rng_seed(1);
+    bnn_predictive none;
+    size_t i, n = e->v.net.params->n;
+    bnn_mat draws;
+    if (e->parts == 1) return bnn_predict(mem, t, &e->v.net, e->v.post, e->d.x);
+    memset(&none, 0, sizeof none);
+    memset(post, 0, sizeof *post);
+    draws = post->samples = bnn_mat_new(mem, DRAWS, n);
+    post->weights = (double *)bnn_arena_alloc(mem, DRAWS, sizeof(double));
+    post->count = DRAWS;
+    if (mem->err != BNN_OK) return none;
+    bnn_rng_fill_normal(&rng, bnn__mat_size(draws), draws.data);
+    for (i = 0; i < bnn__mat_size(draws); i++)
+        draws.data[i] = e->mean[i % n] + e->std[i % n] * draws.data[i];
+    for (i = 0; i < DRAWS; i++) post->weights[i] = 1;
+    return bnn_predict(mem, t, &e->v.net, post, e->d.x);
+}
+
+static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_ensemble post;
+    bnn_mat a, b;
+    size_t i, changed = 0;
+    double square = 0, one = 1;
+    e->c.error = e->c.rms = e->c.changed = bnn__nan();
+    if (e->d.x.rows == 0) return;
+    memset(&post, 0, sizeof post);
+    a = bnn__emit_truth(e, mem, &post).mean;
+    post.weights = &one, post.count = 1;
+    if (e->v.post != NULL) post = *e->v.post;
+    b = bnn__emit_measure(e, mem, &post).mean;
+    if (mem->err != BNN_OK) bnn__fail(e->v.t, mem->err, "bnn_emit_c: %s", mem->msg);
+    if (e->v.t->err != BNN_OK) return;
+    for (e->c.error = 0, i = 0; i < bnn__mat_size(a); i++) {
+        double d = fabs((double)a.data[i] - (double)b.data[i]);
+        if (d > e->c.error) e->c.error = d;
+        if (d <= DBL_MAX) square += d * d; /* rows with gaps are NaN */
+    }
+    for (i = 0; i < a.rows; i++)
+        changed += bnn_mat_row_argmax(a, i) != bnn_mat_row_argmax(b, i);
+    e->c.rms = sqrt(square / (double)bnn__mat_size(a));
+    e->c.changed = (double)changed / (double)a.rows;
+    bnn_arena_rewind(mem, mark);
+}
+
+/* All that can be wrong before anything is made; 0 = the tape knows what */
+static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
+                           const bnn_ensemble *post) {
+    size_t i = 0;
+    bnn_mat x = { 1, 0, NULL };
+    if (e->d.name == NULL) e->d.name = "predict";
+    if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
+    if (!bnn__emit_name_ok(e->d.name))
+        bnn__fail(t, BNN_EARG, "bnn_emit_c: the name must be an identifier of 1 to 40 characters, "
+                  "without _ in front or twice, and no keyword of C or C++");
+    else if (e->d.storage < BNN_EMIT_FLOAT || e->d.storage > BNN_EMIT_INT8)
+        bnn__fail(t, BNN_EARG, "bnn_emit_c: storage %d (1 to 3)", e->d.storage);
+    else if (net->params != NULL && net->mlp == NULL)
+        bnn__fail(t, BNN_EARG, "bnn_emit_c: only a bnn_mlp is known layer by layer");
+    else if (e->d.moments != NULL && post != NULL)
+        bnn__fail(t, BNN_EARG, "bnn_emit_c: moments of a mean field, or an ensemble, not both");
+    if (t->err != BNN_OK || net->params == NULL)
+        return bnn__tour_init(&e->v, t, net, post);
+    e->m = net->mlp;
+    e->lik = bnn__likelihood(net);
+    e->parts = e->d.moments != NULL ? 2 : 1;
+    x.cols = e->m->desc.sizes[0];
+    x.data = bnn__floats(t, x.cols);
+    e->weight = bnn__floats(t, bnn__mul(2, bnn__mlp_width(e->m)));
+    if (t->err == BNN_OK) bnn_mat_fill(x, 0);
+    if (!bnn__tour_open(&e->v, t, net, post, x, 1)) return 0;
+    if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
+    if (t->err != BNN_OK) return 0;
+    e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
+    e->v.view.theta = net->params->theta;
+    if (e->parts == 2) memcpy(&e->v.view.theta, &e->d.moments->params->theta, sizeof(float *));
+    for (; i < e->v.samples; i++)
+        if (!bnn__v_finite(net->params->n, post != NULL ? bnn_mat_rows(post->samples, i, 1).data
+                                                        : e->mean))
+            bnn__fail(t, BNN_ENONFINITE, "bnn_emit_c: the weights of member %z are not finite", i);
+    return t->err == BNN_OK;
+}
+
+BNNDEF bnn_emitted bnn_emit_c(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
+                              const bnn_ensemble *post, bnn_emit_desc desc) {
+    bnn__emit e;
+    bnn_emitted none;
+    bnn__time now = bnn__now(t);
+    memset(&e, 0, sizeof e);
+    memset(&none, 0, sizeof none);
+    e.d = desc;
+    if (!bnn__emit_begin(&e, t, net, post)) {
+        bnn__back_to(t, now);
+        return none;
+    }
+    bnn__emit_compare(&e, mem);
+    if (t->err == BNN_OK) bnn__emit_choose(&e);
+    if (t->err == BNN_OK) bnn__emit_file(&e); /* the sizes of the constants */
+    if (t->err == BNN_OK) bnn__emit_file(&e); /* and of the text that says them */
+    e.c.size = e.n;
+    if (t->err == BNN_OK) e.out = e.c.text = (char *)bnn_arena_alloc(mem, e.n + 1, 1);
+    if (t->err == BNN_OK && e.out == NULL) bnn__fail(t, mem->err, "bnn_emit_c: %s", mem->msg);
+    if (t->err == BNN_OK) bnn__emit_file(&e);
+    bnn__back_to(t, now);
+    return t->err == BNN_OK ? e.c : none;
+}
+
+/* ------------------------------------------------------------------------------------------------
  * >>files: CSV, IDX and checkpoints
  *
  * All parsers work on bytes in memory and trust none of them. A failed one rewinds the arena and
@@ -18764,6 +19986,19 @@ static int bnn__net_parse(bnn__source s, void *out, const void *how) {
 
 BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     return net == NULL ? BNN_EARG : bnn__load(mem, path, bnn__net_parse, net, NULL);
+}
+
+BNNDEF int bnn_emit_save(bnn_arena *mem, const char *path, const bnn_emitted *c) {
+    bnn_mark mark;
+    char name[64];
+    int err;
+    if (mem == NULL || path == NULL || c == NULL || c->text == NULL) return BNN_EARG;
+    if (mem->err != BNN_OK) return mem->err;
+    mark = bnn_arena_mark(mem);
+    bnn__file_name(name, path);
+    err = bnn__file_save(mem, name, path, c->text, c->size);
+    bnn_arena_rewind(mem, mark);
+    return err;
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the

@@ -52,9 +52,14 @@ sub scan {
         push @calls, { at => $at, end => $end, line => line_of($s, $at), name => $name,
                        text => $text };
     }
+    my @source; # what is written to emitted files is no sentence
+    pos($s) = $from;
+    while ($s =~ /\bbnn__emit_(?:put|say)\s*$paren/g) { push @source, [$-[0], $+[0]]; }
     pos($s) = $from;
     while ($s =~ /$strings|'(?:\\.|[^'\\\n])+'/g) {
         my ($m, $at) = ($&, $-[0]);
+        next if $m =~ /\$|"\s*"\w+ alignof|^" alignas|%z inputs|root mean square|gap == |continue;/;
+        next if grep { $at >= $_->[0] && $at < $_->[1] } @source;
         next if substr($m, 0, 1) eq "'" || $format{$at};
         my $start = rindex(substr($s, 0, $at), "\n") + 1;
         my $before = substr $s, $start, $at - $start;

@@ -1,0 +1,799 @@
+/* bnn.c -- Bayesian neural networks from the command line: fit, predict, report, distill, prune,
+ * emit, info, export. One file on one header.
+ *     cc -O2 -I.. bnn.c -o bnn -lm && ./bnn fit train.csv --target price -o model.bnn
+ * `bnn --help` has the commands, docs/bnn.1 is the manual page. Any CSV with a header goes in; out
+ * come predictions with error bars, a report in one HTML file, or the net as C source. */
+#define BNN_STATIC
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#include "svg.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { OK, FAILED, USAGE, ROUGH, CANCELED = 130 }; /* exit codes */
+
+static const char help[] =
+    "bnn: Bayesian neural networks on tables\n"
+    "  bnn fit TRAIN.csv --target COLUMN [-o MODEL]     a posterior; -o model.bnn\n"
+    "      --task auto|regression|classes|counts        default: by the target's values\n"
+    "      --hidden 50,50  --method M  --budget N  --seed N  --folds K  --skip a,b\n"
+    "      M: auto hmc sghmc sgld sgnht ensemble dropout meanfield laplace swag\n"
+    "      --missing refuse|drop|mean|indicator  --decimal ,  --thousands .\n"
+    "  bnn predict MODEL NEW.csv [-o OUT.csv]           mean, sd, 5 and 95 percent, or class,\n"
+    "                                                   probabilities, doubt (nats)\n"
+    "  bnn report MODEL TEST.csv [-o REPORT.html]       how good it is, in one file\n"
+    "  bnn distill MODEL [DATA.csv] [-o SMALL] [--hidden 32] [--steps N]\n"
+    "                                                   one net for all draws\n"
+    "  bnn prune MODEL --fraction F [-o SMALL]          the weakest weights become 0\n"
+    "  bnn emit MODEL [DATA.csv] [-o MODEL.c] [--name F] [--storage float|half|int8]\n"
+    "      [--draws N]                                  C source; its error on DATA\n"
+    "  bnn info MODEL                                   what is in it\n"
+    "  bnn export MODEL [-o DRAWS.npz]                  draws for NumPy and ArviZ\n"
+    "--json: for machines. -o - is the standard output for CSV, HTML and C.\n"
+    "Exit: 0 well, 1 failed, 2 usage, 3 fitted but see its notes, 130 interrupted and saved.\n";
+
+static bnn_arena mem;
+static bnn_tape tape;
+static volatile sig_atomic_t stop;
+
+typedef struct options {
+    const char *command, *files[2], *out, *target, *task, *hidden, *method, *skip, *missing, *name,
+        *storage, *decimal, *thousands;
+    int n_files, json;
+    double budget, fraction;
+    size_t folds, seed, steps, draws;
+} options;
+
+typedef struct model {
+    bnn_net net;
+    bnn_ensemble post; /* count 0: one net */
+    bnn_recipe recipe;
+    bnn_bytes recipe_bytes, about;
+    size_t chains;
+    char method[16];
+} model;
+
+static void quit(int code) {
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+    exit(code);
+}
+
+static void die(const char *what) {
+    fprintf(stderr, "bnn: %s\n", what);
+    quit(FAILED);
+}
+
+static void usage(const char *what, const char *which) {
+    fprintf(stderr, "bnn: %s%s; bnn --help has the commands\n", what, which);
+    quit(USAGE);
+}
+
+static void check(void) {
+    if (mem.err) die(mem.msg);
+    if (tape.err) die(tape.msg);
+}
+
+/* ---- results for people and for machines */
+
+static int json, items, quiet; /* quiet: the standard output is a file */
+
+static void say_name(const char *name) {
+    if (quiet) return;
+    if (json) printf("%s\"%s\": ", items ? ", " : "{", name);
+    else printf("%-22s ", name);
+    items++;
+}
+static void say(const char *name, double v) {
+    say_name(name);
+    if (quiet) return;
+    if (json && !(v - v == 0)) printf("null");
+    else printf("%.6g", v);
+    if (!json) putchar('\n');
+}
+static void say_text(const char *name, const char *text) {
+    say_name(name);
+    if (quiet) return;
+    if (!json) { printf("%s\n", text); return; }
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') putchar('\\');
+        if ((unsigned char)*text >= 32) putchar(*text);
+    }
+    putchar('"');
+}
+static void say_end(void) {
+    if (json && !quiet) printf("%s}\n", items ? "" : "{");
+    items = 0;
+}
+
+/* ---- options */
+
+static double number(const char *name, const char *text, double least) {
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end != '\0' || !(v >= least)) usage("a number is needed behind ", name);
+    return v;
+}
+
+static options parse(int argc, char **argv) {
+    options o = { 0 };
+    struct { const char *name, **text; double *real; size_t *size; } table[] = {
+        { "-o", &o.out, 0, 0 }, { "--target", &o.target, 0, 0 }, { "--task", &o.task, 0, 0 },
+        { "--hidden", &o.hidden, 0, 0 }, { "--method", &o.method, 0, 0 },
+        { "--skip", &o.skip, 0, 0 }, { "--missing", &o.missing, 0, 0 },
+        { "--name", &o.name, 0, 0 }, { "--storage", &o.storage, 0, 0 },
+        { "--decimal", &o.decimal, 0, 0 }, { "--thousands", &o.thousands, 0, 0 },
+        { "--budget", 0, &o.budget, 0 }, { "--fraction", 0, &o.fraction, 0 },
+        { "--folds", 0, 0, &o.folds }, { "--seed", 0, 0, &o.seed },
+        { "--steps", 0, 0, &o.steps }, { "--draws", 0, 0, &o.draws } };
+    o.command = argc > 1 ? argv[1] : "--help";
+    for (int i = 2; i < argc; i++) {
+        size_t k, n = sizeof table / sizeof *table;
+        if (strcmp(argv[i], "--json") == 0) { o.json = 1; continue; }
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            if (o.n_files == 2) usage("one file too many: ", argv[i]);
+            o.files[o.n_files++] = argv[i];
+            continue;
+        }
+        for (k = 0; k < n && strcmp(table[k].name, argv[i]) != 0; k++) {}
+        if (k == n) usage("no such option: ", argv[i]);
+        if (++i == argc) usage("something is needed behind ", table[k].name);
+        if (table[k].text) *table[k].text = argv[i];
+        if (table[k].real) *table[k].real = number(table[k].name, argv[i], 0);
+        if (table[k].size) *table[k].size = (size_t)number(table[k].name, argv[i], 0);
+    }
+    json = o.json;
+    quiet = o.out && strcmp(o.out, "-") == 0;
+    return o;
+}
+
+/* The place of text in a list of n words, from 1; 0 if there is no text */
+static int choice(const char *option, const char *text, const char *const *words, int n) {
+    if (text == NULL) return 0;
+    for (int i = 0; i < n; i++)
+        if (strcmp(words[i], text) == 0) return i + 1;
+    usage(option, text);
+    return 0;
+}
+
+static const char *const methods[] = { "auto", "hmc", "sghmc", "sgld", "sgnht", "ensemble",
+                                       "dropout", "meanfield", "laplace", "swag" };
+
+/* 0-ended widths between d inputs and k outputs */
+static void sizes_of(size_t sizes[BNN_MAX_LAYERS + 1], const char *hidden, size_t d, size_t k) {
+    size_t n = 0;
+    sizes[n++] = d;
+    for (const char *at = hidden; *at; ) {
+        char *end;
+        long v = strtol(at, &end, 10);
+        if (end == at || v < 1 || v > 100000 || (*end != ',' && *end != '\0') ||
+            n + 2 > BNN_MAX_LAYERS)
+            usage("--hidden wants widths like 50,50 and not ", hidden);
+        sizes[n++] = (size_t)v;
+        at = *end ? end + 1 : end;
+    }
+    sizes[n++] = k;
+    sizes[n] = 0;
+}
+
+/* ---- tables and models */
+
+static bnn_table load_table(const options *o, const char *path) {
+    bnn_table t = { 0 };
+    bnn_csv_desc d = { .header = 1 };
+    if (o->decimal) d.decimal = o->decimal[0];
+    if (o->thousands) d.thousands = o->thousands[0];
+    if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
+    return t;
+}
+
+static void save_model(model *m, const char *path) {
+    bnn_checkpoint c = { .nets = { &m->net } };
+    char about[64];
+    m->recipe_bytes = bnn_recipe_write(&mem, &m->recipe);
+    snprintf(about, sizeof about, "%s %zu", m->method, m->chains);
+    m->about = (bnn_bytes){ about, strlen(about) + 1 };
+    c.bytes[0] = &m->recipe_bytes, c.bytes[1] = &m->about;
+    if (m->post.count) c.ensembles[0] = &m->post;
+    check();
+    if (bnn_checkpoint_save(&mem, path, &c) != BNN_OK) die(mem.msg);
+}
+
+static model load_model(const char *path) {
+    model m = { 0 };
+    bnn_checkpoint c = { .nets = { &m.net }, .ensembles = { &m.post },
+                         .bytes = { &m.recipe_bytes, &m.about } };
+    int err = bnn_checkpoint_load(&mem, path, &c);
+    if (err == BNN_EFORMAT || err == BNN_EARG) { /* perhaps one net, which has no ensemble */
+        char first[BNN_MSG];
+        memcpy(first, mem.msg, sizeof first);
+        memset(&m, 0, sizeof m);
+        c.ensembles[0] = NULL;
+        err = bnn_checkpoint_load(&mem, path, &c);
+        if (err != BNN_OK) die(first);
+    }
+    if (err != BNN_OK) die(mem.msg);
+    if (bnn_recipe_read(&mem, &m.recipe, m.recipe_bytes) != BNN_OK) die(mem.msg);
+    if (m.about.size > 0 && ((char *)m.about.data)[m.about.size - 1] == '\0')
+        sscanf((char *)m.about.data, "%15s %zu", m.method, &m.chains);
+    if (m.net.params == NULL || m.net.mlp == NULL || m.net.mlp->desc.sizes[0] != m.recipe.x_cols)
+        die("the recipe in this model is not that of its net");
+    if (m.chains == 0 || m.post.count % m.chains != 0) m.chains = 1;
+    return m;
+}
+
+static const bnn_ensemble *post_of(const model *m) { return m->post.count ? &m->post : NULL; }
+static int is_classes(const model *m) { return m->net.likelihood == BNN_CATEGORICAL; }
+
+/* The model's columns of a table; rows: which of it */
+static bnn_data data_of(const model *m, const bnn_table *t, size_t **rows, int target) {
+    bnn_data d;
+    *rows = (size_t *)bnn_arena_alloc(&mem, t->rows, sizeof **rows);
+    check();
+    d = bnn_recipe_data(&mem, &m->recipe, t, *rows);
+    check();
+    if (target && d.y.rows == 0) die("the table has no column of the target, which is needed here");
+    return d;
+}
+
+/* ---- fit */
+
+static void interrupted(int signal) { (void)signal, stop = 1; }
+
+static int is_terminal(void) {
+#ifdef BNN__POSIX
+    return isatty(2);
+#else
+    return 0;
+#endif
+}
+
+static int progress(void *user, size_t done, size_t total) { /* total: the budget at most */
+    const time_t *start = (const time_t *)user;
+    static time_t last;
+    time_t now = time(NULL);
+    if (now != last && done > 0 && is_terminal()) {
+        double left = difftime(now, *start) * ((double)total - (double)done) / (double)done;
+        fprintf(stderr, "\r%3.0f %% of the budget, at most %.0f s left ",
+                100 * (double)done / (double)total, left);
+        last = now;
+    }
+    return stop;
+}
+
+static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood) {
+    bnn_mlp_desc d = { .activation = BNN_TANH, .likelihood = likelihood, .seed = o->seed,
+                       .prior = { .std = 1.5f, .fan_in = 1 },
+                       .noise_learned = likelihood == BNN_GAUSSIAN };
+    size_t k = likelihood == BNN_CATEGORICAL ? r->target.n_classes : 1;
+    sizes_of(d.sizes, o->hidden ? o->hidden : "50", r->x_cols, k);
+    return bnn_mlp(bnn_params_new(&mem), d);
+}
+
+static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, time_t *start) {
+    int method = choice("--method is none of those in the help: ", o->method, methods, 10);
+    bnn_posterior p = bnn_fit(&mem, net, data, (bnn_fit_desc){ .method = method > 1 ? method - 1
+                                                                                     : 0,
+        .gradients = o->budget, .seed = o->seed, .progress = progress, .progress_user = start });
+    if (is_terminal()) fprintf(stderr, "\r%40s\r", "");
+    return p;
+}
+
+/* Error of classes or root mean square, and ln p per row */
+static void score(const model *m, bnn_data d, double *error, double *nll) {
+    bnn_mat mean = bnn_predict(&mem, &tape, &m->net, post_of(m), d.x).mean;
+    bnn_mat lp = bnn_predict_log_lik(&mem, &tape, &m->net, post_of(m), d);
+    check();
+    *error = is_classes(m) ? bnn_metric_error(mean, d.y) : bnn_metric_rmse(mean, d.y);
+    *nll = -bnn_mat_sum(lp) / (double)d.y.rows;
+}
+
+static void folds(const options *o, const model *m, bnn_data d, int likelihood, time_t *start) {
+    bnn_rng rng = bnn_rng_seed(o->seed);
+    size_t *fold = bnn_data_folds(&mem, d, o->folds, likelihood == BNN_CATEGORICAL, &rng);
+    double error = 0, nll = 0, rows = 0;
+    check();
+    for (size_t k = 0; k < o->folds && !stop; k++) {
+        model one = *m;
+        bnn_data test = bnn_data_fold(&mem, d, fold, k, 0), n = bnn_data_fold(&mem, d, fold, k, 1);
+        double e, l;
+        one.net = make_net(o, &m->recipe, likelihood);
+        check();
+        bnn_posterior p = run_fit(o, &one.net, n, start);
+        check();
+        one.post = p.post;
+        if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
+        score(&one, test, &e, &l);
+        error += e * (double)test.y.rows, nll += l * (double)test.y.rows;
+        rows += (double)test.y.rows;
+    }
+    say("folds", (double)o->folds);
+    say(likelihood == BNN_CATEGORICAL ? "error, folds" : "rmse, folds", error / rows);
+    say("nll, folds", nll / rows);
+}
+
+static int fit(const options *o) {
+    static const char *const tasks[] = { "auto", "regression", "classes", "counts" };
+    static const char *const missing[] = { "refuse", "drop", "mean", "indicator" };
+    time_t start = time(NULL);
+    model m = { 0 };
+    size_t *rows;
+    int task = choice("--task is none of those in the help: ", o->task, tasks, 4), likelihood;
+    int gaps = choice("--missing is none of those in the help: ", o->missing, missing, 4);
+    if (o->target == NULL || o->n_files != 1) usage("fit wants a table and --target", "");
+    bnn_table t = load_table(o, o->files[0]);
+    m.recipe = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = o->target, .skip = o->skip,
+        .missing = gaps, .classes = task == 3 ? o->target : NULL });
+    check();
+    if (task < 2)
+        task = m.recipe.target.kind == BNN_COLUMN_CLASS ||
+               m.recipe.target.kind == BNN_COLUMN_YESNO ? 3 : 2;
+    likelihood = task == 3 ? BNN_CATEGORICAL : task == 4 ? BNN_POISSON : BNN_GAUSSIAN;
+    if (likelihood == BNN_CATEGORICAL && m.recipe.target.n_classes < 2)
+        die("the target has fewer than two classes");
+    bnn_data d = data_of(&m, &t, &rows, 1);
+    (void)signal(SIGINT, interrupted);
+    if (o->folds > 0) folds(o, &m, d, likelihood, &start);
+    m.net = make_net(o, &m.recipe, likelihood);
+    check();
+    bnn_posterior p = run_fit(o, &m.net, d, &start);
+    check();
+    m.post = p.post, m.chains = p.chains;
+    snprintf(m.method, sizeof m.method, "%s", methods[p.method]);
+    if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
+    save_model(&m, o->out ? o->out : "model.bnn");
+    say_text("model", o->out ? o->out : "model.bnn");
+    say_text("task", tasks[task - 1]);
+    say("rows", (double)d.x.rows);
+    say("columns of x", (double)d.x.cols);
+    say("weights", (double)m.net.params->n);
+    say_text("method", m.method);
+    say("draws", (double)m.post.count);
+    say("R-hat", p.rhat);
+    say("ESS", p.ess_bulk < p.ess_tail ? p.ess_bulk : p.ess_tail);
+    say("seconds", difftime(time(NULL), start));
+    say_end();
+    for (size_t i = 0; i < p.n_notes; i++) fprintf(stderr, "bnn: note: %s\n", p.notes[i]);
+    if (stop)
+        fprintf(stderr, "bnn: interrupted; %zu draws are saved. The same command without an "
+                "interruption, or a smaller --budget, ends by itself\n", m.post.count);
+    return stop ? CANCELED : p.reached ? OK : ROUGH;
+}
+
+/* ---- predict */
+
+static void put_text(const char *path, const void *bytes, size_t size) {
+    bnn_emitted c = { .size = size };
+    if (path == NULL || strcmp(path, "-") == 0) {
+        if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0) die("cannot write");
+        return;
+    }
+    memcpy(&c.text, &bytes, sizeof c.text);
+    if (bnn_emit_save(&mem, path, &c) != BNN_OK) die(mem.msg);
+}
+
+static int predict(const options *o) {
+    bnn_table out = { 0 };
+    size_t *rows, size;
+    void *bytes;
+    if (o->n_files != 2) usage("predict wants a model and a table", "");
+    model m = load_model(o->files[0]);
+    bnn_table t = load_table(o, o->files[1]);
+    bnn_data d = data_of(&m, &t, &rows, 0);
+    bnn_predictive p = bnn_predict(&mem, &tape, &m.net, post_of(&m), d.x);
+    check();
+    if (is_classes(&m)) {
+        char **cells = (char **)bnn_arena_alloc(&mem, d.x.rows, sizeof *cells);
+        for (size_t i = 0; cells && i < d.x.rows; i++)
+            cells[i] = m.recipe.target.classes[bnn_mat_row_argmax(p.mean, i)];
+        bnn_table_add_text(&mem, &out, m.recipe.target.name, cells);
+        for (size_t k = 0; k < p.mean.cols; k++) {
+            char name[128];
+            snprintf(name, sizeof name, "p(%s)", bnn_recipe_label(&m.recipe, k));
+            bnn_table_add(&mem, &out, name, p.mean, k);
+        }
+        bnn_table_add(&mem, &out, "doubt", p.mutual_information, 0);
+    } else {
+        bnn_mat sd = bnn_mat_new(&mem, d.x.rows, 1);
+        bnn_mat lo = bnn_predict_quantile(&mem, &tape, &m.net, post_of(&m), d.x, 0.05f);
+        bnn_mat hi = bnn_predict_quantile(&mem, &tape, &m.net, post_of(&m), d.x, 0.95f);
+        check();
+        for (size_t i = 0; i < d.x.rows; i++)
+            sd.data[i] = sqrtf(p.aleatoric.data[i] + p.epistemic.data[i]);
+        bnn_table_add(&mem, &out, m.recipe.target.name, p.mean, 0);
+        bnn_table_add(&mem, &out, "sd", sd, 0);
+        bnn_table_add(&mem, &out, "5 percent", lo, 0);
+        bnn_table_add(&mem, &out, "95 percent", hi, 0);
+    }
+    check();
+    if (bnn_table_write(&mem, &out, &bytes, &size) != BNN_OK) die(mem.msg);
+    put_text(o->out, bytes, size);
+    if (mem.note[0]) fprintf(stderr, "bnn: note: %s\n", mem.note);
+    return OK;
+}
+
+/* ---- report */
+
+static void html_row(FILE *f, const char *name, double v) {
+    fputs("<tr><td>", f);
+    svg_escape(f, name);
+    fprintf(f, "<td>%.4g</tr>\n", v);
+}
+
+static int by_float(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Numbers: what was measured over what was said, coverage, and the ranks of y */
+static void report_numbers(FILE *f, const model *m, bnn_data d) {
+    enum { Q = 19, BINS = 20 };
+    size_t n = d.y.rows, count[BINS] = { 0 };
+    float size[Q / 2], inside[Q / 2];
+    bnn_mat quantile[Q], mean = bnn_predict(&mem, &tape, &m->net, post_of(m), d.x).mean;
+    double rmse = bnn_metric_rmse(mean, d.y), lo = INFINITY, hi = -INFINITY;
+    for (int q = 0; q < Q; q++)
+        quantile[q] = bnn_predict_quantile(&mem, &tape, &m->net, post_of(m), d.x,
+                                           (float)(q + 1) / (Q + 1));
+    check();
+    for (size_t i = 0; i < n; i++) {
+        int q = 0;
+        while (q < Q && quantile[q].data[i] < d.y.data[i]) q++;
+        count[q]++;
+        lo = fmin(lo, fmin((double)d.y.data[i], (double)quantile[0].data[i]));
+        hi = fmax(hi, fmax((double)d.y.data[i], (double)quantile[Q - 1].data[i]));
+    }
+    for (int k = 0; k < Q / 2; k++) {
+        size[k] = (float)(Q - 1 - 2 * k) / (Q + 1);
+        inside[k] = (float)bnn_metric_coverage(quantile[k], quantile[Q - 1 - k], d.y);
+    }
+    html_row(f, "root mean square error", rmse);
+    html_row(f, "90 percent intervals hold, percent", 100 * (double)inside[0]);
+    html_row(f, "their width", bnn_metric_width(quantile[0], quantile[Q - 1]));
+    say("rmse", rmse), say("coverage90", (double)inside[0]);
+    fputs("</table>\n", f);
+    svg s = svg_inline(f, "Said and measured, with 90 percent intervals");
+    svg_axes(&s, lo, hi, lo, hi, "prediction", m->recipe.target.name);
+    svg_diagonal(&s);
+    for (size_t i = 0; i < n; i += n / 400 + 1)
+        fprintf(f, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#0072b2\" stroke-opacity=\"0.3\"/>\n",
+                svg_x(&s, (double)mean.data[i]), svg_y(&s, (double)quantile[0].data[i]),
+                svg_y(&s, (double)quantile[Q - 1].data[i]));
+    svg_points(&s, n < 400 ? n : 400, mean.data, d.y.data, 1);
+    svg_close(&s);
+    s = svg_inline(f, "Coverage");
+    svg_coverage(&s, Q / 2, size, inside);
+    svg_close(&s);
+    s = svg_inline(f, "Ranks of what was measured (PIT)");
+    svg_ranks(&s, BINS, count, "rank in its own prediction; gray: 99 percent of flat ones");
+    svg_close(&s);
+}
+
+static void report_classes(FILE *f, const model *m, bnn_data d) {
+    size_t n = d.y.rows, k = m->recipe.target.n_classes;
+    bnn_predictive p = bnn_predict(&mem, &tape, &m->net, post_of(m), d.x);
+    check();
+    bnn_reliability r = bnn_metric_reliability(p.mean, d.y, 10);
+    double error = bnn_metric_error(p.mean, d.y);
+    html_row(f, "wrong, percent", 100 * error);
+    html_row(f, "calibration error (ECE, 10 bins)", r.ece);
+    say("error", error), say("ece", r.ece);
+    fputs("</table>\n", f);
+    svg s = svg_inline(f, "Reliability");
+    svg_reliability(&s, 10, r.confidence, r.accuracy, r.count);
+    svg_close(&s);
+    if (k == 3) {
+        const char *names[3] = { m->recipe.target.classes[0], m->recipe.target.classes[1],
+                                 m->recipe.target.classes[2] };
+        int *color = (int *)bnn_arena_alloc(&mem, n, sizeof *color);
+        check();
+        for (size_t i = 0; i < n; i++) color[i] = (int)d.y.data[i];
+        s = svg_inline(f, "What was said, colored by what was true");
+        svg_simplex(&s, n, p.mean.data, color, names);
+        svg_close(&s);
+    }
+    /* errors left if the most doubtful rows are given to a human */
+    float *share = (float *)bnn_arena_alloc(&mem, 2 * n, sizeof(float)), *left = share + n;
+    float *key = (float *)bnn_arena_alloc(&mem, 2 * n, sizeof(float));
+    check();
+    for (size_t i = 0; i < n; i++) {
+        key[2 * i] = p.entropy.data[i];
+        key[2 * i + 1] = (float)(bnn_mat_row_argmax(p.mean, i) != (size_t)d.y.data[i]);
+    }
+    qsort(key, n, 2 * sizeof(float), by_float);
+    double wrong = 0, top = 0.01;
+    for (size_t i = 0; i < n; i++) {
+        wrong += (double)key[2 * i + 1];
+        share[i] = (float)(i + 1) / (float)n, left[i] = (float)(100 * wrong / (double)(i + 1));
+        if (i >= n / 20) top = fmax(top, (double)left[i]);
+    }
+    s = svg_inline(f, "Errors among the surest answers");
+    svg_axes(&s, 0, 1, 0, 1.1 * top, "share of rows that is answered", "wrong, percent");
+    svg_line(&s, n, share, left, 0);
+    svg_close(&s);
+}
+
+/* Draws of mean ln p, one line per chain */
+static void report_traces(FILE *f, const model *m, bnn_data d) {
+    size_t n = m->post.count / m->chains, k = 0;
+    double lo = INFINITY, hi = -INFINITY;
+    if (m->post.count < 2) return;
+    bnn_mat lp = bnn_predict_log_lik_samples(&mem, &tape, &m->net, &m->post, d);
+    bnn_mat y = bnn_mat_new(&mem, m->post.count, 1), x = bnn_mat_new(&mem, n, 1);
+    check();
+    bnn_mat_row_mean(y, lp);
+    for (size_t i = 0; i < y.rows; i++) {
+        lo = fmin(lo, (double)y.data[i]), hi = fmax(hi, (double)y.data[i]);
+        if (i < n) x.data[i] = (float)i;
+    }
+    svg s = svg_inline(f, "Traces: mean ln p of these rows under each draw");
+    svg_axes(&s, 0, (double)n, lo, hi + 0.25 * (hi - lo), "draw", "mean ln p");
+    for (; k < m->chains && k < 5; k++) {
+        char name[24];
+        snprintf(name, sizeof name, "chain %zu", k + 1);
+        svg_line(&s, n, x.data, y.data + k * n, (int)k);
+        if (k < 4) svg_key(&s, name, (int)k, 0);
+    }
+    svg_close(&s);
+}
+
+/* Which inputs matter: what is lost of mean ln p if a column's values change places */
+static void report_inputs(FILE *f, const model *m, bnn_data d, double base) {
+    bnn_rng rng = bnn_rng_seed(1);
+    size_t n = d.x.rows, *order = (size_t *)bnn_arena_alloc(&mem, n, sizeof *order);
+    fputs("<h2>Which inputs matter</h2><p>ln p lost per row if the values of a column change "
+          "places</p><table>\n", f);
+    for (size_t j = 0; j < m->recipe.n_inputs; j++) {
+        const bnn_feature *in = &m->recipe.inputs[j];
+        size_t first = in->first, width = in->width + (in->indicator != 0);
+        bnn_mark mark = bnn_arena_mark(&mem);
+        bnn_data moved = { bnn_mat_copy(&mem, d.x), d.y };
+        check();
+        bnn_rng_permutation(&rng, n, order);
+        for (size_t i = 0; i < n; i++)
+            memcpy(moved.x.data + i * d.x.cols + first, d.x.data + order[i] * d.x.cols + first,
+                   width * sizeof(float));
+        bnn_mat lp = bnn_predict_log_lik(&mem, &tape, &m->net, post_of(m), moved);
+        check();
+        html_row(f, in->name, base - bnn_mat_sum(lp) / (double)n);
+        bnn_arena_rewind(&mem, mark);
+    }
+    fputs("</table>\n", f);
+}
+
+static void report_surprises(FILE *f, const bnn_table *t, const size_t *rows, bnn_mat lp) {
+    fputs("<h2>Rows that surprise</h2><table><tr><th>line of the file<th>ln p</tr>\n", f);
+    float *key = (float *)bnn_arena_alloc(&mem, 2 * lp.rows, sizeof(float));
+    check();
+    for (size_t i = 0; i < lp.rows; i++) key[2 * i] = lp.data[i], key[2 * i + 1] = (float)i;
+    qsort(key, lp.rows, 2 * sizeof(float), by_float);
+    for (size_t i = 0; i < 10 && i < lp.rows; i++) {
+        size_t row = rows[(size_t)key[2 * i + 1]];
+        fprintf(f, "<tr><td>%zu<td>%.3g</tr>\n", t->lines ? t->lines[row] : row + 1,
+                (double)key[2 * i]);
+    }
+    fputs("</table>\n", f);
+}
+
+static int report(const options *o) {
+    size_t *rows;
+    const char *path = o->out ? o->out : "report.html";
+    if (o->n_files != 2) usage("report wants a model and a table", "");
+    model m = load_model(o->files[0]);
+    bnn_table t = load_table(o, o->files[1]);
+    bnn_data d = data_of(&m, &t, &rows, 1);
+    FILE *f = strcmp(path, "-") == 0 ? stdout : fopen(path, "wb");
+    if (f == NULL) die("cannot write the report");
+    bnn_mat lp = bnn_predict_log_lik(&mem, &tape, &m.net, post_of(&m), d);
+    check();
+    double mean = bnn_mat_sum(lp) / (double)d.y.rows;
+    fputs("<!doctype html><meta charset=\"utf-8\"><title>", f);
+    svg_escape(f, m.recipe.target.name);
+    fputs("</title><style>body{font-family:sans-serif;max-width:62em;margin:2em auto;color:#000}"
+          "td,th{padding:.1em 1em .1em 0;text-align:left}svg{margin:.3em}</style>\n<h1>", f);
+    svg_escape(f, m.recipe.target.name);
+    fprintf(f, "</h1>\n<p>%zu rows, %zu columns of x, %zu weights, %zu draws of %zu chains by "
+               "%s</p>\n<table>\n", d.y.rows, d.x.cols, m.net.params->n, m.post.count, m.chains,
+            m.method);
+    html_row(f, "mean ln p per row, nats", mean);
+    say("nll", -mean);
+    if (is_classes(&m)) report_classes(f, &m, d);
+    else report_numbers(f, &m, d);
+    report_traces(f, &m, d);
+    report_inputs(f, &m, d, mean);
+    report_surprises(f, &t, rows, lp);
+    if (fflush(f) != 0 || ferror(f) || (f != stdout && fclose(f) != 0)) die("cannot write");
+    say_end();
+    return OK;
+}
+
+/* ---- distill, prune, emit, info, export */
+
+/* Inputs like those that the net was trained on, as far as its scaling tells */
+static bnn_mat inputs_like(const model *m, size_t n) {
+    const bnn_scaling *s = &m->net.scaling;
+    bnn_mat x = bnn_mat_new(&mem, n, m->recipe.x_cols);
+    bnn_rng rng = bnn_rng_seed(1);
+    check();
+    bnn_rng_fill_normal(&rng, n * x.cols, x.data);
+    for (size_t i = 0; i < n * x.cols && s->x_mean.data; i++)
+        x.data[i] = s->x_mean.data[i % x.cols] + s->x_std.data[i % x.cols] * x.data[i];
+    return x;
+}
+
+static int distill(const options *o) {
+    size_t *rows;
+    int likelihood;
+    if (o->n_files < 1) usage("distill wants a model", "");
+    model m = load_model(o->files[0]), s = m;
+    bnn_mat x = inputs_like(&m, 4000);
+    if (o->n_files == 2) {
+        bnn_table t = load_table(o, o->files[1]);
+        x = data_of(&m, &t, &rows, 0).x;
+    }
+    likelihood = m.net.likelihood == BNN_GAUSSIAN ? BNN_GAUSSIAN_HETERO : m.net.likelihood;
+    if (likelihood == BNN_POISSON) die("counts have no student yet");
+    bnn_mlp_desc d = { .likelihood = likelihood, .seed = o->seed };
+    sizes_of(d.sizes, o->hidden ? o->hidden : "32", x.cols, is_classes(&m) ?
+             m.recipe.target.n_classes : 2);
+    s.net = bnn_mlp(bnn_params_new(&mem), d);
+    s.post = (bnn_ensemble){ 0 };
+    snprintf(s.method, sizeof s.method, "distilled"), s.chains = 1;
+    bnn_predictive p = bnn_predict(&mem, &tape, &m.net, post_of(&m), x);
+    check();
+    if (bnn_net_standardize(&s.net, (bnn_data){ x, p.mean }) != BNN_OK) die(mem.msg);
+    bnn_distill(&tape, &s.net, &m.net, post_of(&m), x, (bnn_distill_desc){
+        .steps = o->steps ? o->steps : 10000, .lr = 2e-3f, .inputs = { .noise = 0.1f } });
+    bnn_predictive q = bnn_predict(&mem, &tape, &s.net, NULL, x);
+    check();
+    save_model(&s, o->out ? o->out : "small.bnn");
+    say("weights before", (double)(m.net.params->n * (m.post.count ? m.post.count : 1)));
+    say("weights", (double)s.net.params->n);
+    if (is_classes(&m)) say("other class, share", 1 - bnn_metric_agreement(p.mean, q.mean));
+    else say("rmse to the teacher", bnn_metric_rmse(q.mean, p.mean));
+    say_end();
+    return OK;
+}
+
+/* |mean|/sd over the draws around one optimum; of one net |w| times its input's scale, which
+ * standardization has made 1 */
+static int prune(const options *o) {
+    size_t zeros = 0;
+    if (o->n_files != 1 || !(o->fraction > 0 && o->fraction < 1))
+        usage("prune wants a model and --fraction between 0 and 1", "");
+    model m = load_model(o->files[0]);
+    size_t n = m.net.params->n, draws = m.post.count ? m.post.count : 1;
+    float *all = m.post.count ? m.post.samples.data : m.net.params->theta;
+    if (m.post.count && (m.chains > 1 || strcmp(m.method, "meanfield") != 0))
+        die("draws of several optima have no weights in common: distill, then prune that, or fit "
+            "by --method meanfield in one chain");
+    float *score_of = (float *)bnn_arena_alloc(&mem, n, sizeof(float));
+    float *sorted = (float *)bnn_arena_alloc(&mem, n, sizeof(float));
+    check();
+    for (size_t i = 0; i < n; i++) {
+        double a = 0, b = 0;
+        for (size_t s = 0; s < draws; s++)
+            a += (double)all[s * n + i], b += (double)all[s * n + i] * (double)all[s * n + i];
+        a /= (double)draws, b = b / (double)draws - a * a;
+        score_of[i] = (float)(draws > 1 ? fabs(a) / sqrt(b + 1e-30) : fabs(a));
+    }
+    for (size_t k = 0; k < m.net.params->n_blocks; k++) /* biases, the noise stay */
+        if (m.net.params->blocks[k].rows == 1 && m.net.params->blocks[k].name[0] != 'w')
+            for (size_t i = 0; i < m.net.params->blocks[k].cols; i++)
+                score_of[m.net.params->blocks[k].offset + i] = INFINITY;
+    memcpy(sorted, score_of, n * sizeof(float));
+    qsort(sorted, n, sizeof(float), by_float);
+    for (size_t i = 0; i < n; i++) {
+        if (!(score_of[i] < sorted[(size_t)(o->fraction * (double)n)])) continue;
+        for (size_t s = 0; s < draws; s++) all[s * n + i] = 0;
+        zeros++;
+    }
+    save_model(&m, o->out ? o->out : "small.bnn");
+    say("weights", (double)n), say("of them 0", (double)zeros);
+    say_end();
+    return OK;
+}
+
+static int emit(const options *o) {
+    static const char *const kinds[] = { "float", "half", "int8" };
+    size_t *rows;
+    if (o->n_files < 1) usage("emit wants a model", "");
+    model m = load_model(o->files[0]);
+    bnn_ensemble few = m.post;
+    size_t keep = o->draws ? o->draws : 20;
+    bnn_emit_desc d = { .name = o->name, .storage = choice("--storage is none of float, half, "
+        "int8: ", o->storage, kinds, 3), .inputs = (const char *const *)m.recipe.x_names,
+        .classes = is_classes(&m) ? (const char *const *)m.recipe.target.classes : NULL };
+    if (few.count > keep) { /* every so many */
+        few = bnn_ensemble_new(m.net.params, keep);
+        check();
+        for (size_t i = 0; i < keep; i++) {
+            bnn_params w = bnn_ensemble_sample(&m.post, i * m.post.count / keep);
+            bnn_ensemble_push_from(&few, &w, 1);
+        }
+        fprintf(stderr, "bnn: note: %zu of %zu draws; --draws takes more, bnn distill makes one "
+                "net of all\n", keep, m.post.count);
+    }
+    if (o->n_files == 2) {
+        bnn_table t = load_table(o, o->files[1]);
+        d.x = data_of(&m, &t, &rows, 0).x;
+    }
+    bnn_emitted c = bnn_emit_c(&mem, &tape, &m.net, few.count ? &few : NULL, d);
+    check();
+    put_text(o->out ? o->out : "model.c", c.text, c.size);
+    say("bytes of constants", (double)c.flash), say("bytes of arrays", (double)c.ram);
+    if (d.x.rows) say("error", c.error);
+    if (d.x.rows && is_classes(&m)) say("other class, share", c.changed);
+    say_end();
+    return OK;
+}
+
+static int info(const options *o) {
+    char text[40];
+    static const char *const likelihoods[] = { "", "numbers", "numbers, noise by row",
+        "numbers, double exponential noise", "numbers, Student noise", "yes and no", "classes",
+        "counts" };
+    if (o->n_files != 1) usage("info wants a model", "");
+    model m = load_model(o->files[0]);
+    say_text("target", m.recipe.target.name);
+    say_text("task", likelihoods[m.net.likelihood]);
+    say("classes", (double)m.recipe.target.n_classes);
+    for (size_t i = 0; i < m.recipe.n_inputs; i++) {
+        snprintf(text, sizeof text, "input %zu", i + 1);
+        say_text(text, m.recipe.inputs[i].name);
+    }
+    say("columns of x", (double)m.recipe.x_cols);
+    for (size_t l = 0; l + 1 < m.net.mlp->n_layers; l++) {
+        snprintf(text, sizeof text, "hidden %zu", l + 1);
+        say(text, (double)m.net.mlp->desc.sizes[l + 1]);
+    }
+    say("weights", (double)m.net.params->n);
+    say_text("method", m.method);
+    say("draws", (double)m.post.count), say("chains", (double)m.chains);
+    say_end();
+    return OK;
+}
+
+static int export(const options *o) {
+    bnn_arrays a = { 0 };
+    const char *path = o->out ? o->out : "draws.npz";
+    if (o->n_files != 1) usage("export wants a model", "");
+    model m = load_model(o->files[0]);
+    if (m.post.count == 0) die("one net has no draws");
+    bnn_ensemble *chain = (bnn_ensemble *)bnn_arena_alloc(&mem, m.chains, sizeof *chain);
+    check();
+    for (size_t k = 0; k < m.chains; k++) {
+        size_t n = m.post.count / m.chains;
+        chain[k] = m.post;
+        chain[k].samples = bnn_mat_rows(m.post.samples, k * n, n);
+        chain[k].weights = m.post.weights + k * n;
+        chain[k].count = n;
+    }
+    bnn_arrays_add_draws(&mem, &a, chain, m.chains);
+    check();
+    if (bnn_arrays_save(&mem, path, &a) != BNN_OK) die(mem.msg);
+    say_text("file", path), say("chains", (double)m.chains);
+    say("draws", (double)(m.post.count / m.chains));
+    say_end();
+    return OK;
+}
+
+int main(int argc, char **argv) {
+    static const struct { const char *name; int (*run)(const options *o); } commands[] = {
+        { "fit", fit }, { "predict", predict }, { "report", report }, { "distill", distill },
+        { "prune", prune }, { "emit", emit }, { "info", info }, { "export", export } };
+    for (int i = 1; i < argc || i == 1; i++)
+        if (i == argc || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(help, stdout);
+            return OK;
+        }
+    options o = parse(argc, argv);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, o.command) == 0) quit(commands[i].run(&o));
+    usage("no such command: ", o.command);
+    return USAGE;
+}
