@@ -104,7 +104,7 @@
  *
  * bnn.h DOES NOT
  *     - own your training loop, print, exit, or read the clock
- *     - do convolutions, recurrence, attention, or tensors of more than two dimensions
+ *     - do attention, batch norm, or tensors of more than two dimensions
  *     - run on a GPU
  *     - read NumPy, ONNX or image files (IDX and CSV it reads)
  *     - stop you from moving the same parameters from two threads
@@ -6016,12 +6016,13 @@ BNNDEF bnn_var *bnn_gru(bnn_var *x, bnn_var *h, bnn_var *w, bnn_var *u, bnn_var 
 
 BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn_var *b,
                          bnn_var *mask) {
-    bnn_var *a = bnn__product("bnn_lstm: x is %zx%z, w is %zx%z", x, w, NULL);
-    bnn_var *h = bnn_cols(state, 0, state->val.cols / 2);
-    bnn_var *s = bnn__product("bnn_lstm: h is %zx%z, u is %zx%z", h, u, NULL);
+    bnn_var *a, *s;
     if (state->val.cols % 2 != 0)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_lstm: the state is %zx%z, h and c must be equal",
                          state->val.rows, state->val.cols);
+    a = bnn__product("bnn_lstm: x is %zx%z, w is %zx%z", x, w, NULL);
+    s = bnn__product("bnn_lstm: h is %zx%z, u is %zx%z",
+                     bnn_cols(state, 0, state->val.cols / 2), u, NULL);
     return bnn__cell_step("bnn_lstm", 4, a, s, state, b, mask);
 }
 

@@ -1,5 +1,5 @@
-/* test_images.c -- convolutions, pools, upsampling and norms: PyTorch's values, the dense layer of a
- * Toeplitz matrix bit for bit, adjoints, central differences, ties and NaN, and what is refused. */
+/* test_images.c -- convolutions, pools, upsampling and norms: PyTorch's values, the dense layer of
+ * a Toeplitz matrix bit for bit, adjoints, central differences, ties and NaN, what is refused. */
 #include "build.h"
 #include "world.h"
 #include "oracles/torch_images.inc"
@@ -132,7 +132,8 @@ static void toeplitz_agrees(const shape *s, size_t n) {
 }
 
 static void a_convolution_is_the_dense_layer_of_its_toeplitz_matrix(void) {
-    static const shape tall = { 12, 13, 3, 5, 3, 0, 1, 1, 0 }, deep = { 5, 5, 90, 3, 3, 0, 1, 1, 0 };
+    static const shape tall = { 12, 13, 3, 5, 3, 0, 1, 1, 0 };
+    static const shape deep = { 5, 5, 90, 3, 3, 0, 1, 1, 0 };
     for (size_t i = 0; i < COUNT(shapes); i++) toeplitz_agrees(&shapes[i], 3);
     toeplitz_agrees(&tall, 41); /* several tiles; an image is cut by one */
     toeplitz_agrees(&deep, 7);
@@ -230,7 +231,7 @@ static void slopes_agree(int kind, const shape *s) {
     if (kind < AVG) bnn_params_add(k.w, 1, s->k, "b", flat);
     else bnn_params_add(k.w, 1, kind == LAYER_NORM ? s->h * s->w * s->c : s->c, "b", flat);
     bnn_rng_fill_normal(&tape.rng, k.w->n, k.w->theta);
-    for (size_t i = 0; i < k.w->n; i++) k.w->theta[i] *= (float)0.4; /* a loss of 1: little rounding */
+    for (size_t i = 0; i < k.w->n; i++) k.w->theta[i] *= (float)0.4; /* a loss near 1 */
     double worst = bnn_grad_check(&tape, k.w, task_loss, &k);
     if (!CHECK(worst < BUILD_TOL(3e-2, 1e-7)))
         printf("    kind %d, %zux%zux%zu: %g\n", kind, s->h, s->w, s->c, worst);
@@ -274,7 +275,8 @@ static void the_first_of_equals_gets_the_gradient_and_nan_stays(void) {
     double want[] = { 3, 0, 0, 0,  0, 4, 0, 0,  5, 0, 0, 0 };
     for (int i = 0; i < 12; i++) CHECK((double)x->grad.data[i] == want[i]);
     double wide[] = { 1, nan, 3, 4, 5, nan, 7, 8, 9, 10, 2, 1, 4, nan, 3, 3, 2, 1, 9, 9, 9 };
-    y = bnn_max_pool2d(bnn_input(&tape, values(1, 21, wide)), image(3, 1, 7), window(3, 1, 0, 0, 0));
+    x = bnn_input(&tape, values(1, 21, wide));
+    y = bnn_max_pool2d(x, image(3, 1, 7), window(3, 1, 0, 0, 0));
     for (int c = 0; c < 7; c++) { /* a vector of channels and its rest */
         double top = -9;
         int bad = 0;
@@ -374,8 +376,8 @@ static void what_does_not_fit_is_refused_with_its_shapes(void) {
     bnn_conv2d(x, w, NULL, image(5, 0, 2), v);
     CHECK(took(BNN_ESHAPE, "images of 5x0x2"));
     bnn_conv2d(x, w, NULL, image(5, 5, 2), window(6, 7, 1, 0, 0));
-    CHECK(took(BNN_ESHAPE, "bnn_conv2d: a kernel of 6x7, stride 1, with 0 zeros around does not fit "
-                           "images of 5x5x2"));
+    CHECK(took(BNN_ESHAPE, "bnn_conv2d: a kernel of 6x7, stride 1, with 0 zeros around does not "
+                           "fit images of 5x5x2"));
     bnn_conv2d(x, w, NULL, image(5, 5, 2), window(3, 0, 0, 3, 0));
     CHECK(took(BNN_ESHAPE, "with 3 zeros around"));
     bnn_conv2d(x, w, NULL, image(5, 5, 2), window(0, 0, 0, 0, 0));
@@ -394,8 +396,8 @@ static void what_does_not_fit_is_refused_with_its_shapes(void) {
     CHECK(took(BNN_ESHAPE, "bnn_conv2d_transpose: w is 18x3, images of 5x5x2 need 2 rows"));
     w = bnn_input(&tape, normals(2, 28, 1));
     bnn_conv2d_transpose(x, w, NULL, image(5, 5, 2), v);
-    CHECK(took(BNN_ESHAPE, "bnn_conv2d_transpose: w is 2x28, a kernel of 3x3 on 3 channels needs 27 "
-                           "columns"));
+    CHECK(took(BNN_ESHAPE, "bnn_conv2d_transpose: w is 2x28, a kernel of 3x3 on 3 channels needs "
+                           "27 columns"));
     bnn_conv2d_transpose(x, w, NULL, image(5, 5, 2), window(3, 0, huge, 0, 0));
     CHECK(took(BNN_ESHAPE, "does not fit"));
     bnn_conv2d_transpose(x, w, NULL, image(5, 5, 2), window(0, 0, 1, 0, 0));
