@@ -2840,6 +2840,12 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
+BNN__INLINE void bnn__row_put(size_t n, const float *x, float *y) {
+#if BNN__SIMD
+    for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
+#endif
+    for (; n > 0; n--) *y++ = *x++;
+}
 /* y = max(x, y), a NaN being the largest; y += a x */
 BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
     size_t i = 0;
@@ -2978,10 +2984,6 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     }
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
-BNN__INLINE void bnn__copy(size_t n, const float *x, float *y) {        /* short rows: no call */
-    for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
-    for (; n > 0; n--) *y++ = *x++;
-}
 /* Small products, without blocking. Where C is new the last panel of columns overlaps the one
  * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
@@ -3009,9 +3011,9 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
                 bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
                 continue;
             }
-            if (more) for (l = 0; l < r; l++) bnn__copy(nb, ci + l * ldc, edge + l * w);
+            if (more) for (l = 0; l < r; l++) bnn__row_put(nb, ci + l * ldc, edge + l * w);
             bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, edge, w, more);
-            for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, ci + l * ldc);
+            for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, ci + l * ldc);
         }
     }
 }
@@ -3082,9 +3084,9 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, more);
                         continue;
                     }
-                    if (more) for (l = 0; l < r; l++) bnn__copy(nb, cx + l * ldc, edge + l * w);
+                    if (more) for (l = 0; l < r; l++) bnn__row_put(nb, cx + l * ldc, edge + l * w);
                     tile(kb, ai + x * rs, rs, cs, bj, bs, edge, w, more);
-                    for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, cx + l * ldc);
+                    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, cx + l * ldc);
                 }
             }
         }
@@ -3199,9 +3201,10 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
                 for (i = outside ? head : end; i < run; i++) a[i] = 0;
                 if (outside) continue;
                 if (end - head >= 64) memcpy(a + head, from + at, (end - head) * sizeof *a);
-                else for (i = head; i < end; i++, at++) a[i] = from[at];
+                else bnn__row_put(end - head, from + at, a + head);
             } else if (!outside) {
-                for (i = head; i < end; i++, at++) to[at] += a[i];
+                if (end - head >= 64) bnn__v_add(end - head, a + head, to + at, to + at);
+                else bnn__row_add(end - head, 1, a + head, to + at);
             }
         }
         if (++col < s->cols) continue;
