@@ -104,7 +104,7 @@
  *
  * bnn.h DOES NOT
  *     - own your training loop, print, exit, or read the clock
- *     - do convolutions, recurrence, attention, or tensors of more than two dimensions
+ *     - do attention, batch norm, or tensors of more than two dimensions
  *     - run on a GPU
  *     - read ONNX or image files (IDX, CSV, NumPy's and safetensors it reads)
  *     - stop you from moving the same parameters from two threads
@@ -469,6 +469,49 @@ BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd);      /* mu + sd eps, one e
 BNNDEF bnn_var *bnn_detach(bnn_var *x);                    /* the value without its past */
 /* the value of one, the gradient of the other (Bengio et al. 2013) */
 BNNDEF bnn_var *bnn_straight_through(bnn_var *value, bnn_var *gradient);
+/* Images are rows: one image of h x w pixels by c channels, channels last, in a row; a reshape to
+ * (n h w, c) is a matrix of pixels. No batch norm: a net whose answer depends on its neighbors in
+ * the batch has no p(y|x). */
+typedef struct bnn_image {
+    size_t h, w, c;
+} bnn_image;
+typedef struct bnn_window { /* what slides over an image */
+    size_t kernel;   /* rows of it, in pixels; of a pool 0 = the whole image                   */
+    size_t kernel_w; /* columns, default as many                                               */
+    size_t stride;   /* default 1; of a pool its own size, so that windows do not overlap      */
+    size_t pad;      /* zeros on every side, fewer than the kernel has rows and columns        */
+    int same;        /* 1: zeros (the odd one behind) so that the result has h/stride x
+                        w/stride pixels, rounded up                                            */
+} bnn_window;
+/* The image that comes out, 0x0x0 where the window does not fit: rows (h + 2 pad - kernel)/stride
+ * + 1, rounded down; transposed (h - 1) stride + kernel - 2 pad, or h stride if `same` */
+BNNDEF bnn_image bnn_image_conv(bnn_image image, size_t channels, bnn_window window);
+BNNDEF bnn_image bnn_image_conv_transpose(bnn_image image, size_t channels, bnn_window window);
+BNNDEF bnn_image bnn_image_pool(bnn_image image, bnn_window window);
+/* w (kernel kernel_w c, k), its rows in the order of the image; b (1,k) or NULL. The adjoint, for
+ * decoders: w (c, kernel kernel_w k), <conv(x; w), y> = <x, conv_transpose(y; w^T)> */
+BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image, bnn_window window);
+BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
+                                     bnn_window window);
+/* Over the pixels of the window that the image has. A NaN is the largest; the first of equals gets
+ * the gradient. */
+BNNDEF bnn_var *bnn_max_pool2d(bnn_var *x, bnn_image image, bnn_window window);
+BNNDEF bnn_var *bnn_avg_pool2d(bnn_var *x, bnn_image image, bnn_window window);
+BNNDEF bnn_var *bnn_upsample2d(bnn_var *x, bnn_image image, size_t factor); /* nearest pixel */
+/* (x - mean)/sqrt(variance + 1e-5) gain + shift over each row, or over each of `groups` equal parts
+ * of its channels; gain and shift (1,d), (1,c), both or neither */
+BNNDEF bnn_var *bnn_layer_norm(bnn_var *x, bnn_var *gain, bnn_var *shift);
+BNNDEF bnn_var *bnn_group_norm(bnn_var *x, bnn_var *gain, bnn_var *shift, bnn_image image,
+                               size_t groups);
+/* One step of a recurrent net of k units. b may be NULL; mask (n,1), a constant of 0 and 1: where
+ * it is 0 a sequence has ended and its state stays; NULL = all go on.
+ * GRU, h (n,k), w (d,3k), u (k,3k), b (1,4k): r, z = sigmoid(x w + h u + b),
+ *      m = tanh(x w + b + r (h u + b')), h' = (1 - z) m + z h; b holds r, z, m, b'
+ * LSTM, h and c side by side: state (n,2k), w (d,4k), u (k,4k), b (1,4k), all in the order i f g o:
+ *      c' = f c + i g, h' = o tanh(c'); g = tanh, the others sigmoid, of x w + h u + b */
+BNNDEF bnn_var *bnn_gru(bnn_var *x, bnn_var *h, bnn_var *w, bnn_var *u, bnn_var *b, bnn_var *mask);
+BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn_var *b,
+                         bnn_var *mask);
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
  * bnn_mean of it is the loss. y is a constant: no gradient goes there. A row beyond all floats is
  * an error that names it (a log rate above 88, say); 0 ln 0 is 0. */
@@ -3188,6 +3231,31 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
+BNN__INLINE void bnn__row_put(size_t n, const float *x, float *y) {
+#if BNN__SIMD
+    for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
+#endif
+    for (; n > 0; n--) *y++ = *x++;
+}
+/* y = max(x, y), a NaN being the largest; y += a x */
+BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
+    size_t i = 0;
+#if BNN__SIMD
+    for (; i + 4 <= n; i += 4) {
+        bnn__f4 v = bnn__ld_4(x + i), t = bnn__ld_4(y + i);
+        bnn__st_4(y + i, bnn__sel_4(bnn__lt_4(t, v) | bnn__nan_4(v), v, t));
+    }
+#endif
+    for (; i < n; i++) y[i] = bnn__lt_1(y[i], x[i]) | bnn__nan_1(x[i]) ? x[i] : y[i];
+}
+BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
+    size_t i = 0;
+#if BNN__SIMD
+    for (; i + 4 <= n; i += 4)
+        bnn__st_4(y + i, bnn__ld_4(y + i) + bnn__ld_4(x + i) * bnn__set_4(a));
+#endif
+    for (; i < n; i++) y[i] += a * x[i];
+}
 
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
  * there is FMA, begun at 0 or the old C: the same bits for any blocking and number of threads. */
@@ -3314,10 +3382,6 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     }
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
-BNN__INLINE void bnn__copy(size_t n, const float *x, float *y) {        /* short rows: no call */
-    for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
-    for (; n > 0; n--) *y++ = *x++;
-}
 /* Small products, without blocking. Where C is new the last panel of columns overlaps the one
  * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
@@ -3345,9 +3409,9 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
                 bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
                 continue;
             }
-            if (more) for (l = 0; l < r; l++) bnn__copy(nb, ci + l * ldc, edge + l * w);
+            if (more) for (l = 0; l < r; l++) bnn__row_put(nb, ci + l * ldc, edge + l * w);
             bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, edge, w, more);
-            for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, ci + l * ldc);
+            for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, ci + l * ldc);
         }
     }
 }
@@ -3418,9 +3482,9 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, more);
                         continue;
                     }
-                    if (more) for (l = 0; l < r; l++) bnn__copy(nb, cx + l * ldc, edge + l * w);
+                    if (more) for (l = 0; l < r; l++) bnn__row_put(nb, cx + l * ldc, edge + l * w);
                     tile(kb, ai + x * rs, rs, cs, bj, bs, edge, w, more);
-                    for (l = 0; l < r; l++) bnn__copy(nb, edge + l * w, cx + l * ldc);
+                    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, cx + l * ldc);
                 }
             }
         }
@@ -3502,6 +3566,130 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
     }
 #endif
     bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate);
+}
+
+/* >>patches  A convolution is a product whose left side is never whole. Row p of it is what the
+ * kernel sees for pixel p of the result: kh runs of kw c floats of the image, zeros outside. A tile
+ * of such rows is copied at a time, so that scratch does not grow with the batch, and sums run in
+ * the order of k = (row, column, channel) of the kernel, whatever the tile: the bits of >>gemm. */
+typedef struct bnn__slide { /* a kernel over an image */
+    size_t h, w, c;                    /* the image                                 */
+    size_t rows, cols;                 /* of the result, in pixels                  */
+    size_t kh, kw, down, right;        /* the kernel and its strides                */
+    size_t top, left;                  /* zeros above the image and to its left     */
+} bnn__slide;
+
+/* Patches of `count` pixels of the result, from `first` of the batch on: copied to a from an image,
+ * or, with from NULL, added to where they are from. */
+static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float *a,
+                         const float *from, float *to) {
+    size_t run = s->kw * s->c, pixels = s->rows * s->cols, i, ky;
+    size_t image = first / pixels * s->h * s->w * s->c;
+    size_t row = first % pixels / s->cols, col = first % s->cols;
+    for (; count > 0; count--) {
+        size_t x = col * s->right, y = row * s->down; /* the image begins at (left, top) */
+        size_t head = x < s->left ? s->left - x : 0, end = s->left + s->w - x;
+        head *= s->c, end = end < s->kw ? end * s->c : run;
+        for (ky = 0; ky < s->kh; ky++, y++, a += run) {
+            int outside = y < s->top || y - s->top >= s->h;
+            size_t at = outside ? 0 : image + ((y - s->top) * s->w + x) * s->c + head
+                                      - s->left * s->c;
+            if (from != NULL) {
+                for (i = 0; i < head; i++) a[i] = 0;
+                for (i = outside ? head : end; i < run; i++) a[i] = 0;
+                if (outside) continue;
+                if (end - head >= 64) memcpy(a + head, from + at, (end - head) * sizeof *a);
+                else bnn__row_put(end - head, from + at, a + head);
+            } else if (!outside) {
+                if (end - head >= 64) bnn__v_add(end - head, a + head, to + at, to + at);
+                else bnn__row_add(end - head, 1, a + head, to + at);
+            }
+        }
+        if (++col < s->cols) continue;
+        col = 0;
+        if (++row < s->rows) continue;
+        row = 0, image += s->h * s->w * s->c;
+    }
+}
+
+enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
+static size_t bnn__patch_rows(const bnn__slide *s) {
+    size_t rows = (size_t)BNN__PATCH / (s->kh * s->kw * s->c);
+    return rows > BNN__PATCHES ? rows : (size_t)BNN__PATCHES;
+}
+/* A kernel of one pixel sees the matrix as it lies. */
+static int bnn__patch_free(const bnn__slide *s) {
+    return s->kh == 1 && s->kw == 1 && s->down == 1 && s->right == 1 && s->top + s->left == 0 &&
+           s->rows == s->h && s->cols == s->w;
+}
+static size_t bnn__threads(void) {
+#ifdef _OPENMP
+    return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+static size_t bnn__thread(void) {
+#ifdef _OPENMP
+    return (size_t)omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+/* y (n pixels, k) = patches of x times w, strides as in >>gemm; room: a tile for every thread */
+static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, const float *w,
+                      size_t wrs, size_t wcs, float *y, int more, float *room) {
+    size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), tasks, t;
+    if (bnn__patch_free(s)) {
+        bnn__gemm(n, k, depth, x, depth, 1, w, wrs, wcs, y, k, more);
+        return;
+    }
+    tasks = (n + unit - 1) / unit;
+    BNN__PARALLEL(tasks > 1)
+    for (t = 0; t < tasks; t++) {
+        size_t first = t * unit, count = n - first < unit ? n - first : unit;
+        float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
+        bnn__patches(s, first, count, a, x, NULL);
+        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
+    }
+}
+/* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
+ * patches overlap, and add up in their order. */
+static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float *y, const float *w,
+                           size_t wrs, size_t wcs, float *x, float *room) {
+    size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), pixels = s->rows * s->cols;
+    size_t part = (unit + pixels - 1) / pixels * pixels, tasks, t;
+    if (bnn__patch_free(s)) {
+        bnn__gemm(n, depth, k, y, k, 1, w, wcs, wrs, x, depth, 1);
+        return;
+    }
+    tasks = (n + part - 1) / part;
+    BNN__PARALLEL(tasks > 1)
+    for (t = 0; t < tasks; t++) {
+        size_t end = n - t * part < part ? n : (t + 1) * part, first, count;
+        float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
+        for (first = t * part; first < end; first += count) {
+            count = end - first < unit ? end - first : unit;
+            bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
+            bnn__patches(s, first, count, a, NULL, x);
+        }
+    }
+}
+/* gw (+)= patches^T y, or y^T patches for the transposed layout: one chain over all pixels */
+static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const float *x,
+                              const float *y, float *gw, int transposed, int more, float *room) {
+    size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), first, count;
+    if (bnn__patch_free(s)) unit = n;
+    for (first = 0; first < n; first += count, more = 1) {
+        const float *a = bnn__patch_free(s) ? x : room;
+        count = n - first < unit ? n - first : unit;
+        if (a == room) bnn__patches(s, first, count, room, x, NULL);
+        if (transposed)
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
+        else
+            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
+    }
+    if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
 
 /* Two reductions for the steppers. Sums of (x-m)^2 in double: eight in flight, in a fixed order.
@@ -5637,6 +5825,626 @@ BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
     eps = bnn_op(t, n, k, NULL, 0, NULL);
     if (eps->val.data != NULL) bnn__v_normal(&t->rng, n * k, eps->val.data);
     return bnn_add(mu, bnn_mul(eps, sd));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>images: rows that are h x w pixels by c channels
+ *     With P the matrix of patches (>>patches), pixels of the result by what the kernel sees of x:
+ *     y = P w + 1 b,  gw = P^T g,  gb = column sums of g,  gx = P's adjoint of g w^T
+ *     transposed, P of g:  y = P's adjoint of x w, gx = P w^T, gw = x^T P   (Dumoulin, Visin 2016)
+ * --------------------------------------------------------------------------------------------- */
+
+/* One direction of a window: zeros before and pixels of the result; 0 = it does not fit */
+static int bnn__slide_side(size_t n, size_t kernel, size_t stride, const bnn_window *v,
+                           size_t *before, size_t *out) {
+    size_t all = n + 2 * v->pad, reach;
+    *before = v->pad;
+    if (v->same) {
+        *out = (n + stride - 1) / stride;
+        reach = (*out - 1) * stride + kernel;
+        *before = reach > n ? (reach - n) / 2 : 0;
+        return v->pad == 0;
+    }
+    if (kernel > all || v->pad >= kernel) return 0;
+    *out = (all - kernel) / stride + 1;
+    return 1;
+}
+
+/* Numbers of which the products below cannot overflow; 0 = there is one that may, or a 0 */
+static int bnn__image_ok(bnn_image m) {
+    return m.h != 0 && m.w != 0 && m.c != 0 && bnn__mul(bnn__mul(m.h, m.w), m.c) < SIZE_MAX / 64;
+}
+
+static int bnn__slide_of(bnn__slide *s, bnn_image m, bnn_window v, int pool) {
+    int whole = pool && v.kernel == 0;
+    memset(s, 0, sizeof *s);
+    if (!bnn__image_ok(m) || v.pad > SIZE_MAX / 64 || v.stride > SIZE_MAX / 64) return 0;
+    s->h = m.h, s->w = m.w, s->c = m.c;
+    s->kh = whole ? m.h : v.kernel;
+    s->kw = whole ? m.w : v.kernel_w != 0 ? v.kernel_w : v.kernel;
+    if (bnn__mul(bnn__mul(s->kh, s->kw), m.c) > SIZE_MAX / 64 || s->kh == 0) return 0;
+    s->down = v.stride != 0 ? v.stride : pool ? s->kh : 1;
+    s->right = v.stride != 0 ? v.stride : pool ? s->kw : 1;
+    return bnn__slide_side(m.h, s->kh, s->down, &v, &s->top, &s->rows) &&
+           bnn__slide_side(m.w, s->kw, s->right, &v, &s->left, &s->cols);
+}
+
+/* The sweep over the larger image that has m for its result */
+static int bnn__slide_back(bnn__slide *s, bnn_image m, size_t channels, bnn_window v) {
+    size_t kw = v.kernel_w != 0 ? v.kernel_w : v.kernel, step = v.stride != 0 ? v.stride : 1;
+    bnn_image big;
+    memset(s, 0, sizeof *s);
+    if (!bnn__image_ok(m) || bnn__mul(m.h, step) > SIZE_MAX / 64 || v.pad > SIZE_MAX / 64 ||
+        bnn__mul(m.w, step) > SIZE_MAX / 64 || bnn__mul(v.kernel, kw) > SIZE_MAX / 64) return 0;
+    big.h = v.same ? m.h * step : (m.h - 1) * step + v.kernel;
+    big.w = v.same ? m.w * step : (m.w - 1) * step + kw;
+    big.c = channels;
+    if (!v.same && (big.h <= 2 * v.pad || big.w <= 2 * v.pad)) return 0;
+    if (!v.same) big.h -= 2 * v.pad, big.w -= 2 * v.pad;
+    return bnn__slide_of(s, big, v, 0);
+}
+
+static bnn_image bnn__image_of(int fits, size_t h, size_t w, size_t c) {
+    bnn_image m;
+    m.h = fits ? h : 0, m.w = fits ? w : 0, m.c = fits ? c : 0;
+    return m;
+}
+
+BNNDEF bnn_image bnn_image_conv(bnn_image image, size_t channels, bnn_window window) {
+    bnn__slide s;
+    int fits = bnn__slide_of(&s, image, window, 0);
+    return bnn__image_of(fits, s.rows, s.cols, channels);
+}
+BNNDEF bnn_image bnn_image_conv_transpose(bnn_image image, size_t channels, bnn_window window) {
+    bnn__slide s;
+    int fits = bnn__slide_back(&s, image, channels, window);
+    return bnn__image_of(fits, s.h, s.w, channels);
+}
+BNNDEF bnn_image bnn_image_pool(bnn_image image, bnn_window window) {
+    bnn__slide s;
+    int fits = bnn__slide_of(&s, image, window, 1);
+    return bnn__image_of(fits, s.rows, s.cols, image.c);
+}
+
+/* Is x made of such images? */
+static int bnn__is_image(const char *who, const bnn_var *x, bnn_image m) {
+    if (x->tape->err != BNN_OK) return 0;
+    if (bnn__image_ok(m) && x->val.cols == m.h * m.w * m.c) return 1;
+    bnn__fail(x->tape, BNN_ESHAPE, "%s: x is %zx%z, its rows cannot be images of %zx%zx%z", who,
+              x->val.rows, x->val.cols, m.h, m.w, m.c);
+    return 0;
+}
+
+static int bnn__window_fits(const char *who, const bnn_var *x, bnn_image m, bnn_window v,
+                            int fits) {
+    if (!bnn__is_image(who, x, m)) return 0;
+    if (!fits)
+        bnn__fail(x->tape, BNN_ESHAPE, "%s: a kernel of %zx%z, stride %z, with %z zeros around "
+                  "does not fit images of %zx%zx%z", who, v.kernel,
+                  v.kernel_w != 0 ? v.kernel_w : v.kernel, v.stride, v.pad, m.h, m.w, m.c);
+    return fits;
+}
+
+static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s) {
+    size_t depth = s->kh * s->kw * s->c;
+    if (bnn__patch_free(s)) return bnn__floats(t, 0);
+    return bnn__floats(t, bnn__mul(bnn__threads(), bnn__mul(bnn__patch_rows(s), depth)));
+}
+
+static void bnn__conv_backward(bnn_var *y) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    bnn_var *x = y->in[0], *w = y->in[1];
+    size_t k = w->val.cols, n = y->val.rows * s->rows * s->cols;
+    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
+    float *room = bnn__patch_room(y->tape, s);
+    if (room == NULL) return;
+    if (w->grad.data != NULL)
+        bnn__conv_weights(s, n, k, x->val.data, y->grad.data, w->grad.data, 0, bnn__claim(w),
+                          room);
+    if (x->grad.data != NULL) {
+        bnn__open(x);
+        bnn__conv_back(s, n, k, y->grad.data, w->val.data, k, 1, x->grad.data, room);
+    }
+    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
+        bnn__open(y->in[2]);
+        bnn__v_colsum(n, k, y->grad.data, y->in[2]->grad.data);
+    }
+    bnn_arena_rewind(&y->tape->mem, mark);
+}
+
+static void bnn__conv_transpose_backward(bnn_var *y) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    bnn_var *x = y->in[0], *w = y->in[1];
+    size_t c = w->val.rows, depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
+    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
+    float *room = bnn__patch_room(y->tape, s);
+    if (room == NULL) return;
+    if (w->grad.data != NULL)
+        bnn__conv_weights(s, n, c, y->grad.data, x->val.data, w->grad.data, 1, bnn__claim(w),
+                          room);
+    if (x->grad.data != NULL)
+        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, x->grad.data, bnn__claim(x), room);
+    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
+        bnn__open(y->in[2]);
+        bnn__v_colsum(y->val.rows * s->h * s->w, s->c, y->grad.data, y->in[2]->grad.data);
+    }
+    bnn_arena_rewind(&y->tape->mem, mark);
+}
+
+/* Of both: a node whose rows begin as what b is, or 0; NULL = the tape's err is set */
+static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
+                               const bnn__slide *s, int transposed) {
+    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, i, n;
+    size_t pixels = transposed ? s->h * s->w : s->rows * s->cols;
+    bnn_var *in[3], *y;
+    if (bnn__apart(x->tape, x->val, w) || (b != NULL && bnn__apart(x->tape, x->val, b)))
+        return NULL;
+    if (transposed ? w->val.cols != depth : w->val.rows != depth) {
+        bnn__fail(x->tape, BNN_ESHAPE, "%s: w is %zx%z, a kernel of %zx%z on %z channels needs %z "
+                  "%s", who, w->val.rows, w->val.cols, s->kh, s->kw, s->c, depth,
+                  transposed ? "columns" : "rows");
+        return NULL;
+    }
+    if (b != NULL && (b->val.rows != 1 || b->val.cols != k)) {
+        bnn__fail(x->tape, BNN_ESHAPE, "%s: b is %zx%z for %z channels", who, b->val.rows,
+                  b->val.cols, k);
+        return NULL;
+    }
+    in[0] = x, in[1] = w, in[2] = b;
+    y = bnn__op_with(x->tape, x->val.rows, bnn__mul(pixels, k), transposed ?
+                     bnn__conv_transpose_backward : bnn__conv_backward, b != NULL ? 3 : 2, in, s,
+                     sizeof *s);
+    if (y->val.data == NULL) return NULL;
+    y->lazy = 1;
+    n = y->val.rows * pixels;
+    if (b != NULL)
+        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    else if (transposed) bnn_mat_fill(y->val, 0);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
+                           bnn_window window) {
+    bnn_tape *t = x->tape;
+    bnn_mark mark;
+    bnn__slide s;
+    bnn_var *y;
+    float *room;
+    size_t k = w->val.cols;
+    int fits = bnn__slide_of(&s, image, window, 0);
+    if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(t);
+    y = bnn__conv_node("bnn_conv2d", x, w, b, &s, 0);
+    mark = bnn_arena_mark(&t->mem);
+    room = y != NULL ? bnn__patch_room(t, &s) : NULL;
+    if (room == NULL) return bnn__poison(t);
+    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1, y->val.data,
+              b != NULL, room);
+    bnn_arena_rewind(&t->mem, mark);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
+                                     bnn_window window) {
+    static const char who[] = "bnn_conv2d_transpose";
+    bnn_tape *t = x->tape;
+    bnn_mark mark;
+    bnn__slide s;
+    bnn_var *y;
+    float *room;
+    size_t kw = window.kernel_w != 0 ? window.kernel_w : window.kernel;
+    size_t area = bnn__mul(window.kernel, kw), c = area != 0 ? w->val.cols / area : 0;
+    int fits = bnn__slide_back(&s, image, c != 0 ? c : 1, window);
+    if (!bnn__window_fits(who, x, image, window, fits)) return bnn__poison(t);
+    if (w->val.rows != image.c)
+        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, images of %zx%zx%z need %z rows", who,
+                         w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
+    y = bnn__conv_node(who, x, w, b, &s, 1);
+    mark = bnn_arena_mark(&t->mem);
+    room = y != NULL ? bnn__patch_room(t, &s) : NULL;
+    if (room == NULL) return bnn__poison(t);
+    bnn__conv_back(&s, x->val.rows * s.rows * s.cols, image.c, x->val.data, w->val.data, 1,
+                   w->val.cols, y->val.data, room);
+    bnn_arena_rewind(&t->mem, mark);
+    return y;
+}
+
+/* ---- pools: pixel p of a result, and the pixels of the image that its window has */
+
+typedef struct bnn__view {
+    size_t at, rows, cols; /* the first of them, counted in floats from the batch's start */
+} bnn__view;
+
+static bnn__view bnn__view_of(const bnn__slide *s, size_t p) {
+    size_t pixels = s->rows * s->cols, y = p % pixels / s->cols * s->down;
+    size_t x = p % s->cols * s->right, y0 = y < s->top ? s->top - y : 0;
+    size_t x0 = x < s->left ? s->left - x : 0;
+    bnn__view v;
+    v.rows = (s->top + s->h - y < s->kh ? s->top + s->h - y : s->kh) - y0;
+    v.cols = (s->left + s->w - x < s->kw ? s->left + s->w - x : s->kw) - x0;
+    v.at = ((p / pixels * s->h + y + y0 - s->top) * s->w + x + x0 - s->left) * s->c;
+    return v;
+}
+
+static bnn_var *bnn__pool_node(const char *who, bnn_var *x, bnn_image m, bnn_window v,
+                               bnn__slide *s, void (*backward)(bnn_var *self)) {
+    int fits = bnn__slide_of(s, m, v, 1);
+    if (!bnn__window_fits(who, x, m, v, fits)) return bnn__poison(x->tape);
+    return bnn__op_with(x->tape, x->val.rows, s->rows * s->cols * s->c, backward, 1, &x, s,
+                        sizeof *s);
+}
+
+static void bnn__max_pool_backward(bnn_var *y) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    const float *xs = y->in[0]->val.data;
+    size_t p, j, i, l, c = s->c, n = y->val.rows * s->rows * s->cols;
+    for (p = 0; p < n; p++) {
+        bnn__view v = bnn__view_of(s, p);
+        for (j = p * c; j < (p + 1) * c; j++) {
+            float top = y->val.data[j];
+            size_t found = BNN__NONE;
+            for (i = 0; i < v.rows && found == BNN__NONE; i++)
+                for (l = 0; l < v.cols && found == BNN__NONE; l++) {
+                    size_t at = v.at + (i * s->w + l) * c + j - p * c;
+                    if (xs[at] == top || (bnn__nan_1(top) && bnn__nan_1(xs[at]))) found = at;
+                }
+            if (found != BNN__NONE) y->in[0]->grad.data[found] += y->grad.data[j];
+        }
+    }
+}
+
+BNNDEF bnn_var *bnn_max_pool2d(bnn_var *x, bnn_image image, bnn_window window) {
+    bnn__slide s;
+    bnn_var *y = bnn__pool_node("bnn_max_pool2d", x, image, window, &s, bnn__max_pool_backward);
+    size_t p, i, l, c = s.c, n = y->val.rows * s.rows * s.cols;
+    for (p = 0; p < n && y->val.data != NULL; p++) {
+        bnn__view v = bnn__view_of(&s, p);
+        memcpy(y->val.data + p * c, x->val.data + v.at, c * sizeof(float));
+        for (i = 0; i < v.rows; i++)
+            for (l = 0; l < v.cols; l++)
+                bnn__row_top(c, x->val.data + v.at + (i * s.w + l) * c, y->val.data + p * c);
+    }
+    return y;
+}
+
+static void bnn__avg_pool_backward(bnn_var *y) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    size_t p, i, l, c = s->c, n = y->val.rows * s->rows * s->cols;
+    for (p = 0; p < n; p++) {
+        bnn__view v = bnn__view_of(s, p);
+        float *gx = y->in[0]->grad.data + v.at, share = 1 / (float)(v.rows * v.cols);
+        for (i = 0; i < v.rows; i++)
+            for (l = 0; l < v.cols; l++)
+                bnn__row_add(c, share, y->grad.data + p * c, gx + (i * s->w + l) * c);
+    }
+}
+
+BNNDEF bnn_var *bnn_avg_pool2d(bnn_var *x, bnn_image image, bnn_window window) {
+    bnn__slide s;
+    bnn_var *y = bnn__pool_node("bnn_avg_pool2d", x, image, window, &s, bnn__avg_pool_backward);
+    size_t p, i, l, c = s.c, n = y->val.rows * s.rows * s.cols;
+    bnn_mat_fill(y->val, 0);
+    for (p = 0; p < n && y->val.data != NULL; p++) {
+        bnn__view v = bnn__view_of(&s, p);
+        float *out = y->val.data + p * c, share = 1 / (float)(v.rows * v.cols);
+        for (i = 0; i < v.rows; i++)
+            for (l = 0; l < v.cols; l++)
+                bnn__row_add(c, 1, x->val.data + v.at + (i * s.w + l) * c, out);
+        bnn__row_affine(c, out, 0, share, out);
+    }
+    return y;
+}
+
+/* The adjoint of pooling with windows of factor x factor, but for their size */
+static void bnn__upsample_backward(bnn_var *y) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    size_t p, i, l, c = s->c, n = y->val.rows * s->rows * s->cols;
+    for (p = 0; p < n; p++) {
+        size_t at = bnn__view_of(s, p).at;
+        for (i = 0; i < s->kh; i++)
+            for (l = 0; l < s->kw; l++)
+                bnn__row_add(c, 1, y->grad.data + at + (i * s->w + l) * c,
+                             y->in[0]->grad.data + p * c);
+    }
+}
+
+BNNDEF bnn_var *bnn_upsample2d(bnn_var *x, bnn_image image, size_t factor) {
+    bnn_window v = { 0, 0, 0, 0, 0 };
+    bnn__slide s;
+    bnn_var *y;
+    size_t p, i, l, c = image.c, n;
+    int fits;
+    v.kernel = v.stride = factor;
+    fits = bnn__slide_back(&s, image, c, v);
+    if (!bnn__window_fits("bnn_upsample2d", x, image, v, fits)) return bnn__poison(x->tape);
+    y = bnn__op_with(x->tape, x->val.rows, s.h * s.w * c, bnn__upsample_backward, 1, &x, &s,
+                     sizeof s);
+    n = y->val.rows * s.rows * s.cols;
+    for (p = 0; p < n && y->val.data != NULL; p++)
+        for (i = 0; i < factor; i++)
+            for (l = 0; l < factor; l++)
+                memcpy(y->val.data + bnn__view_of(&s, p).at + (i * s.w + l) * c,
+                       x->val.data + p * c, c * sizeof(float));
+    return y;
+}
+
+/* ---- norm: u = (x - m)/s over a part of one row, s^2 = variance + 1e-5;  y = u o gain + shift.
+ * q = g o gain:  gx = (q - mean q - u mean(q u))/s, ggain = sum g u, gshift = sum g. Sums over the
+ * batch would make the answer to one row depend on the others: there is no such op here. */
+
+typedef struct bnn__norm {
+    size_t pixels, channels, groups;
+    float *scale; /* m and 1/s of every part */
+} bnn__norm;
+
+static void bnn__norm_backward(bnn_var *y) {
+    const bnn__norm *k = (const bnn__norm *)y->aux;
+    size_t width = k->channels / k->groups, part, p, j, parts = y->val.rows * k->groups;
+    float *gx = y->in[0]->grad.data;
+    const float *gain = y->n_in == 3 ? y->in[1]->val.data : NULL;
+    for (part = 0; part < parts; part++) {
+        size_t from = part % k->groups * width, row = part / k->groups * y->val.cols;
+        float m = k->scale[2 * part], r = k->scale[2 * part + 1];
+        double sum = 0, dot = 0, count = (double)(k->pixels * width);
+        int turn;
+        for (turn = 0; turn < 2; turn++) {
+            for (p = 0; p < k->pixels; p++) {
+                for (j = from; j < from + width; j++) {
+                    size_t at = row + p * k->channels + j;
+                    float g = y->grad.data[at], u = (y->in[0]->val.data[at] - m) * r;
+                    float q = gain != NULL ? g * gain[j] : g;
+                    if (turn && gx != NULL)
+                        gx[at] += r * (q - (float)(sum / count) - u * (float)(dot / count));
+                    if (turn) continue;
+                    sum += (double)q, dot += (double)q * (double)u;
+                    if (gain != NULL && y->in[1]->grad.data != NULL)
+                        y->in[1]->grad.data[j] += g * u;
+                    if (gain != NULL && y->in[2]->grad.data != NULL) y->in[2]->grad.data[j] += g;
+                }
+            }
+        }
+    }
+}
+
+/* Mean and 1/s of one part */
+static void bnn__norm_scale(const float *x, const bnn__norm *k, size_t width, float *scale) {
+    double m = 0, v = 0, d, count = (double)(k->pixels * width);
+    size_t p, j;
+    for (p = 0; p < k->pixels; p++)
+        for (j = 0; j < width; j++) m += (double)x[p * k->channels + j];
+    m /= count;
+    for (p = 0; p < k->pixels; p++)
+        for (j = 0; j < width; j++) d = (double)x[p * k->channels + j] - m, v += d * d;
+    scale[0] = (float)m;
+    scale[1] = (float)(1 / sqrt(v / count + 1e-5));
+}
+
+static bnn_var *bnn__norm_op(const char *who, bnn_var *x, bnn_var *gain, bnn_var *shift,
+                             bnn__norm k) {
+    bnn_tape *t = x->tape;
+    bnn_var *in[3], *y;
+    size_t i, j, width = k.channels / k.groups, n = x->val.rows;
+    in[0] = x, in[1] = gain, in[2] = shift;
+    for (i = 1; i < 3; i++) {
+        if ((in[i] == NULL) != (in[3 - i] == NULL))
+            return bnn__fail(t, BNN_EARG, "%s: gain and shift, both or neither", who);
+        if (in[i] == NULL) continue;
+        if (bnn__apart(t, x->val, in[i])) return bnn__poison(t);
+        if (in[i]->val.rows != 1 || in[i]->val.cols != k.channels)
+            return bnn__fail(t, BNN_ESHAPE, "%s: %s is %zx%z, it must be 1x%z", who,
+                             i == 1 ? "gain" : "shift", in[i]->val.rows, in[i]->val.cols,
+                             k.channels);
+    }
+    k.scale = bnn__floats(t, bnn__mul(2 * n, k.groups));
+    y = bnn__op_with(t, n, x->val.cols, bnn__norm_backward, gain != NULL ? 3 : 1, in, &k,
+                     sizeof k);
+    if (y->val.data == NULL) return y;
+    for (i = 0; i < n * k.groups; i++)
+        bnn__norm_scale(x->val.data + i / k.groups * x->val.cols + i % k.groups * width, &k, width,
+                        k.scale + 2 * i);
+    for (i = 0; i < n * k.pixels * k.channels; i++) {
+        const float *scale;
+        j = i % k.channels;
+        scale = k.scale + 2 * (i / x->val.cols * k.groups + j / width);
+        y->val.data[i] = (x->val.data[i] - scale[0]) * scale[1];
+        if (gain != NULL) y->val.data[i] = y->val.data[i] * gain->val.data[j] + shift->val.data[j];
+    }
+    return y;
+}
+
+BNNDEF bnn_var *bnn_group_norm(bnn_var *x, bnn_var *gain, bnn_var *shift, bnn_image image,
+                               size_t groups) {
+    bnn__norm k;
+    if (!bnn__is_image("bnn_group_norm", x, image)) return bnn__poison(x->tape);
+    if (groups == 0 || image.c % groups != 0)
+        return bnn__fail(x->tape, BNN_EARG, "bnn_group_norm: %z groups of %z channels", groups,
+                         image.c);
+    k.pixels = image.h * image.w, k.channels = image.c, k.groups = groups, k.scale = NULL;
+    return bnn__norm_op("bnn_group_norm", x, gain, shift, k);
+}
+
+BNNDEF bnn_var *bnn_layer_norm(bnn_var *x, bnn_var *gain, bnn_var *shift) {
+    bnn__norm k;
+    k.pixels = k.groups = 1, k.channels = x->val.cols, k.scale = NULL;
+    if (x->tape->err == BNN_OK && x->val.cols == 0)
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_layer_norm: x is %zx0", x->val.rows);
+    return x->tape->err != BNN_OK ? bnn__poison(x->tape)
+                                  : bnn__norm_op("bnn_layer_norm", x, gain, shift, k);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>sequences: one step of a recurrent net (Cho et al. 2014; Hochreiter and Schmidhuber 1997)
+ *     a = x w and s = h u are products; a cell makes the new state of them, and on the way back d,
+ *     the slopes by what goes into its gates, of which ga, gs and gb are made. Where the mask is 0
+ *     the step is the identity.
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct bnn__cell {
+    size_t gates;     /* GRU 3, LSTM 4 */
+    const float *mask;
+    float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
+} bnn__cell;
+
+/* kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
+    size_t i, j, n = y->val.rows, k = y->val.cols;
+    float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
+    for (i = 0; i < n; i++) {
+        const float *a = y->in[0]->val.data + 3 * i * k, *s = y->in[1]->val.data + 3 * i * k;
+        for (j = 0; j < 2 * k; j++) rz[2 * i * k + j] = a[j] + s[j] + (b != NULL ? b[j] : 0);
+    }
+    bnn__v_sigmoid(2 * n * k, rz, rz);
+    for (i = 0; i < n; i++) {
+        const float *a = y->in[0]->val.data + (3 * i + 2) * k;
+        const float *s = y->in[1]->val.data + (3 * i + 2) * k;
+        for (j = 0; j < k; j++) {
+            q[i * k + j] = s[j] + (b != NULL ? b[3 * k + j] : 0);
+            m[i * k + j] = a[j] + (b != NULL ? b[2 * k + j] : 0)
+                           + rz[2 * i * k + j] * q[i * k + j];
+        }
+    }
+    bnn__v_tanh(n * k, m, m);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < k; j++) {
+            float z = rz[(2 * i + 1) * k + j], v = m[i * k + j];
+            y->val.data[i * k + j] = v + z * (y->in[2]->val.data[i * k + j] - v);
+        }
+}
+
+static void bnn__gru_slopes(const bnn_var *y, const float *kept, size_t i, float *gh, float *d) {
+    size_t j, n = y->val.rows, k = y->val.cols;
+    const float *r = kept + 2 * i * k, *z = r + k, *m = kept + (2 * n + i) * k, *q = m + n * k;
+    for (j = 0; j < k; j++) {
+        float g = y->grad.data[i * k + j], dm = g * (1 - z[j]) * (1 - m[j] * m[j]);
+        d[j] = dm * q[j] * r[j] * (1 - r[j]);
+        d[k + j] = g * (y->in[2]->val.data[i * k + j] - m[j]) * z[j] * (1 - z[j]);
+        d[2 * k + j] = dm;
+        d[3 * k + j] = dm * r[j];
+        if (gh != NULL) gh[j] += g * z[j];
+    }
+}
+
+/* kept: i f (n,2k), g, o, tanh c' */
+static void bnn__lstm_value(bnn_var *y, const float *b, float *kept) {
+    size_t i, j, n = y->val.rows, k = y->val.cols / 2;
+    float *in = kept, *g = kept + 2 * n * k, *o = g + n * k, *tc = o + n * k;
+    for (i = 0; i < n; i++) {
+        const float *a = y->in[0]->val.data + 4 * i * k, *s = y->in[1]->val.data + 4 * i * k;
+        for (j = 0; j < 4 * k; j++) {
+            float v = a[j] + s[j] + (b != NULL ? b[j] : 0);
+            if (j < 2 * k) in[2 * i * k + j] = v;
+            else if (j < 3 * k) g[i * k + j - 2 * k] = v;
+            else o[i * k + j - 3 * k] = v;
+        }
+    }
+    bnn__v_sigmoid(2 * n * k, in, in);
+    bnn__v_tanh(n * k, g, g);
+    bnn__v_sigmoid(n * k, o, o);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < k; j++) {
+            const float *f = in + (2 * i + 1) * k;
+            float c = f[j] * y->in[2]->val.data[(2 * i + 1) * k + j]
+                      + in[2 * i * k + j] * g[i * k + j];
+            y->val.data[(2 * i + 1) * k + j] = tc[i * k + j] = c;
+        }
+    bnn__v_tanh(n * k, tc, tc);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < k; j++) y->val.data[2 * i * k + j] = o[i * k + j] * tc[i * k + j];
+}
+
+static void bnn__lstm_slopes(const bnn_var *y, const float *kept, size_t row, float *gs,
+                             float *d) {
+    size_t j, n = y->val.rows, k = y->val.cols / 2;
+    const float *i = kept + 2 * row * k, *f = i + k, *g = kept + (2 * n + row) * k, *o = g + n * k;
+    const float *tc = o + n * k, *gy = y->grad.data + 2 * row * k;
+    for (j = 0; j < k; j++) {
+        float dc = gy[k + j] + gy[j] * o[j] * (1 - tc[j] * tc[j]);
+        d[j] = dc * g[j] * i[j] * (1 - i[j]);
+        d[k + j] = dc * y->in[2]->val.data[(2 * row + 1) * k + j] * f[j] * (1 - f[j]);
+        d[2 * k + j] = dc * i[j] * (1 - g[j] * g[j]);
+        d[3 * k + j] = gy[j] * tc[j] * o[j] * (1 - o[j]);
+        if (gs != NULL) gs[k + j] += dc * f[j];
+    }
+}
+
+static void bnn__cell_backward(bnn_var *y) {
+    const bnn__cell *cell = (const bnn__cell *)y->aux;
+    bnn_mat ga = y->in[0]->grad, gs = y->in[1]->grad, gh = y->in[2]->grad;
+    size_t i, j, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
+    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
+    float *d = bnn__floats(y->tape, 4 * n * k);
+    if (d == NULL) return;
+    for (i = 0; i < n; i++) {
+        float *di = d + 4 * i * k, *state = gh.data != NULL ? gh.data + i * width : NULL;
+        if (cell->mask != NULL && cell->mask[i] == 0) {
+            memset(di, 0, 4 * k * sizeof *di);
+            if (state != NULL) bnn__row_add(width, 1, y->grad.data + i * width, state);
+            continue;
+        }
+        (cell->gates == 3 ? bnn__gru_slopes : bnn__lstm_slopes)(y, cell->kept, i, state, di);
+        if (ga.data != NULL) bnn__row_add(ga.cols, 1, di, ga.data + i * ga.cols);
+        if (gs.data == NULL) continue;
+        bnn__row_add(2 * k, 1, di, gs.data + i * gs.cols);
+        for (j = 2 * k; j < gs.cols; j++)
+            gs.data[i * gs.cols + j] += di[cell->gates == 3 ? k + j : j];
+    }
+    if (y->n_in == 4 && y->in[3]->grad.data != NULL)
+        bnn__v_colsum(n, 4 * k, d, y->in[3]->grad.data);
+    bnn_arena_rewind(&y->tape->mem, mark);
+}
+
+/* a (n, gates k) from x, s from h, and the state */
+static bnn_var *bnn__cell_step(const char *who, size_t gates, bnn_var *a, bnn_var *s,
+                               bnn_var *state, bnn_var *b, bnn_var *mask) {
+    bnn_tape *t = state->tape;
+    size_t i, n = state->val.rows, width = state->val.cols, k = gates == 3 ? width : width / 2;
+    bnn_var *in[4], *y;
+    bnn__cell cell;
+    if (t->err != BNN_OK || (b != NULL && bnn__apart(t, state->val, b)) ||
+        (mask != NULL && bnn__apart(t, state->val, mask))) return bnn__poison(t);
+    if (a->val.cols != gates * k || s->val.cols != gates * k || a->val.rows != n)
+        return bnn__fail(t, BNN_ESHAPE, "%s: x w is %zx%z, h u is %zx%z, for %z units they must be "
+                         "%zx%z", who, a->val.rows, a->val.cols, s->val.rows, s->val.cols, k, n,
+                         gates * k);
+    if (b != NULL && (b->val.rows != 1 || b->val.cols != 4 * k))
+        return bnn__fail(t, BNN_ESHAPE, "%s: b is %zx%z, it must be 1x%z", who, b->val.rows,
+                         b->val.cols, 4 * k);
+    if (mask != NULL && (mask->val.rows != n || mask->val.cols != 1))
+        return bnn__fail(t, BNN_ESHAPE, "%s: the mask is %zx%z, it must be %zx1", who,
+                         mask->val.rows, mask->val.cols, n);
+    for (i = 0; mask != NULL && i < n; i++)
+        if (!(mask->val.data[i] == 0 || mask->val.data[i] == 1))
+            return bnn__fail(t, BNN_EARG, "%s: the mask is %g in row %z, it must be 0 or 1", who,
+                             (double)mask->val.data[i], i);
+    cell.gates = gates;
+    cell.mask = mask != NULL ? mask->val.data : NULL;
+    cell.kept = bnn__floats(t, bnn__mul(bnn__mul(n, k), 5));
+    in[0] = a, in[1] = s, in[2] = state, in[3] = b;
+    y = bnn__op_with(t, n, width, bnn__cell_backward, b != NULL ? 4 : 3, in, &cell, sizeof cell);
+    if (y->val.data == NULL) return y;
+    (gates == 3 ? bnn__gru_value : bnn__lstm_value)(y, b != NULL ? b->val.data : NULL, cell.kept);
+    for (i = 0; cell.mask != NULL && i < n; i++)
+        if (cell.mask[i] == 0)
+            memcpy(y->val.data + i * width, state->val.data + i * width, width * sizeof(float));
+    return y;
+}
+
+BNNDEF bnn_var *bnn_gru(bnn_var *x, bnn_var *h, bnn_var *w, bnn_var *u, bnn_var *b,
+                        bnn_var *mask) {
+    bnn_var *a = bnn__product("bnn_gru: x is %zx%z, w is %zx%z", x, w, NULL);
+    bnn_var *s = bnn__product("bnn_gru: h is %zx%z, u is %zx%z", h, u, NULL);
+    return bnn__cell_step("bnn_gru", 3, a, s, h, b, mask);
+}
+
+BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn_var *b,
+                         bnn_var *mask) {
+    bnn_var *a, *s;
+    if (state->val.cols % 2 != 0)
+        return bnn__fail(x->tape, BNN_ESHAPE, "bnn_lstm: the state is %zx%z, h and c must be equal",
+                         state->val.rows, state->val.cols);
+    a = bnn__product("bnn_lstm: x is %zx%z, w is %zx%z", x, w, NULL);
+    s = bnn__product("bnn_lstm: h is %zx%z, u is %zx%z",
+                     bnn_cols(state, 0, state->val.cols / 2), u, NULL);
+    return bnn__cell_step("bnn_lstm", 4, a, s, state, b, mask);
 }
 
 /* ------------------------------------------------------------------------------------------------
