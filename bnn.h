@@ -17052,8 +17052,8 @@ static void bnn__emit_classes_text(bnn__emit *e) {
 
 static void bnn__emit_affine(bnn__emit *e) {
     static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
-    int small = e->d.storage == BNN_EMIT_INT8, two = e->parts == 2;
-    const char *load = small ? "(float)*at->w++"
+    int narrow = e->d.storage == BNN_EMIT_INT8, two = e->parts == 2;
+    const char *load = narrow ? "(float)*at->w++"
                        : e->d.storage == BNN_EMIT_HALF ? "$_half(*at->w++)" : "*at->w++";
     if (e->d.storage == BNN_EMIT_HALF) bnn__emit_put(e,
         "static float $_half(uint16_t h) { /* times 2^112: the exponents have other zeros */\n"
@@ -17067,14 +17067,14 @@ static void bnn__emit_affine(bnn__emit *e) {
         "static void $_affine(struct $_at *at, const float *x, int n, float *y, int k) {\n"
         "    int i, j;\n"
         "    for (j = 0; j < k; j++) {\n");
-    bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : small ?
+    bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
     bnn__emit_put(e, e->gaps ? "        for (i = 0; (i += *at->g) < n; at->g++) {\n"
                                "            if (*at->g == 255) continue;\n"
                              : "        for (i = 0; i < n; i++) {\n");
     if (two) {
         bnn__emit_say(e, "            float w = %s%s, d = %s%s;\n", load,
-                      small ? " * at->b[2]" : "", load, small ? " * at->b[3]" : "");
+                      narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
         bnn__emit_put(e, "            m += x[i] * w;\n"
                          "            v += d * d * (x[i] * x[i] + x[n + i]) + w * w * x[n + i];\n");
     } else {
@@ -17082,9 +17082,9 @@ static void bnn__emit_affine(bnn__emit *e) {
                                     : "            s += x[i] * %s;\n", load);
     }
     bnn__emit_put(e, e->gaps ? "            i++;\n        }\n        at->g++;\n" : "        }\n");
-    bnn__emit_put(e, two ? "        y[j] = m;\n        y[k + j] = v;\n" : small ?
+    bnn__emit_put(e, two ? "        y[j] = m;\n        y[k + j] = v;\n" : narrow ?
                   "        y[j] = at->b[0] + at->b[1] * s;\n" : "        y[j] = s;\n");
-    bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (small ? 2 : 1));
+    bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
 }
 
 /* ---- the function */
@@ -17940,7 +17940,7 @@ static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
     const bnn_csv_desc *desc = (const bnn_csv_desc *)how;
     bnn__csv c;
     bnn_csv r;
-    int header, err;
+    int header = 0, err;
     if (out == NULL) return BNN_EARG;
     memset(&r, 0, sizeof r);
     if ((err = bnn__csv_begin(&c, s, desc, &header)) != BNN_OK) return err;
