@@ -9733,10 +9733,10 @@ static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, doubl
     return BNN_OK;
 }
 
-/* A full ensemble keeps what it has; neither training nor later pushes suffer from that. With a
- * generator, Vitter's algorithm R: all samples offered so far are kept with equal probability. */
-static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight, bnn_rng *rng,
-                             const char *who) {
+/* place: of the new sample, NULL = the next one. A full ensemble keeps what it has; neither
+ * training nor later pushes suffer from that. */
+static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight,
+                             const size_t *place, const char *who) {
     static const char full[] = "%s: all %z places are taken, this sample is lost: give "
                                "bnn_ensemble_new more";
     size_t k = e->count, n = e->samples.cols;
@@ -9745,8 +9745,8 @@ static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight
     e->seen++;
     if (k < e->samples.rows) {
         e->count++;
-    } else if (rng != NULL && k > 0) {
-        k = bnn_rng_below(rng, e->seen);
+    } else if (place != NULL && k > 0) {
+        k = *place;
         if (k >= e->count) return BNN_OK;
     } else {
         if (e->seen == k + 1) bnn__arena_note(e->params->mem, full, who, k);
@@ -9761,8 +9761,11 @@ BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double w
     return bnn__ensemble_add(e, w, weight, NULL, "bnn_ensemble_push");
 }
 BNNDEF int bnn_ensemble_push(bnn_ensemble *e) { return bnn_ensemble_push_from(e, e->params, 1); }
+/* Vitter's algorithm R: all samples offered so far are kept with equal probability. */
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng) {
-    return bnn__ensemble_add(e, e->params, 1, rng, "bnn_ensemble_reservoir");
+    size_t k = e->count, *place = rng != NULL ? &k : NULL;
+    if (rng != NULL && k > 0 && k == e->samples.rows) k = bnn_rng_below(rng, e->seen + 1);
+    return bnn__ensemble_add(e, e->params, 1, place, "bnn_ensemble_reservoir");
 }
 
 /* A mask over units is a mask over the rows of the weights they feed: w_j <- m_j w_j/(1-p). */
@@ -18077,7 +18080,7 @@ static int bnn__table_parse(bnn__source s, void *out, const void *how) {
     bnn_table t;
     size_t i, j;
     char *to;
-    int header, err;
+    int header = 0, err;
     if (out == NULL) return BNN_EARG;
     memset(&t, 0, sizeof t);
     t.desc = *(const bnn_csv_desc *)how;
