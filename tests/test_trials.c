@@ -939,7 +939,8 @@ static void zero_means_zero_where_it_is_said(void) {
 /* ---- files ---- */
 static void a_first_row_is_guessed_only_where_it_can_be(void) {
     static const struct { const char *text; int header; size_t rows; int ok; } t[] = {
-        { "5.1,n/a,2\n1,2,3\n4,5,6\n", 0, 0, 0 }, { "5.1,NA,2\n1,2,3\n", -1, 2, 1 },
+        { "5.1,n.a,2\n1,2,3\n4,5,6\n", 0, 0, 0 }, { "5.1,NA,2\n1,2,3\n", -1, 2, 1 },
+        { "5.1,n/a,2\n1,2,3\n4,5,6\n", 0, 3, 1 },
         { "year,2020,2021\na,1,2\n", 0, 0, 0 }, { "a,b\n1,2\n", 0, 1, 1 },
         { "1,2\n3,4\n", 0, 2, 1 }, { "1,NA\n3,4\n", 0, 2, 1 }, { "a,,c\n1,2,3\n", 0, 1, 1 },
         { "1,\n3,4\n", 0, 2, 1 }, { "5.1,x\n1,2\n", 1, 1, 1 },
