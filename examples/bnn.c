@@ -344,6 +344,10 @@ static int fit(const options *o) {
     check();
     m.post = p.post, m.chains = p.chains;
     snprintf(m.method, sizeof m.method, "%s", methods[p.method]);
+    if (p.post.count == 0 && stop) {
+        fprintf(stderr, "bnn: interrupted before the first draw: there is nothing to save\n");
+        return CANCELED;
+    }
     if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
     save_model(&m, o->out ? o->out : "model.bnn");
     say_text("model", o->out ? o->out : "model.bnn");
@@ -386,6 +390,7 @@ static int predict(const options *o) {
     bnn_data d = data_of(&m, &t, &rows, 0);
     bnn_predictive p = bnn_predict(&mem, &tape, &m.net, post_of(&m), d.x);
     check();
+    out.rows = d.x.rows;
     if (is_classes(&m)) {
         char **cells = (char **)bnn_arena_alloc(&mem, d.x.rows, sizeof *cells);
         for (size_t i = 0; cells && i < d.x.rows; i++)
@@ -468,6 +473,7 @@ static void report_numbers(FILE *f, const model *m, bnn_data d) {
     s = svg_inline(f, "Coverage");
     svg_coverage(&s, Q / 2, size, inside);
     svg_close(&s);
+    if (m->net.likelihood == BNN_POISSON) return; /* ranks of counts are not flat */
     s = svg_inline(f, "Ranks of what was measured (PIT)");
     svg_ranks(&s, BINS, count, "rank in its own prediction; gray: 99 percent of flat ones");
     svg_close(&s);
