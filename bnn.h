@@ -16679,7 +16679,7 @@ static void bnn__emit_item(bnn__emit *e, double v, int whole) {
     if (e->column++ % (whole ? 20 : 6) == 0) bnn__emit_put(e, "\n   ");
     bnn__emit_put(e, " ");
     if (whole && v < 0) bnn__emit_put(e, "-");
-    if (whole) bnn__emit_size(e, (size_t)fabs(v));
+    if (whole) bnn__emit_size(e, (size_t)(v < 0 ? -v : v));
     else bnn__emit_real(e, v);
     bnn__emit_put(e, ",");
 }
