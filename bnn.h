@@ -17463,7 +17463,7 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_mark mark = bnn_arena_mark(mem);
     bnn_ensemble post;
     bnn_mat a, b;
-    size_t i, changed = 0;
+    size_t i, size, changed = 0;
     double square = 0, one = 1;
     e->c.error = e->c.rms = e->c.changed = bnn__nan();
     if (e->d.x.rows == 0) return;
@@ -17474,14 +17474,15 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     b = bnn__emit_measure(e, mem, &post).mean;
     if (mem->err != BNN_OK) bnn__fail(e->v.t, mem->err, "bnn_emit_c: %s", mem->msg);
     if (e->v.t->err != BNN_OK) return;
-    for (e->c.error = 0, i = 0; i < bnn__mat_size(a); i++) {
+    size = bnn__mat_size(a);
+    for (e->c.error = 0, i = 0; i < size; i++) {
         double d = fabs((double)a.data[i] - (double)b.data[i]);
         if (d > e->c.error) e->c.error = d;
         if (d <= DBL_MAX) square += d * d; /* rows with gaps are NaN */
     }
     for (i = 0; i < a.rows; i++)
         changed += bnn_mat_row_argmax(a, i) != bnn_mat_row_argmax(b, i);
-    e->c.rms = sqrt(square / (double)bnn__mat_size(a));
+    e->c.rms = sqrt(square / (double)size);
     e->c.changed = (double)changed / (double)a.rows;
     bnn_arena_rewind(mem, mark);
 }
@@ -18145,17 +18146,18 @@ static void bnn__put_digits(char *to, uint64_t m, int digits, int e) { /* m of s
 
 /* As few digits as read back to the same float. 40 bytes at most */
 static void bnn__real_text(char *to, float value) {
-    double v = (double)value, size = v < 0 ? -v : v, back = 0;
-    int digits, e = size > 0 ? (int)floor(log10(size)) : 0;
+    double v = (double)value, size = v < 0 ? -v : v, power = 0, back = 0;
+    int digits;
     if (!bnn__finite_d(v)) {
         memcpy(to, bnn__is_nan(v) ? "" : v < 0 ? "-inf" : "inf", bnn__is_nan(v) ? 1 : 4);
         to[4] = '\0';
         return;
     }
     if (v < 0) *to++ = '-';
+    if (size > 0) power = floor(log10(size));
     for (digits = 1; digits <= 17; digits++) {
         uint64_t m, top = 1;
-        int i, at = e;
+        int i, at = (int)power;
         for (i = 0; i < digits; i++) top *= 10;
         m = (uint64_t)(bnn__scale10(size, digits - 1 - at) + 0.5);
         if (m >= top) m = (m + 5) / 10, at++;
@@ -18376,11 +18378,12 @@ static void bnn__yesno_collect(bnn_arena *mem, bnn_feature *f, const bnn_column 
 /* The number that a field stands for; of a class its index. BNN__NUMBER, MISSING or WORD */
 static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const char *s, double *v) {
     double day = 0, month = 0;
+    size_t class_;
     int kind = bnn__cell_value(t, s, v), found;
     if (kind == BNN__MISSING) return kind;
     switch (f->kind) {
     case BNN_COLUMN_NUMBER: return kind == BNN__NUMBER ? kind : BNN__WORD;
-    case BNN_COLUMN_CLASS: *v = (double)bnn__class_at(f, s, &found); break;
+    case BNN_COLUMN_CLASS: class_ = bnn__class_at(f, s, &found), *v = (double)class_; break;
     case BNN_COLUMN_YESNO: *v = bnn__yesno(s), found = *v >= 0; break;
     default:
         found = (bnn__date(s, &day, &month) & f->dates) != 0;
