@@ -50,6 +50,22 @@
  *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
  *     bnn_meanfield a Gaussian over every weight: mu and sigma are parameters, too.
  *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
+ *     bnn_fit     all of it in one call: chains, step sizes, burn-in; notes on what it is worth.
+ *
+ * WHAT THERE IS
+ *     matrices, special functions, random numbers; operations with gradients, among them images
+ *     and sequences, and the checker of yours; nets of any forward function, seven likelihoods
+ *     optimizers  bnn_sgd _adam _rmsprop _adagrad _adadelta; bnn_lr_* schedules
+ *     samplers    bnn_sgld _psgld _sghmc _sgnht on minibatches, bnn_hmc _nuts on all data
+ *     Gaussians   bnn_meanfield (weight noise, priors that learn, pruning), bnn_swag, bnn_laplace,
+ *                 bnn_gaussian (a posterior as a prior)
+ *     evidence    bnn_ladder: tempering, thermodynamic integration, annealed importance sampling
+ *     answers     bnn_predict and its quantiles, draws, moments; bnn_metric_*; bnn_diag_* (chains,
+ *                 temperatures, WAIC, PSIS-LOO); checks, conformal sets, recalibration
+ *     structure   bnn_gumbel_softmax .. on the simplex, bnn_graph, bnn_hypergradient, relevance
+ *     students    bnn_distill, soft targets, bnn_drop_*
+ *     files       bnn_csv_ _table_ _recipe_ _idx_ _arrays_ (NumPy, safetensors) _checkpoint_;
+ *                 bnn_emit_c: a net as one file of C
  *
  * SCALE
  *     With N rows of data, U = -sum ln p(y|x,theta) - ln p(theta) is the energy of the posterior.
