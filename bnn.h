@@ -19761,7 +19761,7 @@ static void bnn__io_feature(bnn__io *io, bnn_feature *f) {
     size_t i;
     bnn__io_string(io, &f->name);
     bnn__io_int(io, &f->kind, BNN_COLUMN_NUMBER, BNN_COLUMN_DATE, "kind");
-    bnn__io_int(io, &f->dates, 0, 3, "order of dates");
+    bnn__io_int(io, &f->dates, 0, 7, "order of dates");
     bnn__io_int(io, &f->indicator, 0, 1, "indicator");
     bnn__io_count(io, &f->n_classes, "number of classes");
     if (!bnn__io_room(io, bnn__mul(f->n_classes, 8))) return;
@@ -19826,6 +19826,7 @@ static int bnn__recipe_parse(bnn__source s, void *out, const void *how) {
     io.in = s.bytes;
     io.end = s.size;
     io.element = 8;
+    io.apply = 1; /* r is a copy */
     bnn__io_recipe(&io, &r);
     if (io.err == BNN_OK && io.pos != io.end)
         bnn__io_fail(&io, BNN_EFORMAT, "bytes behind the end");
@@ -20099,7 +20100,7 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
 static int bnn__npz_read(bnn__source s, bnn_arrays *out) {
     size_t at = s.size, entries, left = s.size, i;
     int err = BNN_OK;
-    if (s.size >= 22) at -= 22; /* only a comment may stand behind it */
+    at -= s.size < 22 ? at : 22; /* only a comment may stand behind it */
     while (at > 0 && s.size - at < 65557 && memcmp(s.bytes + at, "PK\5\6", 4) != 0) at--;
     if (s.size < 22 || memcmp(s.bytes + at, "PK\5\6", 4) != 0)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: a zip without its end: truncated", s.name);

@@ -260,6 +260,7 @@ static void a_bad_npz_gets_a_sentence(void) {
     memcpy(copy, bytes, size), place(p, size, "PK\5\6", 4, 0)[10] = 3;
     CHECK(bad(p, size, "entry 2 of the zip's 3 is damaged"));
     CHECK(bad(bytes, size - 1, "arrays: a zip without its end: truncated"));
+    CHECK(bad("PK\3\4", 4, "arrays: a zip without its end: truncated"));
     p = bytes_of(FILES "deflated.npz", &size);
     if (p != NULL) CHECK(bad(p, size, "member \"x.npy\" is deflated"));
 }

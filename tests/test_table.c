@@ -298,6 +298,8 @@ static void a_recipe_travels_with_its_net(void) {
     CHECK(bnn_recipe_read(&mem, &back, got) == BNN_OK);
     bnn_data d = bnn_recipe_data(&mem, &r, &t, NULL), e = bnn_recipe_data(&mem, &back, &t, NULL);
     CHECK(e.x.rows == 4 && e.x.cols == d.x.cols);
+    for (i = 0; i < r.n_inputs; i++)
+        CHECK_SAME_ARRAY(r.inputs[i].mean, back.inputs[i].mean, r.inputs[i].width);
     CHECK_SAME_ARRAY(d.x.data, e.x.data, 4 * d.x.cols);
     CHECK_SAME_ARRAY(d.y.data, e.y.data, 4);
     for (i = 0; i < r.x_cols; i++) CHECK(strcmp(r.x_names[i], back.x_names[i]) == 0);
