@@ -18228,7 +18228,8 @@ BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_ma
 static size_t bnn__field_write(char *to, const char *s, char sep) {
     size_t n = 0, i, length = strlen(s);
     int quote = length != 0 && (s[0] == ' ' || s[length - 1] == ' ' || strchr(s, sep) != NULL ||
-                                strpbrk(s, "\"\r\n\t") != NULL);
+                                strpbrk(s, "\"\r\n\t") != NULL ||
+                                strncmp(s, "\xef\xbb\xbf", 3) == 0); /* no byte order mark */
     n += (size_t)quote;
     for (i = 0; i < length; i++) {
         if (to != NULL) to[n] = s[i];
@@ -19761,7 +19762,7 @@ static void bnn__io_feature(bnn__io *io, bnn_feature *f) {
     size_t i;
     bnn__io_string(io, &f->name);
     bnn__io_int(io, &f->kind, BNN_COLUMN_NUMBER, BNN_COLUMN_DATE, "kind");
-    bnn__io_int(io, &f->dates, 0, 7, "order of dates");
+    bnn__io_int(io, &f->dates, 0, 3, "order of dates");
     bnn__io_int(io, &f->indicator, 0, 1, "indicator");
     bnn__io_count(io, &f->n_classes, "number of classes");
     if (!bnn__io_room(io, bnn__mul(f->n_classes, 8))) return;
@@ -19787,7 +19788,7 @@ static void bnn__io_recipe(bnn__io *io, bnn_recipe *r) {
     bnn__io_int(io, &r->unknown, BNN_UNKNOWN_REFUSE, BNN_UNKNOWN_ZERO, "unknown");
     bnn__io_int(io, &target, 0, 1, "target");
     bnn__io_count(io, &r->n_inputs, "number of columns");
-    if (!bnn__io_room(io, bnn__mul(r->n_inputs, 40))) return; /* a column has more */
+    if (!bnn__io_room(io, bnn__mul(r->n_inputs, 36))) return; /* a column has more */
     if (io->in != NULL)
         r->inputs = (bnn_feature *)bnn_arena_alloc(io->mem, r->n_inputs, sizeof *r->inputs);
     if (r->inputs == NULL) io->err = BNN_ENOMEM;

@@ -324,6 +324,18 @@ static void a_recipe_travels_with_its_net(void) {
     CHECK(bnn_recipe_write(&mem, &back).data == NULL && strstr(mem.msg, "a column has 3 classes") != NULL);
 }
 
+static void the_smallest_recipe_and_a_byte_order_mark_read_back(void) {
+    bnn_table t = plain("x,z\n1,2\n3,4\n"), back = { 0 };
+    bnn_recipe r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ 0 }), same = { 0 };
+    void *bytes;
+    size_t size;
+    CHECK(bnn_recipe_read(&mem, &same, bnn_recipe_write(&mem, &r)) == BNN_OK && same.x_cols == 2);
+    t = plain("\n\xef\xbb\xbfx,z\n1,2\n"); /* not at the beginning: part of a name */
+    CHECK(bnn_table_write(&mem, &t, &bytes, &size) == BNN_OK);
+    CHECK(bnn_table_parse(&mem, &back, (char *)bytes, size, (bnn_csv_desc){ 0 }) == BNN_OK);
+    CHECK(strcmp(back.columns[0].name, t.columns[0].name) == 0);
+}
+
 static void folds_are_even_also_within_labels(void) {
     enum { ROWS = 103, K = 5 };
     bnn_data d = { bnn_mat_new(&mem, ROWS, 2), bnn_mat_new(&mem, ROWS, 1) };
@@ -404,6 +416,7 @@ int main(void) {
     OPEN_RUN(what_is_written_reads_back);
     OPEN_RUN(written_numbers_are_short_and_exact);
     OPEN_RUN(a_recipe_travels_with_its_net);
+    OPEN_RUN(the_smallest_recipe_and_a_byte_order_mark_read_back);
     OPEN_RUN(folds_are_even_also_within_labels);
     OPEN_RUN(files_are_saved_and_loaded);
     OPEN_RUN(no_memory_leaves_nothing_behind);
