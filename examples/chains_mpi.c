@@ -130,7 +130,7 @@ static int chain(const run *r, int c, uint64_t steps, bnn_mat out, char *msg, si
     }
     if (tape.err || mem.err || err)
         snprintf(msg, BNN_MSG, "%s", tape.err ? tape.msg : mem.msg);
-    *size = bnn_arena_size(&mem) + bnn_arena_size(&tape.mem);
+    *size = bnn_arena_used(&mem) + bnn_arena_used(&tape.mem);
     err = err ? err : tape.err ? tape.err : mem.err;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
@@ -138,17 +138,20 @@ static int chain(const run *r, int c, uint64_t steps, bnn_mat out, char *msg, si
 }
 
 /* ---- all chains ---- */
-/* This process's chains to `steps`. If one failed, anywhere, the first says so, once: 0. */
-static int advance(const run *r, uint64_t steps, bnn_mat draws, int *kb) {
+/* This process's chains to `steps`. If one failed, anywhere, the first says so, once: 0. Cost:
+ * KB of its largest chain, milliseconds of its core */
+static int advance(const run *r, uint64_t steps, bnn_mat draws, int cost[2]) {
     char msg[BNN_MSG] = "";
     int failed = INT_MAX;
     size_t n = (size_t)r->draws, size = 0;
+    double start = (double)clock();
     for (int c = r->rank, i = 0; c < r->chains && failed == INT_MAX; c += r->ranks, i++) {
         bnn_mat out = bnn_mat_rows(draws, (size_t)i * K, K);
         out.cols = n;
         if (chain(r, c, steps, out, msg, &size)) failed = c;
-        if (*kb < (int)(size / 1024)) *kb = (int)(size / 1024);
+        if (cost[0] < (int)(size / 1024)) cost[0] = (int)(size / 1024);
     }
+    cost[1] += (int)(1000 * ((double)clock() - start) / CLOCKS_PER_SEC);
     int first = least(failed);
     if (first < INT_MAX && first == failed)
         fprintf(stderr, "chains_mpi: chain %d: %s\n", first, msg);
@@ -168,7 +171,7 @@ static void gather(const run *r, bnn_mat all, bnn_mat own, bnn_mat one) {
     }
 }
 
-static void report(bnn_arena *mem, const run *r, bnn_mat all, int kb, double time) {
+static void report(bnn_arena *mem, const run *r, bnn_mat all, const int cost[2], double time) {
     double worst = 0, least_ess = INFINITY, at[K] = { -2, -0.5, 0, 2 };
     uint64_t hash = 14695981039346656037u; /* FNV-1a of the bits, in the order of the chains */
     size_t h = (size_t)r->hidden, weights = h * h + 4 * h + 1, bytes = sizeof(float) * K;
@@ -186,9 +189,9 @@ static void report(bnn_arena *mem, const run *r, bnn_mat all, int kb, double tim
         hash = (hash ^ ((unsigned char *)all.data)[i]) * 1099511628211u;
     bytes *= (size_t)(r->chains - (r->chains + r->ranks - 1) / r->ranks) * (size_t)r->draws;
     printf("RESULT chains_mpi bits=%016llx chains=%d draws=%d rows=%d weights=%llu rhat=%.4f "
-           "ess=%.0f ranks=%d chain_kb=%d gathered=%llu seconds=%.2f\n", (unsigned long long)hash,
-           r->chains, r->draws, r->rows, (unsigned long long)weights, worst, least_ess, r->ranks,
-           kb, (unsigned long long)bytes, time);
+           "ess=%.0f ranks=%d chain_kb=%d gathered=%llu cpu=%.2f seconds=%.2f\n",
+           (unsigned long long)hash, r->chains, r->draws, r->rows, (unsigned long long)weights, worst, least_ess, r->ranks,
+           cost[0], (unsigned long long)bytes, cost[1] / 1000.0, time);
 }
 
 /* 1 where the words are right; process 0 says what is wrong */
@@ -222,18 +225,18 @@ int main(int argc, char **argv) {
     run r = { .chains = 8, .draws = 500, .rows = 40, .hidden = 8, .seed = 1 };
     bnn_arena mem = { 0 };
     begin(&r, &argc, &argv);
-    int kb = 0, ok = options(&r, argc, argv);
+    int cost[2] = { 0 }, ok = options(&r, argc, argv);
     if (ok) {
         size_t n = (size_t)r.draws, most = (size_t)((r.chains + r.ranks - 1) / r.ranks);
         bnn_mat own = bnn_mat_new(&mem, most * K, n), one = bnn_mat_new(&mem, K, n), all = { 0 };
         if (r.rank == 0) all = bnn_mat_new(&mem, (size_t)r.chains * K, n);
         double start = seconds();
         if ((ok = least(!mem.err)) == 0 && mem.err) fprintf(stderr, "chains_mpi: %s\n", mem.msg);
-        if (ok && r.folder) ok = advance(&r, 0, own, &kb); /* all files there and writable: go */
-        if (ok) ok = advance(&r, BURN_IN + (uint64_t)r.draws * THIN, own, &kb);
-        kb = -least(-kb);
+        if (ok && r.folder) ok = advance(&r, 0, own, cost); /* all files there and writable: go */
+        if (ok) ok = advance(&r, BURN_IN + (uint64_t)r.draws * THIN, own, cost);
+        for (int i = 0; i < 2; i++) cost[i] = -least(-cost[i]); /* the largest of all processes */
         if (ok) gather(&r, all, own, one);
-        if (ok && r.rank == 0) report(&mem, &r, all, kb, seconds() - start);
+        if (ok && r.rank == 0) report(&mem, &r, all, cost, seconds() - start);
         if (ok && mem.err) fprintf(stderr, "chains_mpi: %s\n", mem.msg);
         ok = ok && !mem.err;
     }
