@@ -190,8 +190,8 @@ static void report(bnn_arena *mem, const run *r, bnn_mat all, const int cost[2],
     bytes *= (size_t)(r->chains - (r->chains + r->ranks - 1) / r->ranks) * (size_t)r->draws;
     printf("RESULT chains_mpi bits=%016llx chains=%d draws=%d rows=%d weights=%llu rhat=%.4f "
            "ess=%.0f ranks=%d chain_kb=%d gathered=%llu cpu=%.2f seconds=%.2f\n",
-           (unsigned long long)hash, r->chains, r->draws, r->rows, (unsigned long long)weights, worst, least_ess, r->ranks,
-           cost[0], (unsigned long long)bytes, cost[1] / 1000.0, time);
+           (unsigned long long)hash, r->chains, r->draws, r->rows, (unsigned long long)weights,
+           worst, least_ess, r->ranks, cost[0], (unsigned long long)bytes, cost[1] / 1000.0, time);
 }
 
 /* 1 where the words are right; process 0 says what is wrong */
