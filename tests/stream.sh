@@ -3,7 +3,7 @@
 # window; the bits are those of the same file in memory without that limit, and of mapped windows.
 #     sh tests/stream.sh         seconds, 160 MB under build/; ends with "N passed, M failed"
 cd "$(dirname "$0")/.." || exit 1
-out=build/stream
+out=build/rows_from_file
 rm -rf $out
 mkdir -p $out || exit 1
 limit=16384 # KB of addresses: program, libraries and stack among them
