@@ -1899,12 +1899,15 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #define BNN__PRAGMA(x) _Pragma(#x)
 #define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
 #define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
-    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize"
+    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize", "no-tree-ccp", \
+    "no-tree-dominator-opts"
+#define BNN__PLAIN BNN__LEAN, "no-expensive-optimizations", "no-rerun-cse-after-loop", \
+    "no-forward-propagate", "no-tree-loop-optimize"
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WIDE BNN__OPTIMIZE("O2", BNN__LEAN)
-#define BNN__WARM BNN__OPTIMIZE("O2", BNN__LEAN, "no-expensive-optimizations", \
-    "no-align-functions", "no-align-loops", "no-align-jumps", "no-align-labels")
-#define BNN__COLD BNN__OPTIMIZE("Os", BNN__LEAN, "no-expensive-optimizations", "no-ivopts")
+#define BNN__WARM BNN__OPTIMIZE("O2", BNN__PLAIN, "no-align-functions", "no-align-loops", \
+    "no-align-jumps", "no-align-labels")
+#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN)
 #else
 #define BNN__HOT
 #define BNN__WIDE
