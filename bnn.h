@@ -1819,8 +1819,12 @@ BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name); /* NUL
 /* Tensors into the blocks of w from `first` on; `names` is a list. "fc1" without a tensor of that
  * name is fc1.weight and, if it is there, fc1.bias: "0, 2, 4" fills a bnn_mlp from a Sequential.
  * All or nothing; the sentence is in the msg of w's arena. */
-enum { BNN_IMPORT_LINEAR = 1, /* default: weights (out, in), as nn.Linear has them, transposed */
-       BNN_IMPORT_PLAIN };    /* as they are: (in, out)                                        */
+enum { BNN_IMPORT_LINEAR = 1, /* default: as PyTorch has them; weights (out, in) are transposed,
+                                 kernels (out, in, row, column) become (row, column, in; out);
+                                 "rnn" with rnn.weight_ih_l0 is an nn.GRU or nn.LSTM: w, u, b of
+                                 each layer; "fc1:16" is a Linear behind a Flatten of 16 channels,
+                                 which are last here */
+       BNN_IMPORT_PLAIN };    /* as they are: (in, out), or the axes of Keras' kernels */
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
                              int layout);
 /* To write; errors stick in mem. _chains: n matrices of (draws, k) become (n, draws, k); _draws:
@@ -20217,16 +20221,21 @@ BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, 
 
 /* ---- into parameters */
 
-/* Of tensor `a` into block b of w: only checked, or also done */
-static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int layout, int apply) {
+/* Of tensor `a` into block b of w: only checked, or also done. A matrix (out, in), and a kernel
+ * (out, in, place), become (place, in; out): channels last. channels, if not 0: of the inputs of a
+ * matrix, which are an image that PyTorch has flattened, channels first. */
+static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, size_t channels,
+                             int layout, int apply) {
     bnn_mat to = bnn_params_mat(w, b), from = a->values;
-    int turn = layout != BNN_IMPORT_PLAIN && a->dims == 2;
-    size_t i, j;
+    int turn = layout != BNN_IMPORT_PLAIN && a->dims >= 2;
+    size_t i, j, c = channels != 0 ? channels : a->dims >= 2 ? a->shape[1] : 1;
     if (b >= w->n_blocks)
         return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: no block is left for \"%s\"",
                               a->name);
     if (a->dims < 2) from.rows = 1, from.cols = a->values.rows; /* a bias is a row */
-    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols))
+    else if (!turn) from.cols = a->shape[a->dims - 1], from.rows = bnn__mat_size(from) / from.cols;
+    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols) ||
+        from.cols % (turn ? c : 1) != 0)
         return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx%z, block %z is "
                               "%zx%z%s", a->name, from.rows, from.cols, b, to.rows, to.cols,
                               turn ? " transposed" : "");
@@ -20234,9 +20243,61 @@ static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int la
         return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" is not finite in "
                               "row %z, column %z", a->name, i, j);
     if (!apply) return BNN_OK;
-    if (turn) return bnn_mat_transpose(to, from);
-    memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    if (!turn) memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    for (i = 0; turn && i < to.cols; i++)
+        for (j = 0; j < to.rows; j++) /* channel j % c of place j / c */
+            to.data[j * to.cols + i] = from.data[i * to.rows + j % c * (to.rows / c) + j / c];
     return BNN_OK;
+}
+
+/* The tensor of item and end, the layer's digit behind it; NULL: not there */
+static const bnn_array *bnn__import_find(const bnn_arrays *a, const char *item, size_t n,
+                                         const char *end, size_t layer) {
+    char name[160];
+    size_t k = strlen(end);
+    if (n + k + 2 > sizeof name) return NULL;
+    memcpy(name, item, n);
+    memcpy(name + n, end, k + 1);
+    if (k > 2 && end[k - 1] == 'l') name[n + k] = (char)('0' + layer), name[n + k + 1] = '\0';
+    return bnn_arrays_find(a, name);
+}
+
+/* One layer of nn.GRU or nn.LSTM into w, u and b; their two biases are one of ours, but for the
+ * last gate of a GRU. An error, or *blocks: 0, there is none */
+static int bnn__import_cell(bnn_params *w, size_t b, const bnn_arrays *a, const char *item,
+                            size_t n, size_t layer, int apply, size_t *blocks) {
+    const bnn_array *t[4];
+    static const char ends[][15] = { ".weight_ih_l", ".weight_hh_l", ".bias_ih_l", ".bias_hh_l" };
+    bnn_mat to;
+    size_t i, k;
+    int err;
+    for (i = 0; i < 4; i++) t[i] = bnn__import_find(a, item, n, ends[i], layer);
+    *blocks = 0;
+    if (t[0] == NULL || t[1] == NULL || layer > 9) return BNN_OK;
+    if (bnn__import_find(a, item, n, ".weight_ih_l0_reverse", 0) != NULL)
+        return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: \"%s\" goes both ways: import "
+                              "its tensors one by one", t[0]->name);
+    *blocks = t[2] != NULL && t[3] != NULL ? 3 : 2;
+    err = bnn__import_block(w, b, t[0], 0, BNN_IMPORT_LINEAR, apply);
+    if (err == BNN_OK) err = bnn__import_block(w, b + 1, t[1], 0, BNN_IMPORT_LINEAR, apply);
+    if (err != BNN_OK || *blocks == 2) return err;
+    to = bnn_params_mat(w, b + 2);
+    k = t[1]->values.cols;
+    if (to.rows != 1 || to.cols != 4 * k || t[2]->values.rows != t[1]->values.rows ||
+        bnn__mat_size(t[2]->values) != bnn__mat_size(t[3]->values) ||
+        (t[1]->values.rows != 3 * k && t[1]->values.rows != 4 * k))
+        return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx1, block %z is "
+                              "%zx%z, of %z units", t[2]->name, t[2]->values.rows, b + 2, to.rows,
+                              to.cols, k);
+    for (i = 0; apply && i < 4 * k; i++) {
+        int three = t[1]->values.rows == 3 * k;
+        to.data[i] = three && i >= 3 * k ? t[3]->values.data[i - k] : t[2]->values.data[i];
+        if (!three || i < 2 * k) to.data[i] += t[3]->values.data[i];
+    }
+    k = t[2]->values.rows;
+    if (bnn__v_finite(k, t[2]->values.data) && bnn__v_finite(k, t[3]->values.data)) return BNN_OK;
+    return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" or the other bias is "
+                          "not finite", t[2]->name);
 }
 
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
@@ -20248,23 +20309,27 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
         const char *list = names, *item;
         size_t n, b = first;
         while (bnn__list_next(&list, &item, &n)) {
-            size_t k, found = 0;
-            for (k = 0; k < 3; k++) {
-                char name[160];
-                const bnn_array *from;
-                if (n + 8 > sizeof name || (k > 0 && found == 1)) break;
-                memcpy(name, item, n);
-                memcpy(name + n, ends[k], strlen(ends[k]) + 1);
-                from = bnn_arrays_find(a, name);
+            size_t k, found = 0, channels = 0, whole = n, power = 1, blocks = 1;
+            for (k = n; k > 1 && bnn__digit(item + k - 1, item + n) <= 9; power *= 10)
+                channels += power * bnn__digit(item + --k, item + n);
+            if (k > 1 && k < n && k + 9 > n && item[k - 1] == ':') n = k - 1; /* "fc1:16" */
+            else channels = 0;
+            for (k = 0; k < 3 && (k == 0 || found != 1); k++) {
+                const bnn_array *from = bnn__import_find(a, item, n, ends[k], 0);
                 if (from == NULL) continue;
-                err = bnn__import_block(w, b++, from, layout, apply);
+                err = bnn__import_block(w, b++, from, k < 2 ? channels : 0, layout, apply);
                 if (err != BNN_OK) return err;
                 found += k == 0 ? 1 : 2;
+            }
+            for (k = 0; found == k && blocks != 0; k++, b += blocks) {
+                err = bnn__import_cell(w, b, a, item, n, k, apply, &blocks);
+                if (err != BNN_OK) return err;
+                found += blocks != 0;
             }
             if (found == 0) {
                 char text[32];
                 return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: there is no tensor "
-                                      "\"%s\"", bnn__excerpt(text, item, n));
+                                      "\"%s\"", bnn__excerpt(text, item, whole));
             }
         }
     }
