@@ -1783,6 +1783,10 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors of these stick in mem. Dates are days since 1970-01-01; yes, y, true, t, on are 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
+/* What stands for missing fields, anew from these n rows of the table (NULL: the first n): the ones
+ * that train, where others of the same table test. Kinds and classes stay those of all rows. */
+BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
+                             const size_t *rows, size_t n);
 /* x and y (a class: its index); y is empty if the table has no target. rows (t->rows of them, or
  * NULL): which row of the table each row of x is. Columns in another order are found by name, which
  * a note says; so do notes of dropped rows and of unknown classes. */
@@ -18166,18 +18170,19 @@ static void bnn__put_digits(char *to, uint64_t m, int digits, int e) { /* m of s
 
 /* As few digits as read back to the same float. 40 bytes at most */
 static void bnn__real_text(char *to, float value) {
-    double v = (double)value, size = v < 0 ? -v : v, power = 0, back = 0;
-    int digits;
+    double v = (double)value, size = v < 0 ? -v : v, back = 0;
+    int digits, power = 0;
     if (!bnn__finite_d(v)) {
         memcpy(to, bnn__is_nan(v) ? "" : v < 0 ? "-inf" : "inf", bnn__is_nan(v) ? 1 : 4);
         to[4] = '\0';
         return;
     }
     if (v < 0) *to++ = '-';
-    if (size > 0) power = floor(log10(size));
+    while (bnn__scale10(size, -power) >= 10) power++; /* no libm: the same text everywhere */
+    while (size > 0 && bnn__scale10(size, -power) < 1) power--;
     for (digits = 1; digits <= 17; digits++) {
         uint64_t m, top = 1;
-        int i, at = (int)power;
+        int i, at = power;
         for (i = 0; i < digits; i++) top *= 10;
         m = (uint64_t)(bnn__scale10(size, digits - 1 - at) + 0.5);
         if (m >= top) m = (m + 5) / 10, at++;
@@ -18413,13 +18418,13 @@ static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const ch
     return found ? BNN__NUMBER : BNN__WORD;
 }
 
-static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c) {
+static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
+                              const size_t *rows, size_t n_rows) {
     double *sum = (double *)bnn_arena_alloc(mem, f->width, sizeof *sum), v;
     size_t i, n = 0;
-    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
-    if (f->mean == NULL) return;
-    for (i = 0; i < t->rows; i++) {
-        if (bnn__feature_value(f, t, t->columns[c].cells[i], &v) != BNN__NUMBER) continue;
+    for (i = 0; i < n_rows && sum != NULL; i++) {
+        const char *s = t->columns[c].cells[rows != NULL ? rows[i] : i];
+        if (bnn__feature_value(f, t, s, &v) != BNN__NUMBER) continue;
         if (f->kind == BNN_COLUMN_CLASS) sum[(size_t)v] += 1;
         else sum[0] += v;
         n++;
@@ -18450,7 +18455,8 @@ static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t,
         bnn__classes_collect(mem, f, t, c, d->max_classes != 0 ? d->max_classes : 100);
     if (f->kind == BNN_COLUMN_YESNO) bnn__yesno_collect(mem, f, from, t->rows);
     f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
-    if (mem->err == BNN_OK) bnn__feature_mean(mem, f, t, c);
+    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
+    if (f->mean != NULL) bnn__feature_mean(mem, f, t, c, NULL, t->rows);
 }
 
 static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
@@ -18542,6 +18548,22 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
         bnn__target_new(mem, &r, t, y, marks[y] & BNN__MARK_CLASS, &d);
     if (mem->err == BNN_OK) bnn__recipe_layout(mem, &r);
     return mem->err == BNN_OK ? r : none;
+}
+
+BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
+                             const size_t *rows, size_t n) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i;
+    for (i = 0; i < n && mem->err == BNN_OK; i++)
+        if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
+                            : n, t->rows);
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
+        bnn_feature *f = &r->inputs[i];
+        size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
+        if (c != BNN__NONE) bnn__feature_mean(mem, f, t, c, rows, n);
+    }
+    bnn_arena_rewind(mem, mark);
 }
 
 typedef struct bnn__pour { /* a recipe over a table */

@@ -3,12 +3,8 @@
 # student of examples/emit.c on all test digits and on a Cortex-M4 (qemu-system-arm): flash, RAM,
 # instructions per answer. Ends with "N passed, M failed".
 cd "$(dirname "$0")/.." || exit 1
-out=build/emit
-rm -rf $out
-mkdir -p $out
-passed=0
-failed=0
-check() { if [ "$1" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $2"; fi; }
+set -- emit
+. tests/passed.sh
 warn="-Wall -Wextra -Wconversion -Wshadow -pedantic -Werror"
 cp tests/emit.h $out/compare.h
 gcc -std=c99 -O1 -w -I. -Itests tests/test_emit.c -o $out/test_emit -lm && $out/test_emit $out >$out/log
@@ -141,5 +137,4 @@ C
         echo "RESULT emit net=digits kind=$kind target=cortex-m4 flash=$most ram=$ram per_answer=$(echo "$n" | sed 's/^0*//')"
     done
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish
