@@ -1,5 +1,5 @@
-/* table.c -- a CSV as people write it: words, dates, yes and no, gaps, decimal commas. A recipe makes
- * numbers of it, a net learns them, and the next table, in another order, goes through the same.
+/* table.c -- a CSV as people write it: words, dates, yes and no, gaps, decimal commas. A recipe
+ * makes numbers of it, a net learns them, and the next table, in another order, goes the same way.
  *     cc -O2 -I.. table.c -lm && ./a.out
  * You should see what became of each column, and prices of three flats with their error bars. */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
