@@ -1985,9 +1985,10 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
 }
 
 /* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
-static void bnn__put_real(char *msg, size_t *n, double v) {
+/* As many digits as unit has places */
+static void bnn__put_places(char *msg, size_t *n, double v, size_t unit) {
     int exponent = 0, plain, i;
-    size_t digits, unit = 100000;
+    size_t digits;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
@@ -1998,7 +1999,7 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     for (; v > 0 && v < 1; exponent--) v *= 10;
     digits = (size_t)(v * (double)unit + 0.5);
     if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
-    plain = exponent >= -3 && exponent < 6;
+    plain = exponent >= (unit > 100000 ? 0 : -3) && exponent < 6; /* else beyond size_t */
     for (i = plain ? exponent : 0; i > 0; i--) unit /= 10;
     for (; i < 0; i++) unit *= 10;
     bnn__put_size(msg, n, digits / unit);
@@ -2009,6 +2010,8 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     bnn__put(msg, n, exponent < 0 ? "e-" : "e");
     bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
+
+static void bnn__put_real(char *msg, size_t *n, double v) { bnn__put_places(msg, n, v, 100000); }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
  * %g double. Cuts at BNN_MSG. */
@@ -16634,7 +16637,7 @@ typedef struct bnn__emit {
     bnn_emit_desc d;
     const struct bnn__mlp *m;
     const float *mean, *std;  /* of moments: mean and sd of all weights            */
-    float *weight;            /* what storage has made of a unit's weights         */
+    float *weight, *room;     /* what storage has made of a unit's; for constants  */
     bnn_mat constant;         /* a member's variances                              */
     int lik, parts;           /* parts: 1, or 2 with moments: weights and their sd */
     int gaps, needs, column;
@@ -16679,22 +16682,10 @@ static void bnn__emit_say(bnn__emit *e, const char *fmt, ...) { /* %s string, %z
 /* Nine digits, from which every float comes back */
 static void bnn__emit_real(bnn__emit *e, double v) {
     char text[BNN_MSG];
-    size_t n = 0, k;
-    int exponent = 0;
-    if (v < 0) bnn__put(text, &n, "-");
-    v = v < 0 ? -v : v;
-    for (; v >= 10; exponent++) v /= 10;
-    for (; v > 0 && v < 1; exponent--) v *= 10;
-    k = (size_t)(v * 1e8 + 0.5);
-    for (; k != 0 && k % 10 == 0; ) k /= 10, exponent++;
-    exponent -= 8;
-    if (v == 0) exponent = 0;
-    bnn__put_size(text, &n, k);
-    bnn__put(text, &n, exponent < 0 ? "e-" : "e");
-    bnn__put_size(text, &n, (size_t)(exponent < 0 ? -exponent : exponent));
-    bnn__put(text, &n, "f");
+    size_t n = 0;
+    bnn__put_places(text, &n, v, 100000000);
     text[n] = '\0';
-    bnn__emit_put(e, text);
+    bnn__emit_say(e, "%s%s", text, strpbrk(text, ".e") != NULL ? "f" : ".0f");
 }
 
 /* One more in an array, whole or real */
@@ -16714,11 +16705,11 @@ static void bnn__emit_open(bnn__emit *e, const char *type, size_t word, const ch
     bnn__emit_say(e, "static const %s $_%s[] = {", type, name);
 }
 
-static void bnn__emit_array(bnn__emit *e, const char *name, bnn_mat m) {
+static void bnn__emit_array(bnn__emit *e, const char *name, const float *v, size_t n) {
     size_t i;
-    if (m.data == NULL) return;
+    if (v == NULL) return;
     bnn__emit_open(e, "float", 4, name);
-    for (i = 0; i < bnn__mat_size(m); i++) bnn__emit_item(e, (double)m.data[i], 0);
+    for (i = 0; i < n; i++) bnn__emit_item(e, (double)v[i], 0);
     bnn__emit_put(e, "\n};\n");
 }
 
@@ -16878,11 +16869,8 @@ static void bnn__emit_exp(bnn__emit *e) {
         "    float p = x * 1.44269504f, r;\n"
         "    *n = (int)(p < 0 ? p - 0.5f : p + 0.5f);\n"
         "    r = (x - (float)*n * 0.693359375f) - (float)*n * -2.12194440e-4f;\n"
-        "    p = r * 1.9875691500e-4f + 1.3981999507e-3f;\n"
-        "    p = p * r + 8.3334519073e-3f;\n"
-        "    p = p * r + 4.1665795894e-2f;\n"
-        "    p = p * r + 1.6666665459e-1f;\n"
-        "    p = p * r + 5.0000001201e-1f;\n"
+        "    p = ((r * 1.9875691500e-4f + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r;\n"
+        "    p = ((p + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;\n"
         "    return p * (r * r) + r;\n"
         "}\n");
     if (e->needs & BNN__EMIT_EXP) bnn__emit_put(e,
@@ -16903,12 +16891,8 @@ static void bnn__emit_log(bnn__emit *e) {
     bnn__emit_put(e,
         "static float $_logfe(float f, float k) { /* k ln 2 + ln(1 + f) */\n"
         "    float z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
-        "    p = p * f + 1.1676998740e-1f;\n"
-        "    p = p * f - 1.2420140846e-1f;\n"
-        "    p = p * f + 1.4249322787e-1f;\n"
-        "    p = p * f - 1.6668057665e-1f;\n"
-        "    p = p * f + 2.0000714765e-1f;\n"
-        "    p = p * f - 2.4999993993e-1f;\n"
+        "    p = ((p * f + 1.1676998740e-1f) * f - 1.2420140846e-1f) * f + 1.4249322787e-1f;\n"
+        "    p = ((p * f - 1.6668057665e-1f) * f + 2.0000714765e-1f) * f - 2.4999993993e-1f;\n"
         "    p = p * f + 3.3333331174e-1f;\n"
         "    p = p * f * z + k * -2.12194440e-4f;\n"
         "    return (f + (p - z * 0.5f)) + k * 0.693359375f;\n"
@@ -16922,16 +16906,11 @@ static void bnn__emit_erf(bnn__emit *e) {
         "    t = t < 0 ? -t : t;\n"
         "    t = t < 4.0f ? t : 4.0f;\n"
         "    z = t * t;\n"
-        "    p = z * -5.96761703e-4f + 4.99119423e-3f;\n"
-        "    p = p * z - 2.67681349e-2f;\n"
-        "    p = p * z + 1.12819925e-1f;\n"
-        "    p = p * z - 3.76125336e-1f;\n"
-        "    p = p * z + 1.28379166e-1f;\n"
+        "    p = ((z * -5.96761703e-4f + 4.99119423e-3f) * z - 2.67681349e-2f) * z;\n"
+        "    p = ((p + 1.12819925e-1f) * z - 3.76125336e-1f) * z + 1.28379166e-1f;\n"
         "    q = (t * -1.72853470e-5f + 3.83197126e-4f) * z + (t * -3.88396438e-3f + "
         "2.42546219e-2f);\n"
-        "    q = q * t - 1.06777877e-1f;\n"
-        "    q = q * t - 6.34846687e-1f;\n"
-        "    q = q * t - 1.28717512e-1f;\n"
+        "    q = ((q * t - 1.06777877e-1f) * t - 6.34846687e-1f) * t - 1.28717512e-1f;\n"
         "    q = t > 0.921875f ? 1.0f - $_exp(q * t - t) : p * t + t;\n"
         "    return 0.5f + 0.5f * (x < 0 ? -q : q);\n"
         "}\n");
@@ -16939,42 +16918,44 @@ static void bnn__emit_erf(bnn__emit *e) {
 
 /* The text of an activation, and in *needs what it needs; NULL: nothing to do */
 static const char *bnn__emit_activation(int activation, int *needs) {
-    switch (activation) {
-    case BNN_RELU: return "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n";
-    case BNN_TANH: *needs |= BNN__EMIT_EM1; return
+    static const struct { int activation, needs; const char *text; } all[] = {
+        { BNN_RELU, 0, "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n" },
+        { BNN_TANH, BNN__EMIT_EM1,
         "static float $_tanh(float x) {\n"
         "    float a = x < 0 ? -x : x, t;\n"
         "    t = $_em1(a < 10.0f ? a + a : 20.0f);\n"
         "    t = a < 1e-10f ? a : t / (t + 2.0f);\n"
         "    return x < 0 ? -t : t;\n"
-        "}\n";
-    case BNN_LEAKY_RELU: return
-        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n";
-    case BNN_ELU: *needs |= BNN__EMIT_EM1; return
+        "}\n" },
+        { BNN_LEAKY_RELU, 0,
+        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n" },
+        { BNN_ELU, BNN__EMIT_EM1,
         "static float $_elu(float x) {\n"
         "    return x > 0 || x > -1e-10f ? x : $_em1(x > -30.0f ? x : -30.0f);\n"
-        "}\n";
-    case BNN_SIGMOID: *needs |= BNN__EMIT_EXP; return
+        "}\n" },
+        { BNN_SIGMOID, BNN__EMIT_EXP,
         "static float $_sigmoid(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    return (x < 0 ? e : 1.0f) / (1.0f + e);\n"
-        "}\n";
-    case BNN_SILU: *needs |= BNN__EMIT_EXP; return
+        "}\n" },
+        { BNN_SILU, BNN__EMIT_EXP,
         "static float $_silu(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    return x * ((x < 0 ? e : 1.0f) / (1.0f + e));\n"
-        "}\n";
-    case BNN_GELU: *needs |= BNN__EMIT_EXP | BNN__EMIT_ERF; return
-        "static float $_gelu(float x) { return x * $_cdf(x); }\n";
-    case BNN_SOFTPLUS: *needs |= BNN__EMIT_EXP | BNN__EMIT_LOG; return
+        "}\n" },
+        { BNN_GELU, BNN__EMIT_EXP | BNN__EMIT_ERF,
+        "static float $_gelu(float x) { return x * $_cdf(x); }\n" },
+        { BNN_SOFTPLUS, BNN__EMIT_EXP | BNN__EMIT_LOG,
         "static float $_softplus(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    int big = e > 0.41421357f;\n"
         "    return (x > 0 ? x : 0) + $_logfe(big ? (e - 1.0f) * 0.5f : e, big ? 1.0f : 0);\n"
-        "}\n";
-    case BNN_SIN: return "static float $_sin(float x) { return sinf(x); }\n";
-    default: return NULL;
-    }
+        "}\n" },
+        { BNN_SIN, 0, "static float $_sin(float x) { return sinf(x); }\n" } };
+    size_t i;
+    for (i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].activation == activation) return *needs |= all[i].needs, all[i].text;
+    return NULL;
 }
 
 static const char *bnn__emit_op(int activation) {
@@ -17007,16 +16988,13 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
 }
 
 static void bnn__emit_points(bnn__emit *e) {
+    float point[BNN__HERMITE], mass[BNN__HERMITE];
     double w;
-    int i, k;
-    for (k = 0; k < 2; k++) {
-        bnn__emit_open(e, "float", 4, k == 0 ? "points" : "masses");
-        for (i = 0; i < BNN__HERMITE; i++) {
-            double z = bnn__hermite_point(i, &w);
-            bnn__emit_item(e, k == 0 ? z : w, 0);
-        }
-        bnn__emit_put(e, "\n};\n");
-    }
+    int i;
+    for (i = 0; i < BNN__HERMITE; i++)
+        point[i] = (float)bnn__hermite_point(i, &w), mass[i] = (float)w;
+    bnn__emit_array(e, "points", point, BNN__HERMITE);
+    bnn__emit_array(e, "masses", mass, BNN__HERMITE);
 }
 
 static void bnn__emit_moments(bnn__emit *e) {
@@ -17091,19 +17069,20 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n", types[e->d.storage],
                   e->gaps ? " const uint8_t *g;" : "");
     bnn__emit_put(e,
-        "static void $_affine(struct $_at *at, const float *x, int n, float *y, int k) {\n"
+        "static void $_affine(struct $_at *at, const float *x, ");
+    bnn__emit_say(e, "%sint n, float *y, int k) {\n"
         "    int i, j;\n"
-        "    for (j = 0; j < k; j++) {\n");
+        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "");
     bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
     bnn__emit_put(e, e->gaps ? "        for (i = 0; (i += *at->g) < n; at->g++) {\n"
                                "            if (*at->g == 255) continue;\n"
                              : "        for (i = 0; i < n; i++) {\n");
     if (two) {
-        bnn__emit_say(e, "            float w = %s%s, d = %s%s;\n", load,
-                      narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
+        bnn__emit_say(e, "            float w = %s%s, d = %s%s, u = spread ? spread[i] : 0;\n",
+                      load, narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
         bnn__emit_put(e, "            m += x[i] * w;\n"
-                         "            v += d * d * (x[i] * x[i] + x[n + i]) + w * w * x[n + i];\n");
+                         "            v += d * d * (x[i] * x[i] + u) + w * w * u;\n");
     } else {
         bnn__emit_say(e, e->d.exact ? "            s = fmaf(x[i], %s, s);\n"
                                     : "            s += x[i] * %s;\n", load);
@@ -17124,11 +17103,10 @@ static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
     int scaled = e->v.net.scaling.x_mean.data != NULL, to = 0;
     char from[2] = { 'x', '\0' }, into[2] = { 'a', '\0' };
     room[0] = room[1] = 1;
-    if (scaled || p == 2) {
-        room[to++] = p * n;
-        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = %s;\n", n,
-                      scaled ? "(x[i] - $_x_mean[i]) / $_x_std[i]" : "x[i]");
-        if (p == 2) bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[%z + i] = 0;\n", n, n);
+    if (scaled) {
+        room[to++] = n;
+        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = (x[i] - $_x_mean[i]) / "
+                      "$_x_std[i];\n", n);
         from[0] = 'a';
     }
     for (l = 0; l < e->m->n_layers; l++, to = 1 - to, from[0] = into[0]) {
@@ -17136,7 +17114,10 @@ static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
         int act = d->activations[l];
         into[0] = (char)('a' + to);
         if (room[to] < p * k) room[to] = p * k;
-        bnn__emit_say(e, "        $_affine(&at, %s, %z, %s, %z);\n", from, d->sizes[l], into, k);
+        bnn__emit_say(e, "        $_affine(&at, %s, ", from);
+        if (p == 2 && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
+        else if (p == 2) bnn__emit_say(e, "%s + %z, ", from, d->sizes[l]);
+        bnn__emit_say(e, "%z, %s, %z);\n", d->sizes[l], into, k);
         if (l + 1 == e->m->n_layers || act == BNN_IDENTITY) continue;
         bnn__emit_say(e, "        for (i = 0; i < %z; i++) ", k);
         if (p == 1)
@@ -17372,28 +17353,25 @@ static void bnn__emit_comment(bnn__emit *e) {
 
 static void bnn__emit_constants(bnn__emit *e) {
     const bnn_scaling *s = &e->v.net.scaling;
-    size_t i;
-    bnn__emit_names(e, "x", e->d.inputs, e->m->desc.sizes[0]);
+    size_t i, n = 0, d = e->m->desc.sizes[0], k = bnn__mat_size(s->y_std);
+    bnn__emit_names(e, "x", e->d.inputs, d);
     bnn__emit_names(e, "y", e->d.classes, e->v.k);
     bnn__emit_stream(e, 0);
     bnn__emit_stream(e, 1);
     if (e->gaps) bnn__emit_stream(e, 2);
-    bnn__emit_array(e, "x_mean", s->x_mean);
-    bnn__emit_array(e, "x_std", s->x_std);
-    bnn__emit_array(e, "y_mean", s->y_mean);
-    bnn__emit_array(e, "y_std", s->y_std);
+    bnn__emit_array(e, "x_mean", s->x_mean.data, d);
+    bnn__emit_array(e, "x_std", s->x_std.data, d);
+    bnn__emit_array(e, "y_mean", s->y_mean.data, k);
+    bnn__emit_array(e, "y_std", s->y_std.data, k);
     if (e->lik == BNN_GAUSSIAN_HETERO && s->y_std.data != NULL) {
-        bnn__emit_open(e, "float", 4, "shift");
         for (i = 0; i < e->v.k; i++)
-            bnn__emit_item(e, 2 * bnn__dlog((double)s->y_std.data[i]), 0);
-        bnn__emit_put(e, "\n};\n");
+            e->room[i] = (float)(2 * bnn__dlog((double)s->y_std.data[i]));
+        bnn__emit_array(e, "shift", e->room, e->v.k);
     }
-    if (bnn__emit_equal(e)) return;
-    bnn__emit_open(e, "float", 4, "weight");
     for (i = 0; i < e->v.samples; i++)
         if (bnn__tour_weight(&e->v, i) > 0)
-            bnn__emit_item(e, bnn__tour_weight(&e->v, i) / e->v.total, 0);
-    bnn__emit_put(e, "\n};\n");
+            e->room[n++] = (float)(bnn__tour_weight(&e->v, i) / e->v.total);
+    if (!bnn__emit_equal(e)) bnn__emit_array(e, "weight", e->room, n);
 }
 
 static void bnn__emit_file(bnn__emit *e) {
@@ -17537,6 +17515,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->weight = bnn__floats(t, bnn__mul(2, bnn__mlp_width(e->m)));
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
     if (!bnn__tour_open(&e->v, t, net, post, x, 1)) return 0;
+    e->room = bnn__floats(t, e->v.samples + e->v.k);
     if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
@@ -18192,10 +18171,16 @@ static void bnn__real_text(char *to, float value) {
     }
 }
 
-static char *bnn__keep(bnn_arena *mem, const char *s) { /* a copy */
-    char *to = (char *)bnn__arena_take(mem, strlen(s) + 1, 1);
-    if (to != NULL) memcpy(to, s, strlen(s) + 1);
+static char *bnn__keep_part(bnn_arena *mem, const char *s, size_t n) { /* a copy, and a zero */
+    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
+    if (to == NULL) return NULL;
+    memcpy(to, s, n);
+    to[n] = '\0';
     return to;
+}
+
+static char *bnn__keep(bnn_arena *mem, const char *s) {
+    return bnn__keep_part(mem, s, strlen(s));
 }
 
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells) {
@@ -18460,12 +18445,12 @@ static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t,
 }
 
 static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
-    size_t n = strlen(a), k = strlen(b), l = strlen(c) + 1;
-    char *to = (char *)bnn__arena_take(mem, n + k + l, 1);
+    size_t n = strlen(a), k = strlen(b);
+    char *to = (char *)bnn__arena_take(mem, n + k + strlen(c) + 1, 1);
     if (to == NULL) return NULL;
     memcpy(to, a, n);
     memcpy(to + n, b, k);
-    memcpy(to + n + k, c, l);
+    memcpy(to + n + k, c, strlen(c) + 1);
     return to;
 }
 
@@ -19873,14 +19858,6 @@ BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
  * and the JSON, one function the items.
  * --------------------------------------------------------------------------------------------- */
 
-static char *bnn__arrays_name(bnn_arena *mem, const char *name, size_t n) {
-    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
-    if (to == NULL) return NULL;
-    if (n != 0) memcpy(to, name, n);
-    to[n] = '\0';
-    return to;
-}
-
 /* Room doubles: a count that is a power of two is full. */
 static bnn_array *bnn__arrays_more(bnn_arena *mem, bnn_arrays *a) {
     if ((a->count & (a->count - 1)) == 0) {
@@ -20023,6 +20000,17 @@ static size_t bnn__literal_sizes(bnn__literal *l, size_t most, size_t *v) { /* (
     return n;
 }
 
+/* A string and a colon: which of the three it is, or 3 */
+static int bnn__literal_key(bnn__literal *l, const char *const keys[3]) {
+    size_t n;
+    int i;
+    const char *s = bnn__literal_string(l, &n);
+    bnn__literal_need(l, ":");
+    for (i = 0; i < 3; i++)
+        if (n == strlen(keys[i]) && memcmp(s, keys[i], n) == 0) return i;
+    return 3;
+}
+
 static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
     size_t n;
     bnn__literal_need(l, "{");
@@ -20041,29 +20029,25 @@ static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
 /* ---- .npy */
 
 static int bnn__npy_header(bnn__literal *l, bnn_array *a, bnn__items *in) { /* 0 = none we know */
-    const char *s;
-    size_t n, seen = 0;
+    static const char *const keys[] = { "descr", "fortran_order", "shape" };
+    int seen = 0;
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
-        s = bnn__literal_string(l, &n);
-        bnn__literal_need(l, ":");
-        if (n == 5 && memcmp(s, "descr", 5) == 0) {
-            seen |= 1;
-            s = bnn__literal_string(l, &n);
+        int key = bnn__literal_key(l, keys);
+        seen |= 1 << key;
+        if (key == 0) {
+            size_t n;
+            const char *s = bnn__literal_string(l, &n);
             if (n != 3 || strchr("<>|=", s[0]) == NULL || s[0] == '\0') return 0;
             in->big = s[0] == '>';
             in->kind = s[1];
             in->bytes = bnn__digit(s + 2, s + 3);
             if (strchr(s[1] == 'f' ? "248" : s[1] == 'b' ? "1" : s[1] == 'i' || s[1] == 'u'
                        ? "1248" : "", s[2]) == NULL || s[2] == '\0') return 0;
-        } else if (n == 13 && memcmp(s, "fortran_order", 13) == 0) {
-            seen |= 2;
+        } else if (key == 1) {
             in->fortran = bnn__literal_peek(l) == 'T';
             while (l->p < l->end && (*l->p | 32) >= 'a' && (*l->p | 32) <= 'z') l->p++;
-        } else if (n == 5 && memcmp(s, "shape", 5) == 0) {
-            seen |= 4;
-            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
-        } else return 0;
+        } else if (key == 2) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') return 0;
     }
     return !l->bad && seen == 7;
@@ -20117,7 +20101,7 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     if (bnn__crc32(s.bytes + skip, size) != (uint32_t)bnn__little(p + 16, 4))
         return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
     a = bnn__arrays_more(s.mem, out);
-    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size - 4)) == NULL)
+    if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size - 4)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__zip_fail(s, name, name_size, "is there twice");
@@ -20155,33 +20139,30 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
                             size_t name_size, size_t head) {
     static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
                                      "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
+    static const char *const keys[] = { "dtype", "shape", "data_offsets" };
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
     size_t n, offsets[2] = { 1, 0 }, i, body = s.size - head;
     char text[32];
     memset(&in, 0, sizeof in);
-    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size)) == NULL)
+    if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" is there twice", s.name,
                               bnn__excerpt(text, name, name_size));
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
-        const char *key = bnn__literal_string(l, &n);
-        bnn__literal_need(l, ":");
-        if (n == 5 && memcmp(key, "dtype", 5) == 0) {
-            key = bnn__literal_string(l, &n);
+        int which = bnn__literal_key(l, keys);
+        if (which == 0) {
+            const char *key = bnn__literal_string(l, &n);
             for (i = 0; i < sizeof types / sizeof *types; i++) {
                 size_t k = i == 3 || i == 12 ? 4 : strlen(types[i]) - 2;
                 if (n != k || memcmp(key, types[i], k) != 0) continue;
                 in.kind = types[i][k];
                 in.bytes = i == 3 ? 2 : i == 12 ? 1 : (size_t)1 << (types[i][k + 1] - 'a');
             }
-        } else if (n == 5 && memcmp(key, "shape", 5) == 0) {
-            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
-        } else if (n == 12 && memcmp(key, "data_offsets", 12) == 0) {
-            l->bad |= bnn__literal_sizes(l, 2, offsets) != 2;
-        } else l->bad = 1;
+        } else if (which == 1) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
+        else l->bad |= which != 2 || bnn__literal_sizes(l, 2, offsets) != 2;
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
     }
     if (l->bad || in.bytes == 0 || offsets[0] > offsets[1] || offsets[1] > body)
@@ -20227,7 +20208,7 @@ static int bnn__arrays_parse(bnn__source s, void *out, const void *how) {
     if (out == NULL) return BNN_EARG;
     if (s.size >= 6 && memcmp(s.bytes, "\x93NUMPY", 6) == 0) {
         bnn_array *one = bnn__arrays_more(s.mem, &a);
-        if (one == NULL || (one->name = bnn__arrays_name(s.mem, "", 0)) == NULL) return BNN_ENOMEM;
+        if (one == NULL || (one->name = bnn__keep(s.mem, "")) == NULL) return BNN_ENOMEM;
         err = bnn__npy_read(s, one, s.bytes, s.size);
     } else if (s.size >= 4 && memcmp(s.bytes, "PK", 2) == 0) err = bnn__npz_read(s, &a);
     else if (s.size > 8 && s.bytes[8] == '{') err = bnn__safetensors_read(s, &a);
@@ -20376,7 +20357,7 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
                             "first %zx%z", name, i, m[i].rows, m[i].cols, m[0].rows, m[0].cols);
     to = mem->err == BNN_OK ? bnn__arrays_more(mem, a) : NULL;
     if (to == NULL) return;
-    to->name = bnn__arrays_name(mem, name, strlen(name));
+    to->name = bnn__keep(mem, name);
     to->values = bnn_mat_new(mem, n * m[0].rows, cols);
     if (mem->err != BNN_OK) {
         a->count--;
@@ -20473,15 +20454,18 @@ static void bnn__zip_entry(bnn__io *io, const bnn_array *a, uint32_t crc, size_t
     (void)bnn__io_word(io, strlen(a->name) + 4, 2);
 }
 
+static size_t bnn__npy_size(const bnn__io *io, const bnn_array *a) {
+    bnn__io dry = *io;
+    dry.out = NULL;
+    bnn__npy_write(&dry, a);
+    return dry.pos - io->pos;
+}
+
 static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     size_t i, begin, at, directory;
     for (i = 0, directory = 0; i < a->count; i++) { /* members; their sizes by a dry run */
-        bnn__io dry = *io;
-        size_t size;
+        size_t size = bnn__npy_size(io, &a->at[i]);
         unsigned char *p;
-        dry.out = NULL;
-        bnn__npy_write(&dry, &a->at[i]);
-        size = dry.pos - io->pos;
         begin = io->pos;
         bnn__io_text(io, "PK\3\4", 4);
         bnn__zip_entry(io, &a->at[i], 0, size);
@@ -20497,12 +20481,8 @@ static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     }
     directory = io->pos;
     for (i = 0, at = 0; i < a->count; i++) {
-        size_t name = strlen(a->at[i].name) + 4, size;
+        size_t name = strlen(a->at[i].name) + 4, size = bnn__npy_size(io, &a->at[i]);
         uint32_t crc = io->out != NULL ? (uint32_t)bnn__little(io->out + at + 14, 4) : 0;
-        bnn__io dry = *io;
-        dry.out = NULL;
-        bnn__npy_write(&dry, &a->at[i]);
-        size = dry.pos - io->pos;
         bnn__io_text(io, "PK\1\2", 4);
         (void)bnn__io_word(io, 20, 2);
         bnn__zip_entry(io, &a->at[i], crc, size);

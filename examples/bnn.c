@@ -266,10 +266,13 @@ static int progress(void *user, size_t done, size_t total) { /* total: the budge
 }
 
 static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood) {
+    int classes = likelihood == BNN_CATEGORICAL;
     bnn_mlp_desc d = { .activation = BNN_TANH, .likelihood = likelihood, .seed = o->seed,
                        .prior = { .std = 1.5f, .fan_in = 1 },
                        .noise_learned = likelihood == BNN_GAUSSIAN };
-    size_t k = likelihood == BNN_CATEGORICAL ? r->target.n_classes : 1;
+    size_t k = classes ? r->target.n_classes : 1;
+    /* how far logits may go, the data say: classes apart need them large, noisy labels small */
+    if (classes) d.prior.shape = d.prior.rate = 1;
     sizes_of(d.sizes, o->hidden ? o->hidden : "50", r->x_cols, k);
     return bnn_mlp(bnn_params_new(&mem), d);
 }

@@ -96,7 +96,8 @@ else
         most=$(($1 + $2))
         [ "$kind" != float ] || { [ $most -le 25600 ]; check $? "float in 25 KB: $most"; }
         [ "$kind" != int8 ] || { [ $most -le 8192 ]; check $? "int8 in 8 KB: $most"; }
-        [ "$kind" = moments ] || { [ "$ram" -le 1024 ]; check $? "$kind: RAM of 1 KB: $ram"; }
+        [ "$ram" -le 1024 ]
+        check $? "$kind: RAM of 1 KB: $ram"
         [ "$3" -eq 0 ] && [ "${ram:-0}" -gt 0 ]
         check $? "no data, no bss: $kind"
         cat >$out/arm.c <<C

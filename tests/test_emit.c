@@ -171,7 +171,7 @@ static void zeros_take_no_room(void) {
     bnn_params_mat(u.w, 0).data[2 * 7] = 5;       /* unit 0: a gap of 7, then 292 to the end */
     bnn_params_mat(u.w, 0).data[2 * 44 + 1] = -3; /* unit 1: 44 and 255 to the end */
     bnn_emitted c = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, (bnn_emit_desc){ 0 });
-    CHECK(has(&c, "predict_w[] = {\n    5e0f, -3e0f,\n};") || has(&c, "5e0f, -3e0f,"));
+    CHECK(has(&c, "predict_w[] = {\n    5.0f, -3.0f,\n};") || has(&c, "5.0f, -3.0f,"));
     CHECK(has(&c, "predict_g[] = {\n    7, 255, 37, 44, 255,\n};"));
     CHECK(c.flash == 4 * (2 + 2 + 2) + 5);
     close_world(&u);
