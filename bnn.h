@@ -696,7 +696,12 @@ enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (no
        BNN_POISSON };        /* k log rates                                                       */
 enum { BNN_INIT_AUTO = 1, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
        BNN_INIT_ZERO };
-enum { BNN_MAX_LAYERS = 16 };
+enum { BNN_MAX_LAYERS = 16, BNN_MAX_LIST = 40 };
+/* Kinds of layers, and what `size` is: outputs, channels, channels; pools have none; the factor,
+ * the groups (default 1), units, units. A recurrent layer takes the rows of an image for the steps
+ * of a sequence, from a state of 0. */
+enum { BNN_DENSE = 1, BNN_CONV, BNN_CONV_TRANSPOSE, BNN_MAX_POOL, BNN_AVG_POOL, BNN_UPSAMPLE,
+       BNN_NORM, BNN_GRU, BNN_LSTM };
 
 typedef struct bnn_scaling { /* x' = (x - x_mean)/x_std, y' likewise; NULL = none */
     bnn_mat x_mean, x_std, y_mean, y_std; /* (1,d), (1,k) */
@@ -713,7 +718,7 @@ struct bnn_net {
     int noise_learned;
     bnn_scaling scaling;
     void *user;      /* yours                                               */
-    struct bnn__mlp *mlp;
+    struct bnn__mlp *mlp; /* private: its layers; NULL in yours             */
     bnn_arena *mem;  /* private: why a net was not made is said there       */
 };
 
@@ -742,6 +747,41 @@ typedef struct bnn_mlp_desc {
 } bnn_mlp_desc;
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+
+/* Any list of layers, of which bnn_mlp is the short form: activation(op(dropout(x)) + added) */
+typedef struct bnn_layer {
+    int kind;        /* BNN_DENSE ...; the list ends at the first 0                              */
+    size_t size;
+    size_t kernel, kernel_w, stride, pad; /* as in a bnn_window                                  */
+    int same;
+    int activation;  /* default that of the net in dense layers and convolutions but for the last
+                        of them, BNN_IDENTITY in others                                          */
+    size_t add;      /* the output of layer `add`, counted from 1, is added                      */
+    float dropout;   /* of what comes in, while training; channels of images go as a whole, and
+                        so do columns of a sequence                                              */
+    int sequence;    /* recurrent: 1: the states of all steps come out, as rows of an image      */
+    int no_bias;     /* in a norm: neither gain nor shift                                        */
+    bnn_image image; /* how what a dense layer makes is read, default 1 x 1 x size               */
+    bnn_prior prior; /* default that of the net; fan in is the number of weights that meet in one
+                        output, and a gain has the prior's mean + 1                              */
+} bnn_layer;
+
+typedef struct bnn_layers_desc {
+    bnn_image input;                /* how a row of x is read                                    */
+    bnn_layer layers[BNN_MAX_LIST];
+    int activation, likelihood;     /* these and all that follows as in bnn_mlp_desc             */
+    float noise_std;
+    int noise_learned;
+    bnn_prior noise_prior;
+    float nu;
+    bnn_prior prior;
+    int init;
+    float init_scale;
+    uint64_t seed;
+    int no_bias;                    /* of dense layers, convolutions and recurrent ones          */
+} bnn_layers_desc;
+
+BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
 /* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
  * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
  * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
@@ -941,7 +981,7 @@ BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG and a no
 BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight); /* >= 0 */
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
 /* the present weights under one dropout mask */
-BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng);
+BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rng *rng);
 BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-copy, no gradient */
 
 typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
@@ -7806,6 +7846,7 @@ struct bnn__mlp {
     bnn_mlp_desc desc; /* resolved */
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
+    struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -7814,6 +7855,8 @@ static bnn_var *bnn__dead_net(bnn_tape *t, const bnn_net *net, const char *who) 
         return bnn__fail(t, net->mem->err, "%s", net->mem->msg);
     return bnn__fail(t, BNN_EARG, "%s: the net was not made", who);
 }
+
+static int bnn__is_mlp(const bnn_net *net) { return net->mlp != NULL && net->mlp->at == NULL; }
 
 static bnn_net bnn__net_dead(bnn_arena *mem) {
     bnn_net net;
@@ -7856,32 +7899,20 @@ static double bnn__activation_gain(int activation) {
 
 /* ---- making a bnn_mlp */
 
-typedef bnn_var *bnn__affine_fn(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
-                                int bias);
-
-/* affine: the affine part of a layer, of which the first block is given */
-static bnn_var *bnn__mlp_walk(bnn_tape *t, const bnn_net *net, bnn_var *x, bnn__affine_fn *affine) {
+/* What bnn__layers_walk makes of it, in short: a program of dense nets has no other kind in it. */
+static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
-    int bias = !m->desc.no_bias;
-    size_t l;
+    size_t l, block = m->first;
     if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
     for (l = 0; l < m->n_layers; l++) {
-        x = affine(t, net, x, m->first + (bias ? 2 * l : l), bias);
+        bnn_var *w = bnn_param(t, net->params, block++), *b = NULL;
+        if (!m->desc.no_bias) b = bnn_param(t, net->params, block++);
+        x = bnn_affine(x, w, b);
         if (l + 1 == m->n_layers) break;
         x = bnn_activation(x, m->desc.activations[l]);
         if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
     }
     return x;
-}
-
-static bnn_var *bnn__mlp_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
-                                int bias) {
-    bnn_var *w = bnn_param(t, net->params, block);
-    return bnn_affine(x, w, bias ? bnn_param(t, net->params, block + 1) : NULL);
-}
-
-static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    return bnn__mlp_walk(t, net, x, bnn__mlp_affine);
 }
 
 /* Scales whose square and its inverse are floats */
@@ -7923,6 +7954,18 @@ static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int *likelih
     return mem->err == BNN_OK;
 }
 
+/* What a bnn_mlp shares with any list of layers */
+static int bnn__desc_resolve(bnn_arena *mem, const char *who, bnn_mlp_desc *d, size_t outputs) {
+    if (d->init == 0) d->init = BNN_INIT_AUTO;
+    d->init_scale = bnn__or(d->init_scale, 1);
+    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
+        bnn__arena_fail(mem, BNN_EARG, "%s: init %d (1 to 6), init_scale %g", who, d->init,
+                        (double)d->init_scale);
+    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
+    return bnn__likelihood_resolve(mem, who, &d->likelihood, outputs, d->noise_learned,
+                                   &d->noise_std, &d->nu);
+}
+
 /* Resolves zeros to defaults; 0 = a bad desc, with the arena's error set. */
 static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     size_t n = 0, l;
@@ -7940,29 +7983,22 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
             bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z", d->activations[l],
                             l);
     }
-    if (d->init == 0) d->init = BNN_INIT_AUTO;
-    d->init_scale = bnn__or(d->init_scale, 1);
-    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
-        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: init %d (1 to 6), init_scale %g", d->init,
-                        (double)d->init_scale);
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
                         (double)d->dropout, (double)d->dropout_input);
-    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
-    return bnn__likelihood_resolve(mem, "bnn_mlp", &d->likelihood, d->sizes[n - 1],
-                                   d->noise_learned, &d->noise_std, &d->nu);
+    return bnn__desc_resolve(mem, "bnn_mlp", d, d->sizes[n - 1]);
 }
 
-/* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
-static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, size_t n_layers,
+/* He: N(0, 2/fan); Glorot: N(0, 2/(fan + fan out)); uniform: U(-1,1)/sqrt(fan); auto: N(0, c/fan)
+ * with the gain c of the activation that feeds the layer, 0 = none. The inputs are taken for what
+ * the first activation makes of them. */
+static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, double fan, int before,
                               bnn_rng *rng) {
     size_t i, n = bnn__mat_size(w);
-    /* what feeds this layer; the inputs are taken for what the first activation makes of them */
-    int before = d->activations[layer == 0 ? 0 : layer - 1];
-    double fan = (double)w.rows, v = 1 / fan;
+    double v = 1 / fan;
     if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
     if (d->init == BNN_INIT_HE) v = 2 / fan;
-    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation_gain(before) / fan;
+    if (d->init == BNN_INIT_AUTO) v = bnn__activation_gain(before) / fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -7973,22 +8009,52 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, si
     if (d->init == BNN_INIT_ZERO) bnn_mat_fill(w, 0);
 }
 
-static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
-    bnn_rng rng = bnn_rng_stream(m->desc.seed, m->first + 1); /* two nets in one store differ */
-    size_t l, step = m->desc.no_bias ? 1 : 2;
-    if (m->desc.init == BNN_INIT_PRIOR) {
-        bnn_params part = *w;
-        part.blocks += m->first;
-        part.n_blocks = m->n_layers * step;
-        bnn_params_sample_prior(&part, &rng);
-        return;
-    }
-    for (l = 0; l < m->n_layers; l++)
-        bnn__init_weights(bnn_params_mat(w, m->first + l * step), &m->desc, l, m->n_layers, &rng);
+/* Two nets in one store differ. 1 = the blocks up to `end` are drawn from their prior already */
+static int bnn__init_begin(bnn_params *w, const struct bnn__mlp *m, size_t end, bnn_rng *rng) {
+    bnn_params part = *w;
+    *rng = bnn_rng_stream(m->desc.seed, m->first + 1);
+    if (m->desc.init != BNN_INIT_PRIOR) return 0;
+    part.blocks += m->first;
+    part.n_blocks = end - m->first;
+    bnn_params_sample_prior(&part, rng);
+    return 1;
 }
 
-/* The blocks of all layers and of the noise; 0 = failed. */
-static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net) {
+static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
+    bnn_rng rng;
+    size_t l, step = m->desc.no_bias ? 1 : 2;
+    int before = m->n_layers > 1 ? m->desc.activations[0] : 0;
+    if (bnn__init_begin(w, m, m->first + m->n_layers * step, &rng)) return;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn_params_mat(w, m->first + l * step);
+        bnn__init_weights(a, &m->desc, (double)a.rows, before, &rng);
+        before = m->desc.activations[l];
+    }
+}
+
+/* The noise, and what the desc says of any net. 0 = w, which had n values, takes no more blocks */
+static int bnn__net_begin(bnn_params *w, struct bnn__mlp *m, bnn_net *net) {
+    const bnn_mlp_desc *d = &m->desc;
+    size_t noise = BNN__NONE;
+    if (d->noise_learned) noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
+    if (w->mem->err != BNN_OK) { /* all or nothing */
+        if (w->n_blocks > m->first) w->n = w->blocks[m->first].offset;
+        w->n_blocks = m->first;
+        return 0;
+    }
+    if (d->noise_learned)
+        bnn_params_mat(w, noise).data[0] = (float)(2 * bnn__dlog((double)d->noise_std));
+    net->noise = noise;
+    net->noise_learned = d->noise_learned != 0;
+    net->params = w;
+    net->mlp = m;
+    net->likelihood = d->likelihood;
+    net->noise_std = d->noise_std;
+    net->nu = d->nu;
+    return 1;
+}
+
+static void bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m) {
     const bnn_mlp_desc *d = &m->desc;
     size_t l;
     for (l = 0; l < m->n_layers; l++) {
@@ -7998,40 +8064,400 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
         name[0] = 'b';
         if (!d->no_bias) bnn_params_add(w, 1, d->sizes[l + 1], name, p);
     }
-    net->noise = BNN__NONE;
-    net->noise_learned = d->noise_learned != 0;
-    if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
-    if (w->mem->err != BNN_OK) return 0;
-    if (d->noise_learned)
-        bnn_params_mat(w, net->noise).data[0] = (float)(2 * bnn__dlog((double)d->noise_std));
-    return 1;
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL), dead = net;
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
     struct bnn__mlp *m;
-    size_t n_layers = 0, n;
+    size_t n_layers = 0;
     if (w == NULL || w->mem->err != BNN_OK || !bnn__mlp_resolve(w->mem, &desc, &n_layers))
-        return dead;
+        return net;
     m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
-    if (m == NULL) return dead;
+    if (m == NULL) return net;
     m->first = w->n_blocks;
     m->n_layers = n_layers;
     m->desc = desc;
-    n = w->n;
-    if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
-        w->n_blocks = m->first;
-        w->n = n;
-        return dead;
-    }
+    bnn__mlp_blocks(w, m);
+    if (!bnn__net_begin(w, m, &net)) return net;
     m->desc.priors = NULL; /* the blocks have them now */
     bnn__mlp_init(w, m);
-    net.params = w;
     net.forward = bnn__mlp_forward;
-    net.likelihood = desc.likelihood;
-    net.noise_std = desc.noise_std;
-    net.nu = desc.nu;
-    net.mlp = m;
+    return net;
+}
+
+/* ---- a list of layers. Everything that knows the layers of a net asks bnn__stage_of, which makes
+ * a bnn_mlp's out of its desc. What a kind does is behind a pointer that only bnn_layers sets. */
+
+typedef struct bnn__stage bnn__stage;
+typedef bnn_var *bnn__layer_fn(bnn_tape *t, const bnn_net *net, const bnn__stage *k, bnn_var *x);
+struct bnn__stage {
+    bnn_layer d; /* resolved */
+    bnn_image in, out;
+    size_t block, blocks; /* of its parameters: the first, and how many */
+    bnn_var *(*value)(const bnn__stage *k, bnn_var *x, bnn_var *const *p); /* p: one each */
+};
+
+static int bnn__is_product(const bnn__stage *k) { /* linear in its weights */
+    return k->d.kind <= BNN_CONV_TRANSPOSE;
+}
+static int bnn__recurs(const bnn__stage *k) { return k->d.kind >= BNN_GRU; }
+static size_t bnn__gates(const bnn__stage *k) { return k->d.kind == BNN_GRU ? 3 : 4; }
+static size_t bnn__pixels(bnn_image m) { return m.h * m.w * m.c; }
+
+static const char *bnn__kind_name(const bnn__stage *k) {
+    static const char names[][16] = { "dense", "conv", "conv transpose", "max pool", "avg pool",
+                                      "upsample", "norm", "GRU", "LSTM" };
+    return names[k->d.kind - BNN_DENSE];
+}
+
+static bnn_var *bnn__dense_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    (void)k;
+    return bnn_affine(x, p[0], p[1]);
+}
+
+static bnn__stage bnn__stage_of(const struct bnn__mlp *m, size_t l) {
+    const bnn_mlp_desc *d = &m->desc;
+    bnn__stage k;
+    if (m->at != NULL) return m->at[l];
+    memset(&k, 0, sizeof k);
+    k.d.kind = BNN_DENSE, k.d.size = d->sizes[l + 1], k.d.no_bias = d->no_bias;
+    k.d.activation = l + 1 < m->n_layers ? d->activations[l] : BNN_IDENTITY;
+    k.d.dropout = l == 0 ? d->dropout_input : d->dropout;
+    k.in = bnn__image_of(1, 1, 1, d->sizes[l]);
+    k.out = k.d.image = bnn__image_of(1, 1, 1, k.d.size);
+    k.blocks = d->no_bias ? 1 : 2;
+    k.block = m->first + l * k.blocks;
+    k.value = bnn__dense_value;
+    return k;
+}
+
+/* For what only a bnn_mlp has. 0 = it is none, and a list is told which layer is in the way */
+static int bnn__mlp_only(bnn_tape *t, bnn_arena *mem, const char *who, const bnn_net *net) {
+    const struct bnn__mlp *m = net->mlp;
+    size_t l = 0;
+    if (m == NULL || m->at == NULL) return m != NULL;
+    while (l + 1 < m->n_layers && m->at[l].d.kind == BNN_DENSE) l++;
+    if (t != NULL)
+        bnn__fail(t, BNN_EARG, "%s: layer %z (%s) is of bnn_layers, this is for a bnn_mlp", who,
+                  l + 1, bnn__kind_name(&m->at[l]));
+    else
+        bnn__arena_fail(mem, BNN_EARG, "%s: layer %z (%s) is of bnn_layers, this is for a bnn_mlp",
+                        who, l + 1, bnn__kind_name(&m->at[l]));
+    return 0;
+}
+
+/* Its outputs are linear in the weights of the last layer. */
+static int bnn__ends_dense(const bnn_net *net) {
+    bnn__stage k;
+    if (net->mlp == NULL) return 0;
+    k = bnn__stage_of(net->mlp, net->mlp->n_layers - 1);
+    return k.d.kind == BNN_DENSE && k.d.activation == BNN_IDENTITY;
+}
+
+static size_t bnn__net_outputs(const struct bnn__mlp *m) {
+    return bnn__pixels(bnn__stage_of(m, m->n_layers - 1).out);
+}
+
+/* What drops together, in all pixels or steps: there are as many as the weights have rows, or as a
+ * pixel of the kernel has. */
+static size_t bnn__stage_units(const bnn__stage *k) {
+    if (k->d.kind == BNN_DENSE) return bnn__pixels(k->in);
+    return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
+}
+
+static bnn_var *bnn__stage_dropout(const bnn__stage *k, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    size_t i, n = x->val.rows, units = bnn__stage_units(k), times = x->val.cols / units, *rows;
+    bnn_var *m;
+    if (times < 2 || k->d.dropout == 0) return bnn_dropout(x, k->d.dropout);
+    m = bnn_op(t, n, units, NULL, 0, NULL);
+    rows = (size_t *)bnn__scratch(t, bnn__mul(n, times), sizeof *rows);
+    if (rows == NULL || m->val.data == NULL) return bnn__poison(t);
+    bnn_mat_fill(m->val, 1);
+    for (i = 0; i < n * times; i++) rows[i] = i / times;
+    m = bnn_gather(bnn_dropout(m, k->d.dropout), n * times, rows);
+    return bnn_reshape(bnn_mul(bnn_reshape(x, n * times, units), m), n, times * units);
+}
+
+static bnn_var *bnn__plain_layer(bnn_tape *t, const bnn_net *net, const bnn__stage *k,
+                                 bnn_var *x) {
+    bnn_var *p[3] = { NULL, NULL, NULL };
+    size_t i;
+    for (i = 0; i < k->blocks; i++) p[i] = bnn_param(t, net->params, k->block + i);
+    return k->value(k, x, p);
+}
+
+/* layer: its op, with parameters as they are or with their noise */
+static bnn_var *bnn__layers_walk(bnn_tape *t, const bnn_net *net, bnn_var *x,
+                                 bnn__layer_fn *layer) {
+    bnn_var *out[BNN_MAX_LIST];
+    size_t l;
+    for (l = 0; l < net->mlp->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(net->mlp, l);
+        if (t->training > 0) x = bnn__stage_dropout(&k, x);
+        x = layer(t, net, &k, x);
+        if (k.d.add != 0) x = bnn_add(x, out[k.d.add - 1]);
+        out[l] = x = bnn_activation(x, k.d.activation);
+    }
+    return x;
+}
+
+static bnn_var *bnn__layers_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn__layers_walk(t, net, x, bnn__plain_layer);
+}
+
+/* ---- kinds */
+
+static bnn_window bnn__window_of(const bnn__stage *k) {
+    bnn_window v;
+    v.kernel = k->d.kernel, v.kernel_w = k->d.kernel_w, v.stride = k->d.stride, v.pad = k->d.pad;
+    v.same = k->d.same;
+    return v;
+}
+
+static bnn_var *bnn__conv_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    return (k->d.kind == BNN_CONV ? bnn_conv2d : bnn_conv2d_transpose)(x, p[0], p[1], k->in,
+                                                                      bnn__window_of(k));
+}
+
+static bnn_var *bnn__fixed_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    switch (k->d.kind) {
+    case BNN_MAX_POOL: return bnn_max_pool2d(x, k->in, bnn__window_of(k));
+    case BNN_AVG_POOL: return bnn_avg_pool2d(x, k->in, bnn__window_of(k));
+    case BNN_UPSAMPLE: return bnn_upsample2d(x, k->in, k->d.size);
+    default: return bnn_group_norm(x, p[0], p[1], k->in, k->d.size);
+    }
+}
+
+/* The products of all steps with w are one. */
+static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    bnn_tape *t = x->tape;
+    size_t units = k->d.size, width = bnn__gates(k) * units, n = x->val.rows, i, steps = k->in.h;
+    int lstm = k->d.kind == BNN_LSTM;
+    bnn_var *a, *h, *state, **all;
+    if (!bnn__is_image("bnn_layers", x, k->in)) return bnn__poison(t);
+    a = bnn_matmul(bnn_reshape(x, n * steps, k->in.w * k->in.c), p[0]);
+    a = bnn_reshape(a, n, steps * width);
+    state = bnn_op(t, n, lstm ? 2 * units : units, NULL, 0, NULL);
+    all = (bnn_var **)bnn__scratch(t, steps, sizeof *all);
+    if (t->err != BNN_OK) return bnn__poison(t);
+    bnn_mat_fill(state->val, 0);
+    for (h = state, i = 0; i < steps && t->err == BNN_OK; i++) {
+        h = bnn_matmul(lstm ? bnn_cols(state, 0, units) : state, p[1]);
+        state = bnn__cell_step("bnn_layers", bnn__gates(k), bnn_cols(a, i * width, width), h, state,
+                               p[2], NULL);
+        all[i] = h = lstm ? bnn_cols(state, 0, units) : state;
+    }
+    return k->d.sequence ? bnn_concat(t, steps, all) : h;
+}
+
+/* ---- making one */
+
+static int bnn__images_equal(bnn_image a, bnn_image b) {
+    return a.h == b.h && a.w == b.w && a.c == b.c;
+}
+
+/* Fields that a kind has no use for are a misunderstanding. */
+static const char *bnn__stage_idle(const bnn__stage *k) {
+    const bnn_layer *d = &k->d;
+    int pool = d->kind == BNN_MAX_POOL || d->kind == BNN_AVG_POOL;
+    int window = pool || (bnn__is_product(k) && d->kind != BNN_DENSE);
+    if (d->size != 0 && pool) return "size";
+    if (!window && (d->kernel != 0 || d->kernel_w != 0)) return "kernel";
+    if (!window && d->stride != 0) return "stride";
+    if (!window && (d->pad != 0 || d->same)) return "padding";
+    if (d->sequence && !bnn__recurs(k)) return "sequence";
+    return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
+}
+
+static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
+    const char *name = bnn__kind_name(k), *idle = bnn__stage_idle(k);
+    const bnn_layer *d = &k->d;
+    bnn_image in = k->in, m = d->image;
+    if (idle != NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has no %s", l, name, idle);
+    if (d->activation < BNN_RELU || d->activation > BNN_IDENTITY ||
+        !(d->dropout >= 0 && d->dropout < 1))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has activation %d, dropout %g",
+                        l, name, d->activation, (double)d->dropout);
+    if (d->size == 0 && (bnn__is_product(k) || bnn__recurs(k)))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) needs a size", l, name);
+    if (d->kind == BNN_DENSE && bnn__mul(bnn__mul(m.h, m.w), m.c) != d->size)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): %z outputs are no image of "
+                        "%zx%zx%z", l, name, d->size, m.h, m.w, m.c);
+    if (d->kind == BNN_NORM && in.c % d->size != 0)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): %z groups of %z channels", l,
+                        name, d->size, in.c);
+    if (k->out.h == 0)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): a kernel of %zx%z, stride %z, "
+                        "pad %z does not fit images of %zx%zx%z", l, name, d->kernel,
+                        d->kernel_w != 0 ? d->kernel_w : d->kernel, d->stride, d->pad, in.h, in.w,
+                        in.c);
+    else if (bnn__mul(bnn__mul(k->out.h, k->out.w), k->out.c) > SIZE_MAX / 64)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): images of %zx%zx%z overflow",
+                        l, name, k->out.h, k->out.w, k->out.c);
+}
+
+/* Defaults of a layer, what comes out of it and what does it */
+static void bnn__stage_resolve(bnn__stage *k) {
+    bnn_window v = bnn__window_of(k);
+    bnn_image in = k->in, *read = &k->d.image;
+    size_t size = k->d.size;
+    if (k->d.kind == BNN_NORM && size == 0) k->d.size = 1;
+    if (k->d.kind == BNN_UPSAMPLE) v.kernel = v.stride = size, size = in.c;
+    if (k->d.kind == BNN_DENSE && (read->h | read->w | read->c) == 0)
+        *read = bnn__image_of(1, 1, 1, size);
+    k->out = in;
+    k->value = bnn__fixed_value;
+    switch (k->d.kind) {
+    case BNN_DENSE: k->out = *read, k->value = bnn__dense_value; break;
+    case BNN_CONV: k->out = bnn_image_conv(in, size, v), k->value = bnn__conv_value; break;
+    case BNN_CONV_TRANSPOSE: k->value = bnn__conv_value; /* fall through */
+    case BNN_UPSAMPLE: k->out = bnn_image_conv_transpose(in, size, v); break;
+    case BNN_MAX_POOL: case BNN_AVG_POOL: k->out = bnn_image_pool(in, v); break;
+    case BNN_GRU: case BNN_LSTM:
+        k->out = bnn__image_of(1, k->d.sequence ? in.h : 1, 1, size);
+        k->value = bnn__recurrent_value;
+        break;
+    default: break;
+    }
+}
+
+/* Layer l, before which all are good; last: of those with products */
+static void bnn__list_add(bnn_arena *mem, struct bnn__mlp *m, size_t l, bnn_layer d,
+                          bnn_image input, size_t last) {
+    static const bnn_prior none = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    bnn__stage *k = &m->at[l], *from = d.add != 0 && d.add <= l ? &m->at[d.add - 1] : NULL;
+    if (d.kind < BNN_DENSE || d.kind > BNN_LSTM) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z is of kind %d (1 to 9)", l + 1,
+                        d.kind);
+        return;
+    }
+    if (memcmp(&d.prior, &none, sizeof none) == 0) d.prior = m->desc.prior;
+    k->in = l == 0 ? input : m->at[l - 1].out;
+    k->d = d;
+    if (d.kind != BNN_NORM && m->desc.no_bias) k->d.no_bias = 1;
+    if (d.activation == 0)
+        k->d.activation = bnn__is_product(k) && l != last ? m->desc.activation : BNN_IDENTITY;
+    bnn__stage_resolve(k);
+    bnn__stage_check(mem, l + 1, k);
+    if (d.add != 0 && from == NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) adds layer %z, which is not "
+                        "before it", l + 1, bnn__kind_name(k), d.add);
+    else if (from != NULL && !bnn__images_equal(from->out, k->out))
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s) of %zx%zx%z adds layer %z of "
+                        "%zx%zx%z", l + 1, bnn__kind_name(k), k->out.h, k->out.w, k->out.c, d.add,
+                        from->out.h, from->out.w, from->out.c);
+}
+
+/* Weights that meet in one output: rows of w, but for a transposed convolution, of whose windows
+ * one overlaps the next */
+static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
+    double kw = (double)(k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    double step = k->d.stride != 0 ? (double)k->d.stride : 1;
+    if (k->d.kind != BNN_CONV_TRANSPOSE) return (double)rows;
+    return (double)rows * (double)k->d.kernel / step * kw / step;
+}
+
+static void bnn__stage_block(bnn_params *w, bnn__stage *k, size_t l, char letter, size_t rows,
+                             size_t cols) {
+    char name[4] = { letter, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
+    bnn_prior p = k->d.prior;
+    if (letter == 'g') p.mean += 1;
+    if (p.fan_in && letter == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
+        if (p.std == 0) p.std = 1;
+        p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+    }
+    bnn_params_add(w, rows, cols, name, p);
+    k->blocks++;
+}
+
+static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
+    size_t size = k->d.size, c = k->in.c, gates = bnn__gates(k);
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    k->block = w->n_blocks;
+    switch (k->d.kind) {
+    case BNN_DENSE: bnn__stage_block(w, k, l, 'w', bnn__pixels(k->in), size); break;
+    case BNN_CONV: bnn__stage_block(w, k, l, 'w', bnn__mul(area, c), size); break;
+    case BNN_CONV_TRANSPOSE: bnn__stage_block(w, k, l, 'w', c, bnn__mul(area, size)); break;
+    case BNN_GRU: case BNN_LSTM:
+        bnn__stage_block(w, k, l, 'w', k->in.w * c, bnn__mul(gates, size));
+        bnn__stage_block(w, k, l, 'u', size, bnn__mul(gates, size));
+        size = bnn__mul(4, size);
+        break;
+    case BNN_NORM: if (!k->d.no_bias) bnn__stage_block(w, k, l, 'g', 1, c), size = c; break;
+    default: return;
+    }
+    if (!k->d.no_bias)
+        bnn__stage_block(w, k, l, k->d.kind == BNN_NORM ? 's' : 'b', 1, size);
+}
+
+static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
+    const bnn__stage *k = m->at, *end = k + m->n_layers;
+    bnn_rng rng;
+    size_t many = 0;
+    int before = 0;
+    for (; k < end; k++) {
+        many += bnn__is_product(k) || bnn__recurs(k);
+        if (many == 1 && before == 0) before = k->d.activation;
+    }
+    if (many < 2) before = 0;
+    if (bnn__init_begin(w, m, end[-1].block + end[-1].blocks, &rng)) return;
+    for (k = m->at; k < end; k++) {
+        bnn_mat a = bnn_params_mat(w, k->block);
+        if (k->d.kind == BNN_NORM && k->blocks != 0) bnn_mat_fill(a, 1);
+        if (bnn__is_product(k) || bnn__recurs(k))
+            bnn__init_weights(a, &m->desc, bnn__stage_fan(k, a.rows), before, &rng);
+        if (bnn__recurs(k)) {
+            a = bnn_params_mat(w, k->block + 1);
+            bnn__init_weights(a, &m->desc, (double)a.rows, 0, &rng);
+        }
+        if (k->blocks != 0 || k->d.activation != BNN_IDENTITY) before = k->d.activation;
+    }
+}
+
+/* The layers of a desc, as far as they are good: the arena has the error */
+static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
+    bnn_image in = d->input;
+    size_t l, last = 0;
+    while (m->n_layers < BNN_MAX_LIST && d->layers[m->n_layers].kind != 0) {
+        int kind = d->layers[m->n_layers++].kind;
+        if (kind >= BNN_DENSE && kind <= BNN_CONV_TRANSPOSE) last = m->n_layers - 1;
+    }
+    for (l = m->n_layers; l < BNN_MAX_LIST; l++)
+        if (d->layers[l].kind != 0 || m->n_layers == 0) {
+            bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z has no kind", m->n_layers + 1);
+            return;
+        }
+    if (!bnn__image_ok(in))
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
+    m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
+    for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
+        bnn__list_add(mem, m, l, d->layers[l], in, last);
+}
+
+BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
+    bnn_mlp_desc *d;
+    struct bnn__mlp *m;
+    size_t l;
+    m = w != NULL ? (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m) : NULL;
+    if (m == NULL) return net;
+    d = &m->desc;
+    d->activation = desc.activation != 0 ? desc.activation : BNN_RELU;
+    d->likelihood = desc.likelihood, d->noise_std = desc.noise_std, d->nu = desc.nu;
+    d->noise_learned = desc.noise_learned, d->noise_prior = desc.noise_prior;
+    d->prior = desc.prior, d->seed = desc.seed, d->no_bias = desc.no_bias;
+    d->init = desc.init, d->init_scale = desc.init_scale;
+    bnn__list_new(w->mem, m, &desc);
+    if (w->mem->err != BNN_OK ||
+        !bnn__desc_resolve(w->mem, "bnn_layers", d, bnn__pixels(m->at[m->n_layers - 1].out)))
+        return net;
+    m->first = w->n_blocks;
+    for (l = 0; l < m->n_layers; l++) bnn__stage_blocks(w, &m->at[l], l + 1);
+    if (!bnn__net_begin(w, m, &net)) return net;
+    bnn__list_init(w, m);
+    net.forward = bnn__layers_forward;
     return net;
 }
 
@@ -8110,7 +8536,7 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
     size_t l;
     memset(s, 0, sizeof *s);
     if (to == NULL) return 0;
-    if (net->mlp == NULL || net->params == NULL || net->params == to)
+    if (!bnn__mlp_only(NULL, to->mem, who, net) || net->params == NULL || net->params == to)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
                         who);
     if (to->mem->err != BNN_OK) return 0;
@@ -9796,24 +10222,35 @@ BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng) {
 }
 
 /* A mask over units is a mask over the rows of the weights they feed: w_j <- m_j w_j/(1-p). */
-BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng) {
-    const struct bnn__mlp *m = mlp->mlp;
-    size_t l, i, j;
+BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rng *rng) {
+    static const char who[] = "bnn_ensemble_push_dropout";
+    const struct bnn__mlp *m = net->mlp;
+    bnn_arena *mem = e->params == NULL ? NULL : e->params->mem;
+    size_t l, i, j, r, units;
     bnn_params sample;
     int err;
-    if (m == NULL || mlp->params != e->params)
-        return bnn__arena_fail(e->params == NULL ? NULL : e->params->mem, BNN_EARG,
-                               "bnn_ensemble_push_dropout: not a bnn_mlp of these parameters");
+    if (m == NULL || net->params != e->params)
+        return bnn__arena_fail(mem, BNN_EARG, "%s: not a net of layers of these parameters", who);
+    for (l = 0; l < m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(m, l);
+        if (k.d.dropout > 0 && !bnn__is_product(&k) && !bnn__recurs(&k))
+            return bnn__arena_fail(mem, BNN_EARG, "%s: layer %z (%s) has dropout and no weights to "
+                                   "mask: move it to the next layer that has", who, l + 1,
+                                   bnn__kind_name(&k));
+    }
     err = bnn_ensemble_push(e);
     if (err != BNN_OK) return err;
     sample = bnn_ensemble_sample(e, e->count - 1);
     for (l = 0; l < m->n_layers; l++) {
-        float p = l == 0 ? m->desc.dropout_input : m->desc.dropout;
-        bnn_mat w = bnn_params_mat(&sample, m->first + l * (m->desc.no_bias ? 1 : 2));
+        bnn__stage k = bnn__stage_of(m, l);
+        float p = k.d.dropout;
+        bnn_mat w = bnn_params_mat(&sample, k.block);
+        units = bnn__stage_units(&k);
         if (!(p > 0)) continue;
-        for (i = 0; i < w.rows; i++) {
+        for (i = 0; i < units; i++) {
             float keep = bnn_rng_uniform(rng) < p ? 0 : 1 / (1 - p);
-            for (j = 0; j < w.cols; j++) w.data[i * w.cols + j] *= keep;
+            for (r = i; r < w.rows; r += units)
+                for (j = 0; j < w.cols; j++) w.data[r * w.cols + j] *= keep;
         }
     }
     return BNN_OK;
@@ -10390,26 +10827,28 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
 }
 
-static bnn_var *bnn__noisy_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
-                                  int bias) {
+static bnn_var *bnn__noisy_layer(bnn_tape *t, const bnn_net *net, const bnn__stage *k,
+                                 bnn_var *x) {
     const bnn__noisy *z = (const bnn__noisy *)net->user;
-    bnn_var *w = bnn_param(t, net->params, block), *b = NULL, *s, *c = NULL;
-    if (bias) b = bnn_param(t, net->params, block + 1);
-    s = bnn__noisy_sigma(t, z, block);
-    if (bias) c = bnn__noisy_sigma(t, z, block + 1);
+    int bias = !k->d.no_bias;
+    bnn_var *w = bnn_param(t, net->params, k->block), *b = NULL, *s, *c = NULL;
+    if (bias) b = bnn_param(t, net->params, k->block + 1);
+    s = bnn__noisy_sigma(t, z, k->block);
+    if (bias) c = bnn__noisy_sigma(t, z, k->block + 1);
     return z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
                                        : bnn_affine_flipout(x, w, s, b, c);
 }
 
 static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    return bnn__mlp_walk(t, net, x, bnn__noisy_affine);
+    return bnn__layers_walk(t, net, x, bnn__noisy_layer);
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
     bnn_net net = *mlp, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
     if (bnn__meanfield_fault(q) != NULL) return dead;
-    if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
+    if (!bnn__mlp_only(NULL, q->of->mem, "bnn_meanfield_net", mlp) || mlp->params != q->of ||
+        q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
         bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp of "
                         "the same parameters and a Gaussian q", noise);
@@ -10449,7 +10888,7 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     c.complexity = bnn_meanfield_kl(q);
     if (q->posterior == BNN_POSTERIOR_DELTA || bnn__proper(q) < 2) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
-    if (net->mlp != NULL) outputs = (double)net->mlp->desc.sizes[net->mlp->n_layers];
+    if (net->mlp != NULL) outputs = (double)bnn__net_outputs(net->mlp);
     if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog(outputs);
     if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
     if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
@@ -11119,7 +11558,7 @@ static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net
                                      const bnn_meanfield *q) {
     float *s = NULL, floor;
     size_t i;
-    if (net->mlp == NULL || net->params == NULL || q->of != net->params ||
+    if (!bnn__mlp_only(t, NULL, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
         bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp, and a mean field of its parameters",
                   who);
@@ -12633,7 +13072,7 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
     const bnn_params *w = net->params;
     const struct bnn__mlp *m = net->mlp;
     bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
-    size_t b, last;
+    size_t b, last, l;
     if (mem->err != BNN_OK) return g;
     if (kind != BNN_COV_LAYERS) {
         bnn__gaussian_add(&g, 0, w->n, kind == BNN_COV_FULL ? w->n : 1);
@@ -12643,8 +13082,10 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
         const bnn_block *k = w->blocks;
         size_t n;
         last = b;
-        if (m != NULL && !m->desc.no_bias && b >= m->first && b < m->first + 2 * m->n_layers)
-            last += (b - m->first) % 2 == 0; /* a matrix and its bias */
+        for (l = 0; m != NULL && l < m->n_layers; l++) { /* a matrix and its bias */
+            bnn__stage stage = bnn__stage_of(m, l);
+            if (stage.block == b && stage.blocks != 0) last = b + stage.blocks - 1;
+        }
         n = k[last].offset + k[last].rows * k[last].cols - k[b].offset;
         bnn__gaussian_add(&g, k[b].offset, n, n);
     }
@@ -13391,15 +13832,24 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
     size_t b, i, from = 0, to = w->n_blocks;
     double sum = 0;
     if (la->kind >= BNN_LAPLACE_KRON) {
-        size_t step;
-        if (m == NULL || la->net.forward != bnn__mlp_forward) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a bnn_mlp with the forward "
-                      "that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
+        bnn__stage k;
+        if (m == NULL || la->net.forward !=
+            (m->at != NULL ? bnn__layers_forward : bnn__mlp_forward)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a net of layers with the "
+                      "forward that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
             return 0;
         }
-        step = m->desc.no_bias ? 1 : 2;
-        from = m->first + (la->kind == BNN_LAPLACE_LAST ? (m->n_layers - 1) * step : 0);
-        to = m->first + m->n_layers * step;
+        if (la->kind == BNN_LAPLACE_KRON &&
+            !bnn__mlp_only(t, NULL, "bnn_laplace_new", &la->net)) return 0;
+        k = bnn__stage_of(m, m->n_layers - 1);
+        if (!bnn__ends_dense(&la->net)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) is not dense and linear, as a "
+                      "last layer must be: take BNN_LAPLACE_FULL or _DIAGONAL", m->n_layers,
+                      bnn__kind_name(&k));
+            return 0;
+        }
+        from = la->kind == BNN_LAPLACE_LAST ? k.block : m->first;
+        to = k.block + k.blocks;
     }
     la->first = from < to ? w->blocks[from].offset : 0;
     for (b = from; b < to; b++) {
@@ -14022,7 +14472,8 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
 /* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
 static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
                            const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ? NULL : mlp->mlp;
+    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ||
+                               !bnn__mlp_only(NULL, mem, who, mlp) ? NULL : mlp->mlp;
     size_t blocks, n = g == NULL ? 0 : g->n;
     if (mem->err != BNN_OK) return 0;
     if (m == NULL || n == 0 || n != mlp->params->n) {
@@ -16020,7 +16471,7 @@ static void bnn__fit_around(bnn__fit_chain *c) {
     if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
     if (m == BNN_FIT_LAPLACE)
         la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, w->n <= 300
-                             ? BNN_LAPLACE_FULL : c->net.mlp != NULL ? BNN_LAPLACE_LAST
+                             ? BNN_LAPLACE_FULL : bnn__ends_dense(&c->net) ? BNN_LAPLACE_LAST
                                                                      : BNN_LAPLACE_DIAGONAL);
     if (here == NULL || c->tape.err != BNN_OK || c->mem.err != BNN_OK) return;
     memcpy(here, w->theta, w->n * sizeof *here), memcpy(c->center, here, w->n * sizeof *here);
@@ -17501,7 +17952,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                   "without _ in front or twice, and no keyword of C or C++");
     else if (e->d.storage < BNN_EMIT_FLOAT || e->d.storage > BNN_EMIT_INT8)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: storage %d (1 to 3)", e->d.storage);
-    else if (net->params != NULL && net->mlp == NULL)
+    else if (net->params != NULL && !bnn__mlp_only(t, NULL, "bnn_emit_c", net))
         bnn__fail(t, BNN_EARG, "bnn_emit_c: only a bnn_mlp is known layer by layer");
     else if (e->d.moments != NULL && post != NULL)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: moments of a mean field, or an ensemble, not both");
@@ -19202,7 +19653,7 @@ static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
 }
 
 static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
-    return a->first == b->first && a->n_layers == b->n_layers &&
+    return b->at == NULL && a->first == b->first && a->n_layers == b->n_layers &&
            (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
            memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
 }
@@ -19485,7 +19936,7 @@ static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c,
         if (w != NULL && w->mem->err != BNN_OK)
             bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
         if (id / BNN__CP_STORES != BNN__CP_NET || s.bytes != NULL) continue;
-        f->has_mlp[slot] = bnn__net_of(f, slot)->mlp != NULL;
+        f->has_mlp[slot] = bnn__is_mlp(bnn__net_of(f, slot));
         if (f->has_mlp[slot]) f->mlp[slot] = *bnn__net_of(f, slot)->mlp;
     }
 }
