@@ -17211,10 +17211,26 @@ static void bnn__emit_gap(bnn__emit *e, size_t gap, size_t limit, int stream) {
     }
 }
 
+/* Weights, or biases, of layer l, a column for each unit; empty: it has none */
+static bnn_mat bnn__emit_block(const bnn__emit *e, size_t l, size_t which) {
+    bnn__stage k = bnn__stage_of(e->m, l);
+    bnn_mat none = { 0, 0, NULL };
+    return which < k.blocks ? bnn_params_mat(e->v.net.params, k.block + which) : none;
+}
+
+static size_t bnn__emit_inputs(const bnn__emit *e) {
+    return bnn__pixels(bnn__stage_of(e->m, 0).in);
+}
+
+static int bnn__emit_window(bnn__slide *s, const bnn__stage *k) { /* 0: it has none */
+    return k->d.kind != BNN_DENSE &&
+           bnn__slide_of(s, k->in, bnn__window_of(k), k->d.kind != BNN_CONV);
+}
+
 /* Stream b, w or g of one unit, column j of layer l */
 static void bnn__emit_unit(bnn__emit *e, size_t l, size_t j, int stream) {
     const bnn_params *w = e->v.net.params;
-    bnn_mat a = bnn__layer(w, e->m, l, 0), b = bnn__layer(w, e->m, l, 1);
+    bnn_mat a = bnn__emit_block(e, l, 0), b = bnn__emit_block(e, l, 1);
     size_t i, n = a.rows, at = (size_t)(a.data - w->theta) + j, gap = 0;
     float scale[2] = { 0, 0 }, bias = 0, spread = 0;
     if (b.data != NULL) bias = b.data[j];
@@ -17293,7 +17309,7 @@ static void bnn__emit_stream(bnn__emit *e, int stream) {
         if (e->v.post != NULL)
             e->v.view.theta = e->v.post->samples.data + s * e->v.post->samples.cols;
         for (l = 0; l < e->m->n_layers; l++)
-            for (j = 0; j < e->m->desc.sizes[l + 1]; j++) bnn__emit_unit(e, l, j, stream);
+            for (j = 0; j < bnn__emit_block(e, l, 0).cols; j++) bnn__emit_unit(e, l, j, stream);
         if (stream == 0 && bnn__emit_has_noise(e)) bnn__emit_noise(e, s, e->v.x);
     }
     bnn__emit_put(e, "\n};\n");
@@ -17427,7 +17443,7 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
         int used = 0, relu = bnn__emit_is_relu(a), output = e->lik == BNN_BERNOULLI &&
                                                             a == BNN_SIGMOID;
         const char *text = NULL;
-        for (l = 0; l + 1 < e->m->n_layers; l++) used |= e->m->desc.activations[l] == a;
+        for (l = 0; l < e->m->n_layers; l++) used |= bnn__stage_of(e->m, l).d.activation == a;
         if (used && two && relu) e->needs |= BNN__EMIT_RELU | BNN__EMIT_EXP | BNN__EMIT_ERF;
         else if (used || output) text = bnn__emit_activation(a, &e->needs);
         if (used && two && text != NULL) e->needs |= BNN__EMIT_HERMITE;
@@ -17544,16 +17560,87 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
 }
 
+/* A convolution is a product for each pixel. s: image, result, kernel, steps, zeros before */
+static void bnn__emit_windows(bnn__emit *e) {
+    int conv = 0, pool = 0, i;
+    size_t l;
+    for (l = 0; l < e->m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(e->m, l);
+        bnn__slide s;
+        size_t all[12];
+        if (!bnn__emit_window(&s, &k)) continue;
+        *(k.d.kind == BNN_CONV ? &conv : &pool) = 1;
+        all[0] = s.h, all[1] = s.w, all[2] = s.c, all[3] = s.rows, all[4] = s.cols;
+        all[5] = k.out.c, all[6] = s.kh, all[7] = s.kw, all[8] = s.down, all[9] = s.right;
+        all[10] = s.top, all[11] = s.left;
+        e->column = 0, e->word = 4;
+        bnn__emit_say(e, "static const int $_s%z[] = {", l + 1);
+        for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
+        bnn__emit_put(e, "\n};\n");
+    }
+    if (conv) bnn__emit_put(e,
+        "static void $_conv(struct $_at *at, const float *x, const int *s, float *patch, "
+        "float *y) {\n"
+        "    struct $_at now = *at;\n"
+        "    int i, j, r, q, l, u, v, n;\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++, y += s[5]) {\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            for (l = 0; l < s[2]; l++) patch[n++] = u < 0 || v < 0 || u >= s[0] ||\n"
+        "                v >= s[1] ? 0 : x[(u * s[1] + v) * s[2] + l];\n"
+        "        }\n"
+        "        now = *at;\n"
+        "        $_affine(&now, patch, n, y, s[5]);\n"
+        "    }\n"
+        "    *at = now;\n"
+        "}\n");
+    if (pool) bnn__emit_put(e,
+        "static void $_pool(const float *x, const int *s, int mean, float *y) {\n"
+        "    int i, j, l, r, q, u, v, n;\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++) for (l = 0; l < s[2]; l++) {\n"
+        "        float t, z = 0;\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            if (u < 0 || v < 0 || u >= s[0] || v >= s[1]) continue;\n"
+        "            t = x[(u * s[1] + v) * s[2] + l];\n"
+        "            z = n++ == 0 ? t : mean ? z + t : t > z || $_bad(t) ? t : z;\n"
+        "        }\n"
+        "        *y++ = mean ? z * (1.0f / (float)n) : z;\n"
+        "    }\n"
+        "}\n");
+}
+
 /* ---- the function */
 
-/* The layers; returns the name of the array that has the outputs, and counts what both arrays need
- * to hold */
-static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
-    const bnn_mlp_desc *d = &e->m->desc;
-    size_t l, p = (size_t)e->parts, n = d->sizes[0];
+/* One layer's line; returns how many numbers come out */
+static size_t bnn__emit_layer(bnn__emit *e, size_t l, const char *from, const char *into,
+                              size_t room[3]) {
+    bnn__stage k = bnn__stage_of(e->m, l);
+    bnn__slide s;
+    size_t n = bnn__pixels(k.in), patch;
+    if (!bnn__emit_window(&s, &k)) {
+        bnn__emit_say(e, "        $_affine(&at, %s, ", from);
+        if (e->parts == 2 && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
+        else if (e->parts == 2) bnn__emit_say(e, "%s + %z, ", from, n);
+        bnn__emit_say(e, "%z, %s, %z);\n", n, into, k.d.size);
+        return k.d.size;
+    }
+    patch = s.kh * s.kw * s.c;
+    if (k.d.kind == BNN_CONV && patch > room[2]) room[2] = patch;
+    if (k.d.kind == BNN_CONV)
+        bnn__emit_say(e, "        $_conv(&at, %s, $_s%z, patch, %s);\n", from, l + 1, into);
+    else bnn__emit_say(e, "        $_pool(%s, $_s%z, %s, %s);\n", from, l + 1,
+                       k.d.kind == BNN_AVG_POOL ? "1" : "0", into);
+    return bnn__pixels(k.out);
+}
+
+/* The layers; returns the name of the array that has the outputs, and counts what both arrays and
+ * a patch of a convolution need to hold */
+static char bnn__emit_layers(bnn__emit *e, size_t room[3]) {
+    size_t l, p = (size_t)e->parts, n = bnn__emit_inputs(e);
     int scaled = e->v.net.scaling.x_mean.data != NULL, to = 0;
     char from[2] = { 'x', '\0' }, into[2] = { 'a', '\0' };
-    room[0] = room[1] = 1;
+    room[0] = room[1] = 1, room[2] = 0;
     if (scaled) {
         room[to++] = n;
         bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = (x[i] - $_x_mean[i]) / "
@@ -17561,15 +17648,12 @@ static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
         from[0] = 'a';
     }
     for (l = 0; l < e->m->n_layers; l++, to = 1 - to, from[0] = into[0]) {
-        size_t k = d->sizes[l + 1];
-        int act = d->activations[l];
+        int act = bnn__stage_of(e->m, l).d.activation;
+        size_t k;
         into[0] = (char)('a' + to);
+        k = bnn__emit_layer(e, l, from, into, room);
         if (room[to] < p * k) room[to] = p * k;
-        bnn__emit_say(e, "        $_affine(&at, %s, ", from);
-        if (p == 2 && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
-        else if (p == 2) bnn__emit_say(e, "%s + %z, ", from, d->sizes[l]);
-        bnn__emit_say(e, "%z, %s, %z);\n", d->sizes[l], into, k);
-        if (l + 1 == e->m->n_layers || act == BNN_IDENTITY) continue;
+        if (act == BNN_IDENTITY) continue;
         bnn__emit_say(e, "        for (i = 0; i < %z; i++) ", k);
         if (p == 1)
             bnn__emit_say(e, "%s[i] = $_%s(%s[i]);\n", into, bnn__emit_op(act), into);
@@ -17690,7 +17774,7 @@ static void bnn__emit_signature(bnn__emit *e) {
 
 /* Arrays and counters; the layers are counted before they are written */
 static void bnn__emit_declare(bnn__emit *e, const char *real) {
-    size_t room[2], n = e->n, sums = e->v.k;
+    size_t room[3], n = e->n, sums = e->v.k;
     char *out = e->out, z[2] = { 0, 0 };
     int classes = bnn__emit_classes(e), two = e->parts == 2, apart = e->d.exact && !two;
     e->out = NULL;
@@ -17698,14 +17782,17 @@ static void bnn__emit_declare(bnn__emit *e, const char *real) {
     e->out = out, e->n = n;
     if (two && e->lik != BNN_CATEGORICAL) sums = 0;
     else if (!classes) sums *= 3;
-    e->c.ram = 4 * (room[0] + room[1] + sums * (apart ? 2 : 1));
-    n = room[0] + room[1];
+    n = room[0] + room[1] + room[2];
+    e->c.ram = 4 * (n + sums * (apart ? 2 : 1));
     if (e->d.scratch)
         bnn__emit_say(e, "enum { $_scratch = %z };\n", apart ? n : n + sums);
     bnn__emit_signature(e);
     bnn__emit_put(e, " {\n    struct $_at at;\n");
     if (e->d.scratch) bnn__emit_say(e, "    float *a = scratch, *b = scratch + %z;\n", room[0]);
     else bnn__emit_say(e, "    float a[%z], b[%z];\n", room[0], room[1]);
+    if (room[2] != 0 && e->d.scratch)
+        bnn__emit_say(e, "    float *patch = scratch + %z;\n", room[0] + room[1]);
+    else if (room[2] != 0) bnn__emit_say(e, "    float patch[%z];\n", room[2]);
     bnn__emit_say(e, "    float *z = %s%s;\n", z, two ? ", m, v" : classes ? ", m" : "");
     if (sums != 0 && e->d.scratch && !apart)
         bnn__emit_say(e, "    float *sum = scratch + %z;\n", n);
@@ -17718,12 +17805,12 @@ static void bnn__emit_declare(bnn__emit *e, const char *real) {
 }
 
 static void bnn__emit_function(bnn__emit *e) {
-    size_t room[2], s, members = 0;
+    size_t room[3], s, members = 0;
     const char *real = e->d.exact && e->parts == 1 ? "double" : "float";
     for (s = 0; s < e->v.samples; s++) members += bnn__tour_weight(&e->v, s) > 0;
     bnn__emit_declare(e, real);
     bnn__emit_say(e, "    for (i = 0; i < %z; i++)\n        if ($_bad(x[i])) return 1;\n",
-                  e->m->desc.sizes[0]);
+                  bnn__emit_inputs(e));
     if (e->parts == 2) {
         bnn__emit_put(e, "    {\n");
     } else {
@@ -17788,7 +17875,7 @@ static void bnn__emit_comment(bnn__emit *e) {
     bnn__emit_say(e, "/* $: written by bnn.h. C99 and C++11.\n *     ");
     bnn__emit_signature(e);
     bnn__emit_say(e, "\n * Takes %z inputs x, gives %z of mean%s. Returns 0, or 1: x has NaN or "
-                  "inf,\n * or 2: an answer is beyond floats. ", e->m->desc.sizes[0], e->v.k,
+                  "inf,\n * or 2: an answer is beyond floats. ", bnn__emit_inputs(e), e->v.k,
                   bnn__emit_classes(e) ? "" : ", aleatoric and epistemic variance");
     bnn__emit_say(e, "Constants: %z bytes; arrays: %z bytes.\n", e->c.flash, e->c.ram);
     if (e->d.x.rows != 0) {
@@ -17804,7 +17891,7 @@ static void bnn__emit_comment(bnn__emit *e) {
 
 static void bnn__emit_constants(bnn__emit *e) {
     const bnn_scaling *s = &e->v.net.scaling;
-    size_t i, n = 0, d = e->m->desc.sizes[0], k = bnn__mat_size(s->y_std);
+    size_t i, n = 0, d = bnn__emit_inputs(e), k = bnn__mat_size(s->y_std);
     bnn__emit_names(e, "x", e->d.inputs, d);
     bnn__emit_names(e, "y", e->d.classes, e->v.k);
     bnn__emit_stream(e, 0);
@@ -17855,6 +17942,7 @@ static void bnn__emit_file(bnn__emit *e) {
     if (bnn__emit_classes(e)) bnn__emit_classes_text(e);
     if (e->parts == 2) bnn__emit_moments(e);
     bnn__emit_affine(e);
+    bnn__emit_windows(e);
     bnn__emit_function(e);
     e->c.flash = e->flash;
 }
@@ -17875,7 +17963,7 @@ static bnn_predictive bnn__emit_measure(bnn__emit *e, bnn_arena *mem, bnn_ensemb
                             : parts == 2 && s == 1 ? e->std : e->mean;
         memcpy(to, from, w->n * sizeof(float));
         for (l = 0; l < e->m->n_layers; l++) {
-            bnn_mat a = bnn__layer(w, e->m, l, 0);
+            bnn_mat a = bnn__emit_block(e, l, 0);
             for (j = 0; j < a.cols; j++) {
                 size_t at = (size_t)(a.data - w->theta) + j;
                 (void)bnn__emit_round(e, e->weight, from + at, a.rows, a.cols);
@@ -17943,7 +18031,7 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
 /* All that can be wrong before anything is made; 0 = the tape knows what */
 static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                            const bnn_ensemble *post) {
-    size_t i = 0;
+    size_t i = 0, width = 1;
     bnn_mat x = { 1, 0, NULL };
     if (e->d.name == NULL) e->d.name = "predict";
     if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
@@ -17952,7 +18040,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                   "without _ in front or twice, and no keyword of C or C++");
     else if (e->d.storage < BNN_EMIT_FLOAT || e->d.storage > BNN_EMIT_INT8)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: storage %d (1 to 3)", e->d.storage);
-    else if (net->params != NULL && !bnn__mlp_only(t, NULL, "bnn_emit_c", net))
+    else if (net->params != NULL && net->mlp == NULL)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: only a bnn_mlp is known layer by layer");
     else if (e->d.moments != NULL && post != NULL)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: moments of a mean field, or an ensemble, not both");
@@ -17961,9 +18049,18 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->m = net->mlp;
     e->lik = bnn__likelihood(net);
     e->parts = e->d.moments != NULL ? 2 : 1;
-    x.cols = e->m->desc.sizes[0];
+    for (; i < e->m->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(e->m, i);
+        size_t rows = bnn__emit_block(e, i, 0).rows;
+        if (rows > width) width = rows;
+        if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
+                             k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
+            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
+                      "pools without .add can", i + 1, bnn__kind_name(&k));
+    }
+    x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
-    e->weight = bnn__floats(t, bnn__mul(2, bnn__mlp_width(e->m)));
+    e->weight = bnn__floats(t, bnn__mul(2, width));
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
     if (!bnn__tour_open(&e->v, t, net, post, x, 1)) return 0;
     e->room = bnn__floats(t, e->v.samples + e->v.k);
@@ -17972,7 +18069,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
     e->v.view.theta = net->params->theta;
     if (e->parts == 2) memcpy(&e->v.view.theta, &e->d.moments->params->theta, sizeof(float *));
-    for (; i < e->v.samples; i++)
+    for (i = 0; i < e->v.samples; i++)
         if (!bnn__v_finite(net->params->n, post != NULL ? bnn_mat_rows(post->samples, i, 1).data
                                                         : e->mean))
             bnn__fail(t, BNN_ENONFINITE, "bnn_emit_c: the weights of member %z are not finite", i);
