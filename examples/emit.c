@@ -2,9 +2,9 @@
  *     cc -O2 -I.. emit.c -lm && ./a.out [folder for the files] [folder of the digits] [seed]
  * Samples a posterior over 64-100-10 digit classifiers, distills it into a 64-64-10 net and writes
  * that as digits_float.c, digits_half.c and digits_int8.c: no malloc, no bnn.h, one function each.
- * Weight noise on the same shape becomes digits_moments.c, whose one pass carries variances; a small
- * convolutional net becomes digits_lenet.c, and with int8 digits_lenet8.c. You
- * should see that int8 takes a quarter of the flash and changes the class of one digit in hundreds.
+ * Weight noise on the same shape becomes digits_moments.c, whose one pass carries variances; a
+ * small convolutional net becomes digits_lenet.c, and with int8 digits_lenet8.c. You should see
+ * that int8 takes a quarter of the flash and changes the class of one digit in hundreds.
  */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
