@@ -18051,8 +18051,6 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->parts = e->d.moments != NULL ? 2 : 1;
     for (; i < e->m->n_layers; i++) {
         bnn__stage k = bnn__stage_of(e->m, i);
-        size_t rows = bnn__emit_block(e, i, 0).rows;
-        if (rows > width) width = rows;
         if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
                              k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
             bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
@@ -18060,9 +18058,11 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     }
     x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
-    e->weight = bnn__floats(t, bnn__mul(2, width));
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
     if (!bnn__tour_open(&e->v, t, net, post, x, 1)) return 0;
+    for (i = 0; i < e->m->n_layers; i++)
+        if (bnn__emit_block(e, i, 0).rows > width) width = bnn__emit_block(e, i, 0).rows;
+    e->weight = bnn__floats(t, bnn__mul(2, width));
     e->room = bnn__floats(t, e->v.samples + e->v.k);
     if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;

@@ -268,7 +268,7 @@ static int progress(void *user, size_t done, size_t total) { /* total: the budge
 static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood) {
     int classes = likelihood == BNN_CATEGORICAL;
     bnn_mlp_desc d = { .activation = BNN_TANH, .likelihood = likelihood, .seed = o->seed,
-                       .prior = { .fan_in = 1 },
+                       .prior = { .std = 1.5f, .fan_in = 1 },
                        .noise_learned = likelihood == BNN_GAUSSIAN };
     size_t k = classes ? r->target.n_classes : 1;
     /* how far logits may go, the data say: classes apart need them large, noisy labels small */

@@ -54,6 +54,9 @@ int main(void) {
     bnn_idx_load(&mem, "examples/data/digits-test-images.idx", &x);
     bnn_idx_load(&mem, "examples/data/digits-test-labels.idx", &y);
     bnn_mat_scale(x, x, 1 / 16.0f);
+    lenet = bnn_layers(bnn_params_new(&mem), (bnn_layers_desc){ .input = { 8, 8, 1 }, .likelihood = BNN_CATEGORICAL,
+        .layers = { { BNN_CONV, 8, .kernel = 3, .same = 1 }, { BNN_MAX_POOL, .kernel = 2 }, /* as in examples/emit.c */
+                    { BNN_CONV, 16, .kernel = 3, .same = 1 }, { BNN_MAX_POOL, .kernel = 2 }, { BNN_DENSE, 32 }, { BNN_DENSE, 10 } } });
     bnn_checkpoint c = { .nets = { &student, &noisy, &lenet } };
     if (bnn_checkpoint_load(&mem, "build/emit/digits.bnn", &c)) return puts(mem.msg), 1;
     bnn_meanfield q = bnn_meanfield_new(noisy.params, (bnn_meanfield_desc){ 0 });
