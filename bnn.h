@@ -1690,7 +1690,8 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
  * and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`, which answers
  * one row of x in your units as bnn_predict does; the last two may be NULL, and of classes they are
  * one entropy and one mutual information. It returns 0, or 1 where x has NaN or inf, or 2 where an
- * answer is beyond floats. Of a bnn_mlp with its present weights, or with those of an ensemble. */
+ * answer is beyond floats. Of a bnn_mlp, or a bnn_layers of dense layers, convolutions and pools
+ * without .add, with its present weights, or with those of an ensemble. */
 enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
 typedef struct bnn_emit_desc {
     const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
