@@ -17561,24 +17561,7 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
 }
 
-/* A convolution is a product for each pixel. s: image, result, kernel, steps, zeros before */
-static void bnn__emit_windows(bnn__emit *e) {
-    int conv = 0, pool = 0, i;
-    size_t l;
-    for (l = 0; l < e->m->n_layers; l++) {
-        bnn__stage k = bnn__stage_of(e->m, l);
-        bnn__slide s;
-        size_t all[12];
-        if (!bnn__emit_window(&s, &k)) continue;
-        *(k.d.kind == BNN_CONV ? &conv : &pool) = 1;
-        all[0] = s.h, all[1] = s.w, all[2] = s.c, all[3] = s.rows, all[4] = s.cols;
-        all[5] = k.out.c, all[6] = s.kh, all[7] = s.kw, all[8] = s.down, all[9] = s.right;
-        all[10] = s.top, all[11] = s.left;
-        e->column = 0, e->word = 4;
-        bnn__emit_say(e, "static const int $_s%z[] = {", l + 1);
-        for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
-        bnn__emit_put(e, "\n};\n");
-    }
+static void bnn__emit_windows_text(bnn__emit *e, int conv, int pool) {
     if (conv) bnn__emit_put(e,
         "static void $_conv(struct $_at *at, const float *x, const int *s, float *patch, "
         "float *y) {\n"
@@ -17609,6 +17592,27 @@ static void bnn__emit_windows(bnn__emit *e) {
         "        *y++ = mean ? z * (1.0f / (float)n) : z;\n"
         "    }\n"
         "}\n");
+}
+
+/* A convolution is a product for each pixel. s: image, result, kernel, steps, zeros before */
+static void bnn__emit_windows(bnn__emit *e) {
+    int conv = 0, pool = 0, i;
+    size_t l;
+    for (l = 0; l < e->m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(e->m, l);
+        bnn__slide s;
+        size_t all[12];
+        if (!bnn__emit_window(&s, &k)) continue;
+        *(k.d.kind == BNN_CONV ? &conv : &pool) = 1;
+        all[0] = s.h, all[1] = s.w, all[2] = s.c, all[3] = s.rows, all[4] = s.cols;
+        all[5] = k.out.c, all[6] = s.kh, all[7] = s.kw, all[8] = s.down, all[9] = s.right;
+        all[10] = s.top, all[11] = s.left;
+        e->column = 0, e->word = 4;
+        bnn__emit_say(e, "static const int $_s%z[] = {", l + 1);
+        for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
+        bnn__emit_put(e, "\n};\n");
+    }
+    bnn__emit_windows_text(e, conv, pool);
 }
 
 /* ---- the function */
@@ -18029,6 +18033,17 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_arena_rewind(mem, mark);
 }
 
+static void bnn__emit_kinds(const bnn__emit *e, bnn_tape *t) {
+    size_t i;
+    for (i = 0; i < e->m->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(e->m, i);
+        if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
+                             k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
+            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
+                      "pools without .add can", i + 1, bnn__kind_name(&k));
+    }
+}
+
 /* All that can be wrong before anything is made; 0 = the tape knows what */
 static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                            const bnn_ensemble *post) {
@@ -18050,13 +18065,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->m = net->mlp;
     e->lik = bnn__likelihood(net);
     e->parts = e->d.moments != NULL ? 2 : 1;
-    for (; i < e->m->n_layers; i++) {
-        bnn__stage k = bnn__stage_of(e->m, i);
-        if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
-                             k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
-            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
-                      "pools without .add can", i + 1, bnn__kind_name(&k));
-    }
+    bnn__emit_kinds(e, t);
     x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
