@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # For scripts that end with "N passed, M failed": sourced at the top of the tree with the name of a
 # folder, build/NAME, which it empties. check CODE SENTENCE counts; finish is the last line.
 out=build/$1
