@@ -7796,9 +7796,9 @@ static float bnn__student_draw(const bnn_prior *p, bnn_rng *rng, float z) {
     return (float)(x > top ? top : x < -top ? -top : x);
 }
 
-BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
+static void bnn__sample_prior(bnn_params *w, size_t first, size_t end, bnn_rng *rng) {
     size_t b, i;
-    for (b = 0; b < w->n_blocks; b++) {
+    for (b = first; b < end; b++) {
         const bnn_prior *p = &w->blocks[b].prior;
         bnn_mat m = bnn_params_mat(w, b);
         float *x = m.data, s = p->std;
@@ -7813,6 +7813,10 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
             if (bnn__finite(p->mean + x[i])) x[i] = p->mean + x[i];
         }
     }
+}
+
+BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
+    bnn__sample_prior(w, 0, w->n_blocks, rng);
 }
 
 /* After a step: what is held is where it was, its state is forgotten, and a mean field's next step
@@ -7846,11 +7850,13 @@ static int bnn__likelihood(const bnn_net *net) { /* 0 in a net made by hand: the
     return net->likelihood != 0 ? net->likelihood : BNN_GAUSSIAN;
 }
 
+struct bnn__io;
 struct bnn__mlp {
     bnn_mlp_desc desc; /* resolved */
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
     struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
+    void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -7999,10 +8005,9 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
 static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, double fan, int before,
                               bnn_rng *rng) {
     size_t i, n = bnn__mat_size(w);
-    double v = 1 / fan;
-    if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
-    if (d->init == BNN_INIT_HE) v = 2 / fan;
-    if (d->init == BNN_INIT_AUTO) v = bnn__activation_gain(before) / fan;
+    double v = d->init == BNN_INIT_AUTO ? bnn__activation_gain(before) : 1;
+    if (d->init == BNN_INIT_HE || d->init == BNN_INIT_GLOROT) v = 2;
+    v /= d->init == BNN_INIT_GLOROT ? fan + (double)w.cols : fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -8015,24 +8020,20 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, double fan, int 
 
 /* Two nets in one store differ. 1 = the blocks up to `end` are drawn from their prior already */
 static int bnn__init_begin(bnn_params *w, const struct bnn__mlp *m, size_t end, bnn_rng *rng) {
-    bnn_params part = *w;
     *rng = bnn_rng_stream(m->desc.seed, m->first + 1);
-    if (m->desc.init != BNN_INIT_PRIOR) return 0;
-    part.blocks += m->first;
-    part.n_blocks = end - m->first;
-    bnn_params_sample_prior(&part, rng);
-    return 1;
+    if (m->desc.init == BNN_INIT_PRIOR) bnn__sample_prior(w, m->first, end, rng);
+    return m->desc.init == BNN_INIT_PRIOR;
 }
 
 static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
     bnn_rng rng;
     size_t l, step = m->desc.no_bias ? 1 : 2;
-    int before = m->n_layers > 1 ? m->desc.activations[0] : 0;
+    const int *before = m->desc.activations;
     if (bnn__init_begin(w, m, m->first + m->n_layers * step, &rng)) return;
     for (l = 0; l < m->n_layers; l++) {
         bnn_mat a = bnn_params_mat(w, m->first + l * step);
-        bnn__init_weights(a, &m->desc, (double)a.rows, before, &rng);
-        before = m->desc.activations[l];
+        bnn__init_weights(a, &m->desc, (double)a.rows, m->n_layers > 1 ? *before : 0, &rng);
+        before += l != 0;
     }
 }
 
@@ -8046,8 +8047,7 @@ static int bnn__net_begin(bnn_params *w, struct bnn__mlp *m, bnn_net *net) {
         w->n_blocks = m->first;
         return 0;
     }
-    if (d->noise_learned)
-        bnn_params_mat(w, noise).data[0] = (float)(2 * bnn__dlog((double)d->noise_std));
+    if (noise != BNN__NONE) w->theta[w->n - 1] = (float)(2 * bnn__dlog((double)d->noise_std));
     net->noise = noise;
     net->noise_learned = d->noise_learned != 0;
     net->params = w;
@@ -8072,15 +8072,12 @@ static void bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m) {
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
     bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
-    struct bnn__mlp *m;
-    size_t n_layers = 0;
-    if (w == NULL || w->mem->err != BNN_OK || !bnn__mlp_resolve(w->mem, &desc, &n_layers))
-        return net;
-    m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+    struct bnn__mlp *m = NULL;
+    if (w != NULL) m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
     if (m == NULL) return net;
-    m->first = w->n_blocks;
-    m->n_layers = n_layers;
     m->desc = desc;
+    m->first = w->n_blocks;
+    if (!bnn__mlp_resolve(w->mem, &m->desc, &m->n_layers)) return net;
     bnn__mlp_blocks(w, m);
     if (!bnn__net_begin(w, m, &net)) return net;
     m->desc.priors = NULL; /* the blocks have them now */
@@ -8257,6 +8254,8 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
 
 /* ---- making one */
 
+static void bnn__io_list(struct bnn__io *io, const bnn_net *net); /* >>checkpoint */
+
 static int bnn__images_equal(bnn_image a, bnn_image b) {
     return a.h == b.h && a.w == b.w && a.c == b.c;
 }
@@ -8316,7 +8315,9 @@ static void bnn__stage_resolve(bnn__stage *k) {
     switch (k->d.kind) {
     case BNN_DENSE: k->out = *read, k->value = bnn__dense_value; break;
     case BNN_CONV: k->out = bnn_image_conv(in, size, v), k->value = bnn__conv_value; break;
-    case BNN_CONV_TRANSPOSE: k->value = bnn__conv_value; /* fall through */
+    case BNN_CONV_TRANSPOSE:
+        k->out = bnn_image_conv_transpose(in, size, v), k->value = bnn__conv_value;
+        break;
     case BNN_UPSAMPLE: k->out = bnn_image_conv_transpose(in, size, v); break;
     case BNN_MAX_POOL: case BNN_AVG_POOL: k->out = bnn_image_pool(in, v); break;
     case BNN_GRU: case BNN_LSTM:
@@ -8436,6 +8437,7 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
     if (!bnn__image_ok(in))
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
+    m->record = bnn__io_list;
     for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
         bnn__list_add(mem, m, l, d->layers[l], in, last);
 }
@@ -10873,8 +10875,8 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     bnn_meanfield_cost c;
     bnn_arena *mem;
     bnn_mark mark;
-    double uniform = 0, outputs = 0;
-    size_t s;
+    double uniform = 0;
+    size_t s, outputs = 0;
     c.error = c.complexity = c.bits = c.ratio = bnn__nan();
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_measure")) return c;
     if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0)
@@ -10892,9 +10894,9 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     c.complexity = bnn_meanfield_kl(q);
     if (q->posterior == BNN_POSTERIOR_DELTA || bnn__proper(q) < 2) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
-    if (net->mlp != NULL) outputs = (double)bnn__net_outputs(net->mlp);
-    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog(outputs);
-    if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
+    if (net->mlp != NULL) outputs = bnn__net_outputs(net->mlp);
+    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog((double)outputs);
+    if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = (double)outputs * 0.69314718055994530942;
     if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
     return c;
 }
@@ -19355,7 +19357,7 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
 
 enum { /* kinds of sections; then sizes (one enumeration, for they are multiplied) */
     BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
-    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 1, BNN__CP_STORES = 16,
+    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 2, BNN__CP_STORES = 16,
     BNN__CP_PLACES = 4, BNN__CP_HEADER = 32
 };
 
@@ -19383,6 +19385,7 @@ typedef struct bnn__io {
     size_t pos, end, at;     /* next byte; end of the section; last word            */
     size_t element;          /* bytes of a real in the file                         */
     int version, needed;     /* of the file; the first that can hold what was put   */
+    int minor;               /* version                                             */
     int newer;               /* it has more than we know: that is skipped           */
     const char *of;          /* what the field at hand belongs to, for sentences    */
     int apply, err;          /* reading: to the caller's objects                    */
@@ -19768,6 +19771,55 @@ static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
            memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
 }
 
+static void bnn__io_needs(bnn__io *io, int minor) { /* a version that others skip what is new in */
+    io->needed = 3;
+    if (io->minor < minor) io->minor = minor;
+}
+
+/* The list of a net. Reading it is compared with that of the net, but for dropout, which is set. */
+static const bnn__field bnn__layer_fields[] = {
+    BNN__ROW(bnn_layer, kind, INT, BNN_DENSE, BNN_LSTM),
+    BNN__ROW(bnn_layer, activation, INT, BNN_RELU, BNN_IDENTITY),
+    BNN__FLAG(bnn_layer, same), BNN__FLAG(bnn_layer, sequence), BNN__FLAG(bnn_layer, no_bias),
+    BNN__ROW(bnn_layer, size, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, kernel, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, kernel_w, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, stride, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, pad, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, add, SIZE, 0, BNN_MAX_LIST),
+    BNN__ROW(bnn_layer, image.h, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, image.w, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, image.c, SIZE, 0, DBL_MAX), BNN__BELOW_1(bnn_layer, dropout) };
+
+static void bnn__io_list(bnn__io *io, const bnn_net *net) {
+    enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
+    const struct bnn__mlp *m = net->mlp;
+    size_t l, i, was[5], now[5], x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    if (io->in == NULL) bnn__io_needs(io, 2);
+    if ((x != 0 && x != bnn__pixels(m->at[0].in)) ||
+        (y != 0 && y * (net->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1) != bnn__net_outputs(m)))
+        bnn__io_fail(io, bnn__io_bad(io), "scaling of %z inputs and %z outputs", x, y);
+    was[0] = m->first, was[1] = m->n_layers;
+    was[2] = m->at[0].in.h, was[3] = m->at[0].in.w, was[4] = m->at[0].in.c;
+    for (i = 0; i < 5; i++) {
+        now[i] = was[i];
+        bnn__io_count(io, &now[i], "size");
+        if (now[i] != was[i])
+            bnn__io_fail(io, BNN_ESHAPE, "first block, number of layers, input: %z, expected %z",
+                         now[i], was[i]);
+    }
+    for (l = 0; l < m->n_layers && io->err == BNN_OK; l++) {
+        bnn_layer *own = &m->at[l].d, d = *own;
+        io->of = bnn__kind_name(&m->at[l]);
+        BNN__FIELDS(io, &d, bnn__layer_fields);
+        for (i = 0; i < FIELDS && io->in != NULL; i++) {
+            const bnn__field *f = &bnn__layer_fields[i];
+            if (memcmp((const char *)&d + f->offset, (const char *)own + f->offset,
+                       f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
+                bnn__io_fail(io, BNN_ESHAPE, "layer %z (%s) has another %s", l + 1, io->of,
+                             f->name);
+        }
+        if (io->apply) own->dropout = d.dropout;
+    }
+}
+
 static const bnn__field bnn__net_fields[] = {
     BNN__ROW(bnn_net, likelihood, INT, BNN_GAUSSIAN, BNN_POISSON),
     BNN__FLAG(bnn_net, noise_learned),   BNN__ROW(bnn_net, noise, SIZE, 0, DBL_MAX),
@@ -19790,12 +19842,14 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
     bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
+    else if (n->mlp != NULL && n->mlp->record != NULL) n->mlp->record(io, n);
     if (io->in == NULL || io->err != BNN_OK) return;
     if (!bnn__net_fits(f, slot, k))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->params != NULL && n->mlp != NULL && f->has_mlp[slot] &&
-        !bnn__mlp_same(&f->mlp[slot], n->mlp))
+    if (n->mlp != NULL && (f->has_mlp[slot] ? !bnn__mlp_same(&f->mlp[slot], n->mlp)
+                                            : io->pos < io->end))
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
 static const bnn__field bnn__hmc_fields[] = {
@@ -19995,7 +20049,7 @@ static void bnn__io_bytes(bnn__file *f, int id) {
     bnn_bytes *b = &bnn__copy_of(f, id)->bytes;
     bnn__io_count(io, &b->size, "size");
     if (io->apply || !bnn__io_room(io, b->size)) return; /* they are in the copy */
-    if (io->in == NULL && io->needed < 3) io->needed = 3;
+    if (io->in == NULL) bnn__io_needs(io, 1);
     if (io->in != NULL && f->own[id] != NULL) {
         b->data = bnn__arena_take(io->mem, b->size, 1);
         if (b->data == NULL) io->err = BNN_ENOMEM;
@@ -20075,8 +20129,7 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     (void)bnn__io_word(io, io->element, 4);
     (void)bnn__io_word(io, f->size, 8);
     (void)bnn__io_word(io, f->sections, 4);
-    for (id = BNN__CP_BYTES * BNN__CP_STORES; id < BNN__CP_SECTIONS && f->own[id] == NULL;) id++;
-    (void)bnn__io_word(io, id < BNN__CP_SECTIONS ? BNN__CP_MINOR : 0, 4); /* others skip bytes */
+    (void)bnn__io_word(io, (uint64_t)io->minor, 4); /* of what was put in the run before */
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (id < BNN__CP_STORES ? f->store[id] == NULL : f->own[id] == NULL) continue;
         for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__kind_of(id)->tag[i], 1);
@@ -20137,6 +20190,7 @@ static void bnn__file_frame(bnn__file *f, size_t size) {
                      length, size);
     f->sections = (size_t)bnn__io_word(io, 0, 4);
     minor = (size_t)bnn__io_word(io, 0, 4);
+    io->minor = minor > 1 ? 2 : (int)minor;
     io->newer = minor > BNN__CP_MINOR;
     if (minor > 0 && version < 3) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
     if (io->err != BNN_OK) return;

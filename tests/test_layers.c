@@ -200,7 +200,8 @@ static void bad_lists_are_refused(void) {
           "bnn_layers: layer 2 has no kind" },
         { { .input = { 0, 1, 8 }, .layers = { { BNN_GRU, 2 } } },
           "bnn_layers: an input of 0x1x8" },
-        { { .input = { SIZE_MAX / 2, 3, 8 }, .layers = { { BNN_GRU, 2 } } }, "bnn_layers: an input" },
+        { { .input = { SIZE_MAX / 2, 3, 8 }, .layers = { { BNN_GRU, 2 } } },
+          "bnn_layers: an input" },
         { { .input = { 4, 4, 1 }, .layers = { { 77, 2 } } },
           "bnn_layers: layer 1 is of kind 77 (1 to 9)" },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_CONV, 2, .kernel = 2 },
@@ -230,7 +231,8 @@ static void bad_lists_are_refused(void) {
           "bnn_layers: layer 1 (conv): images of 4x4x" },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_UPSAMPLE, SIZE_MAX / 4 } } },
           "bnn_layers: layer 1 (upsample): a kernel of " },
-        { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, SIZE_MAX / 65 } } }, "bnn_params_add: w" },
+        { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, SIZE_MAX / 65 } } },
+          "bnn_params_add: w" },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_GRU, SIZE_MAX / 65 } } }, "bnn_params_add: w" },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, 2, .add = 1 } } },
           "bnn_layers: layer 1 (dense) adds layer 1, which is not before it" },
@@ -299,6 +301,104 @@ static void what_needs_a_bnn_mlp_names_the_layer(void) {
     close_all();
 }
 
+/* ---- files */
+
+static const bnn_layers_desc kept = { .input = { 6, 6, 1 }, .layers = {
+    { BNN_CONV, 4, .kernel = 3, .pad = 1 }, { BNN_MAX_POOL, .kernel = 2 },
+    { BNN_DENSE, 3, .dropout = (float)0.25 } } };
+
+static bnn_net load_into(bnn_layers_desc d, const void *bytes, size_t size, int *err) {
+    bnn_net net = make(d);
+    bnn_checkpoint c = { .nets = { &net } };
+    *err = bnn_checkpoint_read(&mem, &c, bytes, size);
+    return net;
+}
+
+static void a_list_is_written_and_read(void) {
+    open_all(15);
+    bnn_net net = make(kept), back, own, made = { 0 };
+    bnn_checkpoint c = { .nets = { &net } };
+    bnn_data d = { normals(30, 36, 2), normals(30, 3, 1) };
+    bnn_layers_desc other = kept;
+    void *bytes, *again;
+    size_t size, second;
+    int err;
+    bnn_net_standardize(&net, d);
+    CHECK(bnn_checkpoint_write(&mem, &c, &bytes, &size) == BNN_OK);
+    CHECK(((unsigned char *)bytes)[8] == 3 && ((unsigned char *)bytes)[28] == 2);
+    other.seed = 99, other.layers[2].dropout = 0;
+    back = load_into(other, bytes, size, &err);
+    CHECK(err == BNN_OK && back.params->n == net.params->n);
+    CHECK_SAME_ARRAY(back.params->theta, net.params->theta, net.params->n);
+    CHECK_SAME_ARRAY(bnn_predict(&mem, &tape, &back, NULL, d.x).mean.data,
+                     bnn_predict(&mem, &tape, &net, NULL, d.x).mean.data, 90);
+    c.nets[0] = &back; /* the same bytes, dropout among them */
+    CHECK(bnn_checkpoint_write(&mem, &c, &again, &second) == BNN_OK && second == size);
+    CHECK_SAME_ARRAY((unsigned char *)bytes, (unsigned char *)again, size);
+    own = make(kept); /* a net of the user's of the same blocks takes its weights */
+    own.mlp = NULL, own.params->theta[0] = 77, c.nets[0] = &own;
+    CHECK(bnn_checkpoint_read(&mem, &c, bytes, size) == BNN_OK);
+    CHECK_SAME_ARRAY(own.params->theta, net.params->theta, net.params->n);
+    c.nets[0] = &made;
+    CHECK(bnn_checkpoint_read(&mem, &c, bytes, size) == BNN_EARG && made.params == NULL);
+    CHECK(strstr(mem.msg, "must be made before it is loaded") != NULL);
+    mem.err = BNN_OK;
+    for (size_t n = 0; n < size; n++) { /* damage is refused or harmless */
+        unsigned char *p = (unsigned char *)bytes;
+        p[n] ^= 0x41;
+        bnn_mark mark = bnn_arena_mark(&mem);
+        back = load_into(kept, bytes, size, &err);
+        CHECK(err != BNN_OK);
+        bnn_arena_rewind(&mem, mark);
+        mem.err = BNN_OK;
+        p[n] ^= 0x41;
+    }
+    close_all();
+}
+
+static void a_file_of_another_list_names_the_layer(void) {
+    open_all(16);
+    bnn_net net = make(kept);
+    bnn_checkpoint c = { .nets = { &net } };
+    void *bytes;
+    size_t size;
+    int err;
+    CHECK(bnn_checkpoint_write(&mem, &c, &bytes, &size) == BNN_OK);
+    for (int i = 0; i < 5; i++) {
+        static const char *const says[] = { "layer 2 (avg pool) has another kind",
+            "layer 1 (conv) has another activation", "layer 1 (conv) has another same",
+            "first block, number of layers, input: 3, expected 4", "net 0 has other layers" };
+        bnn_layers_desc d = kept;
+        if (i == 0) d.layers[1].kind = BNN_AVG_POOL;
+        if (i == 1) d.layers[0].activation = BNN_TANH;
+        if (i == 2) d.layers[0].pad = 0, d.layers[0].same = 1;
+        if (i == 3) d.layers[3] = (bnn_layer){ BNN_NORM, .no_bias = 1 };
+        if (i == 4) { /* the blocks of a bnn_mlp */
+            bnn_net mlp = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 9, 4, 3 },
+                                      .noise_std = 1 });
+            mlp.params->blocks[2] = net.params->blocks[2], mlp.params->n = net.params->n;
+            bnn_checkpoint m = { .nets = { &mlp } };
+            err = bnn_checkpoint_read(&mem, &m, bytes, size);
+        } else net = load_into(d, bytes, size, &err);
+        if (!CHECK(err == BNN_ESHAPE && strstr(mem.msg, says[i]) != NULL)) printf("%s\n", mem.msg);
+        mem.err = BNN_OK;
+    }
+    net = make(kept), net.scaling.x_mean = net.scaling.x_std = bnn_mat_new(&mem, 1, 5);
+    bnn_mat_fill(net.scaling.x_std, 1);
+    CHECK(bnn_checkpoint_write(&mem, &c, &bytes, &size) == BNN_EARG);
+    CHECK(strstr(mem.msg, "scaling of 5 inputs and 0 outputs") != NULL);
+    mem.err = BNN_OK;
+    net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 36, 3 }, .noise_std = 1 });
+    c.nets[0] = &net;
+    CHECK(bnn_checkpoint_write(&mem, &c, &bytes, &size) == BNN_OK);
+    CHECK(((unsigned char *)bytes)[8] == 1); /* a bnn_mlp needs no new version */
+    net = load_into((bnn_layers_desc){ .input = { 1, 1, 36 }, .layers = { { BNN_DENSE, 3 } } },
+                    bytes, size, &err);
+    CHECK(err == BNN_ESHAPE && strstr(mem.msg, "net 0 has other layers") != NULL);
+    mem.err = BNN_OK;
+    close_all();
+}
+
 int main(void) {
     RUN(a_list_of_dense_layers_is_a_bnn_mlp_bit_for_bit);
     RUN(every_kind_has_the_gradient_of_central_differences);
@@ -306,6 +406,8 @@ int main(void) {
     RUN(a_recurrent_layer_is_its_steps);
     RUN(dropout_takes_whole_channels);
     RUN(initial_weights_keep_the_scale);
+    RUN(a_list_is_written_and_read);
+    RUN(a_file_of_another_list_names_the_layer);
     RUN(bad_lists_are_refused);
     RUN(what_needs_a_bnn_mlp_names_the_layer);
     return check_done();
