@@ -3501,7 +3501,6 @@ BNN__INLINE size_t bnn__tile_rows(size_t left) {
     return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
 }
 
-BNN__WARM
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define BNN__SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
@@ -3534,6 +3533,7 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     }
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
+BNN__WARM
 /* Small products, without blocking. Where C is new the last panel of columns overlaps the one
  * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
@@ -3567,7 +3567,6 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
         }
     }
 }
-BNN__COLD
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
@@ -3643,6 +3642,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
     }
 }
 
+BNN__COLD
 /* Is it worth it? 64 elements of A, three in five zeros */
 static int bnn__is_thin(size_t m, size_t k, const float *a, size_t ars, size_t acs) {
     size_t i, p = 0, zeros = 0;
