@@ -1,28 +1,7 @@
 /* test_sequences.c -- one step of a GRU and of an LSTM: PyTorch's values, central differences
  * through several steps with a mask, sequences of unequal length, and what is refused. */
-#include "build.h"
-#include "world.h"
-#include "oracles/torch_images.inc"
-
 #define TIGHT BUILD_TOL(2e-6, 1e-14)
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static const bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
-
-static bnn_mat values(size_t rows, size_t cols, const double *v) {
-    bnn_mat m = bnn_mat_new(&mem, rows, cols);
-    for (size_t i = 0; i < rows * cols; i++) m.data[i] = (float)v[i];
-    return m;
-}
-static void near_all(bnn_mat m, const double *v, size_t n) {
-    CHECK(m.rows * m.cols == n && m.data != NULL);
-    for (size_t i = 0; i < n && m.data != NULL; i++) CHECK_NEAR(m.data[i], v[i], TIGHT);
-}
-#define LEAF(name, rows, cols) bnn_leaf(&tape, values(rows, cols, name))
-#define AGAINST(y, name)                                                                           \
-    near_all(y->val, name##_out, COUNT(name##_out));                                               \
-    bnn_backward_from(y, values(y->val.rows, y->val.cols, name##_g))
-#define GRAD(v, name) near_all(v->grad, name, COUNT(name))
+#include "torch.h"
 
 static void a_gru_is_that_of_pytorch(void) {
     open_all(1);
