@@ -28,7 +28,7 @@ typedef struct {
     lenet shape;
     size_t batch, steps, burn_in, thin, keep, distill, mlp[2];
     double lr;
-    float prior_std, sgld_prior, sgld_lr, noise, dropout; /* prior: N(0, std^2/fan in) */
+    float prior_std, sgld_prior, sgld_lr, temperature, noise, dropout; /* prior: N(0, std^2/fan in) */
 } plan;
 
 static const bnn_window two = { .kernel = 2 };
@@ -167,7 +167,8 @@ static void all(task *k) {
     start = clock();
     bnn_net free = make(&k->mem, &unused, &p->shape, p->sgld_prior);
     bnn_params_copy(free.params, net.params);
-    bnn_stepper sgld = bnn_sgld(free.params, (bnn_sgld_desc){ .lr = p->sgld_lr });
+    bnn_stepper sgld = bnn_sgld(free.params, (bnn_sgld_desc){
+        .lr = p->sgld_lr, .temperature = p->temperature });
     bnn_ensemble post = bnn_ensemble_new(free.params, p->keep);
     train(k, "sgld", &free, &sgld, &post, p->burn_in + p->keep * p->thin);
     report(k, "sgld", &free, &post, start);
@@ -192,11 +193,11 @@ static void all(task *k) {
 static const plan digits = { "digits", { "digits-train-images.idx", "digits-train-labels.idx",
         "digits-test-images.idx", "digits-test-labels.idx" }, 16,
     { { 8, 8, 1 }, { .kernel = 3, .same = 1 }, { 16, 32 }, 64, 0 },
-    100, 2500, 1000, 60, 80, 3000, { 256, 256 }, 0.1, 4, 4, 0.05f, 0.05f, 0.3f };
+    100, 2500, 1000, 60, 80, 3000, { 256, 256 }, 0.1, 4, 4, 0.05f, 1, 0.05f, 0.3f };
 static const plan mnist = { "mnist", { "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }, 255,
     { { 28, 28, 1 }, { .kernel = 5 }, { 20, 50 }, 500, 0 },
-    100, 600, 600, 12, 100, 1800, { 400, 400 }, 0.05, 4, 1.5f, 0.1f, 0.1f, 0.5f };
+    100, 600, 600, 12, 100, 1800, { 400, 400 }, 0.1, 8, 8, 0.3f, 1, 0.1f, 0.5f };
 
 int main(int argc, char **argv) {
     static task k;
