@@ -28,7 +28,7 @@ typedef struct {
     lenet shape;
     size_t batch, steps, burn_in, thin, keep, distill, mlp[2];
     double lr;
-    float prior_std, sgld_prior, sgld_lr, temperature, noise, dropout; /* prior: N(0, std^2/fan in) */
+    float prior_std, sgld_lr, temperature, noise, dropout; /* prior: N(0, std^2/fan in) */
 } plan;
 
 static const bnn_window two = { .kernel = 2 };
@@ -101,6 +101,7 @@ static void report(task *k, const char *method, const bnn_net *net, const bnn_en
                    clock_t start) {
     double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
     bnn_mat prob = bnn_predict(&k->mem, &k->tape, net, post, k->test.x).mean;
+    if (k->tape.err || k->mem.err) return;
     printf("RESULT lenet data=%s method=%s error=%.2f nll=%.4f ece=%.4f seconds=%.1f\n",
            k->p.data, method, 100 * bnn_metric_error(prob, k->test.y),
            bnn_metric_nll(prob, k->test.y), bnn_metric_ece(prob, k->test.y, 15), seconds);
@@ -151,13 +152,14 @@ static void learn(task *k, const char *method, bnn_net student, const bnn_net *t
     clock_t start = clock();
     k->tape.progress = say, k->tape.progress_user = k;
     bnn_distill(&k->tape, &student, teacher, post, k->train.x, (bnn_distill_desc){
-        .steps = k->p.distill, .batch = k->p.batch, .lr = 2e-3f, .inputs = { .noise = k->p.noise } });
+        .steps = k->p.distill, .batch = k->p.batch, .lr = 2e-3f,
+        .inputs = { .noise = k->p.noise } });
     report(k, method, &student, NULL, start);
 }
 
 static void all(task *k) {
     const plan *p = &k->p;
-    bnn_rng *rng = &k->tape.rng, unused = { 0 };
+    bnn_rng *rng = &k->tape.rng;
     clock_t start = clock();
     bnn_net net = make(&k->mem, rng, &p->shape, p->prior_std);
     bnn_stepper sgd = bnn_sgd(net.params, (bnn_sgd_desc){ .lr = (float)p->lr, .momentum = 0.9f });
@@ -165,18 +167,16 @@ static void all(task *k) {
     report(k, "sgd", &net, NULL, start);
 
     start = clock();
-    bnn_net free = make(&k->mem, &unused, &p->shape, p->sgld_prior);
-    bnn_params_copy(free.params, net.params);
-    bnn_stepper sgld = bnn_sgld(free.params, (bnn_sgld_desc){
+    bnn_stepper sgld = bnn_sgld(net.params, (bnn_sgld_desc){
         .lr = p->sgld_lr, .temperature = p->temperature });
-    bnn_ensemble post = bnn_ensemble_new(free.params, p->keep);
-    train(k, "sgld", &free, &sgld, &post, p->burn_in + p->keep * p->thin);
-    report(k, "sgld", &free, &post, start);
+    bnn_ensemble post = bnn_ensemble_new(net.params, p->keep);
+    train(k, "sgld", &net, &sgld, &post, p->burn_in + p->keep * p->thin);
+    report(k, "sgld", &net, &post, start);
 
-    learn(k, "student", make(&k->mem, rng, &p->shape, p->prior_std), &free, &post);
+    learn(k, "student", make(&k->mem, rng, &p->shape, p->prior_std), &net, &post);
     learn(k, "student_mlp", bnn_mlp(bnn_params_new(&k->mem), (bnn_mlp_desc){
         .sizes = { k->train.x.cols, p->mlp[0], p->mlp[1], 10 }, .likelihood = BNN_CATEGORICAL }),
-          &free, &post);
+          &net, &post);
 
     start = clock();
     lenet half = p->shape;
@@ -193,15 +193,20 @@ static void all(task *k) {
 static const plan digits = { "digits", { "digits-train-images.idx", "digits-train-labels.idx",
         "digits-test-images.idx", "digits-test-labels.idx" }, 16,
     { { 8, 8, 1 }, { .kernel = 3, .same = 1 }, { 16, 32 }, 64, 0 },
-    100, 2500, 1000, 60, 80, 3000, { 256, 256 }, 0.1, 4, 4, 0.05f, 1, 0.05f, 0.3f };
+    100, 2500, 1000, 50, 80, 3000, { 256, 256 }, 0.1, 4, 0.05f, 1, 0.05f, 0.3f };
 static const plan mnist = { "mnist", { "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }, 255,
     { { 28, 28, 1 }, { .kernel = 5 }, { 20, 50 }, 500, 0 },
-    100, 600, 600, 12, 100, 1800, { 400, 400 }, 0.1, 8, 8, 0.3f, 1, 0.1f, 0.5f };
+    100, 600, 300, 20, 60, 1800, { 400, 400 }, 0.1, 8, 0.3f, 0.1f, 0.1f, 0.5f };
 
 int main(int argc, char **argv) {
     static task k;
-    size_t epochs = argc > 2 ? (size_t)atol(argv[2]) : 10, held = argc > 4 ? (size_t)atol(argv[4]) : 0;
+    size_t epochs = argc > 2 ? (size_t)atol(argv[2]) : 10;
+    size_t held = argc > 4 ? (size_t)atol(argv[4]) : 0;
+    if (epochs < 1 || epochs > 10000) {
+        fprintf(stderr, "lenet: epochs are 1 to 10000\n");
+        return 2;
+    }
     FILE *here = fopen("data/digits-test-labels.idx", "rb");
     const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
     if (here) fclose(here);

@@ -182,6 +182,7 @@ static void report(task *k, const char *method, const bnn_net *net, const bnn_en
     bnn_mark mark = bnn_arena_mark(&k->mem);
     bnn_predictive p = bnn_predict(&k->mem, &k->tape, net, post, k->test.x), q = { .mean = { 0 } };
     if (k->other.rows > 0) q = bnn_predict(&k->mem, &k->tape, net, post, k->other);
+    if (k->tape.err || k->mem.err) return;
     printf("RESULT vgg images=%zu method=%s error=%.2f nll=%.4f ece=%.4f auroc=%.4f entropy=%.3f "
            "entropy_other=%.3f steps=%zu seconds=%.0f\n", k->train.x.rows, method,
            100 * bnn_metric_error(p.mean, k->test.y), bnn_metric_nll(p.mean, k->test.y),
@@ -193,11 +194,11 @@ static void report(task *k, const char *method, const bnn_net *net, const bnn_en
     bnn_arena_rewind(&k->mem, mark);
 }
 
-static void progress(const task *k, const char *what, size_t done, double loss) {
+static void progress(const task *k, const char *what, size_t done) {
     size_t epoch = k->train.x.rows / BATCH;
     if (done % epoch == 0)
-        fprintf(stderr, "vgg: %s, epoch %zu of %zu: loss %.3f\n", what, done / epoch,
-                k->steps / epoch, loss);
+        fprintf(stderr, "vgg: %s, epoch %zu of %zu, second %.0f\n", what, done / epoch,
+                k->steps / epoch, (double)clock() / CLOCKS_PER_SEC);
 }
 
 static void sgd(task *k, const char *method, const bnn_net *net) {
@@ -205,30 +206,29 @@ static void sgd(task *k, const char *method, const bnn_net *net) {
     for (size_t i = 0; i < k->steps && !k->tape.err; i++) {
         bnn_tape_reset(&k->tape);
         s.lr = (float)bnn_lr_cosine(0.02, i, k->steps);
-        bnn_var *loss = bnn_net_loss(net, batch(k));
-        bnn_backward(loss);
+        bnn_backward(bnn_net_loss(net, batch(k)));
         bnn_step(&s, &k->tape);
-        progress(k, method, i + 1, (double)bnn_value(loss));
+        progress(k, method, i + 1);
     }
 }
 
 /* Zhang et al. 2020: a cycle explores at a high rate without noise, then samples at low ones */
 static void sgld(task *k, const bnn_net *net, bnn_ensemble *post) {
-    bnn_stepper s = bnn_sgld(net->params, (bnn_sgld_desc){ .lr = 0.2f });
+    bnn_stepper s = bnn_sgld(net->params, (bnn_sgld_desc){ .lr = 0.05f });
     size_t drawn = 0, each = k->steps / CYCLES / 5 / (KEEP / CYCLES);
     for (size_t i = 0; i < k->steps && !k->tape.err; i++) {
         int sampling;
         bnn_tape_reset(&k->tape);
-        s.lr = (float)bnn_lr_cyclical(0.2, CYCLES, 0.8, i, k->steps, &sampling);
+        s.lr = (float)bnn_lr_cyclical(0.05, CYCLES, 0.8, i, k->steps, &sampling);
         s.temperature = sampling ? temperature : 0;
-        bnn_var *loss = bnn_net_loss(net, batch(k));
-        bnn_backward(loss);
+        bnn_backward(bnn_net_loss(net, batch(k)));
         bnn_step(&s, &k->tape);
         drawn = sampling ? drawn + 1 : 0;
         if (drawn > 0 && (each < 2 || drawn % each == 0) && post->count < KEEP)
             bnn_ensemble_push(post);
-        progress(k, "sgld", i + 1, (double)bnn_value(loss));
+        progress(k, "sgld", i + 1);
     }
+    if (post->count == 0) bnn_ensemble_push(post); /* a run of a few steps */
 }
 
 /* The present weights under masks: what a dropped unit would send is 0, the rest is scaled up */
@@ -248,7 +248,7 @@ static void push_masks(task *k, bnn_ensemble *masks, const bnn_net *net) {
 
 static int said(void *user, size_t done, size_t total) {
     (void)total;
-    progress((const task *)user, "student", done, NAN);
+    progress((const task *)user, "student", done);
     return 0;
 }
 
