@@ -1,5 +1,5 @@
 /* lenet.c -- convolutions: a posterior over a LeNet, and single nets that stand for it.
- *     cc -O2 -I.. lenet.c -o lenet -lm && ./lenet              the shipped 8x8 digits, 30 seconds
+ *     cc -O2 -I.. lenet.c -o lenet -lm && ./lenet              the shipped 8x8 digits, 20 seconds
  *     ./lenet FOLDER [epochs, 10] [seed] [rows held out]       MNIST, IDX files gunzipped: an hour
  * The net is a function of yours over bnn_conv2d and bnn_max_pool2d. Teachers: SGD, samples of SGLD
  * from there, masks of dropout; students: a LeNet and an MLP for SGLD, a LeNet for dropout. You

@@ -83,7 +83,7 @@ static void load_other(task *k, const char *folder) {
     char path[1024];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/t10k-images-idx3-ubyte", folder);
-    if (bnn_idx_load(&k->mem, path, &m) != BNN_OK) fail(folder, k->mem.msg);
+    if (bnn_idx_load(&k->mem, path, &m) != BNN_OK) fail("other pictures", k->mem.msg);
     if (m.cols != 28 * 28) fail(path, "the pictures are not 28x28");
     if (m.rows > k->test.x.rows) m.rows = k->test.x.rows;
     k->other = data_new(&k->mem, m.rows).x;
