@@ -37,6 +37,15 @@ static void fail(const char *path, const char *what) {
     exit(1);
 }
 
+static size_t records(const char *folder, const char *name) { /* begun ones, too */
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "rb");
+    long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : 0;
+    if (f) fclose(f);
+    return size > 0 ? ((size_t)size + RECORD - 1) / RECORD : 0;
+}
+
 /* Planes of red, green, blue to pixels; `at` rows are there already. Returns how many more. */
 static size_t read_cifar(const char *folder, const char *name, int wanted, bnn_data *d, size_t at) {
     char path[1024];
@@ -64,18 +73,15 @@ static bnn_data data_new(bnn_arena *mem, size_t rows) {
 }
 
 static void load(task *k, const char *folder, size_t images) {
-    size_t n = 0, most = images < 10000 ? images : 10000;
-    k->train = data_new(&k->mem, images);
-    k->test = data_new(&k->mem, most);
-    for (int i = 1; i <= 5; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "data_batch_%d.bin", i);
-        n += read_cifar(folder, name, 0, &k->train, n);
-    }
+    static const char *const batches[] = { "data_batch_1.bin", "data_batch_2.bin",
+        "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin" };
+    size_t n = 0, all = 0, tests = records(folder, batches[5]);
+    for (int i = 0; i < 5; i++) all += records(folder, batches[i]);
+    k->train = data_new(&k->mem, images < all ? images : all);
+    k->test = data_new(&k->mem, images < tests ? images : tests);
+    for (int i = 0; i < 5; i++) n += read_cifar(folder, batches[i], 0, &k->train, n);
     if (n < BATCH) fail(folder, "fewer than 50 training images in data_batch_1.bin ..; gunzip it");
-    k->train = bnn_data_rows(k->train, 0, n);
-    k->test = bnn_data_rows(k->test, 0, read_cifar(folder, "test_batch.bin", 1, &k->test, 0));
-    if (k->test.x.rows == 0) fail(folder, "test_batch.bin is empty");
+    if (read_cifar(folder, batches[5], 1, &k->test, 0) == 0) fail(folder, "test_batch.bin is empty");
 }
 
 /* 28x28 gray pictures in the middle of 32x32 black ones */
