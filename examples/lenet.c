@@ -154,6 +154,7 @@ static void learn(task *k, const char *method, bnn_net student, const bnn_net *t
     bnn_distill(&k->tape, &student, teacher, post, k->train.x, (bnn_distill_desc){
         .steps = k->p.distill, .batch = k->p.batch, .lr = 2e-3f,
         .inputs = { .noise = k->p.noise } });
+    k->tape.progress = NULL;
     report(k, method, &student, NULL, start);
 }
 
