@@ -3,9 +3,9 @@
  *     ./lenet FOLDER [epochs, 10] [seed] [rows held out]       MNIST, IDX files gunzipped: an hour
  * The net is a function of yours over bnn_conv2d and bnn_max_pool2d. Teachers: SGD, samples of SGLD
  * from there, masks of dropout; students: a LeNet and an MLP for SGLD, a LeNet for dropout. You
- * should see about half the errors of the dense nets of digits.c, and students near the ensembles.
- * On the few digits and at temperature 1 the ensemble is not better than the best net. With rows
- * held out the last of the training rows are the test: so the settings below were chosen. */
+ * should see about half the errors of the dense nets of digits.c, and LeNet students near the
+ * ensembles. On the few digits and at temperature 1 the ensemble is not better than the best net.
+ * With rows held out the last training rows are the test: so MNIST's settings were chosen. */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

@@ -4,8 +4,9 @@
  *     ./vgg FOLDER [epochs, 60] [images, all] [seed] [folder of Fashion-MNIST]
  * FOLDER holds test_batch.bin and any of data_batch_1.bin to data_batch_5.bin (CIFAR-10, binary
  * version, gunzipped). 3x3 convolutions 32-32-P-64-64-P-128-128-P-256-10, shifts and mirrors. You
- * should see samples of cyclical SGLD below SGD in error and in NLL, a student that keeps most of
- * that at one net's cost, and entropies that tell clothes, shown as 32x32 pictures, from CIFAR. */
+ * should see samples of cyclical SGLD below SGD in error and in NLL. What students keep of that, and
+ * whether entropy tells clothes, shown as 32x32 pictures, from CIFAR, depends on the epochs: after
+ * 10 neither does (docs/results.md). */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
