@@ -4,9 +4,9 @@
  *     ./vgg FOLDER [epochs, 60] [images, all] [seed] [folder of Fashion-MNIST]
  * FOLDER holds test_batch.bin and any of data_batch_1.bin to data_batch_5.bin (CIFAR-10, binary
  * version, gunzipped). 3x3 convolutions 32-32-P-64-64-P-128-128-P-256-10, shifts and mirrors. You
- * should see samples of cyclical SGLD below SGD in error and in NLL. What students keep of that, and
- * whether entropy tells clothes, shown as 32x32 pictures, from CIFAR, depends on the epochs: after
- * 10 neither does (docs/results.md). */
+ * should see samples of cyclical SGLD below SGD in error and in NLL. What students keep of that,
+ * and whether entropy tells clothes, shown as 32x32 pictures, from CIFAR, depends on the epochs:
+ * after 10 they keep nothing and it does not (docs/results.md). */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -81,7 +81,7 @@ static void load(task *k, const char *folder, size_t images) {
     k->train = data_new(&k->mem, images < all ? images : all);
     k->test = data_new(&k->mem, images < tests ? images : tests);
     for (int i = 0; i < 5; i++) n += read_cifar(folder, batches[i], 0, &k->train, n);
-    if (n < BATCH) fail(folder, "fewer than 50 training images in data_batch_1.bin ..; gunzip it");
+    if (n < BATCH) fail(folder, "fewer than 50 images in data_batch_1.bin and so on; gunzip them");
     if (read_cifar(folder, batches[5], 1, &k->test, 0) == 0) fail(folder, "test_batch.bin is empty");
 }
 
