@@ -82,7 +82,8 @@ static void load(task *k, const char *folder, size_t images) {
     k->test = data_new(&k->mem, images < tests ? images : tests);
     for (int i = 0; i < 5; i++) n += read_cifar(folder, batches[i], 0, &k->train, n);
     if (n < BATCH) fail(folder, "fewer than 50 images in data_batch_1.bin and so on; gunzip them");
-    if (read_cifar(folder, batches[5], 1, &k->test, 0) == 0) fail(folder, "test_batch.bin is empty");
+    if (read_cifar(folder, batches[5], 1, &k->test, 0) == 0)
+        fail(folder, "test_batch.bin is empty");
 }
 
 /* 28x28 gray pictures in the middle of 32x32 black ones */
