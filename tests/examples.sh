@@ -21,7 +21,7 @@ for source in examples/*.c; do
         failed=$((failed + 1))
         continue
     fi
-    case $name in mnist | uci | weight_noise_mnist) want=2 ;; *) want=0 ;; esac
+    case $name in mnist | uci | vgg | weight_noise_mnist) want=2 ;; *) want=0 ;; esac
     text=$("./$program" 2>&1)
     code=$?
     if [ "$code" -eq "$want" ] && [ -n "$text" ]; then
