@@ -277,6 +277,10 @@ static void bad_input_is_an_error_with_a_sentence(void) {
     bnn_net wide = linear_net(2, 1);
     CHECK(bnn_fit(&mem, &wide, d, (bnn_fit_desc){ 0 }).err == BNN_ESHAPE);
     CHECK(mem_took(BNN_ESHAPE, "bnn_fit: bnn_affine"));
+    size_t beyond = (size_t)-1 / 2 + 101; /* twice of it, and four times, is a small number again */
+    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .draws = beyond, .gradients = 10 }).err ==
+          BNN_ENOMEM);
+    CHECK(mem_took(BNN_ENOMEM, ""));
     close_all();
 }
 
@@ -416,6 +420,23 @@ static void models_that_do_not_fit_the_data_end_in_notes(void) {
     close_all();
 }
 
+static bnn_var *its_weight(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn_matmul(x, bnn_param(t, net->params, 0));
+}
+
+/* A net made by hand may leave noise_std 0, which is 1 */
+static void residuals_are_measured_by_the_default_noise(void) {
+    open_all(33);
+    bnn_data d = waves(60, 0);
+    for (size_t i = 0; i < 60; i++) d.y.data[i] = i % 2 ? 5 : -5;
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_params_add(w, 1, 1, "slope", (bnn_prior){ 0 });
+    bnn_net net = { .params = w, .forward = its_weight, .mem = &mem };
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .unscaled = 1, .gradients = 2e4 });
+    CHECK(noted(&p, "bnn_fit: residuals are 5.") || noted(&p, "bnn_fit: residuals are 4.9"));
+    close_all();
+}
+
 static void a_flat_prior_and_separable_classes_end_in_a_note(void) {
     bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
     open_all(26);
@@ -537,6 +558,7 @@ int main(void) {
     RUN(budgets_that_are_too_small_end_in_notes);
     RUN(notes_go_to_the_arenas_listener_too);
     RUN(models_that_do_not_fit_the_data_end_in_notes);
+    RUN(residuals_are_measured_by_the_default_noise);
     RUN(a_flat_prior_and_separable_classes_end_in_a_note);
     RUN(heavy_tails_end_in_a_note);
     RUN(one_chain_that_fails_leaves_the_others);
