@@ -116,7 +116,7 @@ static void every_method_is_one_word(void) {
         float *before = bnn_arena_alloc(&mem, net.params->n, sizeof *before);
         memcpy(before, net.params->theta, net.params->n * sizeof *before);
         bnn_posterior p = bnn_fit(&mem, &net, d, (bnn_fit_desc){ .method = method,
-            .gradients = 60000, .draws = 50, .seed = build_seed(3) });
+            .gradients = 30000, .draws = 50, .seed = build_seed(3) });
         CHECK(p.err == BNN_OK && p.method == method);
         CHECK(p.chains == (method == BNN_FIT_ENSEMBLE ? 5 : 4));
         CHECK(p.post.count == p.chains * p.draws && p.draws >= 1 && p.draws <= 50);
@@ -125,20 +125,20 @@ static void every_method_is_one_word(void) {
         bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, d.x);
         double most = method == BNN_FIT_MEANFIELD || method == BNN_FIT_LAPLACE ? 0.9 : 0.6;
         CHECK_NEAR(bnn_metric_rmse(y.mean, d.y), 0, most);
-        CHECK(p.gradients >= 60000 || p.reached);
+        CHECK(p.gradients >= 30000 || p.reached);
     }
     close_all();
 }
 
 static void the_method_follows_the_size(void) {
     open_all(4);
-    bnn_data d = waves(41, 0.2);
-    bnn_net small = small_net(8, 0.2), large = small_net(30000, 0.2);
-    bnn_fit_desc q = { .gradients = 1, .chains = 1, .draws = 2 };
+    bnn_data d = waves(41, 0.2), many = waves(15000, 0.2);
+    bnn_net small = small_net(8, 0.2), large = small_net(50, 0.2);
+    bnn_fit_desc q = { .gradients = 1, .chains = 1, .draws = 2, .probe = { 1, 1, d.x.data } };
     CHECK(bnn_fit(&mem, &small, d, q).method == BNN_FIT_NUTS);
     small = small_net(20, 0.2);
     CHECK(bnn_fit(&mem, &small, d, q).method == BNN_FIT_HMC);
-    CHECK(bnn_fit(&mem, &large, d, q).method == BNN_FIT_SGHMC);
+    CHECK(bnn_fit(&mem, &large, many, q).method == BNN_FIT_SGHMC);
     close_all();
 }
 
@@ -174,13 +174,14 @@ static void to_go_on_twice_is_to_go_on_once(void) {
     for (int k = 0; k < 3; k++) {
         bnn_net u, v;
         open_all(5);
-        bnn_posterior a = a_fit(&u, methods[k], 50000, NULL);
-        bnn_posterior b = a_fit(&v, methods[k], 50000, NULL);
+        double first = methods[k] == BNN_FIT_NUTS ? 50000 : 25000;
+        bnn_posterior a = a_fit(&u, methods[k], first, NULL);
+        bnn_posterior b = a_fit(&v, methods[k], first, NULL);
         CHECK(b.gradients == a.gradients && b.post.count > 0);
-        bnn_fit_more(&a, 80000);
-        bnn_fit_more(&b, 40000);
+        bnn_fit_more(&a, 20000);
+        bnn_fit_more(&b, 10000);
         CHECK(b.gradients < a.gradients);
-        bnn_fit_more(&b, 40000);
+        bnn_fit_more(&b, 10000);
         check_equal(&a, &b);
         close_all();
     }
@@ -354,9 +355,9 @@ static void noise_of_minibatches_ends_in_notes(void) {
                                       .ess = 1e5 });
     CHECK_NEAR(p.temperature, 1, 0.2);
     CHECK_NEAR(p.kinetic, 1, 0.2);
-    bnn_data wide = { normals(500, 150, 1), normals(500, 1, 1) };
-    net = linear_net(150, 1);
-    p = with(&net, wide, (bnn_fit_desc){ .method = BNN_FIT_SGLD, .batch = 500,
+    bnn_data wide = { normals(200, 60, 1), normals(200, 1, 1) };
+    net = linear_net(60, 1);
+    p = with(&net, wide, (bnn_fit_desc){ .method = BNN_FIT_SGLD, .batch = 200,
                                          .gradients = 4e4, .lr = (float)0.4 });
     CHECK(noted(&p, "at half of it: the step is too large"));
     close_all();
@@ -368,8 +369,8 @@ static void budgets_that_are_too_small_end_in_notes(void) {
     bnn_net net = small_net(8, 0.05);
     bnn_posterior p = with(&net, d, (bnn_fit_desc){ .gradients = 10 });
     CHECK(noted(&p, "the budget of 10 gradients ended before the first draw") && p.post.count == 0);
-    bnn_data wide = { normals(500, 200, 1), normals(500, 1, 1) };
-    bnn_net many = linear_net(200, 1);
+    bnn_data wide = { normals(200, 80, 1), normals(200, 1, 1) };
+    bnn_net many = linear_net(80, 1);
     p = with(&many, wide, (bnn_fit_desc){ .method = BNN_FIT_SGLD, .gradients = 2e4,
                                           .lr = (float)2e-4 });
     CHECK(noted(&p, "bnn_fit: U still moves at half of the run"));
