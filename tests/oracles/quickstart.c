@@ -1,4 +1,4 @@
-/* quickstart.c -- is what quickstart shows the posterior? Four chains of NUTS on its data and model,
+/* quickstart.c -- is what quickstart shows the posterior? Four chains of NUTS on its data and net,
  * 500 draws each, beside the means and standard deviations that it wrote:
  *     cc -O2 -I. tests/oracles/quickstart.c -lm && ./a.out build/quickstart.dat
  * RESULT has the largest relative difference of the ensemble's sd, of the student's, and of the
