@@ -696,7 +696,12 @@ enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (no
        BNN_POISSON };        /* k log rates                                                       */
 enum { BNN_INIT_AUTO = 1, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
        BNN_INIT_ZERO };
-enum { BNN_MAX_LAYERS = 16 };
+enum { BNN_MAX_LAYERS = 16, BNN_MAX_LIST = 40 };
+/* Kinds of layers, and what `size` is: outputs, channels, channels; pools have none; the factor,
+ * the groups (default 1), units, units. A recurrent layer takes the rows of an image for the steps
+ * of a sequence, from a state of 0. */
+enum { BNN_DENSE = 1, BNN_CONV, BNN_CONV_TRANSPOSE, BNN_MAX_POOL, BNN_AVG_POOL, BNN_UPSAMPLE,
+       BNN_NORM, BNN_GRU, BNN_LSTM };
 
 typedef struct bnn_scaling { /* x' = (x - x_mean)/x_std, y' likewise; NULL = none */
     bnn_mat x_mean, x_std, y_mean, y_std; /* (1,d), (1,k) */
@@ -713,7 +718,7 @@ struct bnn_net {
     int noise_learned;
     bnn_scaling scaling;
     void *user;      /* yours                                               */
-    struct bnn__mlp *mlp;
+    struct bnn__mlp *mlp; /* private: its layers; NULL in yours             */
     bnn_arena *mem;  /* private: why a net was not made is said there       */
 };
 
@@ -742,6 +747,41 @@ typedef struct bnn_mlp_desc {
 } bnn_mlp_desc;
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+
+/* Any list of layers, of which bnn_mlp is the short form: activation(op(dropout(x)) + added) */
+typedef struct bnn_layer {
+    int kind;        /* BNN_DENSE ...; the list ends at the first 0                              */
+    size_t size;
+    size_t kernel, kernel_w, stride, pad; /* as in a bnn_window                                  */
+    int same;
+    int activation;  /* default that of the net in dense layers and convolutions but for the last
+                        of them, BNN_IDENTITY in others                                          */
+    size_t add;      /* the output of layer `add`, counted from 1, is added                      */
+    float dropout;   /* of what comes in, while training; channels of images go as a whole, and
+                        so do columns of a sequence                                              */
+    int sequence;    /* recurrent: 1: the states of all steps come out, as rows of an image      */
+    int no_bias;     /* in a norm: neither gain nor shift                                        */
+    bnn_image image; /* how what a dense layer makes is read, default 1 x 1 x size               */
+    bnn_prior prior; /* default that of the net; fan in is the number of weights that meet in one
+                        output, and a gain has the prior's mean + 1                              */
+} bnn_layer;
+
+typedef struct bnn_layers_desc {
+    bnn_image input;                /* how a row of x is read                                    */
+    bnn_layer layers[BNN_MAX_LIST];
+    int activation, likelihood;     /* these and all that follows as in bnn_mlp_desc             */
+    float noise_std;
+    int noise_learned;
+    bnn_prior noise_prior;
+    float nu;
+    bnn_prior prior;
+    int init;
+    float init_scale;
+    uint64_t seed;
+    int no_bias;                    /* of dense layers, convolutions and recurrent ones          */
+} bnn_layers_desc;
+
+BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
 /* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
  * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
  * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
@@ -941,7 +981,7 @@ BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG and a no
 BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight); /* >= 0 */
 BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
 /* the present weights under one dropout mask */
-BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng);
+BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rng *rng);
 BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-copy, no gradient */
 
 typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
@@ -1650,7 +1690,8 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
  * and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`, which answers
  * one row of x in your units as bnn_predict does; the last two may be NULL, and of classes they are
  * one entropy and one mutual information. It returns 0, or 1 where x has NaN or inf, or 2 where an
- * answer is beyond floats. Of a bnn_mlp with its present weights, or with those of an ensemble. */
+ * answer is beyond floats. Of a bnn_mlp, or a bnn_layers of dense layers, convolutions and pools
+ * without .add, with its present weights, or with those of an ensemble. */
 enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
 typedef struct bnn_emit_desc {
     const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
@@ -1783,6 +1824,10 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors of these stick in mem. Dates are days since 1970-01-01; yes, y, true, t, on are 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
+/* What stands for missing fields, anew from these n rows of the table (NULL: the first n): the ones
+ * that train, where others of the same table test. Kinds and classes stay those of all rows. */
+BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
+                             const size_t *rows, size_t n);
 /* x and y (a class: its index); y is empty if the table has no target. rows (t->rows of them, or
  * NULL): which row of the table each row of x is. Columns in another order are found by name, which
  * a note says; so do notes of dropped rows and of unknown classes. */
@@ -1819,8 +1864,12 @@ BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name); /* NUL
 /* Tensors into the blocks of w from `first` on; `names` is a list. "fc1" without a tensor of that
  * name is fc1.weight and, if it is there, fc1.bias: "0, 2, 4" fills a bnn_mlp from a Sequential.
  * All or nothing; the sentence is in the msg of w's arena. */
-enum { BNN_IMPORT_LINEAR = 1, /* default: weights (out, in), as nn.Linear has them, transposed */
-       BNN_IMPORT_PLAIN };    /* as they are: (in, out)                                        */
+enum { BNN_IMPORT_LINEAR = 1, /* default: as PyTorch has them; weights (out, in) are transposed,
+                                 kernels (out, in, row, column) become (row, column, in; out);
+                                 "rnn" with rnn.weight_ih_l0 is an nn.GRU or nn.LSTM: w, u, b of
+                                 each layer; "fc1:16" is a Linear behind a Flatten of 16 channels,
+                                 which are last here */
+       BNN_IMPORT_PLAIN };    /* as they are: (in, out), or the axes of Keras' kernels */
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
                              int layout);
 /* To write; errors stick in mem. _chains: n matrices of (draws, k) become (n, draws, k); _draws:
@@ -1899,12 +1948,15 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #define BNN__PRAGMA(x) _Pragma(#x)
 #define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
 #define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
-    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize"
+    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize", "no-tree-ccp", \
+    "no-tree-dominator-opts"
+#define BNN__PLAIN BNN__LEAN, "no-expensive-optimizations", "no-rerun-cse-after-loop", \
+    "no-forward-propagate", "no-tree-loop-optimize"
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WIDE BNN__OPTIMIZE("O2", BNN__LEAN)
-#define BNN__WARM BNN__OPTIMIZE("O2", BNN__LEAN, "no-expensive-optimizations", \
-    "no-align-functions", "no-align-loops", "no-align-jumps", "no-align-labels")
-#define BNN__COLD BNN__OPTIMIZE("Os", BNN__LEAN, "no-expensive-optimizations", "no-ivopts")
+#define BNN__WARM BNN__OPTIMIZE("O2", BNN__PLAIN, "no-align-functions", "no-align-loops", \
+    "no-align-jumps", "no-align-labels")
+#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN)
 #else
 #define BNN__HOT
 #define BNN__WIDE
@@ -1977,9 +2029,10 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
 }
 
 /* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
-static void bnn__put_real(char *msg, size_t *n, double v) {
+/* As many digits as unit has places */
+static void bnn__put_places(char *msg, size_t *n, double v, size_t unit) {
     int exponent = 0, plain, i;
-    size_t digits, unit = 100000;
+    size_t digits;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
@@ -1990,7 +2043,7 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     for (; v > 0 && v < 1; exponent--) v *= 10;
     digits = (size_t)(v * (double)unit + 0.5);
     if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
-    plain = exponent >= -3 && exponent < 6;
+    plain = exponent >= (unit > 100000 ? 0 : -3) && exponent < 6; /* else beyond size_t */
     for (i = plain ? exponent : 0; i > 0; i--) unit /= 10;
     for (; i < 0; i++) unit *= 10;
     bnn__put_size(msg, n, digits / unit);
@@ -2001,6 +2054,8 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     bnn__put(msg, n, exponent < 0 ? "e-" : "e");
     bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
+
+static void bnn__put_real(char *msg, size_t *n, double v) { bnn__put_places(msg, n, v, 100000); }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
  * %g double. Cuts at BNN_MSG. */
@@ -7741,9 +7796,9 @@ static float bnn__student_draw(const bnn_prior *p, bnn_rng *rng, float z) {
     return (float)(x > top ? top : x < -top ? -top : x);
 }
 
-BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
+static void bnn__sample_prior(bnn_params *w, size_t first, size_t end, bnn_rng *rng) {
     size_t b, i;
-    for (b = 0; b < w->n_blocks; b++) {
+    for (b = first; b < end; b++) {
         const bnn_prior *p = &w->blocks[b].prior;
         bnn_mat m = bnn_params_mat(w, b);
         float *x = m.data, s = p->std;
@@ -7758,6 +7813,10 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
             if (bnn__finite(p->mean + x[i])) x[i] = p->mean + x[i];
         }
     }
+}
+
+BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
+    bnn__sample_prior(w, 0, w->n_blocks, rng);
 }
 
 /* After a step: what is held is where it was, its state is forgotten, and a mean field's next step
@@ -7791,10 +7850,13 @@ static int bnn__likelihood(const bnn_net *net) { /* 0 in a net made by hand: the
     return net->likelihood != 0 ? net->likelihood : BNN_GAUSSIAN;
 }
 
+struct bnn__io;
 struct bnn__mlp {
     bnn_mlp_desc desc; /* resolved */
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
+    struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
+    void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -7803,6 +7865,8 @@ static bnn_var *bnn__dead_net(bnn_tape *t, const bnn_net *net, const char *who) 
         return bnn__fail(t, net->mem->err, "%s", net->mem->msg);
     return bnn__fail(t, BNN_EARG, "%s: the net was not made", who);
 }
+
+static int bnn__is_mlp(const bnn_net *net) { return net->mlp != NULL && net->mlp->at == NULL; }
 
 static bnn_net bnn__net_dead(bnn_arena *mem) {
     bnn_net net;
@@ -7845,32 +7909,20 @@ static double bnn__activation_gain(int activation) {
 
 /* ---- making a bnn_mlp */
 
-typedef bnn_var *bnn__affine_fn(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
-                                int bias);
-
-/* affine: the affine part of a layer, of which the first block is given */
-static bnn_var *bnn__mlp_walk(bnn_tape *t, const bnn_net *net, bnn_var *x, bnn__affine_fn *affine) {
+/* What bnn__layers_walk makes of it, in short: a program of dense nets has no other kind in it. */
+static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     const struct bnn__mlp *m = net->mlp;
-    int bias = !m->desc.no_bias;
-    size_t l;
+    size_t l, block = m->first;
     if (t->training > 0) x = bnn_dropout(x, m->desc.dropout_input);
     for (l = 0; l < m->n_layers; l++) {
-        x = affine(t, net, x, m->first + (bias ? 2 * l : l), bias);
+        bnn_var *w = bnn_param(t, net->params, block++), *b = NULL;
+        if (!m->desc.no_bias) b = bnn_param(t, net->params, block++);
+        x = bnn_affine(x, w, b);
         if (l + 1 == m->n_layers) break;
         x = bnn_activation(x, m->desc.activations[l]);
         if (t->training > 0) x = bnn_dropout(x, m->desc.dropout);
     }
     return x;
-}
-
-static bnn_var *bnn__mlp_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
-                                int bias) {
-    bnn_var *w = bnn_param(t, net->params, block);
-    return bnn_affine(x, w, bias ? bnn_param(t, net->params, block + 1) : NULL);
-}
-
-static bnn_var *bnn__mlp_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    return bnn__mlp_walk(t, net, x, bnn__mlp_affine);
 }
 
 /* Scales whose square and its inverse are floats */
@@ -7912,6 +7964,18 @@ static int bnn__likelihood_resolve(bnn_arena *mem, const char *who, int *likelih
     return mem->err == BNN_OK;
 }
 
+/* What a bnn_mlp shares with any list of layers */
+static int bnn__desc_resolve(bnn_arena *mem, const char *who, bnn_mlp_desc *d, size_t outputs) {
+    if (d->init == 0) d->init = BNN_INIT_AUTO;
+    d->init_scale = bnn__or(d->init_scale, 1);
+    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
+        bnn__arena_fail(mem, BNN_EARG, "%s: init %d (1 to 6), init_scale %g", who, d->init,
+                        (double)d->init_scale);
+    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
+    return bnn__likelihood_resolve(mem, who, &d->likelihood, outputs, d->noise_learned,
+                                   &d->noise_std, &d->nu);
+}
+
 /* Resolves zeros to defaults; 0 = a bad desc, with the arena's error set. */
 static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
     size_t n = 0, l;
@@ -7929,29 +7993,21 @@ static int bnn__mlp_resolve(bnn_arena *mem, bnn_mlp_desc *d, size_t *n_layers) {
             bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: activation %d of layer %z", d->activations[l],
                             l);
     }
-    if (d->init == 0) d->init = BNN_INIT_AUTO;
-    d->init_scale = bnn__or(d->init_scale, 1);
-    if (d->init < BNN_INIT_AUTO || d->init > BNN_INIT_ZERO || !bnn__finite(d->init_scale))
-        bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: init %d (1 to 6), init_scale %g", d->init,
-                        (double)d->init_scale);
     if (!(d->dropout >= 0 && d->dropout < 1) || !(d->dropout_input >= 0 && d->dropout_input < 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_mlp: dropout %g and %g must be in [0,1)",
                         (double)d->dropout, (double)d->dropout_input);
-    if (d->noise_prior.kind == 0 && d->noise_prior.std == 0) d->noise_prior.std = 5;
-    return bnn__likelihood_resolve(mem, "bnn_mlp", &d->likelihood, d->sizes[n - 1],
-                                   d->noise_learned, &d->noise_std, &d->nu);
+    return bnn__desc_resolve(mem, "bnn_mlp", d, d->sizes[n - 1]);
 }
 
-/* He: N(0, 2/fan_in); Glorot: N(0, 2/(fan_in+fan_out)); uniform: U(-1,1)/sqrt(fan_in) */
-static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, size_t n_layers,
+/* He: N(0, 2/fan); Glorot: N(0, 2/(fan + fan out)); uniform: U(-1,1)/sqrt(fan); auto: N(0, c/fan)
+ * with the gain c of the activation that feeds the layer, 0 = none. The inputs are taken for what
+ * the first activation makes of them. */
+static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, double fan, int before,
                               bnn_rng *rng) {
     size_t i, n = bnn__mat_size(w);
-    /* what feeds this layer; the inputs are taken for what the first activation makes of them */
-    int before = d->activations[layer == 0 ? 0 : layer - 1];
-    double fan = (double)w.rows, v = 1 / fan;
-    if (d->init == BNN_INIT_GLOROT) v = 2 / (fan + (double)w.cols);
-    if (d->init == BNN_INIT_HE) v = 2 / fan;
-    if (d->init == BNN_INIT_AUTO && n_layers > 1) v = bnn__activation_gain(before) / fan;
+    double v = d->init == BNN_INIT_AUTO ? bnn__activation_gain(before) : 1;
+    if (d->init == BNN_INIT_HE || d->init == BNN_INIT_GLOROT) v = 2;
+    v /= d->init == BNN_INIT_GLOROT ? fan + (double)w.cols : fan;
     if (d->init == BNN_INIT_UNIFORM) {
         bnn__v_uniform(rng, n, w.data);
         for (i = 0; i < n; i++) w.data[i] = 2 * w.data[i] - 1;
@@ -7962,22 +8018,47 @@ static void bnn__init_weights(bnn_mat w, const bnn_mlp_desc *d, size_t layer, si
     if (d->init == BNN_INIT_ZERO) bnn_mat_fill(w, 0);
 }
 
-static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
-    bnn_rng rng = bnn_rng_stream(m->desc.seed, m->first + 1); /* two nets in one store differ */
-    size_t l, step = m->desc.no_bias ? 1 : 2;
-    if (m->desc.init == BNN_INIT_PRIOR) {
-        bnn_params part = *w;
-        part.blocks += m->first;
-        part.n_blocks = m->n_layers * step;
-        bnn_params_sample_prior(&part, &rng);
-        return;
-    }
-    for (l = 0; l < m->n_layers; l++)
-        bnn__init_weights(bnn_params_mat(w, m->first + l * step), &m->desc, l, m->n_layers, &rng);
+/* Two nets in one store differ. 1 = the blocks up to `end` are drawn from their prior already */
+static int bnn__init_begin(bnn_params *w, const struct bnn__mlp *m, size_t end, bnn_rng *rng) {
+    *rng = bnn_rng_stream(m->desc.seed, m->first + 1);
+    if (m->desc.init == BNN_INIT_PRIOR) bnn__sample_prior(w, m->first, end, rng);
+    return m->desc.init == BNN_INIT_PRIOR;
 }
 
-/* The blocks of all layers and of the noise; 0 = failed. */
-static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net) {
+static void bnn__mlp_init(bnn_params *w, const struct bnn__mlp *m) {
+    bnn_rng rng;
+    size_t l, step = m->desc.no_bias ? 1 : 2;
+    const int *before = m->desc.activations;
+    if (bnn__init_begin(w, m, m->first + m->n_layers * step, &rng)) return;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn_params_mat(w, m->first + l * step);
+        bnn__init_weights(a, &m->desc, (double)a.rows, m->n_layers > 1 ? *before : 0, &rng);
+        before += l != 0;
+    }
+}
+
+/* The noise, and what the desc says of any net. 0 = w, which had n values, takes no more blocks */
+static int bnn__net_begin(bnn_params *w, struct bnn__mlp *m, bnn_net *net) {
+    const bnn_mlp_desc *d = &m->desc;
+    size_t noise = BNN__NONE;
+    if (d->noise_learned) noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
+    if (w->mem->err != BNN_OK) { /* all or nothing */
+        if (w->n_blocks > m->first) w->n = w->blocks[m->first].offset;
+        w->n_blocks = m->first;
+        return 0;
+    }
+    if (noise != BNN__NONE) w->theta[w->n - 1] = (float)(2 * bnn__dlog((double)d->noise_std));
+    net->noise = noise;
+    net->noise_learned = d->noise_learned != 0;
+    net->params = w;
+    net->mlp = m;
+    net->likelihood = d->likelihood;
+    net->noise_std = d->noise_std;
+    net->nu = d->nu;
+    return 1;
+}
+
+static void bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m) {
     const bnn_mlp_desc *d = &m->desc;
     size_t l;
     for (l = 0; l < m->n_layers; l++) {
@@ -7987,40 +8068,402 @@ static int bnn__mlp_blocks(bnn_params *w, const struct bnn__mlp *m, bnn_net *net
         name[0] = 'b';
         if (!d->no_bias) bnn_params_add(w, 1, d->sizes[l + 1], name, p);
     }
-    net->noise = BNN__NONE;
-    net->noise_learned = d->noise_learned != 0;
-    if (d->noise_learned) net->noise = bnn_params_add(w, 1, 1, "noise", d->noise_prior);
-    if (w->mem->err != BNN_OK) return 0;
-    if (d->noise_learned)
-        bnn_params_mat(w, net->noise).data[0] = (float)(2 * bnn__dlog((double)d->noise_std));
-    return 1;
 }
 
 BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc) {
-    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL), dead = net;
-    struct bnn__mlp *m;
-    size_t n_layers = 0, n;
-    if (w == NULL || w->mem->err != BNN_OK || !bnn__mlp_resolve(w->mem, &desc, &n_layers))
-        return dead;
-    m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
-    if (m == NULL) return dead;
-    m->first = w->n_blocks;
-    m->n_layers = n_layers;
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
+    struct bnn__mlp *m = NULL;
+    if (w != NULL) m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+    if (m == NULL) return net;
     m->desc = desc;
-    n = w->n;
-    if (!bnn__mlp_blocks(w, m, &net)) { /* all or nothing */
-        w->n_blocks = m->first;
-        w->n = n;
-        return dead;
-    }
+    m->first = w->n_blocks;
+    if (!bnn__mlp_resolve(w->mem, &m->desc, &m->n_layers)) return net;
+    bnn__mlp_blocks(w, m);
+    if (!bnn__net_begin(w, m, &net)) return net;
     m->desc.priors = NULL; /* the blocks have them now */
     bnn__mlp_init(w, m);
-    net.params = w;
     net.forward = bnn__mlp_forward;
-    net.likelihood = desc.likelihood;
-    net.noise_std = desc.noise_std;
-    net.nu = desc.nu;
-    net.mlp = m;
+    return net;
+}
+
+/* ---- a list of layers. Everything that knows the layers of a net asks bnn__stage_of, which makes
+ * a bnn_mlp's out of its desc. What a kind does is behind a pointer that only bnn_layers sets. */
+
+typedef struct bnn__stage bnn__stage;
+typedef bnn_var *bnn__layer_fn(bnn_tape *t, const bnn_net *net, const bnn__stage *k, bnn_var *x);
+struct bnn__stage {
+    bnn_layer d; /* resolved */
+    bnn_image in, out;
+    size_t block, blocks; /* of its parameters: the first, and how many */
+    bnn_var *(*value)(const bnn__stage *k, bnn_var *x, bnn_var *const *p); /* p: one each */
+};
+
+static int bnn__is_product(const bnn__stage *k) { /* linear in its weights */
+    return k->d.kind <= BNN_CONV_TRANSPOSE;
+}
+static int bnn__recurs(const bnn__stage *k) { return k->d.kind >= BNN_GRU; }
+static size_t bnn__gates(const bnn__stage *k) { return k->d.kind == BNN_GRU ? 3 : 4; }
+static size_t bnn__pixels(bnn_image m) { return m.h * m.w * m.c; }
+
+static const char *bnn__kind_name(const bnn__stage *k) {
+    static const char names[][16] = { "dense", "conv", "conv transpose", "max pool", "avg pool",
+                                      "upsample", "norm", "GRU", "LSTM" };
+    return names[k->d.kind - BNN_DENSE];
+}
+
+static bnn_var *bnn__dense_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    (void)k;
+    return bnn_affine(x, p[0], p[1]);
+}
+
+static bnn__stage bnn__stage_of(const struct bnn__mlp *m, size_t l) {
+    const bnn_mlp_desc *d = &m->desc;
+    bnn__stage k;
+    if (m->at != NULL) return m->at[l];
+    memset(&k, 0, sizeof k);
+    k.d.kind = BNN_DENSE, k.d.size = d->sizes[l + 1], k.d.no_bias = d->no_bias;
+    k.d.activation = l + 1 < m->n_layers ? d->activations[l] : BNN_IDENTITY;
+    k.d.dropout = l == 0 ? d->dropout_input : d->dropout;
+    k.in = bnn__image_of(1, 1, 1, d->sizes[l]);
+    k.out = k.d.image = bnn__image_of(1, 1, 1, k.d.size);
+    k.blocks = d->no_bias ? 1 : 2;
+    k.block = m->first + l * k.blocks;
+    k.value = bnn__dense_value;
+    return k;
+}
+
+/* For what only a bnn_mlp has. 0 = it is none, and a list is told which layer is in the way */
+static int bnn__mlp_only(bnn_tape *t, bnn_arena *mem, const char *who, const bnn_net *net) {
+    const struct bnn__mlp *m = net->mlp;
+    size_t l = 0;
+    if (m == NULL || m->at == NULL) return m != NULL;
+    while (l + 1 < m->n_layers && m->at[l].d.kind == BNN_DENSE) l++;
+    if (t != NULL)
+        bnn__fail(t, BNN_EARG, "%s: layer %z (%s) is of bnn_layers, this is for a bnn_mlp", who,
+                  l + 1, bnn__kind_name(&m->at[l]));
+    else
+        bnn__arena_fail(mem, BNN_EARG, "%s: layer %z (%s) is of bnn_layers, this is for a bnn_mlp",
+                        who, l + 1, bnn__kind_name(&m->at[l]));
+    return 0;
+}
+
+/* Its outputs are linear in the weights of the last layer. */
+static int bnn__ends_dense(const bnn_net *net) {
+    bnn__stage k;
+    if (net->mlp == NULL) return 0;
+    k = bnn__stage_of(net->mlp, net->mlp->n_layers - 1);
+    return k.d.kind == BNN_DENSE && k.d.activation == BNN_IDENTITY;
+}
+
+static size_t bnn__net_outputs(const struct bnn__mlp *m) {
+    return bnn__pixels(bnn__stage_of(m, m->n_layers - 1).out);
+}
+
+/* What drops together, in all pixels or steps: there are as many as the weights have rows, or as a
+ * pixel of the kernel has. */
+static size_t bnn__stage_units(const bnn__stage *k) {
+    if (k->d.kind == BNN_DENSE) return bnn__pixels(k->in);
+    return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
+}
+
+static bnn_var *bnn__stage_dropout(const bnn__stage *k, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    size_t i, n = x->val.rows, units = bnn__stage_units(k), times = x->val.cols / units, *rows;
+    bnn_var *m;
+    if (times < 2 || k->d.dropout == 0) return bnn_dropout(x, k->d.dropout);
+    m = bnn_op(t, n, units, NULL, 0, NULL);
+    rows = (size_t *)bnn__scratch(t, bnn__mul(n, times), sizeof *rows);
+    if (rows == NULL || m->val.data == NULL) return bnn__poison(t);
+    bnn_mat_fill(m->val, 1);
+    for (i = 0; i < n * times; i++) rows[i] = i / times;
+    m = bnn_gather(bnn_dropout(m, k->d.dropout), n * times, rows);
+    return bnn_reshape(bnn_mul(bnn_reshape(x, n * times, units), m), n, times * units);
+}
+
+static bnn_var *bnn__plain_layer(bnn_tape *t, const bnn_net *net, const bnn__stage *k,
+                                 bnn_var *x) {
+    bnn_var *p[3] = { NULL, NULL, NULL };
+    size_t i;
+    for (i = 0; i < k->blocks; i++) p[i] = bnn_param(t, net->params, k->block + i);
+    return k->value(k, x, p);
+}
+
+/* layer: its op, with parameters as they are or with their noise */
+static bnn_var *bnn__layers_walk(bnn_tape *t, const bnn_net *net, bnn_var *x,
+                                 bnn__layer_fn *layer) {
+    bnn_var *out[BNN_MAX_LIST];
+    size_t l;
+    for (l = 0; l < net->mlp->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(net->mlp, l);
+        if (t->training > 0) x = bnn__stage_dropout(&k, x);
+        x = layer(t, net, &k, x);
+        if (k.d.add != 0) x = bnn_add(x, out[k.d.add - 1]);
+        out[l] = x = bnn_activation(x, k.d.activation);
+    }
+    return x;
+}
+
+static bnn_var *bnn__layers_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn__layers_walk(t, net, x, bnn__plain_layer);
+}
+
+/* ---- kinds */
+
+static bnn_window bnn__window_of(const bnn__stage *k) {
+    bnn_window v;
+    v.kernel = k->d.kernel, v.kernel_w = k->d.kernel_w, v.stride = k->d.stride, v.pad = k->d.pad;
+    v.same = k->d.same;
+    return v;
+}
+
+static bnn_var *bnn__conv_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    return (k->d.kind == BNN_CONV ? bnn_conv2d : bnn_conv2d_transpose)(x, p[0], p[1], k->in,
+                                                                      bnn__window_of(k));
+}
+
+static bnn_var *bnn__fixed_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    switch (k->d.kind) {
+    case BNN_MAX_POOL: return bnn_max_pool2d(x, k->in, bnn__window_of(k));
+    case BNN_AVG_POOL: return bnn_avg_pool2d(x, k->in, bnn__window_of(k));
+    case BNN_UPSAMPLE: return bnn_upsample2d(x, k->in, k->d.size);
+    default: return bnn_group_norm(x, p[0], p[1], k->in, k->d.size);
+    }
+}
+
+/* The products of all steps with w are one. */
+static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *const *p) {
+    bnn_tape *t = x->tape;
+    size_t units = k->d.size, width = bnn__gates(k) * units, n = x->val.rows, i, steps = k->in.h;
+    int lstm = k->d.kind == BNN_LSTM;
+    bnn_var *a, *h, *state, **all;
+    if (!bnn__is_image("bnn_layers", x, k->in)) return bnn__poison(t);
+    a = bnn_matmul(bnn_reshape(x, n * steps, k->in.w * k->in.c), p[0]);
+    a = bnn_reshape(a, n, steps * width);
+    state = bnn_op(t, n, lstm ? 2 * units : units, NULL, 0, NULL);
+    all = (bnn_var **)bnn__scratch(t, steps, sizeof *all);
+    if (t->err != BNN_OK) return bnn__poison(t);
+    bnn_mat_fill(state->val, 0);
+    for (h = state, i = 0; i < steps && t->err == BNN_OK; i++) {
+        h = bnn_matmul(lstm ? bnn_cols(state, 0, units) : state, p[1]);
+        state = bnn__cell_step("bnn_layers", bnn__gates(k), bnn_cols(a, i * width, width), h, state,
+                               p[2], NULL);
+        all[i] = h = lstm ? bnn_cols(state, 0, units) : state;
+    }
+    return k->d.sequence ? bnn_concat(t, steps, all) : h;
+}
+
+/* ---- making one */
+
+static void bnn__io_list(struct bnn__io *io, const bnn_net *net); /* >>checkpoint */
+
+static int bnn__images_equal(bnn_image a, bnn_image b) {
+    return a.h == b.h && a.w == b.w && a.c == b.c;
+}
+
+/* Fields that a kind has no use for are a misunderstanding. */
+static const char *bnn__stage_idle(const bnn__stage *k) {
+    const bnn_layer *d = &k->d;
+    int pool = d->kind == BNN_MAX_POOL || d->kind == BNN_AVG_POOL;
+    int window = pool || (bnn__is_product(k) && d->kind != BNN_DENSE);
+    if (d->size != 0 && pool) return "size";
+    if (!window && (d->kernel != 0 || d->kernel_w != 0)) return "kernel";
+    if (!window && d->stride != 0) return "stride";
+    if (!window && (d->pad != 0 || d->same)) return "padding";
+    if (d->sequence && !bnn__recurs(k)) return "sequence";
+    return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
+}
+
+static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
+    const char *name = bnn__kind_name(k), *idle = bnn__stage_idle(k);
+    const bnn_layer *d = &k->d;
+    bnn_image in = k->in, m = d->image;
+    if (idle != NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has no %s", l, name, idle);
+    if (d->activation < BNN_RELU || d->activation > BNN_IDENTITY ||
+        !(d->dropout >= 0 && d->dropout < 1))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has activation %d, dropout %g",
+                        l, name, d->activation, (double)d->dropout);
+    if (d->size == 0 && (bnn__is_product(k) || bnn__recurs(k)))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) needs a size", l, name);
+    if (d->kind == BNN_DENSE && bnn__mul(bnn__mul(m.h, m.w), m.c) != d->size)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): %z outputs are no image of "
+                        "%zx%zx%z", l, name, d->size, m.h, m.w, m.c);
+    if (d->kind == BNN_NORM && in.c % d->size != 0)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): %z groups of %z channels", l,
+                        name, d->size, in.c);
+    if (k->out.h == 0)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): a kernel of %zx%z, stride %z, "
+                        "pad %z does not fit images of %zx%zx%z", l, name, d->kernel,
+                        d->kernel_w != 0 ? d->kernel_w : d->kernel, d->stride, d->pad, in.h, in.w,
+                        in.c);
+    else if (bnn__mul(bnn__mul(k->out.h, k->out.w), k->out.c) > SIZE_MAX / 64)
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): images of %zx%zx%z overflow",
+                        l, name, k->out.h, k->out.w, k->out.c);
+}
+
+/* Defaults of a layer, what comes out of it and what does it */
+static void bnn__stage_resolve(bnn__stage *k) {
+    bnn_window v = bnn__window_of(k);
+    bnn_image in = k->in, *read = &k->d.image;
+    size_t size = k->d.size;
+    if (k->d.kind == BNN_NORM && size == 0) k->d.size = 1;
+    if (k->d.kind == BNN_UPSAMPLE) v.kernel = v.stride = size, size = in.c;
+    if (k->d.kind == BNN_DENSE && (read->h | read->w | read->c) == 0)
+        *read = bnn__image_of(1, 1, 1, size);
+    k->out = in;
+    k->value = bnn__fixed_value;
+    switch (k->d.kind) {
+    case BNN_DENSE: k->out = *read, k->value = bnn__dense_value; break;
+    case BNN_CONV: k->out = bnn_image_conv(in, size, v), k->value = bnn__conv_value; break;
+    case BNN_CONV_TRANSPOSE:
+        k->out = bnn_image_conv_transpose(in, size, v), k->value = bnn__conv_value;
+        break;
+    case BNN_UPSAMPLE: k->out = bnn_image_conv_transpose(in, size, v); break;
+    case BNN_MAX_POOL: case BNN_AVG_POOL: k->out = bnn_image_pool(in, v); break;
+    case BNN_GRU: case BNN_LSTM:
+        k->out = bnn__image_of(1, k->d.sequence ? in.h : 1, 1, size);
+        k->value = bnn__recurrent_value;
+        break;
+    default: break;
+    }
+}
+
+/* Layer l, before which all are good; last: of those with products */
+static void bnn__list_add(bnn_arena *mem, struct bnn__mlp *m, size_t l, bnn_layer d,
+                          bnn_image input, size_t last) {
+    static const bnn_prior none = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    bnn__stage *k = &m->at[l], *from = d.add != 0 && d.add <= l ? &m->at[d.add - 1] : NULL;
+    if (d.kind < BNN_DENSE || d.kind > BNN_LSTM) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z is of kind %d (1 to 9)", l + 1,
+                        d.kind);
+        return;
+    }
+    if (memcmp(&d.prior, &none, sizeof none) == 0) d.prior = m->desc.prior;
+    k->in = l == 0 ? input : m->at[l - 1].out;
+    k->d = d;
+    if (d.kind != BNN_NORM && m->desc.no_bias) k->d.no_bias = 1;
+    if (d.activation == 0)
+        k->d.activation = bnn__is_product(k) && l != last ? m->desc.activation : BNN_IDENTITY;
+    bnn__stage_resolve(k);
+    bnn__stage_check(mem, l + 1, k);
+    if (d.add != 0 && from == NULL)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) adds layer %z, which is not "
+                        "before it", l + 1, bnn__kind_name(k), d.add);
+    else if (from != NULL && !bnn__images_equal(from->out, k->out))
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s) of %zx%zx%z adds layer %z of "
+                        "%zx%zx%z", l + 1, bnn__kind_name(k), k->out.h, k->out.w, k->out.c, d.add,
+                        from->out.h, from->out.w, from->out.c);
+}
+
+/* Weights that meet in one output: rows of w, but for a transposed convolution, of whose windows
+ * one overlaps the next */
+static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
+    double kw = (double)(k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    double step = k->d.stride != 0 ? (double)k->d.stride : 1;
+    if (k->d.kind != BNN_CONV_TRANSPOSE) return (double)rows;
+    return (double)rows * (double)k->d.kernel / step * kw / step;
+}
+
+static void bnn__stage_block(bnn_params *w, bnn__stage *k, size_t l, char letter, size_t rows,
+                             size_t cols) {
+    char name[4] = { letter, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
+    bnn_prior p = k->d.prior;
+    if (letter == 'g') p.mean += 1;
+    if (p.fan_in && letter == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
+        if (p.std == 0) p.std = 1;
+        p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+    }
+    bnn_params_add(w, rows, cols, name, p);
+    k->blocks++;
+}
+
+static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
+    size_t size = k->d.size, c = k->in.c, gates = bnn__gates(k);
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    k->block = w->n_blocks;
+    switch (k->d.kind) {
+    case BNN_DENSE: bnn__stage_block(w, k, l, 'w', bnn__pixels(k->in), size); break;
+    case BNN_CONV: bnn__stage_block(w, k, l, 'w', bnn__mul(area, c), size); break;
+    case BNN_CONV_TRANSPOSE: bnn__stage_block(w, k, l, 'w', c, bnn__mul(area, size)); break;
+    case BNN_GRU: case BNN_LSTM:
+        bnn__stage_block(w, k, l, 'w', k->in.w * c, bnn__mul(gates, size));
+        bnn__stage_block(w, k, l, 'u', size, bnn__mul(gates, size));
+        size = bnn__mul(4, size);
+        break;
+    case BNN_NORM: if (!k->d.no_bias) bnn__stage_block(w, k, l, 'g', 1, c), size = c; break;
+    default: return;
+    }
+    if (!k->d.no_bias)
+        bnn__stage_block(w, k, l, k->d.kind == BNN_NORM ? 's' : 'b', 1, size);
+}
+
+static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
+    const bnn__stage *k = m->at, *end = k + m->n_layers;
+    bnn_rng rng;
+    size_t many = 0;
+    int before = 0;
+    for (; k < end; k++) {
+        many += bnn__is_product(k) || bnn__recurs(k);
+        if (many == 1 && before == 0) before = k->d.activation;
+    }
+    if (many < 2) before = 0;
+    if (bnn__init_begin(w, m, end[-1].block + end[-1].blocks, &rng)) return;
+    for (k = m->at; k < end; k++) {
+        bnn_mat a = bnn_params_mat(w, k->block);
+        if (k->d.kind == BNN_NORM && k->blocks != 0) bnn_mat_fill(a, 1);
+        if (bnn__is_product(k) || bnn__recurs(k))
+            bnn__init_weights(a, &m->desc, bnn__stage_fan(k, a.rows), before, &rng);
+        if (bnn__recurs(k)) {
+            a = bnn_params_mat(w, k->block + 1);
+            bnn__init_weights(a, &m->desc, (double)a.rows, 0, &rng);
+        }
+        if (k->blocks != 0 || k->d.activation != BNN_IDENTITY) before = k->d.activation;
+    }
+}
+
+/* The layers of a desc, as far as they are good: the arena has the error */
+static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
+    bnn_image in = d->input;
+    size_t l, last = 0;
+    while (m->n_layers < BNN_MAX_LIST && d->layers[m->n_layers].kind != 0) {
+        int kind = d->layers[m->n_layers++].kind;
+        if (kind >= BNN_DENSE && kind <= BNN_CONV_TRANSPOSE) last = m->n_layers - 1;
+    }
+    for (l = m->n_layers; l < BNN_MAX_LIST; l++)
+        if (d->layers[l].kind != 0 || m->n_layers == 0) {
+            bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z has no kind", m->n_layers + 1);
+            return;
+        }
+    if (!bnn__image_ok(in))
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
+    m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
+    m->record = bnn__io_list;
+    for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
+        bnn__list_add(mem, m, l, d->layers[l], in, last);
+}
+
+BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
+    bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
+    bnn_mlp_desc *d;
+    struct bnn__mlp *m;
+    size_t l;
+    m = w != NULL ? (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m) : NULL;
+    if (m == NULL) return net;
+    d = &m->desc;
+    d->activation = desc.activation != 0 ? desc.activation : BNN_RELU;
+    d->likelihood = desc.likelihood, d->noise_std = desc.noise_std, d->nu = desc.nu;
+    d->noise_learned = desc.noise_learned, d->noise_prior = desc.noise_prior;
+    d->prior = desc.prior, d->seed = desc.seed, d->no_bias = desc.no_bias;
+    d->init = desc.init, d->init_scale = desc.init_scale;
+    bnn__list_new(w->mem, m, &desc);
+    if (w->mem->err != BNN_OK ||
+        !bnn__desc_resolve(w->mem, "bnn_layers", d, bnn__pixels(m->at[m->n_layers - 1].out)))
+        return net;
+    m->first = w->n_blocks;
+    for (l = 0; l < m->n_layers; l++) bnn__stage_blocks(w, &m->at[l], l + 1);
+    if (!bnn__net_begin(w, m, &net)) return net;
+    bnn__list_init(w, m);
+    net.forward = bnn__layers_forward;
     return net;
 }
 
@@ -8099,7 +8542,7 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
     size_t l;
     memset(s, 0, sizeof *s);
     if (to == NULL) return 0;
-    if (net->mlp == NULL || net->params == NULL || net->params == to)
+    if (!bnn__mlp_only(NULL, to->mem, who, net) || net->params == NULL || net->params == to)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
                         who);
     if (to->mem->err != BNN_OK) return 0;
@@ -9785,24 +10228,35 @@ BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng) {
 }
 
 /* A mask over units is a mask over the rows of the weights they feed: w_j <- m_j w_j/(1-p). */
-BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *mlp, bnn_rng *rng) {
-    const struct bnn__mlp *m = mlp->mlp;
-    size_t l, i, j;
+BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rng *rng) {
+    static const char who[] = "bnn_ensemble_push_dropout";
+    const struct bnn__mlp *m = net->mlp;
+    bnn_arena *mem = e->params == NULL ? NULL : e->params->mem;
+    size_t l, i, j, r, units;
     bnn_params sample;
     int err;
-    if (m == NULL || mlp->params != e->params)
-        return bnn__arena_fail(e->params == NULL ? NULL : e->params->mem, BNN_EARG,
-                               "bnn_ensemble_push_dropout: not a bnn_mlp of these parameters");
+    if (m == NULL || net->params != e->params)
+        return bnn__arena_fail(mem, BNN_EARG, "%s: not a net of layers of these parameters", who);
+    for (l = 0; l < m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(m, l);
+        if (k.d.dropout > 0 && !bnn__is_product(&k) && !bnn__recurs(&k))
+            return bnn__arena_fail(mem, BNN_EARG, "%s: layer %z (%s) has dropout and no weights to "
+                                   "mask: move it to the next layer that has", who, l + 1,
+                                   bnn__kind_name(&k));
+    }
     err = bnn_ensemble_push(e);
     if (err != BNN_OK) return err;
     sample = bnn_ensemble_sample(e, e->count - 1);
     for (l = 0; l < m->n_layers; l++) {
-        float p = l == 0 ? m->desc.dropout_input : m->desc.dropout;
-        bnn_mat w = bnn_params_mat(&sample, m->first + l * (m->desc.no_bias ? 1 : 2));
+        bnn__stage k = bnn__stage_of(m, l);
+        float p = k.d.dropout;
+        bnn_mat w = bnn_params_mat(&sample, k.block);
+        units = bnn__stage_units(&k);
         if (!(p > 0)) continue;
-        for (i = 0; i < w.rows; i++) {
+        for (i = 0; i < units; i++) {
             float keep = bnn_rng_uniform(rng) < p ? 0 : 1 / (1 - p);
-            for (j = 0; j < w.cols; j++) w.data[i * w.cols + j] *= keep;
+            for (r = i; r < w.rows; r += units)
+                for (j = 0; j < w.cols; j++) w.data[r * w.cols + j] *= keep;
         }
     }
     return BNN_OK;
@@ -10379,26 +10833,28 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
 }
 
-static bnn_var *bnn__noisy_affine(bnn_tape *t, const bnn_net *net, bnn_var *x, size_t block,
-                                  int bias) {
+static bnn_var *bnn__noisy_layer(bnn_tape *t, const bnn_net *net, const bnn__stage *k,
+                                 bnn_var *x) {
     const bnn__noisy *z = (const bnn__noisy *)net->user;
-    bnn_var *w = bnn_param(t, net->params, block), *b = NULL, *s, *c = NULL;
-    if (bias) b = bnn_param(t, net->params, block + 1);
-    s = bnn__noisy_sigma(t, z, block);
-    if (bias) c = bnn__noisy_sigma(t, z, block + 1);
+    int bias = !k->d.no_bias;
+    bnn_var *w = bnn_param(t, net->params, k->block), *b = NULL, *s, *c = NULL;
+    if (bias) b = bnn_param(t, net->params, k->block + 1);
+    s = bnn__noisy_sigma(t, z, k->block);
+    if (bias) c = bnn__noisy_sigma(t, z, k->block + 1);
     return z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
                                        : bnn_affine_flipout(x, w, s, b, c);
 }
 
 static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    return bnn__mlp_walk(t, net, x, bnn__noisy_affine);
+    return bnn__layers_walk(t, net, x, bnn__noisy_layer);
 }
 
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
     bnn_net net = *mlp, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
     if (bnn__meanfield_fault(q) != NULL) return dead;
-    if (mlp->mlp == NULL || mlp->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
+    if (!bnn__mlp_only(NULL, q->of->mem, "bnn_meanfield_net", mlp) || mlp->params != q->of ||
+        q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
         bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp of "
                         "the same parameters and a Gaussian q", noise);
@@ -10419,8 +10875,8 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     bnn_meanfield_cost c;
     bnn_arena *mem;
     bnn_mark mark;
-    double uniform = 0, outputs = 0;
-    size_t s;
+    double uniform = 0;
+    size_t s, outputs = 0;
     c.error = c.complexity = c.bits = c.ratio = bnn__nan();
     if (!bnn__meanfield_ready(q, t, "bnn_meanfield_measure")) return c;
     if (d.x.rows == 0 || d.x.rows != d.y.rows || draws == 0)
@@ -10438,9 +10894,9 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
     c.complexity = bnn_meanfield_kl(q);
     if (q->posterior == BNN_POSTERIOR_DELTA || bnn__proper(q) < 2) return c;
     c.bits = (c.error + c.complexity) / 0.69314718055994530942;
-    if (net->mlp != NULL) outputs = (double)net->mlp->desc.sizes[net->mlp->n_layers];
-    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog(outputs);
-    if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = outputs * 0.69314718055994530942;
+    if (net->mlp != NULL) outputs = bnn__net_outputs(net->mlp);
+    if (bnn__likelihood(net) == BNN_CATEGORICAL) uniform = bnn__dlog((double)outputs);
+    if (bnn__likelihood(net) == BNN_BERNOULLI) uniform = (double)outputs * 0.69314718055994530942;
     if (uniform > 0) c.ratio = (c.error + c.complexity) / ((double)d.x.rows * uniform);
     return c;
 }
@@ -11108,7 +11564,7 @@ static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net
                                      const bnn_meanfield *q) {
     float *s = NULL, floor;
     size_t i;
-    if (net->mlp == NULL || net->params == NULL || q->of != net->params ||
+    if (!bnn__mlp_only(t, NULL, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
         bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp, and a mean field of its parameters",
                   who);
@@ -12622,7 +13078,7 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
     const bnn_params *w = net->params;
     const struct bnn__mlp *m = net->mlp;
     bnn_gaussian g = bnn__gaussian_start(mem, w->n, w->n_blocks + 1);
-    size_t b, last;
+    size_t b, last, l;
     if (mem->err != BNN_OK) return g;
     if (kind != BNN_COV_LAYERS) {
         bnn__gaussian_add(&g, 0, w->n, kind == BNN_COV_FULL ? w->n : 1);
@@ -12632,8 +13088,10 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
         const bnn_block *k = w->blocks;
         size_t n;
         last = b;
-        if (m != NULL && !m->desc.no_bias && b >= m->first && b < m->first + 2 * m->n_layers)
-            last += (b - m->first) % 2 == 0; /* a matrix and its bias */
+        for (l = 0; m != NULL && l < m->n_layers; l++) { /* a matrix and its bias */
+            bnn__stage stage = bnn__stage_of(m, l);
+            if (stage.block == b && stage.blocks != 0) last = b + stage.blocks - 1;
+        }
         n = k[last].offset + k[last].rows * k[last].cols - k[b].offset;
         bnn__gaussian_add(&g, k[b].offset, n, n);
     }
@@ -13380,15 +13838,24 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
     size_t b, i, from = 0, to = w->n_blocks;
     double sum = 0;
     if (la->kind >= BNN_LAPLACE_KRON) {
-        size_t step;
-        if (m == NULL || la->net.forward != bnn__mlp_forward) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a bnn_mlp with the forward "
-                      "that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
+        bnn__stage k;
+        if (m == NULL || la->net.forward !=
+            (m->at != NULL ? bnn__layers_forward : bnn__mlp_forward)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: this kind is for a net of layers with the "
+                      "forward that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
             return 0;
         }
-        step = m->desc.no_bias ? 1 : 2;
-        from = m->first + (la->kind == BNN_LAPLACE_LAST ? (m->n_layers - 1) * step : 0);
-        to = m->first + m->n_layers * step;
+        if (la->kind == BNN_LAPLACE_KRON &&
+            !bnn__mlp_only(t, NULL, "bnn_laplace_new", &la->net)) return 0;
+        k = bnn__stage_of(m, m->n_layers - 1);
+        if (!bnn__ends_dense(&la->net)) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) is not dense and linear, as a "
+                      "last layer must be: take BNN_LAPLACE_FULL or _DIAGONAL", m->n_layers,
+                      bnn__kind_name(&k));
+            return 0;
+        }
+        from = la->kind == BNN_LAPLACE_LAST ? k.block : m->first;
+        to = k.block + k.blocks;
     }
     la->first = from < to ? w->blocks[from].offset : 0;
     for (b = from; b < to; b++) {
@@ -14011,7 +14478,8 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
 /* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
 static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
                            const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ? NULL : mlp->mlp;
+    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ||
+                               !bnn__mlp_only(NULL, mem, who, mlp) ? NULL : mlp->mlp;
     size_t blocks, n = g == NULL ? 0 : g->n;
     if (mem->err != BNN_OK) return 0;
     if (m == NULL || n == 0 || n != mlp->params->n) {
@@ -16016,7 +16484,7 @@ static void bnn__fit_around(bnn__fit_chain *c) {
     if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
     if (m == BNN_FIT_LAPLACE)
         la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, w->n <= 300
-                             ? BNN_LAPLACE_FULL : c->net.mlp != NULL ? BNN_LAPLACE_LAST
+                             ? BNN_LAPLACE_FULL : bnn__ends_dense(&c->net) ? BNN_LAPLACE_LAST
                                                                      : BNN_LAPLACE_DIAGONAL);
     if (here == NULL || c->tape.err != BNN_OK || c->mem.err != BNN_OK) return;
     memcpy(here, w->theta, w->n * sizeof *here), memcpy(c->center, here, w->n * sizeof *here);
@@ -16628,7 +17096,7 @@ typedef struct bnn__emit {
     bnn_emit_desc d;
     const struct bnn__mlp *m;
     const float *mean, *std;  /* of moments: mean and sd of all weights            */
-    float *weight;            /* what storage has made of a unit's weights         */
+    float *weight, *room;     /* what storage has made of a unit's; for constants  */
     bnn_mat constant;         /* a member's variances                              */
     int lik, parts;           /* parts: 1, or 2 with moments: weights and their sd */
     int gaps, needs, column;
@@ -16673,22 +17141,10 @@ static void bnn__emit_say(bnn__emit *e, const char *fmt, ...) { /* %s string, %z
 /* Nine digits, from which every float comes back */
 static void bnn__emit_real(bnn__emit *e, double v) {
     char text[BNN_MSG];
-    size_t n = 0, k;
-    int exponent = 0;
-    if (v < 0) bnn__put(text, &n, "-");
-    v = v < 0 ? -v : v;
-    for (; v >= 10; exponent++) v /= 10;
-    for (; v > 0 && v < 1; exponent--) v *= 10;
-    k = (size_t)(v * 1e8 + 0.5);
-    for (; k != 0 && k % 10 == 0; ) k /= 10, exponent++;
-    exponent -= 8;
-    if (v == 0) exponent = 0;
-    bnn__put_size(text, &n, k);
-    bnn__put(text, &n, exponent < 0 ? "e-" : "e");
-    bnn__put_size(text, &n, (size_t)(exponent < 0 ? -exponent : exponent));
-    bnn__put(text, &n, "f");
+    size_t n = 0;
+    bnn__put_places(text, &n, v, 100000000);
     text[n] = '\0';
-    bnn__emit_put(e, text);
+    bnn__emit_say(e, "%s%s", text, strpbrk(text, ".e") != NULL ? "f" : ".0f");
 }
 
 /* One more in an array, whole or real */
@@ -16708,11 +17164,11 @@ static void bnn__emit_open(bnn__emit *e, const char *type, size_t word, const ch
     bnn__emit_say(e, "static const %s $_%s[] = {", type, name);
 }
 
-static void bnn__emit_array(bnn__emit *e, const char *name, bnn_mat m) {
+static void bnn__emit_array(bnn__emit *e, const char *name, const float *v, size_t n) {
     size_t i;
-    if (m.data == NULL) return;
+    if (v == NULL) return;
     bnn__emit_open(e, "float", 4, name);
-    for (i = 0; i < bnn__mat_size(m); i++) bnn__emit_item(e, (double)m.data[i], 0);
+    for (i = 0; i < n; i++) bnn__emit_item(e, (double)v[i], 0);
     bnn__emit_put(e, "\n};\n");
 }
 
@@ -16763,10 +17219,26 @@ static void bnn__emit_gap(bnn__emit *e, size_t gap, size_t limit, int stream) {
     }
 }
 
+/* Weights, or biases, of layer l, a column for each unit; empty: it has none */
+static bnn_mat bnn__emit_block(const bnn__emit *e, size_t l, size_t which) {
+    bnn__stage k = bnn__stage_of(e->m, l);
+    bnn_mat none = { 0, 0, NULL };
+    return which < k.blocks ? bnn_params_mat(e->v.net.params, k.block + which) : none;
+}
+
+static size_t bnn__emit_inputs(const bnn__emit *e) {
+    return bnn__pixels(bnn__stage_of(e->m, 0).in);
+}
+
+static int bnn__emit_window(bnn__slide *s, const bnn__stage *k) { /* 0: it has none */
+    return k->d.kind != BNN_DENSE &&
+           bnn__slide_of(s, k->in, bnn__window_of(k), k->d.kind != BNN_CONV);
+}
+
 /* Stream b, w or g of one unit, column j of layer l */
 static void bnn__emit_unit(bnn__emit *e, size_t l, size_t j, int stream) {
     const bnn_params *w = e->v.net.params;
-    bnn_mat a = bnn__layer(w, e->m, l, 0), b = bnn__layer(w, e->m, l, 1);
+    bnn_mat a = bnn__emit_block(e, l, 0), b = bnn__emit_block(e, l, 1);
     size_t i, n = a.rows, at = (size_t)(a.data - w->theta) + j, gap = 0;
     float scale[2] = { 0, 0 }, bias = 0, spread = 0;
     if (b.data != NULL) bias = b.data[j];
@@ -16845,7 +17317,7 @@ static void bnn__emit_stream(bnn__emit *e, int stream) {
         if (e->v.post != NULL)
             e->v.view.theta = e->v.post->samples.data + s * e->v.post->samples.cols;
         for (l = 0; l < e->m->n_layers; l++)
-            for (j = 0; j < e->m->desc.sizes[l + 1]; j++) bnn__emit_unit(e, l, j, stream);
+            for (j = 0; j < bnn__emit_block(e, l, 0).cols; j++) bnn__emit_unit(e, l, j, stream);
         if (stream == 0 && bnn__emit_has_noise(e)) bnn__emit_noise(e, s, e->v.x);
     }
     bnn__emit_put(e, "\n};\n");
@@ -16872,11 +17344,8 @@ static void bnn__emit_exp(bnn__emit *e) {
         "    float p = x * 1.44269504f, r;\n"
         "    *n = (int)(p < 0 ? p - 0.5f : p + 0.5f);\n"
         "    r = (x - (float)*n * 0.693359375f) - (float)*n * -2.12194440e-4f;\n"
-        "    p = r * 1.9875691500e-4f + 1.3981999507e-3f;\n"
-        "    p = p * r + 8.3334519073e-3f;\n"
-        "    p = p * r + 4.1665795894e-2f;\n"
-        "    p = p * r + 1.6666665459e-1f;\n"
-        "    p = p * r + 5.0000001201e-1f;\n"
+        "    p = ((r * 1.9875691500e-4f + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r;\n"
+        "    p = ((p + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;\n"
         "    return p * (r * r) + r;\n"
         "}\n");
     if (e->needs & BNN__EMIT_EXP) bnn__emit_put(e,
@@ -16897,12 +17366,8 @@ static void bnn__emit_log(bnn__emit *e) {
     bnn__emit_put(e,
         "static float $_logfe(float f, float k) { /* k ln 2 + ln(1 + f) */\n"
         "    float z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
-        "    p = p * f + 1.1676998740e-1f;\n"
-        "    p = p * f - 1.2420140846e-1f;\n"
-        "    p = p * f + 1.4249322787e-1f;\n"
-        "    p = p * f - 1.6668057665e-1f;\n"
-        "    p = p * f + 2.0000714765e-1f;\n"
-        "    p = p * f - 2.4999993993e-1f;\n"
+        "    p = ((p * f + 1.1676998740e-1f) * f - 1.2420140846e-1f) * f + 1.4249322787e-1f;\n"
+        "    p = ((p * f - 1.6668057665e-1f) * f + 2.0000714765e-1f) * f - 2.4999993993e-1f;\n"
         "    p = p * f + 3.3333331174e-1f;\n"
         "    p = p * f * z + k * -2.12194440e-4f;\n"
         "    return (f + (p - z * 0.5f)) + k * 0.693359375f;\n"
@@ -16916,16 +17381,11 @@ static void bnn__emit_erf(bnn__emit *e) {
         "    t = t < 0 ? -t : t;\n"
         "    t = t < 4.0f ? t : 4.0f;\n"
         "    z = t * t;\n"
-        "    p = z * -5.96761703e-4f + 4.99119423e-3f;\n"
-        "    p = p * z - 2.67681349e-2f;\n"
-        "    p = p * z + 1.12819925e-1f;\n"
-        "    p = p * z - 3.76125336e-1f;\n"
-        "    p = p * z + 1.28379166e-1f;\n"
+        "    p = ((z * -5.96761703e-4f + 4.99119423e-3f) * z - 2.67681349e-2f) * z;\n"
+        "    p = ((p + 1.12819925e-1f) * z - 3.76125336e-1f) * z + 1.28379166e-1f;\n"
         "    q = (t * -1.72853470e-5f + 3.83197126e-4f) * z + (t * -3.88396438e-3f + "
         "2.42546219e-2f);\n"
-        "    q = q * t - 1.06777877e-1f;\n"
-        "    q = q * t - 6.34846687e-1f;\n"
-        "    q = q * t - 1.28717512e-1f;\n"
+        "    q = ((q * t - 1.06777877e-1f) * t - 6.34846687e-1f) * t - 1.28717512e-1f;\n"
         "    q = t > 0.921875f ? 1.0f - $_exp(q * t - t) : p * t + t;\n"
         "    return 0.5f + 0.5f * (x < 0 ? -q : q);\n"
         "}\n");
@@ -16933,42 +17393,44 @@ static void bnn__emit_erf(bnn__emit *e) {
 
 /* The text of an activation, and in *needs what it needs; NULL: nothing to do */
 static const char *bnn__emit_activation(int activation, int *needs) {
-    switch (activation) {
-    case BNN_RELU: return "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n";
-    case BNN_TANH: *needs |= BNN__EMIT_EM1; return
+    static const struct { int activation, needs; const char *text; } all[] = {
+        { BNN_RELU, 0, "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n" },
+        { BNN_TANH, BNN__EMIT_EM1,
         "static float $_tanh(float x) {\n"
         "    float a = x < 0 ? -x : x, t;\n"
         "    t = $_em1(a < 10.0f ? a + a : 20.0f);\n"
         "    t = a < 1e-10f ? a : t / (t + 2.0f);\n"
         "    return x < 0 ? -t : t;\n"
-        "}\n";
-    case BNN_LEAKY_RELU: return
-        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n";
-    case BNN_ELU: *needs |= BNN__EMIT_EM1; return
+        "}\n" },
+        { BNN_LEAKY_RELU, 0,
+        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n" },
+        { BNN_ELU, BNN__EMIT_EM1,
         "static float $_elu(float x) {\n"
         "    return x > 0 || x > -1e-10f ? x : $_em1(x > -30.0f ? x : -30.0f);\n"
-        "}\n";
-    case BNN_SIGMOID: *needs |= BNN__EMIT_EXP; return
+        "}\n" },
+        { BNN_SIGMOID, BNN__EMIT_EXP,
         "static float $_sigmoid(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    return (x < 0 ? e : 1.0f) / (1.0f + e);\n"
-        "}\n";
-    case BNN_SILU: *needs |= BNN__EMIT_EXP; return
+        "}\n" },
+        { BNN_SILU, BNN__EMIT_EXP,
         "static float $_silu(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    return x * ((x < 0 ? e : 1.0f) / (1.0f + e));\n"
-        "}\n";
-    case BNN_GELU: *needs |= BNN__EMIT_EXP | BNN__EMIT_ERF; return
-        "static float $_gelu(float x) { return x * $_cdf(x); }\n";
-    case BNN_SOFTPLUS: *needs |= BNN__EMIT_EXP | BNN__EMIT_LOG; return
+        "}\n" },
+        { BNN_GELU, BNN__EMIT_EXP | BNN__EMIT_ERF,
+        "static float $_gelu(float x) { return x * $_cdf(x); }\n" },
+        { BNN_SOFTPLUS, BNN__EMIT_EXP | BNN__EMIT_LOG,
         "static float $_softplus(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    int big = e > 0.41421357f;\n"
         "    return (x > 0 ? x : 0) + $_logfe(big ? (e - 1.0f) * 0.5f : e, big ? 1.0f : 0);\n"
-        "}\n";
-    case BNN_SIN: return "static float $_sin(float x) { return sinf(x); }\n";
-    default: return NULL;
-    }
+        "}\n" },
+        { BNN_SIN, 0, "static float $_sin(float x) { return sinf(x); }\n" } };
+    size_t i;
+    for (i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].activation == activation) return *needs |= all[i].needs, all[i].text;
+    return NULL;
 }
 
 static const char *bnn__emit_op(int activation) {
@@ -16989,7 +17451,7 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
         int used = 0, relu = bnn__emit_is_relu(a), output = e->lik == BNN_BERNOULLI &&
                                                             a == BNN_SIGMOID;
         const char *text = NULL;
-        for (l = 0; l + 1 < e->m->n_layers; l++) used |= e->m->desc.activations[l] == a;
+        for (l = 0; l < e->m->n_layers; l++) used |= bnn__stage_of(e->m, l).d.activation == a;
         if (used && two && relu) e->needs |= BNN__EMIT_RELU | BNN__EMIT_EXP | BNN__EMIT_ERF;
         else if (used || output) text = bnn__emit_activation(a, &e->needs);
         if (used && two && text != NULL) e->needs |= BNN__EMIT_HERMITE;
@@ -17001,16 +17463,13 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
 }
 
 static void bnn__emit_points(bnn__emit *e) {
+    float point[BNN__HERMITE], mass[BNN__HERMITE];
     double w;
-    int i, k;
-    for (k = 0; k < 2; k++) {
-        bnn__emit_open(e, "float", 4, k == 0 ? "points" : "masses");
-        for (i = 0; i < BNN__HERMITE; i++) {
-            double z = bnn__hermite_point(i, &w);
-            bnn__emit_item(e, k == 0 ? z : w, 0);
-        }
-        bnn__emit_put(e, "\n};\n");
-    }
+    int i;
+    for (i = 0; i < BNN__HERMITE; i++)
+        point[i] = (float)bnn__hermite_point(i, &w), mass[i] = (float)w;
+    bnn__emit_array(e, "points", point, BNN__HERMITE);
+    bnn__emit_array(e, "masses", mass, BNN__HERMITE);
 }
 
 static void bnn__emit_moments(bnn__emit *e) {
@@ -17085,19 +17544,20 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n", types[e->d.storage],
                   e->gaps ? " const uint8_t *g;" : "");
     bnn__emit_put(e,
-        "static void $_affine(struct $_at *at, const float *x, int n, float *y, int k) {\n"
+        "static void $_affine(struct $_at *at, const float *x, ");
+    bnn__emit_say(e, "%sint n, float *y, int k) {\n"
         "    int i, j;\n"
-        "    for (j = 0; j < k; j++) {\n");
+        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "");
     bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
     bnn__emit_put(e, e->gaps ? "        for (i = 0; (i += *at->g) < n; at->g++) {\n"
                                "            if (*at->g == 255) continue;\n"
                              : "        for (i = 0; i < n; i++) {\n");
     if (two) {
-        bnn__emit_say(e, "            float w = %s%s, d = %s%s;\n", load,
-                      narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
+        bnn__emit_say(e, "            float w = %s%s, d = %s%s, u = spread ? spread[i] : 0;\n",
+                      load, narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
         bnn__emit_put(e, "            m += x[i] * w;\n"
-                         "            v += d * d * (x[i] * x[i] + x[n + i]) + w * w * x[n + i];\n");
+                         "            v += d * d * (x[i] * x[i] + u) + w * w * u;\n");
     } else {
         bnn__emit_say(e, e->d.exact ? "            s = fmaf(x[i], %s, s);\n"
                                     : "            s += x[i] * %s;\n", load);
@@ -17108,30 +17568,104 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
 }
 
+static void bnn__emit_windows_text(bnn__emit *e, int conv, int pool) {
+    if (conv) bnn__emit_put(e,
+        "static void $_conv(struct $_at *at, const float *x, const int *s, float *patch, "
+        "float *y) {\n"
+        "    struct $_at now = *at;\n"
+        "    int i, j, r, q, l, u, v, n;\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++, y += s[5]) {\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            for (l = 0; l < s[2]; l++) patch[n++] = u < 0 || v < 0 || u >= s[0] ||\n"
+        "                v >= s[1] ? 0 : x[(u * s[1] + v) * s[2] + l];\n"
+        "        }\n"
+        "        now = *at;\n"
+        "        $_affine(&now, patch, n, y, s[5]);\n"
+        "    }\n"
+        "    *at = now;\n"
+        "}\n");
+    if (pool) bnn__emit_put(e,
+        "static void $_pool(const float *x, const int *s, int mean, float *y) {\n"
+        "    int i, j, l, r, q, u, v, n;\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++) for (l = 0; l < s[2]; l++) {\n"
+        "        float t, z = 0;\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            if (u < 0 || v < 0 || u >= s[0] || v >= s[1]) continue;\n"
+        "            t = x[(u * s[1] + v) * s[2] + l];\n"
+        "            z = n++ == 0 ? t : mean ? z + t : t > z || $_bad(t) ? t : z;\n"
+        "        }\n"
+        "        *y++ = mean ? z * (1.0f / (float)n) : z;\n"
+        "    }\n"
+        "}\n");
+}
+
+/* A convolution is a product for each pixel. s: image, result, kernel, steps, zeros before */
+static void bnn__emit_windows(bnn__emit *e) {
+    int conv = 0, pool = 0, i;
+    size_t l;
+    for (l = 0; l < e->m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(e->m, l);
+        bnn__slide s;
+        size_t all[12];
+        if (!bnn__emit_window(&s, &k)) continue;
+        *(k.d.kind == BNN_CONV ? &conv : &pool) = 1;
+        all[0] = s.h, all[1] = s.w, all[2] = s.c, all[3] = s.rows, all[4] = s.cols;
+        all[5] = k.out.c, all[6] = s.kh, all[7] = s.kw, all[8] = s.down, all[9] = s.right;
+        all[10] = s.top, all[11] = s.left;
+        e->column = 0, e->word = 4;
+        bnn__emit_say(e, "static const int $_s%z[] = {", l + 1);
+        for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
+        bnn__emit_put(e, "\n};\n");
+    }
+    bnn__emit_windows_text(e, conv, pool);
+}
+
 /* ---- the function */
 
-/* The layers; returns the name of the array that has the outputs, and counts what both arrays need
- * to hold */
-static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
-    const bnn_mlp_desc *d = &e->m->desc;
-    size_t l, p = (size_t)e->parts, n = d->sizes[0];
+/* One layer's line; returns how many numbers come out */
+static size_t bnn__emit_layer(bnn__emit *e, size_t l, const char *from, const char *into,
+                              size_t room[3]) {
+    bnn__stage k = bnn__stage_of(e->m, l);
+    bnn__slide s;
+    size_t n = bnn__pixels(k.in), patch;
+    if (!bnn__emit_window(&s, &k)) {
+        bnn__emit_say(e, "        $_affine(&at, %s, ", from);
+        if (e->parts == 2 && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
+        else if (e->parts == 2) bnn__emit_say(e, "%s + %z, ", from, n);
+        bnn__emit_say(e, "%z, %s, %z);\n", n, into, k.d.size);
+        return k.d.size;
+    }
+    patch = s.kh * s.kw * s.c;
+    if (k.d.kind == BNN_CONV && patch > room[2]) room[2] = patch;
+    if (k.d.kind == BNN_CONV)
+        bnn__emit_say(e, "        $_conv(&at, %s, $_s%z, patch, %s);\n", from, l + 1, into);
+    else bnn__emit_say(e, "        $_pool(%s, $_s%z, %s, %s);\n", from, l + 1,
+                       k.d.kind == BNN_AVG_POOL ? "1" : "0", into);
+    return bnn__pixels(k.out);
+}
+
+/* The layers; returns the name of the array that has the outputs, and counts what both arrays and
+ * a patch of a convolution need to hold */
+static char bnn__emit_layers(bnn__emit *e, size_t room[3]) {
+    size_t l, p = (size_t)e->parts, n = bnn__emit_inputs(e);
     int scaled = e->v.net.scaling.x_mean.data != NULL, to = 0;
     char from[2] = { 'x', '\0' }, into[2] = { 'a', '\0' };
-    room[0] = room[1] = 1;
-    if (scaled || p == 2) {
-        room[to++] = p * n;
-        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = %s;\n", n,
-                      scaled ? "(x[i] - $_x_mean[i]) / $_x_std[i]" : "x[i]");
-        if (p == 2) bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[%z + i] = 0;\n", n, n);
+    room[0] = room[1] = 1, room[2] = 0;
+    if (scaled) {
+        room[to++] = n;
+        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = (x[i] - $_x_mean[i]) / "
+                      "$_x_std[i];\n", n);
         from[0] = 'a';
     }
     for (l = 0; l < e->m->n_layers; l++, to = 1 - to, from[0] = into[0]) {
-        size_t k = d->sizes[l + 1];
-        int act = d->activations[l];
+        int act = bnn__stage_of(e->m, l).d.activation;
+        size_t k;
         into[0] = (char)('a' + to);
+        k = bnn__emit_layer(e, l, from, into, room);
         if (room[to] < p * k) room[to] = p * k;
-        bnn__emit_say(e, "        $_affine(&at, %s, %z, %s, %z);\n", from, d->sizes[l], into, k);
-        if (l + 1 == e->m->n_layers || act == BNN_IDENTITY) continue;
+        if (act == BNN_IDENTITY) continue;
         bnn__emit_say(e, "        for (i = 0; i < %z; i++) ", k);
         if (p == 1)
             bnn__emit_say(e, "%s[i] = $_%s(%s[i]);\n", into, bnn__emit_op(act), into);
@@ -17252,7 +17786,7 @@ static void bnn__emit_signature(bnn__emit *e) {
 
 /* Arrays and counters; the layers are counted before they are written */
 static void bnn__emit_declare(bnn__emit *e, const char *real) {
-    size_t room[2], n = e->n, sums = e->v.k;
+    size_t room[3], n = e->n, sums = e->v.k;
     char *out = e->out, z[2] = { 0, 0 };
     int classes = bnn__emit_classes(e), two = e->parts == 2, apart = e->d.exact && !two;
     e->out = NULL;
@@ -17260,14 +17794,17 @@ static void bnn__emit_declare(bnn__emit *e, const char *real) {
     e->out = out, e->n = n;
     if (two && e->lik != BNN_CATEGORICAL) sums = 0;
     else if (!classes) sums *= 3;
-    e->c.ram = 4 * (room[0] + room[1] + sums * (apart ? 2 : 1));
-    n = room[0] + room[1];
+    n = room[0] + room[1] + room[2];
+    e->c.ram = 4 * (n + sums * (apart ? 2 : 1));
     if (e->d.scratch)
         bnn__emit_say(e, "enum { $_scratch = %z };\n", apart ? n : n + sums);
     bnn__emit_signature(e);
     bnn__emit_put(e, " {\n    struct $_at at;\n");
     if (e->d.scratch) bnn__emit_say(e, "    float *a = scratch, *b = scratch + %z;\n", room[0]);
     else bnn__emit_say(e, "    float a[%z], b[%z];\n", room[0], room[1]);
+    if (room[2] != 0 && e->d.scratch)
+        bnn__emit_say(e, "    float *patch = scratch + %z;\n", room[0] + room[1]);
+    else if (room[2] != 0) bnn__emit_say(e, "    float patch[%z];\n", room[2]);
     bnn__emit_say(e, "    float *z = %s%s;\n", z, two ? ", m, v" : classes ? ", m" : "");
     if (sums != 0 && e->d.scratch && !apart)
         bnn__emit_say(e, "    float *sum = scratch + %z;\n", n);
@@ -17280,12 +17817,12 @@ static void bnn__emit_declare(bnn__emit *e, const char *real) {
 }
 
 static void bnn__emit_function(bnn__emit *e) {
-    size_t room[2], s, members = 0;
+    size_t room[3], s, members = 0;
     const char *real = e->d.exact && e->parts == 1 ? "double" : "float";
     for (s = 0; s < e->v.samples; s++) members += bnn__tour_weight(&e->v, s) > 0;
     bnn__emit_declare(e, real);
     bnn__emit_say(e, "    for (i = 0; i < %z; i++)\n        if ($_bad(x[i])) return 1;\n",
-                  e->m->desc.sizes[0]);
+                  bnn__emit_inputs(e));
     if (e->parts == 2) {
         bnn__emit_put(e, "    {\n");
     } else {
@@ -17350,7 +17887,7 @@ static void bnn__emit_comment(bnn__emit *e) {
     bnn__emit_say(e, "/* $: written by bnn.h. C99 and C++11.\n *     ");
     bnn__emit_signature(e);
     bnn__emit_say(e, "\n * Takes %z inputs x, gives %z of mean%s. Returns 0, or 1: x has NaN or "
-                  "inf,\n * or 2: an answer is beyond floats. ", e->m->desc.sizes[0], e->v.k,
+                  "inf,\n * or 2: an answer is beyond floats. ", bnn__emit_inputs(e), e->v.k,
                   bnn__emit_classes(e) ? "" : ", aleatoric and epistemic variance");
     bnn__emit_say(e, "Constants: %z bytes; arrays: %z bytes.\n", e->c.flash, e->c.ram);
     if (e->d.x.rows != 0) {
@@ -17366,28 +17903,25 @@ static void bnn__emit_comment(bnn__emit *e) {
 
 static void bnn__emit_constants(bnn__emit *e) {
     const bnn_scaling *s = &e->v.net.scaling;
-    size_t i;
-    bnn__emit_names(e, "x", e->d.inputs, e->m->desc.sizes[0]);
+    size_t i, n = 0, d = bnn__emit_inputs(e), k = bnn__mat_size(s->y_std);
+    bnn__emit_names(e, "x", e->d.inputs, d);
     bnn__emit_names(e, "y", e->d.classes, e->v.k);
     bnn__emit_stream(e, 0);
     bnn__emit_stream(e, 1);
     if (e->gaps) bnn__emit_stream(e, 2);
-    bnn__emit_array(e, "x_mean", s->x_mean);
-    bnn__emit_array(e, "x_std", s->x_std);
-    bnn__emit_array(e, "y_mean", s->y_mean);
-    bnn__emit_array(e, "y_std", s->y_std);
+    bnn__emit_array(e, "x_mean", s->x_mean.data, d);
+    bnn__emit_array(e, "x_std", s->x_std.data, d);
+    bnn__emit_array(e, "y_mean", s->y_mean.data, k);
+    bnn__emit_array(e, "y_std", s->y_std.data, k);
     if (e->lik == BNN_GAUSSIAN_HETERO && s->y_std.data != NULL) {
-        bnn__emit_open(e, "float", 4, "shift");
         for (i = 0; i < e->v.k; i++)
-            bnn__emit_item(e, 2 * bnn__dlog((double)s->y_std.data[i]), 0);
-        bnn__emit_put(e, "\n};\n");
+            e->room[i] = (float)(2 * bnn__dlog((double)s->y_std.data[i]));
+        bnn__emit_array(e, "shift", e->room, e->v.k);
     }
-    if (bnn__emit_equal(e)) return;
-    bnn__emit_open(e, "float", 4, "weight");
     for (i = 0; i < e->v.samples; i++)
         if (bnn__tour_weight(&e->v, i) > 0)
-            bnn__emit_item(e, bnn__tour_weight(&e->v, i) / e->v.total, 0);
-    bnn__emit_put(e, "\n};\n");
+            e->room[n++] = (float)(bnn__tour_weight(&e->v, i) / e->v.total);
+    if (!bnn__emit_equal(e)) bnn__emit_array(e, "weight", e->room, n);
 }
 
 static void bnn__emit_file(bnn__emit *e) {
@@ -17420,6 +17954,7 @@ static void bnn__emit_file(bnn__emit *e) {
     if (bnn__emit_classes(e)) bnn__emit_classes_text(e);
     if (e->parts == 2) bnn__emit_moments(e);
     bnn__emit_affine(e);
+    bnn__emit_windows(e);
     bnn__emit_function(e);
     e->c.flash = e->flash;
 }
@@ -17440,7 +17975,7 @@ static bnn_predictive bnn__emit_measure(bnn__emit *e, bnn_arena *mem, bnn_ensemb
                             : parts == 2 && s == 1 ? e->std : e->mean;
         memcpy(to, from, w->n * sizeof(float));
         for (l = 0; l < e->m->n_layers; l++) {
-            bnn_mat a = bnn__layer(w, e->m, l, 0);
+            bnn_mat a = bnn__emit_block(e, l, 0);
             for (j = 0; j < a.cols; j++) {
                 size_t at = (size_t)(a.data - w->theta) + j;
                 (void)bnn__emit_round(e, e->weight, from + at, a.rows, a.cols);
@@ -17505,10 +18040,21 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_arena_rewind(mem, mark);
 }
 
+static void bnn__emit_kinds(const bnn__emit *e, bnn_tape *t) {
+    size_t i;
+    for (i = 0; i < e->m->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(e->m, i);
+        if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
+                             k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
+            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
+                      "pools without .add can", i + 1, bnn__kind_name(&k));
+    }
+}
+
 /* All that can be wrong before anything is made; 0 = the tape knows what */
 static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                            const bnn_ensemble *post) {
-    size_t i = 0;
+    size_t i = 0, width = 1;
     bnn_mat x = { 1, 0, NULL };
     if (e->d.name == NULL) e->d.name = "predict";
     if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
@@ -17526,17 +18072,21 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->m = net->mlp;
     e->lik = bnn__likelihood(net);
     e->parts = e->d.moments != NULL ? 2 : 1;
-    x.cols = e->m->desc.sizes[0];
+    bnn__emit_kinds(e, t);
+    x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
-    e->weight = bnn__floats(t, bnn__mul(2, bnn__mlp_width(e->m)));
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
     if (!bnn__tour_open(&e->v, t, net, post, x, 1)) return 0;
+    for (i = 0; i < e->m->n_layers; i++)
+        if (bnn__emit_block(e, i, 0).rows > width) width = bnn__emit_block(e, i, 0).rows;
+    e->weight = bnn__floats(t, bnn__mul(2, width));
+    e->room = bnn__floats(t, e->v.samples + e->v.k);
     if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
     e->v.view.theta = net->params->theta;
     if (e->parts == 2) memcpy(&e->v.view.theta, &e->d.moments->params->theta, sizeof(float *));
-    for (; i < e->v.samples; i++)
+    for (i = 0; i < e->v.samples; i++)
         if (!bnn__v_finite(net->params->n, post != NULL ? bnn_mat_rows(post->samples, i, 1).data
                                                         : e->mean))
             bnn__fail(t, BNN_ENONFINITE, "bnn_emit_c: the weights of member %z are not finite", i);
@@ -18164,18 +18714,19 @@ static void bnn__put_digits(char *to, uint64_t m, int digits, int e) { /* m of s
 
 /* As few digits as read back to the same float. 40 bytes at most */
 static void bnn__real_text(char *to, float value) {
-    double v = (double)value, size = v < 0 ? -v : v, power = 0, back = 0;
-    int digits;
+    double v = (double)value, size = v < 0 ? -v : v, back = 0;
+    int digits, power = 0;
     if (!bnn__finite_d(v)) {
         memcpy(to, bnn__is_nan(v) ? "" : v < 0 ? "-inf" : "inf", bnn__is_nan(v) ? 1 : 4);
         to[4] = '\0';
         return;
     }
     if (v < 0) *to++ = '-';
-    if (size > 0) power = floor(log10(size));
+    while (bnn__scale10(size, -power) >= 10) power++; /* no libm: the same text everywhere */
+    while (size > 0 && bnn__scale10(size, -power) < 1) power--;
     for (digits = 1; digits <= 17; digits++) {
         uint64_t m, top = 1;
-        int i, at = (int)power;
+        int i, at = power;
         for (i = 0; i < digits; i++) top *= 10;
         m = (uint64_t)(bnn__scale10(size, digits - 1 - at) + 0.5);
         if (m >= top) m = (m + 5) / 10, at++;
@@ -18185,10 +18736,16 @@ static void bnn__real_text(char *to, float value) {
     }
 }
 
-static char *bnn__keep(bnn_arena *mem, const char *s) { /* a copy */
-    char *to = (char *)bnn__arena_take(mem, strlen(s) + 1, 1);
-    if (to != NULL) memcpy(to, s, strlen(s) + 1);
+static char *bnn__keep_part(bnn_arena *mem, const char *s, size_t n) { /* a copy, and a zero */
+    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
+    if (to == NULL) return NULL;
+    memcpy(to, s, n);
+    to[n] = '\0';
     return to;
+}
+
+static char *bnn__keep(bnn_arena *mem, const char *s) {
+    return bnn__keep_part(mem, s, strlen(s));
 }
 
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells) {
@@ -18411,13 +18968,13 @@ static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const ch
     return found ? BNN__NUMBER : BNN__WORD;
 }
 
-static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c) {
+static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
+                              const size_t *rows, size_t n_rows) {
     double *sum = (double *)bnn_arena_alloc(mem, f->width, sizeof *sum), v;
     size_t i, n = 0;
-    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
-    if (f->mean == NULL) return;
-    for (i = 0; i < t->rows; i++) {
-        if (bnn__feature_value(f, t, t->columns[c].cells[i], &v) != BNN__NUMBER) continue;
+    for (i = 0; i < n_rows && sum != NULL; i++) {
+        const char *s = t->columns[c].cells[rows != NULL ? rows[i] : i];
+        if (bnn__feature_value(f, t, s, &v) != BNN__NUMBER) continue;
         if (f->kind == BNN_COLUMN_CLASS) sum[(size_t)v] += 1;
         else sum[0] += v;
         n++;
@@ -18448,16 +19005,17 @@ static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t,
         bnn__classes_collect(mem, f, t, c, d->max_classes != 0 ? d->max_classes : 100);
     if (f->kind == BNN_COLUMN_YESNO) bnn__yesno_collect(mem, f, from, t->rows);
     f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
-    if (mem->err == BNN_OK) bnn__feature_mean(mem, f, t, c);
+    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
+    if (f->mean != NULL) bnn__feature_mean(mem, f, t, c, NULL, t->rows);
 }
 
 static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
-    size_t n = strlen(a), k = strlen(b), l = strlen(c) + 1;
-    char *to = (char *)bnn__arena_take(mem, n + k + l, 1);
+    size_t n = strlen(a), k = strlen(b);
+    char *to = (char *)bnn__arena_take(mem, n + k + strlen(c) + 1, 1);
     if (to == NULL) return NULL;
     memcpy(to, a, n);
     memcpy(to + n, b, k);
-    memcpy(to + n + k, c, l);
+    memcpy(to + n + k, c, strlen(c) + 1);
     return to;
 }
 
@@ -18540,6 +19098,22 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
         bnn__target_new(mem, &r, t, y, marks[y] & BNN__MARK_CLASS, &d);
     if (mem->err == BNN_OK) bnn__recipe_layout(mem, &r);
     return mem->err == BNN_OK ? r : none;
+}
+
+BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
+                             const size_t *rows, size_t n) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i;
+    for (i = 0; i < n && mem->err == BNN_OK; i++)
+        if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
+                            : n, t->rows);
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
+        bnn_feature *f = &r->inputs[i];
+        size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
+        if (c != BNN__NONE) bnn__feature_mean(mem, f, t, c, rows, n);
+    }
+    bnn_arena_rewind(mem, mark);
 }
 
 typedef struct bnn__pour { /* a recipe over a table */
@@ -18785,7 +19359,7 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
 
 enum { /* kinds of sections; then sizes (one enumeration, for they are multiplied) */
     BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
-    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 1, BNN__CP_STORES = 16,
+    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 2, BNN__CP_STORES = 16,
     BNN__CP_PLACES = 4, BNN__CP_HEADER = 32
 };
 
@@ -18813,6 +19387,7 @@ typedef struct bnn__io {
     size_t pos, end, at;     /* next byte; end of the section; last word            */
     size_t element;          /* bytes of a real in the file                         */
     int version, needed;     /* of the file; the first that can hold what was put   */
+    int minor;               /* version                                             */
     int newer;               /* it has more than we know: that is skipped           */
     const char *of;          /* what the field at hand belongs to, for sentences    */
     int apply, err;          /* reading: to the caller's objects                    */
@@ -19193,9 +19768,58 @@ static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
 }
 
 static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
-    return a->first == b->first && a->n_layers == b->n_layers &&
+    return b->at == NULL && a->first == b->first && a->n_layers == b->n_layers &&
            (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
            memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
+}
+
+static void bnn__io_needs(bnn__io *io, int minor) { /* a version that others skip what is new in */
+    io->needed = 3;
+    if (io->minor < minor) io->minor = minor;
+}
+
+/* The list of a net. Reading it is compared with that of the net, but for dropout, which is set. */
+static const bnn__field bnn__layer_fields[] = {
+    BNN__ROW(bnn_layer, kind, INT, BNN_DENSE, BNN_LSTM),
+    BNN__ROW(bnn_layer, activation, INT, BNN_RELU, BNN_IDENTITY),
+    BNN__FLAG(bnn_layer, same), BNN__FLAG(bnn_layer, sequence), BNN__FLAG(bnn_layer, no_bias),
+    BNN__ROW(bnn_layer, size, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, kernel, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, kernel_w, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, stride, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, pad, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, add, SIZE, 0, BNN_MAX_LIST),
+    BNN__ROW(bnn_layer, image.h, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, image.w, SIZE, 0, DBL_MAX),
+    BNN__ROW(bnn_layer, image.c, SIZE, 0, DBL_MAX), BNN__BELOW_1(bnn_layer, dropout) };
+
+static void bnn__io_list(bnn__io *io, const bnn_net *net) {
+    enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
+    const struct bnn__mlp *m = net->mlp;
+    size_t l, i, was[5], now[5], x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    if (io->in == NULL) bnn__io_needs(io, 2);
+    if ((x != 0 && x != bnn__pixels(m->at[0].in)) ||
+        (y != 0 && y * (net->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1) != bnn__net_outputs(m)))
+        bnn__io_fail(io, bnn__io_bad(io), "scaling of %z inputs and %z outputs", x, y);
+    was[0] = m->first, was[1] = m->n_layers;
+    was[2] = m->at[0].in.h, was[3] = m->at[0].in.w, was[4] = m->at[0].in.c;
+    for (i = 0; i < 5; i++) {
+        now[i] = was[i];
+        bnn__io_count(io, &now[i], "size");
+        if (now[i] != was[i])
+            bnn__io_fail(io, BNN_ESHAPE, "first block, number of layers, input: %z, expected %z",
+                         now[i], was[i]);
+    }
+    for (l = 0; l < m->n_layers && io->err == BNN_OK; l++) {
+        bnn_layer *own = &m->at[l].d, d = *own;
+        io->of = bnn__kind_name(&m->at[l]);
+        BNN__FIELDS(io, &d, bnn__layer_fields);
+        for (i = 0; i < FIELDS && io->in != NULL; i++) {
+            const bnn__field *f = &bnn__layer_fields[i];
+            if (memcmp((const char *)&d + f->offset, (const char *)own + f->offset,
+                       f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
+                bnn__io_fail(io, BNN_ESHAPE, "layer %z (%s) has another %s", l + 1, io->of,
+                             f->name);
+        }
+        if (io->apply) own->dropout = d.dropout;
+    }
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -19220,12 +19844,14 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
     bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
+    else if (n->mlp != NULL && n->mlp->record != NULL) n->mlp->record(io, n);
     if (io->in == NULL || io->err != BNN_OK) return;
     if (!bnn__net_fits(f, slot, k))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->params != NULL && n->mlp != NULL && f->has_mlp[slot] &&
-        !bnn__mlp_same(&f->mlp[slot], n->mlp))
+    if (n->mlp != NULL && (f->has_mlp[slot] ? !bnn__mlp_same(&f->mlp[slot], n->mlp)
+                                            : io->pos < io->end))
         bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
 static const bnn__field bnn__hmc_fields[] = {
@@ -19425,7 +20051,7 @@ static void bnn__io_bytes(bnn__file *f, int id) {
     bnn_bytes *b = &bnn__copy_of(f, id)->bytes;
     bnn__io_count(io, &b->size, "size");
     if (io->apply || !bnn__io_room(io, b->size)) return; /* they are in the copy */
-    if (io->in == NULL && io->needed < 3) io->needed = 3;
+    if (io->in == NULL) bnn__io_needs(io, 1);
     if (io->in != NULL && f->own[id] != NULL) {
         b->data = bnn__arena_take(io->mem, b->size, 1);
         if (b->data == NULL) io->err = BNN_ENOMEM;
@@ -19476,7 +20102,7 @@ static void bnn__file_open(bnn__file *f, bnn__source s, const bnn_checkpoint *c,
         if (w != NULL && w->mem->err != BNN_OK)
             bnn__io_fail(&f->io, w->mem->err, "%s", w->mem->msg);
         if (id / BNN__CP_STORES != BNN__CP_NET || s.bytes != NULL) continue;
-        f->has_mlp[slot] = bnn__net_of(f, slot)->mlp != NULL;
+        f->has_mlp[slot] = bnn__is_mlp(bnn__net_of(f, slot));
         if (f->has_mlp[slot]) f->mlp[slot] = *bnn__net_of(f, slot)->mlp;
     }
 }
@@ -19505,8 +20131,7 @@ static void bnn__file_write(bnn__file *f) { /* all of it, or its length */
     (void)bnn__io_word(io, io->element, 4);
     (void)bnn__io_word(io, f->size, 8);
     (void)bnn__io_word(io, f->sections, 4);
-    for (id = BNN__CP_BYTES * BNN__CP_STORES; id < BNN__CP_SECTIONS && f->own[id] == NULL;) id++;
-    (void)bnn__io_word(io, id < BNN__CP_SECTIONS ? BNN__CP_MINOR : 0, 4); /* others skip bytes */
+    (void)bnn__io_word(io, (uint64_t)io->minor, 4); /* of what was put in the run before */
     for (id = 0; id < BNN__CP_SECTIONS; id++) {
         if (id < BNN__CP_STORES ? f->store[id] == NULL : f->own[id] == NULL) continue;
         for (i = 0; i < 4; i++) (void)bnn__io_word(io, (unsigned char)bnn__kind_of(id)->tag[i], 1);
@@ -19567,6 +20192,7 @@ static void bnn__file_frame(bnn__file *f, size_t size) {
                      length, size);
     f->sections = (size_t)bnn__io_word(io, 0, 4);
     minor = (size_t)bnn__io_word(io, 0, 4);
+    io->minor = minor > 1 ? 2 : (int)minor;
     io->newer = minor > BNN__CP_MINOR;
     if (minor > 0 && version < 3) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
     if (io->err != BNN_OK) return;
@@ -19849,14 +20475,6 @@ BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
  * and the JSON, one function the items.
  * --------------------------------------------------------------------------------------------- */
 
-static char *bnn__arrays_name(bnn_arena *mem, const char *name, size_t n) {
-    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
-    if (to == NULL) return NULL;
-    if (n != 0) memcpy(to, name, n);
-    to[n] = '\0';
-    return to;
-}
-
 /* Room doubles: a count that is a power of two is full. */
 static bnn_array *bnn__arrays_more(bnn_arena *mem, bnn_arrays *a) {
     if ((a->count & (a->count - 1)) == 0) {
@@ -19999,6 +20617,17 @@ static size_t bnn__literal_sizes(bnn__literal *l, size_t most, size_t *v) { /* (
     return n;
 }
 
+/* A string and a colon: which of the three it is, or 3 */
+static int bnn__literal_key(bnn__literal *l, const char *const keys[3]) {
+    size_t n;
+    int i;
+    const char *s = bnn__literal_string(l, &n);
+    bnn__literal_need(l, ":");
+    for (i = 0; i < 3; i++)
+        if (n == strlen(keys[i]) && memcmp(s, keys[i], n) == 0) return i;
+    return 3;
+}
+
 static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
     size_t n;
     bnn__literal_need(l, "{");
@@ -20017,29 +20646,25 @@ static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
 /* ---- .npy */
 
 static int bnn__npy_header(bnn__literal *l, bnn_array *a, bnn__items *in) { /* 0 = none we know */
-    const char *s;
-    size_t n, seen = 0;
+    static const char *const keys[] = { "descr", "fortran_order", "shape" };
+    int seen = 0;
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
-        s = bnn__literal_string(l, &n);
-        bnn__literal_need(l, ":");
-        if (n == 5 && memcmp(s, "descr", 5) == 0) {
-            seen |= 1;
-            s = bnn__literal_string(l, &n);
+        int key = bnn__literal_key(l, keys);
+        seen |= 1 << key;
+        if (key == 0) {
+            size_t n;
+            const char *s = bnn__literal_string(l, &n);
             if (n != 3 || strchr("<>|=", s[0]) == NULL || s[0] == '\0') return 0;
             in->big = s[0] == '>';
             in->kind = s[1];
             in->bytes = bnn__digit(s + 2, s + 3);
             if (strchr(s[1] == 'f' ? "248" : s[1] == 'b' ? "1" : s[1] == 'i' || s[1] == 'u'
                        ? "1248" : "", s[2]) == NULL || s[2] == '\0') return 0;
-        } else if (n == 13 && memcmp(s, "fortran_order", 13) == 0) {
-            seen |= 2;
+        } else if (key == 1) {
             in->fortran = bnn__literal_peek(l) == 'T';
             while (l->p < l->end && (*l->p | 32) >= 'a' && (*l->p | 32) <= 'z') l->p++;
-        } else if (n == 5 && memcmp(s, "shape", 5) == 0) {
-            seen |= 4;
-            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
-        } else return 0;
+        } else if (key == 2) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') return 0;
     }
     return !l->bad && seen == 7;
@@ -20093,7 +20718,7 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     if (bnn__crc32(s.bytes + skip, size) != (uint32_t)bnn__little(p + 16, 4))
         return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
     a = bnn__arrays_more(s.mem, out);
-    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size - 4)) == NULL)
+    if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size - 4)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__zip_fail(s, name, name_size, "is there twice");
@@ -20131,33 +20756,30 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
                             size_t name_size, size_t head) {
     static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
                                      "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
+    static const char *const keys[] = { "dtype", "shape", "data_offsets" };
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
     size_t n, offsets[2] = { 1, 0 }, i, body = s.size - head;
     char text[32];
     memset(&in, 0, sizeof in);
-    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size)) == NULL)
+    if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" is there twice", s.name,
                               bnn__excerpt(text, name, name_size));
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
-        const char *key = bnn__literal_string(l, &n);
-        bnn__literal_need(l, ":");
-        if (n == 5 && memcmp(key, "dtype", 5) == 0) {
-            key = bnn__literal_string(l, &n);
+        int which = bnn__literal_key(l, keys);
+        if (which == 0) {
+            const char *key = bnn__literal_string(l, &n);
             for (i = 0; i < sizeof types / sizeof *types; i++) {
                 size_t k = i == 3 || i == 12 ? 4 : strlen(types[i]) - 2;
                 if (n != k || memcmp(key, types[i], k) != 0) continue;
                 in.kind = types[i][k];
                 in.bytes = i == 3 ? 2 : i == 12 ? 1 : (size_t)1 << (types[i][k + 1] - 'a');
             }
-        } else if (n == 5 && memcmp(key, "shape", 5) == 0) {
-            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
-        } else if (n == 12 && memcmp(key, "data_offsets", 12) == 0) {
-            l->bad |= bnn__literal_sizes(l, 2, offsets) != 2;
-        } else l->bad = 1;
+        } else if (which == 1) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
+        else l->bad |= which != 2 || bnn__literal_sizes(l, 2, offsets) != 2;
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
     }
     if (l->bad || in.bytes == 0 || offsets[0] > offsets[1] || offsets[1] > body)
@@ -20203,7 +20825,7 @@ static int bnn__arrays_parse(bnn__source s, void *out, const void *how) {
     if (out == NULL) return BNN_EARG;
     if (s.size >= 6 && memcmp(s.bytes, "\x93NUMPY", 6) == 0) {
         bnn_array *one = bnn__arrays_more(s.mem, &a);
-        if (one == NULL || (one->name = bnn__arrays_name(s.mem, "", 0)) == NULL) return BNN_ENOMEM;
+        if (one == NULL || (one->name = bnn__keep(s.mem, "")) == NULL) return BNN_ENOMEM;
         err = bnn__npy_read(s, one, s.bytes, s.size);
     } else if (s.size >= 4 && memcmp(s.bytes, "PK", 2) == 0) err = bnn__npz_read(s, &a);
     else if (s.size > 8 && s.bytes[8] == '{') err = bnn__safetensors_read(s, &a);
@@ -20219,16 +20841,21 @@ BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, 
 
 /* ---- into parameters */
 
-/* Of tensor `a` into block b of w: only checked, or also done */
-static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int layout, int apply) {
+/* Of tensor `a` into block b of w: only checked, or also done. A matrix (out, in), and a kernel
+ * (out, in, place), become (place, in; out): channels last. channels, if not 0: of the inputs of a
+ * matrix, which are an image that PyTorch has flattened, channels first. */
+static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, size_t channels,
+                             int layout, int apply) {
     bnn_mat to = bnn_params_mat(w, b), from = a->values;
-    int turn = layout != BNN_IMPORT_PLAIN && a->dims == 2;
-    size_t i, j;
+    int turn = layout != BNN_IMPORT_PLAIN && a->dims >= 2;
+    size_t i, j, c = channels != 0 ? channels : a->dims >= 2 ? a->shape[1] : 1;
     if (b >= w->n_blocks)
         return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: no block is left for \"%s\"",
                               a->name);
     if (a->dims < 2) from.rows = 1, from.cols = a->values.rows; /* a bias is a row */
-    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols))
+    else if (!turn) from.cols = a->shape[a->dims - 1], from.rows = bnn__mat_size(from) / from.cols;
+    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols) ||
+        from.cols % (turn ? c : 1) != 0)
         return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx%z, block %z is "
                               "%zx%z%s", a->name, from.rows, from.cols, b, to.rows, to.cols,
                               turn ? " transposed" : "");
@@ -20236,9 +20863,61 @@ static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int la
         return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" is not finite in "
                               "row %z, column %z", a->name, i, j);
     if (!apply) return BNN_OK;
-    if (turn) return bnn_mat_transpose(to, from);
-    memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    if (!turn) memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    for (i = 0; turn && i < to.cols; i++)
+        for (j = 0; j < to.rows; j++) /* channel j % c of place j / c */
+            to.data[j * to.cols + i] = from.data[i * to.rows + j % c * (to.rows / c) + j / c];
     return BNN_OK;
+}
+
+/* The tensor of item and end, the layer's digit behind it; NULL: not there */
+static const bnn_array *bnn__import_find(const bnn_arrays *a, const char *item, size_t n,
+                                         const char *end, size_t layer) {
+    char name[160];
+    size_t k = strlen(end);
+    if (n + k + 2 > sizeof name) return NULL;
+    memcpy(name, item, n);
+    memcpy(name + n, end, k + 1);
+    if (k > 2 && end[k - 1] == 'l') name[n + k] = (char)('0' + layer), name[n + k + 1] = '\0';
+    return bnn_arrays_find(a, name);
+}
+
+/* One layer of nn.GRU or nn.LSTM into w, u and b; their two biases are one of ours, but for the
+ * last gate of a GRU. An error, or *blocks: 0, there is none */
+static int bnn__import_cell(bnn_params *w, size_t b, const bnn_arrays *a, const char *item,
+                            size_t n, size_t layer, int apply, size_t *blocks) {
+    const bnn_array *t[4];
+    static const char ends[][15] = { ".weight_ih_l", ".weight_hh_l", ".bias_ih_l", ".bias_hh_l" };
+    bnn_mat to;
+    size_t i, k;
+    int err;
+    for (i = 0; i < 4; i++) t[i] = bnn__import_find(a, item, n, ends[i], layer);
+    *blocks = 0;
+    if (t[0] == NULL || t[1] == NULL || layer > 9) return BNN_OK;
+    if (bnn__import_find(a, item, n, ".weight_ih_l0_reverse", 0) != NULL)
+        return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: \"%s\" goes both ways: import "
+                              "its tensors one by one", t[0]->name);
+    *blocks = t[2] != NULL && t[3] != NULL ? 3 : 2;
+    err = bnn__import_block(w, b, t[0], 0, BNN_IMPORT_LINEAR, apply);
+    if (err == BNN_OK) err = bnn__import_block(w, b + 1, t[1], 0, BNN_IMPORT_LINEAR, apply);
+    if (err != BNN_OK || *blocks == 2) return err;
+    to = bnn_params_mat(w, b + 2);
+    k = t[1]->values.cols;
+    if (to.rows != 1 || to.cols != 4 * k || t[2]->values.rows != t[1]->values.rows ||
+        bnn__mat_size(t[2]->values) != bnn__mat_size(t[3]->values) ||
+        (t[1]->values.rows != 3 * k && t[1]->values.rows != 4 * k))
+        return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx1, block %z is "
+                              "%zx%z, of %z units", t[2]->name, t[2]->values.rows, b + 2, to.rows,
+                              to.cols, k);
+    for (i = 0; apply && i < 4 * k; i++) {
+        int three = t[1]->values.rows == 3 * k;
+        to.data[i] = three && i >= 3 * k ? t[3]->values.data[i - k] : t[2]->values.data[i];
+        if (!three || i < 2 * k) to.data[i] += t[3]->values.data[i];
+    }
+    k = t[2]->values.rows;
+    if (bnn__v_finite(k, t[2]->values.data) && bnn__v_finite(k, t[3]->values.data)) return BNN_OK;
+    return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" or the other bias is "
+                          "not finite", t[2]->name);
 }
 
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
@@ -20250,23 +20929,27 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
         const char *list = names, *item;
         size_t n, b = first;
         while (bnn__list_next(&list, &item, &n)) {
-            size_t k, found = 0;
-            for (k = 0; k < 3; k++) {
-                char name[160];
-                const bnn_array *from;
-                if (n + 8 > sizeof name || (k > 0 && found == 1)) break;
-                memcpy(name, item, n);
-                memcpy(name + n, ends[k], strlen(ends[k]) + 1);
-                from = bnn_arrays_find(a, name);
+            size_t k, found = 0, channels = 0, whole = n, power = 1, blocks = 1;
+            for (k = n; k > 1 && bnn__digit(item + k - 1, item + n) <= 9; power *= 10)
+                channels += power * bnn__digit(item + --k, item + n);
+            if (k > 1 && k < n && k + 9 > n && item[k - 1] == ':') n = k - 1; /* "fc1:16" */
+            else channels = 0;
+            for (k = 0; k < 3 && (k == 0 || found != 1); k++) {
+                const bnn_array *from = bnn__import_find(a, item, n, ends[k], 0);
                 if (from == NULL) continue;
-                err = bnn__import_block(w, b++, from, layout, apply);
+                err = bnn__import_block(w, b++, from, k < 2 ? channels : 0, layout, apply);
                 if (err != BNN_OK) return err;
                 found += k == 0 ? 1 : 2;
+            }
+            for (k = 0; found == k && blocks != 0; k++, b += blocks) {
+                err = bnn__import_cell(w, b, a, item, n, k, apply, &blocks);
+                if (err != BNN_OK) return err;
+                found += blocks != 0;
             }
             if (found == 0) {
                 char text[32];
                 return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: there is no tensor "
-                                      "\"%s\"", bnn__excerpt(text, item, n));
+                                      "\"%s\"", bnn__excerpt(text, item, whole));
             }
         }
     }
@@ -20291,7 +20974,7 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
                             "first %zx%z", name, i, m[i].rows, m[i].cols, m[0].rows, m[0].cols);
     to = mem->err == BNN_OK ? bnn__arrays_more(mem, a) : NULL;
     if (to == NULL) return;
-    to->name = bnn__arrays_name(mem, name, strlen(name));
+    to->name = bnn__keep(mem, name);
     to->values = bnn_mat_new(mem, n * m[0].rows, cols);
     if (mem->err != BNN_OK) {
         a->count--;
@@ -20388,15 +21071,18 @@ static void bnn__zip_entry(bnn__io *io, const bnn_array *a, uint32_t crc, size_t
     (void)bnn__io_word(io, strlen(a->name) + 4, 2);
 }
 
+static size_t bnn__npy_size(const bnn__io *io, const bnn_array *a) {
+    bnn__io dry = *io;
+    dry.out = NULL;
+    bnn__npy_write(&dry, a);
+    return dry.pos - io->pos;
+}
+
 static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     size_t i, begin, at, directory;
     for (i = 0, directory = 0; i < a->count; i++) { /* members; their sizes by a dry run */
-        bnn__io dry = *io;
-        size_t size;
+        size_t size = bnn__npy_size(io, &a->at[i]);
         unsigned char *p;
-        dry.out = NULL;
-        bnn__npy_write(&dry, &a->at[i]);
-        size = dry.pos - io->pos;
         begin = io->pos;
         bnn__io_text(io, "PK\3\4", 4);
         bnn__zip_entry(io, &a->at[i], 0, size);
@@ -20412,12 +21098,8 @@ static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     }
     directory = io->pos;
     for (i = 0, at = 0; i < a->count; i++) {
-        size_t name = strlen(a->at[i].name) + 4, size;
+        size_t name = strlen(a->at[i].name) + 4, size = bnn__npy_size(io, &a->at[i]);
         uint32_t crc = io->out != NULL ? (uint32_t)bnn__little(io->out + at + 14, 4) : 0;
-        bnn__io dry = *io;
-        dry.out = NULL;
-        bnn__npy_write(&dry, &a->at[i]);
-        size = dry.pos - io->pos;
         bnn__io_text(io, "PK\1\2", 4);
         (void)bnn__io_word(io, 20, 2);
         bnn__zip_entry(io, &a->at[i], crc, size);

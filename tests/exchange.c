@@ -1,5 +1,5 @@
 /* exchange.c -- files that travel between machines: tests/targets.sh builds this for every target.
- *     exchange write FILE     a net, its posterior, four steppers and two generators into a checkpoint
+ *     exchange write FILE     two nets, a posterior, four steppers, two generators in a checkpoint
  *     exchange read FILE      the file is the one this machine would have written, byte for byte, and
  *                             what is read from it is what this machine has, bit for bit
  * The parameters move without a product of matrices, so that machines with and without fused
@@ -12,7 +12,7 @@ typedef struct world {
     bnn_tape tape;
     bnn_rng other;
     float x[20], y[20];
-    bnn_net net;
+    bnn_net net, list;
     bnn_stepper steps[4];
     bnn_ensemble post;
     bnn_checkpoint all;
@@ -20,6 +20,7 @@ typedef struct world {
 
 static void world_make(world *a) {
     bnn_mlp_desc net;
+    bnn_layers_desc layers;
     bnn_adam_desc adam;
     bnn_sgld_desc sgld;
     bnn_psgld_desc psgld;
@@ -28,6 +29,7 @@ static void world_make(world *a) {
     int i;
     memset(a, 0, sizeof *a);
     memset(&net, 0, sizeof net);
+    memset(&layers, 0, sizeof layers);
     memset(&adam, 0, sizeof adam);
     memset(&sgld, 0, sizeof sgld);
     memset(&psgld, 0, sizeof psgld);
@@ -49,6 +51,12 @@ static void world_make(world *a) {
     net.seed = 12;
     a->net = bnn_mlp(bnn_params_new(&a->mem), net);
     (void)bnn_net_standardize(&a->net, data);
+    layers.input.h = layers.input.w = 4, layers.input.c = 1;
+    layers.noise_learned = 1;
+    layers.layers[0].kind = BNN_CONV, layers.layers[0].size = 3, layers.layers[0].kernel = 3;
+    layers.layers[1].kind = BNN_LSTM, layers.layers[1].size = 2, layers.layers[1].dropout = 0.125f;
+    layers.layers[2].kind = BNN_DENSE, layers.layers[2].size = 1;
+    a->list = bnn_layers(bnn_params_new(&a->mem), layers);
     adam.amsgrad = 1;
     a->steps[0] = bnn_adam(a->net.params, adam);
     a->steps[1] = bnn_sgld(a->net.params, sgld);
@@ -56,6 +64,7 @@ static void world_make(world *a) {
     a->steps[3] = bnn_sghmc(a->net.params, sghmc);
     a->post = bnn_ensemble_new(a->net.params, 5);
     a->all.nets[0] = &a->net;
+    a->all.nets[2] = &a->list;
     a->all.ensembles[3] = &a->post;
     a->all.rngs[0] = &a->tape.rng;
     a->all.rngs[3] = &a->other;

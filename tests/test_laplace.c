@@ -755,7 +755,7 @@ static void bad_input_is_named(void) {
     bnn_laplace_new(&mem, &tape, &lap, d, BNN_LAPLACE_FULL);
     CHECK(took(BNN_EARG, "neither normal nor flat"));
     bnn_laplace_new(&mem, &tape, &own, d, BNN_LAPLACE_LAST);
-    CHECK(took(BNN_EARG, "bnn_mlp"));
+    CHECK(took(BNN_EARG, "net of layers"));
     bnn_laplace_new(&mem, &tape, &dead, d, BNN_LAPLACE_FULL);
     CHECK(took(BNN_EARG, "not made"));
     bnn_laplace_new(&mem, &tape, &net, none, BNN_LAPLACE_FULL);

@@ -142,6 +142,45 @@ static void into_a_run(const unsigned char *bytes, size_t size) {
     world_free(&a);
 }
 
+static bnn_net list_make(bnn_arena *mem) {
+    bnn_layers_desc d;
+    memset(&d, 0, sizeof d);
+    d.input.h = d.input.w = 3, d.input.c = 1;
+    d.noise_learned = 1;
+    d.layers[0].kind = BNN_CONV, d.layers[0].size = d.layers[0].kernel = 2;
+    d.layers[1].kind = BNN_GRU, d.layers[1].size = 2;
+    d.layers[2].kind = BNN_DENSE, d.layers[2].size = 1, d.layers[2].dropout = (float)0.5;
+    return bnn_layers(bnn_params_new(mem), d);
+}
+
+static void into_a_list(const unsigned char *bytes, size_t size) {
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_net net;
+    bnn_checkpoint c;
+    float x[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, first;
+    bnn_mat in;
+    void *again;
+    size_t n;
+    memset(&mem, 0, sizeof mem);
+    memset(&tape, 0, sizeof tape);
+    memset(&c, 0, sizeof c);
+    in.rows = 1, in.cols = 9, in.data = x;
+    net = list_make(&mem);
+    c.nets[0] = &net;
+    first = net.params->theta[0];
+    if (bnn_checkpoint_read(&mem, &c, bytes, size) != BNN_OK) {
+        MUST(memcmp(&first, net.params->theta, sizeof first) == 0 && net.scaling.x_mean.cols == 0);
+    } else {
+        MUST(bnn_checkpoint_write(&mem, &c, &again, &n) == BNN_OK);
+        MUST(bnn_checkpoint_read(&mem, &c, again, n) == BNN_OK);
+        tape.training = 1;
+        (void)bnn_predict(&mem, &tape, &net, NULL, in);
+    }
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned char *bytes = (unsigned char *)malloc(size + 1); /* its own, so that ASan sees its end */
     memcpy(bytes, data, size);
@@ -156,6 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #endif
     into_new_objects(bytes, size);
     into_a_run(bytes, size);
+    into_a_list(bytes, size);
     free(bytes);
     return 0;
 }
@@ -194,6 +234,10 @@ int main(int argc, char **argv) {
     memset(&one, 0, sizeof one);
     one.rngs[2] = &a.tape.rng;
     seed_write(argv[1], "rng.bnn", &a.mem, &one);
+    b.net = list_make(&a.mem);
+    memset(&one, 0, sizeof one);
+    one.nets[0] = &b.net;
+    seed_write(argv[1], "list.bnn", &a.mem, &one);
     world_free(&a);
     world_free(&b);
     return 0;
