@@ -13,7 +13,7 @@ course=docs/course
 dir=$top/build/course
 mkdir -p "$dir/pages" "$dir/run"
 rm -f "$dir"/pages/* "$dir"/run/*
-[ $# -gt 0 ] || set -- 1 2 3 4 5 6 7 8
+[ $# -gt 0 ] || set -- 1 2 3 4 5 6 7 8 # those that are there
 header=$(cd "${BNN:-.}" && pwd)/bnn.h
 cc="${CC:-cc} -std=c99 -O2 -Wall -Wextra -Werror"
 printf '#undef BNN_IMPLEMENTATION\n#undef BNN_STATIC\n#include "%s"\n' "$header" >"$dir/bnn.h"
@@ -53,8 +53,8 @@ program() {
     status=${begin% *}
     seconds=${begin#* }
     [ "$status" -eq 0 ] || wrong="status $status: $(tail -n 3 "$dir/run/$run.out")"
-    # process time; this machine may be slower than a quiet one, so twice the promise fails
-    if awk -v a="$seconds" -v b="$limit" 'BEGIN { exit !(a > 2 * b) }'; then wrong="takes $seconds s"; fi
+    # process time, which a busy machine changes least
+    if awk -v a="$seconds" -v b="$limit" 'BEGIN { exit !(a > b) }'; then wrong="takes $seconds s"; fi
     [ -z "${COURSE_TIMES:-}" ] || echo "$run $seconds s"
 }
 
@@ -120,7 +120,7 @@ blocks() { # page, base
                 ;;
             esac
             ;;
-        *.md) wrong=$(within "$block" "$path") ;;
+        *.md) wrong=$(within "$block" "$path") ;; # a table of docs/results.md, say
         *) wrong="the paragraph before the block links to no .c or .md file" ;;
         esac
         result "$where" "$wrong"

@@ -63,7 +63,7 @@ local CSS = [[<style>
 section { font-size: 21px; background: #fff; color: #000; }
 section h1 { font-size: 34px; margin: 18px 40px 8px; text-align: left; }
 section p, section ol, section ul, section table { margin: 8px 40px; font-size: 24px; line-height: 1.25; }
-section pre { margin: 8px 40px; font-size: 16px; line-height: 1.25; }
+section pre { margin: 8px 40px; font-size: 17px; line-height: 1.25; }
 section figure, section p > img { text-align: center; }
 section img { height: 430px; width: auto; margin: 0 auto; display: block; }
 section figcaption { font-size: 20px; margin: 4px 40px; }
