@@ -157,7 +157,7 @@ int main(int argc, char **argv) {
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
     bnn_mat draws[POINTS + 1];
     if (argc > 1) course_folder = argv[1];
-    printf("six measurements, ln p(D) = %.3f by a grid of %d x %d\n\n", two_posterior(p, N), GRID,
+    printf("%d measurements, ln p(D) = %.3f by a grid of %d x %d\n\n", N, two_posterior(p, N), GRID,
            GRID);
     bnn_net net = two_net(&mem);
     bnn_ensemble post = bnn_ensemble_new(net.params, CHAINS * DRAWS);

@@ -51,8 +51,8 @@ static void step_sizes(bnn_arena *mem, bnn_tape *tape, bnn_params *w, bnn_data d
     float got[2][RATES], line[2][G], lr[G];
     bnn_mat draws = bnn_mat_new(mem, 1, LONG);
     if (mem->err) return;
-    printf("variance over the true one     all data: formula, measured   batches of %d      worth\n",
-           BATCH);
+    printf("variance over the true one     all data: formula, measured   "
+           "batches of %d      worth\n", BATCH);
     for (int k = 0; k < RATES; k++) {
         double ess = 0;
         for (int all = 0; all < 2; all++) {

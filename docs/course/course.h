@@ -1,6 +1,7 @@
 /* course.h -- what the programs of the lectures share: the library, pictures, checks.
  *     cc -O2 -I. docs/course/1_bayes.c -o bayes -lm && ./bayes
- * A program writes its pictures into the folder that it is given, else into build/, else nowhere. */
+ * A program writes its pictures into the folder that it is given, else into build/, else nowhere.
+ */
 #ifndef COURSE_H
 #define COURSE_H
 #define BNN_STATIC

@@ -12,7 +12,8 @@ int main(void) {
         for (int i = 0; i < GRID; i++) /* the mean of the next likelihood over the posterior */
             for (int j = 0; j < GRID; j++) {
                 double w = two_cell(j), v = two_cell(i);
-                predictive += p[i * GRID + j] * exp(two_log_lik(w, v, n + 1) - two_log_lik(w, v, n));
+                double next = two_log_lik(w, v, n + 1) - two_log_lik(w, v, n);
+                predictive += p[i * GRID + j] * exp(next);
             }
         double after = two_posterior(p, n + 1);
         printf("(%4.1f, %4.1f)   %22.4f   %23.4f\n", (double)two_x[n], (double)two_y[n],

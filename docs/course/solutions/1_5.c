@@ -1,6 +1,6 @@
 /* 1_5.c -- lecture 1, exercise 5: the best network against the average over all.
  *     cc -O2 -I. docs/course/solutions/1_5.c -o s -lm && ./s
- * 400 worlds: weights from the prior, six measurements from the weights, then a new one at x = 3. */
+ * 400 worlds: weights from the prior, measurements from the weights, then a new one at x = 3. */
 #include "../two_weights.h"
 
 enum { WORLDS = 400, C = 80 };
@@ -8,7 +8,8 @@ static double cell(int i) { return -4 + 8 * (i + 0.5) / C; }
 
 int main(void) {
     bnn_rng r = bnn_rng_seed(5);
-    double h[C][N], far[C], sum[2] = { 0 }, gain = 0, square = 0, ln = log(two_noise * sqrt(8 * atan(1)));
+    double h[C][N], far[C], sum[2] = { 0 }, gain = 0, square = 0;
+    double ln = log(two_noise * sqrt(8 * atan(1)));
     for (int j = 0; j < C; j++) {
         for (int k = 0; k < N; k++) h[j][k] = tanh(cell(j) * (double)two_x[k]);
         far[j] = tanh(3 * cell(j));
@@ -35,7 +36,8 @@ int main(void) {
         sum[0] += plug_in / WORLDS, sum[1] += average / WORLDS;
         gain += d / WORLDS, square += d * d / WORLDS;
     }
-    printf("mean ln p(new y): best network %.3f, average over the posterior %.3f\n", sum[0], sum[1]);
+    printf("mean ln p(new y): best network %.3f, average over the posterior %.3f\n", sum[0],
+           sum[1]);
     printf("the average is better by %.3f +- %.3f nats\n", gain,
            sqrt((square - gain * gain) / WORLDS));
     check(gain > 3 * sqrt((square - gain * gain) / WORLDS), "averaging wins");

@@ -16,12 +16,14 @@ int main(void) {
         float lr = k % 2 ? 0.4f : 0.1f;
         size_t batch = k < 2 ? 10 : 50;
         double var = 0, n = (double)batch;
-        double vg = ROWS * (ROWS - n) / (n * (ROWS - 1)), want = (double)lr * vg / 2 / (1 - (double)lr / 2);
+        double vg = ROWS * (ROWS - n) / (n * (ROWS - 1));
+        double want = (double)lr * vg / 2 / (1 - (double)lr / 2);
         bnn_stepper sgd = bnn_sgd(w, (bnn_sgd_desc){ .lr = lr });
         for (int s = -500; s < STEPS; s++) {
             bnn_tape_reset(&tape);
             bnn_batch b = bnn_minibatch(&tape, (bnn_data){ x, x }, batch);
-            bnn_backward(bnn_scale(bnn_mean(bnn_square(bnn_sub(b.x, bnn_param(&tape, w, 0)))), 0.5f));
+            bnn_var *r = bnn_sub(b.x, bnn_param(&tape, w, 0));
+            bnn_backward(bnn_scale(bnn_mean(bnn_square(r)), 0.5f));
             bnn_step(&sgd, &tape);
             if (s >= 0) var += (double)w->theta[0] * (double)w->theta[0] * ROWS / STEPS;
         }
