@@ -1,4 +1,4 @@
-# make help | run | test | sanitize | matrix | everywhere | bench | plots | clean
+# make help | run | test | sanitize | matrix | everywhere | bench | plots | play | clean
 CC      = cc
 CFLAGS  = -std=c99 -O2 -Wall -Wextra
 LDLIBS  = -lm
@@ -11,7 +11,7 @@ EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 RUNNABLE = $(filter-out matrix,$(EXAMPLES))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
-.PHONY: help run examples test sanitize matrix everywhere bench plots clean
+.PHONY: help run examples test sanitize matrix everywhere bench plots play clean
 .SECONDARY:
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make everywhere  other machines, builds, load, coverage: hours; docs/portability.md"
 	@echo "make bench     our times beside OpenBLAS and PyTorch"
 	@echo "make plots     the pictures of docs/"
+	@echo "make play      the playground, docs/play/index.html, by emscripten"
 	@echo "make NAME      one example: $(RUNNABLE) ($(BUILD)/matrix is the matrix example)"
 
 $(BUILD)/%: examples/%.c bnn.h $(wildcard examples/*.h)
@@ -65,6 +66,9 @@ bench:
 
 plots:
 	sh docs/plots.sh
+
+play: # docs/play/play.js, by emscripten
+	sh docs/play/build.sh
 
 clean:
 	rm -rf $(BUILD)

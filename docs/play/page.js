@@ -344,8 +344,9 @@ function numbers() {
     $(".numbers thead").innerHTML = "<tr>" + head.map(h => `<th scope=col>${h}</th>`).join("") + "</tr>";
     $(".numbers tbody").innerHTML = rows.map(r => "<tr>" + r.map((v, i) => cell(v, i)).join("") + "</tr>").join("");
     const says = [];
-    for (let i = 0; i < 8; i++) if (text(C._play_says(i))) says.push(text(C._play_says(i)));
-    const html = [...new Set(says)].map(s => `<p class="says">The library says: ${s.replace(/</g, "&lt;")}</p>`).join("");
+    for (let i = 0; i < 8; i++) if (text(C._play_says(i)))
+        says.push((tab < 2 ? METHOD_NAMES[i] + ": " : tabs[tab] === "sampler" ? `chain ${i + 1}: ` : "") + text(C._play_says(i)));
+    const html = says.map(s => `<p class="says">${s.replace(/</g, "&lt;")}</p>`).join("");
     if ($("#says").innerHTML !== html) $("#says").innerHTML = html;
 }
 
@@ -375,14 +376,18 @@ function step(now) {
     if (now - step.since > 1000) play.fps = (frame - step.frame) * 1000 / (now - step.since), step.since = now, step.frame = frame;
     if (!running || !more) return;
     const start = performance.now(), draws = tabs[tab] === "sampler" ? Math.round(value("speed")) : Infinity;
-    for (let i = 0; more && i < draws && C._play_ticks() < limit && performance.now() - start < 7; i++)
+    const slow = step.cost > 6 && frame % 2, budget = slow ? 12 : Math.min(9, Math.max(4, 13 - step.cost));
+    for (let i = 0; more && i < draws && C._play_ticks() < limit && performance.now() - start < budget; i++)
         more = C._play_tick() !== 0;
     if (C._play_ticks() >= limit) more = false;
     play.done = !more;
+    if (slow && more) return; /* pictures that take long come at every second frame */
+    const before = performance.now();
     paint(play.done);
+    step.cost += 0.2 * (performance.now() - before - step.cost);
     buttons();
 }
-step.since = step.frame = 0;
+step.since = step.frame = step.cost = 0;
 function buttons() {
     const run = $("#run");
     if (more) play.done = false;
@@ -423,7 +428,7 @@ function set(c, v, restart = true) {
     if (!restart) return;
     limit = Infinity;
     address();
-    if (!c.live || text(C._play_says(0))) soon();
+    if (!c.live || $("#says").innerHTML) soon(); /* what failed begins anew */
     else if (play.ready && (!running || !more)) paint(true);
 }
 function build() {
