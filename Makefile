@@ -1,4 +1,4 @@
-# make help | run | test | sanitize | matrix | everywhere | bench | plots | play | clean
+# make help | run | mpi | test | sanitize | matrix | everywhere | bench | plots | play | clean
 CC      = cc
 CFLAGS  = -std=c99 -O2 -Wall -Wextra
 LDLIBS  = -lm
@@ -11,7 +11,7 @@ EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 RUNNABLE = $(filter-out matrix,$(EXAMPLES))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
-.PHONY: help run examples test sanitize matrix everywhere bench plots play clean
+.PHONY: help run mpi examples test sanitize matrix everywhere bench plots play clean
 .SECONDARY:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make matrix    compilers x standards x macros x optimization levels"
 	@echo "make everywhere  other machines, builds, load, coverage: hours; docs/portability.md"
 	@echo "make bench     our times beside OpenBLAS and PyTorch"
+	@echo "make mpi       chains over processes: 4 of them, or RANKS=8; docs/scale.md"
 	@echo "make plots     the pictures of docs/"
 	@echo "make play      the playground, docs/play/index.html, by emscripten"
 	@echo "make NAME      one example: $(RUNNABLE) ($(BUILD)/matrix is the matrix example)"
@@ -39,6 +40,15 @@ examples: $(EXAMPLES:%=$(BUILD)/%) # built only
 run: $(BUILD)/quickstart $(BUILD)/digits
 	./$(BUILD)/quickstart
 	./$(BUILD)/digits
+
+RANKS = 4
+mpi: # as root and on fewer cores than processes, too
+	@command -v mpicc >/dev/null || { echo "mpicc is missing: install Open MPI or MPICH (Debian:" \
+	"apt-get install openmpi-bin libopenmpi-dev); make chains_mpi needs neither"; exit 1; }
+	@mkdir -p $(BUILD)
+	mpicc $(CFLAGS) -DWITH_MPI -I. examples/chains_mpi.c -o $(BUILD)/chains_of_many $(LDLIBS)
+	OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+	mpirun -n $(RANKS) $(BUILD)/chains_of_many
 
 $(BUILD)/float/%: tests/%.c bnn.h $(wildcard tests/*.h) $(wildcard examples/*.h)
 	@mkdir -p $(BUILD)/float

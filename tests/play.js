@@ -97,7 +97,8 @@ async function errors(where) {
 const matrices = () =>
     run(`const o = {}, v = play.views();
     for (const k in v)
-        o[k] = { rows: v[k].rows, cols: v[k].cols, data: Array.from(v[k].data, x => x === x ? x : null) };
+        o[k] = { rows: v[k].rows, cols: v[k].cols,
+                 data: Array.from(v[k].data, x => x === x ? x : null) };
     return o;`);
 
 function native(situation) {
