@@ -1690,7 +1690,8 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
  * and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`, which answers
  * one row of x in your units as bnn_predict does; the last two may be NULL, and of classes they are
  * one entropy and one mutual information. It returns 0, or 1 where x has NaN or inf, or 2 where an
- * answer is beyond floats. Of a bnn_mlp with its present weights, or with those of an ensemble. */
+ * answer is beyond floats. Of a bnn_mlp, or a bnn_layers of dense layers, convolutions and pools
+ * without .add, with its present weights, or with those of an ensemble. */
 enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
 typedef struct bnn_emit_desc {
     const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
@@ -1823,6 +1824,10 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors of these stick in mem. Dates are days since 1970-01-01; yes, y, true, t, on are 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
+/* What stands for missing fields, anew from these n rows of the table (NULL: the first n): the ones
+ * that train, where others of the same table test. Kinds and classes stay those of all rows. */
+BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
+                             const size_t *rows, size_t n);
 /* x and y (a class: its index); y is empty if the table has no target. rows (t->rows of them, or
  * NULL): which row of the table each row of x is. Columns in another order are found by name, which
  * a note says; so do notes of dropped rows and of unknown classes. */
@@ -1859,8 +1864,12 @@ BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name); /* NUL
 /* Tensors into the blocks of w from `first` on; `names` is a list. "fc1" without a tensor of that
  * name is fc1.weight and, if it is there, fc1.bias: "0, 2, 4" fills a bnn_mlp from a Sequential.
  * All or nothing; the sentence is in the msg of w's arena. */
-enum { BNN_IMPORT_LINEAR = 1, /* default: weights (out, in), as nn.Linear has them, transposed */
-       BNN_IMPORT_PLAIN };    /* as they are: (in, out)                                        */
+enum { BNN_IMPORT_LINEAR = 1, /* default: as PyTorch has them; weights (out, in) are transposed,
+                                 kernels (out, in, row, column) become (row, column, in; out);
+                                 "rnn" with rnn.weight_ih_l0 is an nn.GRU or nn.LSTM: w, u, b of
+                                 each layer; "fc1:16" is a Linear behind a Flatten of 16 channels,
+                                 which are last here */
+       BNN_IMPORT_PLAIN };    /* as they are: (in, out), or the axes of Keras' kernels */
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
                              int layout);
 /* To write; errors stick in mem. _chains: n matrices of (draws, k) become (n, draws, k); _draws:
@@ -1939,12 +1948,15 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may 
 #define BNN__PRAGMA(x) _Pragma(#x)
 #define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
 #define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
-    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize"
+    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize", "no-tree-ccp", \
+    "no-tree-dominator-opts"
+#define BNN__PLAIN BNN__LEAN, "no-expensive-optimizations", "no-rerun-cse-after-loop", \
+    "no-forward-propagate", "no-tree-loop-optimize"
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WIDE BNN__OPTIMIZE("O2", BNN__LEAN)
-#define BNN__WARM BNN__OPTIMIZE("O2", BNN__LEAN, "no-expensive-optimizations", \
-    "no-align-functions", "no-align-loops", "no-align-jumps", "no-align-labels")
-#define BNN__COLD BNN__OPTIMIZE("Os", BNN__LEAN, "no-expensive-optimizations", "no-ivopts")
+#define BNN__WARM BNN__OPTIMIZE("O2", BNN__PLAIN, "no-align-functions", "no-align-loops", \
+    "no-align-jumps", "no-align-labels")
+#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN)
 #else
 #define BNN__HOT
 #define BNN__WIDE
@@ -2017,9 +2029,10 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
 }
 
 /* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
-static void bnn__put_real(char *msg, size_t *n, double v) {
+/* As many digits as unit has places */
+static void bnn__put_places(char *msg, size_t *n, double v, size_t unit) {
     int exponent = 0, plain, i;
-    size_t digits, unit = 100000;
+    size_t digits;
     if (!bnn__finite_d(v)) {
         bnn__put(msg, n, v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
         return;
@@ -2030,7 +2043,7 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     for (; v > 0 && v < 1; exponent--) v *= 10;
     digits = (size_t)(v * (double)unit + 0.5);
     if (digits >= 10 * unit) digits = unit, exponent++; /* 9.999999 is 10 */
-    plain = exponent >= -3 && exponent < 6;
+    plain = exponent >= (unit > 100000 ? 0 : -3) && exponent < 6; /* else beyond size_t */
     for (i = plain ? exponent : 0; i > 0; i--) unit /= 10;
     for (; i < 0; i++) unit *= 10;
     bnn__put_size(msg, n, digits / unit);
@@ -2041,6 +2054,8 @@ static void bnn__put_real(char *msg, size_t *n, double v) {
     bnn__put(msg, n, exponent < 0 ? "e-" : "e");
     bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
+
+static void bnn__put_real(char *msg, size_t *n, double v) { bnn__put_places(msg, n, v, 100000); }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
  * %g double. Cuts at BNN_MSG. */
@@ -17079,7 +17094,7 @@ typedef struct bnn__emit {
     bnn_emit_desc d;
     const struct bnn__mlp *m;
     const float *mean, *std;  /* of moments: mean and sd of all weights            */
-    float *weight;            /* what storage has made of a unit's weights         */
+    float *weight, *room;     /* what storage has made of a unit's; for constants  */
     bnn_mat constant;         /* a member's variances                              */
     int lik, parts;           /* parts: 1, or 2 with moments: weights and their sd */
     int gaps, needs, column;
@@ -17124,22 +17139,10 @@ static void bnn__emit_say(bnn__emit *e, const char *fmt, ...) { /* %s string, %z
 /* Nine digits, from which every float comes back */
 static void bnn__emit_real(bnn__emit *e, double v) {
     char text[BNN_MSG];
-    size_t n = 0, k;
-    int exponent = 0;
-    if (v < 0) bnn__put(text, &n, "-");
-    v = v < 0 ? -v : v;
-    for (; v >= 10; exponent++) v /= 10;
-    for (; v > 0 && v < 1; exponent--) v *= 10;
-    k = (size_t)(v * 1e8 + 0.5);
-    for (; k != 0 && k % 10 == 0; ) k /= 10, exponent++;
-    exponent -= 8;
-    if (v == 0) exponent = 0;
-    bnn__put_size(text, &n, k);
-    bnn__put(text, &n, exponent < 0 ? "e-" : "e");
-    bnn__put_size(text, &n, (size_t)(exponent < 0 ? -exponent : exponent));
-    bnn__put(text, &n, "f");
+    size_t n = 0;
+    bnn__put_places(text, &n, v, 100000000);
     text[n] = '\0';
-    bnn__emit_put(e, text);
+    bnn__emit_say(e, "%s%s", text, strpbrk(text, ".e") != NULL ? "f" : ".0f");
 }
 
 /* One more in an array, whole or real */
@@ -17159,11 +17162,11 @@ static void bnn__emit_open(bnn__emit *e, const char *type, size_t word, const ch
     bnn__emit_say(e, "static const %s $_%s[] = {", type, name);
 }
 
-static void bnn__emit_array(bnn__emit *e, const char *name, bnn_mat m) {
+static void bnn__emit_array(bnn__emit *e, const char *name, const float *v, size_t n) {
     size_t i;
-    if (m.data == NULL) return;
+    if (v == NULL) return;
     bnn__emit_open(e, "float", 4, name);
-    for (i = 0; i < bnn__mat_size(m); i++) bnn__emit_item(e, (double)m.data[i], 0);
+    for (i = 0; i < n; i++) bnn__emit_item(e, (double)v[i], 0);
     bnn__emit_put(e, "\n};\n");
 }
 
@@ -17214,10 +17217,26 @@ static void bnn__emit_gap(bnn__emit *e, size_t gap, size_t limit, int stream) {
     }
 }
 
+/* Weights, or biases, of layer l, a column for each unit; empty: it has none */
+static bnn_mat bnn__emit_block(const bnn__emit *e, size_t l, size_t which) {
+    bnn__stage k = bnn__stage_of(e->m, l);
+    bnn_mat none = { 0, 0, NULL };
+    return which < k.blocks ? bnn_params_mat(e->v.net.params, k.block + which) : none;
+}
+
+static size_t bnn__emit_inputs(const bnn__emit *e) {
+    return bnn__pixels(bnn__stage_of(e->m, 0).in);
+}
+
+static int bnn__emit_window(bnn__slide *s, const bnn__stage *k) { /* 0: it has none */
+    return k->d.kind != BNN_DENSE &&
+           bnn__slide_of(s, k->in, bnn__window_of(k), k->d.kind != BNN_CONV);
+}
+
 /* Stream b, w or g of one unit, column j of layer l */
 static void bnn__emit_unit(bnn__emit *e, size_t l, size_t j, int stream) {
     const bnn_params *w = e->v.net.params;
-    bnn_mat a = bnn__layer(w, e->m, l, 0), b = bnn__layer(w, e->m, l, 1);
+    bnn_mat a = bnn__emit_block(e, l, 0), b = bnn__emit_block(e, l, 1);
     size_t i, n = a.rows, at = (size_t)(a.data - w->theta) + j, gap = 0;
     float scale[2] = { 0, 0 }, bias = 0, spread = 0;
     if (b.data != NULL) bias = b.data[j];
@@ -17296,7 +17315,7 @@ static void bnn__emit_stream(bnn__emit *e, int stream) {
         if (e->v.post != NULL)
             e->v.view.theta = e->v.post->samples.data + s * e->v.post->samples.cols;
         for (l = 0; l < e->m->n_layers; l++)
-            for (j = 0; j < e->m->desc.sizes[l + 1]; j++) bnn__emit_unit(e, l, j, stream);
+            for (j = 0; j < bnn__emit_block(e, l, 0).cols; j++) bnn__emit_unit(e, l, j, stream);
         if (stream == 0 && bnn__emit_has_noise(e)) bnn__emit_noise(e, s, e->v.x);
     }
     bnn__emit_put(e, "\n};\n");
@@ -17323,11 +17342,8 @@ static void bnn__emit_exp(bnn__emit *e) {
         "    float p = x * 1.44269504f, r;\n"
         "    *n = (int)(p < 0 ? p - 0.5f : p + 0.5f);\n"
         "    r = (x - (float)*n * 0.693359375f) - (float)*n * -2.12194440e-4f;\n"
-        "    p = r * 1.9875691500e-4f + 1.3981999507e-3f;\n"
-        "    p = p * r + 8.3334519073e-3f;\n"
-        "    p = p * r + 4.1665795894e-2f;\n"
-        "    p = p * r + 1.6666665459e-1f;\n"
-        "    p = p * r + 5.0000001201e-1f;\n"
+        "    p = ((r * 1.9875691500e-4f + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r;\n"
+        "    p = ((p + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;\n"
         "    return p * (r * r) + r;\n"
         "}\n");
     if (e->needs & BNN__EMIT_EXP) bnn__emit_put(e,
@@ -17348,12 +17364,8 @@ static void bnn__emit_log(bnn__emit *e) {
     bnn__emit_put(e,
         "static float $_logfe(float f, float k) { /* k ln 2 + ln(1 + f) */\n"
         "    float z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
-        "    p = p * f + 1.1676998740e-1f;\n"
-        "    p = p * f - 1.2420140846e-1f;\n"
-        "    p = p * f + 1.4249322787e-1f;\n"
-        "    p = p * f - 1.6668057665e-1f;\n"
-        "    p = p * f + 2.0000714765e-1f;\n"
-        "    p = p * f - 2.4999993993e-1f;\n"
+        "    p = ((p * f + 1.1676998740e-1f) * f - 1.2420140846e-1f) * f + 1.4249322787e-1f;\n"
+        "    p = ((p * f - 1.6668057665e-1f) * f + 2.0000714765e-1f) * f - 2.4999993993e-1f;\n"
         "    p = p * f + 3.3333331174e-1f;\n"
         "    p = p * f * z + k * -2.12194440e-4f;\n"
         "    return (f + (p - z * 0.5f)) + k * 0.693359375f;\n"
@@ -17367,16 +17379,11 @@ static void bnn__emit_erf(bnn__emit *e) {
         "    t = t < 0 ? -t : t;\n"
         "    t = t < 4.0f ? t : 4.0f;\n"
         "    z = t * t;\n"
-        "    p = z * -5.96761703e-4f + 4.99119423e-3f;\n"
-        "    p = p * z - 2.67681349e-2f;\n"
-        "    p = p * z + 1.12819925e-1f;\n"
-        "    p = p * z - 3.76125336e-1f;\n"
-        "    p = p * z + 1.28379166e-1f;\n"
+        "    p = ((z * -5.96761703e-4f + 4.99119423e-3f) * z - 2.67681349e-2f) * z;\n"
+        "    p = ((p + 1.12819925e-1f) * z - 3.76125336e-1f) * z + 1.28379166e-1f;\n"
         "    q = (t * -1.72853470e-5f + 3.83197126e-4f) * z + (t * -3.88396438e-3f + "
         "2.42546219e-2f);\n"
-        "    q = q * t - 1.06777877e-1f;\n"
-        "    q = q * t - 6.34846687e-1f;\n"
-        "    q = q * t - 1.28717512e-1f;\n"
+        "    q = ((q * t - 1.06777877e-1f) * t - 6.34846687e-1f) * t - 1.28717512e-1f;\n"
         "    q = t > 0.921875f ? 1.0f - $_exp(q * t - t) : p * t + t;\n"
         "    return 0.5f + 0.5f * (x < 0 ? -q : q);\n"
         "}\n");
@@ -17384,42 +17391,44 @@ static void bnn__emit_erf(bnn__emit *e) {
 
 /* The text of an activation, and in *needs what it needs; NULL: nothing to do */
 static const char *bnn__emit_activation(int activation, int *needs) {
-    switch (activation) {
-    case BNN_RELU: return "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n";
-    case BNN_TANH: *needs |= BNN__EMIT_EM1; return
+    static const struct { int activation, needs; const char *text; } all[] = {
+        { BNN_RELU, 0, "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n" },
+        { BNN_TANH, BNN__EMIT_EM1,
         "static float $_tanh(float x) {\n"
         "    float a = x < 0 ? -x : x, t;\n"
         "    t = $_em1(a < 10.0f ? a + a : 20.0f);\n"
         "    t = a < 1e-10f ? a : t / (t + 2.0f);\n"
         "    return x < 0 ? -t : t;\n"
-        "}\n";
-    case BNN_LEAKY_RELU: return
-        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n";
-    case BNN_ELU: *needs |= BNN__EMIT_EM1; return
+        "}\n" },
+        { BNN_LEAKY_RELU, 0,
+        "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n" },
+        { BNN_ELU, BNN__EMIT_EM1,
         "static float $_elu(float x) {\n"
         "    return x > 0 || x > -1e-10f ? x : $_em1(x > -30.0f ? x : -30.0f);\n"
-        "}\n";
-    case BNN_SIGMOID: *needs |= BNN__EMIT_EXP; return
+        "}\n" },
+        { BNN_SIGMOID, BNN__EMIT_EXP,
         "static float $_sigmoid(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    return (x < 0 ? e : 1.0f) / (1.0f + e);\n"
-        "}\n";
-    case BNN_SILU: *needs |= BNN__EMIT_EXP; return
+        "}\n" },
+        { BNN_SILU, BNN__EMIT_EXP,
         "static float $_silu(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    return x * ((x < 0 ? e : 1.0f) / (1.0f + e));\n"
-        "}\n";
-    case BNN_GELU: *needs |= BNN__EMIT_EXP | BNN__EMIT_ERF; return
-        "static float $_gelu(float x) { return x * $_cdf(x); }\n";
-    case BNN_SOFTPLUS: *needs |= BNN__EMIT_EXP | BNN__EMIT_LOG; return
+        "}\n" },
+        { BNN_GELU, BNN__EMIT_EXP | BNN__EMIT_ERF,
+        "static float $_gelu(float x) { return x * $_cdf(x); }\n" },
+        { BNN_SOFTPLUS, BNN__EMIT_EXP | BNN__EMIT_LOG,
         "static float $_softplus(float x) {\n"
         "    float e = $_exp(x < 0 ? x : -x);\n"
         "    int big = e > 0.41421357f;\n"
         "    return (x > 0 ? x : 0) + $_logfe(big ? (e - 1.0f) * 0.5f : e, big ? 1.0f : 0);\n"
-        "}\n";
-    case BNN_SIN: return "static float $_sin(float x) { return sinf(x); }\n";
-    default: return NULL;
-    }
+        "}\n" },
+        { BNN_SIN, 0, "static float $_sin(float x) { return sinf(x); }\n" } };
+    size_t i;
+    for (i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].activation == activation) return *needs |= all[i].needs, all[i].text;
+    return NULL;
 }
 
 static const char *bnn__emit_op(int activation) {
@@ -17440,7 +17449,7 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
         int used = 0, relu = bnn__emit_is_relu(a), output = e->lik == BNN_BERNOULLI &&
                                                             a == BNN_SIGMOID;
         const char *text = NULL;
-        for (l = 0; l + 1 < e->m->n_layers; l++) used |= e->m->desc.activations[l] == a;
+        for (l = 0; l < e->m->n_layers; l++) used |= bnn__stage_of(e->m, l).d.activation == a;
         if (used && two && relu) e->needs |= BNN__EMIT_RELU | BNN__EMIT_EXP | BNN__EMIT_ERF;
         else if (used || output) text = bnn__emit_activation(a, &e->needs);
         if (used && two && text != NULL) e->needs |= BNN__EMIT_HERMITE;
@@ -17452,16 +17461,13 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
 }
 
 static void bnn__emit_points(bnn__emit *e) {
+    float point[BNN__HERMITE], mass[BNN__HERMITE];
     double w;
-    int i, k;
-    for (k = 0; k < 2; k++) {
-        bnn__emit_open(e, "float", 4, k == 0 ? "points" : "masses");
-        for (i = 0; i < BNN__HERMITE; i++) {
-            double z = bnn__hermite_point(i, &w);
-            bnn__emit_item(e, k == 0 ? z : w, 0);
-        }
-        bnn__emit_put(e, "\n};\n");
-    }
+    int i;
+    for (i = 0; i < BNN__HERMITE; i++)
+        point[i] = (float)bnn__hermite_point(i, &w), mass[i] = (float)w;
+    bnn__emit_array(e, "points", point, BNN__HERMITE);
+    bnn__emit_array(e, "masses", mass, BNN__HERMITE);
 }
 
 static void bnn__emit_moments(bnn__emit *e) {
@@ -17536,19 +17542,20 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n", types[e->d.storage],
                   e->gaps ? " const uint8_t *g;" : "");
     bnn__emit_put(e,
-        "static void $_affine(struct $_at *at, const float *x, int n, float *y, int k) {\n"
+        "static void $_affine(struct $_at *at, const float *x, ");
+    bnn__emit_say(e, "%sint n, float *y, int k) {\n"
         "    int i, j;\n"
-        "    for (j = 0; j < k; j++) {\n");
+        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "");
     bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
     bnn__emit_put(e, e->gaps ? "        for (i = 0; (i += *at->g) < n; at->g++) {\n"
                                "            if (*at->g == 255) continue;\n"
                              : "        for (i = 0; i < n; i++) {\n");
     if (two) {
-        bnn__emit_say(e, "            float w = %s%s, d = %s%s;\n", load,
-                      narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
+        bnn__emit_say(e, "            float w = %s%s, d = %s%s, u = spread ? spread[i] : 0;\n",
+                      load, narrow ? " * at->b[2]" : "", load, narrow ? " * at->b[3]" : "");
         bnn__emit_put(e, "            m += x[i] * w;\n"
-                         "            v += d * d * (x[i] * x[i] + x[n + i]) + w * w * x[n + i];\n");
+                         "            v += d * d * (x[i] * x[i] + u) + w * w * u;\n");
     } else {
         bnn__emit_say(e, e->d.exact ? "            s = fmaf(x[i], %s, s);\n"
                                     : "            s += x[i] * %s;\n", load);
@@ -17559,30 +17566,104 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
 }
 
+static void bnn__emit_windows_text(bnn__emit *e, int conv, int pool) {
+    if (conv) bnn__emit_put(e,
+        "static void $_conv(struct $_at *at, const float *x, const int *s, float *patch, "
+        "float *y) {\n"
+        "    struct $_at now = *at;\n"
+        "    int i, j, r, q, l, u, v, n;\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++, y += s[5]) {\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            for (l = 0; l < s[2]; l++) patch[n++] = u < 0 || v < 0 || u >= s[0] ||\n"
+        "                v >= s[1] ? 0 : x[(u * s[1] + v) * s[2] + l];\n"
+        "        }\n"
+        "        now = *at;\n"
+        "        $_affine(&now, patch, n, y, s[5]);\n"
+        "    }\n"
+        "    *at = now;\n"
+        "}\n");
+    if (pool) bnn__emit_put(e,
+        "static void $_pool(const float *x, const int *s, int mean, float *y) {\n"
+        "    int i, j, l, r, q, u, v, n;\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++) for (l = 0; l < s[2]; l++) {\n"
+        "        float t, z = 0;\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            if (u < 0 || v < 0 || u >= s[0] || v >= s[1]) continue;\n"
+        "            t = x[(u * s[1] + v) * s[2] + l];\n"
+        "            z = n++ == 0 ? t : mean ? z + t : t > z || $_bad(t) ? t : z;\n"
+        "        }\n"
+        "        *y++ = mean ? z * (1.0f / (float)n) : z;\n"
+        "    }\n"
+        "}\n");
+}
+
+/* A convolution is a product for each pixel. s: image, result, kernel, steps, zeros before */
+static void bnn__emit_windows(bnn__emit *e) {
+    int conv = 0, pool = 0, i;
+    size_t l;
+    for (l = 0; l < e->m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(e->m, l);
+        bnn__slide s;
+        size_t all[12];
+        if (!bnn__emit_window(&s, &k)) continue;
+        *(k.d.kind == BNN_CONV ? &conv : &pool) = 1;
+        all[0] = s.h, all[1] = s.w, all[2] = s.c, all[3] = s.rows, all[4] = s.cols;
+        all[5] = k.out.c, all[6] = s.kh, all[7] = s.kw, all[8] = s.down, all[9] = s.right;
+        all[10] = s.top, all[11] = s.left;
+        e->column = 0, e->word = 4;
+        bnn__emit_say(e, "static const int $_s%z[] = {", l + 1);
+        for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
+        bnn__emit_put(e, "\n};\n");
+    }
+    bnn__emit_windows_text(e, conv, pool);
+}
+
 /* ---- the function */
 
-/* The layers; returns the name of the array that has the outputs, and counts what both arrays need
- * to hold */
-static char bnn__emit_layers(bnn__emit *e, size_t room[2]) {
-    const bnn_mlp_desc *d = &e->m->desc;
-    size_t l, p = (size_t)e->parts, n = d->sizes[0];
+/* One layer's line; returns how many numbers come out */
+static size_t bnn__emit_layer(bnn__emit *e, size_t l, const char *from, const char *into,
+                              size_t room[3]) {
+    bnn__stage k = bnn__stage_of(e->m, l);
+    bnn__slide s;
+    size_t n = bnn__pixels(k.in), patch;
+    if (!bnn__emit_window(&s, &k)) {
+        bnn__emit_say(e, "        $_affine(&at, %s, ", from);
+        if (e->parts == 2 && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
+        else if (e->parts == 2) bnn__emit_say(e, "%s + %z, ", from, n);
+        bnn__emit_say(e, "%z, %s, %z);\n", n, into, k.d.size);
+        return k.d.size;
+    }
+    patch = s.kh * s.kw * s.c;
+    if (k.d.kind == BNN_CONV && patch > room[2]) room[2] = patch;
+    if (k.d.kind == BNN_CONV)
+        bnn__emit_say(e, "        $_conv(&at, %s, $_s%z, patch, %s);\n", from, l + 1, into);
+    else bnn__emit_say(e, "        $_pool(%s, $_s%z, %s, %s);\n", from, l + 1,
+                       k.d.kind == BNN_AVG_POOL ? "1" : "0", into);
+    return bnn__pixels(k.out);
+}
+
+/* The layers; returns the name of the array that has the outputs, and counts what both arrays and
+ * a patch of a convolution need to hold */
+static char bnn__emit_layers(bnn__emit *e, size_t room[3]) {
+    size_t l, p = (size_t)e->parts, n = bnn__emit_inputs(e);
     int scaled = e->v.net.scaling.x_mean.data != NULL, to = 0;
     char from[2] = { 'x', '\0' }, into[2] = { 'a', '\0' };
-    room[0] = room[1] = 1;
-    if (scaled || p == 2) {
-        room[to++] = p * n;
-        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = %s;\n", n,
-                      scaled ? "(x[i] - $_x_mean[i]) / $_x_std[i]" : "x[i]");
-        if (p == 2) bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[%z + i] = 0;\n", n, n);
+    room[0] = room[1] = 1, room[2] = 0;
+    if (scaled) {
+        room[to++] = n;
+        bnn__emit_say(e, "        for (i = 0; i < %z; i++) a[i] = (x[i] - $_x_mean[i]) / "
+                      "$_x_std[i];\n", n);
         from[0] = 'a';
     }
     for (l = 0; l < e->m->n_layers; l++, to = 1 - to, from[0] = into[0]) {
-        size_t k = d->sizes[l + 1];
-        int act = d->activations[l];
+        int act = bnn__stage_of(e->m, l).d.activation;
+        size_t k;
         into[0] = (char)('a' + to);
+        k = bnn__emit_layer(e, l, from, into, room);
         if (room[to] < p * k) room[to] = p * k;
-        bnn__emit_say(e, "        $_affine(&at, %s, %z, %s, %z);\n", from, d->sizes[l], into, k);
-        if (l + 1 == e->m->n_layers || act == BNN_IDENTITY) continue;
+        if (act == BNN_IDENTITY) continue;
         bnn__emit_say(e, "        for (i = 0; i < %z; i++) ", k);
         if (p == 1)
             bnn__emit_say(e, "%s[i] = $_%s(%s[i]);\n", into, bnn__emit_op(act), into);
@@ -17703,7 +17784,7 @@ static void bnn__emit_signature(bnn__emit *e) {
 
 /* Arrays and counters; the layers are counted before they are written */
 static void bnn__emit_declare(bnn__emit *e, const char *real) {
-    size_t room[2], n = e->n, sums = e->v.k;
+    size_t room[3], n = e->n, sums = e->v.k;
     char *out = e->out, z[2] = { 0, 0 };
     int classes = bnn__emit_classes(e), two = e->parts == 2, apart = e->d.exact && !two;
     e->out = NULL;
@@ -17711,14 +17792,17 @@ static void bnn__emit_declare(bnn__emit *e, const char *real) {
     e->out = out, e->n = n;
     if (two && e->lik != BNN_CATEGORICAL) sums = 0;
     else if (!classes) sums *= 3;
-    e->c.ram = 4 * (room[0] + room[1] + sums * (apart ? 2 : 1));
-    n = room[0] + room[1];
+    n = room[0] + room[1] + room[2];
+    e->c.ram = 4 * (n + sums * (apart ? 2 : 1));
     if (e->d.scratch)
         bnn__emit_say(e, "enum { $_scratch = %z };\n", apart ? n : n + sums);
     bnn__emit_signature(e);
     bnn__emit_put(e, " {\n    struct $_at at;\n");
     if (e->d.scratch) bnn__emit_say(e, "    float *a = scratch, *b = scratch + %z;\n", room[0]);
     else bnn__emit_say(e, "    float a[%z], b[%z];\n", room[0], room[1]);
+    if (room[2] != 0 && e->d.scratch)
+        bnn__emit_say(e, "    float *patch = scratch + %z;\n", room[0] + room[1]);
+    else if (room[2] != 0) bnn__emit_say(e, "    float patch[%z];\n", room[2]);
     bnn__emit_say(e, "    float *z = %s%s;\n", z, two ? ", m, v" : classes ? ", m" : "");
     if (sums != 0 && e->d.scratch && !apart)
         bnn__emit_say(e, "    float *sum = scratch + %z;\n", n);
@@ -17731,12 +17815,12 @@ static void bnn__emit_declare(bnn__emit *e, const char *real) {
 }
 
 static void bnn__emit_function(bnn__emit *e) {
-    size_t room[2], s, members = 0;
+    size_t room[3], s, members = 0;
     const char *real = e->d.exact && e->parts == 1 ? "double" : "float";
     for (s = 0; s < e->v.samples; s++) members += bnn__tour_weight(&e->v, s) > 0;
     bnn__emit_declare(e, real);
     bnn__emit_say(e, "    for (i = 0; i < %z; i++)\n        if ($_bad(x[i])) return 1;\n",
-                  e->m->desc.sizes[0]);
+                  bnn__emit_inputs(e));
     if (e->parts == 2) {
         bnn__emit_put(e, "    {\n");
     } else {
@@ -17801,7 +17885,7 @@ static void bnn__emit_comment(bnn__emit *e) {
     bnn__emit_say(e, "/* $: written by bnn.h. C99 and C++11.\n *     ");
     bnn__emit_signature(e);
     bnn__emit_say(e, "\n * Takes %z inputs x, gives %z of mean%s. Returns 0, or 1: x has NaN or "
-                  "inf,\n * or 2: an answer is beyond floats. ", e->m->desc.sizes[0], e->v.k,
+                  "inf,\n * or 2: an answer is beyond floats. ", bnn__emit_inputs(e), e->v.k,
                   bnn__emit_classes(e) ? "" : ", aleatoric and epistemic variance");
     bnn__emit_say(e, "Constants: %z bytes; arrays: %z bytes.\n", e->c.flash, e->c.ram);
     if (e->d.x.rows != 0) {
@@ -17817,28 +17901,25 @@ static void bnn__emit_comment(bnn__emit *e) {
 
 static void bnn__emit_constants(bnn__emit *e) {
     const bnn_scaling *s = &e->v.net.scaling;
-    size_t i;
-    bnn__emit_names(e, "x", e->d.inputs, e->m->desc.sizes[0]);
+    size_t i, n = 0, d = bnn__emit_inputs(e), k = bnn__mat_size(s->y_std);
+    bnn__emit_names(e, "x", e->d.inputs, d);
     bnn__emit_names(e, "y", e->d.classes, e->v.k);
     bnn__emit_stream(e, 0);
     bnn__emit_stream(e, 1);
     if (e->gaps) bnn__emit_stream(e, 2);
-    bnn__emit_array(e, "x_mean", s->x_mean);
-    bnn__emit_array(e, "x_std", s->x_std);
-    bnn__emit_array(e, "y_mean", s->y_mean);
-    bnn__emit_array(e, "y_std", s->y_std);
+    bnn__emit_array(e, "x_mean", s->x_mean.data, d);
+    bnn__emit_array(e, "x_std", s->x_std.data, d);
+    bnn__emit_array(e, "y_mean", s->y_mean.data, k);
+    bnn__emit_array(e, "y_std", s->y_std.data, k);
     if (e->lik == BNN_GAUSSIAN_HETERO && s->y_std.data != NULL) {
-        bnn__emit_open(e, "float", 4, "shift");
         for (i = 0; i < e->v.k; i++)
-            bnn__emit_item(e, 2 * bnn__dlog((double)s->y_std.data[i]), 0);
-        bnn__emit_put(e, "\n};\n");
+            e->room[i] = (float)(2 * bnn__dlog((double)s->y_std.data[i]));
+        bnn__emit_array(e, "shift", e->room, e->v.k);
     }
-    if (bnn__emit_equal(e)) return;
-    bnn__emit_open(e, "float", 4, "weight");
     for (i = 0; i < e->v.samples; i++)
         if (bnn__tour_weight(&e->v, i) > 0)
-            bnn__emit_item(e, bnn__tour_weight(&e->v, i) / e->v.total, 0);
-    bnn__emit_put(e, "\n};\n");
+            e->room[n++] = (float)(bnn__tour_weight(&e->v, i) / e->v.total);
+    if (!bnn__emit_equal(e)) bnn__emit_array(e, "weight", e->room, n);
 }
 
 static void bnn__emit_file(bnn__emit *e) {
@@ -17871,6 +17952,7 @@ static void bnn__emit_file(bnn__emit *e) {
     if (bnn__emit_classes(e)) bnn__emit_classes_text(e);
     if (e->parts == 2) bnn__emit_moments(e);
     bnn__emit_affine(e);
+    bnn__emit_windows(e);
     bnn__emit_function(e);
     e->c.flash = e->flash;
 }
@@ -17891,7 +17973,7 @@ static bnn_predictive bnn__emit_measure(bnn__emit *e, bnn_arena *mem, bnn_ensemb
                             : parts == 2 && s == 1 ? e->std : e->mean;
         memcpy(to, from, w->n * sizeof(float));
         for (l = 0; l < e->m->n_layers; l++) {
-            bnn_mat a = bnn__layer(w, e->m, l, 0);
+            bnn_mat a = bnn__emit_block(e, l, 0);
             for (j = 0; j < a.cols; j++) {
                 size_t at = (size_t)(a.data - w->theta) + j;
                 (void)bnn__emit_round(e, e->weight, from + at, a.rows, a.cols);
@@ -17956,10 +18038,21 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_arena_rewind(mem, mark);
 }
 
+static void bnn__emit_kinds(const bnn__emit *e, bnn_tape *t) {
+    size_t i;
+    for (i = 0; i < e->m->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(e->m, i);
+        if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
+                             k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
+            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
+                      "pools without .add can", i + 1, bnn__kind_name(&k));
+    }
+}
+
 /* All that can be wrong before anything is made; 0 = the tape knows what */
 static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                            const bnn_ensemble *post) {
-    size_t i = 0;
+    size_t i = 0, width = 1;
     bnn_mat x = { 1, 0, NULL };
     if (e->d.name == NULL) e->d.name = "predict";
     if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
@@ -17968,7 +18061,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                   "without _ in front or twice, and no keyword of C or C++");
     else if (e->d.storage < BNN_EMIT_FLOAT || e->d.storage > BNN_EMIT_INT8)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: storage %d (1 to 3)", e->d.storage);
-    else if (net->params != NULL && !bnn__mlp_only(t, NULL, "bnn_emit_c", net))
+    else if (net->params != NULL && net->mlp == NULL)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: only a bnn_mlp is known layer by layer");
     else if (e->d.moments != NULL && post != NULL)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: moments of a mean field, or an ensemble, not both");
@@ -17977,17 +18070,21 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->m = net->mlp;
     e->lik = bnn__likelihood(net);
     e->parts = e->d.moments != NULL ? 2 : 1;
-    x.cols = e->m->desc.sizes[0];
+    bnn__emit_kinds(e, t);
+    x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
-    e->weight = bnn__floats(t, bnn__mul(2, bnn__mlp_width(e->m)));
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
     if (!bnn__tour_open(&e->v, t, net, post, x, 1)) return 0;
+    for (i = 0; i < e->m->n_layers; i++)
+        if (bnn__emit_block(e, i, 0).rows > width) width = bnn__emit_block(e, i, 0).rows;
+    e->weight = bnn__floats(t, bnn__mul(2, width));
+    e->room = bnn__floats(t, e->v.samples + e->v.k);
     if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
     e->v.view.theta = net->params->theta;
     if (e->parts == 2) memcpy(&e->v.view.theta, &e->d.moments->params->theta, sizeof(float *));
-    for (; i < e->v.samples; i++)
+    for (i = 0; i < e->v.samples; i++)
         if (!bnn__v_finite(net->params->n, post != NULL ? bnn_mat_rows(post->samples, i, 1).data
                                                         : e->mean))
             bnn__fail(t, BNN_ENONFINITE, "bnn_emit_c: the weights of member %z are not finite", i);
@@ -18615,18 +18712,19 @@ static void bnn__put_digits(char *to, uint64_t m, int digits, int e) { /* m of s
 
 /* As few digits as read back to the same float. 40 bytes at most */
 static void bnn__real_text(char *to, float value) {
-    double v = (double)value, size = v < 0 ? -v : v, power = 0, back = 0;
-    int digits;
+    double v = (double)value, size = v < 0 ? -v : v, back = 0;
+    int digits, power = 0;
     if (!bnn__finite_d(v)) {
         memcpy(to, bnn__is_nan(v) ? "" : v < 0 ? "-inf" : "inf", bnn__is_nan(v) ? 1 : 4);
         to[4] = '\0';
         return;
     }
     if (v < 0) *to++ = '-';
-    if (size > 0) power = floor(log10(size));
+    while (bnn__scale10(size, -power) >= 10) power++; /* no libm: the same text everywhere */
+    while (size > 0 && bnn__scale10(size, -power) < 1) power--;
     for (digits = 1; digits <= 17; digits++) {
         uint64_t m, top = 1;
-        int i, at = (int)power;
+        int i, at = power;
         for (i = 0; i < digits; i++) top *= 10;
         m = (uint64_t)(bnn__scale10(size, digits - 1 - at) + 0.5);
         if (m >= top) m = (m + 5) / 10, at++;
@@ -18636,10 +18734,16 @@ static void bnn__real_text(char *to, float value) {
     }
 }
 
-static char *bnn__keep(bnn_arena *mem, const char *s) { /* a copy */
-    char *to = (char *)bnn__arena_take(mem, strlen(s) + 1, 1);
-    if (to != NULL) memcpy(to, s, strlen(s) + 1);
+static char *bnn__keep_part(bnn_arena *mem, const char *s, size_t n) { /* a copy, and a zero */
+    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
+    if (to == NULL) return NULL;
+    memcpy(to, s, n);
+    to[n] = '\0';
     return to;
+}
+
+static char *bnn__keep(bnn_arena *mem, const char *s) {
+    return bnn__keep_part(mem, s, strlen(s));
 }
 
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells) {
@@ -18862,13 +18966,13 @@ static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const ch
     return found ? BNN__NUMBER : BNN__WORD;
 }
 
-static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c) {
+static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
+                              const size_t *rows, size_t n_rows) {
     double *sum = (double *)bnn_arena_alloc(mem, f->width, sizeof *sum), v;
     size_t i, n = 0;
-    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
-    if (f->mean == NULL) return;
-    for (i = 0; i < t->rows; i++) {
-        if (bnn__feature_value(f, t, t->columns[c].cells[i], &v) != BNN__NUMBER) continue;
+    for (i = 0; i < n_rows && sum != NULL; i++) {
+        const char *s = t->columns[c].cells[rows != NULL ? rows[i] : i];
+        if (bnn__feature_value(f, t, s, &v) != BNN__NUMBER) continue;
         if (f->kind == BNN_COLUMN_CLASS) sum[(size_t)v] += 1;
         else sum[0] += v;
         n++;
@@ -18899,16 +19003,17 @@ static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t,
         bnn__classes_collect(mem, f, t, c, d->max_classes != 0 ? d->max_classes : 100);
     if (f->kind == BNN_COLUMN_YESNO) bnn__yesno_collect(mem, f, from, t->rows);
     f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
-    if (mem->err == BNN_OK) bnn__feature_mean(mem, f, t, c);
+    f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
+    if (f->mean != NULL) bnn__feature_mean(mem, f, t, c, NULL, t->rows);
 }
 
 static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
-    size_t n = strlen(a), k = strlen(b), l = strlen(c) + 1;
-    char *to = (char *)bnn__arena_take(mem, n + k + l, 1);
+    size_t n = strlen(a), k = strlen(b);
+    char *to = (char *)bnn__arena_take(mem, n + k + strlen(c) + 1, 1);
     if (to == NULL) return NULL;
     memcpy(to, a, n);
     memcpy(to + n, b, k);
-    memcpy(to + n + k, c, l);
+    memcpy(to + n + k, c, strlen(c) + 1);
     return to;
 }
 
@@ -18991,6 +19096,22 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
         bnn__target_new(mem, &r, t, y, marks[y] & BNN__MARK_CLASS, &d);
     if (mem->err == BNN_OK) bnn__recipe_layout(mem, &r);
     return mem->err == BNN_OK ? r : none;
+}
+
+BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
+                             const size_t *rows, size_t n) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    size_t i;
+    for (i = 0; i < n && mem->err == BNN_OK; i++)
+        if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
+            bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
+                            : n, t->rows);
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
+        bnn_feature *f = &r->inputs[i];
+        size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
+        if (c != BNN__NONE) bnn__feature_mean(mem, f, t, c, rows, n);
+    }
+    bnn_arena_rewind(mem, mark);
 }
 
 typedef struct bnn__pour { /* a recipe over a table */
@@ -20352,14 +20473,6 @@ BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
  * and the JSON, one function the items.
  * --------------------------------------------------------------------------------------------- */
 
-static char *bnn__arrays_name(bnn_arena *mem, const char *name, size_t n) {
-    char *to = (char *)bnn__arena_take(mem, n + 1, 1);
-    if (to == NULL) return NULL;
-    if (n != 0) memcpy(to, name, n);
-    to[n] = '\0';
-    return to;
-}
-
 /* Room doubles: a count that is a power of two is full. */
 static bnn_array *bnn__arrays_more(bnn_arena *mem, bnn_arrays *a) {
     if ((a->count & (a->count - 1)) == 0) {
@@ -20502,6 +20615,17 @@ static size_t bnn__literal_sizes(bnn__literal *l, size_t most, size_t *v) { /* (
     return n;
 }
 
+/* A string and a colon: which of the three it is, or 3 */
+static int bnn__literal_key(bnn__literal *l, const char *const keys[3]) {
+    size_t n;
+    int i;
+    const char *s = bnn__literal_string(l, &n);
+    bnn__literal_need(l, ":");
+    for (i = 0; i < 3; i++)
+        if (n == strlen(keys[i]) && memcmp(s, keys[i], n) == 0) return i;
+    return 3;
+}
+
 static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
     size_t n;
     bnn__literal_need(l, "{");
@@ -20520,29 +20644,25 @@ static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
 /* ---- .npy */
 
 static int bnn__npy_header(bnn__literal *l, bnn_array *a, bnn__items *in) { /* 0 = none we know */
-    const char *s;
-    size_t n, seen = 0;
+    static const char *const keys[] = { "descr", "fortran_order", "shape" };
+    int seen = 0;
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
-        s = bnn__literal_string(l, &n);
-        bnn__literal_need(l, ":");
-        if (n == 5 && memcmp(s, "descr", 5) == 0) {
-            seen |= 1;
-            s = bnn__literal_string(l, &n);
+        int key = bnn__literal_key(l, keys);
+        seen |= 1 << key;
+        if (key == 0) {
+            size_t n;
+            const char *s = bnn__literal_string(l, &n);
             if (n != 3 || strchr("<>|=", s[0]) == NULL || s[0] == '\0') return 0;
             in->big = s[0] == '>';
             in->kind = s[1];
             in->bytes = bnn__digit(s + 2, s + 3);
             if (strchr(s[1] == 'f' ? "248" : s[1] == 'b' ? "1" : s[1] == 'i' || s[1] == 'u'
                        ? "1248" : "", s[2]) == NULL || s[2] == '\0') return 0;
-        } else if (n == 13 && memcmp(s, "fortran_order", 13) == 0) {
-            seen |= 2;
+        } else if (key == 1) {
             in->fortran = bnn__literal_peek(l) == 'T';
             while (l->p < l->end && (*l->p | 32) >= 'a' && (*l->p | 32) <= 'z') l->p++;
-        } else if (n == 5 && memcmp(s, "shape", 5) == 0) {
-            seen |= 4;
-            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
-        } else return 0;
+        } else if (key == 2) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') return 0;
     }
     return !l->bad && seen == 7;
@@ -20596,7 +20716,7 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     if (bnn__crc32(s.bytes + skip, size) != (uint32_t)bnn__little(p + 16, 4))
         return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
     a = bnn__arrays_more(s.mem, out);
-    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size - 4)) == NULL)
+    if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size - 4)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__zip_fail(s, name, name_size, "is there twice");
@@ -20634,33 +20754,30 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
                             size_t name_size, size_t head) {
     static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
                                      "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
+    static const char *const keys[] = { "dtype", "shape", "data_offsets" };
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
     size_t n, offsets[2] = { 1, 0 }, i, body = s.size - head;
     char text[32];
     memset(&in, 0, sizeof in);
-    if (a == NULL || (a->name = bnn__arrays_name(s.mem, name, name_size)) == NULL)
+    if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" is there twice", s.name,
                               bnn__excerpt(text, name, name_size));
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
-        const char *key = bnn__literal_string(l, &n);
-        bnn__literal_need(l, ":");
-        if (n == 5 && memcmp(key, "dtype", 5) == 0) {
-            key = bnn__literal_string(l, &n);
+        int which = bnn__literal_key(l, keys);
+        if (which == 0) {
+            const char *key = bnn__literal_string(l, &n);
             for (i = 0; i < sizeof types / sizeof *types; i++) {
                 size_t k = i == 3 || i == 12 ? 4 : strlen(types[i]) - 2;
                 if (n != k || memcmp(key, types[i], k) != 0) continue;
                 in.kind = types[i][k];
                 in.bytes = i == 3 ? 2 : i == 12 ? 1 : (size_t)1 << (types[i][k + 1] - 'a');
             }
-        } else if (n == 5 && memcmp(key, "shape", 5) == 0) {
-            a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
-        } else if (n == 12 && memcmp(key, "data_offsets", 12) == 0) {
-            l->bad |= bnn__literal_sizes(l, 2, offsets) != 2;
-        } else l->bad = 1;
+        } else if (which == 1) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
+        else l->bad |= which != 2 || bnn__literal_sizes(l, 2, offsets) != 2;
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
     }
     if (l->bad || in.bytes == 0 || offsets[0] > offsets[1] || offsets[1] > body)
@@ -20706,7 +20823,7 @@ static int bnn__arrays_parse(bnn__source s, void *out, const void *how) {
     if (out == NULL) return BNN_EARG;
     if (s.size >= 6 && memcmp(s.bytes, "\x93NUMPY", 6) == 0) {
         bnn_array *one = bnn__arrays_more(s.mem, &a);
-        if (one == NULL || (one->name = bnn__arrays_name(s.mem, "", 0)) == NULL) return BNN_ENOMEM;
+        if (one == NULL || (one->name = bnn__keep(s.mem, "")) == NULL) return BNN_ENOMEM;
         err = bnn__npy_read(s, one, s.bytes, s.size);
     } else if (s.size >= 4 && memcmp(s.bytes, "PK", 2) == 0) err = bnn__npz_read(s, &a);
     else if (s.size > 8 && s.bytes[8] == '{') err = bnn__safetensors_read(s, &a);
@@ -20722,16 +20839,21 @@ BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, 
 
 /* ---- into parameters */
 
-/* Of tensor `a` into block b of w: only checked, or also done */
-static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int layout, int apply) {
+/* Of tensor `a` into block b of w: only checked, or also done. A matrix (out, in), and a kernel
+ * (out, in, place), become (place, in; out): channels last. channels, if not 0: of the inputs of a
+ * matrix, which are an image that PyTorch has flattened, channels first. */
+static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, size_t channels,
+                             int layout, int apply) {
     bnn_mat to = bnn_params_mat(w, b), from = a->values;
-    int turn = layout != BNN_IMPORT_PLAIN && a->dims == 2;
-    size_t i, j;
+    int turn = layout != BNN_IMPORT_PLAIN && a->dims >= 2;
+    size_t i, j, c = channels != 0 ? channels : a->dims >= 2 ? a->shape[1] : 1;
     if (b >= w->n_blocks)
         return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: no block is left for \"%s\"",
                               a->name);
     if (a->dims < 2) from.rows = 1, from.cols = a->values.rows; /* a bias is a row */
-    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols))
+    else if (!turn) from.cols = a->shape[a->dims - 1], from.rows = bnn__mat_size(from) / from.cols;
+    if (from.rows != (turn ? to.cols : to.rows) || from.cols != (turn ? to.rows : to.cols) ||
+        from.cols % (turn ? c : 1) != 0)
         return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx%z, block %z is "
                               "%zx%z%s", a->name, from.rows, from.cols, b, to.rows, to.cols,
                               turn ? " transposed" : "");
@@ -20739,9 +20861,61 @@ static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, int la
         return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" is not finite in "
                               "row %z, column %z", a->name, i, j);
     if (!apply) return BNN_OK;
-    if (turn) return bnn_mat_transpose(to, from);
-    memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    if (!turn) memcpy(to.data, from.data, to.rows * to.cols * sizeof(float));
+    for (i = 0; turn && i < to.cols; i++)
+        for (j = 0; j < to.rows; j++) /* channel j % c of place j / c */
+            to.data[j * to.cols + i] = from.data[i * to.rows + j % c * (to.rows / c) + j / c];
     return BNN_OK;
+}
+
+/* The tensor of item and end, the layer's digit behind it; NULL: not there */
+static const bnn_array *bnn__import_find(const bnn_arrays *a, const char *item, size_t n,
+                                         const char *end, size_t layer) {
+    char name[160];
+    size_t k = strlen(end);
+    if (n + k + 2 > sizeof name) return NULL;
+    memcpy(name, item, n);
+    memcpy(name + n, end, k + 1);
+    if (k > 2 && end[k - 1] == 'l') name[n + k] = (char)('0' + layer), name[n + k + 1] = '\0';
+    return bnn_arrays_find(a, name);
+}
+
+/* One layer of nn.GRU or nn.LSTM into w, u and b; their two biases are one of ours, but for the
+ * last gate of a GRU. An error, or *blocks: 0, there is none */
+static int bnn__import_cell(bnn_params *w, size_t b, const bnn_arrays *a, const char *item,
+                            size_t n, size_t layer, int apply, size_t *blocks) {
+    const bnn_array *t[4];
+    static const char ends[][15] = { ".weight_ih_l", ".weight_hh_l", ".bias_ih_l", ".bias_hh_l" };
+    bnn_mat to;
+    size_t i, k;
+    int err;
+    for (i = 0; i < 4; i++) t[i] = bnn__import_find(a, item, n, ends[i], layer);
+    *blocks = 0;
+    if (t[0] == NULL || t[1] == NULL || layer > 9) return BNN_OK;
+    if (bnn__import_find(a, item, n, ".weight_ih_l0_reverse", 0) != NULL)
+        return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: \"%s\" goes both ways: import "
+                              "its tensors one by one", t[0]->name);
+    *blocks = t[2] != NULL && t[3] != NULL ? 3 : 2;
+    err = bnn__import_block(w, b, t[0], 0, BNN_IMPORT_LINEAR, apply);
+    if (err == BNN_OK) err = bnn__import_block(w, b + 1, t[1], 0, BNN_IMPORT_LINEAR, apply);
+    if (err != BNN_OK || *blocks == 2) return err;
+    to = bnn_params_mat(w, b + 2);
+    k = t[1]->values.cols;
+    if (to.rows != 1 || to.cols != 4 * k || t[2]->values.rows != t[1]->values.rows ||
+        bnn__mat_size(t[2]->values) != bnn__mat_size(t[3]->values) ||
+        (t[1]->values.rows != 3 * k && t[1]->values.rows != 4 * k))
+        return bnn__arena_say(w->mem, BNN_ESHAPE, "bnn_params_import: \"%s\" is %zx1, block %z is "
+                              "%zx%z, of %z units", t[2]->name, t[2]->values.rows, b + 2, to.rows,
+                              to.cols, k);
+    for (i = 0; apply && i < 4 * k; i++) {
+        int three = t[1]->values.rows == 3 * k;
+        to.data[i] = three && i >= 3 * k ? t[3]->values.data[i - k] : t[2]->values.data[i];
+        if (!three || i < 2 * k) to.data[i] += t[3]->values.data[i];
+    }
+    k = t[2]->values.rows;
+    if (bnn__v_finite(k, t[2]->values.data) && bnn__v_finite(k, t[3]->values.data)) return BNN_OK;
+    return bnn__arena_say(w->mem, BNN_ENONFINITE, "bnn_params_import: \"%s\" or the other bias is "
+                          "not finite", t[2]->name);
 }
 
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
@@ -20753,23 +20927,27 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
         const char *list = names, *item;
         size_t n, b = first;
         while (bnn__list_next(&list, &item, &n)) {
-            size_t k, found = 0;
-            for (k = 0; k < 3; k++) {
-                char name[160];
-                const bnn_array *from;
-                if (n + 8 > sizeof name || (k > 0 && found == 1)) break;
-                memcpy(name, item, n);
-                memcpy(name + n, ends[k], strlen(ends[k]) + 1);
-                from = bnn_arrays_find(a, name);
+            size_t k, found = 0, channels = 0, whole = n, power = 1, blocks = 1;
+            for (k = n; k > 1 && bnn__digit(item + k - 1, item + n) <= 9; power *= 10)
+                channels += power * bnn__digit(item + --k, item + n);
+            if (k > 1 && k < n && k + 9 > n && item[k - 1] == ':') n = k - 1; /* "fc1:16" */
+            else channels = 0;
+            for (k = 0; k < 3 && (k == 0 || found != 1); k++) {
+                const bnn_array *from = bnn__import_find(a, item, n, ends[k], 0);
                 if (from == NULL) continue;
-                err = bnn__import_block(w, b++, from, layout, apply);
+                err = bnn__import_block(w, b++, from, k < 2 ? channels : 0, layout, apply);
                 if (err != BNN_OK) return err;
                 found += k == 0 ? 1 : 2;
+            }
+            for (k = 0; found == k && blocks != 0; k++, b += blocks) {
+                err = bnn__import_cell(w, b, a, item, n, k, apply, &blocks);
+                if (err != BNN_OK) return err;
+                found += blocks != 0;
             }
             if (found == 0) {
                 char text[32];
                 return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: there is no tensor "
-                                      "\"%s\"", bnn__excerpt(text, item, n));
+                                      "\"%s\"", bnn__excerpt(text, item, whole));
             }
         }
     }
@@ -20794,7 +20972,7 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
                             "first %zx%z", name, i, m[i].rows, m[i].cols, m[0].rows, m[0].cols);
     to = mem->err == BNN_OK ? bnn__arrays_more(mem, a) : NULL;
     if (to == NULL) return;
-    to->name = bnn__arrays_name(mem, name, strlen(name));
+    to->name = bnn__keep(mem, name);
     to->values = bnn_mat_new(mem, n * m[0].rows, cols);
     if (mem->err != BNN_OK) {
         a->count--;
@@ -20891,15 +21069,18 @@ static void bnn__zip_entry(bnn__io *io, const bnn_array *a, uint32_t crc, size_t
     (void)bnn__io_word(io, strlen(a->name) + 4, 2);
 }
 
+static size_t bnn__npy_size(const bnn__io *io, const bnn_array *a) {
+    bnn__io dry = *io;
+    dry.out = NULL;
+    bnn__npy_write(&dry, a);
+    return dry.pos - io->pos;
+}
+
 static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     size_t i, begin, at, directory;
     for (i = 0, directory = 0; i < a->count; i++) { /* members; their sizes by a dry run */
-        bnn__io dry = *io;
-        size_t size;
+        size_t size = bnn__npy_size(io, &a->at[i]);
         unsigned char *p;
-        dry.out = NULL;
-        bnn__npy_write(&dry, &a->at[i]);
-        size = dry.pos - io->pos;
         begin = io->pos;
         bnn__io_text(io, "PK\3\4", 4);
         bnn__zip_entry(io, &a->at[i], 0, size);
@@ -20915,12 +21096,8 @@ static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     }
     directory = io->pos;
     for (i = 0, at = 0; i < a->count; i++) {
-        size_t name = strlen(a->at[i].name) + 4, size;
+        size_t name = strlen(a->at[i].name) + 4, size = bnn__npy_size(io, &a->at[i]);
         uint32_t crc = io->out != NULL ? (uint32_t)bnn__little(io->out + at + 14, 4) : 0;
-        bnn__io dry = *io;
-        dry.out = NULL;
-        bnn__npy_write(&dry, &a->at[i]);
-        size = dry.pos - io->pos;
         bnn__io_text(io, "PK\1\2", 4);
         (void)bnn__io_word(io, 20, 2);
         bnn__zip_entry(io, &a->at[i], crc, size);

@@ -20,7 +20,7 @@ static const char help[] =
     "  bnn fit TRAIN.csv --target COLUMN [-o MODEL]     a posterior; -o model.bnn\n"
     "      --task auto|regression|classes|counts        default: by the target's values\n"
     "      --hidden 50,50  --method M  --budget N  --seed N  --folds K  --skip a,b\n"
-    "      M: auto hmc sghmc sgld sgnht ensemble dropout meanfield laplace swag\n"
+    "      M: auto nuts hmc sghmc sgld sgnht ensemble dropout meanfield laplace swag\n"
     "      --missing refuse|drop|mean|indicator  --decimal ,  --thousands .\n"
     "  bnn predict MODEL NEW.csv [-o OUT.csv]           mean, sd, 5 and 95 percent, or class,\n"
     "                                                   probabilities, doubt (nats)\n"
@@ -160,7 +160,7 @@ static int choice(const char *option, const char *text, const char *const *words
     return 0;
 }
 
-static const char *const methods[] = { "auto", "hmc", "sghmc", "sgld", "sgnht", "ensemble",
+static const char *const methods[] = { "auto", "nuts", "hmc", "sghmc", "sgld", "sgnht", "ensemble",
                                        "dropout", "meanfield", "laplace", "swag" };
 
 /* 0-ended widths between d inputs and k outputs */
@@ -266,16 +266,20 @@ static int progress(void *user, size_t done, size_t total) { /* total: the budge
 }
 
 static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood) {
+    int classes = likelihood == BNN_CATEGORICAL;
     bnn_mlp_desc d = { .activation = BNN_TANH, .likelihood = likelihood, .seed = o->seed,
                        .prior = { .std = 1.5f, .fan_in = 1 },
                        .noise_learned = likelihood == BNN_GAUSSIAN };
-    size_t k = likelihood == BNN_CATEGORICAL ? r->target.n_classes : 1;
+    size_t k = classes ? r->target.n_classes : 1;
+    /* how far logits may go, the data say: classes apart need them large, noisy labels small */
+    if (classes) d.prior.shape = d.prior.rate = 1;
     sizes_of(d.sizes, o->hidden ? o->hidden : "50", r->x_cols, k);
     return bnn_mlp(bnn_params_new(&mem), d);
 }
 
 static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, time_t *start) {
-    int method = choice("--method is none of those in the help: ", o->method, methods, 10);
+    int method = choice("--method is none of those in the help: ", o->method, methods,
+                        (int)(sizeof methods / sizeof *methods));
     bnn_posterior p = bnn_fit(&mem, net, data, (bnn_fit_desc){ .method = method > 1 ? method - 1
                                                                                      : 0,
         .gradients = o->budget, .seed = o->seed, .progress = progress, .progress_user = start });
@@ -292,28 +296,37 @@ static void score(const model *m, bnn_data d, double *error, double *nll) {
     *nll = -bnn_mat_sum(lp) / (double)d.y.rows;
 }
 
-static void folds(const options *o, const model *m, bnn_data d, int likelihood, time_t *start) {
+/* What stands for missing fields comes from the rows that train */
+static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, const size_t *rows,
+                  time_t *start) {
     bnn_rng rng = bnn_rng_seed(o->seed);
+    int likelihood = m->net.likelihood;
     size_t *fold = bnn_data_folds(&mem, d, o->folds, likelihood == BNN_CATEGORICAL, &rng);
-    double error = 0, nll = 0, rows = 0;
-    check();
+    size_t *train = (size_t *)bnn_arena_alloc(&mem, d.x.rows, sizeof *train);
+    double error = 0, nll = 0, n = 0;
     for (size_t k = 0; k < o->folds && !stop; k++) {
         model one = *m;
-        bnn_data test = bnn_data_fold(&mem, d, fold, k, 0), n = bnn_data_fold(&mem, d, fold, k, 1);
+        size_t used = 0, *ignored;
         double e, l;
-        one.net = make_net(o, &m->recipe, likelihood);
         check();
-        bnn_posterior p = run_fit(o, &one.net, n, start);
+        for (size_t i = 0; i < d.x.rows; i++)
+            if (fold[i] != k) train[used++] = rows[i];
+        bnn_recipe_means(&mem, &one.recipe, t, train, used);
+        bnn_data all = data_of(&one, t, &ignored, 1), test = bnn_data_fold(&mem, all, fold, k, 0);
+        one.net = make_net(o, &one.recipe, likelihood);
+        check();
+        bnn_posterior p = run_fit(o, &one.net, bnn_data_fold(&mem, all, fold, k, 1), start);
         check();
         one.post = p.post;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
         error += e * (double)test.y.rows, nll += l * (double)test.y.rows;
-        rows += (double)test.y.rows;
+        n += (double)test.y.rows;
     }
+    bnn_recipe_means(&mem, &m->recipe, t, NULL, t->rows);
     say("folds", (double)o->folds);
-    say(likelihood == BNN_CATEGORICAL ? "error, folds" : "rmse, folds", error / rows);
-    say("nll, folds", nll / rows);
+    say(likelihood == BNN_CATEGORICAL ? "error, folds" : "rmse, folds", error / n);
+    say("nll, folds", nll / n);
 }
 
 static int fit(const options *o) {
@@ -337,9 +350,9 @@ static int fit(const options *o) {
         die("the target has fewer than two classes");
     bnn_data d = data_of(&m, &t, &rows, 1);
     (void)signal(SIGINT, interrupted);
-    if (o->folds > 0) folds(o, &m, d, likelihood, &start);
     m.net = make_net(o, &m.recipe, likelihood);
     check();
+    if (o->folds > 0) folds(o, &m, &t, d, rows, &start);
     bnn_posterior p = run_fit(o, &m.net, d, &start);
     check();
     m.post = p.post, m.chains = p.chains;

@@ -2,8 +2,9 @@
  *     cc -O2 -I.. emit.c -lm && ./a.out [folder for the files] [folder of the digits] [seed]
  * Samples a posterior over 64-100-10 digit classifiers, distills it into a 64-64-10 net and writes
  * that as digits_float.c, digits_half.c and digits_int8.c: no malloc, no bnn.h, one function each.
- * Weight noise on the same shape becomes digits_moments.c, whose one pass carries variances. You
- * should see that int8 takes a quarter of the flash and changes the class of one digit in hundreds.
+ * Weight noise on the same shape becomes digits_moments.c, whose one pass carries variances; a
+ * small convolutional net becomes digits_lenet.c, and with int8 digits_lenet8.c. You should see
+ * that int8 takes a quarter of the flash and changes the class of one digit in hundreds.
  */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
@@ -11,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH = 100, MAP_STEPS = 2000, BURN_IN = 2000, THIN = 200, KEEP = 40, STEPS = 8000 };
+enum { BATCH = 100, MAP_STEPS = 2000, BURN_IN = 2000, THIN = 200, KEEP = 40, STEPS = 8000,
+       LENET_STEPS = 1500 };
 
 static bnn_arena mem;
 static bnn_tape tape;
@@ -97,14 +99,30 @@ int main(int argc, char **argv) {
     bnn_emit_desc m = { .name = "digits_moments", .moments = &q };
     write_c(to, &noisy, m, test);
 
+    /* a small LeNet */
+    bnn_net lenet = bnn_layers(bnn_params_new(&mem), (bnn_layers_desc){ .input = { 8, 8, 1 },
+        .likelihood = BNN_CATEGORICAL, .prior = { .std = 4, .fan_in = 1 }, .layers = {
+            { BNN_CONV, 8, .kernel = 3, .same = 1 }, { BNN_MAX_POOL, .kernel = 2 },
+            { BNN_CONV, 16, .kernel = 3, .same = 1 }, { BNN_MAX_POOL, .kernel = 2 },
+            { BNN_DENSE, 32 }, { BNN_DENSE, 10 } } });
+    bnn_stepper lenet_adam = bnn_adam(lenet.params, (bnn_adam_desc){ .lr = 3e-3f });
+    train(&lenet, &lenet_adam, data, LENET_STEPS, NULL);
+    bnn_emit_desc l = { .name = "digits_lenet", .classes = digit };
+    write_c(to, &lenet, l, test);
+    l.name = "digits_lenet8", l.storage = BNN_EMIT_INT8;
+    write_c(to, &lenet, l, test);
+
     /* for whoever compares */
     char path[512];
     snprintf(path, sizeof path, "%s/digits.bnn", to);
-    bnn_checkpoint all = { .nets = { &student, &noisy }, .meanfields = { &q } };
+    bnn_checkpoint all = { .nets = { &student, &noisy, &lenet }, .meanfields = { &q } };
     if (argc > 1) bnn_checkpoint_save(&mem, path, &all);
     bnn_predictive p = bnn_predict(&mem, &tape, &student, NULL, test.x);
     printf("student: error %.2f %%, nll %.3f\n", 100 * bnn_metric_error(p.mean, test.y),
            bnn_metric_nll(p.mean, test.y));
+    bnn_predictive c = bnn_predict(&mem, &tape, &lenet, NULL, test.x);
+    printf("LeNet: error %.2f %%, nll %.3f\n", 100 * bnn_metric_error(c.mean, test.y),
+           bnn_metric_nll(c.mean, test.y));
     int failed = tape.err || mem.err;
     if (failed) fprintf(stderr, "emit: %s\n", tape.err ? tape.msg : mem.msg);
     bnn_tape_free(&tape);

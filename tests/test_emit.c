@@ -136,6 +136,11 @@ static void the_text_stands_alone_and_ends(void) {
     bnn_emitted s = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, (bnn_emit_desc){ .scratch = 1 });
     CHECK(has(&s, "enum { predict_scratch = 7 };") && has(&s, "float *scratch)"));
     CHECK(s.ram == 7 * 4 && has(&s, "arrays: 28 bytes"));
+    bnn_layers_desc l = { .input = { 5, 5, 2 }, .noise_std = 1, .layers = { { BNN_CONV, 3, .kernel = 2 }, { BNN_DENSE, 1 } } };
+    bnn_net conv = bnn_layers(bnn_params_new(&u.mem), l);
+    s = bnn_emit_c(&u.mem, &u.tape, &conv, NULL, (bnn_emit_desc){ .scratch = 1 });
+    CHECK(has(&s, "enum { predict_scratch = 60 };") && has(&s, "*patch = scratch + 49;") && has(&s, "*sum = scratch + 57;"));
+    CHECK(s.ram == 4 * (48 + 1 + 8 + 3)); /* an image, an answer, a patch, sums */
     close_world(&u);
 }
 
@@ -171,7 +176,7 @@ static void zeros_take_no_room(void) {
     bnn_params_mat(u.w, 0).data[2 * 7] = 5;       /* unit 0: a gap of 7, then 292 to the end */
     bnn_params_mat(u.w, 0).data[2 * 44 + 1] = -3; /* unit 1: 44 and 255 to the end */
     bnn_emitted c = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, (bnn_emit_desc){ 0 });
-    CHECK(has(&c, "predict_w[] = {\n    5e0f, -3e0f,\n};") || has(&c, "5e0f, -3e0f,"));
+    CHECK(has(&c, "predict_w[] = {\n    5.0f, -3.0f,\n};") || has(&c, "5.0f, -3.0f,"));
     CHECK(has(&c, "predict_g[] = {\n    7, 255, 37, 44, 255,\n};"));
     CHECK(c.flash == 4 * (2 + 2 + 2) + 5);
     close_world(&u);
@@ -262,6 +267,17 @@ static void what_cannot_be_emitted_is_said(void) {
     bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
     says(&u, "bnn_emit_c: the weights of member 0 are not finite");
     u.w->theta[0] = 1;
+    d.storage = 0;
+    bnn_layers_desc list = { .input = { 4, 4, 1 }, .noise_std = 1, .layers = { { BNN_CONV, 1, .kernel = 3, .same = 1 },
+        { BNN_UPSAMPLE, 2 }, { BNN_DENSE, 1 } } };
+    bnn_net up = bnn_layers(bnn_params_new(&u.mem), list);
+    bnn_emit_c(&u.mem, &u.tape, &up, NULL, d);
+    says(&u, "bnn_emit_c: layer 2 (upsample) cannot be written; dense, conv and pools without .add can");
+    list.layers[1] = (bnn_layer){ BNN_CONV, 1, .kernel = 3, .same = 1, .add = 1 };
+    up = bnn_layers(bnn_params_new(&u.mem), list);
+    bnn_emit_c(&u.mem, &u.tape, &up, NULL, d);
+    says(&u, "bnn_emit_c: layer 2 (conv) cannot be written");
+    d.storage = BNN_EMIT_HALF;
     bnn_arena tiny = { .buffer = bad, .capacity = 8 };
     bnn_emit_c(&tiny, &u.tape, &u.net, NULL, d);
     says(&u, "bnn_emit_c: arena: the buffer of 8 bytes cannot hold another");
@@ -331,6 +347,40 @@ static void put_net(const char *folder, world *u, const bnn_ensemble *post, bnn_
     fclose(f);
 }
 
+/* Zeros around, steps of two, kernels that are not square, windows that reach over the edge */
+static const bnn_layers_desc pictures = { .input = { 7, 6, 2 }, .activation = BNN_TANH, .seed = 3, .layers = {
+    { BNN_CONV, 3, .kernel = 3, .same = 1, .activation = BNN_RELU }, { BNN_MAX_POOL, .kernel = 3, .stride = 2, .pad = 1 },
+    { BNN_CONV, 4, .kernel = 2, .kernel_w = 3, .stride = 1, .pad = 1 }, { BNN_AVG_POOL, .kernel = 3, .stride = 2, .pad = 1 },
+    { BNN_DENSE, 5 }, { BNN_DENSE, 3 } } };
+
+static void write_pictures(const char *folder) {
+    enum { N = 10, D = 7 * 6 * 2 };
+    char name[64];
+    for (int lik = BNN_GAUSSIAN; lik <= BNN_CATEGORICAL; lik += BNN_CATEGORICAL - BNN_GAUSSIAN)
+        for (int kind = 0; kind < 6; kind++) { /* float, some, exact, pruned, half, int8 */
+            world u;
+            bnn_layers_desc l = pictures;
+            open_world(&u, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
+            l.likelihood = lik, l.noise_std = lik == BNN_GAUSSIAN ? (float)0.3 : 0;
+            u.net = bnn_layers(u.w = bnn_params_new(&u.mem), l);
+            bnn_mat x = bnn_mat_new(&u.mem, N, D);
+            bnn_rng_fill_normal(&u.tape.rng, N * D, x.data);
+            bnn_emit_desc d = { .name = name, .exact = kind == 2 || kind == 3 };
+            bnn_ensemble e = bnn_ensemble_new(u.w, 3);
+            for (int s = 0; kind == 1 && s < 3; s++) {
+                for (size_t i = 0; i < u.w->n; i++) u.w->theta[i] += (float)0.1 * bnn_rng_normal(&u.tape.rng);
+                bnn_ensemble_push_from(&e, u.w, s + 1);
+            }
+            for (size_t i = 0; kind == 3 && i < u.w->n; i++)
+                if (bnn_rng_uniform(&u.tape.rng) < (float)0.8) u.w->theta[i] = 0;
+            if (kind == 4) d.storage = BNN_EMIT_HALF;
+            if (kind == 5) d.storage = BNN_EMIT_INT8;
+            snprintf(name, sizeof name, "net_conv_%d_%d", lik, kind);
+            put_net(folder, &u, kind == 1 ? &e : NULL, d, x, 1e-6);
+            close_world(&u);
+        }
+}
+
 static void write_all(const char *folder) {
     enum { N = 20, D = 5 };
     char name[64];
@@ -384,7 +434,7 @@ int main(int argc, char **argv) {
     RUN(what_cannot_be_emitted_is_said);
 #ifndef BNN_NO_STDIO
     RUN(the_file_is_the_text);
-    if (argc > 1) write_all(argv[1]);
+    if (argc > 1) write_all(argv[1]), write_pictures(argv[1]);
 #endif
     (void)argc, (void)argv;
     return check_done();

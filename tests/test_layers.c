@@ -293,7 +293,7 @@ static void what_needs_a_bnn_mlp_names_the_layer(void) {
             bnn_gaussian out, g = bnn_gaussian_new(&mem, n, NULL, bnn_mat_new(&mem, 1, n));
             bnn_drop_neurons(to, &out, &net, &g, 1, 1, &unit, 0);
         }
-        if (i == 8) bnn_emit_c(&mem, &tape, &net, NULL, (bnn_emit_desc){ .name = "f" });
+        if (i == 8) bnn_emit_c(&mem, &tape, &net, NULL, (bnn_emit_desc){ .moments = &q });
         const char *msg = tape.err ? tape.msg : mem.msg;
         if (!CHECK((tape.err || mem.err) && strstr(msg, want) != NULL)) printf("%d %s\n", i, msg);
         tape.err = mem.err = BNN_OK;

@@ -123,6 +123,62 @@ static void a_net_of_pytorch_answers_the_same_and_becomes_a_posterior(void) {
     CHECK_SAME(before, w->theta[0]);
 }
 
+/* python3 tests/oracles/npy.py layers */
+static void near_torch(const bnn_var *y, const double *said, size_t n) {
+    size_t i;
+    CHECK(y->val.rows * y->val.cols == n);
+    for (i = 0; i < n && tape.err == BNN_OK; i++) CHECK_NEAR(y->val.data[i], said[i], 1e-6);
+    if (tape.err != BNN_OK) printf("    %s\n", tape.msg);
+}
+
+static void convolutions_and_recurrent_layers_of_pytorch_answer_the_same(void) {
+    static const double conv[] = { 0.120175106, -0.203580493 };
+    static const double gru[] = { -0.156025371, 0.0418441585, 0.0122486739, -0.357907837 };
+    static const double lstm[] = { -0.279558374, -0.0688688424, -0.501922924, 0.0191254499 };
+    static const size_t shapes[][2] = { { 12, 3 }, { 1, 3 }, { 24, 2 }, { 1, 2 },                         /* conv, fc */
+        { 3, 12 }, { 4, 12 }, { 1, 16 }, { 4, 12 }, { 4, 12 }, { 1, 16 }, { 3, 16 }, { 4, 16 }, { 1, 16 } }; /* gru, lstm */
+    enum { BLOCKS = sizeof shapes / sizeof *shapes };
+    bnn_arrays a = { NULL, 0 };
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_var *p[BLOCKS], *h, *deep, *state;
+    size_t i;
+    for (i = 0; i < BLOCKS; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "p%d", (int)i);
+        bnn_params_add(w, shapes[i][0], shapes[i][1], name, (bnn_prior){ 0 });
+    }
+    if (bnn_arrays_load(&mem, FILES "layers.safetensors", &a) != BNN_OK) { CHECK(!"there"); return; }
+    CHECK(bnn_params_import(w, 0, &a, "conv, fc:3, gru, lstm", 0) == BNN_OK);
+    for (i = 0; i < BLOCKS; i++) p[i] = bnn_param(&tape, w, i);
+    bnn_mat x = bnn_mat_new(&mem, 1, 40), steps = bnn_mat_new(&mem, 2, 3);
+    for (i = 0; i < 40; i++) x.data[i] = (float)((int)(i % 7) - 3) / 4;
+    for (i = 0; i < 6; i++) steps.data[i] = (float)((int)(i % 5) - 2) / 2;
+    bnn_var *c = bnn_conv2d(bnn_input(&tape, x), p[0], p[1], (bnn_image){ 4, 5, 2 }, (bnn_window){ .kernel = 3, .kernel_w = 2 });
+    near_torch(bnn_affine(bnn_relu(c), p[2], p[3]), conv, 2);
+    h = deep = bnn_input(&tape, bnn_mat_new(&mem, 1, 4));
+    state = bnn_input(&tape, bnn_mat_new(&mem, 1, 8));
+    for (i = 0; i < 2; i++) {
+        bnn_var *now = bnn_input(&tape, bnn_mat_rows(steps, i, 1));
+        h = bnn_gru(now, h, p[4], p[5], p[6], NULL);
+        deep = bnn_gru(h, deep, p[7], p[8], p[9], NULL);
+        state = bnn_lstm(now, state, p[10], p[11], p[12], NULL);
+    }
+    near_torch(deep, gru, 4);
+    near_torch(bnn_cols(state, 0, 4), lstm, 4);
+    CHECK(bnn_params_import(w, 2, &a, "fc:5", 0) == BNN_ESHAPE && strstr(mem.msg, "\"fc.weight\" is 2x24") != NULL);
+    CHECK(bnn_params_import(w, 4, &a, "lstm", 0) == BNN_ESHAPE && strstr(mem.msg, "\"lstm.weight_ih_l0\" is 16x3") != NULL);
+    bnn_params *v = bnn_params_new(&mem);
+    for (i = 4; i < 7; i++) bnn_params_add(v, shapes[i][0], i == 6 ? 12 : shapes[i][1], "g", (bnn_prior){ 0 });
+    CHECK(bnn_params_import(v, 0, &a, "gru", 0) == BNN_ESHAPE &&
+          strstr(mem.msg, "bnn_params_import: \"gru.bias_ih_l0\" is 12x1, block 2 is 1x12, of 4 units") != NULL);
+    bnn_arrays_find(&a, "gru.bias_hh_l1")->values.data[11] = (float)bnn__nan();
+    CHECK(bnn_params_import(w, 4, &a, "gru", 0) == BNN_ENONFINITE &&
+          strstr(mem.msg, "\"gru.bias_ih_l1\" or the other bias is not finite") != NULL);
+    bnn_array *other = bnn_arrays_find(&a, "conv.bias");
+    strcpy(other->name = (char *)bnn_arena_alloc(&mem, 40, 1), "gru.weight_ih_l0_reverse");
+    CHECK(bnn_params_import(w, 4, &a, "gru", 0) == BNN_EARG && strstr(mem.msg, "\"gru.weight_ih_l0\" goes both ways") != NULL);
+}
+
 static void what_is_written_reads_back(void) {
     enum { CHAINS = 2, DRAWS = 3, ROWS = 7 };
     bnn_params *w = bnn_params_new(&mem);
@@ -330,6 +386,7 @@ int main(void) {
     OPEN_RUN(every_type_of_safetensors_is_read);
     OPEN_RUN(halves_are_what_ieee_says);
     OPEN_RUN(a_net_of_pytorch_answers_the_same_and_becomes_a_posterior);
+    OPEN_RUN(convolutions_and_recurrent_layers_of_pytorch_answer_the_same);
     OPEN_RUN(what_is_written_reads_back);
     OPEN_RUN(a_bad_npy_gets_a_sentence);
     OPEN_RUN(a_bad_npz_gets_a_sentence);

@@ -174,6 +174,16 @@ static void missing_fields_are_refused_dropped_or_imputed_as_asked(void) {
     r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "y", .missing = BNN_MISSING_INDICATOR });
     d = bnn_recipe_data(&mem, &r, &t, NULL);
     CHECK(mat_is(d.x, 4, 5, flags) && strcmp(r.x_names[1], "a is missing") == 0 && noted("1 of 5"));
+    const size_t train[] = { 0, 1, 2 }, bad[] = { 0, 5 }; /* the means of these three rows only: 2; u u */
+    bnn_recipe_means(&mem, &r, &t, train, 3);
+    d = bnn_recipe_data(&mem, &r, &t, NULL);
+    CHECK_NEAR(d.x.data[5], 2, 0);
+    CHECK_NEAR(d.x.data[6], 1, 0);
+    CHECK_NEAR(d.x.data[12], 1, 0);
+    bnn_recipe_means(&mem, &r, &t, NULL, t.rows);
+    CHECK(mat_is(bnn_recipe_data(&mem, &r, &t, NULL).x, 4, 5, flags) && noted("1 of 5"));
+    bnn_recipe_means(&mem, &r, &t, bad, 2);
+    CHECK(mem_took(BNN_EARG, "bnn_recipe_means: row 5 of 5"));
     t = plain("a,c,y\n,u,1\n2,,2\n"); /* nothing left */
     r.missing = BNN_MISSING_DROP;
     d = bnn_recipe_data(&mem, &r, &t, NULL);

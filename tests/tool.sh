@@ -2,12 +2,8 @@
 # examples/bnn.c as a user meets it: each command on small tables, exit codes, errors, the report
 # loaded by nothing from outside, C source that compiles. Ends with "N passed, M failed".
 cd "$(dirname "$0")/.." || exit 1
-out=build/tool
-rm -rf $out
-mkdir -p $out
-passed=0
-failed=0
-check() { if [ "$1" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $2"; fi; }
+set -- tool
+. tests/passed.sh
 code() { # expected code, what, arguments
     want=$1 what=$2
     shift 2
@@ -64,6 +60,65 @@ for page in r.html k.html; do
 done
 ! grep -q '<second>' k.html
 check $? "names are escaped"
+# a real browser: every figure has shapes and a size, and nothing was fetched
+if command -v chromium >/dev/null; then
+    for page in r k; do
+        cp $page.html seen.html
+        cat >>seen.html <<'H'
+<script>
+document.title = "figures " + [...document.querySelectorAll("svg")].map(s => { const b = s.getBBox();
+    return b.width > 150 && b.height > 100 && s.querySelectorAll("path,circle,rect,line,polyline").length > 3 ? "+" : "-" })
+    .join("") + " fetched " + performance.getEntriesByType("resource").length;
+</script>
+H
+        timeout 120 chromium --headless --no-sandbox --disable-gpu --dump-dom "file://$PWD/seen.html" >dom 2>err
+        figures=$(grep -c '<svg' $page.html)
+        grep -q "<title>figures $(printf %${figures}s | tr ' ' +) fetched 0</title>" dom
+        check $? "$page.html in chromium: $(grep -o '<title>.*</title>' dom), $figures figures"
+    done
+else
+    echo "skipped the browser: apt-get install chromium"
+fi
+# interrupted after the first draw: it saves, and says how to go on
+for wait in 2 4 8 16 32; do
+    ./bnn fit train.csv --target y --hidden 100,100 --budget 1e9 -o stopped.bnn >out 2>err &
+    sleep $wait
+    kill -INT $!
+    wait $!
+    c=$?
+    ! grep -q 'before the first draw' err && break
+done
+[ $c -eq 130 ] && grep -q '^bnn: interrupted; [0-9]* draws are saved. The same command without' err
+check $? "kill -INT: exit $c, $(tail -n 1 err)"
+code 0 "what was saved" predict stopped.bnn test.csv -o -
+[ "$(wc -l <out)" -eq "$(wc -l <test.csv)" ]
+check $? "its predictions"
+# gaps: what stands for them in a fold comes from the fold's own rows
+awk -F, 'BEGIN { OFS = "," } NR > 1 && NR % 9 == 0 { $2 = "NA" } { print }' train.csv >gaps.csv
+for m in nuts hmc ensemble laplace; do
+    ./bnn fit gaps.csv --target y --hidden 5 --method $m --budget 60000 --folds 2 --missing indicator -o o.bnn --json >out 2>err
+    c=$?
+    { [ $c -eq 0 ] || [ $c -eq 3 ]; } && grep -q "\"method\": \"$m\"" out && grep -q '"nll, folds": [0-9-]' out
+    check $? "fit by $m: $c $(cat err out)"
+    ./bnn info o.bnn | grep -q "^method  *$m$"
+    check $? "info says $m"
+done
+says() { # code, sentence, arguments
+    want=$1 sentence=$2
+    shift 2
+    ./bnn "$@" >out 2>err
+    got=$?
+    [ $got -eq "$want" ] && grep -qF "$sentence" err
+    check $? "exit $got, $(head -n 1 err), not: $sentence"
+}
+printf 'y\n1\n2\n' >one.csv
+says 1 "of 1 columns none is left for x" fit one.csv --target y
+printf 'a,y\n1,2\n3,2\n' >same.csv
+says 1 "column 2 (y) is the same in all rows: a target must vary" fit same.csv --target y
+awk 'BEGIN { print "c,y"; for (i = 0; i < 1000; i++) printf "word%d,%d\n", i, i % 7 }' >words.csv
+says 1 "column 1 (c) has too many classes: .skip it, or raise .max_classes" fit words.csv --target y
+says 1 "column 1 (c) has too many classes" fit words.csv --target c
+says 1 "the name must be an identifier" emit s.bnn --name "../x"
 code 2 "no command" nothing
 code 2 "no target" fit train.csv
 code 2 "bad option" fit train.csv --target y --nothing
@@ -75,5 +130,4 @@ code 1 "another table" predict m.bnn kinds.csv --decimal ,
 code 1 "a keyword" emit s.bnn --name int
 printf 'a,y\n1,2\n3,x\n' >bad.csv
 code 1 "a word among numbers" fit bad.csv --target a --skip none
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -12,21 +12,9 @@ import numpy as np
 import scipy
 from scipy import special, stats
 
+from tables import ints
+
 rng = np.random.default_rng(20240214)
-UNIT = 1024
-
-
-def ints(name, a):
-    a = np.rint(np.asarray(a) * UNIT).astype(int)
-    print("static const int %s[] = { /* %s, 1/%d */" % (name, " x ".join(map(str, a.shape)), UNIT))
-    line = "   "
-    for v in map(str, a.ravel()):
-        if len(line) + len(v) > 96:
-            print(line)
-            line = "   "
-        line += " " + v + ","
-    print(line + "\n};")
-    return a / UNIT
 
 
 def values(name, v):

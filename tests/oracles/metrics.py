@@ -14,23 +14,10 @@ import sklearn
 from scipy import integrate, linalg, optimize, special, stats
 from sklearn import metrics
 
+from tables import UNIT, ints
+
 warnings.filterwarnings("error")
 rng = np.random.default_rng(20210314)
-UNIT = 1024
-
-
-def ints(name, a):
-    a = np.rint(np.asarray(a) * UNIT).astype(int)
-    flat = [str(v) for v in a.ravel()]
-    print("static const int %s[] = { /* %s, 1/%d */" % (name, " x ".join(map(str, a.shape)), UNIT))
-    line = "   "
-    for v in flat:
-        if len(line) + len(v) > 96:
-            print(line)
-            line = "   "
-        line += " " + v + ","
-    print(line + "\n};")
-    return a / UNIT
 
 
 def value(name, v):

@@ -4,6 +4,7 @@
     python3 tests/oracles/npy.py make          writes tests/files/npy/      (needs numpy)
     python3 tests/oracles/npy.py torch         writes tests/files/npy/mlp.safetensors and prints what the
                                                net answers (needs torch; the same bytes each time)
+    python3 tests/oracles/npy.py layers        the same of layers.safetensors: Conv2d, GRU, LSTM
     python3 tests/oracles/npy.py check FILE    reads an .npz of test_npy.c (build, then NPY_KEEP=FILE
                                                ./test_npy) and compares it with the formula there
 
@@ -67,14 +68,36 @@ def torch_net():
     import torch
     torch.manual_seed(1)
     net = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2))
-    tensors = {}
-    for key, value in net.state_dict().items():
-        flat = value.reshape(-1).tolist()
-        tensors[key] = ('F32', list(value.shape), struct.pack('<%df' % len(flat), *flat))
-    safetensors('mlp.safetensors', tensors)
+    state('mlp.safetensors', {str(i): layer for i, layer in enumerate(net)})
     x = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
     y = net.double()(x.double())
     print(', '.join('%.9g' % v for v in y.reshape(-1).tolist()))
+
+
+def state(name, modules):
+    tensors = {}
+    for prefix, module in modules.items():
+        for key, value in module.state_dict().items():
+            flat = value.reshape(-1).tolist()
+            tensors[prefix + '.' + key] = ('F32', list(value.shape), struct.pack('<%df' % len(flat), *flat))
+    safetensors(name, tensors)
+
+
+def torch_layers():
+    import torch
+    torch.manual_seed(2)
+    conv, fc = torch.nn.Conv2d(2, 3, (3, 2)), torch.nn.Linear(3 * 2 * 4, 2)
+    gru, lstm = torch.nn.GRU(3, 4, num_layers=2), torch.nn.LSTM(3, 4)
+    state('layers.safetensors', {'conv': conv, 'fc': fc, 'gru': gru, 'lstm': lstm})
+    for m in (conv, fc, gru, lstm):
+        m.double()
+    image = (torch.arange(2 * 4 * 5) % 7 - 3).double() / 4                    # item i in the order h, w, c
+    x = image.reshape(4, 5, 2).permute(2, 0, 1)[None]
+    steps = ((torch.arange(2 * 3) % 5 - 2).double() / 2).reshape(2, 1, 3)
+    for name, y in (('conv', fc(torch.flatten(torch.relu(conv(x)), 1))), ('gru', gru(steps)[0][-1]),
+                    ('lstm', lstm(steps)[0][-1])):
+        print('    static const double %s[] = { %s };' %
+              (name, ', '.join('%.9g' % v for v in y.reshape(-1).tolist())))
 
 
 def check(path):
@@ -98,4 +121,4 @@ def check(path):
 
 
 if __name__ == '__main__':
-    {'make': make, 'torch': torch_net, 'check': lambda: check(sys.argv[2])}[sys.argv[1]]()
+    {'make': make, 'torch': torch_net, 'layers': torch_layers, 'check': lambda: check(sys.argv[2])}[sys.argv[1]]()
