@@ -1338,7 +1338,7 @@ BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
        BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
-       BNN_LAPLACE_LAST };   /* full, weights of the last layer only; bnn_mlp only             */
+       BNN_LAPLACE_LAST };   /* full, weights of the last layer only, a dense one              */
 typedef struct bnn_laplace {
     bnn_net net;
     int kind;
