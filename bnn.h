@@ -2718,6 +2718,7 @@ BNN__FN_##S F bnn__normal_##S(U u, U v, F *second) {                            
 }
 #if !BNN__HOOKS
 BNN__MATH(1, bnn__f1, bnn__i1, bnn__u1)
+BNN__COLD
 /* sin (shift 0) and cos (1) of any float: beyond 1e5 after Payne and Hanek (1983). |x| = m 2^e with
  * a whole m; of 2/pi only the 96 bits count that 2^e moves to a weight of 2 and below. */
 BNN__UNUSED static float bnn__trig(float x, uint32_t shift) {
@@ -2740,6 +2741,7 @@ BNN__UNUSED static float bnn__trig(float x, uint32_t shift) {
     if (b >> 31) r = -r, n = 0u - n;
     return bnn__quarter_1(r, n + shift);
 }
+BNN__WIDE
 #else
 /* -ln((w + 1/2) 2^-32), accurate at both ends */
 BNN__INLINE float bnn__expo_1(uint32_t w) {
@@ -3102,21 +3104,25 @@ BNN__PASS(S, noise,                                                             
     bnn__st_##S(q.w + i, g);                                                                     \
     bnn__st_##S(q.t + i, h); )
 #if BNN__HOOKS
-#define BNN__TRIG(S, NAME, SHIFT) BNN__MAP(S, NAME)
-#else /* sin and cos: where an x is beyond the range of the vectors, one by one */
-#define BNN__TRIG(S, NAME, SHIFT)                                                                \
-BNN__PASS(S, NAME,                                                                               \
+#define BNN__TRIG(S)                                                                             \
+BNN__PASS(S, trig, bnn__f##S x = bnn__ld_##S(q.x + i);                                           \
+    bnn__st_##S(q.w + i, q.a > 0 ? bnn__cos_##S(x) : bnn__sin_##S(x)); )
+#else /* sin, or cos with a = 1: where an x is beyond the range of the vectors, one by one */
+#define BNN__TRIG(S)                                                                             \
+BNN__PASS(S, trig,                                                                               \
     bnn__f##S x = bnn__ld_##S(q.x + i);                                                          \
     bnn__u##S far_ = bnn__lt_##S(bnn__set_##S(1e5f), bnn__abs_##S(x));                           \
     uint32_t is[S], any = 0;                                                                     \
     memcpy(is, &far_, sizeof is);                                                                \
     for (size_t l = 0; l < S; l++) any |= is[l];                                                 \
-    if (!any) bnn__st_##S(q.w + i, bnn__##NAME##_##S(x));                                        \
-    else for (size_t l = i; l < i + S; l++) q.w[l] = bnn__trig(q.x[l], SHIFT); )
+    bnn__u##S tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(q.a > 0 ? 0 : 1e-10f)), shift;    \
+    shift = bnn__bits_##S(bnn__set_##S(0.0f)) + (uint32_t)(q.a > 0);                             \
+    if (!any) bnn__st_##S(q.w + i, bnn__sel_##S(tiny, x, bnn__trig_##S(x, shift)));              \
+    else for (size_t l = i; l < i + S; l++) q.w[l] = bnn__trig(q.x[l], q.a > 0); )
 #endif
 #define BNN__MAPS16(S) BNN__MAP(S, exp) BNN__MAP(S, tanh) BNN__MAP(S, sigmoid) BNN__NOISES(S)
-#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__TRIG(S, sin, 0) \
-    BNN__TRIG(S, cos, 1) BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt)
+#define BNN__MAPS(S) BNN__MAPS16(S) BNN__MAP(S, log) BNN__MAP(S, softplus) BNN__TRIG(S) \
+    BNN__MAP(S, erf) BNN__MAP(S, expm1) BNN__MAP(S, sqrt)
 BNN__PASSES(1, bnn__f1)
 BNN__MAPS(1)
 #if BNN__SIMD
@@ -3243,17 +3249,18 @@ BNN__CALLED void bnn__run_xy(size_t n, float a, const float *x, const float *y, 
     q.x = x, q.y = y, q.w = out, q.a = a;
     bnn__run(n, &q, pass);
 }
-#define BNN__V_MAP(NAME, PICK)                                                                   \
+#define BNN__V_MAP_OF(NAME, PASS, A)                                                             \
 BNN__UNUSED static void bnn__v_##NAME(size_t n, const float *x, float *y) {                      \
-    bnn__run_xy(n, 0, x, x, y, PICK(bnn__p_##NAME));                                             \
+    bnn__run_xy(n, A, x, x, y, PASS);                                                            \
 }
+#define BNN__V_MAP(NAME, PICK) BNN__V_MAP_OF(NAME, PICK(bnn__p_##NAME), 0)
 BNN__V_MAP(exp, BNN__PICKM16)
 BNN__V_MAP(log, BNN__PICKM)
 BNN__V_MAP(tanh, BNN__PICKM16)
 BNN__V_MAP(sigmoid, BNN__PICKM16)
 BNN__V_MAP(softplus, BNN__PICKM)
-BNN__V_MAP(sin, BNN__PICKM)
-BNN__V_MAP(cos, BNN__PICKM)
+BNN__V_MAP_OF(sin, BNN__PICKM(bnn__p_trig), 0)
+BNN__V_MAP_OF(cos, BNN__PICKM(bnn__p_trig), 1)
 BNN__V_MAP(erf, BNN__PICKM)
 BNN__V_MAP(expm1, BNN__PICKM)
 BNN__V_MAP(sqrt, BNN__PICKM)
@@ -3302,7 +3309,7 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
-BNN__INLINE void bnn__row_put(size_t n, const float *x, float *y) {
+BNN__CALLED void bnn__row_put(size_t n, const float *x, float *y) {
 #if BNN__SIMD
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
 #endif
@@ -3328,6 +3335,9 @@ BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     for (; i < n; i++) y[i] += a * x[i];
 }
 
+static int bnn__v_finite(size_t n, const float *x);
+
+BNN__COLD
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
  * there is FMA, begun at 0 or the old C: the same bits for any blocking and number of threads. */
 static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
@@ -3347,27 +3357,23 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
         }
     }
 }
+BNN__WIDE
 #if BNN__SIMD
 /* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
- * R broadcasts of A, R V multiply-adds. V = 0 is a single column, b and c read by scalars. */
+ * R broadcasts of A, R V multiply-adds. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
 #define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
 #define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
-#define BNN__ZERO_0(r, S)  bnn__f##S s##r = bnn__set_##S(0);
-#define BNN__ZERO_1(r, S)  BNN__ZERO_0(r, S)
-#define BNN__ZERO_2(r, S)  BNN__ZERO_0(r, S) bnn__f##S t##r = s##r;
-#define BNN__LOAD_0(r, S)  s##r = bnn__set_##S(c[r * ldc]);
+#define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
+#define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
 #define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(c + r * ldc);
 #define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S);
-#define BNN__STEP_0(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
-#define BNN__STEP_1(r, S)  BNN__STEP_0(r, S)
-#define BNN__STEP_2(r, S)  BNN__STEP_0(r, S) BNN__FMA_##S(t##r, x, v);
-#define BNN__STORE_0(r, S) c[r * ldc] = s##r[0];
+#define BNN__STEP_1(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
+#define BNN__STEP_2(r, S)  BNN__STEP_1(r, S) BNN__FMA_##S(t##r, x, v);
 #define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
 #define BNN__STORE_2(r, S) BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc + S, t##r);
-#define BNN__GETB_0(S)     bnn__f##S x, u = bnn__set_##S(*b);
 #define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
 #define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
 typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
@@ -3399,26 +3405,103 @@ static bnn__tile *bnn__tiles_##S(size_t v, size_t r) {                          
     switch (6 * v + r) { CASES }                                                                 \
     return NULL;                                                                                 \
 }
-#define BNN__GEMM(S) BNN__TILES(S, 0) BNN__TILES(S, 1) BNN__TILES(S, 2) \
-    BNN__CHOICE(S, BNN__CASE(S, 0) BNN__CASE(S, 1) BNN__CASE(S, 2))
 #if BNN__SIMD == 16
-BNN__GEMM(8)
+BNN__TILES(8, 2)
 BNN__TILES(16, 1)
 BNN__TILES(16, 2)
+BNN__CHOICE(8, BNN__CASE(8, 2))
 BNN__CHOICE(16, BNN__CASE(16, 1) BNN__CASE(16, 2))
-static bnn__tile *bnn__tile_of(size_t S, size_t v, size_t r) { /* one column has no lanes */
-    return S == 16 && v > 0 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r);
-}
+#define bnn__tile_of(S, v, r) (S == 16 ? bnn__tiles_16(v, r) : bnn__tiles_8(v, r))
 #else
-BNN__GEMM(4)
+BNN__TILES(4, 2)
+BNN__CHOICE(4, BNN__CASE(4, 2))
 #define bnn__tile_of(S, v, r) bnn__tiles_4(v, r)
 #endif
 
+/* An A of mostly zeros (pictures, counts of words): a multiply-add with a zero leaves a finite sum
+ * as it is, but for one bit: -0 + 0 = 0. So, for two rows of A at a time, the k where either has a
+ * number are listed, and a tile of 2 by 4 S takes these. It takes all k where a sum ends as -0, and
+ * a block of B that is not finite goes the other way: the bits of the dense product. */
+enum { BNN__LISTED = 128, BNN__PAIRS = 128, BNN__THIN_LEAST = 1 << 21 };
+typedef int bnn__thin(size_t k, const unsigned char *at, int all, const float *a, size_t ars,
+                      size_t acs, const float *b, size_t brs, float *c, size_t ldc, int more);
+#define BNN__THIN_ZERO(j, S)  bnn__f##S s##j = bnn__set_##S(0), t##j = s##j;
+#define BNN__THIN_LOAD(j, S)  s##j = bnn__ld_##S(c + j * S), t##j = bnn__ld_##S(c + ldc + j * S);
+#define BNN__THIN_STEP(j, S)                                                                     \
+    u = bnn__ld_##S(bp + j * S); BNN__FMA_##S(s##j, x, u); BNN__FMA_##S(t##j, y, u);
+#define BNN__THIN_MINUS(j, S) top |= (bnn__bits_##S(s##j) == 0x80000000u) |                      \
+    (bnn__bits_##S(t##j) == 0x80000000u);
+#define BNN__THIN_STORE(j, S) bnn__st_##S(c + j * S, s##j), bnn__st_##S(c + ldc + j * S, t##j);
+#define BNN__THIN(S)                                                                             \
+static BNN__AT_##S                                                                               \
+int bnn__thin_##S(size_t k, const unsigned char *at, int all, const float *a, size_t ars,        \
+                  size_t acs, const float *b, size_t brs, float *c, size_t ldc, int more) {      \
+    BNN__ROWS4(BNN__THIN_ZERO, S)                                                                \
+    if (more) { BNN__ROWS4(BNN__THIN_LOAD, S) }                                                  \
+    for (; k > 0; k--, at++) {                                                                   \
+        const float *ap = a + *at * acs, *bp = b + *at * brs;                                    \
+        bnn__f##S x = bnn__set_##S(*ap), y = bnn__set_##S(ap[ars]), u;                           \
+        BNN__ROWS4(BNN__THIN_STEP, S)                                                            \
+    }                                                                                            \
+    if (!all) {                                                                                  \
+        uint64_t any = 0, half[S / 2];                                                           \
+        bnn__i##S top = { 0 };                                                                   \
+        BNN__ROWS4(BNN__THIN_MINUS, S)                                                           \
+        memcpy(half, &top, sizeof half);                                                         \
+        for (k = 0; k < S / 2; k++) any |= half[k];                                              \
+        if (any) return 0;                                                                       \
+    }                                                                                            \
+    BNN__ROWS4(BNN__THIN_STORE, S)                                                               \
+    return 1;                                                                                    \
+}
+#if BNN__SIMD == 16
+BNN__THIN(8)
+BNN__THIN(16)
+#define bnn__thin_of(S) (S == 16 ? bnn__thin_16 : bnn__thin_8)
+#else
+BNN__THIN(4)
+#define bnn__thin_of(S) bnn__thin_4
+#endif
+
+/* Eight zeros in a row (a -0 need not be found) */
+BNN__INLINE int bnn__zeros8(const float *x) {
+    uint64_t u[4];
+    memcpy(u, x, sizeof u);
+    return (u[0] | u[1] | u[2] | u[3]) << 1 == 0;
+}
+BNN__INLINE size_t bnn__listed(const float *x, const float *y, size_t p, unsigned char *at) {
+    uint32_t u, v;
+    memcpy(&u, x, sizeof u);
+    memcpy(&v, y, sizeof v);
+    *at = (unsigned char)p;
+    return (u | v) << 1 != 0;
+}
+/* The lists of all pairs of rows, read as A lies; returns the sum of their lengths */
+BNN__CALLED size_t bnn__thin_lists(size_t m, size_t k, const float *a, size_t ars, size_t acs,
+                                   unsigned char (*at)[BNN__LISTED], size_t *count) {
+    size_t p, i, all = 0;
+    for (i = 0; i < (m + 1) / 2; i++) {
+        const float *x = a + 2 * i * ars, *y = 2 * i + 1 < m ? x + ars : x;
+        count[i] = 0;
+        for (p = 0; p < k && acs == 1; p++)
+            if (p + 8 <= k && bnn__zeros8(x + p) && bnn__zeros8(y + p)) p += 7;
+            else count[i] += bnn__listed(x + p, y + p, p, at[i] + count[i]);
+    }
+    for (p = 0; p < k && acs != 1; p++)
+        for (i = 0; i < (m + 1) / 2; i++) {
+            const float *x = a + 2 * i * ars + p * acs, *y = 2 * i + 1 < m ? x + ars : x;
+            if (ars == 1 && 2 * i + 8 <= m && bnn__zeros8(x)) i += 3;
+            else count[i] += bnn__listed(x, y, p, at[i] + count[i]);
+        }
+    for (i = 0; i < (m + 1) / 2; i++) all += count[i];
+    return all;
+}
 /* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
 BNN__INLINE size_t bnn__tile_rows(size_t left) {
     return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
 }
 
+BNN__WARM
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define BNN__SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
@@ -3428,28 +3511,26 @@ static bnn__i4 bnn__index(int i, int j, int k, int l) { bnn__i4 v = { i, j, k, l
 #endif
 static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs, size_t w,
                       float *d) {
-    size_t p = 0, j = 0;
+    size_t p, j, l;
     if (n < w) memset(d, 0, k * w * sizeof *d);
-    if (bcs == 1) {
-        for (; j + 16 <= n; j += 16)
-            for (p = 0; p < k; p++) memcpy(d + p * w + j, b + p * brs + j, 16 * sizeof *d);
-        for (; j + 8 <= n; j += 8)
-            for (p = 0; p < k; p++) memcpy(d + p * w + j, b + p * brs + j, 8 * sizeof *d);
-    } else if (brs == 1) {
-        for (; j + 4 <= n; j += 4) {
-            const float *q = b + j * bcs;
-            for (p = 0; p + 4 <= k; p += 4, q += 4) {
-                bnn__f4 e = bnn__ld_4(q), f = bnn__ld_4(q + bcs), s, t, u, v;
-                bnn__f4 g = bnn__ld_4(q + 2 * bcs), h = bnn__ld_4(q + 3 * bcs);
-                s = BNN__SHUFFLE(e, f, 0, 4, 1, 5), t = BNN__SHUFFLE(g, h, 0, 4, 1, 5);
-                u = BNN__SHUFFLE(e, f, 2, 6, 3, 7), v = BNN__SHUFFLE(g, h, 2, 6, 3, 7);
-                bnn__st_4(d + (p + 0) * w + j, BNN__SHUFFLE(s, t, 0, 1, 4, 5));
-                bnn__st_4(d + (p + 1) * w + j, BNN__SHUFFLE(s, t, 2, 3, 6, 7));
-                bnn__st_4(d + (p + 2) * w + j, BNN__SHUFFLE(u, v, 0, 1, 4, 5));
-                bnn__st_4(d + (p + 3) * w + j, BNN__SHUFFLE(u, v, 2, 3, 6, 7));
-            }
-            for (; p < k; p++, q++) for (size_t l = 0; l < 4; l++) d[p * w + j + l] = q[l * bcs];
+    for (j = 0; bcs == 1 && j + 16 <= n; j += 16)
+        for (p = 0; p < k; p++) memcpy(d + p * w + j, b + p * brs + j, 16 * sizeof *d);
+    for (p = 0; bcs == 1 && p < k && j < n; p++)
+        bnn__row_put(n - j, b + p * brs + j, d + p * w + j);
+    if (bcs == 1) return;
+    for (; brs == 1 && j + 4 <= n; j += 4) {
+        const float *q = b + j * bcs;
+        for (p = 0; p + 4 <= k; p += 4, q += 4) {
+            bnn__f4 e = bnn__ld_4(q), f = bnn__ld_4(q + bcs), s, t, u, v;
+            bnn__f4 g = bnn__ld_4(q + 2 * bcs), h = bnn__ld_4(q + 3 * bcs);
+            s = BNN__SHUFFLE(e, f, 0, 4, 1, 5), t = BNN__SHUFFLE(g, h, 0, 4, 1, 5);
+            u = BNN__SHUFFLE(e, f, 2, 6, 3, 7), v = BNN__SHUFFLE(g, h, 2, 6, 3, 7);
+            bnn__st_4(d + (p + 0) * w + j, BNN__SHUFFLE(s, t, 0, 1, 4, 5));
+            bnn__st_4(d + (p + 1) * w + j, BNN__SHUFFLE(s, t, 2, 3, 6, 7));
+            bnn__st_4(d + (p + 2) * w + j, BNN__SHUFFLE(u, v, 0, 1, 4, 5));
+            bnn__st_4(d + (p + 3) * w + j, BNN__SHUFFLE(u, v, 2, 3, 6, 7));
         }
+        for (; p < k; p++, q++) for (l = 0; l < 4; l++) d[p * w + j + l] = q[l * bcs];
     }
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
@@ -3462,9 +3543,9 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
     float room[32 * BNN__SMALL_K], edge[6 * 32];
     size_t j, i, r, l, w, nb;
     for (j = 0; j < n; j += w) {
-        size_t v = n - j > S ? 2 : 1, at = j, bs = brs;
+        size_t v = S == 16 && n - j <= S ? 1 : 2, at = j, bs = brs;
         const float *bj;
-        if (v == 2 && n - j < 2 * S && (more || n < 2 * S)) v = 1;
+        if (S == 16 && n - j < 2 * S && (more || n < 2 * S)) v = 1;
         w = v * S;
         if (n - j < w && !more && n >= w) at = n - w;
         nb = n - at < w ? n - at : w;
@@ -3486,6 +3567,7 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
         }
     }
 }
+BNN__COLD
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
@@ -3526,10 +3608,9 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                 const float *bj = b + p * brs + j * bcs, *next = 0;
                 size_t v, w, bs = brs;
                 nb = n - j < 2 * S ? n - j : 2 * S;
-                v = nb == 1 ? 0 : nb <= S ? 1 : 2;
-                w = v ? v * S : 1;
-                if (nb > 1 && (nb < w || bcs != 1 ||
-                               (mb > BNN__FEW && (!packa || brs % 64 == 0)))) {
+                v = S == 16 && nb <= S ? 1 : 2;
+                w = v * S;
+                if (nb < w || bcs != 1 || (mb > BNN__FEW && (!packa || brs % 64 == 0))) {
                     bnn__pack(kb, nb, bj, brs, bcs, w, room);
                     if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
                     bj = room, bs = w;
@@ -3558,6 +3639,68 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, cx + l * ldc);
                 }
             }
+        }
+    }
+}
+
+/* Is it worth it? 64 elements of A, three in five zeros */
+static int bnn__is_thin(size_t m, size_t k, const float *a, size_t ars, size_t acs) {
+    size_t i, p = 0, zeros = 0;
+    for (i = 0; i < 64; i++) {
+        zeros += a[i * m / 64 * ars + p * acs] == 0;
+        p += k * 5 / 8 + 1;
+        if (p >= k) p -= k;
+    }
+    return zeros >= 40;
+}
+/* m <= 2 BNN__PAIRS, k <= BNN__LISTED, n >= 4 S. minus: may C have a -0? Returns it for the new */
+static int bnn__gemm_thin(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
+                          size_t acs, const float *b, size_t brs, float *c, size_t ldc, int more,
+                          int minus) {
+    __attribute__((aligned(64))) float room[64 * BNN__LISTED], edge[2 * 64];
+    unsigned char at[BNN__PAIRS + 1][BNN__LISTED];
+    size_t count[BNN__PAIRS], i, j, l, w = 4 * S, least = (brs % 64 ? 24 : 4) * k;
+    int pack = bnn__thin_lists(m, k, a, ars, acs, at, count) >= least, found = 0, all;
+    for (l = 0; l < k; l++) at[BNN__PAIRS][l] = (unsigned char)l;
+    for (j = 0; j < n; j += w) {
+        size_t over = n - j < w ? w - (n - j) : 0; /* of columns of the panel before, not stored */
+        const float *bj = b + j - over;
+        if (pack) bnn__pack(k, w, bj, brs, 1, w, room), bj = room;
+        for (i = 0; i < m; i += 2) {
+            size_t len = count[i / 2], two = m - i > 1, cs = two * ldc;
+            float *ci = c + i * ldc + j - over, *to = ci;
+            if (len == 0 && more && !minus) continue;
+            if (over) {
+                for (l = 0; l < 2; l++) bnn__row_put(w, ci + l * cs, edge + l * w);
+                to = edge, cs = w;
+            }
+            for (all = 0; !bnn__thin_of(S)(all ? k : len, at[all ? (size_t)BNN__PAIRS : i / 2],
+                                           all, a + i * ars, two * ars, acs, bj, pack ? w : brs,
+                                           to, cs, more); all = 1) found = 1;
+            for (l = 0; l <= two && over; l++)
+                bnn__row_put(w - over, edge + l * w + over, ci + l * ldc + over);
+        }
+    }
+    return found;
+}
+/* k and rows of A are cut to what can be listed. */
+static void bnn__gemm_blocks(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
+                             size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                             int more) {
+    enum { ROWS = 2 * BNN__PAIRS };
+    int minus = more, found = 0;
+    size_t p, i, kb;
+    for (p = 0; p < k; p += kb, more = 1, minus = found, found = 0) {
+        const float *ap = a + p * acs, *bp = b + p * brs;
+        kb = k - p < BNN__LISTED ? k - p : (size_t)BNN__LISTED;
+        if (bnn__v_finite((kb - 1) * brs + n, bp)) {
+            for (i = 0; i < m; i += ROWS)
+                found |= bnn__gemm_thin(S, m - i < ROWS ? m - i : (size_t)ROWS, n, kb,
+                                        ap + i * ars, ars, acs, bp, brs, c + i * ldc, ldc, more,
+                                        minus);
+        } else {
+            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more);
+            found = 1;
         }
     }
 }
@@ -3594,7 +3737,10 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         b = ta, brs = tcs, bcs = trs;
         n = m, ldc = m, m = 1;
     }
-    if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
+    if (lanes > 1 && bcs == 1 && n >= 4 * (size_t)lanes && m * n * k >= BNN__THIN_LEAST &&
+        bnn__is_thin(m, k, a, ars, acs)) {
+        bnn__gemm_blocks((size_t)lanes, m, n, k, a, ars, acs, b, brs, c, ldc, more);
+    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
         if (lanes == 16 && (n < 16 || (m > 1 && (n - 1) % 16 < 8))) lanes = 8; /* less is wasted */
         bnn__gemm_small((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
     } else if (lanes > 1 && k > 0)
@@ -3639,6 +3785,7 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
     bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate);
 }
 
+BNN__WARM
 /* >>patches  A convolution is a product whose left side is never whole. Row p of it is what the
  * kernel sees for pixel p of the result: kh runs of kw c floats of the image, zeros outside. A tile
  * of such rows is copied at a time, so that scratch does not grow with the batch, and sums run in
@@ -3763,6 +3910,7 @@ static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const flo
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
 
+BNN__WIDE
 /* Two reductions for the steppers. Sums of (x-m)^2 in double: eight in flight, in a fixed order.
  * Is every |x| < limit (no NaN is)? The sign bit of a top is set iff some |x| has the bits of the
  * limit or more. */
@@ -5794,7 +5942,7 @@ static void bnn__rowwise_backward(bnn_var *y) {
         if (gx.rows != n || gx.cols != k) bnn__fold(gx, n, k, 1, y->grad.data, d);
         else if (k == 1) bnn__v_muladd(n, y->grad.data, d, gx.data);
         else for (i = 0; i < n; i++)
-            bnn__v_axpy(k, y->grad.data[i], d + i * k, gx.data + i * k);
+            bnn__row_add(k, y->grad.data[i], d + i * k, gx.data + i * k);
     }
 }
 
