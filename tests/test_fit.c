@@ -192,11 +192,11 @@ static void a_canceled_run_says_so_and_goes_on(void) {
     bnn_net u, v;
     open_all(6);
     canceled_at = 15;
-    bnn_posterior a = a_fit(&u, BNN_FIT_HMC, 90000, NULL);
-    bnn_posterior b = a_fit(&v, BNN_FIT_HMC, 90000, &calls);
+    bnn_posterior a = a_fit(&u, BNN_FIT_HMC, 45000, NULL);
+    bnn_posterior b = a_fit(&v, BNN_FIT_HMC, 45000, &calls);
     CHECK(b.err == BNN_ECANCEL && calls == 15 && !b.reached && b.post.count > 0);
     CHECK(noted(&b, "bnn_fit: canceled after "));
-    bnn_fit_more(&b, 90000 - b.gradients);
+    bnn_fit_more(&b, 45000 - b.gradients);
     CHECK(b.err == BNN_OK);
     check_equal(&a, &b);
     calls = 0, canceled_at = 1;
@@ -243,7 +243,7 @@ static void a_callers_buffer_is_enough_or_an_error(void) {
     for (size = 1 << 12; size <= MOST; size *= 2) {
         bnn_arena a = { .buffer = bytes, .capacity = size };
         bnn_net net = small_net(6, 0.3);
-        bnn_posterior p = bnn_fit(&a, &net, d, (bnn_fit_desc){ .gradients = 40000, .draws = 50,
+        bnn_posterior p = bnn_fit(&a, &net, d, (bnn_fit_desc){ .gradients = 10000, .draws = 50,
             .method = BNN_FIT_SGLD, .seed = build_seed(9) });
         CHECK((a.err == BNN_ENOMEM && p.err != BNN_OK) || (a.err == BNN_OK && p.err == BNN_OK));
         CHECK(size > 1 << 12 || a.err == BNN_ENOMEM);
@@ -351,7 +351,7 @@ static void noise_of_minibatches_ends_in_notes(void) {
     CHECK(noted(&p, "bnn_fit: minibatches of 10 add "));
     CHECK(noted(&p, "above 1: a smaller lr"));
     CHECK(noted(&p, "bnn_fit: the velocities have temperature "));
-    p = with(&net, d, (bnn_fit_desc){ .method = BNN_FIT_SGNHT, .batch = 10, .gradients = 4e5,
+    p = with(&net, d, (bnn_fit_desc){ .method = BNN_FIT_SGNHT, .batch = 10, .gradients = 2e5,
                                       .ess = 1e5 });
     CHECK_NEAR(p.temperature, 1, 0.2);
     CHECK_NEAR(p.kinetic, 1, 0.2);
@@ -505,7 +505,7 @@ static void dropout_wants_a_net_that_has_masks(void) {
     bnn_posterior p = with(&net, d, (bnn_fit_desc){ .method = BNN_FIT_DROPOUT,
                                                     .gradients = 4000 });
     CHECK(p.err == BNN_EARG && p.post.count == 0);
-    CHECK(mem_took(BNN_EARG, "bnn_fit: bnn_ensemble_push_dropout: not a bnn_mlp"));
+    CHECK(mem_took(BNN_EARG, "bnn_fit: bnn_ensemble_push_dropout: not a net of layers"));
     close_all();
 }
 
@@ -525,7 +525,7 @@ static void hierarchical_priors_and_learned_noise_are_sampled(void) {
     bnn_data d = waves(123, 0.3);
     bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 8, 1 },
         .activation = BNN_TANH, .noise_learned = 1, .priors = layers });
-    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .gradients = 2e5, .ess = 200 });
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .gradients = 1e5, .ess = 200 });
     double s = 0;
     CHECK(p.post.count > 0 && p.err == BNN_OK);
     for (size_t k = 0; k < p.post.count; k++) {
