@@ -1,4 +1,4 @@
-# make help | run | mpi | test | sanitize | matrix | everywhere | bench | plots | clean
+# make help | run | mpi | test | sanitize | matrix | everywhere | bench | plots | play | clean
 CC      = cc
 CFLAGS  = -std=c99 -O2 -Wall -Wextra
 LDLIBS  = -lm
@@ -11,7 +11,7 @@ EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 RUNNABLE = $(filter-out matrix,$(EXAMPLES))
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
-.PHONY: help run mpi examples test sanitize matrix everywhere bench plots clean
+.PHONY: help run mpi examples test sanitize matrix everywhere bench plots play clean
 .SECONDARY:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make bench     our times beside OpenBLAS and PyTorch"
 	@echo "make mpi       chains over processes: 4 of them, or RANKS=8; docs/scale.md"
 	@echo "make plots     the pictures of docs/"
+	@echo "make play      the playground, docs/play/index.html, by emscripten"
 	@echo "make NAME      one example: $(RUNNABLE) ($(BUILD)/matrix is the matrix example)"
 
 $(BUILD)/%: examples/%.c bnn.h $(wildcard examples/*.h)
@@ -75,6 +76,9 @@ bench:
 
 plots:
 	sh docs/plots.sh
+
+play: # docs/play/play.js, by emscripten
+	sh docs/play/build.sh
 
 clean:
 	rm -rf $(BUILD)

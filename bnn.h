@@ -1338,7 +1338,7 @@ BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
        BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
-       BNN_LAPLACE_LAST };   /* full, weights of the last layer only; bnn_mlp only             */
+       BNN_LAPLACE_LAST };   /* full, weights of the last layer only, a dense one              */
 typedef struct bnn_laplace {
     bnn_net net;
     int kind;
@@ -16247,6 +16247,13 @@ static size_t bnn__fit_alive(const bnn__fitting *f) {
     return n;
 }
 
+static size_t bnn__fit_records(const bnn__fitting *f) { /* all that live have as many */
+    size_t k, n = 0;
+    for (k = 0; k < f->desc.chains; k++)
+        if (bnn__fit_live(&f->chains[k])) n = f->chains[k].records;
+    return n;
+}
+
 /* ---- a chain's start */
 
 static bnn_params *bnn__fit_clone(bnn_arena *mem, const bnn_params *from) {
@@ -16644,9 +16651,8 @@ static void bnn__fit_around(bnn__fit_chain *c) {
 
 /* Column `col` of what the live chains saw behind the burn-in: (chains, records) in scratch */
 static bnn_mat bnn__fit_column(const bnn__fitting *f, bnn_arena *mem, size_t col, size_t burn_in) {
-    size_t k, i, to = 0, n = 0;
+    size_t k, i, to = 0, n = bnn__fit_records(f);
     bnn_mat m;
-    for (k = 0; k < f->desc.chains; k++) if (bnn__fit_live(&f->chains[k])) n = f->chains[k].records;
     n = n > burn_in ? n - burn_in : 0;
     m = bnn_mat_new(mem, bnn__fit_alive(f), n);
     for (k = 0; k < f->desc.chains && m.data != NULL; k++)
@@ -16735,8 +16741,7 @@ static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
         for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
         bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
         if (warm > 0) continue;
-        for (k = records = 0; k < f->desc.chains; k++)
-            if (bnn__fit_live(&f->chains[k])) records = f->chains[k].records;
+        records = bnn__fit_records(f);
         if (records >= 4 * BNN__FIT_ROUND || records == f->room) bnn__fit_look(f, p);
         if (p->reached || records + BNN__FIT_ROUND <= f->room) continue;
         for (k = 0; k < f->desc.chains; k++) bnn__fit_halve(&f->chains[k]);
@@ -16765,12 +16770,12 @@ static void bnn__fit_keep(bnn__fitting *f, bnn_posterior *p) {
 }
 
 static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
-    size_t k, i;
-    double error;
+    size_t k;
+    double error, ebfmi;
     p->transitions = p->divergent = p->accept = 0, p->noise_ratio = 0;
     p->curvature = p->temperature = p->kinetic = p->ebfmi = bnn__nan();
     p->step_min = bnn__inf(), p->step_max = 0;
-    for (k = i = 0; k < f->desc.chains; k++) {
+    for (k = 0; k < f->desc.chains; k++) {
         const bnn__fit_chain *c = &f->chains[k];
         const bnn_hmc_state *h = c->s.hmc;
         double step = h != NULL ? h->step : (double)c->s.lr, f_in_force = 1;
@@ -16782,8 +16787,8 @@ static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
         if (h == NULL) continue;
         p->transitions += (double)h->draws, p->divergent += (double)h->divergent;
         p->accept += h->accept_sum;
-        error = bnn_diag_ebfmi(c->paths, c->n_paths);
-        if (!(p->ebfmi <= error) && error >= 0) p->ebfmi = error;
+        ebfmi = bnn_diag_ebfmi(c->paths, c->n_paths);
+        if (!(p->ebfmi <= ebfmi) && ebfmi >= 0) p->ebfmi = ebfmi;
     }
     p->accept = p->transitions > 0 ? p->accept / p->transitions : bnn__nan();
     if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
@@ -17021,34 +17026,29 @@ static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
         bnn_mark mark = bnn_arena_mark(f->mem);
         bnn_tape t = bnn__fit_tape(f->mem);
         bnn_predictive y = bnn_predict(f->mem, &t, f->net, &p->post, f->data.x);
-        T = bnn_metric_rmse(y.mean, f->data.y) / (double)f->net->noise_std;
+        double s = (double)bnn__noise_std(f->net);
+        T = bnn_metric_rmse(y.mean, f->data.y) / s;
         if (T > 2 || (T < 0.5 && f->data.x.rows >= 20)) /* a few rows may be met exactly */
             bnn__arena_note(f->mem, "bnn_fit: residuals are %g times noise_std: set it near %g, or "
-                            "learn it (noise_learned)", T, T * (double)f->net->noise_std);
+                            "learn it (noise_learned)", T, T * s);
         bnn_arena_rewind(f->mem, mark);
     }
 }
 
 static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
-    size_t k, to = 0, n = 0;
+    size_t k;
     bnn_arena *mem = f->mem;
     p->gradients = bnn__fit_gradients(f);
     p->chains = bnn__fit_alive(f);
     bnn__fit_look(f, p);
-    for (k = 0; k < f->desc.chains; k++) {
-        const bnn__fit_chain *c = &f->chains[k];
-        if (bnn__fit_live(c)) n = c->records;
-        else if (p->err == BNN_OK) p->err = c->err;
-    }
+    for (k = 0; k < f->desc.chains; k++)
+        if (p->err == BNN_OK) p->err = f->chains[k].err;
     if (p->chains == 0)
         bnn__arena_fail(mem, f->chains[0].err, "bnn_fit: no chain is left; the first: %s",
                         f->chains[0].tape.err != BNN_OK ? f->chains[0].tape.msg
                                                         : f->chains[0].mem.msg);
     p->burn_in = f->burn_in, p->thin = f->thin, p->batch = f->batch;
-    p->energy = bnn_mat_new(mem, p->chains, n);
-    for (k = 0; k < f->desc.chains && p->energy.data != NULL; k++)
-        for (to = 0; bnn__fit_live(&f->chains[k]) && to < n; to++)
-            p->energy.data[k * n + to] = f->chains[k].seen.data[to * f->cols];
+    p->energy = bnn__fit_column(f, mem, BNN__FIT_U, 0);
     f->n_notes = 0;
     f->on_note = mem->on_note, f->note_user = mem->note_user;
     mem->on_note = bnn__fit_hear, mem->note_user = f;
@@ -17111,7 +17111,8 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : rows <= 500 ? rows : 100;
     if (f->batch > rows) f->batch = rows;
     if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
-    f->room = (2 * q.draws + 2 * BNN__FIT_ROUND - 1) / (2 * BNN__FIT_ROUND) * 2 * BNN__FIT_ROUND;
+    f->room = bnn__mul(q.draws / BNN__FIT_ROUND + (q.draws % BNN__FIT_ROUND != 0),
+                       2 * BNN__FIT_ROUND); /* even, of whole rounds */
     f->thin = 1;
     f->chains = (bnn__fit_chain *)bnn_arena_alloc(mem, q.chains, sizeof *f->chains);
     for (k = 0; f->chains != NULL && k < q.chains; k++) f->chains[k].fit = f, f->chains[k].id = k;
@@ -17148,6 +17149,7 @@ BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fi
     bnn__fitting *f;
     bnn_mat one = { 0, 0, NULL };
     bnn_tape t = bnn__fit_tape(mem);
+    size_t room;
     memset(&p, 0, sizeof p);
     if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
     f = bnn__fit_new(mem, net, data, desc);
@@ -17158,9 +17160,9 @@ BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fi
     if (mem->err != BNN_OK) return p.err = mem->err, p;
     f->cols = BNN__FIT_PROBES + one.rows * one.cols;
     p.post.params = net->params;
-    p.post.samples = bnn_mat_new(mem, f->desc.chains * f->desc.draws, net->params->n);
-    p.post.weights = (double *)bnn_arena_alloc(mem, f->desc.chains * f->desc.draws,
-                                               sizeof(double));
+    room = bnn__mul(f->desc.chains, f->desc.draws);
+    p.post.samples = bnn_mat_new(mem, room, net->params->n);
+    p.post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
     p.fit = f, p.method = f->desc.method;
     if (mem->err != BNN_OK) return p.err = mem->err, p;
     bnn__fit_each(f, bnn__fit_open);

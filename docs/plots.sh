@@ -26,7 +26,7 @@ gnuplot -e "dir='build'; out='docs/img/simplex.png'" docs/plots/simplex.gp
 echo "docs/img/simplex.png"
 
 # Latent variables: curves, and the sheets of images that the examples write with stb_image_write
-for name in autoencoder ppca gmm factorized vae vae_uses estimators discrete_vae; do
+for name in autoencoder ppca gmm factorized sequence vae vae_uses estimators discrete_vae; do
     ${CC:-cc} -O2 -I${BNN:-.} "examples/$name.c" -o "build/$name" -lm
     "./build/$name" > "build/$name.txt"
 done
@@ -36,7 +36,7 @@ for name in autoencoder ppca gmm vae estimators; do
     gnuplot -e "dat='build/$name.dat'; out='docs/img/${name}_curve.png'" "docs/plots/$name.gp"
     echo "docs/img/${name}_curve.png"
 done
-for name in autoencoder ppca gmm_samples factorized_bars factorized_digits factorized_gray \
+for name in autoencoder ppca gmm_samples factorized_bars factorized_digits factorized_gray sequence \
     vae_digits_reconstruction vae_digits_samples vae_digits_samples_binary vae_digits_interpolation \
     vae_digits_plane vae_bars_plane vae_uses_digits_halves discrete_digits_categorical; do
     if [ -e "build/$name.png" ]; then

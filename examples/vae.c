@@ -3,6 +3,7 @@
  *     ./vae FOLDER [epochs, 50] [seed]               MNIST, IDX files gunzipped: many minutes
  *     ./vae SHEET.png TILE [epochs, 100] [seed]      a sheet of TILE x TILE images
  *     ./vae bars [epochs, 1500] [seed]               4x4 bars, made here: ln p(x) is known
+ *     ./vae conv [FOLDER [epochs, 50] [seed]]        convolutions in encoder and decoder
  * You should see -ELBO split into reconstruction and KL, the importance-weighted bound some nats
  * above the ELBO, the price of beta, and a plain autoencoder's gradients as sigma goes to zero.
  * Where there is a folder build/, pictures go to build/vae_*.png, curves to build/vae_*.dat. */
@@ -284,7 +285,25 @@ static void all(bnn_arena *mem, bnn_tape *tape, const images *d, vae_desc desc, 
     }
 }
 
+/* Convolutions; on the small digits beside the dense nets, after as many epochs */
+static void convolutional(bnn_arena *mem, bnn_tape *tape, images *d, vae_desc desc, int large) {
+    printf("%-24s latent     ELBO    recon       KL     IWAE active  seconds\n", d->name);
+    if (!large) {
+        vae m = vae_new(bnn_params_new(mem), desc);
+        study(mem, tape, &m, d, "dense", d->epochs, 1, 0, 1);
+    }
+    desc.side = d->tile.width;
+    desc.filters = 16;
+    desc.hidden = large ? 256 : 128;
+    d->name = large ? "mnist_conv" : "digits_conv";
+    vae c = vae_new(bnn_params_new(mem), desc);
+    study(mem, tape, &c, d, "convolutions", d->epochs, 1, 0, 1);
+    pictures(mem, tape, &c, d);
+}
+
 int main(int argc, char **argv) {
+    int conv = argc > 1 && strcmp(argv[1], "conv") == 0;
+    if (conv) argc--, argv++;
     int sheet = argc > 2 && strstr(argv[1], ".png") != NULL;
     int small = argc > 1 && strcmp(argv[1], "bars") == 0, large = argc > 1 && !sheet && !small;
     uint64_t seed = argc > 3 + sheet ? (uint64_t)atol(argv[3 + sheet]) : 1;
@@ -294,7 +313,8 @@ int main(int argc, char **argv) {
     vae_desc desc = { .pixels = d.train.cols, .hidden = large ? 400 : 128,
                       .latent = large ? 20 : small ? 2 : 10, .likelihood = BNN_BERNOULLI,
                       .seed = seed };
-    if (small) bars(&mem, &tape, &d, desc);
+    if (conv && !sheet && !small) convolutional(&mem, &tape, &d, desc, large);
+    else if (small) bars(&mem, &tape, &d, desc);
     else all(&mem, &tape, &d, desc, large);
     if (tape.err || mem.err) fprintf(stderr, "vae: %s\n", tape.err ? tape.msg : mem.msg);
     int failed = tape.err || mem.err;

@@ -19,6 +19,8 @@ typedef struct vae_desc {
     float std;                     /* > 0: prior N(0, std^2/fan in) on the decoder's weights     */
     bnn_params *decoder;           /* a store of its own for the decoder, default the encoder's  */
     uint64_t seed;
+    size_t side, filters;          /* filters > 0: convolutions, over images of side x side, a
+                                      multiple of 4                                              */
 } vae_desc;
 
 typedef struct vae {
@@ -35,6 +37,63 @@ typedef struct vae_bound { /* one row per image */
     bnn_var *mean, *log_var, *t; /* of q(t|x), and a draw from it            */
     bnn_var *nll, *kl;           /* -ln p(x|t), and KL(q(t|x) || N(0, I))    */
 } vae_bound;
+
+/* Convolutions that halve the side, twice, and a hidden layer; the decoder is its mirror. 5x5, or
+ * 3x3 where the image is small. Blocks: w, b of two layers, then of two more. */
+static inline bnn_window vae_window(const vae_desc *d) {
+    bnn_window v = { .kernel = d->side < 16 ? 3 : 5, .stride = 2, .same = 1 };
+    return v;
+}
+
+static inline bnn_var *vae_conv_encoder(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const vae_desc *d = (const vae_desc *)net->user;
+    bnn_image at = { d->side, d->side, 1 };
+    for (size_t l = 0; l < 4; l++) {
+        size_t channels = l == 0 ? d->filters : 2 * d->filters;
+        bnn_var *w = bnn_param(t, net->params, 2 * l), *b = bnn_param(t, net->params, 2 * l + 1);
+        x = l < 2 ? bnn_conv2d(x, w, b, at, vae_window(d)) : bnn_affine(x, w, b);
+        if (l < 3) x = bnn_relu(x);
+        if (l < 2) at = bnn_image_conv(at, channels, vae_window(d));
+    }
+    return x;
+}
+
+static inline bnn_var *vae_conv_decoder(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const vae_desc *d = (const vae_desc *)net->user;
+    bnn_image at = { d->side / 4, d->side / 4, 2 * d->filters };
+    for (size_t l = 0; l < 4; l++) {
+        bnn_var *w = bnn_param(t, net->params, 8 + 2 * l);
+        bnn_var *b = bnn_param(t, net->params, 9 + 2 * l);
+        x = l < 2 ? bnn_affine(x, w, b) : bnn_conv2d_transpose(x, w, b, at, vae_window(d));
+        if (l < 3) x = bnn_relu(x);
+        if (l == 2) at = bnn_image_conv_transpose(at, d->filters, vae_window(d));
+    }
+    return x;
+}
+
+static inline void vae_convolutions(vae *m) { /* Bernoulli pixels, one store, no relevances */
+    vae_desc *d = (vae_desc *)bnn_arena_alloc(m->w->mem, 1, sizeof *d);
+    size_t k = vae_window(&m->desc).kernel, f = m->desc.filters, q = m->desc.side / 4;
+    size_t flat = q * q * 2 * f, h = m->desc.hidden, z = m->desc.latent;
+    const size_t shape[8][3] = { { k * k, f, f }, { k * k * f, 2 * f, 2 * f }, { flat, h, h },
+                                 { h, 2 * z, 2 * z }, { z, h, h }, { h, flat, flat },
+                                 { 2 * f, k * k * f, f }, { f, k * k, 1 } };
+    bnn_net net = { .params = m->w, .likelihood = m->desc.likelihood, .user = d };
+    bnn_rng rng = bnn_rng_seed(m->desc.seed);
+    for (size_t l = 0; l < 8 && m->w->mem->err == BNN_OK; l++) {
+        bnn_prior flat_prior = { .kind = BNN_PRIOR_FLAT };
+        size_t fan_in = l < 6 ? shape[l][0] : k * k * shape[l][0] / 4; /* per pixel made */
+        size_t b = bnn_params_add(m->w, shape[l][0], shape[l][1], "w", flat_prior);
+        bnn_params_add(m->w, 1, shape[l][2], "b", flat_prior);
+        if (m->w->mem->err != BNN_OK) return;
+        bnn_mat w = bnn_params_mat(m->w, b);
+        bnn_rng_fill_normal(&rng, w.rows * w.cols, w.data);
+        bnn_mat_scale(w, w, (float)sqrt((l % 4 == 3 ? 1 : 2) / (double)fan_in));
+    }
+    if (d) *d = m->desc;
+    m->encoder = m->decoder = net;
+    m->encoder.forward = vae_conv_encoder, m->decoder.forward = vae_conv_decoder;
+}
 
 static inline vae vae_new(bnn_params *w, vae_desc desc) {
     vae m = { desc, w, desc.decoder ? desc.decoder : w, { 0 }, { 0 }, 0, 1 };
@@ -53,6 +112,10 @@ static inline vae vae_new(bnn_params *w, vae_desc desc) {
     if (desc.hidden == 0) {
         e.sizes[1] = e.sizes[2], d.sizes[1] = d.sizes[2];
         e.sizes[2] = d.sizes[2] = 0;
+    }
+    if (desc.filters > 0) {
+        vae_convolutions(&m);
+        return m;
     }
     m.encoder = bnn_mlp(w, e);
     m.decoder = bnn_mlp(m.v, d);

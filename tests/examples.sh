@@ -21,7 +21,7 @@ for source in examples/*.c; do
         failed=$((failed + 1))
         continue
     fi
-    case $name in mnist | uci | weight_noise_mnist) want=2 ;; *) want=0 ;; esac
+    case $name in mnist | uci | vgg | weight_noise_mnist) want=2 ;; *) want=0 ;; esac
     text=$("./$program" 2>&1)
     code=$?
     if [ "$code" -eq "$want" ] && [ -n "$text" ]; then
@@ -32,5 +32,24 @@ for source in examples/*.c; do
         printf 'FAIL %s: status %s\n%s\n' "$name" "$code" "$text"
     fi
 done
+# The same fit in C++ and, by ctypes, in Python: equal tables, and structs of equal sizes
+check() { # what, status
+    if [ "$2" -eq 0 ]; then passed=$((passed + 1)); echo "ok   $1"; else failed=$((failed + 1)); echo "FAIL $1"; fi
+}
+${CXX:-c++} -std=c++11 -O2 -Wall -Wextra -Werror -I. examples/fit.cpp -o "$out/fit-cpp" -lm &&
+    "$out/fit-cpp" >"$out/fit-cpp.txt" && [ -s "$out/fit-cpp.txt" ]
+check "fit.cpp" $?
+if command -v python3 >/dev/null 2>&1; then
+    ${CC:-cc} -O2 -shared -fPIC -DBNN_IMPLEMENTATION -x c bnn.h -o "$out/libbnn.so" -lm &&
+        python3 examples/python/fit.py "$out/libbnn.so" >"$out/fit-py.txt" && cmp "$out/fit-cpp.txt" "$out/fit-py.txt"
+    check "python/fit.py prints what fit.cpp prints" $?
+    python3 examples/python/fit.py --sizes >"$out/sizes-py.txt"
+    { printf '#include <stdio.h>\n#include "bnn.h"\nint main(void) {\n'
+      sed 's/ .*//; s/.*/printf("& %zu\\n", sizeof(&));/' "$out/sizes-py.txt"; printf 'return 0; }\n'; } >"$out/sizes.c"
+    $cc -I. "$out/sizes.c" -o "$out/sizes" && "$out/sizes" | cmp - "$out/sizes-py.txt"
+    check "python's structs have C's sizes" $?
+else
+    echo "not installed: python3, for examples/python"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

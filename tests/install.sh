@@ -10,7 +10,7 @@ packages="gcc g++ make clang tcc libc6-dev libc6-dev-i386 lib32gcc-12-dev musl-t
     libclang-rt-14-dev cppcheck qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf
     libc6-dev-armhf-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
     gcc-mingw-w64-x86-64 wine64 emscripten nodejs node-acorn gcc-arm-none-eabi libnewlib-arm-none-eabi
-    qemu-system-arm openmpi-bin libopenmpi-dev"
+    qemu-system-arm openmpi-bin libopenmpi-dev pandoc chromium chromium-driver"
 [ "${1:-}" != all ] || packages="$packages clang-tidy gcc-11 g++-11 gcc-12 g++-12 gcc-13 g++-13 gcc-14 g++-14
     clang-13 clang-14 clang-15 clang-16 clang-19 clang-22"
 for package in $packages; do

@@ -301,6 +301,57 @@ static void what_needs_a_bnn_mlp_names_the_layer(void) {
     close_all();
 }
 
+/* A mask takes all rows of a channel; the masked net is the old one on masked channels. */
+static void a_draw_of_dropout_masks_rows_of_channels(void) {
+    open_all(17);
+    bnn_net net = make((bnn_layers_desc){ .input = { 4, 4, 6 }, .layers = {
+        { BNN_CONV, 3, .kernel = 3, .dropout = (float)0.5 }, { BNN_GRU, 4, .dropout = (float)0.3 },
+        { BNN_DENSE, 2 } } });
+    bnn_ensemble e = bnn_ensemble_new(net.params, 40);
+    size_t gone = 0;
+    for (int k = 0; k < 40; k++) {
+        CHECK(bnn_ensemble_push_dropout(&e, &net, &tape.rng) == BNN_OK);
+        bnn_params s = bnn_ensemble_sample(&e, (size_t)k);
+        bnn_mat a = bnn_params_mat(&s, 0), w = bnn_params_mat(net.params, 0);
+        for (size_t c = 0; c < 6; c++) {
+            float keep = a.data[c * 3] == 0 ? 0 : 2;
+            gone += keep == 0;
+            for (size_t p = 0; p < 9; p++)
+                for (size_t j = 0; j < 3; j++)
+                    CHECK(a.data[(p * 6 + c) * 3 + j] == keep * w.data[(p * 6 + c) * 3 + j]);
+        }
+        a = bnn_params_mat(&s, 2), w = bnn_params_mat(net.params, 2);
+        for (size_t i = 0; i < 6 * 12; i++) /* of 2 x 3 numbers a step; u stays */
+            CHECK(a.data[i] == 0 || a.data[i] == w.data[i] * (1 / (1 - (float)0.3)));
+        CHECK_SAME_ARRAY(bnn_params_mat(&s, 3).data, bnn_params_mat(net.params, 3).data, 48);
+    }
+    CHECK(gone > 70 && gone < 170); /* 120 expected, sd 8: false alarms below 1e-8 */
+    close_all();
+}
+
+/* The last layer's Laplace is the full one of a linear net on what the layers before make. */
+static void laplace_of_the_last_layer_sees_features(void) {
+    open_all(18);
+    bnn_net net = make((bnn_layers_desc){ .input = { 4, 4, 1 }, .activation = BNN_TANH, .layers = {
+        { BNN_CONV, 3, .kernel = 3 }, { BNN_AVG_POOL, .kernel = 2 }, { BNN_DENSE, 2 } } });
+    bnn_net front = make((bnn_layers_desc){ .input = { 4, 4, 1 }, .layers = {
+        { BNN_CONV, 3, .kernel = 3, .activation = BNN_TANH }, { BNN_AVG_POOL, .kernel = 2 } } });
+    bnn_net top = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 3, 2 },
+                              .noise_std = 1 });
+    bnn_data d = { normals(25, 16, 1), normals(25, 2, 1) }, f = d;
+    size_t at = net.params->blocks[2].offset;
+    memcpy(front.params->theta, net.params->theta, front.params->n * sizeof(float));
+    memcpy(top.params->theta, net.params->theta + at, 8 * sizeof(float));
+    f.x = bnn_mat_copy(&mem, front.forward(&tape, &front, bnn_input(&tape, d.x))->val);
+    bnn_laplace a = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_LAST);
+    bnn_laplace b = bnn_laplace_new(&mem, &tape, &top, f, BNN_LAPLACE_FULL);
+    CHECK(a.first == at && a.n == 8 && b.n == 8);
+    CHECK_NEAR(a.log_evidence, b.log_evidence, BUILD_TOL(1e-3, 1e-10));
+    for (size_t i = 0; i < 64; i++)
+        CHECK_NEAR(a.g.pieces[0].chol.data[i], b.g.pieces[0].chol.data[i], BUILD_TOL(1e-4, 1e-11));
+    close_all();
+}
+
 /* ---- files */
 
 static const bnn_layers_desc kept = { .input = { 6, 6, 1 }, .layers = {
@@ -406,6 +457,8 @@ int main(void) {
     RUN(a_recurrent_layer_is_its_steps);
     RUN(dropout_takes_whole_channels);
     RUN(initial_weights_keep_the_scale);
+    RUN(a_draw_of_dropout_masks_rows_of_channels);
+    RUN(laplace_of_the_last_layer_sees_features);
     RUN(a_list_is_written_and_read);
     RUN(a_file_of_another_list_names_the_layer);
     RUN(bad_lists_are_refused);

@@ -1,0 +1,80 @@
+/* course.h -- what the programs of the lectures share: the library, pictures, checks.
+ *     cc -O2 -I. docs/course/1_bayes.c -o bayes -lm && ./bayes
+ * A program writes its pictures into the folder that it is given, else into build/, else nowhere.
+ */
+#ifndef COURSE_H
+#define COURSE_H
+#define BNN_STATIC
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#include "../../examples/svg.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *course_folder = "build";
+static int course_wrong;
+
+/* A picture of that name, ready for svg_axes; close it by picture_end */
+static inline svg picture(const char *name, const char *title) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s.svg", course_folder, name);
+    FILE *f = fopen(path, "w");
+    if (!f) f = tmpfile();
+    if (!f) exit(2);
+    return svg_open(f, title);
+}
+
+static inline void picture_end(svg *s) {
+    svg_close(s);
+    fclose(s->f);
+}
+
+/* The line of height `level` of z, n x m values (row by row, y upwards) that fill the axes */
+static inline void svg_contour(const svg *s, int n, int m, const double *z, double level,
+                               int color) {
+    fprintf(s->f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%s\" d=\"", svg_color(color),
+            color == 0 ? "2.2" : "1.2"); /* thick and thin, for paper without color */
+    for (int i = 0; i + 1 < n; i++)
+        for (int j = 0; j + 1 < m; j++) {
+            const int di[5] = { 0, 0, 1, 1, 0 }, dj[5] = { 0, 1, 1, 0, 0 };
+            int cuts = 0;
+            for (int k = 0; k < 4; k++) { /* the four sides of a cell */
+                double a = z[(i + di[k]) * m + j + dj[k]] - level;
+                double b = z[(i + di[k + 1]) * m + j + dj[k + 1]] - level;
+                if ((a < 0) == (b < 0)) continue;
+                double t = a / (a - b);
+                double x = (j + dj[k] + t * (dj[k + 1] - dj[k])) / (m - 1);
+                double y = (i + di[k] + t * (di[k + 1] - di[k])) / (n - 1);
+                fprintf(s->f, "%c%.1f %.1f", cuts++ % 2 ? 'L' : 'M',
+                        svg_x(s, s->x0 + x * (s->x1 - s->x0)),
+                        svg_y(s, s->y0 + y * (s->y1 - s->y0)));
+            }
+        }
+    fputs("\"/>\n", s->f);
+}
+
+/* A sentence inside the axes, in their units */
+static inline void svg_note(const svg *s, double x, double y, const char *text) {
+    svg_text(s, svg_x(s, x), svg_y(s, y), "start", text);
+}
+
+/* What a solution says of its own numbers: a program with a wrong one fails */
+static inline void check(int right, const char *what) {
+    if (right) return;
+    printf("WRONG: %s\n", what);
+    course_wrong = 1;
+}
+
+static inline int near(double a, double b, double tolerance) { return fabs(a - b) <= tolerance; }
+
+/* The end of every program: the errors of the library, memory, the status */
+static inline int done(bnn_arena *mem, bnn_tape *tape) {
+    int err = mem->err ? mem->err : tape->err;
+    if (err) fprintf(stderr, "%s\n", mem->err ? mem->msg : tape->msg);
+    bnn_tape_free(tape);
+    bnn_arena_free(mem);
+    return err || course_wrong;
+}
+#endif

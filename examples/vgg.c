@@ -1,0 +1,312 @@
+/* vgg.c -- a posterior over a VGG on CIFAR-10, and single nets that stand for it. Long: half an
+ * hour a method on one core.
+ *     cc -O2 -I.. vgg.c -o vgg -lm
+ *     ./vgg FOLDER [epochs, 60] [images, all] [seed] [folder of Fashion-MNIST]
+ * FOLDER holds test_batch.bin and any of data_batch_1.bin to data_batch_5.bin (CIFAR-10, binary
+ * version, gunzipped). 3x3 convolutions 32-32-P-64-64-P-128-128-P-256-10, shifts and mirrors. You
+ * should see samples of cyclical SGLD below SGD in error and in NLL. What students keep of that,
+ * and whether entropy tells clothes, shown as 32x32 pictures, from CIFAR, depends on the epochs:
+ * after 10 they keep nothing and it does not (docs/results.md). */
+#define BNN_STATIC /* one file: what it does not call is not compiled */
+#define BNN_IMPLEMENTATION
+#include "bnn.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, RECORD = 1 + PIXELS, BATCH = 50,
+       CONVS = 6, LAYERS = 8, SHIFT = 4, CYCLES = 4, KEEP = 12, MASKS = 12 };
+static const size_t width[LAYERS] = { 32, 32, 64, 64, 128, 128, 256, 10 };
+static const bnn_window three = { .kernel = 3, .same = 1 }, two = { .kernel = 2 };
+/* N(0, std^2/fan in); the temperature of the samples; of what the dense layers read */
+static const float prior_std = 8, temperature = 0.02f, half = 0.5f;
+
+typedef struct {
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_data train, test;
+    bnn_mat other; /* pictures of another kind, or none */
+    size_t steps;
+} task;
+
+/* ---- data: pictures are rows, channels last, gray 1/2 at 0 */
+
+static void fail(const char *path, const char *what) {
+    fprintf(stderr, "vgg: %s: %s\n", path, what);
+    exit(1);
+}
+
+static size_t records(const char *folder, const char *name) { /* begun ones, too */
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "rb");
+    long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : 0;
+    if (f) fclose(f);
+    return size > 0 ? ((size_t)size + RECORD - 1) / RECORD : 0;
+}
+
+/* Planes of red, green, blue to pixels; `at` rows are there already. Returns how many more. */
+static size_t read_cifar(const char *folder, const char *name, int wanted, bnn_data *d, size_t at) {
+    char path[1024];
+    unsigned char r[RECORD];
+    size_t n = 0, got;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL && wanted) fail(path, "cannot be opened; gunzip it");
+    while (f && at + n < d->x.rows && (got = fread(r, 1, RECORD, f)) > 0) {
+        if (got < RECORD) fail(path, "ends within a record of 3073 bytes");
+        if (r[0] > 9) fail(path, "a label is above 9; gunzip it");
+        d->y.data[at + n] = r[0];
+        for (size_t p = 0; p < PIXELS; p++)
+            d->x.data[(at + n) * PIXELS + p] = (float)r[1 + p % 3 * PLANE + p / 3] / 64 - 2;
+        n++;
+    }
+    if (f) fclose(f);
+    return n;
+}
+
+static bnn_data data_new(bnn_arena *mem, size_t rows) {
+    bnn_data d = { bnn_mat_new(mem, rows, PIXELS), bnn_mat_new(mem, rows, 1) };
+    if (mem->err) fail("memory", mem->msg);
+    return d;
+}
+
+static void load(task *k, const char *folder, size_t images) {
+    static const char *const batches[] = { "data_batch_1.bin", "data_batch_2.bin",
+        "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin" };
+    size_t n = 0, all = 0, tests = records(folder, batches[5]);
+    for (int i = 0; i < 5; i++) all += records(folder, batches[i]);
+    k->train = data_new(&k->mem, images < all ? images : all);
+    k->test = data_new(&k->mem, images < tests ? images : tests);
+    for (int i = 0; i < 5; i++) n += read_cifar(folder, batches[i], 0, &k->train, n);
+    if (n < BATCH) fail(folder, "fewer than 50 images in data_batch_1.bin and so on; gunzip them");
+    if (read_cifar(folder, batches[5], 1, &k->test, 0) == 0)
+        fail(folder, "test_batch.bin is empty");
+}
+
+/* 28x28 gray pictures in the middle of 32x32 black ones */
+static void load_other(task *k, const char *folder) {
+    char path[1024];
+    bnn_mat m = { 0, 0, NULL };
+    snprintf(path, sizeof path, "%s/t10k-images-idx3-ubyte", folder);
+    if (bnn_idx_load(&k->mem, path, &m) != BNN_OK) fail("other pictures", k->mem.msg);
+    if (m.cols != 28 * 28) fail(path, "the pictures are not 28x28");
+    if (m.rows > k->test.x.rows) m.rows = k->test.x.rows;
+    k->other = data_new(&k->mem, m.rows).x;
+    bnn_mat_fill(k->other, -2);
+    for (size_t i = 0; i < m.rows * 28 * 28; i++) {
+        size_t row = i / 784, r = i % 784 / 28 + 2, c = i % 28 + 2;
+        for (size_t j = 0; j < 3; j++)
+            k->other.data[row * PIXELS + (r * SIDE + c) * 3 + j] = m.data[i] / 64 - 2;
+    }
+}
+
+/* One picture, shifted by up to 4 pixels each way, mirrored or not; what moves in is gray */
+static void disturb(bnn_rng *rng, float *to, const float *from) {
+    int mirror = (int)bnn_rng_below(rng, 2);
+    int down = (int)bnn_rng_below(rng, 2 * SHIFT + 1) - SHIFT;
+    int right = (int)bnn_rng_below(rng, 2 * SHIFT + 1) - SHIFT;
+    for (int r = 0; r < SIDE; r++)
+        for (int c = 0; c < SIDE; c++, to += 3) {
+            int y = r - down, x = (mirror ? SIDE - 1 - c : c) - right;
+            if (y < 0 || y >= SIDE || x < 0 || x >= SIDE) memset(to, 0, 3 * sizeof *to);
+            else memcpy(to, from + (y * SIDE + x) * 3, 3 * sizeof *to);
+        }
+}
+
+static bnn_batch batch(task *k) {
+    bnn_tape *t = &k->tape;
+    bnn_batch b = { bnn_op(t, BATCH, PIXELS, NULL, 0, NULL), bnn_op(t, BATCH, 1, NULL, 0, NULL),
+                    (double)k->train.x.rows };
+    for (size_t i = 0; i < BATCH && !t->err; i++) {
+        size_t row = bnn_rng_below(&t->rng, k->train.x.rows);
+        disturb(&t->rng, b.x->val.data + i * PIXELS, k->train.x.data + row * PIXELS);
+        b.y->val.data[i] = k->train.y.data[row];
+    }
+    return b;
+}
+
+static void inputs(void *user, bnn_rng *rng, bnn_mat out) { /* what a student is asked */
+    const bnn_mat x = ((const task *)user)->train.x;
+    for (size_t i = 0; i < out.rows; i++)
+        disturb(rng, out.data + i * PIXELS, x.data + bnn_rng_below(rng, x.rows) * PIXELS);
+}
+
+/* ---- the net: user, if not NULL, is the dropout of what the dense layers read */
+
+static bnn_var *forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const float *dropout = (const float *)net->user;
+    bnn_image at = { SIDE, SIDE, 3 };
+    for (size_t l = 0; l < LAYERS; l++) {
+        bnn_var *w = bnn_param(t, net->params, 2 * l), *b = bnn_param(t, net->params, 2 * l + 1);
+        if (l >= CONVS && dropout && t->training) x = bnn_dropout(x, *dropout);
+        x = l < CONVS ? bnn_conv2d(x, w, b, at, three) : bnn_affine(x, w, b);
+        if (l + 1 < LAYERS) x = bnn_relu(x);
+        if (l < CONVS) at = bnn_image_conv(at, width[l], three);
+        if (l < CONVS && l % 2) x = bnn_max_pool2d(x, at, two), at = bnn_image_pool(at, two);
+    }
+    return x;
+}
+
+static bnn_net make(task *k, const float *dropout) {
+    bnn_params *w = bnn_params_new(&k->mem);
+    size_t in = 3;
+    for (size_t l = 0; l < LAYERS; l++) {
+        char name[16];
+        size_t rows = l < CONVS ? 9 * in : l == CONVS ? in * PLANE / 64 : in;
+        snprintf(name, sizeof name, "w%d", (int)l + 1);
+        size_t b = bnn_params_add(w, rows, width[l], name,
+                                  (bnn_prior){ .std = prior_std, .fan_in = 1 });
+        name[0] = 'b';
+        bnn_params_add(w, 1, width[l], name, (bnn_prior){ .std = 1 });
+        if (k->mem.err) fail("memory", k->mem.msg);
+        bnn_mat m = bnn_params_mat(w, b);
+        bnn_rng_fill_normal(&k->tape.rng, m.rows * m.cols, m.data);
+        bnn_mat_scale(m, m, sqrtf(2 / (float)rows));
+        in = width[l];
+    }
+    return (bnn_net){ .params = w, .forward = forward, .likelihood = BNN_CATEGORICAL,
+                      .user = (void *)(size_t)dropout };
+}
+
+/* ---- methods */
+
+static double auroc(task *k, bnn_mat in, bnn_mat out) { /* do the others have more entropy? */
+    bnn_mat score = bnn_mat_new(&k->mem, in.rows + out.rows, 1);
+    bnn_mat is_out = bnn_mat_new(&k->mem, in.rows + out.rows, 1);
+    if (in.data == NULL || out.data == NULL || k->mem.err) return NAN;
+    for (size_t i = 0; i < score.rows; i++) {
+        score.data[i] = i < in.rows ? in.data[i] : out.data[i - in.rows];
+        is_out.data[i] = i >= in.rows;
+    }
+    return bnn_metric_auroc(&k->mem, score, is_out);
+}
+
+static void report(task *k, const char *method, const bnn_net *net, const bnn_ensemble *post,
+                   clock_t start) {
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    bnn_mark mark = bnn_arena_mark(&k->mem);
+    bnn_predictive p = bnn_predict(&k->mem, &k->tape, net, post, k->test.x), q = { .mean = { 0 } };
+    if (k->other.rows > 0) q = bnn_predict(&k->mem, &k->tape, net, post, k->other);
+    if (k->tape.err || k->mem.err) return;
+    printf("RESULT vgg images=%zu method=%s error=%.2f nll=%.4f ece=%.4f auroc=%.4f entropy=%.3f "
+           "entropy_other=%.3f steps=%zu seconds=%.0f\n", k->train.x.rows, method,
+           100 * bnn_metric_error(p.mean, k->test.y), bnn_metric_nll(p.mean, k->test.y),
+           bnn_metric_ece(p.mean, k->test.y, 15), auroc(k, p.entropy, q.entropy),
+           bnn_mat_sum(p.entropy) / (double)p.entropy.rows,
+           q.entropy.rows ? bnn_mat_sum(q.entropy) / (double)q.entropy.rows : NAN, k->steps,
+           seconds);
+    fflush(stdout);
+    bnn_arena_rewind(&k->mem, mark);
+}
+
+static void progress(const task *k, const char *what, size_t done) {
+    size_t epoch = k->train.x.rows / BATCH;
+    if (done % epoch == 0)
+        fprintf(stderr, "vgg: %s, epoch %zu of %zu, second %.0f\n", what, done / epoch,
+                k->steps / epoch, (double)clock() / CLOCKS_PER_SEC);
+}
+
+static void sgd(task *k, const char *method, const bnn_net *net) {
+    bnn_stepper s = bnn_sgd(net->params, (bnn_sgd_desc){ .momentum = 0.9f, .clip = 5 });
+    for (size_t i = 0; i < k->steps && !k->tape.err; i++) {
+        bnn_tape_reset(&k->tape);
+        s.lr = (float)bnn_lr_cosine(0.02, i, k->steps);
+        bnn_backward(bnn_net_loss(net, batch(k)));
+        bnn_step(&s, &k->tape);
+        progress(k, method, i + 1);
+    }
+}
+
+/* Zhang et al. 2020: a cycle explores at a high rate without noise, then samples at low ones */
+static void sgld(task *k, const bnn_net *net, bnn_ensemble *post) {
+    bnn_stepper s = bnn_sgld(net->params, (bnn_sgld_desc){ .lr = 0.05f });
+    size_t drawn = 0, each = k->steps / CYCLES / 5 / (KEEP / CYCLES);
+    for (size_t i = 0; i < k->steps && !k->tape.err; i++) {
+        int sampling;
+        bnn_tape_reset(&k->tape);
+        s.lr = (float)bnn_lr_cyclical(0.05, CYCLES, 0.8, i, k->steps, &sampling);
+        s.temperature = sampling ? temperature : 0;
+        bnn_backward(bnn_net_loss(net, batch(k)));
+        bnn_step(&s, &k->tape);
+        drawn = sampling ? drawn + 1 : 0;
+        if (drawn > 0 && (each < 2 || drawn % each == 0) && post->count < KEEP)
+            bnn_ensemble_push(post);
+        progress(k, "sgld", i + 1);
+    }
+    if (post->count == 0) bnn_ensemble_push(post); /* a run of a few steps */
+}
+
+/* The present weights under masks: what a dropped unit would send is 0, the rest is scaled up */
+static void push_masks(task *k, bnn_ensemble *masks, const bnn_net *net) {
+    bnn_mat keep = bnn_mat_copy(&k->mem, (bnn_mat){ 1, net->params->n, net->params->theta });
+    while (masks->count < MASKS && keep.data && !k->mem.err) {
+        for (size_t b = 2 * CONVS; b < 2 * LAYERS; b += 2) {
+            bnn_mat m = bnn_params_mat(net->params, b);
+            for (size_t i = 0; i < m.rows; i++)
+                bnn_mat_scale(bnn_mat_rows(m, i, 1), bnn_mat_rows(m, i, 1),
+                              bnn_rng_uniform(&k->tape.rng) < half ? 0 : 1 / (1 - half));
+        }
+        bnn_ensemble_push(masks);
+        memcpy(net->params->theta, keep.data, keep.cols * sizeof(float));
+    }
+}
+
+static int said(void *user, size_t done, size_t total) {
+    (void)total;
+    progress((const task *)user, "student", done);
+    return 0;
+}
+
+static void learn(task *k, const char *method, const bnn_net *teacher, const bnn_ensemble *post) {
+    clock_t start = clock();
+    bnn_net student = make(k, NULL);
+    k->tape.progress = said, k->tape.progress_user = k;
+    bnn_distill(&k->tape, &student, teacher, post, k->train.x, (bnn_distill_desc){
+        .steps = k->steps, .batch = BATCH, .inputs = { .generate = inputs, .user = k } });
+    k->tape.progress = NULL;
+    report(k, method, &student, NULL, start);
+}
+
+int main(int argc, char **argv) {
+    static task k;
+    if (argc < 2) {
+        fprintf(stderr, "vgg: give the folder of CIFAR-10 (binary version, gunzipped)\n");
+        return 2;
+    }
+    long epochs = argc > 2 ? atol(argv[2]) : 60, images = argc > 3 ? atol(argv[3]) : 50000;
+    if (epochs < 1 || images < BATCH || images > 50000) {
+        fprintf(stderr, "vgg: epochs are 1 or more, images %d to 50000\n", BATCH);
+        return 2;
+    }
+    k.tape.rng = bnn_rng_seed(argc > 4 ? (uint64_t)atol(argv[4]) : 1);
+    load(&k, argv[1], (size_t)images);
+    if (argc > 5) load_other(&k, argv[5]);
+    k.steps = (size_t)epochs * (k.train.x.rows / BATCH);
+
+    clock_t start = clock();
+    bnn_net net = make(&k, NULL), drop = make(&k, &half);
+    sgd(&k, "sgd", &net);
+    report(&k, "sgd", &net, NULL, start);
+
+    start = clock();
+    bnn_ensemble post = bnn_ensemble_new(net.params, KEEP);
+    sgld(&k, &net, &post);
+    report(&k, "sgld", &net, &post, start);
+    learn(&k, "student", &net, &post);
+
+    start = clock();
+    bnn_ensemble masks = bnn_ensemble_new(drop.params, MASKS);
+    sgd(&k, "dropout", &drop);
+    push_masks(&k, &masks, &drop);
+    report(&k, "dropout", &drop, &masks, start);
+    learn(&k, "student_dropout", &drop, &masks);
+
+    int failed = k.tape.err || k.mem.err;
+    if (failed) fprintf(stderr, "vgg: %s\n", k.tape.err ? k.tape.msg : k.mem.msg);
+    bnn_tape_free(&k.tape);
+    bnn_arena_free(&k.mem);
+    return failed;
+}
