@@ -3643,7 +3643,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
 }
 
 BNN__COLD
-/* Is it worth it? 64 elements of A, three in five zeros */
+/* Is it worth it? 64 elements of A, five in eight zeros */
 static int bnn__is_thin(size_t m, size_t k, const float *a, size_t ars, size_t acs) {
     size_t i, p = 0, zeros = 0;
     for (i = 0; i < 64; i++) {
