@@ -290,7 +290,10 @@ const more = {
             "of the chosen class"
         );
         for (const color of ["entropy", "disagreement"]) {
-            await keys("#plane-color", color);
+            await keys("#plane-color", DOWN);
+            const now = await run(`const e = document.querySelector("#plane-color");
+                return e.options[e.selectedIndex].text`);
+            check(now === color, `color shows ${now}, not ${color}`);
             await sleep(300);
             await pictures("plane");
         }
