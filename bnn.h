@@ -17541,7 +17541,7 @@ static void bnn__emit_erf(bnn__emit *e) {
 
 /* The text of an activation, and in *needs what it needs; NULL: nothing to do */
 static const char *bnn__emit_activation(int activation, int *needs) {
-    static const struct { int activation, needs; const char *text; } all[] = {
+    const struct { int activation, needs; const char *text; } all[] = {
         { BNN_RELU, 0, "static float $_relu(float x) { return x <= 0 ? 0 : x; }\n" },
         { BNN_TANH, BNN__EMIT_EM1,
         "static float $_tanh(float x) {\n"
@@ -20794,7 +20794,7 @@ static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
 /* ---- .npy */
 
 static int bnn__npy_header(bnn__literal *l, bnn_array *a, bnn__items *in) { /* 0 = none we know */
-    static const char *const keys[] = { "descr", "fortran_order", "shape" };
+    const char *const keys[] = { "descr", "fortran_order", "shape" };
     int seen = 0;
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
@@ -20904,7 +20904,7 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
                             size_t name_size, size_t head) {
     static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
                                      "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
-    static const char *const keys[] = { "dtype", "shape", "data_offsets" };
+    const char *const keys[] = { "dtype", "shape", "data_offsets" };
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
     size_t n, offsets[2] = { 1, 0 }, i, body = s.size - head;
