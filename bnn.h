@@ -6,7 +6,7 @@
  * just include it. Compile with any C99 or C++11 compiler; link with -lm.
  *
  * A program of one file defines BNN_STATIC too: the compiler then drops what is not called before
- * it optimizes (1.6 s instead of 5 s). A larger program compiles the implementation once, in a file
+ * it optimizes (1.5 s instead of 4.5 s). A larger program compiles the implementation once, in a file
  * of its own with these two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
  *
  *     #define BNN_STATIC
@@ -2028,8 +2028,7 @@ static void bnn__put_size(char *msg, size_t *n, size_t v) {
     bnn__put(msg, n, digits + i);
 }
 
-/* Six digits, enough for a sentence: 0.001 to 999999 as they are, others as 1.5e-8 */
-/* As many digits as unit has places */
+/* As many digits as unit has places: small exponents as they are, others as 1.5e-8 */
 static void bnn__put_places(char *msg, size_t *n, double v, size_t unit) {
     int exponent = 0, plain, i;
     size_t digits;
@@ -2055,6 +2054,7 @@ static void bnn__put_places(char *msg, size_t *n, double v, size_t unit) {
     bnn__put_size(msg, n, (size_t)(exponent < 0 ? -exponent : exponent));
 }
 
+/* Six digits, enough for a sentence: 0.001 to 999999 as they are */
 static void bnn__put_real(char *msg, size_t *n, double v) { bnn__put_places(msg, n, v, 100000); }
 
 /* The little of printf that error sentences need, without stdio: %s string, %z size_t, %d int,
@@ -6150,6 +6150,12 @@ static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s) {
     return bnn__floats(t, bnn__mul(bnn__threads(), bnn__mul(bnn__patch_rows(s), depth)));
 }
 
+static void bnn__conv_shift(bnn_var *y, size_t pixels, size_t channels) { /* b's gradient */
+    if (y->n_in < 3 || y->in[2]->grad.data == NULL) return;
+    bnn__open(y->in[2]);
+    bnn__v_colsum(pixels, channels, y->grad.data, y->in[2]->grad.data);
+}
+
 static void bnn__conv_backward(bnn_var *y) {
     const bnn__slide *s = (const bnn__slide *)y->aux;
     bnn_var *x = y->in[0], *w = y->in[1];
@@ -6164,10 +6170,7 @@ static void bnn__conv_backward(bnn_var *y) {
         bnn__open(x);
         bnn__conv_back(s, n, k, y->grad.data, w->val.data, k, 1, x->grad.data, room);
     }
-    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
-        bnn__open(y->in[2]);
-        bnn__v_colsum(n, k, y->grad.data, y->in[2]->grad.data);
-    }
+    bnn__conv_shift(y, n, k);
     bnn_arena_rewind(&y->tape->mem, mark);
 }
 
@@ -6183,10 +6186,7 @@ static void bnn__conv_transpose_backward(bnn_var *y) {
                           room);
     if (x->grad.data != NULL)
         bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, x->grad.data, bnn__claim(x), room);
-    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
-        bnn__open(y->in[2]);
-        bnn__v_colsum(y->val.rows * s->h * s->w, s->c, y->grad.data, y->in[2]->grad.data);
-    }
+    bnn__conv_shift(y, y->val.rows * s->h * s->w, s->c);
     bnn_arena_rewind(&y->tape->mem, mark);
 }
 

@@ -434,7 +434,7 @@ static void residuals_are_measured_by_the_default_noise(void) {
     bnn_params_add(w, 1, 1, "slope", (bnn_prior){ 0 });
     bnn_net net = { .params = w, .forward = its_weight, .mem = &mem };
     bnn_posterior p = with(&net, d, (bnn_fit_desc){ .unscaled = 1, .gradients = 2e4 });
-    CHECK(noted(&p, "bnn_fit: residuals are 5.") || noted(&p, "bnn_fit: residuals are 4.9"));
+    CHECK(noted(&p, "bnn_fit: residuals are 4.9") || noted(&p, "bnn_fit: residuals are 5."));
     close_all();
 }
 
@@ -453,10 +453,11 @@ static void a_flat_prior_and_separable_classes_end_in_a_note(void) {
 static void heavy_tails_end_in_a_note(void) {
     bnn_prior cauchy = { .kind = BNN_PRIOR_STUDENT, .nu = (float)0.3 };
     open_all(31);
-    bnn_data d = { normals(20, 4, 1), normals(20, 1, 1) };
-    bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 4, 1 },
+    bnn_data d = { normals(20, 2, 1), normals(20, 1, 1) };
+    bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 2, 1 },
                           .noise_std = (float)1e4, .prior = cauchy });
-    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .gradients = 1e5, .unscaled = 1 });
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .chains = 12, /* one may have luck: */
+                           .gradients = 3e5, .unscaled = 1 });    /* the least counts   */
     CHECK(p.ebfmi < 0.3 && noted(&p, "bnn_fit: E-BFMI is 0."));
     close_all();
 }

@@ -90,14 +90,6 @@ static void line(bnn_arena *mem, bnn_tape *tape, const float *shown, const char 
     if (shown == line_x) draw_ellipses(&e, mu, s);
 }
 
-static bnn_mat read_digits(bnn_arena *mem, const char *name) {
-    char path[128];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "examples/data/digits-%s.idx", name);
-    bnn_idx_load(mem, path, &m);
-    return m;
-}
-
 static double error(bnn_arena *mem, bnn_tape *tape, bnn_meanfield *q, const bnn_net *net,
                     bnn_data d) {
     bnn_mark mark = bnn_arena_mark(mem);
@@ -167,15 +159,13 @@ static void prune(bnn_arena *mem, bnn_tape *tape, bnn_meanfield *q, const bnn_ne
 }
 
 static void digits(bnn_arena *mem, bnn_tape *tape) {
-    bnn_data train = { read_digits(mem, "train-images"), read_digits(mem, "train-labels") };
-    bnn_data test = { read_digits(mem, "test-images"), read_digits(mem, "test-labels") };
+    bnn_data train = course_digits(mem, "train");
+    bnn_data test = course_digits(mem, "test");
     bnn_net net = bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){ .sizes = { 64, 50, 10 },
                           .activation = BNN_TANH, .likelihood = BNN_CATEGORICAL, .seed = 1,
                           .prior = { .std = 0.5f } });
     bnn_meanfield q = bnn_meanfield_new(net.params, (bnn_meanfield_desc){ .init_std = 0.02f });
     if (mem->err) return;
-    bnn_mat_scale(train.x, train.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
     train_digits(mem, tape, &q, &net, train, test);
     prune(mem, tape, &q, &net, test);
 }

@@ -60,6 +60,20 @@ static inline void svg_note(const svg *s, double x, double y, const char *text) 
     svg_text(s, svg_x(s, x), svg_y(s, y), "start", text);
 }
 
+/* "train" or "test" of the 8x8 digits, pixels from 0 to 1; from the folder that has examples/ */
+static inline bnn_data course_digits(bnn_arena *mem, const char *part) {
+    bnn_data d = { { 0, 0, NULL }, { 0, 0, NULL } };
+    char x[128], y[128];
+    snprintf(x, sizeof x, "examples/data/digits-%s-images.idx", part);
+    snprintf(y, sizeof y, "examples/data/digits-%s-labels.idx", part);
+    if (bnn_idx_load(mem, x, &d.x) || bnn_idx_load(mem, y, &d.y)) {
+        fprintf(stderr, "%s: run it in the folder that has examples/\n", mem->msg);
+        exit(2);
+    }
+    bnn_mat_scale(d.x, d.x, 1 / 16.0f);
+    return d;
+}
+
 /* What a solution says of its own numbers: a program with a wrong one fails */
 static inline void check(int right, const char *what) {
     if (right) return;

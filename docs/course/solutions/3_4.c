@@ -5,14 +5,6 @@
 enum { EPOCHS = 40, BATCH = 50 };
 static float sorted[8192], score[3][8192];
 
-static bnn_mat read_digits(bnn_arena *mem, const char *name) {
-    char path[128];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "examples/data/digits-%s.idx", name);
-    bnn_idx_load(mem, path, &m);
-    return m;
-}
-
 static int rising(const void *a, const void *b) {
     float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
@@ -36,16 +28,14 @@ static double without(bnn_arena *mem, bnn_tape *tape, bnn_meanfield *q, const bn
 int main(void) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
-    bnn_data train = { read_digits(&mem, "train-images"), read_digits(&mem, "train-labels") };
-    bnn_data test = { read_digits(&mem, "test-images"), read_digits(&mem, "test-labels") };
+    bnn_data train = course_digits(&mem, "train");
+    bnn_data test = course_digits(&mem, "test");
     bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 64, 50, 10 },
                           .activation = BNN_TANH, .likelihood = BNN_CATEGORICAL, .seed = 1,
                           .prior = { .std = 0.5f } });
     bnn_meanfield q = bnn_meanfield_new(net.params, (bnn_meanfield_desc){ .init_std = 0.02f });
     bnn_stepper adam = bnn_adam(q.params, (bnn_adam_desc){ .lr = 5e-3f });
     if (mem.err) return done(&mem, &tape);
-    bnn_mat_scale(train.x, train.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
     size_t steps = EPOCHS * (train.x.rows / BATCH);
     for (size_t s = 0; s < steps; s++) {
         bnn_tape_reset(&tape);

@@ -4,14 +4,6 @@
 
 enum { STEPS = 3000, BATCH = 50 };
 
-static bnn_mat read_digits(bnn_arena *mem, const char *name) {
-    char path[128];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "examples/data/digits-%s.idx", name);
-    bnn_idx_load(mem, path, &m);
-    return m;
-}
-
 /* Trains on the first rows; prints and returns the test error of the mean weights in percent */
 static double train_rows(bnn_arena *mem, bnn_tape *tape, bnn_data all, bnn_data test, size_t rows,
                          float prior, double kl_weight) {
@@ -43,11 +35,9 @@ static double train_rows(bnn_arena *mem, bnn_tape *tape, bnn_data all, bnn_data 
 int main(void) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(5) };
-    bnn_data train = { read_digits(&mem, "train-images"), read_digits(&mem, "train-labels") };
-    bnn_data test = { read_digits(&mem, "test-images"), read_digits(&mem, "test-labels") };
+    bnn_data train = course_digits(&mem, "train");
+    bnn_data test = course_digits(&mem, "test");
     if (mem.err) return done(&mem, &tape);
-    bnn_mat_scale(train.x, train.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
     printf("          prior sd  KL weight  error, nats  weights, nats  uniform code  test error\n");
     double full = train_rows(&mem, &tape, train, test, 3823, 0.1f, 1);
     double lost = train_rows(&mem, &tape, train, test, 300, 0.1f, 1);
