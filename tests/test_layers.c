@@ -191,6 +191,32 @@ static void initial_weights_keep_the_scale(void) { /* by fan in of each kind */
     close_all();
 }
 
+static void one_layer_alone_has_no_gain(void) { /* nothing feeds it: variance 1 / fan in */
+    open_all(14);
+    bnn_net net = make((bnn_layers_desc){ .input = { 1, 1, 400 }, .seed = build_seed(5),
+        .layers = { { BNN_DENSE, 300, .activation = BNN_RELU } } });
+    bnn_mat w = bnn_params_mat(net.params, 0);
+    CHECK_NEAR(bnn_mat_dot(w, w) / 300, 1, 0.03); /* sd .004 */
+    close_all();
+}
+
+static void priors_are_by_fan_in_and_a_gain_is_around_1(void) {
+    bnn_prior p = { .std = 2, .fan_in = 1 };
+    open_all(15);
+    bnn_net net = make((bnn_layers_desc){ .input = { 5, 4, 2 }, .layers = {
+        { BNN_CONV, 6, .kernel = 3, .kernel_w = 2, .prior = p },
+        { BNN_NORM, .prior = { .std = (float)0.5 } },
+        { BNN_CONV_TRANSPOSE, 3, .kernel = 4, .kernel_w = 6, .stride = 2, .prior = p },
+        { BNN_DENSE, 2 } } });
+    const bnn_block *b = net.params->blocks; /* w, b, gain, shift, w, b, w, b */
+    CHECK(net.params->n_blocks == 8);
+    CHECK_NEAR(b[0].prior.std, 2 / sqrt(3 * 2 * 2), 1e-6);
+    CHECK(b[2].prior.mean == 1 && b[3].prior.mean == 0 && b[2].prior.std == (float)0.5);
+    CHECK_NEAR(b[4].prior.std, 2 / sqrt(6 * (4 / 2) * (6 / 2)), 1e-6); /* windows overlap */
+    CHECK(b[6].prior.std == 1 && b[6].prior.mean == 0);
+    close_all();
+}
+
 /* ---- what is refused: the sentence, and nothing is made */
 
 static void bad_lists_are_refused(void) {
@@ -308,7 +334,7 @@ static void a_draw_of_dropout_masks_rows_of_channels(void) {
         { BNN_CONV, 3, .kernel = 3, .dropout = (float)0.5 }, { BNN_GRU, 4, .dropout = (float)0.3 },
         { BNN_DENSE, 2 } } });
     bnn_ensemble e = bnn_ensemble_new(net.params, 40);
-    size_t gone = 0;
+    size_t gone = 0, apart = 0;
     for (int k = 0; k < 40; k++) {
         CHECK(bnn_ensemble_push_dropout(&e, &net, &tape.rng) == BNN_OK);
         bnn_params s = bnn_ensemble_sample(&e, (size_t)k);
@@ -323,9 +349,15 @@ static void a_draw_of_dropout_masks_rows_of_channels(void) {
         a = bnn_params_mat(&s, 2), w = bnn_params_mat(net.params, 2);
         for (size_t i = 0; i < 6 * 12; i++) /* of 2 x 3 numbers a step; u stays */
             CHECK(a.data[i] == 0 || a.data[i] == w.data[i] * (1 / (1 - (float)0.3)));
+        for (size_t i = 0; i < 3; i++)
+            apart += (a.data[i * 12] == 0) != (a.data[(i + 3) * 12] == 0);
         CHECK_SAME_ARRAY(bnn_params_mat(&s, 3).data, bnn_params_mat(net.params, 3).data, 48);
     }
     CHECK(gone > 70 && gone < 170); /* 120 expected, sd 8: false alarms below 1e-8 */
+    CHECK(apart > 20);              /* 50 expected, sd 5.4: below 1e-7             */
+    bnn_gaussian g = bnn_gaussian_fit(&mem, &e, &net, BNN_COV_LAYERS, 1e-3); /* a piece a layer */
+    CHECK(g.n_pieces == 3 && g.pieces[0].n == 54 * 3 + 3);
+    CHECK(g.pieces[1].n == 6 * 12 + 4 * 12 + 16 && g.pieces[2].n == 4 * 2 + 2);
     close_all();
 }
 
@@ -457,6 +489,8 @@ int main(void) {
     RUN(a_recurrent_layer_is_its_steps);
     RUN(dropout_takes_whole_channels);
     RUN(initial_weights_keep_the_scale);
+    RUN(one_layer_alone_has_no_gain);
+    RUN(priors_are_by_fan_in_and_a_gain_is_around_1);
     RUN(a_draw_of_dropout_masks_rows_of_channels);
     RUN(laplace_of_the_last_layer_sees_features);
     RUN(a_list_is_written_and_read);
