@@ -349,7 +349,7 @@ static void put_net(const char *folder, world *u, const bnn_ensemble *post, bnn_
 
 /* Zeros around, steps of two, kernels that are not square, windows that reach over the edge */
 static const bnn_layers_desc pictures = { .input = { 7, 6, 2 }, .activation = BNN_TANH, .seed = 3, .layers = {
-    { BNN_CONV, 3, .kernel = 3, .same = 1, .activation = BNN_RELU }, { BNN_MAX_POOL, .kernel = 3, .stride = 2, .pad = 1 },
+    { BNN_CONV, 3, .kernel = 3, .kernel_w = 2, .same = 1, .activation = BNN_RELU }, { BNN_MAX_POOL, .kernel = 3, .stride = 2, .pad = 1 },
     { BNN_CONV, 4, .kernel = 2, .kernel_w = 3, .stride = 1, .pad = 1 }, { BNN_AVG_POOL, .kernel = 3, .stride = 2, .pad = 1 },
     { BNN_DENSE, 5 }, { BNN_DENSE, 3 } } };
 
