@@ -6,8 +6,8 @@
  * just include it. Compile with any C99 or C++11 compiler; link with -lm.
  *
  * A program of one file defines BNN_STATIC too: the compiler then drops what is not called before
- * it optimizes (1.5 s instead of 4.5 s). A larger program compiles the implementation once, in a file
- * of its own with these two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
+ * it optimizes (1.5 s instead of 4.5 s). A larger program compiles the implementation once, in a
+ * file of its own with these two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
  *
  *     #define BNN_STATIC
  *     #define BNN_IMPLEMENTATION
