@@ -140,6 +140,7 @@ static void the_text_stands_alone_and_ends(void) {
     bnn_net conv = bnn_layers(bnn_params_new(&u.mem), l);
     s = bnn_emit_c(&u.mem, &u.tape, &conv, NULL, (bnn_emit_desc){ .scratch = 1 });
     CHECK(has(&s, "enum { predict_scratch = 60 };") && has(&s, "*patch = scratch + 49;") && has(&s, "*sum = scratch + 57;"));
+    CHECK(has(&s, "predict_conv(") && !has(&s, "_pool(")); /* only what it calls */
     CHECK(s.ram == 4 * (48 + 1 + 8 + 3)); /* an image, an answer, a patch, sums */
     close_world(&u);
 }
