@@ -88,15 +88,16 @@ static void classroom(bnn_arena *mem, bnn_tape *tape) {
 
     float heat[HEATS], mean[HEATS], every[PUPILS], same[PUPILS], line[2], ends[2] = { -1, 9 };
     svg s = picture("4_temperature", "Students of one teacher by temperature");
-    svg_axes(&s, -0.2, 4.2, 0.1, 0.5, "log2 of the temperature T (3 means T = 8)",
+    svg_axes(&s, -0.2, 4.2, 0.1, 0.8, "log2 of the temperature T (3 means T = 8)",
              "nll on test digits, nats per digit");
     bnn_data d = { train.x, with_answers(mem, tape, train.y, &teacher, train.x) };
     bnn_soft_desc soft = { 0 };
-    double labels = students(mem, tape, "student 64-12-10, labels", d, soft, test, NULL);
+    char name[64];
+    snprintf(name, sizeof name, "student 64-%d-10, labels", HIDDEN);
+    double labels = students(mem, tape, name, d, soft, test, NULL);
     for (int k = 0; k < HEATS; k++) {
-        char name[64];
         soft.lambda = 1, soft.temperature = (float)(1 << k);
-        snprintf(name, sizeof name, "student 64-12-10, answers, T = %d", 1 << k);
+        snprintf(name, sizeof name, "student 64-%d-10, answers, T = %d", HIDDEN, 1 << k);
         heat[k] = (float)k;
         mean[k] = (float)students(mem, tape, name, d, soft, test, every);
         for (int i = 0; i < PUPILS; i++) same[i] = heat[k];
@@ -164,12 +165,12 @@ static void directions(bnn_arena *mem, bnn_tape *tape) {
         double mean = (double)w->theta[0], var = exp(2 * (double)w->theta[1]);
         printf("%-32s %7.3f %10.3f %12.3f\n", name[f], mean, var, (double)kl);
         for (int i = 0; i < GRID; i++) y[i] = (float)normal((double)x.data[i], mean, var);
-        svg_line(&s, GRID, x.data, y, f);
+        svg_line(&s, GRID, x.data, y, f + 1);
     }
     svg_key(&s, "black: p, half of each hill", 5, 0);
-    svg_key(&s, "KL(p || q): covers", 0, 0);
-    svg_key(&s, "KL(q || p), left: seeks", 1, 0);
-    svg_key(&s, "KL(q || p), right: seeks", 2, 0);
+    svg_key(&s, "KL(p || q): covers", 1, 0);
+    svg_key(&s, "KL(q || p), left: seeks", 2, 0);
+    svg_key(&s, "KL(q || p), right: seeks", 3, 0);
     picture_end(&s);
 }
 

@@ -6,7 +6,7 @@
 enum { CLASSES = 10, LABELED = 1000, HIDDEN = 12, STEPS = 3000, BATCH = 100 };
 
 /* Adam on minibatches of d. Columns of d.y: the label, and behind it the teacher's logits if
- * soft.lambda > 0. lambda is the share of the answers in the loss, the rest is that of the labels */
+ * soft.lambda > 0: the share of the answers in the loss; the rest is that of the labels */
 static inline bnn_net train_net(bnn_arena *mem, bnn_tape *tape, bnn_mlp_desc shape, bnn_data d,
                                 bnn_soft_desc soft, size_t steps) {
     bnn_net net = bnn_mlp(bnn_params_new(mem), shape);

@@ -1,5 +1,5 @@
 /* 4_3.c -- lecture 4, exercise 3: a student that never saw a 3 (Hinton et al. 2015).
- *     cc -O2 -I. docs/course/solutions/4_3.c -o s -lm && ./s         where the folder examples is */
+ *     cc -O2 -I. docs/course/solutions/4_3.c -o s -lm && ./s        where the folder examples is */
 #include "../teacher.h"
 
 enum { NEVER = 3, SHIFTS = 25 };
