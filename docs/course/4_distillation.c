@@ -73,6 +73,13 @@ static double students(bnn_arena *mem, bnn_tape *tape, const char *name, bnn_dat
     return nll;
 }
 
+/* A level across the picture */
+static void level(const svg *s, double height, int color) {
+    float x[2] = { -1, 9 }, y[2];
+    y[0] = y[1] = (float)height;
+    svg_line(s, 2, x, y, color);
+}
+
 static void classroom(bnn_arena *mem, bnn_tape *tape) {
     bnn_data all = course_digits(mem, "train"), test = course_digits(mem, "test");
     bnn_data train = bnn_data_rows(all, 0, LABELED);
@@ -86,15 +93,15 @@ static void classroom(bnn_arena *mem, bnn_tape *tape) {
     printf("%-34s %5.2f %7.3f %7.2f\n", "teacher 64-100-10", 100 * bnn_metric_error(p, test.y), t,
            100 * bnn_metric_ece(p, test.y, 15));
 
-    float heat[HEATS], mean[HEATS], every[PUPILS], same[PUPILS], line[2], ends[2] = { -1, 9 };
-    svg s = picture("4_temperature", "Students of one teacher by temperature");
-    svg_axes(&s, -0.2, 4.2, 0.1, 0.8, "log2 of the temperature T (3 means T = 8)",
-             "nll on test digits, nats per digit");
+    float heat[HEATS], mean[HEATS], every[PUPILS], same[PUPILS];
     bnn_data d = { train.x, with_answers(mem, tape, train.y, &teacher, train.x) };
     bnn_soft_desc soft = { 0 };
     char name[64];
     snprintf(name, sizeof name, "student 64-%d-10, labels", HIDDEN);
     double labels = students(mem, tape, name, d, soft, test, NULL);
+    svg s = picture("4_temperature", "Students of one teacher by temperature");
+    svg_axes(&s, -0.2, 4.2, 0.1, 1.3 * labels, "log2 of the temperature T (3 means T = 8)",
+             "nll on test digits, nats per digit");
     for (int k = 0; k < HEATS; k++) {
         soft.lambda = 1, soft.temperature = (float)(1 << k);
         snprintf(name, sizeof name, "student 64-%d-10, answers, T = %d", HIDDEN, 1 << k);
@@ -107,10 +114,8 @@ static void classroom(bnn_arena *mem, bnn_tape *tape) {
     d = (bnn_data){ all.x, with_answers(mem, tape, all.y, &teacher, all.x) };
     students(mem, tape, "the same, T = 4, on all images", d, soft, test, NULL);
     svg_line(&s, HEATS, heat, mean, 0);
-    line[0] = line[1] = (float)labels;
-    svg_line(&s, 2, ends, line, 1);
-    line[0] = line[1] = (float)t;
-    svg_line(&s, 2, ends, line, 2);
+    level(&s, labels, 1);
+    level(&s, t, 2);
     svg_key(&s, "students with labels only", 1, 0);
     svg_key(&s, "students with answers only", 0, 0);
     svg_key(&s, "the teacher", 2, 0);
