@@ -23,6 +23,13 @@ static double ln_weight(const ppca *p, const float *x, const double *m, const do
     return sum;
 }
 
+static double ln_mean(const double *ln_w, int n) {
+    double top = -1e300, sum = 0;
+    for (int j = 0; j < n; j++) top = ln_w[j] > top ? ln_w[j] : top;
+    for (int j = 0; j < n; j++) sum += exp(ln_w[j] - top);
+    return top + log(sum / n);
+}
+
 /* W R with a random rotation R: the same p(x); P = I + W'W/s2 gets off-diagonal entries */
 static void turn(bnn_arena *mem, bnn_rng *rng, ppca *p) {
     bnn_mat a = bnn_mat_new(mem, LATENT, LATENT), l = bnn_mat_new(mem, 1, LATENT);
@@ -61,12 +68,8 @@ int main(void) {
         }
         for (int k = 0; k < MOST; k++) ln_w[k] = ln_weight(&p, x, m, s, &tape.rng);
         for (int c = 0; c < COUNTS; c++)
-            for (int k = 0; k < MOST; k += counts[c]) { /* ln of the mean weight of each group */
-                double top = -1e300, sum = 0;
-                for (int j = k; j < k + counts[c]; j++) top = ln_w[j] > top ? ln_w[j] : top;
-                for (int j = k; j < k + counts[c]; j++) sum += exp(ln_w[j] - top);
-                bound[c] += (top + log(sum / counts[c])) * counts[c] / MOST / IMAGES;
-            }
+            for (int k = 0; k < MOST; k += counts[c])
+                bound[c] += ln_mean(ln_w + k, counts[c]) * counts[c] / MOST / IMAGES;
     }
     for (size_t j = 0; j < LATENT; j++) gap += log(1 + (double)*bnn_mat_at(P, j, j)) / 2;
     gap -= bnn_mat_logdet_chol(chol) / 2;
