@@ -2,7 +2,8 @@
  * evidence; by validation rows, with a gradient through the training; and the problem of two
  * levels that has both as special cases.
  *     cc -O2 -I. docs/course/7_two_levels.c -o levels -lm && ./levels [folder of the pictures]
- * Change it: truth and NOISE in polynomial.h, ROWS, the split into LOW and high powers, the starts of the paths. */
+ * Change it: truth and NOISE in polynomial.h, ROWS, TRAIN, STEP, the split of the powers by LOW, and
+ * where the paths start. */
 #include "polynomial.h"
 
 enum { ROWS = 20, TRAIN = 12, TEST = 400, HIGH = 10, LOW = 4, G = 61, STEPS = 400 };

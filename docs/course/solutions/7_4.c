@@ -40,6 +40,19 @@ static void world(bnn_arena *mem, bnn_rng *rng, int k, size_t rows) {
     gain[k] += (e[1] - e[0]) / WORLDS, error[k] += (e[1] - e[0]) * (e[1] - e[0]) / WORLDS;
 }
 
+/* The evidence that chooses, against the sum of ln p of each row given those before it */
+static void check_evidence(bnn_arena *mem, bnn_rng *rng) {
+    enum { N = 16 };
+    bnn_data d = measure(mem, rng, N);
+    double sum = 0, beta = 1 / (NOISE * NOISE);
+    d.x = features(mem, d.x, 5);
+    for (size_t n = 0; n < N && !mem->err; n++) { /* before the first row: one with endless noise */
+        posterior q = solve_even(mem, bnn_data_rows(d, 0, n ? n : 1), 2, n ? beta : 1e-12);
+        sum += look(&q, bnn_data_rows(d, n, 1)).log_p;
+    }
+    check(near(sum, solve_even(mem, d, 2, beta).log_evidence, 1e-3), "the evidence, row by row");
+}
+
 int main(void) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(4) };
@@ -57,6 +70,7 @@ int main(void) {
         check(rmse[k][2] <= rmse[k][0] && rmse[k][2] <= rmse[k][1], "nothing beats the best");
         check(rmse[k][2] > NOISE * 0.9, "nothing is below the noise");
     }
+    check_evidence(&mem, &tape.rng);
     check(gain[0] > 3 * error[0], "with 8 rows the evidence chooses better");
     return done(&mem, &tape);
 }
