@@ -2,7 +2,7 @@
  * evidence; by validation rows, with a gradient through the training; and the problem of two
  * levels that has both as special cases.
  *     cc -O2 -I. docs/course/7_two_levels.c -o levels -lm && ./levels [folder of the pictures]
- * Change it: truth and NOISE in polynomial.h, ROWS, TRAIN, STEP, the split of the powers by LOW, and
+ * Change it: truth and NOISE in polynomial.h, ROWS, TRAIN, STEP, LOW (which powers are low), and
  * where the paths start. */
 #include "polynomial.h"
 
