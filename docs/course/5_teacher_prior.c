@@ -121,6 +121,7 @@ static void two_neurons(bnn_arena *mem, bnn_tape *tape) {
     bnn_gaussian prior = gaussian_of(mem, &teacher);
     descend(mem, tape, &prior, bnn_data_rows(d, HALF, HALF), w);
     printf("student: 8 other rows, by descent      %6.3f %16.3f\n", w[0], w[1]);
+    check(near(w[0], whole.mean[0], 2e-3) && near(w[1], whole.mean[1], 2e-3), "in two steps");
     descend(mem, tape, &prior, bnn_data_rows(d, 0, HALF), w);
     printf("student: the teacher's rows            %6.3f %16.3f\n\n", w[0], w[1]);
 
@@ -133,6 +134,7 @@ static void two_neurons(bnn_arena *mem, bnn_tape *tape) {
     double one = alone.b[0] / alone.A[0][0], one_sd = 1 / sqrt(alone.A[0][0]);
     double c = (double)cut.mean[0], c_sd = sqrt((double)cut.pieces[0].cov.data[0]);
     double s = (double)shadow.mean[0], s_sd = sqrt((double)shadow.pieces[0].cov.data[0]);
+    check(near(c, one, 1e-4) && near(c_sd, one_sd, 1e-4), "the cut is the smaller net");
     printf("the second neuron goes             w1: mean  sd      f misses the truth by\n");
     printf("teacher, with both neurons        %7.3f %6.3f %16.3f\n", whole.mean[0],
            sqrt(whole.cov[0][0]), miss(whole.mean[0], whole.mean[1]));
