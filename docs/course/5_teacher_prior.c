@@ -3,7 +3,7 @@
  * sees, and what happens if the same rows count again and again.
  *     cc -O2 -I. docs/course/5_teacher_prior.c -o teacher -lm && ./teacher [folder of the pictures]
  * Run it where the folder examples is. Change it: truth, noise, rows[], STUDENT_STEPS. */
-#include "teacher.h"
+#include "inherit.h"
 
 enum { ROWS = 16, HALF = ROWS / 2, GRID = 121, SIZES = 8, WIDTH = 16 };
 static const double truth[2] = { 0.6, 0.6 }, noise = 0.3; /* priors are N(0, 1) */

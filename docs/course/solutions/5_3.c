@@ -1,6 +1,6 @@
 /* 5_3.c -- lecture 5, exercise 3: which neurons of the teacher go first?
  *     cc -O2 -I. docs/course/solutions/5_3.c -o s -lm && ./s        where the folder examples is */
-#include "../teacher.h"
+#include "../inherit.h"
 
 enum { KINDS = 3, CUTS = 5 };
 

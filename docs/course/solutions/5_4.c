@@ -1,6 +1,6 @@
 /* 5_4.c -- lecture 5, exercise 4: a teacher that is believed less: its variances over t.
  *     cc -O2 -I. docs/course/solutions/5_4.c -o s -lm && ./s        where the folder examples is */
-#include "../teacher.h"
+#include "../inherit.h"
 
 enum { TEMPERS = 5 };
 

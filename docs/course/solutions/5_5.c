@@ -1,6 +1,6 @@
 /* 5_5.c -- lecture 5, exercise 5: halves. A student of its teacher's rows, or of others.
  *     cc -O2 -I. docs/course/solutions/5_5.c -o s -lm && ./s        where the folder examples is */
-#include "../teacher.h"
+#include "../inherit.h"
 
 enum { ROWS = 500 };
 
