@@ -6,9 +6,13 @@
 
 enum { DRAWS = 100000, DOTS = 300, TAUS = 9, GRADS = 25, ROWS = 200, UNITS = 12, WARM = 500,
        SEARCH = 500, EVERY = 10, NOISE = 3 };
-static const float odds[3] = { 2, 1, 1 };                    /* s: P(k) = s_k/4 */
+static const float odds[3] = { 2, 1, 1 };                    /* s: P(k) = s_k/sum */
 static const double v[3] = { -1, 0.5, 2 }, target = 1;       /* what each candidate answers */
 static const float TIGHT = 0.5f;                             /* sd of the weights' prior */
+
+static double share(int k) { /* p_k */
+    return (double)odds[k] / ((double)odds[0] + (double)odds[1] + (double)odds[2]);
+}
 
 /* n rows of s or of ln s: what a sampler takes */
 static bnn_mat rows(bnn_arena *mem, size_t n, const float *s, int logs) {
@@ -102,10 +106,9 @@ static void laws(bnn_arena *mem, bnn_tape *t) {
     static const double taus[TAUS] = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100 };
     static const double dirichlet[3] = { 0.01, 1, 100 }, normal[3] = { 100, 1, 0.01 };
     const double pi = 4 * atan(1);
-    double total = 4, tie = 0, mean = 0, spread = 2 * pi * pi / 6;
+    double tie = 0, mean = 0, spread = 2 * pi * pi / 6;
     for (int k = 0; k < 3; k++) {
-        double p = (double)odds[k] / total;
-        tie += log(2) * p * (1 - p), mean += log((double)odds[k]) / 3;
+        tie += log(2) * share(k) * (1 - share(k)), mean += log((double)odds[k]) / 3;
     }
     for (int k = 0; k < 3; k++) spread += pow(log((double)odds[k]) - mean, 2);
     printf("   tau   1 is largest   mean of y_1   in a corner   E(1-max)/tau   tau^2 E|y-c|^2\n");
@@ -117,7 +120,7 @@ static void laws(bnn_arena *mem, bnn_tape *t) {
                s.corner[0] + s.corner[1] + s.corner[2], s.rest / taus[i],
                s.far * taus[i] * taus[i]);
     }
-    printf("limits          0.500                               %12.4f %16.4f\n\n", tie,
+    printf("limits %14.3f                               %12.4f %16.4f\n\n", share(0), tie,
            spread / 9);
     printf("law                 1 is largest   mean of y_1   in corner 1, 2, 3\n");
     for (int i = 0; i < 6; i++) {
@@ -137,9 +140,9 @@ static void laws(bnn_arena *mem, bnn_tape *t) {
 static void gradients(bnn_arena *mem, bnn_tape *t) {
     float lg[GRADS], bias[GRADS], sd[GRADS];
     double exact[3], mean_cost = 0;
-    for (int k = 0; k < 3; k++) mean_cost += (double)odds[k] / 4 * pow(v[k] - target, 2);
+    for (int k = 0; k < 3; k++) mean_cost += share(k) * pow(v[k] - target, 2);
     for (int k = 0; k < 3; k++)
-        exact[k] = (double)odds[k] / 4 * (pow(v[k] - target, 2) - mean_cost);
+        exact[k] = share(k) * (pow(v[k] - target, 2) - mean_cost);
     printf("\nexact gradient %.3f %.3f %.3f\n", exact[0], exact[1], exact[2]);
     printf("   tau   mean of the relaxed one    bias   sd of one draw\n");
     for (int i = 0; i < GRADS; i++) {
