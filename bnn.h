@@ -1115,10 +1115,12 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
 /* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
  * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
- * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per
- * step divide that nll by q.draws yourself. */
+ * 2018). Convolutions, too: local, a pixel of an output has a noise of its own; flipout, each row
+ * gives the kernels of the draw signs by channel. Norms and recurrent layers take the draw as it
+ * is. Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per step
+ * divide that nll by q.draws yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
-BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise);
+BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
 /* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
  * + b_sd o b_sd). flipout: x w + b + r o ((s o x) noise + b_noise), random signs r, s per row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
@@ -8264,19 +8266,25 @@ static bnn_var *bnn__dense_value(const bnn__stage *k, bnn_var *x, bnn_var *const
     return bnn_affine(x, p[0], p[1]);
 }
 
+static bnn__stage bnn__dense_stage(void) { /* of no size yet */
+    bnn__stage k;
+    memset(&k, 0, sizeof k);
+    k.d.kind = BNN_DENSE;
+    k.value = bnn__dense_value;
+    return k;
+}
+
 static bnn__stage bnn__stage_of(const struct bnn__mlp *m, size_t l) {
     const bnn_mlp_desc *d = &m->desc;
-    bnn__stage k;
+    bnn__stage k = bnn__dense_stage();
     if (m->at != NULL) return m->at[l];
-    memset(&k, 0, sizeof k);
-    k.d.kind = BNN_DENSE, k.d.size = d->sizes[l + 1], k.d.no_bias = d->no_bias;
+    k.d.size = d->sizes[l + 1], k.d.no_bias = d->no_bias;
     k.d.activation = l + 1 < m->n_layers ? d->activations[l] : BNN_IDENTITY;
     k.d.dropout = l == 0 ? d->dropout_input : d->dropout;
     k.in = bnn__image_of(1, 1, 1, d->sizes[l]);
     k.out = k.d.image = bnn__image_of(1, 1, 1, k.d.size);
     k.blocks = d->no_bias ? 1 : 2;
     k.block = m->first + l * k.blocks;
-    k.value = bnn__dense_value;
     return k;
 }
 
@@ -10935,33 +10943,61 @@ static void bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b,
         bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
 }
 
-BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
-    bnn_var *v;
-    bnn__noisy_pair("bnn_affine_local", w, w_sd, b, b_sd);
-    v = bnn_affine(bnn_square(x), bnn_square(w_sd), b_sd != NULL ? bnn_square(b_sd) : NULL);
-    return bnn_normal(bnn_affine(x, w, b), bnn_sqrt(v));
+static bnn_var *bnn__stage_product(const bnn__stage *k, bnn_var *x, bnn_var *w, bnn_var *b) {
+    bnn_var *p[2];
+    p[0] = w, p[1] = b;
+    return k->value(k, x, p);
 }
 
-static bnn_var *bnn__signs(bnn_tape *t, size_t rows, size_t cols) {
-    bnn_var *v = bnn_op(t, rows, cols, NULL, 0, NULL);
-    size_t i, n = v->val.data != NULL ? rows * cols : 0;
+/* Of any layer that is linear in its weights. An output of a convolution meets each weight once, so
+ * its mean and variance are exact; a weight's noise is taken for another one at every pixel. */
+static bnn_var *bnn__local(const bnn__stage *k, bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b,
+                           bnn_var *b_sd) {
+    bnn_var *v = bnn__stage_product(k, bnn_square(x), bnn_square(w_sd),
+                              b_sd != NULL ? bnn_square(b_sd) : NULL);
+    return bnn_normal(bnn__stage_product(k, x, w, b), bnn_sqrt(v));
+}
+
+BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
+    bnn__stage k = bnn__dense_stage();
+    bnn__noisy_pair("bnn_affine_local", w, w_sd, b, b_sd);
+    return bnn__local(&k, x, w, w_sd, b, b_sd);
+}
+
+/* n rows of c signs, again for each of so many pixels */
+static bnn_var *bnn__signs(bnn_tape *t, size_t n, size_t pixels, size_t c) {
+    bnn_var *v = bnn_op(t, n, bnn__mul(pixels, c), NULL, 0, NULL);
+    size_t i, p, size = v->val.data != NULL ? n * c : 0;
     uint32_t word = 0;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < size; i++) {
+        float sign;
         if (i % 32 == 0) word = bnn_rng_u32(&t->rng);
-        v->val.data[i] = (float)(1 - 2 * (int)(word >> i % 32 & 1));
+        sign = (float)(1 - 2 * (int)(word >> i % 32 & 1));
+        for (p = 0; p < pixels; p++) v->val.data[(i / c * pixels + p) * c + i % c] = sign;
     }
     return v;
 }
 
+/* One sign for each row of w and one for each column: for a kernel, of its channels in all pixels,
+ * so that an image sees one kernel everywhere */
+static bnn_var *bnn__flipout(const bnn__stage *k, bnn_var *x, bnn_var *w, bnn_var *w_noise,
+                             bnn_var *b, bnn_var *b_noise) {
+    bnn_tape *t = x->tape;
+    size_t n = x->val.rows;
+    int image = k->d.kind != BNN_DENSE;
+    bnn_var *in, *out;
+    in = image ? bnn__signs(t, n, k->in.h * k->in.w, k->in.c) : bnn__signs(t, n, 1, x->val.cols);
+    out = image ? bnn__signs(t, n, k->out.h * k->out.w, k->out.c)
+                : bnn__signs(t, n, 1, w->val.cols);
+    out = bnn_mul(bnn__stage_product(k, bnn_mul(x, in), w_noise, b_noise), out);
+    return bnn_add(bnn__stage_product(k, x, w, b), out);
+}
+
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise) {
-    bnn_tape *t = x->tape;
-    bnn_var *in, *out;
+    bnn__stage k = bnn__dense_stage();
     bnn__noisy_pair("bnn_affine_flipout", w, w_noise, b, b_noise);
-    in = bnn__signs(t, x->val.rows, x->val.cols);
-    out = bnn__signs(t, x->val.rows, w->val.cols);
-    out = bnn_mul(bnn_affine(bnn_mul(x, in), w_noise, b_noise), out);
-    return bnn_add(bnn_affine(x, w, b), out);
+    return bnn__flipout(&k, x, w, w_noise, b, b_noise);
 }
 
 typedef struct bnn__noisy {
@@ -10969,8 +11005,8 @@ typedef struct bnn__noisy {
     int noise;
 } bnn__noisy;
 
-/* sigma of a block as a node, times eps for flipout; NULL for no block */
-static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block) {
+/* sigma of a block as a node, or, drawn, times the eps of the draw */
+static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block, int drawn) {
     const bnn_meanfield *q = z->q;
     bnn_var *r = bnn_param(t, q->params, q->of->n_blocks + block);
     bnn_mat eps = bnn__block_view(q->of, block, q->eps);
@@ -10978,34 +11014,37 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     r = bnn_clamp(r, bnn__rho_end(q, 0), bnn__rho_end(q, 1));
     r = q->scale == BNN_SCALE_LOG ? bnn_exp(r) : bnn_softplus(r);
     if (q->posterior == BNN_POSTERIOR_FIXED) r = bnn_detach(r);
-    return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
+    return drawn ? bnn_mul(r, bnn_input(t, eps)) : r;
 }
 
+/* Where weights meet more than once in an output, or what they meet is no product, the draw serves
+ * all rows: a cell keeps one set of weights through all steps. */
 static bnn_var *bnn__noisy_layer(bnn_tape *t, const bnn_net *net, const bnn__stage *k,
                                  bnn_var *x) {
     const bnn__noisy *z = (const bnn__noisy *)net->user;
-    int bias = !k->d.no_bias;
-    bnn_var *w = bnn_param(t, net->params, k->block), *b = NULL, *s, *c = NULL;
-    if (bias) b = bnn_param(t, net->params, k->block + 1);
-    s = bnn__noisy_sigma(t, z, k->block);
-    if (bias) c = bnn__noisy_sigma(t, z, k->block + 1);
-    return z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
-                                       : bnn_affine_flipout(x, w, s, b, c);
+    int product = bnn__is_product(k), local = z->noise == BNN_NOISE_LOCAL;
+    bnn_var *p[3] = { NULL, NULL, NULL }, *s[3] = { NULL, NULL, NULL };
+    size_t i;
+    for (i = 0; i < k->blocks; i++) p[i] = bnn_param(t, net->params, k->block + i);
+    for (i = 0; i < k->blocks; i++)
+        s[i] = bnn__noisy_sigma(t, z, k->block + i, !product || !local);
+    if (product) return (local ? bnn__local : bnn__flipout)(k, x, p[0], s[0], p[1], s[1]);
+    for (i = 0; i < k->blocks; i++) p[i] = bnn_add(p[i], s[i]);
+    return k->value(k, x, p);
 }
 
 static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     return bnn__layers_walk(t, net, x, bnn__noisy_layer);
 }
 
-BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
-    bnn_net net = *mlp, dead = bnn__net_dead(NULL);
+BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *of, int noise) {
+    bnn_net net = *of, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
     if (bnn__meanfield_fault(q) != NULL) return dead;
-    if (!bnn__mlp_only(NULL, q->of->mem, "bnn_meanfield_net", mlp) || mlp->params != q->of ||
-        q->posterior == BNN_POSTERIOR_DELTA ||
+    if (of->mlp == NULL || of->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
-        bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp of "
-                        "the same parameters and a Gaussian q", noise);
+        bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp or "
+                        "bnn_layers of the same parameters and a Gaussian q", noise);
     z = (bnn__noisy *)bnn_arena_alloc(q->of->mem, 1, sizeof *z);
     if (z == NULL) return dead; /* as after an error */
     z->q = q;
