@@ -1,82 +1,28 @@
 /* lenet.c -- convolutions: a posterior over a LeNet, and single nets that stand for it.
  *     cc -O2 -I.. lenet.c -o lenet -lm && ./lenet              the shipped 8x8 digits, 20 seconds
  *     ./lenet FOLDER [epochs, 10] [seed] [rows held out]       MNIST, IDX files gunzipped: an hour
- * The net is a function of yours over bnn_conv2d and bnn_max_pool2d. Teachers: SGD, samples of SGLD
- * from there, masks of dropout; students: a LeNet and an MLP for SGLD, a LeNet for dropout. You
- * should see about half the errors of the dense nets of digits.c, and LeNet students near the
- * ensembles. On the few digits and at temperature 1 the ensemble is not better than the best net.
+ * Teachers: SGD, samples of SGLD from there, masks of dropout; students: a LeNet and an MLP for
+ * SGLD, a LeNet for dropout. You should see about half the errors of the dense nets of digits.c,
+ * and LeNet students near the ensembles. On the few digits and at temperature 1 samples are not
+ * better than the best net; masks, which drop whole channels, err least and are less sure.
  * With rows held out the last training rows are the test: so MNIST's settings were chosen. */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-
-typedef struct { /* conv, pool, conv, pool, dense, dense */
-    bnn_image in;
-    bnn_window kernel;
-    size_t filters[2], units;
-    float dropout; /* of what the dense layers read, while training */
-} lenet;
 
 typedef struct {
     const char *data, *files[4]; /* images and labels: training, test */
     float white;
-    lenet shape;
+    bnn_image image;
+    int same;
+    size_t kernel, filters[2], units; /* conv, pool, conv, pool, dense, dense */
     size_t batch, steps, burn_in, thin, keep, distill, mlp[2];
     double lr;
     float prior_std, sgld_lr, temperature, noise, dropout; /* prior: N(0, std^2/fan in) */
 } plan;
-
-static const bnn_window two = { .kernel = 2 };
-
-static bnn_var *block(bnn_tape *t, const bnn_net *net, size_t k) {
-    return bnn_param(t, net->params, k);
-}
-
-static bnn_var *forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    const lenet *s = (const lenet *)net->user;
-    bnn_image at = s->in;
-    for (size_t l = 0; l < 2; l++) {
-        x = bnn_conv2d(x, block(t, net, 2 * l), block(t, net, 2 * l + 1), at, s->kernel);
-        at = bnn_image_conv(at, s->filters[l], s->kernel);
-        x = bnn_max_pool2d(bnn_relu(x), at, two);
-        at = bnn_image_pool(at, two);
-    }
-    for (size_t l = 2; l < 4; l++) {
-        if (t->training) x = bnn_dropout(x, s->dropout);
-        x = bnn_affine(x, block(t, net, 2 * l), block(t, net, 2 * l + 1));
-        if (l == 2) x = bnn_relu(x);
-    }
-    return x;
-}
-
-/* Weights N(0, 2/fan in) to begin with; their prior has the same form. */
-static bnn_net make(bnn_arena *mem, bnn_rng *rng, const lenet *s, float prior_std) {
-    static const char *const names[] = { "conv1", "b1", "conv2", "b2", "dense", "b3", "out", "b4" };
-    bnn_params *w = bnn_params_new(mem);
-    bnn_image at = s->in;
-    size_t rows[4], cols[4] = { s->filters[0], s->filters[1], s->units, 10 };
-    for (size_t l = 0; l < 2; l++) {
-        rows[l] = s->kernel.kernel * s->kernel.kernel * at.c;
-        at = bnn_image_pool(bnn_image_conv(at, cols[l], s->kernel), two);
-    }
-    rows[2] = at.h * at.w * at.c, rows[3] = s->units;
-    for (size_t k = 0; k < 8; k++) {
-        size_t l = k / 2, n = k % 2 ? 1 : rows[l];
-        size_t b = bnn_params_add(w, n, cols[l], names[k], k % 2 ? (bnn_prior){ .std = 1 } :
-                                  (bnn_prior){ .std = prior_std, .fan_in = 1 });
-        if (k % 2 || mem->err) continue;
-        bnn_mat m = bnn_params_mat(w, b);
-        bnn_rng_fill_normal(rng, m.rows * m.cols, m.data);
-        bnn_mat_scale(m, m, sqrtf(2 / (float)n));
-    }
-    return (bnn_net){ .params = w, .forward = forward, .likelihood = BNN_CATEGORICAL,
-                      .user = (void *)(size_t)s };
-}
 
 static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name, float white) {
     char path[1024];
@@ -96,6 +42,21 @@ typedef struct {
     bnn_data train, test;
     plan p;
 } task;
+
+/* Weights N(0, 2/fan in) to begin with; dropout: of what the dense layers read, while training */
+static bnn_net make(task *k, float dropout) {
+    const plan *p = &k->p;
+    return bnn_layers(bnn_params_new(&k->mem), (bnn_layers_desc){
+        .input = p->image,
+        .layers = { { BNN_CONV, p->filters[0], .kernel = p->kernel, .same = p->same },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, p->filters[1], .kernel = p->kernel, .same = p->same },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_DENSE, p->units, .dropout = dropout },
+                    { BNN_DENSE, 10, .dropout = dropout } },
+        .likelihood = BNN_CATEGORICAL, .prior = { .std = p->prior_std, .fan_in = 1 },
+        .seed = bnn_rng_below(&k->tape.rng, SIZE_MAX) });
+}
 
 static void report(task *k, const char *method, const bnn_net *net, const bnn_ensemble *post,
                    clock_t start) {
@@ -127,21 +88,6 @@ static void train(task *k, const char *what, const bnn_net *net, bnn_stepper *st
     }
 }
 
-/* The present weights under one mask: what a dropped unit would send is 0, the rest is scaled up */
-static void push_mask(task *k, bnn_ensemble *masks, const bnn_net *net, float p) {
-    bnn_mark mark = bnn_arena_mark(&k->mem);
-    bnn_mat keep = bnn_mat_copy(&k->mem, (bnn_mat){ 1, net->params->n, net->params->theta });
-    for (size_t b = 4; b < 8 && keep.data; b += 2) {
-        bnn_mat m = bnn_params_mat(net->params, b);
-        for (size_t i = 0; i < m.rows; i++)
-            bnn_mat_scale(bnn_mat_rows(m, i, 1), bnn_mat_rows(m, i, 1),
-                          bnn_rng_uniform(&k->tape.rng) < p ? 0 : 1 / (1 - p));
-    }
-    bnn_ensemble_push(masks);
-    if (keep.data) memcpy(net->params->theta, keep.data, keep.cols * sizeof(float));
-    bnn_arena_rewind(&k->mem, mark);
-}
-
 static int say(void *user, size_t done, size_t total) {
     if (done % (total / 10) == 0) progress((const task *)user, "student", done, total);
     return 0;
@@ -160,9 +106,8 @@ static void learn(task *k, const char *method, bnn_net student, const bnn_net *t
 
 static void all(task *k) {
     const plan *p = &k->p;
-    bnn_rng *rng = &k->tape.rng;
     clock_t start = clock();
-    bnn_net net = make(&k->mem, rng, &p->shape, p->prior_std);
+    bnn_net net = make(k, 0);
     bnn_stepper sgd = bnn_sgd(net.params, (bnn_sgd_desc){ .lr = (float)p->lr, .momentum = 0.9f });
     train(k, "sgd", &net, &sgd, NULL, p->steps);
     report(k, "sgd", &net, NULL, start);
@@ -174,30 +119,29 @@ static void all(task *k) {
     train(k, "sgld", &net, &sgld, &post, p->burn_in + p->keep * p->thin);
     report(k, "sgld", &net, &post, start);
 
-    learn(k, "student", make(&k->mem, rng, &p->shape, p->prior_std), &net, &post);
+    learn(k, "student", make(k, 0), &net, &post);
     learn(k, "student_mlp", bnn_mlp(bnn_params_new(&k->mem), (bnn_mlp_desc){
         .sizes = { k->train.x.cols, p->mlp[0], p->mlp[1], 10 }, .likelihood = BNN_CATEGORICAL }),
           &net, &post);
 
     start = clock();
-    lenet half = p->shape;
-    half.dropout = p->dropout;
-    bnn_net drop = make(&k->mem, rng, &half, p->prior_std);
+    bnn_net drop = make(k, p->dropout);
     sgd = bnn_sgd(drop.params, (bnn_sgd_desc){ .lr = (float)p->lr, .momentum = 0.9f });
     train(k, "dropout", &drop, &sgd, NULL, p->steps);
     bnn_ensemble masks = bnn_ensemble_new(drop.params, p->keep);
-    for (size_t i = 0; i < p->keep; i++) push_mask(k, &masks, &drop, half.dropout);
+    for (size_t i = 0; i < p->keep; i++)
+        bnn_ensemble_push_dropout(&masks, &drop, &k->tape.rng);
     report(k, "dropout", &drop, &masks, start);
-    learn(k, "student_dropout", make(&k->mem, rng, &p->shape, p->prior_std), &drop, &masks);
+    learn(k, "student_dropout", make(k, 0), &drop, &masks);
 }
 
 static const plan digits = { "digits", { "digits-train-images.idx", "digits-train-labels.idx",
         "digits-test-images.idx", "digits-test-labels.idx" }, 16,
-    { { 8, 8, 1 }, { .kernel = 3, .same = 1 }, { 16, 32 }, 64, 0 },
+    { 8, 8, 1 }, 1, 3, { 16, 32 }, 64,
     100, 2500, 1000, 50, 80, 3000, { 256, 256 }, 0.1, 4, 0.05f, 1, 0.05f, 0.3f };
 static const plan mnist = { "mnist", { "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }, 255,
-    { { 28, 28, 1 }, { .kernel = 5 }, { 20, 50 }, 500, 0 },
+    { 28, 28, 1 }, 0, 5, { 20, 50 }, 500,
     100, 600, 300, 20, 60, 1800, { 400, 400 }, 0.1, 8, 0.3f, 0.1f, 0.1f, 0.5f };
 
 int main(int argc, char **argv) {

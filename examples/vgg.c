@@ -17,11 +17,9 @@
 #include <time.h>
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, RECORD = 1 + PIXELS, BATCH = 50,
-       CONVS = 6, LAYERS = 8, SHIFT = 4, CYCLES = 4, KEEP = 12, MASKS = 12 };
-static const size_t width[LAYERS] = { 32, 32, 64, 64, 128, 128, 256, 10 };
-static const bnn_window three = { .kernel = 3, .same = 1 }, two = { .kernel = 2 };
-/* N(0, std^2/fan in); the temperature of the samples; of what the dense layers read */
-static const float prior_std = 8, temperature = 0.02f, half = 0.5f;
+       SHIFT = 4, CYCLES = 4, KEEP = 12, MASKS = 12 };
+/* N(0, std^2/fan in); the temperature of the samples */
+static const float prior_std = 8, temperature = 0.02f;
 
 typedef struct {
     bnn_arena mem;
@@ -134,41 +132,24 @@ static void inputs(void *user, bnn_rng *rng, bnn_mat out) { /* what a student is
         disturb(rng, out.data + i * PIXELS, x.data + bnn_rng_below(rng, x.rows) * PIXELS);
 }
 
-/* ---- the net: user, if not NULL, is the dropout of what the dense layers read */
+/* ---- the net; dropout: of the units that the last layer reads, and less of the channels before */
 
-static bnn_var *forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
-    const float *dropout = (const float *)net->user;
-    bnn_image at = { SIDE, SIDE, 3 };
-    for (size_t l = 0; l < LAYERS; l++) {
-        bnn_var *w = bnn_param(t, net->params, 2 * l), *b = bnn_param(t, net->params, 2 * l + 1);
-        if (l >= CONVS && dropout && t->training) x = bnn_dropout(x, *dropout);
-        x = l < CONVS ? bnn_conv2d(x, w, b, at, three) : bnn_affine(x, w, b);
-        if (l + 1 < LAYERS) x = bnn_relu(x);
-        if (l < CONVS) at = bnn_image_conv(at, width[l], three);
-        if (l < CONVS && l % 2) x = bnn_max_pool2d(x, at, two), at = bnn_image_pool(at, two);
-    }
-    return x;
-}
-
-static bnn_net make(task *k, const float *dropout) {
-    bnn_params *w = bnn_params_new(&k->mem);
-    size_t in = 3;
-    for (size_t l = 0; l < LAYERS; l++) {
-        char name[16];
-        size_t rows = l < CONVS ? 9 * in : l == CONVS ? in * PLANE / 64 : in;
-        snprintf(name, sizeof name, "w%d", (int)l + 1);
-        size_t b = bnn_params_add(w, rows, width[l], name,
-                                  (bnn_prior){ .std = prior_std, .fan_in = 1 });
-        name[0] = 'b';
-        bnn_params_add(w, 1, width[l], name, (bnn_prior){ .std = 1 });
-        if (k->mem.err) fail("memory", k->mem.msg);
-        bnn_mat m = bnn_params_mat(w, b);
-        bnn_rng_fill_normal(&k->tape.rng, m.rows * m.cols, m.data);
-        bnn_mat_scale(m, m, sqrtf(2 / (float)rows));
-        in = width[l];
-    }
-    return (bnn_net){ .params = w, .forward = forward, .likelihood = BNN_CATEGORICAL,
-                      .user = (void *)(size_t)dropout };
+static bnn_net make(task *k, float dropout) {
+    return bnn_layers(bnn_params_new(&k->mem), (bnn_layers_desc){
+        .input = { SIDE, SIDE, 3 },
+        .layers = { { BNN_CONV, 32, .kernel = 3, .same = 1 },
+                    { BNN_CONV, 32, .kernel = 3, .same = 1 },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, 64, .kernel = 3, .same = 1 },
+                    { BNN_CONV, 64, .kernel = 3, .same = 1 },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, 128, .kernel = 3, .same = 1 },
+                    { BNN_CONV, 128, .kernel = 3, .same = 1 },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_DENSE, 256, .dropout = 0.4f * dropout },
+                    { BNN_DENSE, 10, .dropout = dropout } },
+        .likelihood = BNN_CATEGORICAL, .prior = { .std = prior_std, .fan_in = 1 },
+        .seed = bnn_rng_below(&k->tape.rng, SIZE_MAX) });
 }
 
 /* ---- methods */
@@ -239,21 +220,6 @@ static void sgld(task *k, const bnn_net *net, bnn_ensemble *post) {
     if (post->count == 0) bnn_ensemble_push(post); /* a run of a few steps */
 }
 
-/* The present weights under masks: what a dropped unit would send is 0, the rest is scaled up */
-static void push_masks(task *k, bnn_ensemble *masks, const bnn_net *net) {
-    bnn_mat keep = bnn_mat_copy(&k->mem, (bnn_mat){ 1, net->params->n, net->params->theta });
-    while (masks->count < MASKS && keep.data && !k->mem.err) {
-        for (size_t b = 2 * CONVS; b < 2 * LAYERS; b += 2) {
-            bnn_mat m = bnn_params_mat(net->params, b);
-            for (size_t i = 0; i < m.rows; i++)
-                bnn_mat_scale(bnn_mat_rows(m, i, 1), bnn_mat_rows(m, i, 1),
-                              bnn_rng_uniform(&k->tape.rng) < half ? 0 : 1 / (1 - half));
-        }
-        bnn_ensemble_push(masks);
-        memcpy(net->params->theta, keep.data, keep.cols * sizeof(float));
-    }
-}
-
 static int said(void *user, size_t done, size_t total) {
     (void)total;
     progress((const task *)user, "student", done);
@@ -262,7 +228,7 @@ static int said(void *user, size_t done, size_t total) {
 
 static void learn(task *k, const char *method, const bnn_net *teacher, const bnn_ensemble *post) {
     clock_t start = clock();
-    bnn_net student = make(k, NULL);
+    bnn_net student = make(k, 0);
     k->tape.progress = said, k->tape.progress_user = k;
     bnn_distill(&k->tape, &student, teacher, post, k->train.x, (bnn_distill_desc){
         .steps = k->steps, .batch = BATCH, .inputs = { .generate = inputs, .user = k } });
@@ -287,7 +253,7 @@ int main(int argc, char **argv) {
     k.steps = (size_t)epochs * (k.train.x.rows / BATCH);
 
     clock_t start = clock();
-    bnn_net net = make(&k, NULL), drop = make(&k, &half);
+    bnn_net net = make(&k, 0), drop = make(&k, 0.5f);
     sgd(&k, "sgd", &net);
     report(&k, "sgd", &net, NULL, start);
 
@@ -300,7 +266,8 @@ int main(int argc, char **argv) {
     start = clock();
     bnn_ensemble masks = bnn_ensemble_new(drop.params, MASKS);
     sgd(&k, "dropout", &drop);
-    push_masks(&k, &masks, &drop);
+    while (masks.count < MASKS && !k.mem.err)
+        bnn_ensemble_push_dropout(&masks, &drop, &k.tape.rng);
     report(&k, "dropout", &drop, &masks, start);
     learn(&k, "student_dropout", &drop, &masks);
 
