@@ -1132,8 +1132,8 @@ BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn
 
 /* A mean field's answer in one pass and without draws: mean and variance of every unit, taken for
  * independent normals (Frey and Hinton 1999; Hernandez-Lobato and Adams 2015). q is of net, a
- * bnn_mlp. Its error is that of the assumption: measure it against bnn_meanfield_push and
- * bnn_predict on rows like yours. */
+ * bnn_mlp or bnn_layers of dense layers without .add. Its error is that of the assumption: measure
+ * it against bnn_meanfield_push and bnn_predict on rows like yours. */
 BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                           const bnn_meanfield *q, bnn_mat x);
 
@@ -11908,12 +11908,26 @@ typedef struct bnn__mean_net { /* a net, and the mean and sd of all its weights 
     double *m, *v, *to_m, *to_v; /* of a layer's input and output, as wide as the widest */
 } bnn__mean_net;
 
+/* What shares weights, as the pixels behind a kernel and the steps of a cell do, or comes twice to
+ * a sum, varies together: taken for independent, its variance would be far too small. */
+static int bnn__moments_fit(bnn_tape *t, const char *who, const bnn_net *net) {
+    size_t l;
+    for (l = 0; net->mlp != NULL && l < net->mlp->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(net->mlp, l);
+        if (k.d.kind == BNN_DENSE && k.d.add == 0) continue;
+        bnn__fail(t, BNN_EARG, "%s: layer %z (%s): moments are of dense layers without .add, whose "
+                  "units are nearly independent", who, l + 1, bnn__kind_name(&k));
+        return 0;
+    }
+    return net->mlp != NULL;
+}
+
 /* sd of the weights; NULL = the tape's err is set */
 static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net *net,
                                      const bnn_meanfield *q) {
     float *s = NULL, floor;
     size_t i;
-    if (!bnn__mlp_only(t, NULL, who, net) || net->params == NULL || q->of != net->params ||
+    if (!bnn__moments_fit(t, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
         bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp, and a mean field of its parameters",
                   who);
@@ -11933,8 +11947,10 @@ static void bnn__moments_layers(bnn__mean_net *q) {
     const bnn_params *w = q->net->params;
     size_t l, i, j;
     for (l = 0; l < d->n_layers; l++) {
-        bnn_mat a = bnn__layer(w, d, l, 0), b = bnn__layer(w, d, l, 1);
+        bnn__stage k = bnn__stage_of(d, l);
+        bnn_mat a = bnn_params_mat(w, k.block), b = bnn__mat(0, 0, NULL);
         double *swap;
+        if (!k.d.no_bias) b = bnn_params_mat(w, k.block + 1);
         for (j = 0; j < a.cols; j++) {
             size_t at = (size_t)(a.data - w->theta) + j;
             size_t bias = b.data != NULL ? (size_t)(b.data - w->theta) + j : 0;
@@ -11945,7 +11961,7 @@ static void bnn__moments_layers(bnn__mean_net *q) {
                 m += q->m[i] * mu;
                 v += s * s * (q->m[i] * q->m[i] + q->v[i]) + mu * mu * q->v[i];
             }
-            if (l + 1 < d->n_layers) bnn__activation_moments(d->desc.activations[l], &m, &v);
+            bnn__activation_moments(k.d.activation, &m, &v);
             q->to_m[j] = m, q->to_v[j] = v;
         }
         swap = q->m, q->m = q->to_m, q->to_m = swap;
@@ -12017,17 +12033,19 @@ static void bnn__moments_row(bnn__mean_net *q, bnn_predictive *p, size_t r, bnn_
 }
 
 /* The widest layer, inputs and outputs among them */
-static size_t bnn__mlp_width(const struct bnn__mlp *m) {
-    size_t l, width = 0;
-    for (l = 0; l <= m->n_layers; l++)
-        if (m->desc.sizes[l] > width) width = m->desc.sizes[l];
+static size_t bnn__dense_width(const struct bnn__mlp *m) {
+    size_t l, width = bnn__net_outputs(m);
+    for (l = 0; l < m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(m, l);
+        if (bnn__pixels(k.in) > width) width = bnn__pixels(k.in);
+    }
     return width;
 }
 
 /* mean and std: of all weights of v's net */
 static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, const float *std) {
     bnn_mat x = v->x, constant, none;
-    size_t i, r, wide = bnn__mlp_width(v->net.mlp);
+    size_t i, r, wide = bnn__dense_width(v->net.mlp);
     const bnn_scaling *s = &v->net.scaling;
     double *room = (double *)bnn__scratch(v->t, bnn__mul(4, wide), sizeof(double));
     bnn__mean_net q;
@@ -18430,7 +18448,8 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
         if (bnn__emit_block(e, i, 0).rows > width) width = bnn__emit_block(e, i, 0).rows;
     e->weight = bnn__floats(t, bnn__mul(2, width));
     e->room = bnn__floats(t, e->v.samples + e->v.k);
-    if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
+    if (e->parts == 2 && bnn__mlp_only(t, NULL, "bnn_emit_c", net))
+        e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
     e->v.view.theta = net->params->theta;
