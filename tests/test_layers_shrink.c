@@ -285,6 +285,35 @@ static void what_must_stay_is_named(void) {
     close_all();
 }
 
+/* ---- memory: in buffers of every size up to what is needed, every request fails once */
+
+static void any_request_for_memory_may_fail(void) {
+    static unsigned char space[60000];
+    static const unsigned char keep[2] = { 1, 0 };
+    size_t capacity;
+    int err = BNN_ENOMEM;
+    for (capacity = 64; capacity < sizeof space && err != BNN_OK; capacity += 16) {
+        bnn_arena small = { .buffer = space, .capacity = capacity };
+        bnn_params *w = bnn_params_new(&small), *to;
+        bnn_net net = bnn_layers(w, (bnn_layers_desc){ .input = { 4, 4, 2 }, .noise_std = 1,
+            .layers = { { BNN_CONV, 3, .kernel = 2 }, { BNN_MAX_POOL, .kernel = 2 },
+                        { BNN_GRU, 3 }, { BNN_DENSE, 2 } } }), less;
+        if (net.params == NULL) continue;
+        bnn_meanfield q = bnn_meanfield_new(w, (bnn_meanfield_desc){ 0 });
+        less = bnn_meanfield_net(&q, &net, BNN_NOISE_FLIPOUT);
+        CHECK(small.err == BNN_OK || less.params == NULL);
+        zero_columns(&net, 0, 3, 1);
+        for (int i = 0; i < 2; i++) {
+            to = bnn_params_new(&small);
+            less = i == 0 ? bnn_mlp_shrink(to, &net, NULL) : bnn_mlp_keep_inputs(to, &net, keep);
+            CHECK((small.err == BNN_OK) == (less.params != NULL));
+        }
+        err = small.err;
+        CHECK(err == BNN_OK || err == BNN_ENOMEM);
+    }
+    CHECK(err == BNN_OK && capacity > 1000);
+}
+
 int main(void) {
     RUN(filters_without_weights_go);
     RUN(what_is_zero_goes_from_anywhere);
@@ -293,5 +322,6 @@ int main(void) {
     RUN(a_pruned_lenet_is_smaller_and_answers_the_same);
     RUN(inputs_are_channels_or_numbers_or_those_of_a_step);
     RUN(what_must_stay_is_named);
+    RUN(any_request_for_memory_may_fail);
     return check_done();
 }
