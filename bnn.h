@@ -113,6 +113,8 @@
  *                         in <unistd.h>, if any: no function of yours is named read or link there
  *     BNN_NO_SIMD         plain loops only
  *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
+ *     BNN_INFLATE(to, n, from, size)  true if the raw deflate stream of size bytes made n bytes:
+ *                         then members of an .npz may be deflated (stb_image, miniz and zlib can)
  *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
  *                         your own functions; one given, the rest come from libm
  * The header defines for you BNN_VERSION (a number to compare), BNN_ZERO (a 0 that is no default)
@@ -1854,9 +1856,9 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
                               int others);
 
 /* ---- NumPy and PyTorch -------------------------------------------------------------------------
- * .npy, .npz (what np.savez writes: members that are not deflated) and .safetensors, told apart by
- * their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8, u1 to u8, bool, all read as
- * floats. Out: .npy of one array without a name, else .npz. */
+ * .npy, .npz (as np.savez writes it; with deflated members where there is BNN_INFLATE) and
+ * .safetensors, told apart by their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8,
+ * u1 to u8, bool, all read as floats. Out: .npy of one array without a name, else .npz. */
 enum { BNN_MAX_DIMS = 8 };
 typedef struct bnn_array {
     char *name;                       /* "" of a .npy */
@@ -21058,19 +21060,40 @@ static int bnn__npy_read(bnn__source s, bnn_array *a, const unsigned char *p, si
 
 /* ---- .npz */
 
+#ifdef BNN_INFLATE
+#define BNN__INFLATES 1
+#else
+#define BNN__INFLATES 0
+#endif
+
 static int bnn__zip_fail(bnn__source s, const char *name, size_t n, const char *what) {
     char text[32];
     return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: member \"%s\" %s", s.name,
                           bnn__excerpt(text, name, n), what);
 }
 
+/* Deflate makes at most 1032 bytes of one: a member that says more is no reason to ask for memory.
+ * NULL: it does not make n bytes, or no memory. */
+static const unsigned char *bnn__inflate(bnn_arena *mem, size_t n, const void *from, size_t size) {
+#ifdef BNN_INFLATE
+    unsigned char *to = n / 1032 > size || n == 0 || n > INT_MAX || size > INT_MAX - 8
+                        ? NULL : (unsigned char *)bnn_arena_alloc(mem, n, 1);
+    return to != NULL && BNN_INFLATE(to, n, from, size) ? to : NULL;
+#else
+    (void)mem, (void)n, (void)from, (void)size;
+    return NULL;
+#endif
+}
+
 /* The member of a directory entry at p; all of them together are not longer than the file. */
 static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *p, size_t name_size,
                            size_t *left) {
     const char *name = (const char *)p + 46;
-    size_t at = (size_t)bnn__little(p + 42, 4), size = (size_t)bnn__little(p + 24, 4), skip, i;
+    size_t at = (size_t)bnn__little(p + 42, 4), size = (size_t)bnn__little(p + 20, 4), skip, i;
+    size_t full = (size_t)bnn__little(p + 24, 4), how = (size_t)bnn__little(p + 10, 2);
+    const unsigned char *bytes;
     bnn_array *a;
-    if (p[10] != 0 || p[11] != 0 || bnn__little(p + 20, 4) != size || (p[8] & 1) != 0)
+    if ((how != 0 && (how != 8 || !BNN__INFLATES)) || (how == 0 && full != size) || (p[8] & 1) != 0)
         return bnn__zip_fail(s, name, name_size, "is deflated: write it with np.savez");
     for (i = 0; i < name_size; i++)
         if (name[i] == '/' || name[i] == '\\' || name[i] == '\0')
@@ -21083,14 +21106,19 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     if (skip > s.size || size > s.size - skip || size > *left)
         return bnn__zip_fail(s, name, name_size, "is not whole in the file");
     *left -= size;
-    if (bnn__crc32(s.bytes + skip, size) != (uint32_t)bnn__little(p + 16, 4))
+    bytes = how == 0 ? s.bytes + skip : bnn__inflate(s.mem, full, s.bytes + skip, size);
+    if (bytes == NULL) {
+        if (s.mem->err != BNN_OK) return s.mem->err;
+        return bnn__zip_fail(s, name, name_size, "does not inflate to the size it says");
+    }
+    if (bnn__crc32(bytes, full) != (uint32_t)bnn__little(p + 16, 4))
         return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
     a = bnn__arrays_more(s.mem, out);
     if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size - 4)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__zip_fail(s, name, name_size, "is there twice");
-    return bnn__npy_read(s, a, s.bytes + skip, size);
+    return bnn__npy_read(s, a, bytes, full);
 }
 
 static int bnn__npz_read(bnn__source s, bnn_arrays *out) {
