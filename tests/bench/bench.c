@@ -175,6 +175,51 @@ static void predict_step(workload *b) {
     bnn_arena_rewind(&b->mem, mark);
 }
 
+/* Rows with the zeros of digits on 28x28: strokes in the box of 20x20 in the middle, four in five
+ * pixels are 0. A pen of 3 pixels wanders until it has filled 150. */
+static void picture(bnn_rng *rng, float *x) {
+    float at[2] = { 8 + 12 * bnn_rng_uniform(rng), 8 + 12 * bnn_rng_uniform(rng) };
+    float turn = 6.2831853f * bnn_rng_uniform(rng);
+    memset(x, 0, 784 * sizeof *x);
+    for (int filled = 0; filled < 150;) {
+        turn += bnn_rng_uniform(rng) - 0.4f;
+        at[0] += 0.7f * cosf(turn), at[1] += 0.7f * sinf(turn);
+        for (int i = 0; i < 2; i++)
+            if (at[i] < 5 || at[i] > 22) at[i] = at[i] < 5 ? 5 : 22, turn += 2;
+        for (int i = 0; i < 9; i++) {
+            float *to = x + ((int)at[0] + i / 3 - 1) * 28 + (int)at[1] + i % 3 - 1;
+            filled += *to == 0;
+            *to = 0.5f + 0.5f * bnn_rng_uniform(rng);
+        }
+    }
+}
+
+static void pictures(workload *b) {
+    for (size_t i = 0; i < ROWS; i++) picture(&b->tape.rng, b->data.x.data + i * 784);
+}
+
+static void sgld_mnist(workload *b) { sgld_make(b), pictures(b); }
+static void bbb_mnist(workload *b) { bbb_400_sgd(b), pictures(b); }
+static void predict_mnist(workload *b) { predict_make(b), pictures(b); }
+
+/* Bags of words: 12 of 16,384 in a row, or as many columns without zeros */
+static void dense_words(workload *b) {
+    b->data.x = random_mat(b, 1000, 16384);
+    b->data.y = bnn_mat_new(&b->mem, 1000, 1);
+    for (size_t i = 0; i < 1000; i++) b->data.y.data[i] = (float)(i % 2);
+    b->w = bnn_params_new(&b->mem);
+    b->net = bnn_mlp(b->w, (bnn_mlp_desc){ .sizes = { 16384, 100, 2 },
+                                           .likelihood = BNN_CATEGORICAL });
+    b->step_w = bnn_sgd(b->w, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+static void words(workload *b) {
+    dense_words(b);
+    memset(b->data.x.data, 0, 1000 * 16384 * sizeof(float));
+    for (size_t i = 0; i < 12 * 1000; i++)
+        b->data.x.data[i / 12 * 16384 + bnn_rng_below(&b->tape.rng, 16384)] += 1;
+}
+
 static void random_make(workload *b) { b->a = bnn_mat_new(&b->mem, 1024, 1024); }
 static void normal_step(workload *b) { bnn_rng_fill_normal(&b->tape.rng, 1024 * 1024, b->a.data); }
 static void gumbel_step(workload *b) { bnn_rng_fill_gumbel(&b->tape.rng, 1024 * 1024, b->a.data); }
@@ -207,6 +252,11 @@ static workload works[] = {
     { "bbb_13_50_1", bbb_small, bbb_step_32, 0, 0, 0, 0, 0 },
     { "sgld_1_50_1", tiny_make, tiny_step, 0, 0, 0, 0, 0 },
     { "predict_100x10000", predict_make, predict_step, 0, 0, 0, 0, 0 },
+    { "sgld_mnist", sgld_mnist, sgld_step, 0, 0, 0, 0, 0 },
+    { "bbb_mnist", bbb_mnist, bbb_step_128, 0, 0, 0, 0, 0 },
+    { "predict_mnist", predict_mnist, predict_step, 0, 0, 0, 0, 0 },
+    { "bow_dense", dense_words, sgd_step, 0, 0, 0, 0, 0 },
+    { "bow", words, sgd_step, 0, 0, 0, 0, 0 },
     { "rng_normal", random_make, normal_step, 0, 0, 0, 0, 0 },
     { "rng_gamma", random_make, gamma_step, 0, 0, 0, 0, 0 },
     { "rng_gumbel", random_make, gumbel_step, 0, 0, 0, 0, 0 },
@@ -218,7 +268,47 @@ enum { WORKS = sizeof works / sizeof works[0] };
 typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a,
                       int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
+}
+
+/* GFLOP/s of twelve chains of multiply-adds in registers, the best of 20 times 10 million */
+#define CHAIN(r, S) bnn__f##S s##r = bnn__set_##S((float)r);
+#define LINK(r, S) BNN__FMA_##S(s##r, x, x);
+#define SUM(r, S) x = x + s##r;
+#define TWELVE(X, S) X(0, S) X(1, S) X(2, S) X(3, S) X(4, S) X(5, S) \
+    X(6, S) X(7, S) X(8, S) X(9, S) X(10, S) X(11, S)
+#define PEAK(S)                                                     \
+static BNN__AT_##S double peak_##S(float *to) {                     \
+    double best = 0;                                                \
+    for (int round = 0; round < 20; round++) {                      \
+        bnn__f##S x = bnn__set_##S(*to);                            \
+        TWELVE(CHAIN, S)                                            \
+        double t = now();                                           \
+        for (long i = 0; i < 1000000; i++) { TWELVE(LINK, S) }      \
+        t = now() - t;                                              \
+        TWELVE(SUM, S)                                              \
+        bnn__st_##S(to, x);                                         \
+        to[0] = 1e-6f;                                              \
+        if (12e6 * 2 * S / t > best) best = 12e6 * 2 * S / t;       \
+    }                                                               \
+    return 1e-3 * best;                                             \
+}
+#if BNN__SIMD == 16
+PEAK(8)
+PEAK(16)
+#elif BNN__SIMD == 4
+PEAK(4)
+#endif
+
 int bench_count(void);
+int bench_level(int lanes);
+double bench_peak(void);
+double bench_flops(int i);
+double bench_off(sgemm_fn *sgemm, int i);
+float *bench_floats(int i, int which);
 void bench_blas(sgemm_fn *sgemm, int i, long times);
 const char *bench_name(int i);
 const char *bench_run(int i, long times);
@@ -243,10 +333,51 @@ void bench_blas(sgemm_fn *sgemm, int i, long times) {
               b->c.data, n);
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
+
+/* Lanes ours may use, 0 = as the machine has them; returns what is used */
+int bench_level(int lanes) {
+    if (lanes > 0) bnn__cpu_level = lanes;
+    return bnn__cpu();
+}
+
+double bench_peak(void) {
+    float to[16] = { 1e-6f };
+#if BNN__SIMD == 16
+    if (bnn__cpu() >= 8) return bnn__cpu() == 16 ? peak_16(to) : peak_8(to);
+#elif BNN__SIMD == 4
+    if (bnn__cpu() == 4) return peak_4(to);
+#endif
+    return 0 * (double)to[0];
+}
+
+double bench_flops(int i) {
+    return 2 * (double)works[i].m * (double)works[i].k * (double)works[i].n;
+}
+
+/* The peer's product beside ours: the largest difference, in units of k times half an ulp of the
+ * largest element. A right product is below 1, by far. */
+double bench_off(sgemm_fn *sgemm, int i) {
+    const workload *b = &works[i];
+    size_t n = b->m * b->n, j;
+    float *ours = malloc(n * sizeof *ours);
+    double top = 0, off = 0;
+    bench_run(i, 1);
+    memcpy(ours, b->c.data, n * sizeof *ours);
+    for (j = 0; j < n; j++) b->c.data[j] = NAN;
+    bench_blas(sgemm, i, 1);
+    for (j = 0; j < n; j++) {
+        double d = fabs((double)b->c.data[j] - (double)ours[j]), a = fabs((double)ours[j]);
+        if (a > top) top = a;
+        if (!(d <= off)) off = d;
+    }
+    free(ours);
+    return off / (top * 6e-8 * (double)b->k);
+}
+
+/* 0 x, 1 y, 2 weights: so that a peer starts where we do */
+float *bench_floats(int i, int which) {
+    bench_run(i, 0); /* made */
+    return which == 2 ? works[i].w->theta : (which ? works[i].data.y : works[i].data.x).data;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -279,6 +410,7 @@ int main(int argc, char **argv) {
         print_state();
         return 0;
     }
+    printf("RESULT bench name=peak lanes=%d gflops=%.1f\n", bnn__cpu(), bench_peak());
     for (int i = 0; i < WORKS; i++) {
         double t[ROUNDS], one;
         int wanted = argc < 2;

@@ -1,10 +1,17 @@
 """Our workloads in turn with PyTorch, NumPy and OpenBLAS: A B C A B C ..., medians, microseconds.
     bench.py LIBRARY [name ...]         one thread: ours beside the peers
+    bench.py --avx2 LIBRARY [name ...]  the same on a machine that has AVX2 and no more (RESULT avx2)
     bench.py LIBRARY1 LIBRARY2          our one thread beside our two (OpenMP)
 LIBRARY is tests/bench/bench.c as a shared object. The peers are the distribution's packages; one that
 is not there is left out. "hand" is PyTorch with the backward pass written out over flat buffers,
 "idiom" is what tutorials show."""
 import ctypes, ctypes.util, math, os, sys, time
+
+AVX2 = sys.argv[1] == "--avx2"
+if AVX2:  # read by the peers when they are loaded
+    del sys.argv[1]
+    os.environ.update(OPENBLAS_CORETYPE="Haswell", ATEN_CPU_CAPABILITY="avx2", DNNL_MAX_CPU_ISA="AVX2",
+                      NPY_DISABLE_CPU_FEATURES="AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL")
 
 try:
     import numpy as np
@@ -25,6 +32,11 @@ class Ours:
         self.lib = ctypes.CDLL(os.path.abspath(path))
         self.lib.bench_name.restype = self.lib.bench_run.restype = ctypes.c_char_p
         self.lib.bench_run.argtypes = [ctypes.c_int, ctypes.c_long]
+        for f in (self.lib.bench_peak, self.lib.bench_flops, self.lib.bench_off):
+            f.restype = ctypes.c_double
+        self.lib.bench_floats.restype = ctypes.POINTER(ctypes.c_float)
+        if AVX2:
+            self.lib.bench_level(8)
         self.names = [self.lib.bench_name(i).decode() for i in range(self.lib.bench_count())]
 
     def way(self, name):
@@ -69,9 +81,18 @@ def blas():
     return ctypes.CDLL(path) if path else None
 
 
+def kernel(lib):
+    """The name of the kernels that OpenBLAS chose."""
+    lib.openblas_get_corename.restype = ctypes.c_char_p
+    return lib.openblas_get_corename().decode()
+
+
 def gemm_peer(ours, lib, name):
-    """OpenBLAS at the same matrices, called from the same loop in C."""
+    """OpenBLAS at the same matrices, called from the same loop in C. Its result must be ours."""
     i, address = ours.names.index(name), ctypes.cast(lib.cblas_sgemm, ctypes.c_void_p)
+    off = ours.lib.bench_off(address, i)
+    if not off < 1:
+        sys.exit(f"bench: {name}: OpenBLAS is off by {off:.3g} of what rounding explains")
     return lambda times: ours.lib.bench_blas(address, i, ctypes.c_long(times))
 
 
@@ -126,6 +147,30 @@ class Hand:
                     d[i - 1].addcmul_(d[i - 1], h[i - 1].square_(), value=-1)
                 else:
                     d[i - 1].mul_(h[i - 1] > 0)
+
+
+def check_steps(ours):
+    """A step of SGD by hand from our weights on our batch: it must end where ours does."""
+    sizes, i, net = (784, 400, 400, 10), ours.names.index("sgd_400"), Flat((784, 400, 400, 10))
+    floats = lambda which, *shape: torch.from_numpy(np.ctypeslib.as_array(
+        ours.lib.bench_floats(i, which), (math.prod(shape),)).copy()).view(*shape)
+    def load(w, at=0):
+        for a, b, t, bias in zip(sizes, sizes[1:], net.t[::2], net.t[1::2]):
+            yield t, w[at:at + a * b].view(a, b).t()
+            yield bias, w[at + a * b:at + a * b + b]
+            at += a * b + b
+    start = floats(2, net.n)
+    for to, part in load(start):
+        to.copy_(part)
+    Hand(net, 100).gradient(floats(0, 10000, 784)[:100], floats(1, 10000)[:100].long())
+    ours.way("sgd_400")(1)
+    moved, off = floats(2, net.n) - start, 0
+    if moved.abs().max() == 0:
+        sys.exit("bench: our step moved nothing")
+    for g, (_, part) in zip(net.gt, load(moved)):
+        off = max(off, float((part + 1e-3 * g).abs().max() / moved.abs().max()))
+    if not off < 1e-3:
+        sys.exit(f"bench: the step of torch_hand is off by {off:.3g}")
 
 
 class Batches:
@@ -335,9 +380,33 @@ def peers(ours, name):
     return make[name]() if name in make else {}
 
 
-def show(name, threads, mine, other, peer):
-    print(f"RESULT bench name={name} threads={threads} ours={mine:.2f} peer={other} peer_us={peer:.2f} "
-          f"ratio={peer / mine:.2f}", flush=True)
+# Zeros change nothing for the peers: beside ours on them, our own step without any
+DENSE = {"sgld_mnist": "sgld_400", "bbb_mnist": "bbb_400_sgd", "predict_mnist": "predict_100x10000",
+         "bow": "bow_dense"}
+TABLE = "avx2" if AVX2 else "bench"
+
+
+def show(name, threads, mine, other, peer, more=""):
+    print(f"RESULT {TABLE} name={name} threads={threads} ours={mine:.2f} peer={other} peer_us={peer:.2f} "
+          f"{more}ratio={peer / mine:.2f}", flush=True)
+
+
+def versions(ours):
+    """What is compared: lanes and peak of this core, and the kernels that the peers chose."""
+    lib, said = blas(), f"lanes={ours.lib.bench_level(0)} peak_gflops={ours.lib.bench_peak():.1f}"
+    if lib:
+        lib.openblas_get_config.restype = ctypes.c_char_p
+        said += f" openblas={lib.openblas_get_config().decode().split()[1]} kernel={kernel(lib)}"
+    if np is not None:
+        said += f" numpy={np.__version__}"
+    if torch is not None:
+        find = lambda text, key: [s.split(key)[1].strip() for s in text.splitlines() if key in s] or ["?"]
+        info = torch.__config__.parallel_info()
+        used = find(torch.__config__.show(), "CPU capability usage:")[0]
+        said += (f" torch={torch.__version__} capability={used}"
+                 f" torch_threads={find(info, 'at::get_num_threads() :')[0]}"
+                 f" torch_backend={find(info, 'ATen parallel backend:')[0]}")
+    print(f"RESULT versions table={TABLE} {said}", flush=True)
 
 
 def main():
@@ -350,13 +419,24 @@ def main():
         return
     if torch is not None:
         torch.set_num_threads(1)  # of OpenMP in this process, so not when ours has two
+        check_steps(ours)
+    versions(ours)
+    lib = blas()
     for name in sys.argv[2:] or ours.names:
-        t = median_times({"ours": ours.way(name), **peers(ours, name)})
+        dense = DENSE.get(name)
+        more, ways = "", peers(ours, dense or name)
+        if dense:
+            ways["ours_dense"] = ours.way(dense)
+        t = median_times({"ours": ours.way(name), **ways})
         mine = t.pop("ours")
         for other, us in t.items():
-            show(name, 1, mine, other, us)
+            if other == "openblas":
+                flops, peak = ours.lib.bench_flops(ours.names.index(name)), ours.lib.bench_peak()
+                more = (f"kernel={kernel(lib)} gflops={1e-3 * flops / mine:.1f} "
+                        f"peer_gflops={1e-3 * flops / us:.1f} of_peak={1e-3 * flops / mine / peak:.2f} ")
+            show(name, 1, mine, other, us, more)
         if not t:
-            print(f"RESULT bench name={name} threads=1 ours={mine:.2f} peer=none", flush=True)
+            print(f"RESULT {TABLE} name={name} threads=1 ours={mine:.2f} peer=none", flush=True)
 
 
 main()
