@@ -33,7 +33,7 @@ static void degrees(bnn_arena *mem, bnn_data d, bnn_data test) {
         bnn_arena_rewind(mem, mark);
     }
     svg p = picture("7_hill", "Occam's hill: the evidence by the degree");
-    svg_axes(&p, 0, DEGREES - 1, -40, 20, "degree of the polynomial", "nats, for 20 rows");
+    svg_axes(&p, 0, DEGREES - 1, -40, 30, "degree of the polynomial", "nats, for 20 rows");
     svg_line(&p, DEGREES, at, fit, 1);
     svg_line(&p, DEGREES, at, held, 2);
     svg_line(&p, DEGREES, at, evidence, 0);
