@@ -646,11 +646,14 @@ typedef struct bnn_block {
     size_t offset, rows, cols;
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
-    int fresh;       /* private: 1: its gradient was consumed, the next overwrites; 2: none yet */
-    int reached;     /* private: a gradient arrived, ever */
+    float lr;        /* times that of its steppers; 0 = frozen: by bnn_params_lr */
+    short fresh;     /* private: 1: its gradient was consumed, the next overwrites; 2: none yet */
+    short reached;   /* private: a gradient arrived, ever */
     float rest;      /* private: where its values stay that are held */
 } bnn_block;
 
+struct bnn_stepper;
+struct bnn__job;
 struct bnn_params {
     float *theta, *grad; /* n values each; grad is NULL in a sample of an ensemble */
     size_t n;
@@ -663,6 +666,9 @@ struct bnn_params {
                                 for bnn_meanfield_backward */
     bnn_params *draws_of;    /* private: of a mean field's own parameters: the weights they draw */
     unsigned char *held;     /* private: 1: this value does not move */
+    void (*hold)(struct bnn_stepper *s); /* private: after a step of a mean field; NULL = none */
+    void (*run)(const struct bnn_stepper *s, bnn_tape *t, const struct bnn__job *q,
+                int care);               /* private: a step where blocks differ in lr, or NULL */
 };
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
@@ -673,6 +679,10 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block);      /* a view of one block */
 BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block);
 BNNDEF void bnn_params_zero_grad(bnn_params *w);
+/* The lr of every stepper, times `factor` for one block: of a sampler a preconditioner that leaves
+ * its law alone. 0: frozen, constants that no stepper or sampler moves and no gradient reaches. HMC
+ * and NUTS have a mass instead, and bnn_fit steps of its own: both see only what is frozen. */
+BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor);
 BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from);   /* values; equal n */
 BNNDEF double bnn_params_log_prior(const bnn_params *w);               /* ln p(theta), nats; a flat
                                                                           block counts 0 */
@@ -764,6 +774,8 @@ typedef struct bnn_layer {
     bnn_image image; /* how what a dense layer makes is read, default 1 x 1 x size               */
     bnn_prior prior; /* default that of the net; fan in is the number of weights that meet in one
                         output, and a gain has the prior's mean + 1                              */
+    float lr;        /* times that of the steppers, default 1: bnn_params_lr of its blocks       */
+    int frozen;      /* 1: its weights stay, as if they were data                                */
 } bnn_layer;
 
 typedef struct bnn_layers_desc {
@@ -823,7 +835,6 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC, BNN_NUTS, BNN_SGNHT };
 
-struct bnn__job;
 typedef struct bnn_stepper {
     int kind;
     bnn_params *params;
@@ -5243,7 +5254,8 @@ BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block) {
     if (w == NULL) return bnn__fail(t, BNN_EARG, "bnn_param: no parameters");
     if (block >= w->n_blocks)
         return bnn__fail(t, BNN_EARG, "bnn_param: block %z of %z", block, w->n_blocks);
-    v = bnn__leaf("bnn_param", t, bnn_params_mat(w, block), w->grad != NULL);
+    v = bnn__leaf("bnn_param", t, bnn_params_mat(w, block),
+                  w->grad != NULL && w->blocks[block].lr > 0);
     if (!v->wants) return v; /* w may be a passing view of a sample: keep no pointer to it */
     v->owner = w;
     v->block = block;
@@ -7667,6 +7679,7 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     b->cols = cols;
     for (i = 0; name[i] != '\0' && i + 1 < sizeof b->name; i++) b->name[i] = name[i];
     b->prior = prior;
+    b->lr = 1;
     w->n += n;
     return w->n_blocks++;
 }
@@ -7793,12 +7806,19 @@ static void bnn__prior_slope(const bnn_prior *p, float g, int fresh, size_t n, c
     }
 }
 
+/* The node by which w is reached: one that moves, if there is one */
+static bnn_var *bnn__any_param(bnn_tape *t, bnn_params *w) {
+    size_t b = 0;
+    while (b + 1 < w->n_blocks && w->blocks[b].lr <= 0) b++;
+    return bnn_param(t, w, b);
+}
+
 static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is still old */
     bnn_params *w = y->in[0]->owner;
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_block *k = &w->blocks[b];
-        if (k->prior.kind == BNN_PRIOR_FLAT) continue;
+        if (k->prior.kind == BNN_PRIOR_FLAT || k->lr <= 0) continue;
         bnn__prior_slope(&k->prior, y->grad.data[0], k->fresh, k->rows * k->cols,
                          w->theta + k->offset, w->grad + k->offset);
         k->fresh = 0;
@@ -7814,7 +7834,7 @@ BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w) {
         return bnn__fail(t, BNN_EARG, "bnn_prior_nll: the weights are a draw of a mean field: the "
                          "KL is the prior's part");
     if (w->n_blocks == 0) return bnn_scalar(t, 0);
-    in = bnn_param(t, w, 0);
+    in = bnn__any_param(t, w);
     y = bnn_op(t, 1, 1, bnn__prior_backward, 1, &in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
@@ -7951,7 +7971,7 @@ static void bnn__sample_prior(bnn_params *w, size_t first, size_t end, bnn_rng *
         bnn_mat m = bnn_params_mat(w, b);
         float *x = m.data, s = p->std;
         size_t n = bnn__mat_size(m);
-        if (p->kind == BNN_PRIOR_FLAT) continue; /* not a distribution: left as it is */
+        if (p->kind == BNN_PRIOR_FLAT || w->blocks[b].lr <= 0) continue; /* left as they are */
         if (p->kind != BNN_PRIOR_DOUBLE_EXPONENTIAL) bnn__v_normal(rng, n, x);
         else for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
         for (i = 0; i < n; i++) {
@@ -7967,12 +7987,12 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
     bnn__sample_prior(w, 0, w->n_blocks, rng);
 }
 
-/* After a step: what is held is where it was, its state is forgotten, and a mean field's next step
- * wants a new draw. */
-static void bnn__hold(bnn_stepper *s) {
+/* After a step of a mean field: what is held is where it was, its state is forgotten, and the next
+ * step wants a new draw. */
+static void bnn__hold(struct bnn_stepper *s) {
     bnn_params *w = s->params;
     size_t b, i;
-    if (w->draws_of != NULL && w->draws_of->draw == 1) w->draws_of->draw = 2;
+    if (w->draws_of->draw == 1) w->draws_of->draw = 2;
     if (w->held == NULL) return;
     for (b = 0; b < w->n_blocks; b++) {
         const bnn_block *at = &w->blocks[b];
@@ -8418,6 +8438,7 @@ static const char *bnn__stage_idle(const bnn__stage *k) {
     if (!window && d->stride != 0) return "stride";
     if (!window && (d->pad != 0 || d->same)) return "padding";
     if (d->sequence && !bnn__recurs(k)) return "sequence";
+    if ((d->frozen || d->lr != 0) && (pool || d->kind == BNN_UPSAMPLE)) return "weights";
     return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
 }
 
@@ -8431,6 +8452,9 @@ static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
         !(d->dropout >= 0 && d->dropout < 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has activation %d, dropout %g",
                         l, name, d->activation, (double)d->dropout);
+    if (!(d->lr >= 0 && bnn__finite(d->lr)))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has an lr of %g", l, name,
+                        (double)d->lr);
     if (d->size == 0 && (bnn__is_product(k) || bnn__recurs(k)))
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) needs a size", l, name);
     if (d->kind == BNN_DENSE && bnn__mul(bnn__mul(m.h, m.w), m.c) != d->size)
@@ -8590,6 +8614,15 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
         bnn__list_add(mem, m, l, d->layers[l], in, last);
 }
 
+static void bnn__list_lr(bnn_params *w, const struct bnn__mlp *m) {
+    const bnn__stage *k = m->at, *end = k + m->n_layers;
+    size_t i;
+    for (; k < end; k++)
+        for (i = 0; i < k->blocks; i++)
+            if (k->d.frozen || k->d.lr != 0)
+                bnn_params_lr(w, k->block + i, k->d.frozen ? 0 : bnn__or(k->d.lr, 1));
+}
+
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
     bnn_mlp_desc *d;
@@ -8611,6 +8644,7 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     for (l = 0; l < m->n_layers; l++) bnn__stage_blocks(w, &m->at[l], l + 1);
     if (!bnn__net_begin(w, m, &net)) return net;
     bnn__list_init(w, m);
+    bnn__list_lr(w, m);
     net.forward = bnn__layers_forward;
     return net;
 }
@@ -9136,21 +9170,23 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
-    size_t i;
-    for (i = 0; i < w->n && t->err == BNN_OK; i++) {
+    size_t i, b;
+    for (i = b = 0; i < w->n && t->err == BNN_OK; i++) {
         float x = w->theta[i], h = (float)bnn__step_size((double)x), up, down;
-        double a = (double)w->grad[i], b, left, right, error;
+        double a = (double)w->grad[i], slope, left, right, error;
+        while (i - w->blocks[b].offset >= w->blocks[b].rows * w->blocks[b].cols) b++;
+        if (w->blocks[b].lr <= 0) continue; /* frozen: a constant */
         up = x + h, down = x - h;
         w->theta[i] = up;
         right = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = down;
         left = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = x;
-        b = (right - left) / ((double)up - (double)down);
+        slope = (right - left) / ((double)up - (double)down);
         right = (right - here) / ((double)up - (double)x);
         left = (here - left) / ((double)x - (double)down);
         if (fabs(right - left) > 0.1 * (fabs(left) + fabs(right)) + 0.01) continue; /* a kink */
-        error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
+        error = fabs(a - slope) / (1e-3 + fabs(a) + fabs(slope));
         if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
     bnn__back_to(t, start);
@@ -9613,6 +9649,7 @@ static bnn__job bnn__step_job(const bnn_stepper *s, const bnn_tape *t) {
 static int bnn__step_care(const bnn_stepper *s, const bnn__job *q) {
     const float room = (float)1048576;
     int divides = (s->kind >= BNN_ADAM && s->kind < BNN_SGLD) || s->kind == BNN_PSGLD;
+    if (s->params->run != NULL) return 2;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 2;
     if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 2;
@@ -9642,7 +9679,7 @@ static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
         if (kept[i] == NULL) return;
         if (x[i] != NULL) memcpy(kept[i], x[i], bytes);
     }
-    bnn__step_run(s, t, q, 1);
+    (w->run != NULL ? w->run : bnn__step_run)(s, t, q, 1);
     for (i = 0; i < 4 && b == w->n_blocks; i++)
         if (x[i] != NULL) b = bnn__bad_block(w, x[i]);
     if (b < w->n_blocks) {
@@ -9654,6 +9691,51 @@ static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
         t->rng = rng;
     }
     bnn__back_to(t, start);
+}
+
+/* Every block that moves as if it were alone, with an lr of its own. All that has lr in it is the
+ * plan's, sqrt(2 lr T/N) too, so that the law of a sampler stays. */
+static void bnn__step_blocks(const bnn_stepper *s, bnn_tape *t, const bnn__job *whole, int care) {
+    size_t b;
+    for (b = 0; b < s->params->n_blocks; b++) {
+        const bnn_block *k = &s->params->blocks[b];
+        bnn_stepper part = *s;
+        bnn__job q;
+        if (k->lr <= 0) continue;
+        part.lr *= k->lr;
+        part.n = k->rows * k->cols;
+        q = bnn__step_job(&part, t);
+        q.high = whole->high;
+        q.w += k->offset, q.g += k->offset;
+        if (q.s != NULL) q.s += k->offset;
+        if (q.t != NULL) q.t += k->offset;
+        if (q.u != NULL) q.u += k->offset;
+        bnn__step_run(&part, t, &q, care);
+    }
+}
+
+BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor) {
+    size_t b;
+    if (w == NULL || w->mem->err != BNN_OK) return;
+    if (block >= w->n_blocks || !(factor >= 0 && bnn__finite(factor))) {
+        bnn__arena_fail(w->mem, BNN_EARG, "bnn_params_lr: block %z of %z, factor %g (0 or more)",
+                        block, w->n_blocks, (double)factor);
+        return;
+    }
+    w->blocks[block].lr = factor;
+    if (!(factor > 0)) w->blocks[block].reached = 1; /* no gradient is missed */
+    bnn__spend(w);
+    w->run = NULL;
+    for (b = 0; b < w->n_blocks; b++)
+        if (w->blocks[b].lr < 1 || w->blocks[b].lr > 1) w->run = bnn__step_blocks;
+}
+
+/* How many values move */
+static size_t bnn__params_free(const bnn_params *w) {
+    size_t b, n = w->n;
+    for (b = 0; b < w->n_blocks; b++)
+        if (w->blocks[b].lr <= 0) n -= w->blocks[b].rows * w->blocks[b].cols;
+    return n;
 }
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
@@ -9676,7 +9758,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     s->t++;
     s->once(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
-    else bnn__hold(s);
+    else if (w->hold != NULL) w->hold(s);
     bnn__spend(w);
     if (s->hmc != NULL || (t->stepped.by != s && t->stepped.by != NULL &&
                            t->stepped.resets == t->resets)) return;
@@ -9874,6 +9956,10 @@ static void bnn__hmc_refresh(bnn_stepper *s, bnn_tape *t) { /* p ~ N(0, M) */
     bnn__v_normal(&t->rng, s->n, h->momentum);
     if (h->mass == BNN_MASS_DENSE) bnn_mat_solve_lower_t(p, h->root, p);
     else for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
+    for (i = 0; i < s->params->n_blocks; i++) { /* what is frozen has no gradient, and stays */
+        const bnn_block *k = &s->params->blocks[i];
+        if (k->lr <= 0) memset(h->momentum + k->offset, 0, k->rows * k->cols * sizeof(float));
+    }
 }
 
 /* The same from a fresh momentum. Returns H1 - H0. */
@@ -10439,13 +10525,25 @@ static void bnn__plan_sgnht(const bnn_stepper *s, const bnn_tape *t, bnn__job *q
     q->pass = BNN__PICK(bnn__p_sghmc);
 }
 
+/* |v|^2 of what moves, over the factors of its lr */
+static double bnn__kinetic_sum(const bnn_stepper *s) {
+    const bnn_block *k = s->params->blocks, *end = k + s->params->n_blocks;
+    double sum = 0;
+    if (s->params->run == NULL) return bnn__v_sumsq(s->n, s->s1, 0);
+    for (; k < end; k++)
+        if (k->lr > 0)
+            sum += bnn__v_sumsq(k->rows * k->cols, s->s1 + k->offset, 0) / (double)k->lr;
+    return sum;
+}
+
 static void bnn__sgnht_step(bnn_stepper *s, bnn_tape *t) {
     double heat = bnn__heat(s, t), n = 0, f = (double)s->friction, x = (double)s->thermostat;
     size_t i;
     bnn__step_move(s, t);
     if (t->err != BNN_OK || !(heat > 0)) return;
     for (i = 0; i < s->n; i++) n += s->params->held == NULL || !s->params->held[i];
-    x += f * f * ((1 - x / 2) * bnn__v_sumsq(s->n, s->s1, 0) / (n * heat) - 1);
+    n -= (double)(s->n - bnn__params_free(s->params));
+    x += f * f * ((1 - x / 2) * bnn__kinetic_sum(s) / (n * heat) - 1);
     if (n > 0) s->thermostat = (float)(x < 1 ? x : 1); /* 1 forgets all of v */
 }
 
@@ -10582,8 +10680,12 @@ static bnn_params *bnn__meanfield_params(bnn_params *w, const bnn_meanfield *q) 
         if (bnn_params_add(p, k->rows, k->cols, k->name, flat) == BNN__NONE) return NULL;
         p->blocks[b].fresh = 1;
         if (b >= w->n_blocks) p->blocks[b].rest = bnn__rho_removed(q);
+        if (k->lr < 1 || k->lr > 1) bnn_params_lr(p, b, k->lr);
+        if (k->lr <= 0)
+            bnn__arena_fail(w->mem, BNN_EARG, "bnn_meanfield_new: block %z (%s) is frozen, a mean "
+                            "field draws all weights", b, k->name);
     }
-    if (p != NULL) p->draws_of = w;
+    if (p != NULL) p->draws_of = w, p->hold = bnn__hold;
     return p;
 }
 
@@ -13611,6 +13713,7 @@ static void bnn__gaussian_prior_backward(bnn_var *y) {
         bnn_block *k = &w->blocks[b];
         size_t n = k->rows * k->cols;
         float *gx = w->grad + k->offset;
+        if (k->lr <= 0) continue;
         if (k->fresh) memset(gx, 0, n * sizeof *gx);
         bnn__v_axpy(n, y->grad.data[0], slope + k->offset, gx);
         k->fresh = 0;
@@ -13624,7 +13727,7 @@ BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian 
     size_t i;
     if (!bnn__gaussian_ready(t, "bnn_gaussian_prior_nll", g, w == NULL ? 0 : w->n))
         return bnn__poison(t);
-    in = bnn_param(t, w, 0);
+    in = bnn__any_param(t, w);
     y = bnn_op(t, 1, 1, bnn__gaussian_prior_backward, 1, &in);
     slope = bnn__floats(t, bnn__mul(2, g->n));
     if (slope == NULL) return bnn__poison(t);
@@ -16265,6 +16368,7 @@ static bnn_params *bnn__fit_clone(bnn_arena *mem, const bnn_params *from) {
         memset(&none, 0, sizeof none);
         if (bnn_params_add(w, k->rows, k->cols, k->name, none) == BNN__NONE) return NULL;
         w->blocks[b].prior = k->prior; /* it is resolved */
+        if (k->lr <= 0) bnn_params_lr(w, b, 0);
     }
     if (w != NULL) bnn_params_copy(w, from);
     return w;
@@ -16281,6 +16385,7 @@ static void bnn__fit_scatter(bnn__fit_chain *c, double scale) {
                                                                        sizeof *order);
         double noise = fmin((double)w->blocks[b].prior.std, 1) / 10;
         if (order == NULL) return;
+        if (w->blocks[b].lr <= 0) continue;
         if (w->blocks[b].prior.kind == BNN_PRIOR_FLAT) noise = 0.1;
         bnn_rng_permutation(&c->tape.rng, n, order);
         for (i = 0; i < n; i++)
@@ -16402,7 +16507,7 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
         memcpy(g.data + k * w->n, w->grad, w->n * sizeof(float));
     }
     if (ratio.data != NULL && bnn_diag_noise_ratio(ratio, g, 1, (double)n, 1) == BNN_OK)
-        mean = bnn_mat_sum(ratio) / (double)w->n;
+        mean = bnn_mat_sum(ratio) / (double)bnn__params_free(w);
     bnn_arena_rewind(&c->mem, mark);
     return mean;
 }
@@ -16458,7 +16563,8 @@ static double bnn__fit_kinetic(const bnn__fit_chain *c) {
     size_t i;
     if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return bnn__nan();
     for (i = 0; i < s->n; i++) sum += (double)s->s1[i] * (double)s->s1[i];
-    return sum / (double)s->n * (1 - f / 2) / (double)s->lr * (double)c->fit->data.x.rows;
+    return sum / (double)bnn__params_free(s->params) * (1 - f / 2) / (double)s->lr *
+           (double)c->fit->data.x.rows;
 }
 
 static void bnn__fit_record(bnn__fit_chain *c) {
@@ -16472,7 +16578,8 @@ static void bnn__fit_record(bnn__fit_chain *c) {
     for (i = 0; i < w->n; i++)
         virial += ((double)w->theta[i] - (double)c->center[i]) * (double)w->grad[i];
     row[BNN__FIT_U] = (float)u, row[BNN__FIT_LOG_LIK] = (float)log_lik;
-    row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows / (double)w->n);
+    row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows /
+                                    (double)bnn__params_free(w));
     row[BNN__FIT_KINETIC] = (float)bnn__fit_kinetic(c);
     bnn_tape_reset(&c->tape);
     mean = bnn_predict(&c->tape.mem, &c->tape, &c->net, NULL, c->fit->desc.probe).mean;
@@ -19507,7 +19614,7 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
 
 enum { /* kinds of sections; then sizes (one enumeration, for they are multiplied) */
     BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
-    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 2, BNN__CP_STORES = 16,
+    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 3, BNN__CP_STORES = 16,
     BNN__CP_PLACES = 4, BNN__CP_HEADER = 32
 };
 
@@ -19938,6 +20045,23 @@ static const bnn__field bnn__layer_fields[] = {
     BNN__ROW(bnn_layer, image.h, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, image.w, SIZE, 0, DBL_MAX),
     BNN__ROW(bnn_layer, image.c, SIZE, 0, DBL_MAX), BNN__BELOW_1(bnn_layer, dropout) };
 
+/* The factors of lr of its blocks, if one is not 1; a file without leaves them as they are */
+static void bnn__io_list_lr(bnn__io *io, bnn_params *w, const struct bnn__mlp *m) {
+    const bnn__stage *last = &m->at[m->n_layers - 1];
+    size_t b, end = last->block + last->blocks;
+    int paced = io->in != NULL && io->minor > 2 && io->pos < io->end;
+    for (b = m->first; b < end && io->in == NULL; b++)
+        paced = paced || w->blocks[b].lr < 1 || w->blocks[b].lr > 1;
+    if (!paced) return;
+    if (io->in == NULL) bnn__io_needs(io, 3);
+    io->of = "parameters";
+    for (b = m->first; b < end && io->err == BNN_OK; b++) {
+        float lr = w->blocks[b].lr;
+        bnn__io_array(io, &lr, 0, 1, 0, "factor of lr");
+        if (io->apply) bnn_params_lr(w, b, lr);
+    }
+}
+
 static void bnn__io_list(bnn__io *io, const bnn_net *net) {
     enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
     const struct bnn__mlp *m = net->mlp;
@@ -19968,6 +20092,7 @@ static void bnn__io_list(bnn__io *io, const bnn_net *net) {
         }
         if (io->apply) own->dropout = d.dropout;
     }
+    bnn__io_list_lr(io, net->params, m);
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -20340,7 +20465,7 @@ static void bnn__file_frame(bnn__file *f, size_t size) {
                      length, size);
     f->sections = (size_t)bnn__io_word(io, 0, 4);
     minor = (size_t)bnn__io_word(io, 0, 4);
-    io->minor = minor > 1 ? 2 : (int)minor;
+    io->minor = minor > BNN__CP_MINOR ? BNN__CP_MINOR : (int)minor;
     io->newer = minor > BNN__CP_MINOR;
     if (minor > 0 && version < 3) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
     if (io->err != BNN_OK) return;
