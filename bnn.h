@@ -361,6 +361,7 @@ struct bnn_var {
     bnn_var *prev;                   /* private from here: the node made before           */
     bnn_params *owner;               /* whose parameter this leaf is                      */
     size_t block;                    /* and which                                         */
+    void (*squares)(struct bnn_var *self, float *w, float *b); /* for bnn_grad_squares    */
     unsigned pass;                   /* stamp of the last backward pass that reached it   */
     unsigned char wants, fresh, lazy, finite;
 };
@@ -563,7 +564,8 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
 BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                  size_t probes);
 /* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
- * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
+ * 2015), but for one over the images of a convolution; after bnn_backward of a mean over rows, for
+ * blocks that one bnn_affine, bnn_conv2d or bnn_conv2d_transpose used once. Of what is frozen 0 */
 BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
@@ -1348,7 +1350,7 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
-       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
+       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); dense and conv  */
        BNN_LAPLACE_LAST };   /* full, weights of the last layer only, a dense one              */
 typedef struct bnn_laplace {
     bnn_net net;
@@ -6202,6 +6204,30 @@ static void bnn__conv_transpose_backward(bnn_var *y) {
     bnn_arena_rewind(&y->tape->mem, mark);
 }
 
+/* Sums over the images of the squares of n times their own gradients, n rows of a mean */
+static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    const bnn_var *x = y->in[0];
+    int transposed = y->backward == bnn__conv_transpose_backward;
+    size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
+    size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
+    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s);
+    if (own == NULL || room == NULL) return;
+    memset(w, 0, size * sizeof *w);
+    if (b != NULL) memset(b, 0, k * sizeof *b);
+    for (i = 0; i < n; i++) {
+        const float *a = x->val.data + i * x->val.cols, *g = y->grad.data + i * y->val.cols;
+        if (transposed)
+            bnn__conv_weights(s, pixels, y->in[1]->val.rows, g, a, own, 1, 0, room);
+        else bnn__conv_weights(s, pixels, k, a, g, own, 0, 0, room);
+        memset(own + size, 0, k * sizeof *own);
+        bnn__v_colsum(many, k, g, own + size);
+        bnn__v_scale(size + k, (float)n, own, own);
+        for (j = 0; j < size; j++) w[j] += own[j] * own[j];
+        for (j = 0; b != NULL && j < k; j++) b[j] += own[size + j] * own[size + j];
+    }
+}
+
 /* Of both: a node whose rows begin as what b is, or 0; NULL = the tape's err is set */
 static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
                                const bnn__slide *s, int transposed) {
@@ -6227,6 +6253,7 @@ static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var 
                      sizeof *s);
     if (y->val.data == NULL) return NULL;
     y->lazy = 1;
+    y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
     if (b != NULL)
         for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
@@ -9272,11 +9299,12 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
     bnn__time start = bnn__now(t);
     unsigned char *seen = (unsigned char *)bnn__scratch(t, w->n_blocks, 1);
     size_t rows = 0, b;
+    float *to, *shift;
     bnn_var *y;
     if (seen != NULL) memset(seen, 0, w->n_blocks);
     for (y = start.last; y != NULL && t->err == BNN_OK; y = y->prev) {
-        int own = y->backward == bnn__matmul_backward && y->pass == t->pass &&
-                  y->in[1]->owner == w && y->grad.data != NULL;
+        int own = (y->backward == bnn__matmul_backward || y->squares != NULL) &&
+                  y->pass == t->pass && y->in[1]->owner == w && y->grad.data != NULL;
         int bias = own && y->n_in == 3 && y->in[2]->owner == w;
         if (!own) continue;
         if (seen[y->in[1]->block]++ || (bias && seen[y->in[2]->block]++) ||
@@ -9286,12 +9314,18 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
             break;
         }
         rows = y->val.rows;
-        bnn__affine_squares(t, y, out + w->blocks[y->in[1]->block].offset,
-                            bias ? out + w->blocks[y->in[2]->block].offset : NULL);
+        to = out + w->blocks[y->in[1]->block].offset;
+        shift = bias ? out + w->blocks[y->in[2]->block].offset : NULL;
+        if (y->squares != NULL) y->squares(y, to, shift);
+        else bnn__affine_squares(t, y, to, shift);
     }
-    for (b = 0; b < w->n_blocks && t->err == BNN_OK; b++)
-        if (!seen[b]) bnn__fail(t, BNN_EARG, "bnn_grad_squares: no bnn_affine of the last backward "
-                                "pass used block %z (%s)", b, w->blocks[b].name);
+    for (b = 0; b < w->n_blocks && t->err == BNN_OK; b++) {
+        const bnn_block *k = &w->blocks[b];
+        if (k->lr <= 0) memset(out + k->offset, 0, k->rows * k->cols * sizeof *out);
+        else if (!seen[b])
+            bnn__fail(t, BNN_EARG, "bnn_grad_squares: no product (bnn_affine, bnn_conv2d) of the "
+                      "last backward pass used block %z (%s)", b, k->name);
+    }
     bnn__back_to(t, start);
     return t->err == BNN_OK ? (double)rows : 0;
 }
@@ -13807,6 +13841,9 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
  *         G = mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision
  *         D per input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
  *         H^-1 = (D^-1/2 U (x) V) diag(1/(N e_i f_j + 1)) (D^-1/2 U (x) V)^T
+ *         A convolution of T pixels: A the mean over rows of the sum over pixels, a the patches, G
+ *         the mean over rows and pixels (Grosse and Martens 2016): gradients of two pixels taken
+ *         for uncorrelated, and those of a pixel for independent of its patch
  *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
  * --------------------------------------------------------------------------------------------- */
 
@@ -13942,14 +13979,14 @@ BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
 
 /* ---- Kronecker factors */
 
-/* The nodes of the layers: the affine ones of their weights */
-static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, bnn_var **node) {
-    const struct bnn__mlp *m = p->net.mlp;
-    size_t step = m->desc.no_bias ? 1 : 2;
+/* The nodes of the layers, which are the pieces of g: the products with their weights */
+static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, const bnn_gaussian *g,
+                             bnn_var **node) {
     bnn_var *v;
+    size_t l;
     for (v = last; v != NULL; v = v->prev)
-        if (v->n_in >= 2 && v->in[1]->owner == &p->view)
-            node[(v->in[1]->block - m->first) / step] = v;
+        for (l = 0; v->n_in >= 2 && v->in[1]->owner == &p->view && l < g->n_pieces; l++)
+            if (g->pieces[l].first == p->view.blocks[v->in[1]->block].offset) node[l] = v;
 }
 
 /* What a layer saw, with a column of ones where it has a bias */
@@ -13968,28 +14005,54 @@ static void bnn__gram_add(bnn_mat sum, bnn_mat a) { /* sum += a^T a */
     bnn__gemm(a.cols, a.cols, a.rows, a.data, 1, a.cols, a.data, a.cols, 1, sum.data, a.cols, 1);
 }
 
+/* Of a layer: its inputs of all rows; a convolution's are the patches of its pixels, by image */
+static void bnn__kron_inputs(const bnn_var *node, bnn_mat sum) {
+    const bnn__slide *s = (const bnn__slide *)node->aux;
+    const float *x = node->in[0]->val.data;
+    size_t i, j, depth, n, cols = sum.cols;
+    bnn_mat a;
+    float *patch;
+    if (node->squares == NULL) {
+        a = bnn__layer_inputs(node, cols);
+        if (node->tape->err == BNN_OK) bnn__gram_add(sum, a);
+        return;
+    }
+    depth = s->kh * s->kw * s->c, n = s->rows * s->cols;
+    a = bnn__mat(n, cols, bnn__floats(node->tape, bnn__mul(n, cols)));
+    patch = bnn__floats(node->tape, bnn__mul(n, depth));
+    for (i = 0; node->tape->err == BNN_OK && i < node->val.rows; i++) {
+        bnn__patches(s, i * n, n, patch, x, NULL);
+        for (j = 0; j < n; j++) {
+            a.data[j * cols + cols - 1] = 1;
+            memcpy(a.data + j * cols, patch + j * depth, depth * sizeof *patch);
+        }
+        bnn__gram_add(sum, a);
+    }
+}
+
 /* Sums of a a^T and g g^T of every layer, in the places of its rotation */
 static void bnn__kron_collect(bnn__tour *v, bnn_mat x, const bnn_gaussian *g) {
     enum { ROWS = 128 };
     bnn_tape *t = v->t;
     bnn__time start = bnn__now(t);
-    bnn_var *node[BNN_MAX_LAYERS], *out;
-    size_t first, l, c, n;
-    bnn_mat a, seed;
+    bnn_var *node[BNN_MAX_LIST], *out;
+    size_t first, l, c, n, k;
+    bnn_mat seed;
     for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
         n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
         out = bnn__tour_answer(v, 0, bnn_mat_rows(x, first, n));
         seed = bnn__seed(out);
         if (t->err != BNN_OK) return;
-        bnn__layer_nodes(out, v, node);
-        for (l = 0; l < g->n_pieces; l++) {
-            a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
-            if (t->err == BNN_OK) bnn__gram_add(g->pieces[l].a, a);
-        }
+        bnn__layer_nodes(out, v, g, node);
+        for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
+            bnn__kron_inputs(node[l], g->pieces[l].a);
         for (c = 0; t->err == BNN_OK && c < seed.cols; c++) {
             bnn__probe_back(v, out, seed, c, 1);
-            for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
-                bnn__gram_add(g->pieces[l].g, node[l]->grad);
+            for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++) {
+                k = g->pieces[l].g.cols; /* a row for each pixel */
+                bnn__gram_add(g->pieces[l].g, bnn__mat(bnn__mat_size(node[l]->grad) / k, k,
+                                                       node[l]->grad.data));
+            }
         }
         bnn__back_to(t, start);
         bnn__report(t, first + n, x.rows);
@@ -14027,12 +14090,22 @@ static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *p
 static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
     bnn_tape *t = v->t;
     const struct bnn__mlp *m = la->net.mlp;
-    size_t l, step = m->desc.no_bias ? 1 : 2;
+    size_t l, pixels[BNN_MAX_LIST];
     bnn_gaussian *g = &la->g;
     for (l = 0; l < m->n_layers; l++) {
-        const bnn_block *b = &la->net.params->blocks[m->first + l * step];
-        size_t r = b->rows + step - 1, c = b->cols;
-        bnn_gaussian_piece *q = bnn__gaussian_add(g, b->offset, r * c, 1);
+        bnn__stage k = bnn__stage_of(m, l);
+        const bnn_block *b = &la->net.params->blocks[k.block];
+        size_t r, c;
+        bnn_gaussian_piece *q;
+        if (k.blocks == 0) continue;
+        if (k.d.kind > BNN_CONV) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) has no Kronecker factors: take "
+                      "BNN_LAPLACE_FULL or _DIAGONAL", l + 1, bnn__kind_name(&k));
+            return;
+        }
+        r = b->rows + k.blocks - 1, c = b->cols;
+        pixels[g->n_pieces] = k.d.kind == BNN_CONV ? k.out.h * k.out.w : 1;
+        q = bnn__gaussian_add(g, b->offset, r * c, 1);
         if (q == NULL) return;
         q->a = bnn_mat_new(g->mem, r, r);
         q->g = bnn_mat_new(g->mem, c, c);
@@ -14044,9 +14117,11 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
         }
     }
     if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
-    for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++) {
+    for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < g->n_pieces; l++) {
         bnn_gaussian_piece *q = &g->pieces[l];
-        int err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
+        int err;
+        if (pixels[l] > 1) bnn_mat_scale(q->g, q->g, (float)(1 / (double)pixels[l]));
+        err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
         if (err != BNN_OK)
             bnn__fail(t, err, "bnn_laplace_new: the factors of layer %z have no eigenvalues", l);
     }
@@ -14086,7 +14161,7 @@ static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
 static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
     const bnn_params *w = la->net.params;
     const struct bnn__mlp *m = la->net.mlp;
-    size_t b, i, from = 0, to = w->n_blocks;
+    size_t b, i, from = 0, to = w->n_blocks, free;
     double sum = 0;
     if (la->kind >= BNN_LAPLACE_KRON) {
         bnn__stage k;
@@ -14096,10 +14171,8 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
                       "forward that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
             return 0;
         }
-        if (la->kind == BNN_LAPLACE_KRON &&
-            !bnn__mlp_only(t, NULL, "bnn_laplace_new", &la->net)) return 0;
         k = bnn__stage_of(m, m->n_layers - 1);
-        if (!bnn__ends_dense(&la->net)) {
+        if (la->kind == BNN_LAPLACE_LAST && !bnn__ends_dense(&la->net)) {
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) is not dense and linear, as a "
                       "last layer must be: take BNN_LAPLACE_FULL or _DIAGONAL", m->n_layers,
                       bnn__kind_name(&k));
@@ -14108,9 +14181,19 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
         from = la->kind == BNN_LAPLACE_LAST ? k.block : m->first;
         to = k.block + k.blocks;
     }
+    for (free = from; free < to && w->blocks[free].lr <= 0;) free++;
+    if (la->kind < BNN_LAPLACE_KRON && free < to) { /* what is frozen before and behind is data */
+        from = free;
+        while (w->blocks[to - 1].lr <= 0) to--;
+    }
     la->first = from < to ? w->blocks[from].offset : 0;
     for (b = from; b < to; b++) {
         const bnn_block *k = &w->blocks[b];
+        if (k->lr <= 0) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: block %z (%s) is frozen among others: take "
+                      "BNN_LAPLACE_LAST, or thaw it", b, k->name);
+            return 0;
+        }
         size_t n = k->rows * k->cols;
         int normal = k->prior.kind == BNN_PRIOR_NORMAL;
         if (!normal && k->prior.kind != BNN_PRIOR_FLAT) {
@@ -14197,7 +14280,7 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     la = dead;
     la.net = *net;
     la.kind = kind;
-    la.g = bnn__gaussian_start(mem, net->params->n, BNN_MAX_LAYERS);
+    la.g = bnn__gaussian_start(mem, net->params->n, BNN_MAX_LIST);
     la.mean = la.g.mean;
     la.prior = (float *)bnn_arena_alloc(mem, la.g.n, sizeof *la.prior);
     if (mem->err == BNN_OK) {
@@ -14296,8 +14379,8 @@ static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
     const bnn_laplace *la = v->laplace;
     bnn_tape *t = v->t;
     bnn_mat x = bnn__block_of(v, v->x, v->gaps), seed;
-    size_t i, c, k = v->cols, n = la->n;
-    bnn_mat b = bnn__mat(k, n, bnn__floats(t, bnn__mul(k, n)));
+    size_t i, c, p, m, k = v->cols, n = la->n;
+    float *g = bnn__floats(t, bnn__mul(k, n)), *b = bnn__floats(t, bnn__mul(k, n));
     float *tmp = bnn__floats(t, bnn__mul(k, n));
     bnn__time start = bnn__now(t);
     bnn_var *out;
@@ -14306,11 +14389,15 @@ static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
         seed = bnn__seed(out);
         for (c = 0; t->err == BNN_OK && c < k; c++) {
             bnn__probe_back(v, out, seed, c, 0);
-            memcpy(b.data + c * n, v->view.grad + la->first, n * sizeof *tmp);
+            memcpy(g + c * n, v->view.grad + la->first, n * sizeof *tmp);
         }
-        if (t->err != BNN_OK) return;
-        bnn__piece_root(&la->g.pieces[0], BNN__ROOT_T, b, tmp);
-        bnn__gemm(k, k, n, b.data, n, 1, b.data, 1, n, cov + i * k * k, k, 0);
+        for (p = 0; t->err == BNN_OK && p < la->g.n_pieces; p++) {
+            const bnn_gaussian_piece *q = &la->g.pieces[p];
+            for (m = q->n, c = 0; c < k; c++)
+                memcpy(b + c * m, g + c * n + q->first - la->first, m * sizeof *b);
+            bnn__piece_root(q, BNN__ROOT_T, bnn__mat(k, m, b), tmp);
+            bnn__gemm(k, k, m, b, m, 1, b, 1, m, cov + i * k * k, k, p != 0);
+        }
         bnn__back_to(t, start);
     }
 }
@@ -14340,15 +14427,15 @@ static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bn
 static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
     bnn_tape *t = v->t;
     const bnn_gaussian_piece *q = v->laplace->g.pieces;
-    bnn_var *node[BNN_MAX_LAYERS];
-    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LAYERS];
+    bnn_var *node[BNN_MAX_LIST];
+    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LIST];
     size_t l, c, k = v->cols, layers = v->laplace->g.n_pieces, size;
     for (l = 0; l < layers; l++)
         g[l] = bnn__mat(bnn__mul(k, v->rows), q[l].g.rows,
                         bnn__floats(t, k * v->rows * q[l].g.rows));
     if (t->err != BNN_OK) return;
     memset(cov, 0, v->rows * k * k * sizeof *cov);
-    bnn__layer_nodes(v->out, v, node);
+    bnn__layer_nodes(v->out, v, &v->laplace->g, node);
     for (c = 0; t->err == BNN_OK && c < k; c++) {
         bnn__probe_back(v, v->out, seed, c, 0);
         for (l = 0; t->err == BNN_OK && l < layers; l++) {
@@ -14363,7 +14450,7 @@ static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
 static int bnn__laplace_cov(bnn__tour *v, float *cov) {
     bnn__tour_check(v, "output", v->out->val, 1);
     if (v->t->err != BNN_OK) return 0;
-    if (v->laplace->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(v, cov);
+    if (v->laplace->kind == BNN_LAPLACE_KRON && bnn__is_mlp(&v->net)) bnn__cov_by_layers(v, cov);
     else bnn__cov_by_rows(v, cov);
     return v->t->err == BNN_OK;
 }
