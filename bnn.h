@@ -113,6 +113,8 @@
  *                         in <unistd.h>, if any: no function of yours is named read or link there
  *     BNN_NO_SIMD         plain loops only
  *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
+ *     BNN_INFLATE(to, n, from, size)  true if the raw deflate stream of size bytes made n bytes:
+ *                         then members of an .npz may be deflated (stb_image, miniz and zlib can)
  *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
  *                         your own functions; one given, the rest come from libm
  * The header defines for you BNN_VERSION (a number to compare), BNN_ZERO (a 0 that is no default)
@@ -799,7 +801,10 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count 
 /* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
  * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
  * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
- * a constant and goes into the next bias; what any other sent on is lost. */
+ * a constant and goes into the next bias; what any other sent on is lost. Of bnn_layers, channels
+ * of dense layers and convolutions go, through pools and upsampling up to the next layer with
+ * products; not those that a norm, a sum (.add) or the answer takes, nor units of recurrent layers.
+ * keep has a row for each layer but the last. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
@@ -1128,10 +1133,12 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
 /* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
  * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
- * 2018). Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per
- * step divide that nll by q.draws yourself. */
+ * 2018). Convolutions, too: local, a pixel of an output has a noise of its own; flipout, each row
+ * gives the kernels of the draw signs by channel. Norms and recurrent layers take the draw as it
+ * is. Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per step
+ * divide that nll by q.draws yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
-BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise);
+BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
 /* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
  * + b_sd o b_sd). flipout: x w + b + r o ((s o x) noise + b_noise), random signs r, s per row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
@@ -1140,8 +1147,8 @@ BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn
 
 /* A mean field's answer in one pass and without draws: mean and variance of every unit, taken for
  * independent normals (Frey and Hinton 1999; Hernandez-Lobato and Adams 2015). q is of net, a
- * bnn_mlp. Its error is that of the assumption: measure it against bnn_meanfield_push and
- * bnn_predict on rows like yours. */
+ * bnn_mlp or bnn_layers of dense layers without .add. Its error is that of the assumption: measure
+ * it against bnn_meanfield_push and bnn_predict on rows like yours. */
 BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                           const bnn_meanfield *q, bnn_mat x);
 
@@ -1539,8 +1546,11 @@ BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data
  * sum m^2/sum(1 - s^2/var). By gradient:
  * bnn_kl_standard_normal(bnn_mul(m, r), bnn_mul(s, r)), r the inverse prior sd as a node. */
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast);
-/* A really smaller copy of a bnn_mlp without the inputs j where keep[j] is 0 */
-BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep);
+/* A really smaller copy of a bnn_mlp without the inputs j where keep[j] is 0. Of bnn_layers without
+ * the channels j of the input, or, where it begins with a dense layer, the inputs j, with a
+ * recurrent one, the numbers j of each step */
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *net,
+                                   const unsigned char *keep);
 
 /* ---- distillation ----------------------------------------------------------------------------
  * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
@@ -1859,9 +1869,9 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
                               int others);
 
 /* ---- NumPy and PyTorch -------------------------------------------------------------------------
- * .npy, .npz (what np.savez writes: members that are not deflated) and .safetensors, told apart by
- * their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8, u1 to u8, bool, all read as
- * floats. Out: .npy of one array without a name, else .npz. */
+ * .npy, .npz (as np.savez writes it; with deflated members where there is BNN_INFLATE) and
+ * .safetensors, told apart by their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8,
+ * u1 to u8, bool, all read as floats. Out: .npy of one array without a name, else .npz. */
 enum { BNN_MAX_DIMS = 8 };
 typedef struct bnn_array {
     char *name;                       /* "" of a .npy */
@@ -8052,6 +8062,8 @@ struct bnn__mlp {
     size_t n_layers;
     struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
     void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
+    bnn_net (*less)(bnn_params *to, const bnn_net *net, bnn_image input,
+                    unsigned char *const *keep); /* with the units kept, of weights 0 */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -8311,19 +8323,25 @@ static bnn_var *bnn__dense_value(const bnn__stage *k, bnn_var *x, bnn_var *const
     return bnn_affine(x, p[0], p[1]);
 }
 
+static bnn__stage bnn__dense_stage(void) { /* of no size yet */
+    bnn__stage k;
+    memset(&k, 0, sizeof k);
+    k.d.kind = BNN_DENSE;
+    k.value = bnn__dense_value;
+    return k;
+}
+
 static bnn__stage bnn__stage_of(const struct bnn__mlp *m, size_t l) {
     const bnn_mlp_desc *d = &m->desc;
-    bnn__stage k;
+    bnn__stage k = bnn__dense_stage();
     if (m->at != NULL) return m->at[l];
-    memset(&k, 0, sizeof k);
-    k.d.kind = BNN_DENSE, k.d.size = d->sizes[l + 1], k.d.no_bias = d->no_bias;
+    k.d.size = d->sizes[l + 1], k.d.no_bias = d->no_bias;
     k.d.activation = l + 1 < m->n_layers ? d->activations[l] : BNN_IDENTITY;
     k.d.dropout = l == 0 ? d->dropout_input : d->dropout;
     k.in = bnn__image_of(1, 1, 1, d->sizes[l]);
     k.out = k.d.image = bnn__image_of(1, 1, 1, k.d.size);
     k.blocks = d->no_bias ? 1 : 2;
     k.block = m->first + l * k.blocks;
-    k.value = bnn__dense_value;
     return k;
 }
 
@@ -8620,6 +8638,9 @@ static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
     }
 }
 
+static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
+                              unsigned char *const *keep); /* below */
+
 /* The layers of a desc, as far as they are good: the arena has the error */
 static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
     bnn_image in = d->input;
@@ -8637,6 +8658,7 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
     m->record = bnn__io_list;
+    m->less = bnn__list_less;
     for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
         bnn__list_add(mem, m, l, d->layers[l], in, last);
 }
@@ -8689,109 +8711,216 @@ static size_t bnn__kept(const unsigned char *keep, size_t n) { /* NULL keeps all
     return left;
 }
 
-/* Rows that `rows` keeps and columns that `cols` keeps */
-static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows,
-                      const unsigned char *cols) {
+/* Rows that `rows` keeps, which are r units in turn, and columns that `cols` keeps of c in turn */
+static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows, size_t r,
+                      const unsigned char *cols, size_t c) {
     float *x = to.data;
     size_t i, j;
     for (i = 0; i < from.rows; i++) {
-        if (rows != NULL && !rows[i]) continue;
+        if (rows != NULL && !rows[i % r]) continue;
         for (j = 0; j < from.cols; j++)
-            if (cols == NULL || cols[j]) *x++ = from.data[i * from.cols + j];
+            if (cols == NULL || cols[j % c]) *x++ = from.data[i * from.cols + j];
     }
 }
 
 /* In mem: the arena of the net it is from may be freed before. */
-static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a, const unsigned char *keep) {
+static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a, const unsigned char *keep, size_t n) {
     bnn_mat copy = a;
     if (a.data == NULL) return a;
-    copy = bnn_mat_new(mem, 1, bnn__kept(keep, a.cols));
-    if (copy.data != NULL) bnn__pick(copy, a, NULL, keep);
+    copy = bnn_mat_new(mem, 1, keep == NULL ? a.cols : bnn__kept(keep, n) * (a.cols / n));
+    if (copy.data != NULL) bnn__pick(copy, a, NULL, 1, keep, n);
     return copy;
 }
 
+/* inputs: what is kept of n columns, which are there again for each pixel; NULL keeps all */
 static bnn_scaling bnn__scaling_copy(bnn_arena *mem, const bnn_scaling *s,
-                                     const unsigned char *inputs) {
+                                     const unsigned char *inputs, size_t n) {
     bnn_scaling c;
-    c.x_mean = bnn__row_copy(mem, s->x_mean, inputs);
-    c.x_std = bnn__row_copy(mem, s->x_std, inputs);
-    c.y_mean = bnn__row_copy(mem, s->y_mean, NULL);
-    c.y_std = bnn__row_copy(mem, s->y_std, NULL);
+    c.x_mean = bnn__row_copy(mem, s->x_mean, inputs, n);
+    c.x_std = bnn__row_copy(mem, s->x_std, inputs, n);
+    c.y_mean = bnn__row_copy(mem, s->y_mean, NULL, 1);
+    c.y_std = bnn__row_copy(mem, s->y_std, NULL, 1);
     return c;
 }
 
-/* A bnn_mlp of other sizes in `to`: it has what net has beside weights and priors. */
-static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d,
-                             const unsigned char *inputs) {
-    bnn_net like;
-    int init = d.init;
-    d.init = BNN_INIT_ZERO;
-    like = bnn_mlp(to, d);
-    if (like.params == NULL) return like;
-    like.mlp->desc.init = init;
+/* `like`, made as a copy of net without weights, has what net has beside weights and priors. */
+static bnn_net bnn__net_alike(bnn_net like, const bnn_net *net, const unsigned char *inputs,
+                              size_t n) {
+    bnn_params *to = like.params;
+    if (to == NULL) return like;
+    like.mlp->desc.init = net->mlp->desc.init;
     like.likelihood = net->likelihood;
     like.noise_std = net->noise_std;
     like.nu = net->nu;
     if (like.noise_learned)
         bnn_params_mat(to, like.noise).data[0] = bnn_params_mat(net->params, net->noise).data[0];
-    like.scaling = bnn__scaling_copy(to->mem, &net->scaling, inputs);
+    like.scaling = bnn__scaling_copy(to->mem, &net->scaling, inputs, n);
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read */
+/* A bnn_mlp of other hidden sizes in `to` */
+static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d) {
+    d.init = BNN_INIT_ZERO;
+    return bnn__net_alike(bnn_mlp(to, d), net, NULL, 1);
+}
+
+/* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read.
+ * Units are the channels of an image: rows and columns of weights are theirs in turn. Number 0 are
+ * the inputs, number l what layer l, counted from 1, makes. */
 
 typedef struct bnn__shrink {
     const struct bnn__mlp *m;
-    bnn_params w;                            /* the copy */
-    unsigned char *keep[BNN_MAX_LAYERS + 1]; /* inputs, units of layer 1, 2 ...; NULL keeps all */
+    bnn_params w;                          /* the copy */
+    unsigned char *keep[BNN_MAX_LIST + 1]; /* NULL keeps all; a pool has those that it sees */
+    size_t to[BNN_MAX_LIST + 1];           /* index of the layer that meets them, 0 but for inputs
+                                              where they must stay */
 } bnn__shrink;
+
+static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
+    bnn__stage k = bnn__stage_of(m, l == 0 ? 0 : l - 1);
+    if (l != 0) return k.out.c;
+    return bnn__is_product(&k) || bnn__recurs(&k) ? bnn__stage_units(&k) : k.in.c;
+}
+
+/* The index of the layer whose weights meet units l, all others between having none; or of the one
+ * that is in the way, with free = 0 */
+static size_t bnn__met_by(const struct bnn__mlp *m, size_t l, int *free) {
+    size_t i;
+    for (*free = 0; l < m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(m, l);
+        for (i = 0; l > 0 && i < m->n_layers; i++)
+            if (bnn__stage_of(m, i).d.add == l) return i;
+        if (l > 0 && bnn__stage_of(m, l - 1).d.add != 0) return l - 1;
+        *free = bnn__is_product(&k) || bnn__recurs(&k);
+        if (*free || k.d.kind == BNN_NORM) return l;
+    }
+    return m->n_layers - 1;
+}
+
+static bnn_mat bnn__stage_mat(const bnn__shrink *s, size_t at, int bias) {
+    bnn__stage k = bnn__stage_of(s->m, at);
+    if (bias && (k.d.no_bias || !bnn__is_product(&k))) return bnn__mat(0, 0, NULL);
+    return bnn_params_mat(&s->w, k.block + (size_t)bias);
+}
+
+static int bnn__shrink_new(bnn_arena *mem, bnn__shrink *s) {
+    size_t l, i, n;
+    for (l = 0; l < s->m->n_layers && mem->err == BNN_OK; l++) {
+        bnn__stage k = bnn__stage_of(s->m, l == 0 ? 0 : l - 1);
+        int free;
+        size_t to = bnn__met_by(s->m, l, &free);
+        if (!free || (l != 0 && !bnn__is_product(&k))) continue;
+        n = bnn__units_of(s->m, l);
+        s->to[l] = to;
+        s->keep[l] = (unsigned char *)bnn_arena_alloc(mem, n, 1);
+        if (s->keep[l] != NULL) memset(s->keep[l], 1, n);
+        for (i = l + 1; i <= to; i++) s->keep[i] = s->keep[l];
+    }
+    return mem->err == BNN_OK;
+}
 
 /* 0 = net cannot be copied to `to`, whose arena says why. What is taken stays behind there. */
 static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, const bnn_net *net) {
-    size_t l;
     memset(s, 0, sizeof *s);
     if (to == NULL) return 0;
-    if (!bnn__mlp_only(NULL, to->mem, who, net) || net->params == NULL || net->params == to)
-        bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp, or one that is in `to` already",
-                        who);
+    if (net->mlp == NULL || net->params == NULL || net->params == to)
+        bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp or bnn_layers, or one that is in "
+                        "`to` already", who);
     if (to->mem->err != BNN_OK) return 0;
     s->m = net->mlp;
     s->w = *net->params;
     s->w.theta = (float *)bnn_arena_alloc(to->mem, s->w.n, sizeof(float));
-    for (l = 0; l < s->m->n_layers; l++) {
-        s->keep[l] = (unsigned char *)bnn_arena_alloc(to->mem, s->m->desc.sizes[l], 1);
-        if (s->keep[l] != NULL) memset(s->keep[l], 1, s->m->desc.sizes[l]);
-    }
-    if (to->mem->err != BNN_OK) return 0;
+    if (!bnn__shrink_new(to->mem, s)) return 0;
     memcpy(s->w.theta, net->params->theta, s->w.n * sizeof(float));
     return 1;
 }
 
+/* The desc of a list out of its layers, with what is kept of them */
+static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
+                              unsigned char *const *keep) {
+    const struct bnn__mlp *m = net->mlp;
+    const bnn_mlp_desc *d = &m->desc;
+    bnn_layers_desc less;
+    size_t l;
+    memset(&less, 0, sizeof less);
+    less.input = input;
+    less.activation = d->activation, less.init = BNN_INIT_ZERO, less.init_scale = d->init_scale;
+    less.likelihood = d->likelihood, less.noise_std = d->noise_std, less.nu = d->nu;
+    less.noise_learned = d->noise_learned, less.noise_prior = d->noise_prior;
+    less.prior = d->prior, less.seed = d->seed, less.no_bias = d->no_bias;
+    for (l = 0; l < m->n_layers; l++) {
+        const bnn__stage *k = &m->at[l];
+        bnn_layer *to_layer = &less.layers[l];
+        size_t c = bnn__kept(keep[l + 1], k->out.c);
+        *to_layer = k->d;
+        if (k->d.kind == BNN_DENSE)
+            to_layer->image.c = c, to_layer->size = c * k->out.h * k->out.w;
+        else if (bnn__is_product(k)) to_layer->size = c;
+    }
+    return bnn_layers(to, less);
+}
+
+static bnn_net bnn__shrink_make(const bnn__shrink *s, bnn_params *to, const bnn_net *net) {
+    bnn__stage first = bnn__stage_of(s->m, 0);
+    bnn_mlp_desc d = s->m->desc;
+    bnn_image in = first.in;
+    size_t l, units = bnn__units_of(s->m, 0), left = bnn__kept(s->keep[0], units);
+    if (s->m->at != NULL) {
+        if (left < units && first.d.kind == BNN_DENSE) in.h = in.w = 1;
+        if (left < units && bnn__recurs(&first)) in.w = 1;
+        if (left < units) in.c = left;
+        return bnn__net_alike(s->m->less(to, net, in, s->keep), net, s->keep[0], units);
+    }
+    for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    d.init = BNN_INIT_ZERO;
+    return bnn__net_alike(bnn_mlp(to, d), net, s->keep[0], units);
+}
+
 /* What is left. Priors are as in force, not as for the new fan in. */
 static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn_net *net) {
-    bnn_mlp_desc d = s->m->desc;
-    bnn_net less;
-    size_t l, i, step = d.no_bias ? 1 : 2, blocks = s->m->n_layers * step;
-    for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
-    less = bnn__net_like(to, net, d, s->keep[0]);
+    bnn_net less = bnn__shrink_make(s, to, net);
+    size_t l, i, at;
     if (less.params == NULL) return less;
-    for (i = 0; i < blocks + (net->noise_learned ? 1 : 0); i++) {
-        size_t at = less.mlp->first + i, from = s->m->first + i;
-        to->blocks[at].prior = s->w.blocks[from].prior;
-        l = i / step;
-        if (i < blocks)
-            bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, from),
-                      i % step == 0 ? s->keep[l] : NULL, s->keep[l + 1]);
+    for (at = less.mlp->first, l = 0; l < s->m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(s->m, l);
+        size_t in = l == 0 ? bnn__units_of(s->m, 0) : k.in.c;
+        int product = bnn__is_product(&k);
+        for (i = 0; i < k.blocks; i++, at++) {
+            to->blocks[at].prior = s->w.blocks[k.block + i].prior;
+            bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, k.block + i),
+                      i == 0 && (product || bnn__recurs(&k)) ? s->keep[l] : NULL, in,
+                      product ? s->keep[l + 1] : NULL, k.out.c);
+        }
     }
+    if (net->noise_learned) to->blocks[less.noise].prior = s->w.blocks[net->noise].prior;
     return less;
 }
 
-BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *mlp, const unsigned char *keep) {
+/* Units l cannot go, or there is one who wants to know of it */
+static int bnn__stay(const bnn__shrink *s, bnn_arena *mem, const char *who, size_t l) {
+    bnn__stage k;
+    int free;
+    size_t at = l > 0 ? l - 1 : bnn__met_by(s->m, 0, &free);
+    if (s->keep[l] != NULL && (l == 0 || s->to[l] != 0)) return 0;
+    k = bnn__stage_of(s->m, at);
+    bnn__arena_fail(mem, BNN_EARG, l > 0 ? "%s: layer %z (%s) must keep its units" :
+                    "%s: layer %z (%s) needs all channels", who, at + 1, bnn__kind_name(&k));
+    return 1;
+}
+
+BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *net,
+                                   const unsigned char *keep) {
+    static const char who[] = "bnn_mlp_keep_inputs";
     bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
     bnn__shrink s;
-    if (!bnn__shrink_open(&s, to, "bnn_mlp_keep_inputs", mlp)) return dead;
-    if (keep != NULL) memcpy(s.keep[0], keep, s.m->desc.sizes[0]);
-    if (bnn__kept(s.keep[0], s.m->desc.sizes[0]) != 0) return bnn__shrink_close(&s, to, mlp);
+    size_t n;
+    if (!bnn__shrink_open(&s, to, who, net)) return dead;
+    n = bnn__units_of(s.m, 0);
+    if (bnn__kept(keep, n) < n) {
+        if (bnn__stay(&s, to->mem, who, 0)) return dead;
+        memcpy(s.keep[0], keep, n);
+    }
+    if (bnn__kept(keep, n) != 0) return bnn__shrink_close(&s, to, net);
     bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_keep_inputs: no input is left");
     return dead;
 }
@@ -8808,35 +8937,80 @@ static void bnn__clear(float *x, size_t n, size_t stride) {
     for (i = 0; i < n; i++) x[i * stride] = 0;
 }
 
-/* Unit j of hidden layer l ends. What a constant unit sent on goes into the next bias; 0 = there is
- * none that could take it. */
-static int bnn__drop(bnn__shrink *s, size_t l, size_t j) {
-    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
-    bnn_mat b = bnn__layer(&s->w, s->m, l - 1, 1), next = bnn__layer(&s->w, s->m, l, 1);
-    float *hears = in.data + j, *sends = out.data + j * out.cols;
-    if (bnn__all_zero(hears, in.rows, in.cols)) {
-        float c = bnn__activation_at(s->m->desc.activations[l - 1], b.data != NULL ? b.data[j] : 0);
-        if (next.data != NULL) bnn__v_axpy(out.cols, c, sends, next.data);
-        else if (c != 0 && !bnn__all_zero(sends, out.cols, 1)) return 0;
+/* What enters and leaves unit j of units l */
+typedef struct bnn__strand {
+    bnn_mat in, out, b, next;  /* weights and biases */
+    size_t units, heard, sent; /* of them; numbers of in, rows of out that are the unit's */
+    float *hears, *sends;      /* the first of these */
+} bnn__strand;
+
+static bnn__strand bnn__strand_of(const bnn__shrink *s, size_t l, size_t j) {
+    bnn__strand e;
+    e.units = bnn__units_of(s->m, l);
+    e.in = bnn__stage_mat(s, l - 1, 0), e.b = bnn__stage_mat(s, l - 1, 1);
+    e.out = bnn__stage_mat(s, s->to[l], 0), e.next = bnn__stage_mat(s, s->to[l], 1);
+    e.heard = bnn__mat_size(e.in) / e.units, e.sent = e.out.rows / e.units;
+    e.hears = e.in.data + j, e.sends = e.out.data + j * e.out.cols;
+    return e;
+}
+
+static int bnn__deaf(const bnn__strand *e) { return bnn__all_zero(e->hears, e->heard, e->units); }
+static int bnn__mute(const bnn__strand *e) {
+    size_t i, stride = e->units * e->out.cols;
+    for (i = 0; i < e->sent; i++)
+        if (!bnn__all_zero(e->sends + i * stride, e->out.cols, 1)) return 0;
+    return 1;
+}
+
+/* What a deaf unit j of units l is, when it arrives, in all pixels; 0 = not the same in all */
+static int bnn__deaf_value(const bnn__shrink *s, size_t l, size_t j, const bnn__strand *e,
+                           float *c) {
+    size_t i;
+    *c = e->b.data != NULL ? e->b.data[j] : 0;
+    for (i = j; i < e->b.cols; i += e->units)
+        if (e->b.data[i] != *c) return 0;
+    for (i = l - 1; i < s->to[l]; i++)
+        *c = bnn__activation_at(bnn__stage_of(s->m, i).d.activation, *c);
+    return 1;
+}
+
+/* Does layer k make of a constant image one, that is, are there no zeros around and no seams? */
+static int bnn__keeps_constants(const bnn__stage *k) {
+    return k->d.kind == BNN_DENSE || (k->d.kind == BNN_CONV && k->d.pad == 0 && !k->d.same);
+}
+
+/* Unit j of units l ends. What a constant unit sent on goes into the next bias; 0 = there is none
+ * that could take it. Of no constant, which `lost` allows, it is lost. */
+static int bnn__drop(bnn__shrink *s, size_t l, size_t j, int lost) {
+    bnn__strand e = bnn__strand_of(s, l, j);
+    bnn__stage k = bnn__stage_of(s->m, s->to[l]);
+    size_t i, stride = e.units * e.out.cols;
+    float c = 0;
+    int mute = bnn__mute(&e);
+    if (bnn__deaf(&e) && !mute) {
+        int same = bnn__deaf_value(s, l, j, &e, &c);
+        if (!same && !lost) return 0;
+        if (same && c != 0 && (e.next.data == NULL || !bnn__keeps_constants(&k))) return 0;
+        for (i = 0; same && c != 0 && i < e.sent; i++)
+            bnn__v_axpy(e.out.cols, c, e.sends + i * stride, e.next.data);
     }
-    bnn__clear(hears, in.rows, in.cols);
-    bnn__clear(sends, out.cols, 1);
+    bnn__clear(e.hears, e.heard, e.units);
+    for (i = 0; i < e.sent; i++) bnn__clear(e.sends + i * stride, e.out.cols, 1);
     s->keep[l][j] = 0;
     return 1;
 }
 
-/* Drops the units of hidden layer l that no weight enters or leaves; 1 = something changed. The
- * last unit stays; if it sends nothing, it need not hear anything. */
+/* Drops the units l that no weight enters or leaves; 1 = something changed. The last unit stays; if
+ * it sends nothing, it need not hear anything. */
 static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
-    bnn_mat in = bnn__layer(&s->w, s->m, l - 1, 0), out = bnn__layer(&s->w, s->m, l, 0);
-    size_t j, left = bnn__kept(s->keep[l], in.cols);
+    size_t j, n = bnn__units_of(s->m, l), left = bnn__kept(s->keep[l], n);
     int changed = 0;
-    for (j = 0; j < in.cols; j++) {
-        int deaf = bnn__all_zero(in.data + j, in.rows, in.cols);
-        int mute = bnn__all_zero(out.data + j * out.cols, out.cols, 1);
-        int drops = s->keep[l][j] && (deaf || mute) && left > 1 && bnn__drop(s, l, j);
+    for (j = 0; j < n; j++) {
+        bnn__strand e = bnn__strand_of(s, l, j);
+        int deaf = bnn__deaf(&e), mute = bnn__mute(&e);
+        int drops = s->keep[l][j] && (deaf || mute) && left > 1 && bnn__drop(s, l, j, 0);
         if (drops) left--;
-        else if (s->keep[l][j] && mute && !deaf) bnn__clear(in.data + j, in.rows, in.cols);
+        else if (s->keep[l][j] && mute && !deaf) bnn__clear(e.hears, e.heard, e.units);
         else continue;
         changed = 1;
     }
@@ -8844,34 +9018,32 @@ static int bnn__drop_dead_of(bnn__shrink *s, size_t l) {
 }
 
 /* Drops what the caller says, or, where keep is NULL, what is dead, until no more falls: the end of
- * one may strand others. The sentence of what is wrong with that, or NULL */
-static const char *bnn__drop_all(bnn__shrink *s, const unsigned char *const *keep) {
+ * one may strand others. 0 = that cannot be, and the arena says why */
+static int bnn__drop_all(bnn__shrink *s, bnn_arena *mem, const unsigned char *const *keep) {
+    static const char who[] = "bnn_mlp_shrink";
     size_t l, j;
     int again = keep == NULL;
     while (again)
-        for (again = 0, l = 1; l < s->m->n_layers; l++) again |= bnn__drop_dead_of(s, l);
-    if (keep == NULL) return NULL;
-    for (l = 1; l < s->m->n_layers; l++) {
-        size_t units = s->m->desc.sizes[l];
-        if (bnn__kept(keep[l - 1], units) == 0) return "a layer would lose all its units";
-        if (keep[l - 1] == NULL) continue;
-        for (j = 0; j < units; j++)
-            if (!keep[l - 1][j] && !bnn__drop(s, l, j))
-                return "a constant unit needs a bias to go to";
+        for (again = 0, l = 1; l < s->m->n_layers; l++)
+            if (s->to[l] != 0) again |= bnn__drop_dead_of(s, l);
+    for (l = 1; keep != NULL && l < s->m->n_layers && mem->err == BNN_OK; l++) {
+        size_t n = bnn__units_of(s->m, l), left = bnn__kept(keep[l - 1], n);
+        if (left == n || bnn__stay(s, mem, who, l)) continue;
+        if (left == 0)
+            bnn__arena_fail(mem, BNN_EARG, "%s: a layer would lose all its units", who);
+        for (j = 0; j < n && mem->err == BNN_OK; j++)
+            if (!keep[l - 1][j] && !bnn__drop(s, l, j, 1))
+                bnn__arena_fail(mem, BNN_EARG, "%s: a constant unit needs a bias to go to", who);
     }
-    return NULL;
+    return mem->err == BNN_OK;
 }
 
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep) {
     bnn__shrink s;
-    const char *fault;
-    bnn_net dead = bnn__net_dead(to != NULL ? to->mem : NULL);
-    if (!bnn__shrink_open(&s, to, "bnn_mlp_shrink", net)) return dead;
-    fault = bnn__drop_all(&s, keep);
-    if (fault == NULL) return bnn__shrink_close(&s, to, net);
-    bnn__arena_fail(to->mem, BNN_EARG, "bnn_mlp_shrink: %s", fault);
-    return dead;
+    if (bnn__shrink_open(&s, to, "bnn_mlp_shrink", net) && bnn__drop_all(&s, to->mem, keep))
+        return bnn__shrink_close(&s, to, net);
+    return bnn__net_dead(to != NULL ? to->mem : NULL);
 }
 
 /* ---- standardizing */
@@ -9765,11 +9937,11 @@ BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor) {
 }
 
 /* How many values move */
-static size_t bnn__params_free(const bnn_params *w) {
+static double bnn__params_free(const bnn_params *w) {
     size_t b, n = w->n;
     for (b = 0; b < w->n_blocks; b++)
         if (w->blocks[b].lr <= 0) n -= w->blocks[b].rows * w->blocks[b].cols;
-    return n;
+    return (double)n;
 }
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
@@ -10576,7 +10748,7 @@ static void bnn__sgnht_step(bnn_stepper *s, bnn_tape *t) {
     bnn__step_move(s, t);
     if (t->err != BNN_OK || !(heat > 0)) return;
     for (i = 0; i < s->n; i++) n += s->params->held == NULL || !s->params->held[i];
-    n -= (double)(s->n - bnn__params_free(s->params));
+    n -= (double)s->n - bnn__params_free(s->params);
     x += f * f * ((1 - x / 2) * bnn__kinetic_sum(s) / (n * heat) - 1);
     if (n > 0) s->thermostat = (float)(x < 1 ? x : 1); /* 1 forgets all of v */
 }
@@ -11071,33 +11243,61 @@ static void bnn__noisy_pair(const char *who, bnn_var *w, bnn_var *a, bnn_var *b,
         bnn__fail(t, BNN_EARG, "%s: b and its noise go together", who);
 }
 
-BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
-    bnn_var *v;
-    bnn__noisy_pair("bnn_affine_local", w, w_sd, b, b_sd);
-    v = bnn_affine(bnn_square(x), bnn_square(w_sd), b_sd != NULL ? bnn_square(b_sd) : NULL);
-    return bnn_normal(bnn_affine(x, w, b), bnn_sqrt(v));
+static bnn_var *bnn__stage_product(const bnn__stage *k, bnn_var *x, bnn_var *w, bnn_var *b) {
+    bnn_var *p[2];
+    p[0] = w, p[1] = b;
+    return k->value(k, x, p);
 }
 
-static bnn_var *bnn__signs(bnn_tape *t, size_t rows, size_t cols) {
-    bnn_var *v = bnn_op(t, rows, cols, NULL, 0, NULL);
-    size_t i, n = v->val.data != NULL ? rows * cols : 0;
+/* Of any layer that is linear in its weights. An output of a convolution meets each weight once, so
+ * its mean and variance are exact; a weight's noise is taken for another one at every pixel. */
+static bnn_var *bnn__local(const bnn__stage *k, bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b,
+                           bnn_var *b_sd) {
+    bnn_var *v = bnn__stage_product(k, bnn_square(x), bnn_square(w_sd),
+                              b_sd != NULL ? bnn_square(b_sd) : NULL);
+    return bnn_normal(bnn__stage_product(k, x, w, b), bnn_sqrt(v));
+}
+
+BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd) {
+    bnn__stage k = bnn__dense_stage();
+    bnn__noisy_pair("bnn_affine_local", w, w_sd, b, b_sd);
+    return bnn__local(&k, x, w, w_sd, b, b_sd);
+}
+
+/* n rows of c signs, again for each of so many pixels */
+static bnn_var *bnn__signs(bnn_tape *t, size_t n, size_t pixels, size_t c) {
+    bnn_var *v = bnn_op(t, n, bnn__mul(pixels, c), NULL, 0, NULL);
+    size_t i, p, size = v->val.data != NULL ? n * c : 0;
     uint32_t word = 0;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < size; i++) {
+        float sign;
         if (i % 32 == 0) word = bnn_rng_u32(&t->rng);
-        v->val.data[i] = (float)(1 - 2 * (int)(word >> i % 32 & 1));
+        sign = (float)(1 - 2 * (int)(word >> i % 32 & 1));
+        for (p = 0; p < pixels; p++) v->val.data[(i / c * pixels + p) * c + i % c] = sign;
     }
     return v;
 }
 
+/* One sign for each row of w and one for each column: for a kernel, of its channels in all pixels,
+ * so that an image sees one kernel everywhere */
+static bnn_var *bnn__flipout(const bnn__stage *k, bnn_var *x, bnn_var *w, bnn_var *w_noise,
+                             bnn_var *b, bnn_var *b_noise) {
+    bnn_tape *t = x->tape;
+    size_t n = x->val.rows;
+    int image = k->d.kind != BNN_DENSE;
+    bnn_var *in, *out;
+    in = image ? bnn__signs(t, n, k->in.h * k->in.w, k->in.c) : bnn__signs(t, n, 1, x->val.cols);
+    out = image ? bnn__signs(t, n, k->out.h * k->out.w, k->out.c)
+                : bnn__signs(t, n, 1, w->val.cols);
+    out = bnn_mul(bnn__stage_product(k, bnn_mul(x, in), w_noise, b_noise), out);
+    return bnn_add(bnn__stage_product(k, x, w, b), out);
+}
+
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise) {
-    bnn_tape *t = x->tape;
-    bnn_var *in, *out;
+    bnn__stage k = bnn__dense_stage();
     bnn__noisy_pair("bnn_affine_flipout", w, w_noise, b, b_noise);
-    in = bnn__signs(t, x->val.rows, x->val.cols);
-    out = bnn__signs(t, x->val.rows, w->val.cols);
-    out = bnn_mul(bnn_affine(bnn_mul(x, in), w_noise, b_noise), out);
-    return bnn_add(bnn_affine(x, w, b), out);
+    return bnn__flipout(&k, x, w, w_noise, b, b_noise);
 }
 
 typedef struct bnn__noisy {
@@ -11105,8 +11305,8 @@ typedef struct bnn__noisy {
     int noise;
 } bnn__noisy;
 
-/* sigma of a block as a node, times eps for flipout; NULL for no block */
-static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block) {
+/* sigma of a block as a node, or, drawn, times the eps of the draw */
+static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block, int drawn) {
     const bnn_meanfield *q = z->q;
     bnn_var *r = bnn_param(t, q->params, q->of->n_blocks + block);
     bnn_mat eps = bnn__block_view(q->of, block, q->eps);
@@ -11114,34 +11314,37 @@ static bnn_var *bnn__noisy_sigma(bnn_tape *t, const bnn__noisy *z, size_t block)
     r = bnn_clamp(r, bnn__rho_end(q, 0), bnn__rho_end(q, 1));
     r = q->scale == BNN_SCALE_LOG ? bnn_exp(r) : bnn_softplus(r);
     if (q->posterior == BNN_POSTERIOR_FIXED) r = bnn_detach(r);
-    return z->noise == BNN_NOISE_FLIPOUT ? bnn_mul(r, bnn_input(t, eps)) : r;
+    return drawn ? bnn_mul(r, bnn_input(t, eps)) : r;
 }
 
+/* Where weights meet more than once in an output, or what they meet is no product, the draw serves
+ * all rows: a cell keeps one set of weights through all steps. */
 static bnn_var *bnn__noisy_layer(bnn_tape *t, const bnn_net *net, const bnn__stage *k,
                                  bnn_var *x) {
     const bnn__noisy *z = (const bnn__noisy *)net->user;
-    int bias = !k->d.no_bias;
-    bnn_var *w = bnn_param(t, net->params, k->block), *b = NULL, *s, *c = NULL;
-    if (bias) b = bnn_param(t, net->params, k->block + 1);
-    s = bnn__noisy_sigma(t, z, k->block);
-    if (bias) c = bnn__noisy_sigma(t, z, k->block + 1);
-    return z->noise == BNN_NOISE_LOCAL ? bnn_affine_local(x, w, s, b, c)
-                                       : bnn_affine_flipout(x, w, s, b, c);
+    int product = bnn__is_product(k), local = z->noise == BNN_NOISE_LOCAL;
+    bnn_var *p[3] = { NULL, NULL, NULL }, *s[3] = { NULL, NULL, NULL };
+    size_t i;
+    for (i = 0; i < k->blocks; i++) p[i] = bnn_param(t, net->params, k->block + i);
+    for (i = 0; i < k->blocks; i++)
+        s[i] = bnn__noisy_sigma(t, z, k->block + i, !product || !local);
+    if (product) return (local ? bnn__local : bnn__flipout)(k, x, p[0], s[0], p[1], s[1]);
+    for (i = 0; i < k->blocks; i++) p[i] = bnn_add(p[i], s[i]);
+    return k->value(k, x, p);
 }
 
 static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     return bnn__layers_walk(t, net, x, bnn__noisy_layer);
 }
 
-BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *mlp, int noise) {
-    bnn_net net = *mlp, dead = bnn__net_dead(NULL);
+BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *of, int noise) {
+    bnn_net net = *of, dead = bnn__net_dead(NULL);
     bnn__noisy *z;
     if (bnn__meanfield_fault(q) != NULL) return dead;
-    if (!bnn__mlp_only(NULL, q->of->mem, "bnn_meanfield_net", mlp) || mlp->params != q->of ||
-        q->posterior == BNN_POSTERIOR_DELTA ||
+    if (of->mlp == NULL || of->params != q->of || q->posterior == BNN_POSTERIOR_DELTA ||
         noise < BNN_NOISE_LOCAL || noise > BNN_NOISE_FLIPOUT)
-        bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp of "
-                        "the same parameters and a Gaussian q", noise);
+        bnn__arena_fail(q->of->mem, BNN_EARG, "bnn_meanfield_net: noise %d; it needs a bnn_mlp or "
+                        "bnn_layers of the same parameters and a Gaussian q", noise);
     z = (bnn__noisy *)bnn_arena_alloc(q->of->mem, 1, sizeof *z);
     if (z == NULL) return dead; /* as after an error */
     z->q = q;
@@ -11843,12 +12046,26 @@ typedef struct bnn__mean_net { /* a net, and the mean and sd of all its weights 
     double *m, *v, *to_m, *to_v; /* of a layer's input and output, as wide as the widest */
 } bnn__mean_net;
 
+/* What shares weights, as the pixels behind a kernel and the steps of a cell do, or comes twice to
+ * a sum, varies together: taken for independent, its variance would be far too small. */
+static int bnn__moments_fit(bnn_tape *t, const char *who, const bnn_net *net) {
+    size_t l;
+    for (l = 0; net->mlp != NULL && l < net->mlp->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(net->mlp, l);
+        if (k.d.kind == BNN_DENSE && k.d.add == 0) continue;
+        bnn__fail(t, BNN_EARG, "%s: layer %z (%s): moments are of dense layers without .add, whose "
+                  "units are nearly independent", who, l + 1, bnn__kind_name(&k));
+        return 0;
+    }
+    return net->mlp != NULL;
+}
+
 /* sd of the weights; NULL = the tape's err is set */
 static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net *net,
                                      const bnn_meanfield *q) {
     float *s = NULL, floor;
     size_t i;
-    if (!bnn__mlp_only(t, NULL, who, net) || net->params == NULL || q->of != net->params ||
+    if (!bnn__moments_fit(t, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
         bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp, and a mean field of its parameters",
                   who);
@@ -11868,8 +12085,10 @@ static void bnn__moments_layers(bnn__mean_net *q) {
     const bnn_params *w = q->net->params;
     size_t l, i, j;
     for (l = 0; l < d->n_layers; l++) {
-        bnn_mat a = bnn__layer(w, d, l, 0), b = bnn__layer(w, d, l, 1);
+        bnn__stage k = bnn__stage_of(d, l);
+        bnn_mat a = bnn_params_mat(w, k.block), b = bnn__mat(0, 0, NULL);
         double *swap;
+        if (!k.d.no_bias) b = bnn_params_mat(w, k.block + 1);
         for (j = 0; j < a.cols; j++) {
             size_t at = (size_t)(a.data - w->theta) + j;
             size_t bias = b.data != NULL ? (size_t)(b.data - w->theta) + j : 0;
@@ -11880,7 +12099,7 @@ static void bnn__moments_layers(bnn__mean_net *q) {
                 m += q->m[i] * mu;
                 v += s * s * (q->m[i] * q->m[i] + q->v[i]) + mu * mu * q->v[i];
             }
-            if (l + 1 < d->n_layers) bnn__activation_moments(d->desc.activations[l], &m, &v);
+            bnn__activation_moments(k.d.activation, &m, &v);
             q->to_m[j] = m, q->to_v[j] = v;
         }
         swap = q->m, q->m = q->to_m, q->to_m = swap;
@@ -11952,17 +12171,19 @@ static void bnn__moments_row(bnn__mean_net *q, bnn_predictive *p, size_t r, bnn_
 }
 
 /* The widest layer, inputs and outputs among them */
-static size_t bnn__mlp_width(const struct bnn__mlp *m) {
-    size_t l, width = 0;
-    for (l = 0; l <= m->n_layers; l++)
-        if (m->desc.sizes[l] > width) width = m->desc.sizes[l];
+static size_t bnn__dense_width(const struct bnn__mlp *m) {
+    size_t l, width = bnn__net_outputs(m);
+    for (l = 0; l < m->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(m, l);
+        if (bnn__pixels(k.in) > width) width = bnn__pixels(k.in);
+    }
     return width;
 }
 
 /* mean and std: of all weights of v's net */
 static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, const float *std) {
     bnn_mat x = v->x, constant, none;
-    size_t i, r, wide = bnn__mlp_width(v->net.mlp);
+    size_t i, r, wide = bnn__dense_width(v->net.mlp);
     const bnn_scaling *s = &v->net.scaling;
     double *room = (double *)bnn__scratch(v->t, bnn__mul(4, wide), sizeof(double));
     bnn__mean_net q;
@@ -14860,7 +15081,7 @@ static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net 
                                const bnn_gaussian *g, const bnn_mlp_desc *d,
                                const unsigned char *what, const float *value, size_t gone) {
     bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
-    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d, NULL) : bnn__net_dead(to->mem);
+    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d) : bnn__net_dead(to->mem);
     size_t b;
     if (net.params == NULL) return net;
     BNN_ASSERT(to->n == less.n);
@@ -15557,7 +15778,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph) {
     d.likelihood = graph->likelihood, d.noise_std = graph->noise_std, d.nu = graph->nu;
     net = bnn_graph(to, NULL, d);
     if (net.params == NULL) return net;
-    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL);
+    net.scaling = bnn__scaling_copy(to->mem, &graph->scaling, NULL, 1);
     bnn__extract_fill(&net, graph->params, edges, c, from);
     return to->mem->err == BNN_OK ? net : dead;
 }
@@ -16594,7 +16815,7 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
         memcpy(g.data + k * w->n, w->grad, w->n * sizeof(float));
     }
     if (ratio.data != NULL && bnn_diag_noise_ratio(ratio, g, 1, (double)n, 1) == BNN_OK)
-        mean = bnn_mat_sum(ratio) / (double)bnn__params_free(w);
+        mean = bnn_mat_sum(ratio) / bnn__params_free(w);
     bnn_arena_rewind(&c->mem, mark);
     return mean;
 }
@@ -16650,7 +16871,7 @@ static double bnn__fit_kinetic(const bnn__fit_chain *c) {
     size_t i;
     if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return bnn__nan();
     for (i = 0; i < s->n; i++) sum += (double)s->s1[i] * (double)s->s1[i];
-    return sum / (double)bnn__params_free(s->params) * (1 - f / 2) / (double)s->lr *
+    return sum / bnn__params_free(s->params) * (1 - f / 2) / (double)s->lr *
            (double)c->fit->data.x.rows;
 }
 
@@ -16666,7 +16887,7 @@ static void bnn__fit_record(bnn__fit_chain *c) {
         virial += ((double)w->theta[i] - (double)c->center[i]) * (double)w->grad[i];
     row[BNN__FIT_U] = (float)u, row[BNN__FIT_LOG_LIK] = (float)log_lik;
     row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows /
-                                    (double)bnn__params_free(w));
+                                    bnn__params_free(w));
     row[BNN__FIT_KINETIC] = (float)bnn__fit_kinetic(c);
     bnn_tape_reset(&c->tape);
     mean = bnn_predict(&c->tape.mem, &c->tape, &c->net, NULL, c->fit->desc.probe).mean;
@@ -18423,7 +18644,8 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
         if (bnn__emit_block(e, i, 0).rows > width) width = bnn__emit_block(e, i, 0).rows;
     e->weight = bnn__floats(t, bnn__mul(2, width));
     e->room = bnn__floats(t, e->v.samples + e->v.k);
-    if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
+    if (e->parts == 2 && bnn__mlp_only(t, NULL, "bnn_emit_c", net))
+        e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
     e->v.view.theta = net->params->theta;
@@ -21050,19 +21272,40 @@ static int bnn__npy_read(bnn__source s, bnn_array *a, const unsigned char *p, si
 
 /* ---- .npz */
 
+#ifdef BNN_INFLATE
+#define BNN__INFLATES 1
+#else
+#define BNN__INFLATES 0
+#endif
+
 static int bnn__zip_fail(bnn__source s, const char *name, size_t n, const char *what) {
     char text[32];
     return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: member \"%s\" %s", s.name,
                           bnn__excerpt(text, name, n), what);
 }
 
+/* Deflate makes at most 1032 bytes of one: a member that says more is no reason to ask for memory.
+ * NULL: it does not make n bytes, or no memory. */
+static const unsigned char *bnn__inflate(bnn_arena *mem, size_t n, const void *from, size_t size) {
+#ifdef BNN_INFLATE
+    unsigned char *to = n / 1032 > size || n == 0 || n > INT_MAX || size > INT_MAX - 8
+                        ? NULL : (unsigned char *)bnn_arena_alloc(mem, n, 1);
+    return to != NULL && BNN_INFLATE(to, n, from, size) ? to : NULL;
+#else
+    (void)mem, (void)n, (void)from, (void)size;
+    return NULL;
+#endif
+}
+
 /* The member of a directory entry at p; all of them together are not longer than the file. */
 static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *p, size_t name_size,
                            size_t *left) {
     const char *name = (const char *)p + 46;
-    size_t at = (size_t)bnn__little(p + 42, 4), size = (size_t)bnn__little(p + 24, 4), skip, i;
+    size_t at = (size_t)bnn__little(p + 42, 4), size = (size_t)bnn__little(p + 20, 4), skip, i;
+    size_t full = (size_t)bnn__little(p + 24, 4), how = (size_t)bnn__little(p + 10, 2);
+    const unsigned char *bytes;
     bnn_array *a;
-    if (p[10] != 0 || p[11] != 0 || bnn__little(p + 20, 4) != size || (p[8] & 1) != 0)
+    if ((how != 0 && (how != 8 || !BNN__INFLATES)) || (how == 0 && full != size) || (p[8] & 1) != 0)
         return bnn__zip_fail(s, name, name_size, "is deflated: write it with np.savez");
     for (i = 0; i < name_size; i++)
         if (name[i] == '/' || name[i] == '\\' || name[i] == '\0')
@@ -21075,14 +21318,19 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     if (skip > s.size || size > s.size - skip || size > *left)
         return bnn__zip_fail(s, name, name_size, "is not whole in the file");
     *left -= size;
-    if (bnn__crc32(s.bytes + skip, size) != (uint32_t)bnn__little(p + 16, 4))
+    bytes = how == 0 ? s.bytes + skip : bnn__inflate(s.mem, full, s.bytes + skip, size);
+    if (bytes == NULL) {
+        if (s.mem->err != BNN_OK) return s.mem->err;
+        return bnn__zip_fail(s, name, name_size, "does not inflate to the size it says");
+    }
+    if (bnn__crc32(bytes, full) != (uint32_t)bnn__little(p + 16, 4))
         return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
     a = bnn__arrays_more(s.mem, out);
     if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size - 4)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
         return bnn__zip_fail(s, name, name_size, "is there twice");
-    return bnn__npy_read(s, a, s.bytes + skip, size);
+    return bnn__npy_read(s, a, bytes, full);
 }
 
 static int bnn__npz_read(bnn__source s, bnn_arrays *out) {

@@ -3,6 +3,36 @@
  *     cc -O2 -I.. bnn.c -o bnn -lm && ./bnn fit train.csv --target price -o model.bnn
  * `bnn --help` has the commands, docs/bnn.1 is the manual page. Any CSV with a header goes in; out
  * come predictions with error bars, a report in one HTML file, or the net as C source. */
+#ifdef __has_include
+#if __has_include(<stb/stb_image.h>) /* its zlib reads what np.savez_compressed writes */
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#endif
+#define STB_IMAGE_IMPLEMENTATION
+#define STBI_ONLY_PNG
+#define STBI_NO_STDIO
+#define STBI_NO_SIMD
+#include <stb/stb_image.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+#include <stdlib.h>
+#include <string.h>
+static int inflated(void *to, size_t n, const void *from, size_t size) {
+    char *copy = calloc(size + 4, 1); /* it wants the checksum that a zlib stream ends with */
+    int made = 0;
+    if (copy != NULL)
+        memcpy(copy, from, size), made = stbi_zlib_decode_noheader_buffer(to, (int)n, copy,
+                                                                          (int)size + 4);
+    free(copy);
+    return n > 0 && made == (int)n;
+}
+#define BNN_INFLATE inflated
+#endif
+#endif
 #define BNN_STATIC
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -182,9 +212,56 @@ static void sizes_of(size_t sizes[BNN_MAX_LAYERS + 1], const char *hidden, size_
 
 /* ---- tables and models */
 
+static void cell(char **at, const char *text) { /* in quotes, which are doubled */
+    char *p = *at;
+    *p++ = '"';
+    for (; *text; *p++ = *text++)
+        if (*text == '"') *p++ = '"';
+    *p++ = '"';
+    *at = p;
+}
+
+/* Arrays as the text of a CSV: one column each, or NAME_1 .. NAME_k; c_1 .. c_k of an .npy */
+static bnn_table table_of_arrays(const char *path) {
+    bnn_table t = { 0 };
+    bnn_arrays a = { 0 };
+    char *text, *p, name[300], whole[340];
+    size_t cols = 0, k, j;
+    if (bnn_arrays_load(&mem, path, &a) != BNN_OK) die(mem.msg);
+    for (k = 0; k < a.count; k++) {
+        if (a.at[k].values.rows != a.at[0].values.rows) {
+            snprintf(whole, sizeof whole, "%s: \"%.60s\" has %zu rows, \"%.60s\" has %zu", path,
+                     a.at[k].name, a.at[k].values.rows, a.at[0].name, a.at[0].values.rows);
+            die(whole);
+        }
+        cols += a.at[k].values.cols;
+    }
+    if (a.count == 0 || cols == 0 || a.at[0].values.rows > (SIZE_MAX / 16 - 640 * cols) / cols)
+        die("arrays without columns, or too many");
+    p = text = bnn_arena_alloc(&mem, (a.at[0].values.rows * 16 + 640) * cols + 1, 1);
+    check();
+    for (k = 0; k < a.count; k++)
+        for (j = 0; j < a.at[k].values.cols; j++, *p++ = ',') {
+            snprintf(name, sizeof name, "%.250s", a.at[k].name[0] ? a.at[k].name : "c");
+            if (a.at[k].values.cols > 1 || a.at[k].name[0] == '\0')
+                snprintf(whole, sizeof whole, "%s_%zu", name, j + 1);
+            cell(&p, a.at[k].values.cols > 1 || a.at[k].name[0] == '\0' ? whole : name);
+        }
+    p[-1] = '\n';
+    for (size_t i = 0; i < a.at[0].values.rows; i++, p[-1] = '\n')
+        for (k = 0; k < a.count; k++)
+            for (j = 0; j < a.at[k].values.cols; j++)
+                p += sprintf(p, "%.9g,", (double)a.at[k].values.data[i * a.at[k].values.cols + j]);
+    bnn_csv_desc d = { .header = 1 };
+    if (bnn_table_parse(&mem, &t, text, (size_t)(p - text), d) != BNN_OK) die(mem.msg);
+    return t;
+}
+
 static bnn_table load_table(const options *o, const char *path) {
     bnn_table t = { 0 };
     bnn_csv_desc d = { .header = 1 };
+    const char *end = strrchr(path, '.');
+    if (end && (strcmp(end, ".npz") == 0 || strcmp(end, ".npy") == 0)) return table_of_arrays(path);
     if (o->decimal) d.decimal = o->decimal[0];
     if (o->thousands) d.thousands = o->thousands[0];
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);

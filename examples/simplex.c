@@ -1,7 +1,8 @@
 /* simplex.c -- distributions on the triangle: Gumbel-softmax, Dirichlet, logit-normal.
  *     cc -O2 -I.. simplex.c -lm && ./a.out [folder for pictures]
  * Frequencies of the corners, the distance to the center and the rate at which it falls, density at
- * the center. With a folder: PPM pictures of the log densities and a data file for gnuplot. You
+ * the center. With a folder: PPM pictures of the log densities, and data files for gnuplot: the
+ * rate, and the share of draws within .01 of each corner, which no picture of a density shows. You
  * should see the corners keep their odds at every temperature, the distance fall as 1/tau^2, and
  * that of the three only the Dirichlet is near uniform at a temperature of 0.995. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
@@ -65,6 +66,23 @@ static int paint(const char *folder, const picture *p, bnn_tape *t) {
     return fclose(f) == 0;
 }
 
+/* The share of draws within .01 of each corner, in percent, and where it is on the picture */
+static void corners(FILE *f, const picture *p, bnn_rng rng) {
+    static const float at[3][2] = { { 0, 0 }, { SIDE - 1, 0 }, { SIDE / 2, SIDE * 13 / 15 - 1 } };
+    bnn_tape t = { .rng = rng };
+    float a[3] = { p->tau * p->s[0], p->tau * p->s[1], p->tau * p->s[2] }, zero[3] = { 0 };
+    float sd[3] = { sqrtf(p->tau), sqrtf(p->tau * .5f), sqrtf(p->tau * .7f) };
+    bnn_var *y = p->kind == 0   ? bnn_gumbel_softmax(row(&t, DRAWS, p->s, 1), p->tau)
+                 : p->kind == 1 ? bnn_dirichlet(row(&t, DRAWS, a, 0))
+                                : bnn_logit_normal(row(&t, DRAWS, zero, 0), row(&t, 1, sd, 0));
+    for (size_t k = 0; k < 3 && !t.err; k++) {
+        double near = 0;
+        for (size_t i = 0; i < DRAWS; i++) near += y->val.data[3 * i + k] > .99f;
+        fprintf(f, "%s %zu %g %g %.2f\n", p->name, k, at[k][0], at[k][1], 100 * near / DRAWS);
+    }
+    bnn_tape_free(&t);
+}
+
 int main(int argc, char **argv) {
     static const picture pictures[] = {
         { "gumbel-0.1", 0, .1f, { 1, 1, 1 } },    { "gumbel-0.995", 0, .995f, { 1, 1, 1 } },
@@ -88,9 +106,13 @@ int main(int argc, char **argv) {
         char path[512];
         snprintf(path, sizeof path, "%s/center.dat", folder);
         out = fopen(path, "w");
+        snprintf(path, sizeof path, "%s/corners.dat", folder);
+        FILE *shares = fopen(path, "w");
         for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++)
-            if (!out || !paint(folder, &pictures[i], &tape))
+            if (!out || !shares || !paint(folder, &pictures[i], &tape))
                 return fprintf(stderr, "simplex: cannot write into %s\n", folder), 1;
+            else corners(shares, &pictures[i], bnn_rng_stream(1, 1 + i));
+        fclose(shares);
     }
     printf("Gumbel-softmax, weights 2 1 1                    |  Dirichlet of tau (2 1 1)\n"
            "   tau    corner 1  max>.99  E|y-1/3|^2  x tau^2  |  corner 1  max>.99  E|y-1/3|^2\n");

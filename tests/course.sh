@@ -127,24 +127,7 @@ blocks() { # page, base
     done
 }
 
-anchors() { # of a page, as GitHub makes them
-    sed -n 's/^##* *//p' "$1" | tr 'A-Z' 'a-z' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'
-}
-
-links() { # page: files and anchors exist
-    bad=
-    for link in $(awk '/^```/ { c = !c } !c' "$1" | grep -o '](\([^) ]*\))' | sed 's/^](//; s/)$//'); do
-        case $link in http*) continue ;; esac
-        file=${link%%#*}
-        to=$(dirname "$1")/$file
-        [ -n "$file" ] || to=$1
-        if [ ! -e "$to" ]; then bad="$bad no file $link;"; continue; fi
-        case $link in
-        *#*) anchors "$to" | grep -qx -e "${link#*#}" || bad="$bad no section $link;" ;;
-        esac
-    done
-    result "$1, links" "$bad"
-}
+. tests/links.sh
 
 slides() { # page
     command -v pandoc >/dev/null || return

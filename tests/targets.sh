@@ -102,6 +102,8 @@ suite() {
     done
 }
 
+mkdir -p "$out/emit" && cp tests/emit.h "$out/emit/compare.h"
+gcc -std=c99 -O1 -w -I. -Itests tests/test_emit.c -o "$out/test_emit" -lm && "$out/test_emit" "$out/emit" >/dev/null
 for target in "$@"; do
     how "$target" || continue
     here=$out/$target
@@ -130,6 +132,11 @@ for target in "$@"; do
         bad "does not write a checkpoint"
         head -n 3 "$here/exchange.log"
     fi
+    for main in "$out"/emit/net_*.main.c; do # nets as C source, which tests/test_emit.c wrote here
+        [ -f "$main" ] || continue
+        if build "$main" "$here/net$ext" && run 600 "$here/net$ext" >"$here/net.log" 2>&1 </dev/null; then ok
+        else bad "emitted $main" && head -n 3 "$here/net$ext.log" "$here/net.log"; fi
+    done
     suite
     echo "RESULT targets name=$target tests=$n passed=$good digest=$text"
     [ -z "$late" ] || echo "$target: not done after $limit s, not counted:$late"

@@ -15,6 +15,7 @@ code() { # expected code, what, arguments
 ${CC:-gcc} -std=c99 -O2 -Wall -Wextra -Werror -I. examples/bnn.c -o $out/bnn -lm
 check $? "compiles"
 table=$PWD/examples/data/friedman.csv
+npy=$PWD/tests/files/npy
 cd $out || exit 1
 head -n 201 "$table" >train.csv
 (head -n 1 "$table"; tail -n +202 "$table") >test.csv
@@ -111,6 +112,21 @@ says() { # code, sentence, arguments
     [ $got -eq "$want" ] && grep -qF "$sentence" err
     check $? "exit $got, $(head -n 1 err), not: $sentence"
 }
+# what NumPy wrote, deflated: read where there is stb_image
+cp "$npy/table.npz" .
+if printf '#include <stb/stb_image.h>\n' | ${CC:-gcc} -E - >/dev/null 2>&1; then
+    code 0 npz fit table.npz --target price --hidden 5 --method laplace -o npz.bnn
+    ./bnn predict npz.bnn table.npz -o npz.csv 2>err && [ "$(wc -l <npz.csv)" -eq 61 ]
+    check $? "predictions for the rows of an npz: $(cat err)"
+    ./bnn info npz.bnn | grep -q 'x_2'
+    check $? "columns of an npz have names"
+    { head -c 60 table.npz; printf XXXX; tail -c +65 table.npz; } >hurt.npz
+    says 1 'member "x.npy" does not inflate to the size it says' fit hurt.npz --target price
+else
+    says 1 'member "x.npy" is deflated' fit table.npz --target price
+fi
+says 1 '"price" has 2 rows, "x" has 3' fit "$npy/uneven.npz" --target price
+says 1 'there is no column "y"' fit "$npy/types.npz" --target y
 printf 'y\n1\n2\n' >one.csv
 says 1 "of 1 columns none is left for x" fit one.csv --target y
 printf 'a,y\n1,2\n3,2\n' >same.csv

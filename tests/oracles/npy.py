@@ -40,6 +40,10 @@ def make():
     np.save(os.path.join(HERE, 'scalar.npy'), np.float32(2.5))
     np.save(os.path.join(HERE, 'text.npy'), np.array(['a', 'bc']))
     np.savez_compressed(os.path.join(HERE, 'deflated.npz'), x=np.zeros((100, 100)))
+    x = ((np.arange(120) * 37) % 101 / 50.5 - 1).reshape(60, 2)
+    y = x @ [2, -1] + np.arange(60) % 3 / 10
+    np.savez_compressed(os.path.join(HERE, 'table.npz'), x=x, price=y)
+    np.savez(os.path.join(HERE, 'uneven.npz'), x=x[:3], price=y[:2])
     tensors = {}
     for t in ('F64', 'F32', 'F16', 'I64', 'I32', 'I16', 'I8', 'U64', 'U32', 'U16', 'U8', 'BOOL'):
         kind = {'F': 'f', 'I': 'i', 'U': 'u', 'B': 'b'}[t[0]]
