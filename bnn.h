@@ -363,6 +363,7 @@ struct bnn_var {
     bnn_var *prev;                   /* private from here: the node made before           */
     bnn_params *owner;               /* whose parameter this leaf is                      */
     size_t block;                    /* and which                                         */
+    void (*squares)(struct bnn_var *self, float *w, float *b); /* for bnn_grad_squares    */
     unsigned pass;                   /* stamp of the last backward pass that reached it   */
     unsigned char wants, fresh, lazy, finite;
 };
@@ -565,7 +566,8 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
 BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                  size_t probes);
 /* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
- * 2015), after bnn_backward of a mean over rows: for blocks that one bnn_affine used once */
+ * 2015), but for one over the images of a convolution; after bnn_backward of a mean over rows, for
+ * blocks that one bnn_affine, bnn_conv2d or bnn_conv2d_transpose used once. Of what is frozen 0 */
 BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
@@ -648,11 +650,14 @@ typedef struct bnn_block {
     size_t offset, rows, cols;
     char name[16];
     bnn_prior prior; /* resolved: std is the one in force */
-    int fresh;       /* private: 1: its gradient was consumed, the next overwrites; 2: none yet */
-    int reached;     /* private: a gradient arrived, ever */
+    float lr;        /* times that of its steppers; 0 = frozen: by bnn_params_lr */
+    short fresh;     /* private: 1: its gradient was consumed, the next overwrites; 2: none yet */
+    short reached;   /* private: a gradient arrived, ever */
     float rest;      /* private: where its values stay that are held */
 } bnn_block;
 
+struct bnn_stepper;
+struct bnn__job;
 struct bnn_params {
     float *theta, *grad; /* n values each; grad is NULL in a sample of an ensemble */
     size_t n;
@@ -665,6 +670,9 @@ struct bnn_params {
                                 for bnn_meanfield_backward */
     bnn_params *draws_of;    /* private: of a mean field's own parameters: the weights they draw */
     unsigned char *held;     /* private: 1: this value does not move */
+    void (*hold)(struct bnn_stepper *s); /* private: after a step of a mean field; NULL = none */
+    void (*run)(const struct bnn_stepper *s, bnn_tape *t, const struct bnn__job *q,
+                int care);               /* private: a step where blocks differ in lr, or NULL */
 };
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem);       /* NULL = out of memory (mem->err) */
@@ -675,6 +683,10 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block);      /* a view of one block */
 BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block);
 BNNDEF void bnn_params_zero_grad(bnn_params *w);
+/* The lr of every stepper, times `factor` for one block: of a sampler a preconditioner that leaves
+ * its law alone. 0: frozen, constants that no stepper or sampler moves and no gradient reaches. HMC
+ * and NUTS have a mass instead, and bnn_fit steps of its own: both see only what is frozen. */
+BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor);
 BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from);   /* values; equal n */
 BNNDEF double bnn_params_log_prior(const bnn_params *w);               /* ln p(theta), nats; a flat
                                                                           block counts 0 */
@@ -766,6 +778,8 @@ typedef struct bnn_layer {
     bnn_image image; /* how what a dense layer makes is read, default 1 x 1 x size               */
     bnn_prior prior; /* default that of the net; fan in is the number of weights that meet in one
                         output, and a gain has the prior's mean + 1                              */
+    float lr;        /* times that of the steppers, default 1: bnn_params_lr of its blocks       */
+    int frozen;      /* 1: its weights stay, as if they were data                                */
 } bnn_layer;
 
 typedef struct bnn_layers_desc {
@@ -828,7 +842,6 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC, BNN_NUTS, BNN_SGNHT };
 
-struct bnn__job;
 typedef struct bnn_stepper {
     int kind;
     bnn_params *params;
@@ -1344,7 +1357,7 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
-       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); bnn_mlp only    */
+       BNN_LAPLACE_KRON,     /* per layer N G (x) A (Martens and Grosse 2015); dense and conv  */
        BNN_LAPLACE_LAST };   /* full, weights of the last layer only, a dense one              */
 typedef struct bnn_laplace {
     bnn_net net;
@@ -5253,7 +5266,8 @@ BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block) {
     if (w == NULL) return bnn__fail(t, BNN_EARG, "bnn_param: no parameters");
     if (block >= w->n_blocks)
         return bnn__fail(t, BNN_EARG, "bnn_param: block %z of %z", block, w->n_blocks);
-    v = bnn__leaf("bnn_param", t, bnn_params_mat(w, block), w->grad != NULL);
+    v = bnn__leaf("bnn_param", t, bnn_params_mat(w, block),
+                  w->grad != NULL && w->blocks[block].lr > 0);
     if (!v->wants) return v; /* w may be a passing view of a sample: keep no pointer to it */
     v->owner = w;
     v->block = block;
@@ -6200,6 +6214,30 @@ static void bnn__conv_transpose_backward(bnn_var *y) {
     bnn_arena_rewind(&y->tape->mem, mark);
 }
 
+/* Sums over the images of the squares of n times their own gradients, n rows of a mean */
+static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
+    const bnn__slide *s = (const bnn__slide *)y->aux;
+    const bnn_var *x = y->in[0];
+    int transposed = y->backward == bnn__conv_transpose_backward;
+    size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
+    size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
+    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s);
+    if (own == NULL || room == NULL) return;
+    memset(w, 0, size * sizeof *w);
+    if (b != NULL) memset(b, 0, k * sizeof *b);
+    for (i = 0; i < n; i++) {
+        const float *a = x->val.data + i * x->val.cols, *g = y->grad.data + i * y->val.cols;
+        if (transposed)
+            bnn__conv_weights(s, pixels, y->in[1]->val.rows, g, a, own, 1, 0, room);
+        else bnn__conv_weights(s, pixels, k, a, g, own, 0, 0, room);
+        memset(own + size, 0, k * sizeof *own);
+        bnn__v_colsum(many, k, g, own + size);
+        bnn__v_scale(size + k, (float)n, own, own);
+        for (j = 0; j < size; j++) w[j] += own[j] * own[j];
+        for (j = 0; b != NULL && j < k; j++) b[j] += own[size + j] * own[size + j];
+    }
+}
+
 /* Of both: a node whose rows begin as what b is, or 0; NULL = the tape's err is set */
 static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
                                const bnn__slide *s, int transposed) {
@@ -6225,6 +6263,7 @@ static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var 
                      sizeof *s);
     if (y->val.data == NULL) return NULL;
     y->lazy = 1;
+    y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
     if (b != NULL)
         for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
@@ -7677,6 +7716,7 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
     b->cols = cols;
     for (i = 0; name[i] != '\0' && i + 1 < sizeof b->name; i++) b->name[i] = name[i];
     b->prior = prior;
+    b->lr = 1;
     w->n += n;
     return w->n_blocks++;
 }
@@ -7803,12 +7843,19 @@ static void bnn__prior_slope(const bnn_prior *p, float g, int fresh, size_t n, c
     }
 }
 
+/* The node by which w is reached: one that moves, if there is one */
+static bnn_var *bnn__any_param(bnn_tape *t, bnn_params *w) {
+    size_t b = 0;
+    while (b + 1 < w->n_blocks && w->blocks[b].lr <= 0) b++;
+    return bnn_param(t, w, b);
+}
+
 static void bnn__prior_backward(bnn_var *y) { /* writes where the gradient is still old */
     bnn_params *w = y->in[0]->owner;
     size_t b;
     for (b = 0; b < w->n_blocks; b++) {
         bnn_block *k = &w->blocks[b];
-        if (k->prior.kind == BNN_PRIOR_FLAT) continue;
+        if (k->prior.kind == BNN_PRIOR_FLAT || k->lr <= 0) continue;
         bnn__prior_slope(&k->prior, y->grad.data[0], k->fresh, k->rows * k->cols,
                          w->theta + k->offset, w->grad + k->offset);
         k->fresh = 0;
@@ -7824,7 +7871,7 @@ BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w) {
         return bnn__fail(t, BNN_EARG, "bnn_prior_nll: the weights are a draw of a mean field: the "
                          "KL is the prior's part");
     if (w->n_blocks == 0) return bnn_scalar(t, 0);
-    in = bnn_param(t, w, 0);
+    in = bnn__any_param(t, w);
     y = bnn_op(t, 1, 1, bnn__prior_backward, 1, &in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
@@ -7961,7 +8008,7 @@ static void bnn__sample_prior(bnn_params *w, size_t first, size_t end, bnn_rng *
         bnn_mat m = bnn_params_mat(w, b);
         float *x = m.data, s = p->std;
         size_t n = bnn__mat_size(m);
-        if (p->kind == BNN_PRIOR_FLAT) continue; /* not a distribution: left as it is */
+        if (p->kind == BNN_PRIOR_FLAT || w->blocks[b].lr <= 0) continue; /* left as they are */
         if (p->kind != BNN_PRIOR_DOUBLE_EXPONENTIAL) bnn__v_normal(rng, n, x);
         else for (i = 0; i < n; i++) x[i] = bnn_rng_double_exponential(rng);
         for (i = 0; i < n; i++) {
@@ -7977,12 +8024,12 @@ BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
     bnn__sample_prior(w, 0, w->n_blocks, rng);
 }
 
-/* After a step: what is held is where it was, its state is forgotten, and a mean field's next step
- * wants a new draw. */
-static void bnn__hold(bnn_stepper *s) {
+/* After a step of a mean field: what is held is where it was, its state is forgotten, and the next
+ * step wants a new draw. */
+static void bnn__hold(struct bnn_stepper *s) {
     bnn_params *w = s->params;
     size_t b, i;
-    if (w->draws_of != NULL && w->draws_of->draw == 1) w->draws_of->draw = 2;
+    if (w->draws_of->draw == 1) w->draws_of->draw = 2;
     if (w->held == NULL) return;
     for (b = 0; b < w->n_blocks; b++) {
         const bnn_block *at = &w->blocks[b];
@@ -8436,6 +8483,7 @@ static const char *bnn__stage_idle(const bnn__stage *k) {
     if (!window && d->stride != 0) return "stride";
     if (!window && (d->pad != 0 || d->same)) return "padding";
     if (d->sequence && !bnn__recurs(k)) return "sequence";
+    if ((d->frozen || d->lr != 0) && (pool || d->kind == BNN_UPSAMPLE)) return "weights";
     return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
 }
 
@@ -8449,6 +8497,9 @@ static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
         !(d->dropout >= 0 && d->dropout < 1))
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has activation %d, dropout %g",
                         l, name, d->activation, (double)d->dropout);
+    if (!(d->lr >= 0 && bnn__finite(d->lr)))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has an lr of %g", l, name,
+                        (double)d->lr);
     if (d->size == 0 && (bnn__is_product(k) || bnn__recurs(k)))
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) needs a size", l, name);
     if (d->kind == BNN_DENSE && bnn__mul(bnn__mul(m.h, m.w), m.c) != d->size)
@@ -8612,6 +8663,15 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
         bnn__list_add(mem, m, l, d->layers[l], in, last);
 }
 
+static void bnn__list_lr(bnn_params *w, const struct bnn__mlp *m) {
+    const bnn__stage *k = m->at, *end = k + m->n_layers;
+    size_t i;
+    for (; k < end; k++)
+        for (i = 0; i < k->blocks; i++)
+            if (k->d.frozen || k->d.lr != 0)
+                bnn_params_lr(w, k->block + i, k->d.frozen ? 0 : bnn__or(k->d.lr, 1));
+}
+
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     bnn_net net = bnn__net_dead(w != NULL ? w->mem : NULL);
     bnn_mlp_desc *d;
@@ -8633,6 +8693,7 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     for (l = 0; l < m->n_layers; l++) bnn__stage_blocks(w, &m->at[l], l + 1);
     if (!bnn__net_begin(w, m, &net)) return net;
     bnn__list_init(w, m);
+    bnn__list_lr(w, m);
     net.forward = bnn__layers_forward;
     return net;
 }
@@ -9308,21 +9369,23 @@ BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *us
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
     double worst = 0, here = bnn__loss_at(t, &rng, w, f, user);
-    size_t i;
-    for (i = 0; i < w->n && t->err == BNN_OK; i++) {
+    size_t i, b;
+    for (i = b = 0; i < w->n && t->err == BNN_OK; i++) {
         float x = w->theta[i], h = (float)bnn__step_size((double)x), up, down;
-        double a = (double)w->grad[i], b, left, right, error;
+        double a = (double)w->grad[i], slope, left, right, error;
+        while (i - w->blocks[b].offset >= w->blocks[b].rows * w->blocks[b].cols) b++;
+        if (w->blocks[b].lr <= 0) continue; /* frozen: a constant */
         up = x + h, down = x - h;
         w->theta[i] = up;
         right = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = down;
         left = bnn__loss_at(t, &rng, NULL, f, user);
         w->theta[i] = x;
-        b = (right - left) / ((double)up - (double)down);
+        slope = (right - left) / ((double)up - (double)down);
         right = (right - here) / ((double)up - (double)x);
         left = (here - left) / ((double)x - (double)down);
         if (fabs(right - left) > 0.1 * (fabs(left) + fabs(right)) + 0.01) continue; /* a kink */
-        error = fabs(a - b) / (1e-3 + fabs(a) + fabs(b));
+        error = fabs(a - slope) / (1e-3 + fabs(a) + fabs(slope));
         if (bnn__finite_d(worst) && !(error <= worst)) worst = error; /* a NaN stays */
     }
     bnn__back_to(t, start);
@@ -9408,11 +9471,12 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
     bnn__time start = bnn__now(t);
     unsigned char *seen = (unsigned char *)bnn__scratch(t, w->n_blocks, 1);
     size_t rows = 0, b;
+    float *to, *shift;
     bnn_var *y;
     if (seen != NULL) memset(seen, 0, w->n_blocks);
     for (y = start.last; y != NULL && t->err == BNN_OK; y = y->prev) {
-        int own = y->backward == bnn__matmul_backward && y->pass == t->pass &&
-                  y->in[1]->owner == w && y->grad.data != NULL;
+        int own = (y->backward == bnn__matmul_backward || y->squares != NULL) &&
+                  y->pass == t->pass && y->in[1]->owner == w && y->grad.data != NULL;
         int bias = own && y->n_in == 3 && y->in[2]->owner == w;
         if (!own) continue;
         if (seen[y->in[1]->block]++ || (bias && seen[y->in[2]->block]++) ||
@@ -9422,12 +9486,18 @@ static double bnn__grad_squares(bnn_tape *t, const bnn_params *w, float *out) {
             break;
         }
         rows = y->val.rows;
-        bnn__affine_squares(t, y, out + w->blocks[y->in[1]->block].offset,
-                            bias ? out + w->blocks[y->in[2]->block].offset : NULL);
+        to = out + w->blocks[y->in[1]->block].offset;
+        shift = bias ? out + w->blocks[y->in[2]->block].offset : NULL;
+        if (y->squares != NULL) y->squares(y, to, shift);
+        else bnn__affine_squares(t, y, to, shift);
     }
-    for (b = 0; b < w->n_blocks && t->err == BNN_OK; b++)
-        if (!seen[b]) bnn__fail(t, BNN_EARG, "bnn_grad_squares: no bnn_affine of the last backward "
-                                "pass used block %z (%s)", b, w->blocks[b].name);
+    for (b = 0; b < w->n_blocks && t->err == BNN_OK; b++) {
+        const bnn_block *k = &w->blocks[b];
+        if (k->lr <= 0) memset(out + k->offset, 0, k->rows * k->cols * sizeof *out);
+        else if (!seen[b])
+            bnn__fail(t, BNN_EARG, "bnn_grad_squares: no product (bnn_affine, bnn_conv2d) of the "
+                      "last backward pass used block %z (%s)", b, k->name);
+    }
     bnn__back_to(t, start);
     return t->err == BNN_OK ? (double)rows : 0;
 }
@@ -9785,6 +9855,7 @@ static bnn__job bnn__step_job(const bnn_stepper *s, const bnn_tape *t) {
 static int bnn__step_care(const bnn_stepper *s, const bnn__job *q) {
     const float room = (float)1048576;
     int divides = (s->kind >= BNN_ADAM && s->kind < BNN_SGLD) || s->kind == BNN_PSGLD;
+    if (s->params->run != NULL) return 2;
     if (!(q->lr < room && q->pw < room / 1024 && q->d < room && q->a < room && q->b < room &&
           q->b > -room && q->e < room)) return 2;
     if (s->calm < 0 || (divides && !(q->lr < BNN__CALM * q->c))) return 2;
@@ -9814,7 +9885,7 @@ static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
         if (kept[i] == NULL) return;
         if (x[i] != NULL) memcpy(kept[i], x[i], bytes);
     }
-    bnn__step_run(s, t, q, 1);
+    (w->run != NULL ? w->run : bnn__step_run)(s, t, q, 1);
     for (i = 0; i < 4 && b == w->n_blocks; i++)
         if (x[i] != NULL) b = bnn__bad_block(w, x[i]);
     if (b < w->n_blocks) {
@@ -9826,6 +9897,51 @@ static void bnn__step_careful(bnn_stepper *s, bnn_tape *t, const bnn__job *q) {
         t->rng = rng;
     }
     bnn__back_to(t, start);
+}
+
+/* Every block that moves as if it were alone, with an lr of its own. All that has lr in it is the
+ * plan's, sqrt(2 lr T/N) too, so that the law of a sampler stays. */
+static void bnn__step_blocks(const bnn_stepper *s, bnn_tape *t, const bnn__job *whole, int care) {
+    size_t b;
+    for (b = 0; b < s->params->n_blocks; b++) {
+        const bnn_block *k = &s->params->blocks[b];
+        bnn_stepper part = *s;
+        bnn__job q;
+        if (k->lr <= 0) continue;
+        part.lr *= k->lr;
+        part.n = k->rows * k->cols;
+        q = bnn__step_job(&part, t);
+        q.high = whole->high;
+        q.w += k->offset, q.g += k->offset;
+        if (q.s != NULL) q.s += k->offset;
+        if (q.t != NULL) q.t += k->offset;
+        if (q.u != NULL) q.u += k->offset;
+        bnn__step_run(&part, t, &q, care);
+    }
+}
+
+BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor) {
+    size_t b;
+    if (w == NULL || w->mem->err != BNN_OK) return;
+    if (block >= w->n_blocks || !(factor >= 0 && bnn__finite(factor))) {
+        bnn__arena_fail(w->mem, BNN_EARG, "bnn_params_lr: block %z of %z, factor %g (0 or more)",
+                        block, w->n_blocks, (double)factor);
+        return;
+    }
+    w->blocks[block].lr = factor;
+    if (!(factor > 0)) w->blocks[block].reached = 1; /* no gradient is missed */
+    bnn__spend(w);
+    w->run = NULL;
+    for (b = 0; b < w->n_blocks; b++)
+        if (w->blocks[b].lr < 1 || w->blocks[b].lr > 1) w->run = bnn__step_blocks;
+}
+
+/* How many values move */
+static double bnn__params_free(const bnn_params *w) {
+    size_t b, n = w->n;
+    for (b = 0; b < w->n_blocks; b++)
+        if (w->blocks[b].lr <= 0) n -= w->blocks[b].rows * w->blocks[b].cols;
+    return (double)n;
 }
 
 static void bnn__step_move(bnn_stepper *s, bnn_tape *t) {
@@ -9848,7 +9964,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     s->t++;
     s->once(s, t);
     if (t->err != BNN_OK) s->t--; /* it did not happen */
-    else bnn__hold(s);
+    else if (w->hold != NULL) w->hold(s);
     bnn__spend(w);
     if (s->hmc != NULL || (t->stepped.by != s && t->stepped.by != NULL &&
                            t->stepped.resets == t->resets)) return;
@@ -10046,6 +10162,10 @@ static void bnn__hmc_refresh(bnn_stepper *s, bnn_tape *t) { /* p ~ N(0, M) */
     bnn__v_normal(&t->rng, s->n, h->momentum);
     if (h->mass == BNN_MASS_DENSE) bnn_mat_solve_lower_t(p, h->root, p);
     else for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
+    for (i = 0; i < s->params->n_blocks; i++) { /* what is frozen has no gradient, and stays */
+        const bnn_block *k = &s->params->blocks[i];
+        if (k->lr <= 0) memset(h->momentum + k->offset, 0, k->rows * k->cols * sizeof(float));
+    }
 }
 
 /* The same from a fresh momentum. Returns H1 - H0. */
@@ -10611,13 +10731,25 @@ static void bnn__plan_sgnht(const bnn_stepper *s, const bnn_tape *t, bnn__job *q
     q->pass = BNN__PICK(bnn__p_sghmc);
 }
 
+/* |v|^2 of what moves, over the factors of its lr */
+static double bnn__kinetic_sum(const bnn_stepper *s) {
+    const bnn_block *k = s->params->blocks, *end = k + s->params->n_blocks;
+    double sum = 0;
+    if (s->params->run == NULL) return bnn__v_sumsq(s->n, s->s1, 0);
+    for (; k < end; k++)
+        if (k->lr > 0)
+            sum += bnn__v_sumsq(k->rows * k->cols, s->s1 + k->offset, 0) / (double)k->lr;
+    return sum;
+}
+
 static void bnn__sgnht_step(bnn_stepper *s, bnn_tape *t) {
     double heat = bnn__heat(s, t), n = 0, f = (double)s->friction, x = (double)s->thermostat;
     size_t i;
     bnn__step_move(s, t);
     if (t->err != BNN_OK || !(heat > 0)) return;
     for (i = 0; i < s->n; i++) n += s->params->held == NULL || !s->params->held[i];
-    x += f * f * ((1 - x / 2) * bnn__v_sumsq(s->n, s->s1, 0) / (n * heat) - 1);
+    n -= (double)s->n - bnn__params_free(s->params);
+    x += f * f * ((1 - x / 2) * bnn__kinetic_sum(s) / (n * heat) - 1);
     if (n > 0) s->thermostat = (float)(x < 1 ? x : 1); /* 1 forgets all of v */
 }
 
@@ -10754,8 +10886,12 @@ static bnn_params *bnn__meanfield_params(bnn_params *w, const bnn_meanfield *q) 
         if (bnn_params_add(p, k->rows, k->cols, k->name, flat) == BNN__NONE) return NULL;
         p->blocks[b].fresh = 1;
         if (b >= w->n_blocks) p->blocks[b].rest = bnn__rho_removed(q);
+        if (k->lr < 1 || k->lr > 1) bnn_params_lr(p, b, k->lr);
+        if (k->lr <= 0)
+            bnn__arena_fail(w->mem, BNN_EARG, "bnn_meanfield_new: block %z (%s) is frozen, a mean "
+                            "field draws all weights", b, k->name);
     }
-    if (p != NULL) p->draws_of = w;
+    if (p != NULL) p->draws_of = w, p->hold = bnn__hold;
     return p;
 }
 
@@ -13832,6 +13968,7 @@ static void bnn__gaussian_prior_backward(bnn_var *y) {
         bnn_block *k = &w->blocks[b];
         size_t n = k->rows * k->cols;
         float *gx = w->grad + k->offset;
+        if (k->lr <= 0) continue;
         if (k->fresh) memset(gx, 0, n * sizeof *gx);
         bnn__v_axpy(n, y->grad.data[0], slope + k->offset, gx);
         k->fresh = 0;
@@ -13845,7 +13982,7 @@ BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian 
     size_t i;
     if (!bnn__gaussian_ready(t, "bnn_gaussian_prior_nll", g, w == NULL ? 0 : w->n))
         return bnn__poison(t);
-    in = bnn_param(t, w, 0);
+    in = bnn__any_param(t, w);
     y = bnn_op(t, 1, 1, bnn__gaussian_prior_backward, 1, &in);
     slope = bnn__floats(t, bnn__mul(2, g->n));
     if (slope == NULL) return bnn__poison(t);
@@ -13925,6 +14062,9 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g) {
  *         G = mean over rows of sum_c g_c g_c^T at the layer's output. With the prior's precision
  *         D per input, A' = D^-1/2 A D^-1/2 = U e U^T and G = V f V^T:
  *         H^-1 = (D^-1/2 U (x) V) diag(1/(N e_i f_j + 1)) (D^-1/2 U (x) V)^T
+ *         A convolution of T pixels: A the mean over rows of the sum over pixels, a the patches, G
+ *         the mean over rows and pixels (Grosse and Martens 2016): gradients of two pixels taken
+ *         for uncorrelated, and those of a pixel for independent of its patch
  *     decrement = |S^T grad U|^2/2,  H^-1 = S S^T
  * --------------------------------------------------------------------------------------------- */
 
@@ -14060,14 +14200,14 @@ BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x) {
 
 /* ---- Kronecker factors */
 
-/* The nodes of the layers: the affine ones of their weights */
-static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, bnn_var **node) {
-    const struct bnn__mlp *m = p->net.mlp;
-    size_t step = m->desc.no_bias ? 1 : 2;
+/* The nodes of the layers, which are the pieces of g: the products with their weights */
+static void bnn__layer_nodes(bnn_var *last, const bnn__tour *p, const bnn_gaussian *g,
+                             bnn_var **node) {
     bnn_var *v;
+    size_t l;
     for (v = last; v != NULL; v = v->prev)
-        if (v->n_in >= 2 && v->in[1]->owner == &p->view)
-            node[(v->in[1]->block - m->first) / step] = v;
+        for (l = 0; v->n_in >= 2 && v->in[1]->owner == &p->view && l < g->n_pieces; l++)
+            if (g->pieces[l].first == p->view.blocks[v->in[1]->block].offset) node[l] = v;
 }
 
 /* What a layer saw, with a column of ones where it has a bias */
@@ -14086,28 +14226,54 @@ static void bnn__gram_add(bnn_mat sum, bnn_mat a) { /* sum += a^T a */
     bnn__gemm(a.cols, a.cols, a.rows, a.data, 1, a.cols, a.data, a.cols, 1, sum.data, a.cols, 1);
 }
 
+/* Of a layer: its inputs of all rows; a convolution's are the patches of its pixels, by image */
+static void bnn__kron_inputs(const bnn_var *node, bnn_mat sum) {
+    const bnn__slide *s = (const bnn__slide *)node->aux;
+    const float *x = node->in[0]->val.data;
+    size_t i, j, depth, n, cols = sum.cols;
+    bnn_mat a;
+    float *patch;
+    if (node->squares == NULL) {
+        a = bnn__layer_inputs(node, cols);
+        if (node->tape->err == BNN_OK) bnn__gram_add(sum, a);
+        return;
+    }
+    depth = s->kh * s->kw * s->c, n = s->rows * s->cols;
+    a = bnn__mat(n, cols, bnn__floats(node->tape, bnn__mul(n, cols)));
+    patch = bnn__floats(node->tape, bnn__mul(n, depth));
+    for (i = 0; node->tape->err == BNN_OK && i < node->val.rows; i++) {
+        bnn__patches(s, i * n, n, patch, x, NULL);
+        for (j = 0; j < n; j++) {
+            a.data[j * cols + cols - 1] = 1;
+            memcpy(a.data + j * cols, patch + j * depth, depth * sizeof *patch);
+        }
+        bnn__gram_add(sum, a);
+    }
+}
+
 /* Sums of a a^T and g g^T of every layer, in the places of its rotation */
 static void bnn__kron_collect(bnn__tour *v, bnn_mat x, const bnn_gaussian *g) {
     enum { ROWS = 128 };
     bnn_tape *t = v->t;
     bnn__time start = bnn__now(t);
-    bnn_var *node[BNN_MAX_LAYERS], *out;
-    size_t first, l, c, n;
-    bnn_mat a, seed;
+    bnn_var *node[BNN_MAX_LIST], *out;
+    size_t first, l, c, n, k;
+    bnn_mat seed;
     for (first = 0; t->err == BNN_OK && first < x.rows; first += n) {
         n = x.rows - first < ROWS ? x.rows - first : (size_t)ROWS;
         out = bnn__tour_answer(v, 0, bnn_mat_rows(x, first, n));
         seed = bnn__seed(out);
         if (t->err != BNN_OK) return;
-        bnn__layer_nodes(out, v, node);
-        for (l = 0; l < g->n_pieces; l++) {
-            a = bnn__layer_inputs(node[l], g->pieces[l].a.rows);
-            if (t->err == BNN_OK) bnn__gram_add(g->pieces[l].a, a);
-        }
+        bnn__layer_nodes(out, v, g, node);
+        for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
+            bnn__kron_inputs(node[l], g->pieces[l].a);
         for (c = 0; t->err == BNN_OK && c < seed.cols; c++) {
             bnn__probe_back(v, out, seed, c, 1);
-            for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++)
-                bnn__gram_add(g->pieces[l].g, node[l]->grad);
+            for (l = 0; t->err == BNN_OK && l < g->n_pieces; l++) {
+                k = g->pieces[l].g.cols; /* a row for each pixel */
+                bnn__gram_add(g->pieces[l].g, bnn__mat(bnn__mat_size(node[l]->grad) / k, k,
+                                                       node[l]->grad.data));
+            }
         }
         bnn__back_to(t, start);
         bnn__report(t, first + n, x.rows);
@@ -14145,12 +14311,22 @@ static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *p
 static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
     bnn_tape *t = v->t;
     const struct bnn__mlp *m = la->net.mlp;
-    size_t l, step = m->desc.no_bias ? 1 : 2;
+    size_t l, pixels[BNN_MAX_LIST];
     bnn_gaussian *g = &la->g;
     for (l = 0; l < m->n_layers; l++) {
-        const bnn_block *b = &la->net.params->blocks[m->first + l * step];
-        size_t r = b->rows + step - 1, c = b->cols;
-        bnn_gaussian_piece *q = bnn__gaussian_add(g, b->offset, r * c, 1);
+        bnn__stage k = bnn__stage_of(m, l);
+        const bnn_block *b = &la->net.params->blocks[k.block];
+        size_t r, c;
+        bnn_gaussian_piece *q;
+        if (k.blocks == 0) continue;
+        if (k.d.kind > BNN_CONV) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) has no Kronecker factors: take "
+                      "BNN_LAPLACE_FULL or _DIAGONAL", l + 1, bnn__kind_name(&k));
+            return;
+        }
+        r = b->rows + k.blocks - 1, c = b->cols;
+        pixels[g->n_pieces] = k.d.kind == BNN_CONV ? k.out.h * k.out.w : 1;
+        q = bnn__gaussian_add(g, b->offset, r * c, 1);
         if (q == NULL) return;
         q->a = bnn_mat_new(g->mem, r, r);
         q->g = bnn_mat_new(g->mem, c, c);
@@ -14162,9 +14338,11 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
         }
     }
     if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
-    for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < m->n_layers; l++) {
+    for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < g->n_pieces; l++) {
         bnn_gaussian_piece *q = &g->pieces[l];
-        int err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
+        int err;
+        if (pixels[l] > 1) bnn_mat_scale(q->g, q->g, (float)(1 / (double)pixels[l]));
+        err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
         if (err != BNN_OK)
             bnn__fail(t, err, "bnn_laplace_new: the factors of layer %z have no eigenvalues", l);
     }
@@ -14204,7 +14382,7 @@ static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
 static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
     const bnn_params *w = la->net.params;
     const struct bnn__mlp *m = la->net.mlp;
-    size_t b, i, from = 0, to = w->n_blocks;
+    size_t b, i, from = 0, to = w->n_blocks, free;
     double sum = 0;
     if (la->kind >= BNN_LAPLACE_KRON) {
         bnn__stage k;
@@ -14214,10 +14392,8 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
                       "forward that it came with: take BNN_LAPLACE_FULL or _DIAGONAL");
             return 0;
         }
-        if (la->kind == BNN_LAPLACE_KRON &&
-            !bnn__mlp_only(t, NULL, "bnn_laplace_new", &la->net)) return 0;
         k = bnn__stage_of(m, m->n_layers - 1);
-        if (!bnn__ends_dense(&la->net)) {
+        if (la->kind == BNN_LAPLACE_LAST && !bnn__ends_dense(&la->net)) {
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) is not dense and linear, as a "
                       "last layer must be: take BNN_LAPLACE_FULL or _DIAGONAL", m->n_layers,
                       bnn__kind_name(&k));
@@ -14226,9 +14402,19 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
         from = la->kind == BNN_LAPLACE_LAST ? k.block : m->first;
         to = k.block + k.blocks;
     }
+    for (free = from; free < to && w->blocks[free].lr <= 0;) free++;
+    if (la->kind < BNN_LAPLACE_KRON && free < to) { /* what is frozen before and behind is data */
+        from = free;
+        while (w->blocks[to - 1].lr <= 0) to--;
+    }
     la->first = from < to ? w->blocks[from].offset : 0;
     for (b = from; b < to; b++) {
         const bnn_block *k = &w->blocks[b];
+        if (k->lr <= 0) {
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: block %z (%s) is frozen among others: take "
+                      "BNN_LAPLACE_LAST, or thaw it", b, k->name);
+            return 0;
+        }
         size_t n = k->rows * k->cols;
         int normal = k->prior.kind == BNN_PRIOR_NORMAL;
         if (!normal && k->prior.kind != BNN_PRIOR_FLAT) {
@@ -14315,7 +14501,7 @@ BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *n
     la = dead;
     la.net = *net;
     la.kind = kind;
-    la.g = bnn__gaussian_start(mem, net->params->n, BNN_MAX_LAYERS);
+    la.g = bnn__gaussian_start(mem, net->params->n, BNN_MAX_LIST);
     la.mean = la.g.mean;
     la.prior = (float *)bnn_arena_alloc(mem, la.g.n, sizeof *la.prior);
     if (mem->err == BNN_OK) {
@@ -14414,8 +14600,8 @@ static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
     const bnn_laplace *la = v->laplace;
     bnn_tape *t = v->t;
     bnn_mat x = bnn__block_of(v, v->x, v->gaps), seed;
-    size_t i, c, k = v->cols, n = la->n;
-    bnn_mat b = bnn__mat(k, n, bnn__floats(t, bnn__mul(k, n)));
+    size_t i, c, p, m, k = v->cols, n = la->n;
+    float *g = bnn__floats(t, bnn__mul(k, n)), *b = bnn__floats(t, bnn__mul(k, n));
     float *tmp = bnn__floats(t, bnn__mul(k, n));
     bnn__time start = bnn__now(t);
     bnn_var *out;
@@ -14424,11 +14610,15 @@ static void bnn__cov_by_rows(bnn__tour *v, float *cov) {
         seed = bnn__seed(out);
         for (c = 0; t->err == BNN_OK && c < k; c++) {
             bnn__probe_back(v, out, seed, c, 0);
-            memcpy(b.data + c * n, v->view.grad + la->first, n * sizeof *tmp);
+            memcpy(g + c * n, v->view.grad + la->first, n * sizeof *tmp);
         }
-        if (t->err != BNN_OK) return;
-        bnn__piece_root(&la->g.pieces[0], BNN__ROOT_T, b, tmp);
-        bnn__gemm(k, k, n, b.data, n, 1, b.data, 1, n, cov + i * k * k, k, 0);
+        for (p = 0; t->err == BNN_OK && p < la->g.n_pieces; p++) {
+            const bnn_gaussian_piece *q = &la->g.pieces[p];
+            for (m = q->n, c = 0; c < k; c++)
+                memcpy(b + c * m, g + c * n + q->first - la->first, m * sizeof *b);
+            bnn__piece_root(q, BNN__ROOT_T, bnn__mat(k, m, b), tmp);
+            bnn__gemm(k, k, m, b, m, 1, b, 1, m, cov + i * k * k, k, p != 0);
+        }
         bnn__back_to(t, start);
     }
 }
@@ -14458,15 +14648,15 @@ static void bnn__cov_of_layer(bnn_tape *t, const bnn_gaussian_piece *q, const bn
 static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
     bnn_tape *t = v->t;
     const bnn_gaussian_piece *q = v->laplace->g.pieces;
-    bnn_var *node[BNN_MAX_LAYERS];
-    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LAYERS];
+    bnn_var *node[BNN_MAX_LIST];
+    bnn_mat seed = bnn__seed(v->out), g[BNN_MAX_LIST];
     size_t l, c, k = v->cols, layers = v->laplace->g.n_pieces, size;
     for (l = 0; l < layers; l++)
         g[l] = bnn__mat(bnn__mul(k, v->rows), q[l].g.rows,
                         bnn__floats(t, k * v->rows * q[l].g.rows));
     if (t->err != BNN_OK) return;
     memset(cov, 0, v->rows * k * k * sizeof *cov);
-    bnn__layer_nodes(v->out, v, node);
+    bnn__layer_nodes(v->out, v, &v->laplace->g, node);
     for (c = 0; t->err == BNN_OK && c < k; c++) {
         bnn__probe_back(v, v->out, seed, c, 0);
         for (l = 0; t->err == BNN_OK && l < layers; l++) {
@@ -14481,7 +14671,7 @@ static void bnn__cov_by_layers(bnn__tour *v, float *cov) {
 static int bnn__laplace_cov(bnn__tour *v, float *cov) {
     bnn__tour_check(v, "output", v->out->val, 1);
     if (v->t->err != BNN_OK) return 0;
-    if (v->laplace->kind == BNN_LAPLACE_KRON) bnn__cov_by_layers(v, cov);
+    if (v->laplace->kind == BNN_LAPLACE_KRON && bnn__is_mlp(&v->net)) bnn__cov_by_layers(v, cov);
     else bnn__cov_by_rows(v, cov);
     return v->t->err == BNN_OK;
 }
@@ -16486,6 +16676,7 @@ static bnn_params *bnn__fit_clone(bnn_arena *mem, const bnn_params *from) {
         memset(&none, 0, sizeof none);
         if (bnn_params_add(w, k->rows, k->cols, k->name, none) == BNN__NONE) return NULL;
         w->blocks[b].prior = k->prior; /* it is resolved */
+        if (k->lr <= 0) bnn_params_lr(w, b, 0);
     }
     if (w != NULL) bnn_params_copy(w, from);
     return w;
@@ -16502,6 +16693,7 @@ static void bnn__fit_scatter(bnn__fit_chain *c, double scale) {
                                                                        sizeof *order);
         double noise = fmin((double)w->blocks[b].prior.std, 1) / 10;
         if (order == NULL) return;
+        if (w->blocks[b].lr <= 0) continue;
         if (w->blocks[b].prior.kind == BNN_PRIOR_FLAT) noise = 0.1;
         bnn_rng_permutation(&c->tape.rng, n, order);
         for (i = 0; i < n; i++)
@@ -16623,7 +16815,7 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
         memcpy(g.data + k * w->n, w->grad, w->n * sizeof(float));
     }
     if (ratio.data != NULL && bnn_diag_noise_ratio(ratio, g, 1, (double)n, 1) == BNN_OK)
-        mean = bnn_mat_sum(ratio) / (double)w->n;
+        mean = bnn_mat_sum(ratio) / bnn__params_free(w);
     bnn_arena_rewind(&c->mem, mark);
     return mean;
 }
@@ -16679,7 +16871,8 @@ static double bnn__fit_kinetic(const bnn__fit_chain *c) {
     size_t i;
     if (s->kind != BNN_SGHMC && s->kind != BNN_SGNHT) return bnn__nan();
     for (i = 0; i < s->n; i++) sum += (double)s->s1[i] * (double)s->s1[i];
-    return sum / (double)s->n * (1 - f / 2) / (double)s->lr * (double)c->fit->data.x.rows;
+    return sum / bnn__params_free(s->params) * (1 - f / 2) / (double)s->lr *
+           (double)c->fit->data.x.rows;
 }
 
 static void bnn__fit_record(bnn__fit_chain *c) {
@@ -16693,7 +16886,8 @@ static void bnn__fit_record(bnn__fit_chain *c) {
     for (i = 0; i < w->n; i++)
         virial += ((double)w->theta[i] - (double)c->center[i]) * (double)w->grad[i];
     row[BNN__FIT_U] = (float)u, row[BNN__FIT_LOG_LIK] = (float)log_lik;
-    row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows / (double)w->n);
+    row[BNN__FIT_VIRIAL] = (float)(virial * (double)c->fit->data.x.rows /
+                                    bnn__params_free(w));
     row[BNN__FIT_KINETIC] = (float)bnn__fit_kinetic(c);
     bnn_tape_reset(&c->tape);
     mean = bnn_predict(&c->tape.mem, &c->tape, &c->net, NULL, c->fit->desc.probe).mean;
@@ -19729,7 +19923,7 @@ BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t
 
 enum { /* kinds of sections; then sizes (one enumeration, for they are multiplied) */
     BNN__CP_STORE, BNN__CP_NET, BNN__CP_STEPPER, BNN__CP_ENSEMBLE, BNN__CP_MEAN, BNN__CP_RNG,
-    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 2, BNN__CP_STORES = 16,
+    BNN__CP_BYTES, BNN__CP_KINDS, BNN__CP_VERSION = 3, BNN__CP_MINOR = 3, BNN__CP_STORES = 16,
     BNN__CP_PLACES = 4, BNN__CP_HEADER = 32
 };
 
@@ -20160,6 +20354,23 @@ static const bnn__field bnn__layer_fields[] = {
     BNN__ROW(bnn_layer, image.h, SIZE, 0, DBL_MAX), BNN__ROW(bnn_layer, image.w, SIZE, 0, DBL_MAX),
     BNN__ROW(bnn_layer, image.c, SIZE, 0, DBL_MAX), BNN__BELOW_1(bnn_layer, dropout) };
 
+/* The factors of lr of its blocks, if one is not 1; a file without leaves them as they are */
+static void bnn__io_list_lr(bnn__io *io, bnn_params *w, const struct bnn__mlp *m) {
+    const bnn__stage *last = &m->at[m->n_layers - 1];
+    size_t b, end = last->block + last->blocks;
+    int paced = io->in != NULL && io->minor > 2 && io->pos < io->end;
+    for (b = m->first; b < end && io->in == NULL; b++)
+        paced = paced || w->blocks[b].lr < 1 || w->blocks[b].lr > 1;
+    if (!paced) return;
+    if (io->in == NULL) bnn__io_needs(io, 3);
+    io->of = "parameters";
+    for (b = m->first; b < end && io->err == BNN_OK; b++) {
+        float lr = w->blocks[b].lr;
+        bnn__io_array(io, &lr, 0, 1, 0, "factor of lr");
+        if (io->apply) bnn_params_lr(w, b, lr);
+    }
+}
+
 static void bnn__io_list(bnn__io *io, const bnn_net *net) {
     enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
     const struct bnn__mlp *m = net->mlp;
@@ -20190,6 +20401,7 @@ static void bnn__io_list(bnn__io *io, const bnn_net *net) {
         }
         if (io->apply) own->dropout = d.dropout;
     }
+    bnn__io_list_lr(io, net->params, m);
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -20562,7 +20774,7 @@ static void bnn__file_frame(bnn__file *f, size_t size) {
                      length, size);
     f->sections = (size_t)bnn__io_word(io, 0, 4);
     minor = (size_t)bnn__io_word(io, 0, 4);
-    io->minor = minor > 1 ? 2 : (int)minor;
+    io->minor = minor > BNN__CP_MINOR ? BNN__CP_MINOR : (int)minor;
     io->newer = minor > BNN__CP_MINOR;
     if (minor > 0 && version < 3) bnn__io_fail(io, BNN_EFORMAT, "reserved word is not 0");
     if (io->err != BNN_OK) return;

@@ -1176,7 +1176,7 @@ static void what_a_newer_minor_version_adds_is_skipped(void) {
     free(s.bytes);
     s.bytes = (unsigned char *)malloc(s.size);
     memcpy(s.bytes, bytes, s.size);
-    for (minor = 0; minor <= 3; minor++) { /* 24 bytes more in the last section, and a section more */
+    for (minor = 0; minor <= 4; minor++) { /* 24 bytes more in the last section, and a section more */
         size = s.size + 24 + 21;
         b = (unsigned char *)calloc(size, 1);
         memcpy(b, s.bytes, s.size - 4);
@@ -1189,8 +1189,8 @@ static void what_a_newer_minor_version_adds_is_skipped(void) {
         memcpy(b + s.size - 4 + 24, "NEW\0\7\0\0\0\5\0\0\0\0\0\0\0hello", 21);
         set_crc(b, size);
         CHECK(bnn_checkpoint_read(&s.b.mem, &s.b.all, b, size) ==
-              (minor == 3 ? BNN_OK : BNN_EFORMAT)); /* 1 and 2 are known here */
-        CHECK(minor == 3 ? world_same(&s.a, &s.b) : small_untouched(&s));
+              (minor == 4 ? BNN_OK : BNN_EFORMAT)); /* 1 to 3 are known here */
+        CHECK(minor == 4 ? world_same(&s.a, &s.b) : small_untouched(&s));
         b[8] = 1; /* versions 1 and 2 have no minor one */
         set_crc(b, size);
         CHECK(bnn_checkpoint_read(&s.b.mem, &s.b.all, b, size) == BNN_EFORMAT);
