@@ -58,8 +58,7 @@ int main(void) {
 
     bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { recipe.x_cols, 10, 1 },
         .activation = BNN_TANH, .noise_learned = 1 });
-    bnn_posterior p = bnn_fit(&mem, &net, train, (bnn_fit_desc){ .method = BNN_FIT_SGHMC,
-        .gradients = 40000 });
+    bnn_posterior p = bnn_fit(&mem, &net, train, (bnn_fit_desc){ 0 }); /* no number to choose */
 
     bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, ask.x);
     if (failed(&mem, &tape)) return 1;
