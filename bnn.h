@@ -8877,7 +8877,12 @@ static bnn_net bnn__shrink_make(const bnn__shrink *s, bnn_params *to, const bnn_
     return bnn__net_alike(bnn_mlp(to, d), net, s->keep[0], units);
 }
 
-/* What is left. Priors are as in force, not as for the new fan in. */
+static void bnn__block_like(bnn_params *to, size_t at, const bnn_block *from) {
+    to->blocks[at].prior = from->prior;
+    bnn_params_lr(to, at, from->lr);
+}
+
+/* What is left. Priors and factors of lr are as in force, not as for the new fan in or the desc. */
 static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn_net *net) {
     bnn_net less = bnn__shrink_make(s, to, net);
     size_t l, i, at;
@@ -8887,13 +8892,13 @@ static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn
         size_t in = l == 0 ? bnn__units_of(s->m, 0) : k.in.c;
         int product = bnn__is_product(&k);
         for (i = 0; i < k.blocks; i++, at++) {
-            to->blocks[at].prior = s->w.blocks[k.block + i].prior;
+            bnn__block_like(to, at, &s->w.blocks[k.block + i]);
             bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, k.block + i),
                       i == 0 && (product || bnn__recurs(&k)) ? s->keep[l] : NULL, in,
                       product ? s->keep[l + 1] : NULL, k.out.c);
         }
     }
-    if (net->noise_learned) to->blocks[less.noise].prior = s->w.blocks[net->noise].prior;
+    if (net->noise_learned) bnn__block_like(to, less.noise, &s->w.blocks[net->noise]);
     return less;
 }
 
@@ -10734,7 +10739,7 @@ BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
  * >>swag: two further ways to an ensemble
  *
  *     SGNHT   v' = (1-x) v - lr g + sqrt(2 f lr T/N) xi;  theta' = theta + v';
- *             x' = x + f^2 ((2-x)/2 |v'|^2/(n lr T/N) - 1)                (Ding et al. 2014)
+ *             x' = x + f^2 ((2-x)/2 |v'|^2/(n lr T/N) - 1), lr with its factors (Ding et al. 2014)
  *             As lr and f go to 0 theta and x are independent, x ~ N(f + lr N V/(2T), f^2/n), V the
  *             variance of a minibatch's gradient, equal in all directions: the thermostat finds it.
  *             (2-x)/2 is what a step takes from |v|^2: with it a quadratic U of one curvature has

@@ -5,20 +5,11 @@
  * come predictions with error bars, a report in one HTML file, or the net as C source. */
 #ifdef __has_include
 #if __has_include(<stb/stb_image.h>) /* its zlib reads what np.savez_compressed writes */
-#if defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#endif
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
 #define STBI_NO_SIMD
 #include <stb/stb_image.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
 #include <stdlib.h>
 #include <string.h>
 static int inflated(void *to, size_t n, const void *from, size_t size) {

@@ -10,13 +10,6 @@ top=$(pwd)
 header=${BNN:-.}/bnn.h
 dir=$top/build/cards
 mkdir -p "$dir"
-passed=0
-failed=0
-result() { # what, what is wrong with it or nothing
-    if [ -z "$2" ]; then passed=$((passed + 1)); return; fi
-    failed=$((failed + 1))
-    echo "$1: $2"
-}
 . tests/links.sh
 
 # Names that documents may use: those that the declarations have outside of comments, options that

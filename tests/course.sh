@@ -24,13 +24,7 @@ fi
 fma=0
 case $(uname -m) in aarch64 | arm64) fma=1 ;; esac
 grep -qw fma /proc/cpuinfo 2>/dev/null && fma=1
-passed=0
-failed=0
-result() { # what, what is wrong with it or nothing
-    if [ -z "$2" ]; then passed=$((passed + 1)); return; fi
-    failed=$((failed + 1))
-    echo "$1: $2"
-}
+. tests/links.sh
 
 # program FILE: compiles and runs it once; its print is run/RUN.out; pictures go to run/. Sets wrong.
 program() {
@@ -127,7 +121,6 @@ blocks() { # page, base
     done
 }
 
-. tests/links.sh
 
 slides() { # page
     command -v pandoc >/dev/null || return

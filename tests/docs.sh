@@ -60,13 +60,7 @@ awk '/^ \*     #define BNN_STATIC/ { inside = 1 }
 fma=0
 case $(uname -m) in aarch64|arm64) fma=1 ;; esac
 grep -qw fma /proc/cpuinfo 2>/dev/null && fma=1
-passed=0
-failed=0
-result() { # name, what went wrong or nothing
-    if [ -z "$2" ]; then passed=$((passed + 1)); return; fi
-    failed=$((failed + 1))
-    echo "$1: $2"
-}
+. "$top/tests/links.sh"
 for block in ./*-[0-9]*.c; do
     [ -e "$block" ] || continue
     base=${block%.c}

@@ -1,26 +1,9 @@
 /* test_laplace_layers.c -- curvature of lists of layers: squared gradients by example, Laplace with
  * all of the GGN, its diagonal and Kronecker factors, on convolutions whose posterior is known. */
 #include "build.h"
+#include "world.h"
+#include "patches.h"
 
-static bnn_arena mem;
-static bnn_tape tape;
-
-static void open_all(uint64_t seed) {
-    memset(&mem, 0, sizeof mem);
-    memset(&tape, 0, sizeof tape);
-    tape.rng = bnn_rng_seed(build_seed(seed));
-}
-static void close_all(void) {
-    if (tape.err || mem.err) printf("%s %s\n", tape.msg, mem.msg);
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-}
-static bnn_mat normals(size_t n, size_t k) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    return m;
-}
 static bnn_net make(bnn_layers_desc d) {
     if (d.noise_std == 0) d.noise_std = (float)0.7;
     return bnn_layers(bnn_params_new(&mem), d);
@@ -36,9 +19,9 @@ static void squares_of_convolutions_are_those_of_single_passes(void) {
                 { BNN_CONV_TRANSPOSE, 2, .kernel = 3, .kernel_w = 2, .stride = 2, .pad = 1 },
                 { BNN_MAX_POOL, .kernel = 2 }, { BNN_DENSE, 2 } } });
         bnn_params *w = net.params;
-        bnn_data d = { normals(ROWS, 40), normals(ROWS, 2) };
+        bnn_data d = { normals(ROWS, 40, 1), normals(ROWS, 2, 1) };
         double *sum = (double *)calloc(w->n, sizeof *sum);
-        float *got = normals(1, w->n).data;
+        float *got = normals(1, w->n, 1).data;
         for (size_t i = 0; i < ROWS; i++) {
             bnn_tape_reset(&tape);
             bnn_params_zero_grad(w);
@@ -59,17 +42,8 @@ static void squares_of_convolutions_are_those_of_single_passes(void) {
 /* ---- a linear convolution is the regression on its patches, channels apart: precision A of each
  * output channel, A = 1/s0^2 + P^T P/s^2, of all its weights and the bias */
 
-enum { IMAGES = 9, PIXELS = 4, WEIGHTS = 5, CHANNELS = 2 };
+enum { IMAGES = 9, CHANNELS = 2 };
 
-static bnn_mat patches(bnn_mat x) { /* 3x3 images, a 2x2 kernel, and 1 for the bias */
-    bnn_mat p = bnn_mat_new(&mem, IMAGES * PIXELS, WEIGHTS);
-    for (size_t i = 0; i < p.rows; i++) {
-        const float *image = x.data + i / PIXELS * 9 + i % PIXELS / 2 * 3 + i % 2;
-        float *to = p.data + i * WEIGHTS;
-        to[0] = image[0], to[1] = image[1], to[2] = image[3], to[3] = image[4], to[4] = 1;
-    }
-    return p;
-}
 static bnn_mat precision(bnn_mat p, double s, double s0) {
     bnn_mat a = bnn_mat_new(&mem, WEIGHTS, WEIGHTS);
     bnn_mat_mul_tn(a, p, p);
@@ -86,7 +60,7 @@ static void laplace_of_a_linear_convolution_is_its_posterior(void) {
     for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_KRON; kind++) {
         open_all(2);
         bnn_net net = linear();
-        bnn_data d = { normals(IMAGES, 9), normals(IMAGES, PIXELS * CHANNELS) };
+        bnn_data d = { normals(IMAGES, 9, 1), normals(IMAGES, PIXELS * CHANNELS, 1) };
         bnn_mat p = patches(d.x), a = precision(p, 0.7, 0.8), cov, root, c;
         bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
         double log_det = 0;
@@ -134,7 +108,7 @@ static void on_one_pixel_a_convolution_is_a_dense_layer(void) {
             .layers = { { BNN_CONV, 5, .kernel = 1 }, { BNN_DENSE, 3 } } });
         bnn_net b = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 3, 5, 3 },
             .activation = BNN_TANH, .likelihood = BNN_CATEGORICAL, .no_bias = no_bias });
-        bnn_data d = { normals(30, 3), bnn_mat_new(&mem, 30, 1) };
+        bnn_data d = { normals(30, 3, 1), bnn_mat_new(&mem, 30, 1) };
         for (size_t i = 0; i < 30; i++) d.y.data[i] = (float)(i % 3);
         bnn_params_copy(b.params, a.params);
         bnn_laplace x = bnn_laplace_new(&mem, &tape, &a, d, BNN_LAPLACE_KRON);
@@ -161,7 +135,7 @@ static void factors_of_a_hidden_convolution_are_sums_over_pixels(void) {
         .prior = { .std = (float)0.8 },
         .layers = { { BNN_CONV, CHANNELS, .kernel = 2 }, { BNN_DENSE, 3 } } });
     bnn_params *h = bnn_params_new(&mem), *w = net.params;
-    bnn_data d = { normals(IMAGES, 9), normals(IMAGES, 3) };
+    bnn_data d = { normals(IMAGES, 9, 1), normals(IMAGES, 3, 1) };
     bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_KRON);
     bnn_mat p = patches(d.x), a = bnn_mat_new(&mem, WEIGHTS, WEIGHTS), seed;
     bnn_mat g = bnn_mat_new(&mem, CHANNELS, CHANNELS), k = bnn_mat_new(&mem, N, N), v;
@@ -217,7 +191,7 @@ static void a_frozen_body_leaves_laplace_of_the_head(void) {
     bnn_net free_net = make(d), net;
     d.layers[0].frozen = 1;
     net = make(d);
-    bnn_data data = { normals(15, 16), normals(15, 2) };
+    bnn_data data = { normals(15, 16, 1), normals(15, 2, 1) };
     bnn_params_copy(net.params, free_net.params);
     bnn_laplace last = bnn_laplace_new(&mem, &tape, &free_net, data, BNN_LAPLACE_LAST);
     for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {

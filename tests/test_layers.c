@@ -1,28 +1,8 @@
 /* test_layers.c -- nets as lists of layers: a list of dense layers is a bnn_mlp bit for bit, every
  * kind has the gradients of central differences, shapes, dropout, what is refused. */
 #include "build.h"
+#include "world.h"
 
-static bnn_arena mem;
-static bnn_tape tape;
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static void open_all(uint64_t seed) {
-    memset(&mem, 0, sizeof mem);
-    memset(&tape, 0, sizeof tape);
-    tape.rng = bnn_rng_seed(build_seed(seed));
-}
-static void close_all(void) {
-    if (tape.err || mem.err) printf("%s %s\n", tape.msg, mem.msg);
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-}
-static bnn_mat normals(size_t n, size_t k, double sd) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    bnn_mat_scale(m, m, (float)sd);
-    return m;
-}
 static bnn_net make(bnn_layers_desc d) {
     if (d.noise_std == 0 && !d.noise_learned) d.noise_std = 1;
     return bnn_layers(bnn_params_new(&mem), d);
@@ -505,6 +485,18 @@ static void a_file_of_another_list_names_the_layer(void) {
     close_all();
 }
 
+/* What is added varies together with what it is added to. */
+static void moments_refuse_a_sum(void) {
+    open_all(15);
+    bnn_net net = make((bnn_layers_desc){ .input = { 1, 1, 3 }, .layers = {
+        { BNN_DENSE, 3 }, { BNN_DENSE, 3 }, { BNN_DENSE, 3, .add = 1 }, { BNN_DENSE, 1 } } });
+    bnn_meanfield q = bnn_meanfield_new(net.params, (bnn_meanfield_desc){ .init_std = 1 });
+    bnn_predict_moments(&mem, &tape, &net, &q, normals(6, 3, 1));
+    CHECK(took(BNN_EARG, "bnn_predict_moments: layer 3 (dense): moments are of dense layers "
+                         "without .add"));
+    close_all();
+}
+
 /* Channels over all pixels, numbers of a step over all steps; of a dense list every column alone */
 static void images_are_standardized_by_channel(void) {
     static const struct { bnn_layer first; size_t own; } rows[] = {
@@ -555,5 +547,6 @@ int main(void) {
     RUN(bad_lists_are_refused);
     RUN(what_needs_a_bnn_mlp_names_the_layer);
     RUN(moments_go_through_dense_lists);
+    RUN(moments_refuse_a_sum);
     return check_done();
 }

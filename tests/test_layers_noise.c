@@ -1,28 +1,8 @@
 /* test_layers_noise.c -- noise in the layers of a list: moments against sampled weights, gradients
  * against central differences, kernels of one pixel against dense layers, a LeNet on digits. */
 #include "build.h"
+#include "world.h"
 
-static bnn_arena mem;
-static bnn_tape tape;
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static void open_all(uint64_t seed) {
-    memset(&mem, 0, sizeof mem);
-    memset(&tape, 0, sizeof tape);
-    tape.rng = bnn_rng_seed(build_seed(seed));
-}
-static void close_all(void) {
-    if (tape.err || mem.err) printf("%s %s\n", tape.msg, mem.msg);
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-}
-static bnn_mat normals(size_t n, size_t k, double sd) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    bnn_mat_scale(m, m, (float)sd);
-    return m;
-}
 static bnn_net make(bnn_layers_desc d) {
     if (d.likelihood == 0 && d.noise_std == 0) d.noise_std = 1;
     return bnn_layers(bnn_params_new(&mem), d);

@@ -1,28 +1,8 @@
 /* test_layers_shrink.c -- smaller copies of lists of layers: filters and units without weights go
  * through pools, flattening and upsampling, and the answer stays; what must stay, stays. */
 #include "build.h"
+#include "world.h"
 
-static bnn_arena mem;
-static bnn_tape tape;
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static void open_all(uint64_t seed) {
-    memset(&mem, 0, sizeof mem);
-    memset(&tape, 0, sizeof tape);
-    tape.rng = bnn_rng_seed(build_seed(seed));
-}
-static void close_all(void) {
-    if (tape.err || mem.err) printf("%s %s\n", tape.msg, mem.msg);
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-}
-static bnn_mat normals(size_t n, size_t k, double sd) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    bnn_mat_scale(m, m, (float)sd);
-    return m;
-}
 static size_t pixels(bnn_image m) { return m.h * m.w * m.c; }
 
 /* All weights and biases are drawn, so a unit that hears nothing is a constant that is not 0. */
@@ -314,7 +294,31 @@ static void any_request_for_memory_may_fail(void) {
     CHECK(err == BNN_OK && capacity > 1000);
 }
 
+/* Factors of lr as in force: those of the desc, set later, and of a bnn_mlp, its noise, too */
+static void what_is_frozen_stays_so(void) {
+    for (int list = 0; list < 2; list++) {
+        open_all(31);
+        bnn_net less, net = !list
+            ? bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 4, 5, 2 }, .noise_std = 1,
+                                                            .noise_learned = 1 })
+            : bnn_layers(bnn_params_new(&mem), (bnn_layers_desc){ .input = { 1, 1, 4 },
+                .noise_std = 1, .noise_learned = 1, .layers = { { BNN_DENSE, 5, .frozen = 1 },
+                { BNN_DENSE, 2, .lr = (float)0.5 } } });
+        const float factors[] = { 0, 2, 1, (float)0.5, 3 };
+        bnn_params *to = bnn_params_new(&mem);
+        for (size_t b = 0; b < COUNT(factors); b++) bnn_params_lr(net.params, b, factors[b]);
+        zero_columns(&net, 0, 5, 3), zero_columns(&net, 1, 5, 3);
+        less = bnn_mlp_shrink(to, &net, NULL);
+        CHECK(less.params == to && to->n_blocks == COUNT(factors) && to->blocks[0].cols == 4);
+        for (size_t b = 0; b < to->n_blocks; b++)
+            CHECK_NEAR((double)to->blocks[b].lr, (double)factors[b], 0);
+        CHECK(to->run != NULL);
+        close_all();
+    }
+}
+
 int main(void) {
+    RUN(what_is_frozen_stays_so);
     RUN(filters_without_weights_go);
     RUN(what_is_zero_goes_from_anywhere);
     RUN(what_others_need_stays);

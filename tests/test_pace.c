@@ -1,27 +1,9 @@
 /* test_pace.c -- layers that are frozen or have an lr of their own: what stays, what moves how far,
  * and that the law of a sampler is the conjugate posterior of a linear convolution all the same. */
 #include "build.h"
+#include "world.h"
+#include "patches.h"
 
-static bnn_arena mem;
-static bnn_tape tape;
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static void open_all(uint64_t seed) {
-    memset(&mem, 0, sizeof mem);
-    memset(&tape, 0, sizeof tape);
-    tape.rng = bnn_rng_seed(build_seed(seed));
-}
-static void close_all(void) {
-    if (tape.err || mem.err) printf("%s %s\n", tape.msg, mem.msg);
-    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
-    bnn_tape_free(&tape);
-    bnn_arena_free(&mem);
-}
-static bnn_mat normals(size_t n, size_t k) {
-    bnn_mat m = bnn_mat_new(&mem, n, k);
-    bnn_rng_fill_normal(&tape.rng, n * k, m.data);
-    return m;
-}
 /* conv of `body` (frozen or paced) under a dense head */
 static bnn_net make(int frozen, float lr) {
     return bnn_layers(bnn_params_new(&mem), (bnn_layers_desc){ .input = { 4, 4, 1 }, .noise_std = 1,
@@ -56,7 +38,7 @@ static void what_is_frozen_stays_under_every_stepper(void) {
         open_all(1);
         bnn_net net = make(1, 0);
         bnn_params *w = net.params;
-        bnn_data d = { normals(20, 16), normals(20, 2) };
+        bnn_data d = { normals(20, 16, 1), normals(20, 2, 1) };
         bnn_stepper s = stepper(kind, w, (float)0.01, &net, d);
         float *was = bnn_mat_copy(&mem, bnn__mat(1, w->n, w->theta)).data;
         size_t head = w->blocks[2].offset;
@@ -82,7 +64,7 @@ static bnn_var *loss(bnn_tape *t, void *user) {
 static void the_rest_has_its_gradient_prior_and_all(void) {
     open_all(2);
     bnn_net a = make(1, 0), b = make(0, 0);
-    struct { bnn_net *net; bnn_data d; } l = { &a, { normals(9, 16), normals(9, 2) } };
+    struct { bnn_net *net; bnn_data d; } l = { &a, { normals(9, 16, 1), normals(9, 2, 1) } };
     size_t head = a.params->blocks[2].offset;
     bnn_params_copy(b.params, a.params);
     CHECK_NEAR(bnn_grad_check(&tape, a.params, loss, &l), 0, BUILD_TOL(0.1, 1e-7));
@@ -112,7 +94,7 @@ static void a_factor_is_an_lr_for_the_block(void) {
         for (int k = 0; k < 3; k++) net[k] = make(0, k == 0 ? (float)0.25 : 0);
         size_t head = net[0].params->blocks[2].offset, n = net[0].params->n;
         for (int k = 0; k < 3; k++) {
-            bnn_data d = { normals(6, 16), normals(6, 2) };
+            bnn_data d = { normals(6, 16, 1), normals(6, 2, 1) };
             float lr = k == 1 ? (float)0.25 * (float)0.01 : (float)0.01;
             bnn_stepper s = stepper(kind, net[k].params, lr, NULL, d);
             for (int i = 0; i < 3; i++) { /* the same gradients for all */
@@ -150,17 +132,7 @@ static void a_step_with_factors_is_all_or_nothing(void) {
  * and bias is N(m, A^-1), A = 1/s0^2 + P^T P/s^2, m = A^-1 P^T y/s^2. A sampler with the lr matrix
  * D has the precision A - c A D A/N, c = 1/2 (SGLD), 1/(2 (2 - f)) (SGHMC), which is exact. */
 
-enum { IMAGES = 12, PIXELS = 4, WEIGHTS = 5 };
-
-static bnn_mat patches(bnn_mat x) { /* 3x3 images, a 2x2 kernel, and 1 for the bias */
-    bnn_mat p = bnn_mat_new(&mem, IMAGES * PIXELS, WEIGHTS);
-    for (size_t i = 0; i < p.rows; i++) {
-        const float *image = x.data + i / PIXELS * 9 + i % PIXELS / 2 * 3 + i % 2;
-        float *to = p.data + i * WEIGHTS;
-        to[0] = image[0], to[1] = image[1], to[2] = image[3], to[3] = image[4], to[4] = 1;
-    }
-    return p;
-}
+enum { IMAGES = 12 };
 
 static void law_of(int kind, float factor, uint64_t seed) {
     enum { WARM = 500, DRAWS = 20000, THIN = 6 };
@@ -171,7 +143,7 @@ static void law_of(int kind, float factor, uint64_t seed) {
     bnn_net net = bnn_layers(bnn_params_new(&mem), (bnn_layers_desc){ .input = { 3, 3, 1 },
         .noise_std = (float)sqrt(s2), .layers = { { BNN_CONV, 1, .kernel = 2 } } });
     bnn_params *w = net.params;
-    bnn_data d = { normals(IMAGES, 9), normals(IMAGES, PIXELS) };
+    bnn_data d = { normals(IMAGES, 9, 1), normals(IMAGES, PIXELS, 1) };
     bnn_params_lr(w, 1, factor); /* of the bias */
     p = patches(d.x);
     a = bnn_mat_new(&mem, WEIGHTS, WEIGHTS), root = bnn_mat_new(&mem, WEIGHTS, WEIGHTS);
@@ -296,7 +268,7 @@ static void what_cannot_be_is_refused(void) {
 static void a_posterior_in_one_call_keeps_what_is_frozen(void) {
     open_all(7);
     bnn_net net = make(1, 0);
-    bnn_data d = { normals(20, 16), normals(20, 2) };
+    bnn_data d = { normals(20, 16, 1), normals(20, 2, 1) };
     size_t head = net.params->blocks[2].offset;
     bnn_posterior p = bnn_fit(&mem, &net, d, (bnn_fit_desc){ .method = BNN_FIT_SGHMC, .seed = 3,
                               .gradients = 30000 });
@@ -308,7 +280,37 @@ static void a_posterior_in_one_call_keeps_what_is_frozen(void) {
     close_all();
 }
 
+/* x' = x + f^2 ((2-x)/2 sum v^2/(c lr T/N)/n - 1), c the factor of each weight's lr; 0: not there */
+static void the_thermostat_weighs_by_factors(void) {
+    const double lr = 0.01, f = 0.3, rows = 20;
+    open_all(11);
+    bnn_net net = make(0, (float)0.25);
+    bnn_data d = { normals(20, 16, 1), normals(20, 2, 1) };
+    bnn_params_lr(net.params, 1, 0), bnn_params_lr(net.params, 3, 4);
+    bnn_stepper s = bnn_sgnht(net.params, (bnn_sgnht_desc){ (float)lr, (float)f, 1 });
+    bnn_params *w = net.params;
+    for (int step = 0; step < 5; step++) {
+        bnn_mat before = bnn_mat_copy(&mem, (bnn_mat){ 1, w->n, w->theta });
+        double x = (double)s.thermostat, sum = 0, n = 0;
+        bnn_tape_reset(&tape);
+        bnn_backward(bnn_net_loss(&net, bnn_batch_all(&tape, d)));
+        bnn_step(&s, &tape);
+        for (size_t b = 0; b < w->n_blocks; b++)
+            for (size_t i = 0; i < w->blocks[b].rows * w->blocks[b].cols; i++) {
+                size_t at = w->blocks[b].offset + i;
+                double v = (double)w->theta[at] - (double)before.data[at];
+                const double c[] = { 0.25, 0, 1, 4 };
+                if (b == 1) CHECK_NEAR(v, 0, 0);
+                else sum += v * v / (c[b] * lr / rows), n++;
+            }
+        x += f * f * ((2 - x) / 2 * sum / n - 1);
+        CHECK_NEAR((double)s.thermostat, x, BUILD_TOL(1e-4, 1e-9));
+    }
+    close_all();
+}
+
 int main(void) {
+    RUN(the_thermostat_weighs_by_factors);
     RUN(what_is_frozen_stays_under_every_stepper);
     RUN(the_rest_has_its_gradient_prior_and_all);
     RUN(a_factor_is_an_lr_for_the_block);

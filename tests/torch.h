@@ -6,8 +6,6 @@
 #include "world.h"
 #include "oracles/torch_images.inc"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
 static const bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
 
 static bnn_mat values(size_t rows, size_t cols, const double *v) {

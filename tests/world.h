@@ -3,6 +3,8 @@
 #ifndef WORLD_H
 #define WORLD_H
 
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
 static bnn_arena mem;
 static bnn_tape tape;
 
