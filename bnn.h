@@ -5,9 +5,9 @@
  * before you include this file in *one* C or C++ file to create the implementation. In all others
  * just include it. Compile with any C99 or C++11 compiler; link with -lm.
  *
- * A program of one file defines BNN_STATIC too: the compiler then drops what is not called before
- * it optimizes (1.5 s instead of 4.5 s). A larger program compiles the implementation once, in a
- * file of its own with these two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
+ * If your program is a single file, define BNN_STATIC as well: the compiler then drops unused
+ * functions before it optimizes (1.5 s instead of 4.5 s). A larger program compiles the
+ * implementation once, in its own file of two lines: #define BNN_IMPLEMENTATION, #include "bnn.h".
  *
  *     #define BNN_STATIC
  *     #define BNN_IMPLEMENTATION
@@ -43,18 +43,18 @@
  *     }
  *
  * THE IDEA
- *     bnn_arena   space: what lives in it lives until it is freed, all at once.
+ *     bnn_arena   space: everything in it lives until the arena is freed, all at once.
  *     bnn_tape    time: one step's nodes, scratch, random numbers and error; a reset is free.
  *     bnn_params  a flat vector with named shapes: what Bayesian methods act on.
  *     bnn_net     parameters and a forward function. A loss is a 1x1 node.
  *     bnn_stepper moves parameters along a gradient. An optimizer is a sampler at temperature zero.
  *     bnn_meanfield a Gaussian over every weight: mu and sigma are parameters, too.
  *     bnn_ensemble Every inference method ends in the same thing: a matrix of weight samples.
- *     bnn_fit     all of it in one call: chains, step sizes, burn-in; notes on what it is worth.
+ *     bnn_fit     all of it in one call: chains, step sizes, burn-in; its notes say what to trust.
  *
  * WHAT THERE IS
- *     matrices, special functions, random numbers; operations with gradients, among them images
- *     and sequences, and the checker of yours; nets of any forward function, seven likelihoods
+ *     matrices, special functions, random numbers; operations with gradients (images and sequences
+ *     too) and a checker for your own; nets with any forward function, seven likelihoods
  *     optimizers  bnn_sgd _adam _rmsprop _adagrad _adadelta; bnn_lr_* schedules
  *     samplers    bnn_sgld _psgld _sghmc _sgnht on minibatches, bnn_hmc _nuts on all data
  *     Gaussians   bnn_meanfield (weight noise, priors that learn, pruning), bnn_swag, bnn_laplace,
@@ -70,61 +70,65 @@
  * SCALE
  *     With N rows of data, U = -sum ln p(y|x,theta) - ln p(theta) is the energy of the posterior.
  *     A loss is U/N, per example; learning rates multiply its gradient. N comes from the batch, so
- *     the prior and a sampler's noise have the right size without your doing. For a stream set
+ *     the prior and a sampler's noise automatically have the right size. For a stream set
  *     batch.n_data (or tape.n_data) once. Everything is in nats and in the units of your data.
  *
  * MEMORY
  *     All memory comes from arenas. Zeroed structs are valid and empty. A matrix never owns its
  *     data. After the first step a training loop does not allocate. An arena can live in a buffer
- *     of yours: bnn_arena mem = { .buffer = bytes, .capacity = sizeof bytes }, and then the heap is
- *     never touched; so can a tape's (tape.mem).
+ *     of yours: bnn_arena mem = { .buffer = bytes, .capacity = sizeof bytes }. It then never
+ *     touches the heap. The arena inside a tape (tape.mem) can do the same.
  *
  * ERRORS AND NOTES
  *     The first error stays in the tape (tape.err, tape.msg) or the arena it happened in, and all
  *     later calls there do nothing: one check of both at the end is enough. The sentence names who,
  *     what and where: "bnn_affine: x is 25x3, w is 4x32". Functions without a tape return the code.
- *     A reset keeps it, bnn_tape_clear_error ends it. Parameters keep their last finite value.
- *     What is no error but makes a result worthless is a note: it changes nothing and says the
- *     remedy. The first stays in tape.note or mem.note, .notes counts all, .on_note gets each.
+ *     A reset keeps the error; bnn_tape_clear_error removes it. Parameters keep their last finite
+ *     value. A note is about something that is not an error but makes a result worthless: it
+ *     changes nothing and names the remedy. The first note stays in tape.note or mem.note, .notes
+ *     counts them all, and .on_note gets each one.
  *
  * DETERMINISM
  *     Same seed, same bits: at any optimization level, in gcc and clang, C and C++, on any number
- *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Products of
- *     matrices run in the order of k and fuse each multiply-add; everything else uses plain IEEE
- *     arithmetic, own functions, and of libm what is exact (sqrt, floor, ldexp and their like).
- *     Only special functions and what is made of them (ln n! of counts, gradients of gamma draws,
- *     normal CDFs), curvature and Laplace, evidence, metrics, diagnostics and what predictions say
- *     beyond their mean take exp, log, log10, log1p, expm1, erfc, sin, cos and cbrt in double from
- *     libm: their last digits are those of your libm. Without FMA (old x86, BNN_NO_SIMD on x86,
- *     tcc) products differ in the last bits. -ffast-math is off inside gcc's implementation; clang
- *     may still fuse then: that gives up this promise alone.
+ *     of threads, on every CPU with fused multiply-add (x86-64 with AVX2, AArch64). Matrix products
+ *     add in the order of k and fuse each multiply-add; everything else uses plain IEEE arithmetic,
+ *     the library's own functions, and from libm only the exact ones (sqrt, floor, ldexp and the
+ *     like). There are exceptions, whose last digits depend on your libm because they take exp,
+ *     log, log10, log1p, expm1, erfc, sin, cos and cbrt in double from it: special functions and
+ *     what is made of them (ln n! of counts, gradients of gamma draws, normal CDFs), curvature and
+ *     Laplace, evidence, metrics, diagnostics, and all parts of a prediction except its mean.
+ *     Without FMA (old x86, BNN_NO_SIMD on x86, tcc) products differ in the last bits. gcc turns
+ *     -ffast-math off inside the implementation; with that flag clang may still fuse, which breaks
+ *     no other promise than this one.
  *
  * THREADS
- *     No globals but the cached answer of CPUID. Two threads may use the library at once when they
- *     share no tape, no arena being allocated from, and no parameters being moved: one chain = one
- *     arena + one tape. With -fopenmp large products and passes use several threads, same bits.
+ *     The only global is the cached answer of CPUID. Two threads may use the library at once if
+ *     they share no tape, no arena that one of them allocates from, and no parameters that one of
+ *     them moves: one chain = one arena + one tape. With -fopenmp large products and passes use
+ *     several threads and give the same bits.
  *
  * COMPILE OPTIONS, all to be defined before the include
  *     BNN_IMPLEMENTATION  make the implementation here
  *     BNN_STATIC          make all functions static; in the implementing file only
  *     BNNDEF              or your own declaration prefix
  *     BNN_ASSERT(x)       called on internal invariants; default nothing
- *     BNN_NO_STDIO        no files, no printing, no <stdio.h>. Without it the implementation takes
- *                         in <unistd.h>, if any: no function of yours is named read or link there
+ *     BNN_NO_STDIO        no files, no printing, no <stdio.h>. Without this option the
+ *                         implementation includes <unistd.h> where it exists, so in that file no
+ *                         function of yours may be named read or link
  *     BNN_NO_SIMD         plain loops only
  *     BNN_CBLAS           matrix products by cblas_sgemm; include <cblas.h> before
  *     BNN_INFLATE(to, n, from, size)  true if the raw deflate stream of size bytes made n bytes:
  *                         then members of an .npz may be deflated (stb_image, miniz and zlib can)
  *     BNN_MATH_EXP(x) and _LOG, _SQRT, _TANH, _SIN, _COS, _ERF, _EXPM1, _LOG1P
- *                         your own functions; one given, the rest come from libm
- * The header defines for you BNN_VERSION (a number to compare), BNN_ZERO (a 0 that is no default)
- * and BNN_MAT(rows, cols, data), the initializer of a matrix that refuses all but floats.
+ *                         your own functions; if you give one, the others come from libm
+ * The header defines for you BNN_VERSION (a number to compare), BNN_ZERO (a 0 that does not mean
+ * "default") and BNN_MAT(rows, cols, data), a matrix initializer that accepts only floats.
  *
  * bnn.h DOES NOT
  *     - own your training loop, print, exit, or read the clock
  *     - do attention, batch norm, or tensors of more than two dimensions
  *     - run on a GPU
- *     - read ONNX or image files (IDX, CSV, NumPy's and safetensors it reads)
+ *     - read ONNX or image files (it does read IDX, CSV, NumPy and safetensors)
  *     - stop you from moving the same parameters from two threads
  *
  * Formulas are cited in the sections below; the derivations are in docs/math.md, the file format in
@@ -173,19 +177,20 @@ enum { BNN_MSG = 160 };                    /* bytes of a sentence, with its end 
 BNNDEF const char *bnn_strerror(int err);  /* a constant string, never NULL */
 BNNDEF int bnn_version(void);              /* BNN_VERSION of the implementation */
 
-/* What is no error but makes a result worthless is a note: one sentence that names the remedy and
- * changes no result. The first stays in `note` of the tape or the arena at hand, `notes` counts
- * all, `on_note` (if given) gets each as it comes. To begin anew set note[0] and notes to 0. */
+/* A note is about something that is not an error but makes a result worthless: one sentence that
+ * names the remedy and changes no result. The first stays in `note` of the tape or arena in use,
+ * `notes` counts all, `on_note` (if given) gets each as it comes. To start over, set note[0] and
+ * notes to 0. */
 typedef void (*bnn_note_fn)(void *user, const char *note);
 
-/* In a desc a field that is 0 means its default. Where 0 itself is a legal value (a temperature, a
- * momentum, a weight), this says it. */
+/* In a desc, a field that is 0 gets its default. Where 0 itself is a legal value (a temperature, a
+ * momentum, a weight), write BNN_ZERO to mean 0. */
 #define BNN_ZERO 1.17549435e-38f
 
 /* ---- arena: space ----------------------------------------------------------------------------
- * Zero = empty and valid, on the heap. Give `buffer` and `capacity` to live in your own memory
- * and never touch the heap, or `alloc` to use your own allocator: fn(user, ptr, old, new) is
- * realloc, and free when new is 0. Every block is aligned to 64 bytes. */
+ * A zeroed arena is empty, valid and on the heap. Give `buffer` and `capacity` to keep it in your
+ * own memory and never touch the heap, or `alloc` to use your own allocator: fn(user, ptr, old,
+ * new) acts as realloc, and as free when new is 0. Every block is aligned to 64 bytes. */
 typedef struct bnn_alloc {
     void *(*fn)(void *user, void *ptr, size_t old_size, size_t new_size);
     void *user;
@@ -219,7 +224,8 @@ BNNDEF size_t bnn_arena_used(const bnn_arena *mem);          /* bytes in use, wh
 
 /* ---- random numbers --------------------------------------------------------------------------
  * Philox4x32-10 (Salmon et al., SC 2011): counter-based, 2^64 blocks of 4 words in each of 2^64
- * streams for each of 2^64 seeds. A value: copy it to save it. Zero = seed 0. */
+ * streams for each of 2^64 seeds. A generator is a plain value: copy it to save it. Zeroed, it has
+ * seed 0. */
 typedef struct bnn_rng {
     uint32_t key[2]; /* seed                                                   */
     uint32_t ctr[4]; /* [0..1] block counter, [2..3] stream                    */
@@ -255,8 +261,9 @@ BNNDEF void bnn_rng_fill_log_gamma(bnn_rng *r, size_t n, float shape, float *out
 BNNDEF void bnn_rng_fill_gamma(bnn_rng *r, size_t n, float shape, float *out); /* > 0, or all NaN */
 
 /* ---- special functions (double) --------------------------------------------------------------
- * Relative error 1e-12 or better, bnn_beta_i and bnn_gamma_dlog 1e-11, bnn_digamma near its zero at
- * 1.4616 2e-15 absolutely. Shapes to 1e6; above, to 1e9, with less. Outside the domain: NaN. */
+ * The relative error is 1e-12 or better, for bnn_beta_i and bnn_gamma_dlog 1e-11; near the zero of
+ * bnn_digamma at 1.4616 the absolute error is 2e-15. This holds for shapes up to 1e6; from there to
+ * 1e9 the accuracy is lower. Outside the domain: NaN. */
 BNNDEF double bnn_lgamma(double x);                        /* ln Gamma(x), x > 0                  */
 BNNDEF double bnn_digamma(double x);                       /* psi(x), x > 0                       */
 BNNDEF double bnn_trigamma(double x);                      /* psi'(x), x > 0                      */
@@ -270,18 +277,18 @@ BNNDEF double bnn_gamma_dlog(double a, double log_z);      /* d ln z / d a of a 
                                                               quantile (Figurnov et al. 2018)     */
 
 /* ---- matrices --------------------------------------------------------------------------------
- * A view: row-major, contiguous, never owns. A function that takes only matrices returns
- * BNN_OK or the error, and then has written nothing. Outputs come first. */
+ * A matrix is a view: row-major, contiguous, never the owner of its data. A function that takes
+ * only matrices returns BNN_OK or an error; on error it has written nothing. Outputs come first. */
 typedef struct bnn_mat {
     size_t rows, cols;
     float *data;
 } bnn_mat;
 
-/* bnn_mat m = { 3, 2, x } views x[6]. With `double x[6]` or `int x[6]` that means wrong numbers: an
- * error in C++, but old C compilers only warn, so here gcc and clang are told not to compile it.
- * That holds for the rest of your file and all pointers in it, since initializers stand there; to
- * end it: #pragma GCC diagnostic ignored "-Wincompatible-pointer-types" behind the include.
- * BNN_MAT(3, 2, x) is the same initializer, and an error in every compiler. */
+/* bnn_mat m = { 3, 2, x } views x[6]. With `double x[6]` or `int x[6]` it would read wrong numbers.
+ * C++ rejects that, but old C compilers only warn, so a pragma here makes it an error in gcc and
+ * clang. Your initializers are in your own file, so the pragma stays in force there, for all
+ * pointers; to end it: #pragma GCC diagnostic ignored "-Wincompatible-pointer-types" after the
+ * include. BNN_MAT(3, 2, x) is the same initializer, and an error in every compiler. */
 #if !defined(__cplusplus) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 5))
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
 #ifdef __clang__ /* a `const float x[6]` remains a warning */
@@ -312,13 +319,14 @@ BNNDEF int bnn_mat_col_sum(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d)
 BNNDEF int bnn_mat_row_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_mean(bnn_mat out, bnn_mat a);
 BNNDEF int bnn_mat_col_std(bnn_mat out, bnn_mat a);            /* (n,d) -> (1,d), divides by n */
-/* the first of equals; a.cols, which is no column, where the row has a NaN or is not there */
+/* The column of the largest entry, the first of equals. a.cols, which is not a column, means that
+ * the row has a NaN or does not exist */
 BNNDEF size_t bnn_mat_row_argmax(bnn_mat a, size_t row);
 BNNDEF double bnn_mat_sum(bnn_mat a);                          /* in double, as all reductions */
 BNNDEF double bnn_mat_dot(bnn_mat a, bnn_mat b);               /* sum of products; NaN if unequal */
 BNNDEF int bnn_mat_cov(bnn_mat out, bnn_mat a);                /* (n,d) -> (d,d), divides by n */
-/* A = L L^T, L lower with zeros above. Not positive definite: BNN_EARG, *pivot (if given) is the
- * row that failed, and l holds the rows before it. l may be a. */
+/* A = L L^T, L lower with zeros above. If A is not positive definite: BNN_EARG, *pivot (if given)
+ * is the row that failed, and l holds the rows before it. l may be a. */
 BNNDEF int bnn_mat_cholesky(bnn_mat l, bnn_mat a, size_t *pivot);
 BNNDEF int bnn_mat_solve_lower(bnn_mat x, bnn_mat l, bnn_mat b);   /* L x = b; x may be b */
 BNNDEF int bnn_mat_solve_lower_t(bnn_mat x, bnn_mat l, bnn_mat b); /* L^T x = b */
@@ -340,11 +348,11 @@ typedef struct bnn_data {
 BNNDEF bnn_data bnn_data_rows(bnn_data d, size_t first, size_t count);
 
 /* ---- tape: time ------------------------------------------------------------------------------
- * One step's nodes, scratch, random numbers and error. Zero = empty and valid; give it a seed:
- * bnn_tape tape = { .rng = bnn_rng_seed(1) }. Reset forgets the nodes and keeps the memory, the
- * rng and the error. After an error every function on the tape is a no-op that returns the
- * tape's poison node (never NULL, 0x0), so one check at the end is enough. Operands of one op live
- * on one tape. */
+ * One step's nodes, scratch, random numbers and error. A zeroed tape is empty and valid; give it a
+ * seed: bnn_tape tape = { .rng = bnn_rng_seed(1) }. A reset forgets the nodes and keeps the memory,
+ * the rng and the error. After an error every function on the tape is a no-op that returns the
+ * tape's poison node (never NULL, 0x0), so one check at the end is enough. All operands of an op
+ * must be on the same tape. */
 typedef struct bnn_tape bnn_tape;
 typedef struct bnn_var bnn_var;
 typedef struct bnn_params bnn_params;
@@ -377,8 +385,8 @@ struct bnn_tape {
     bnn_note_fn on_note;      /* NULL = none                                                    */
     void *note_user;
     bnn_arena mem;            /* scratch; set mem.buffer or mem.alloc to choose where it lives */
-    double n_data;            /* rows of the data behind the last batch, or, once you set it, what
-                                 you say: samplers and mean fields divide by it                 */
+    double n_data;            /* N: the rows of the data behind the last batch, or the number you
+                                 set here; samplers and mean fields divide by it                */
     int training;             /* 1 while a loss is built: dropout is on                         */
     bnn_progress_fn progress; /* NULL = none                                                    */
     void *progress_user;
@@ -398,7 +406,8 @@ struct bnn_tape {
 BNNDEF void bnn_tape_reset(bnn_tape *t);
 BNNDEF void bnn_tape_free(bnn_tape *t);
 BNNDEF void bnn_tape_clear_error(bnn_tape *t);
-/* Record an error yourself, printf-free: "who: what". The first one stays. Returns the poison. */
+/* Records an error of yours as "who: what" (no printf formats). The first error stays. Returns the
+ * poison node. */
 BNNDEF bnn_var *bnn_tape_fail(bnn_tape *t, int err, const char *who, const char *what);
 
 /* Leaves */
@@ -409,15 +418,15 @@ BNNDEF bnn_var *bnn_leaf(bnn_tape *t, bnn_mat m);  /* borrows m, has a gradient 
 BNNDEF bnn_var *bnn_scalar(bnn_tape *t, float v);  /* a 1x1 constant                         */
 BNNDEF bnn_var *bnn_param(bnn_tape *t, bnn_params *w, size_t block); /* gradient -> w->grad   */
 
-/* d root / d everything. root is 1x1; if it is NaN or infinite, an error that names the node, row
- * and column where that began. Gradients of parameters and leaves add up over several
- * passes on one tape; those of other nodes are of the last pass. */
+/* Computes d root / d everything. root is 1x1; if it is NaN or infinite, the error names the node,
+ * row and column where that began. Gradients of parameters and leaves add up over several
+ * passes on one tape; all other nodes hold those of the last pass. */
 BNNDEF void bnn_backward(bnn_var *root);
 BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed); /* a vector-Jacobian product */
 BNNDEF float bnn_value(const bnn_var *v);                   /* of a 1x1 node; NaN otherwise      */
 
 /* Your own operation: make the node, fill y->val, write a backward that adds to the grad of each
- * input (of several, only where grad.data is not NULL: who is alone is wanted):
+ * input (with several inputs, skip those whose grad.data is NULL; a single input always has one):
  *     static void cube_backward(bnn_var *y) {
  *         bnn_var *x = y->in[0];
  *         for (size_t i = 0; i < x->val.rows * x->val.cols; i++)
@@ -434,12 +443,12 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
                        size_t n_in, bnn_var *const *in);
 
 /* ---- ops -------------------------------------------------------------------------------------
- * Spec of shapes: (n,d) rows by columns. A NaN makes what depends on it NaN: a row of a softmax, a
- * loss. Logits that are all -inf are an error, but for bnn_logsumexp, which is -inf there. */
+ * Shapes are rows by columns: (n,d). A NaN makes everything that depends on it NaN: a row of a
+ * softmax, a loss. Logits that are all -inf are an error, except in bnn_logsumexp: -inf. */
 BNNDEF bnn_var *bnn_matmul(bnn_var *a, bnn_var *b);              /* (n,d)(d,k) -> (n,k) */
 BNNDEF bnn_var *bnn_affine(bnn_var *x, bnn_var *w, bnn_var *b);  /* (n,d)(d,k) + (1,k) -> (n,k);
                                                                     b may be NULL */
-/* Elementwise with broadcasting: b is (n,k), (1,k), (n,1) or (1,1), or a is. */
+/* Elementwise with broadcasting: one of a and b is (n,k), the other (n,k), (1,k), (n,1) or (1,1) */
 BNNDEF bnn_var *bnn_add(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_sub(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_mul(bnn_var *a, bnn_var *b);
@@ -495,25 +504,25 @@ typedef struct bnn_image {
     size_t h, w, c;
 } bnn_image;
 typedef struct bnn_window { /* what slides over an image */
-    size_t kernel;   /* rows of it, in pixels; of a pool 0 = the whole image                   */
-    size_t kernel_w; /* columns, default as many                                               */
-    size_t stride;   /* default 1; of a pool its own size, so that windows do not overlap      */
+    size_t kernel;   /* its rows, in pixels; in a pool 0 = the whole image                     */
+    size_t kernel_w; /* its columns, default as many as rows                                   */
+    size_t stride;   /* default 1; in a pool its own size, so that windows do not overlap      */
     size_t pad;      /* zeros on every side, fewer than the kernel has rows and columns        */
-    int same;        /* 1: zeros (the odd one behind) so that the result has h/stride x
-                        w/stride pixels, rounded up                                            */
+    int same;        /* 1: pads with zeros (an odd one goes behind) so that the result has
+                        h/stride x w/stride pixels, rounded up                                 */
 } bnn_window;
 /* The image that comes out, 0x0x0 where the window does not fit: rows (h + 2 pad - kernel)/stride
  * + 1, rounded down; transposed (h - 1) stride + kernel - 2 pad, or h stride if `same` */
 BNNDEF bnn_image bnn_image_conv(bnn_image image, size_t channels, bnn_window window);
 BNNDEF bnn_image bnn_image_conv_transpose(bnn_image image, size_t channels, bnn_window window);
 BNNDEF bnn_image bnn_image_pool(bnn_image image, bnn_window window);
-/* w (kernel kernel_w c, k), its rows in the order of the image; b (1,k) or NULL. The adjoint, for
- * decoders: w (c, kernel kernel_w k), <conv(x; w), y> = <x, conv_transpose(y; w^T)> */
+/* w (kernel kernel_w c, k), its rows in the order of the image; b (1,k) or NULL. _transpose is the
+ * adjoint, for decoders: w (c, kernel kernel_w k), <conv(x; w), y> = <x, conv_transpose(y; w^T)> */
 BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image, bnn_window window);
 BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
                                      bnn_window window);
-/* Over the pixels of the window that the image has. A NaN is the largest; the first of equals gets
- * the gradient. */
+/* Only the pixels of the window that are inside the image count. In a maximum a NaN counts as the
+ * largest, and the first of equals gets the gradient. */
 BNNDEF bnn_var *bnn_max_pool2d(bnn_var *x, bnn_image image, bnn_window window);
 BNNDEF bnn_var *bnn_avg_pool2d(bnn_var *x, bnn_image image, bnn_window window);
 BNNDEF bnn_var *bnn_upsample2d(bnn_var *x, bnn_image image, size_t factor); /* nearest pixel */
@@ -532,17 +541,17 @@ BNNDEF bnn_var *bnn_gru(bnn_var *x, bnn_var *h, bnn_var *w, bnn_var *u, bnn_var 
 BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn_var *b,
                          bnn_var *mask);
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
- * bnn_mean of it is the loss. y is a constant: no gradient goes there. A row beyond all floats is
- * an error that names it (a log rate above 88, say); 0 ln 0 is 0. */
-/* log_var (n,k), (1,k) or (1,1), clamped to [-87,87], where both variance and precision are floats,
- * with gradient 0 outside */
+ * bnn_mean of it is the loss. y is a constant: it gets no gradient. A row whose value no float can
+ * hold (a log rate above 88, say) is an error that names the row; 0 ln 0 is 0. */
+/* log_var (n,k), (1,k) or (1,1), clamped to [-87,87] so that both variance and precision fit in a
+ * float, with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b);
                                                                    /* |y-m|/b + ln 2b */
 BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale);
 BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y);             /* y in [0,1] */
 BNNDEF bnn_var *bnn_categorical_nll(bnn_var *logit, bnn_var *label);       /* label (n,1): 0..k-1 */
-/* target (n,k): -sum_k t_k ln softmax(z/T)_k; Hinton's factor T^2 is yours */
+/* target (n,k): -sum_k t_k ln softmax(z/T)_k; Hinton's factor T^2 is not included */
 BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float temperature);
 BNNDEF bnn_var *bnn_poisson_nll(bnn_var *log_rate, bnn_var *y);
 /* KL(q||p) in nats, one number per row */
@@ -556,13 +565,13 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior);      /* pr
 typedef bnn_var *(*bnn_loss_fn)(bnn_tape *t, void *user);
 /* Largest |a-b|/(1e-3+|a|+|b|) between the gradient and central differences; kinks are skipped */
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user);
-/* out = H v by one central difference of the gradient: in float 3 to 5 digits of what is of the
- * size of the gradient, in the double build 10; there is no error but rounding where the loss is
- * quadratic. out may be v. */
+/* out = H v by one central difference of the gradient. Relative to the size of the gradient, 3 to 5
+ * digits are right in float and 10 in the double build; if the loss is quadratic, rounding is the
+ * only error. out may be v. */
 BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                const float *v);
-/* out = diagonal of H. probes 0: by n products, for small nets; otherwise the mean of v o H v over
- * that many random signs v (Hutchinson), unbiased */
+/* out = diagonal of H. probes 0: exactly n products H v, for small nets; otherwise the mean of
+ * v o H v over that many vectors v of random signs (Hutchinson), unbiased */
 BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                  size_t probes);
 /* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
