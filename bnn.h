@@ -14342,7 +14342,7 @@ static int bnn__kron_solve(bnn_arena *mem, bnn_gaussian_piece *q, const float *p
 static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
     bnn_tape *t = v->t;
     const struct bnn__mlp *m = la->net.mlp;
-    size_t l, pixels[BNN_MAX_LIST];
+    size_t l, of[BNN_MAX_LIST] = { 0 }; /* the layer of a piece */
     bnn_gaussian *g = &la->g;
     for (l = 0; l < m->n_layers; l++) {
         bnn__stage k = bnn__stage_of(m, l);
@@ -14356,7 +14356,7 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
             return;
         }
         r = b->rows + k.blocks - 1, c = b->cols;
-        pixels[g->n_pieces] = k.d.kind == BNN_CONV ? k.out.h * k.out.w : 1;
+        of[g->n_pieces] = l;
         q = bnn__gaussian_add(g, b->offset, r * c, 1);
         if (q == NULL) return;
         q->a = bnn_mat_new(g->mem, r, r);
@@ -14371,11 +14371,14 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
     if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
     for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < g->n_pieces; l++) {
         bnn_gaussian_piece *q = &g->pieces[l];
+        bnn__stage k = bnn__stage_of(m, of[l]);
+        size_t pixels = k.out.h * k.out.w;
         int err;
-        if (pixels[l] > 1) bnn_mat_scale(q->g, q->g, (float)(1 / (double)pixels[l]));
+        if (k.d.kind == BNN_CONV) bnn_mat_scale(q->g, q->g, (float)(1 / (double)pixels));
         err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
         if (err != BNN_OK)
-            bnn__fail(t, err, "bnn_laplace_new: the factors of layer %z have no eigenvalues", l);
+            bnn__fail(t, err, "bnn_laplace_new: the factors of layer %z have no eigenvalues",
+                      of[l]);
     }
 }
 

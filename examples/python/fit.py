@@ -26,7 +26,8 @@ Mat = struct("bnn_mat", (size, "rows cols"), (c.POINTER(c.c_float), "data"))
 Data = struct("bnn_data", (Mat, "x y"))
 Var = struct(
     "bnn_var", (Mat, "val grad"), (ptr, "tape inputs"), (size, "n_in"), (fn, "backward"),
-    (ptr, "aux prev owner"), (size, "block"), (c.c_uint, "pass_"), (c.c_ubyte * 4, "flags"))
+    (ptr, "aux prev owner"), (size, "block"), (fn, "squares"), (c.c_uint, "pass_"),
+    (c.c_ubyte * 4, "flags"))
 Stepped = struct("stepped", (ptr, "by"), (c.c_uint64, "t"), (size, "resets"), (ptr, "last"))
 Tape = struct(
     "bnn_tape", (Rng, "rng"), (c.c_int, "err"), (c.c_char * 160, "msg note"), (size, "notes"),
