@@ -809,8 +809,9 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
 /* Mean and standard deviation of each column of the training data, stored with the net, undone at
- * prediction, saved with it. Targets only where they have a scale: Gaussian, double exponential,
- * Student. */
+ * prediction, saved with it. A list that begins with a convolution, a pool or a norm has those of
+ * each channel, over all pixels; a recurrent one those of each number of a step. Targets only where
+ * they have a scale: Gaussian, double exponential, Student. */
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train);
 
 typedef struct bnn_batch {
@@ -9050,11 +9051,20 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Mean and standard deviation of every column of one of the two matrices. A constant column, even
- * one whose std is a rounding error, becomes 0: its std is 1. The error, or BNN_OK */
-static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int square, bnn_mat *mean,
-                            bnn_mat *std) {
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step */
+static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
+    const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
+    if (k == NULL || k->d.kind == BNN_DENSE || bnn__pixels(k->in) != cols) return cols;
+    return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
+}
+
+/* Mean and standard deviation of every column of one of the two matrices, or of `own` columns that
+ * are repeated. A constant column, even one whose std is a rounding error, becomes 0: its std is 1.
+ * The error, or BNN_OK */
+static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, size_t own, int square,
+                            bnn_mat *mean, bnn_mat *std) {
     const char *who = "bnn_net_standardize";
+    bnn_mat of[2], pixels;
     size_t i, j;
     if (!bnn__mat_ok(a))
         return bnn__arena_say(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what,
@@ -9065,8 +9075,13 @@ static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, int squ
     *mean = bnn_mat_new(mem, 1, a.cols);
     *std = bnn_mat_new(mem, 1, a.cols);
     if (mem->err != BNN_OK) return mem->err;
-    bnn_mat_col_mean(*mean, a);
-    bnn_mat_col_std(*std, a);
+    pixels.rows = a.rows * (a.cols / own), pixels.cols = own, pixels.data = a.data;
+    of[0] = *mean, of[1] = *std;
+    of[0].cols = of[1].cols = own;
+    bnn_mat_col_mean(of[0], pixels);
+    bnn_mat_col_std(of[1], pixels);
+    for (j = own; j < a.cols; j++)
+        mean->data[j] = mean->data[j - own], std->data[j] = std->data[j - own];
     for (j = 0; j < a.cols; j++) {
         float m = mean->data[j], *s = &std->data[j];
         if (!((double)*s > bnn__epsilon() * fabs((double)m))) *s = 1;
@@ -9087,8 +9102,10 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
-    err = bnn__standardize(mem, "x", train.x, 0, &s.x_mean, &s.x_std);
-    if (err == BNN_OK && real) err = bnn__standardize(mem, "y", train.y, 1, &s.y_mean, &s.y_std);
+    err = bnn__standardize(mem, "x", train.x, bnn__own_columns(net, train.x.cols), 0, &s.x_mean,
+                           &s.x_std);
+    if (err == BNN_OK && real)
+        err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
     if (err == BNN_OK) net->scaling = s;
     return err;
 }

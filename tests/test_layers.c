@@ -505,7 +505,41 @@ static void a_file_of_another_list_names_the_layer(void) {
     close_all();
 }
 
+/* Channels over all pixels, numbers of a step over all steps; of a dense list every column alone */
+static void images_are_standardized_by_channel(void) {
+    static const struct { bnn_layer first; size_t own; } rows[] = {
+        { { BNN_CONV, 2, .kernel = 2 }, 2 }, { { BNN_AVG_POOL, .kernel = 2 }, 2 },
+        { { .kind = BNN_GRU, .size = 3 }, 6 }, { { .kind = BNN_DENSE, .size = 3 }, 24 } };
+    for (size_t r = 0; r < COUNT(rows); r++) {
+        bnn_net net;
+        bnn_mat x;
+        open_all(21 + r);
+        x = normals(7, 24, 3);
+        for (size_t i = 0; i < 7; i++) x.data[i * 24 + 5] += 40; /* one pixel that is bright */
+        net = make((bnn_layers_desc){ .input = { 4, 3, 2 },
+                                      .layers = { rows[r].first, { BNN_DENSE, 1 } } });
+        CHECK(bnn_net_standardize(&net, (bnn_data){ x, normals(7, 1, 1) }) == BNN_OK);
+        for (size_t j = 0; j < 24; j++) {
+            double n = 0, sum = 0, square = 0, mean;
+            for (size_t i = 0; i < 7 * 24; i++)
+                if (i % rows[r].own == j % rows[r].own) n++, sum += (double)x.data[i];
+            mean = sum / n;
+            for (size_t i = 0; i < 7 * 24; i++)
+                if (i % rows[r].own == j % rows[r].own)
+                    square += ((double)x.data[i] - mean) * ((double)x.data[i] - mean);
+            CHECK_NEAR((double)net.scaling.x_mean.data[j], mean, 1e-5 * (1 + fabs(mean)));
+            CHECK_NEAR((double)net.scaling.x_std.data[j], sqrt(square / n), 1e-5 * sqrt(square));
+        }
+        x.data[30] = (float)INFINITY;
+        CHECK(bnn_net_standardize(&net, (bnn_data){ x, normals(7, 1, 1) }) == BNN_ENONFINITE &&
+              strstr(mem.msg, "row 1, column 6") != NULL);
+        mem.err = BNN_OK;
+        close_all();
+    }
+}
+
 int main(void) {
+    RUN(images_are_standardized_by_channel);
     RUN(a_list_of_dense_layers_is_a_bnn_mlp_bit_for_bit);
     RUN(every_kind_has_the_gradient_of_central_differences);
     RUN(layers_are_their_ops);
