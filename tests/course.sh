@@ -2,7 +2,7 @@
 # course.sh -- the course of docs/course: what its pages show is what its programs print and draw.
 #     sh tests/course.sh [number of a lecture ...]         default: all; from anywhere
 # A ```text block stands, line for line, in what the program prints whose .c file the paragraph before
-# the block links to, or in the .md file that it links to (the last link counts). A ```c block stands in the .c file linked there;
+# the block links to, or in the .md or .txt file that it links to (the last link counts). A ```c block stands in the .c file linked there;
 # without such a link it goes to tests/docs.sh. Programs of the lectures and of the solutions compile
 # without a warning and end with status 0, solutions within two seconds; pictures are those that the
 # programs draw (compared where there is FMA). Every lecture has five exercises and their solutions,
@@ -99,7 +99,7 @@ blocks() { # page, base
         from=$(cat "${block%.*}.from")
         line=${block%.*}
         where="$1:${line##*.}"
-        file=$(echo "$from" | grep -o '](\([^)#]*\.\(c\|md\)\)[)#]' | tail -n 1 | sed 's/^](//; s/[)#]$//')
+        file=$(echo "$from" | grep -o '](\([^)#]*\.\(c\|md\|txt\)\)[)#]' | tail -n 1 | sed 's/^](//; s/[)#]$//')
         path=$(dirname "$1")/$file
         case $file in
         *.c)
@@ -114,8 +114,8 @@ blocks() { # page, base
                 ;;
             esac
             ;;
-        *.md) wrong=$(within "$block" "$path") ;; # a table of docs/results.md, say
-        *) wrong="the paragraph before the block links to no .c or .md file" ;;
+        *.md | *.txt) wrong=$(within "$block" "$path") ;; # a table of docs/results.md, lines of docs/results/
+        *) wrong="the paragraph before the block links to no .c, .md or .txt file" ;;
         esac
         result "$where" "$wrong"
     done
