@@ -574,39 +574,44 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
  * v o H v over that many vectors v of random signs (Hutchinson), unbiased */
 BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                  size_t probes);
-/* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
- * 2015), but for one over the images of a convolution; after bnn_backward of a mean over rows, for
- * blocks that one bnn_affine, bnn_conv2d or bnn_conv2d_transpose used once. Of what is frozen 0 */
+/* out = sum over the examples of the squares of their own gradients, without a loop over examples
+ * (Goodfellow 2015) except over the images of a convolution. Call it after bnn_backward of a mean
+ * over rows. Each block must have been used exactly once, by a bnn_affine, bnn_conv2d or
+ * bnn_conv2d_transpose. Frozen parameters get 0. */
 BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
  * Rows are distributions over k >= 2 things; draws come from the tape's rng and carry gradients.
- * Near a vertex x underflows and ln x does not, so samplers come in pairs and densities take ln x.
- * Densities are over k-1 coordinates of the simplex, in nats, one number per row. KL(q||p) without
- * a closed form: bnn_mean(bnn_sub(ln q, ln p)) at draws of q, unbiased. tau >= 1e-3; in float a tau
- * below 0.1 gives draws that are one-hot and gradients that are zero or huge.
+ * Near a vertex x underflows but ln x does not, so each sampler of x has a partner that draws ln x,
+ * and densities take ln x. Densities are over k-1 coordinates of the simplex, in nats, one number
+ * per row. Where KL(q||p) has no closed form, bnn_mean(bnn_sub(ln q, ln p)) at draws of q estimates
+ * it without bias. The temperature tau is at least 1e-3; in float, a tau below 0.1 gives draws that
+ * are one-hot and gradients that are zero or huge.
  * Maddison et al. 2017, Jang et al. 2017, Figurnov et al. 2018. */
 /* Gumbel-softmax (Concrete): softmax((logits + G)/tau); P(k is the largest) = softmax(logits)_k */
 BNNDEF bnn_var *bnn_gumbel_softmax(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau);
-/* loc + G, G ~ Gumbel. A temperature to learn: bnn_log_softmax(bnn_div(bnn_gumbel(logits), tau)) */
+/* loc + G, G ~ Gumbel. With it the temperature can be a node that learns:
+ * bnn_log_softmax(bnn_div(bnn_gumbel(logits), tau)) */
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc);
-/* 1 at the largest entry of every row (the first of equals), else 0: a constant; NaN where the row
- * has one; a row of -inf is an error. A hard draw with a soft gradient: y a Gumbel-softmax,
- * bnn_straight_through(bnn_one_hot(y), y) */
+/* 1 at the largest entry of every row (the first of equals), else 0; the result is a constant. A
+ * row with a NaN becomes NaN; a row of -inf is an error. For a hard draw with a soft gradient, let
+ * y be a Gumbel-softmax and take bnn_straight_through(bnn_one_hot(y), y). */
 BNNDEF bnn_var *bnn_one_hot(bnn_var *x);
 BNNDEF bnn_var *bnn_categorical(bnn_var *logits); /* one-hot, P(k) = softmax_k; a constant */
-/* The mean of f (n,1), with the gradient of E_q f for draws that carry none: mean[(f - b) grad
- * ln q] beside f's own. log_q (n,1) of the draws. baseline (n,1) or (1,1), a constant that must not
- * depend on its row's draw; NULL = the mean of the other rows' f (0 for one row). Williams 1992 */
+/* The mean of f (n,1), with the gradient of E_q f for draws that carry no gradient themselves: it
+ * is mean[(f - b) grad ln q] plus f's own. log_q (n,1) is ln q of the draws. baseline is b, (n,1)
+ * or (1,1), a constant that must not depend on the draw of its row; NULL = the mean of f over the
+ * other rows (0 if there is only one row). Williams 1992 */
 BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline);
-/* Relaxed Bernoulli per entry, on the logit scale: l = (logits + logistic noise)/tau, x is
- * sigmoid(l), P(x > 1/2) = sigmoid(logits). The density is that of x, summed over the row */
+/* Relaxed Bernoulli per entry, on the logit scale: it returns l = (logits + logistic noise)/tau;
+ * x is sigmoid(l), and P(x > 1/2) = sigmoid(logits). The log density is that of x, summed over the
+ * row. */
 BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, float tau);
-/* Gamma(alpha, 1) per entry, alpha from 1e-3 to 1e6, and what is made of it, with implicit
- * gradients (bnn_gamma_dlog, relative error 1e-5 or better in float) */
+/* Gamma(alpha, 1) per entry, alpha from 1e-3 to 1e6, and the distributions made from it. Gradients
+ * are implicit (bnn_gamma_dlog), with a relative error of 1e-5 or better in float. */
 BNNDEF bnn_var *bnn_gamma(bnn_var *alpha);
 BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha);
 BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha);
@@ -619,14 +624,16 @@ BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_beta_entropy(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_kl_beta(bnn_var *a, bnn_var *b, float a0, float b0);
-/* Logit-normal: softmax(N(mu, C)), mu (n,k) or for the density (1,k). scale (1,k): C =
- * diag(scale^2); (k,k): C = scale scale^T, any square root of C. Aitchison and Shen 1980 */
+/* Logit-normal: softmax(N(mu, C)), mu (n,k); the density also takes (1,k). If scale is (1,k), C =
+ * diag(scale^2); if it is (k,k), C = scale scale^T, so it may be any square root of C. Aitchison
+ * and Shen 1980 */
 BNNDEF bnn_var *bnn_logit_normal(bnn_var *mu, bnn_var *scale);
 BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale);
 BNNDEF bnn_var *bnn_logit_normal_log_prob(bnn_var *log_x, bnn_var *mu, bnn_var *scale);
 
-/* Any distribution on the line with a CDF F(w; theta), made differentiable: dw/dtheta =
- * -(dF/dtheta)/(dF/dw). theta: n nodes, broadcast to the shape of the first; one draw per entry. */
+/* Makes draws from any distribution on the real line differentiable, given its CDF F(w; theta):
+ * dw/dtheta = -(dF/dtheta)/(dF/dw). theta is an array of n nodes, broadcast to the shape of the
+ * first; one draw per entry. */
 typedef struct bnn_implicit_desc {
     double (*cdf)(void *user, double w, const double *theta); /* increasing in w, from 0 to 1     */
     /* writes dF/dtheta, returns the density; NULL = both by central differences of cdf           */
@@ -637,7 +644,7 @@ typedef struct bnn_implicit_desc {
 BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc desc);
 
 /* ---- parameters ------------------------------------------------------------------------------
- * A flat vector with named shapes. Each block of it has a prior. */
+ * A flat vector divided into blocks. Each block has a shape, a name and a prior. */
 enum { BNN_PRIOR_NORMAL = 1, BNN_PRIOR_DOUBLE_EXPONENTIAL, BNN_PRIOR_MIXTURE, BNN_PRIOR_STUDENT,
        BNN_PRIOR_FLAT };
 
@@ -647,22 +654,22 @@ typedef struct bnn_prior {
     float std;    /* default 1. Normal: sd; double exponential, Student-t: scale; mixture: the
                      larger sd                                                                 */
     float std2;   /* mixture: smaller sd, default std e^-6                                     */
-    float weight; /* mixture: probability of the larger, default 1/2, BNN_ZERO = 0             */
-    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy); draws that no float holds
-                     become the largest float                                                  */
-    int fan_in;   /* 1: std (not a given std2) is divided by sqrt(fan in) of the block         */
-    int adapt_mean, adapt_std; /* bnn_params_update_priors moves them to their optimum         */
+    float weight; /* mixture: probability of the larger sd, default 1/2, BNN_ZERO = 0          */
+    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy); draws too large for a
+                     float become the largest float                                            */
+    int fan_in;   /* 1: std (but not a given std2) is divided by sqrt(fan in) of the block     */
+    int adapt_mean, adapt_std; /* 1: bnn_params_update_priors moves mean, std to the optimum   */
     float shape, rate;         /* > 0: std^2 ~ InvGamma(shape, rate), used by that update      */
 } bnn_prior;
 
 typedef struct bnn_block {
     size_t offset, rows, cols;
     char name[16];
-    bnn_prior prior; /* resolved: std is the one in force */
-    float lr;        /* times that of its steppers; 0 = frozen: by bnn_params_lr */
+    bnn_prior prior; /* defaults are filled in: std is the one in force */
+    float lr;        /* multiplies the lr of every stepper; 0 = frozen. Set by bnn_params_lr */
     short fresh;     /* private: 1: its gradient was consumed, the next overwrites; 2: none yet */
-    short reached;   /* private: a gradient arrived, ever */
-    float rest;      /* private: where its values stay that are held */
+    short reached;   /* private: 1: at least one gradient has arrived */
+    float rest;      /* private: the constant value of its held entries */
 } bnn_block;
 
 struct bnn_stepper;
@@ -677,9 +684,9 @@ struct bnn_params {
     int noted;               /* private: which notes were given */
     unsigned char draw;      /* private: 1: theta is a draw of a mean field, 2: its gradient waits
                                 for bnn_meanfield_backward */
-    bnn_params *draws_of;    /* private: of a mean field's own parameters: the weights they draw */
+    bnn_params *draws_of;    /* private: in a mean field's parameters: the weights they draw */
     unsigned char *held;     /* private: 1: this value does not move */
-    void (*hold)(struct bnn_stepper *s); /* private: after a step of a mean field; NULL = none */
+    void (*hold)(struct bnn_stepper *s); /* private: called after a mean field's step, or NULL */
     void (*run)(const struct bnn_stepper *s, bnn_tape *t, const struct bnn__job *q,
                 int care);               /* private: a step where blocks differ in lr, or NULL */
 };
@@ -692,23 +699,26 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block);      /* a view of one block */
 BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block);
 BNNDEF void bnn_params_zero_grad(bnn_params *w);
-/* The lr of every stepper, times `factor` for one block: of a sampler a preconditioner that leaves
- * its law alone. 0: frozen, constants that no stepper or sampler moves and no gradient reaches. HMC
- * and NUTS have a mass instead, and bnn_fit steps of its own: both see only what is frozen. */
+/* Multiplies the lr of every stepper by `factor` for one block. In a sampler this is a
+ * preconditioner: it does not change the distribution that is sampled. With factor 0 the block is
+ * frozen: its values are constants that no stepper or sampler moves and no gradient reaches. HMC
+ * and NUTS have a mass matrix instead, and bnn_fit chooses its own steps: there a factor has no
+ * effect unless it is 0. */
 BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor);
 BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from);   /* values; equal n */
 BNNDEF double bnn_params_log_prior(const bnn_params *w);               /* ln p(theta), nats; a flat
                                                                           block counts 0 */
 BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w);             /* -ln p(theta) as a node */
-/* Adaptive and hierarchical priors, closed form, treating theta as known: mean and std to their
- * optimum (Graves 2011), or std^2 to the mode of its inverse gamma conditional; with an rng: a
- * Gibbs draw from that conditional. A floor of 1e-6 on std keeps a collapsing prior proper. */
+/* Updates adaptive and hierarchical priors in closed form, treating theta as known. Adaptive: mean
+ * and std move to their optimum (Graves 2011). Hierarchical: std^2 moves to the mode of its
+ * conditional, an inverse gamma, or, if rng is not NULL, to a Gibbs draw from that conditional. A
+ * floor of 1e-6 on std keeps a collapsing prior proper. */
 BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng);
 BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng);      /* theta ~ prior */
 
 /* ---- nets ------------------------------------------------------------------------------------
- * A model is parameters plus a forward function. bnn_mlp makes one; your own is a struct with
- * your function in `forward`. */
+ * A model is parameters plus a forward function. bnn_mlp makes one. A model of your own is a
+ * bnn_net with your function in `forward`. */
 enum { BNN_RELU = 1, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU,
        BNN_SOFTPLUS, BNN_SIN, BNN_IDENTITY };
 enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (noise_learned)      */
@@ -720,9 +730,10 @@ enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (no
 enum { BNN_INIT_AUTO = 1, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
        BNN_INIT_ZERO };
 enum { BNN_MAX_LAYERS = 16, BNN_MAX_LIST = 40 };
-/* Kinds of layers, and what `size` is: outputs, channels, channels; pools have none; the factor,
- * the groups (default 1), units, units. A recurrent layer takes the rows of an image for the steps
- * of a sequence, from a state of 0. */
+/* Kinds of layers. `size` is the number of outputs (dense), of channels (both convolutions), the
+ * factor (upsample), the number of groups (norm, default 1) or of units (GRU, LSTM); pools have no
+ * size. A recurrent layer (GRU, LSTM) reads the rows of an image as the steps of a sequence and
+ * begins with a state of 0. */
 enum { BNN_DENSE = 1, BNN_CONV, BNN_CONV_TRANSPOSE, BNN_MAX_POOL, BNN_AVG_POOL, BNN_UPSAMPLE,
        BNN_NORM, BNN_GRU, BNN_LSTM };
 
@@ -741,8 +752,8 @@ struct bnn_net {
     int noise_learned;
     bnn_scaling scaling;
     void *user;      /* yours                                               */
-    struct bnn__mlp *mlp; /* private: its layers; NULL in yours             */
-    bnn_arena *mem;  /* private: why a net was not made is said there       */
+    struct bnn__mlp *mlp; /* private: its layers; NULL in a net of yours    */
+    bnn_arena *mem;  /* private: it has the error if the net was not made   */
 };
 
 typedef struct bnn_mlp_desc {
@@ -750,18 +761,18 @@ typedef struct bnn_mlp_desc {
     int activation;                   /* of all hidden layers, default BNN_RELU                  */
     int activations[BNN_MAX_LAYERS];  /* or of each; 0 = `activation`                            */
     int likelihood;                   /* default BNN_GAUSSIAN                                    */
-    float noise_std;                  /* sd or scale of y around the net, in units of y: Gaussian,
-                                         double exponential and Student need it                  */
-    int noise_learned;                /* 1: Gaussian noise learned with the weights; noise_std is
-                                         the start, default 1, in standardized units if those are
-                                         used                                                    */
+    float noise_std;                  /* sd or scale of y around the net's output, in units of y;
+                                         Gaussian, double exponential and Student need it        */
+    int noise_learned;                /* 1: Gaussian noise is learned with the weights; noise_std
+                                         is where it starts, default 1, in standardized units if
+                                         the net is standardized                                 */
     bnn_prior noise_prior;            /* of the learned ln variance, in the same units; default
                                          N(0, 5^2)                                               */
-    float nu;                         /* default 4                                               */
+    float nu;                         /* of Student noise, default 4                             */
     bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
-    bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
-    int init;                         /* BNN_INIT_AUTO: N(0, c/fan_in), c = 2 for relu and kin,
-                                         1 otherwise; biases 0                                   */
+    bnn_prior *priors;                /* or one for each layer (borrowed until bnn_mlp returns)  */
+    int init;                         /* default BNN_INIT_AUTO: N(0, c/fan_in), c = 2 for relu
+                                         and its relatives, 1 otherwise; biases 0                */
     float init_scale;                 /* multiplies the initial weights, default 1               */
     uint64_t seed;                    /* of the initial weights                                  */
     float dropout;                    /* of hidden units, while training                         */
@@ -769,32 +780,34 @@ typedef struct bnn_mlp_desc {
     int no_bias;
 } bnn_mlp_desc;
 
-BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+/* If the desc is bad, the error is in w->mem and the net is dead: it answers with that error. */
+BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc);
 
-/* Any list of layers, of which bnn_mlp is the short form: activation(op(dropout(x)) + added) */
+/* A net from any list of layers; bnn_mlp is its short form. A layer computes activation(op(
+ * dropout(x)) + added), where `added` is the output of an earlier layer, if asked for. */
 typedef struct bnn_layer {
     int kind;        /* BNN_DENSE ...; the list ends at the first 0                              */
     size_t size;
     size_t kernel, kernel_w, stride, pad; /* as in a bnn_window                                  */
     int same;
-    int activation;  /* default that of the net in dense layers and convolutions but for the last
-                        of them, BNN_IDENTITY in others                                          */
-    size_t add;      /* the output of layer `add`, counted from 1, is added                      */
-    float dropout;   /* of what comes in, while training; channels of images go as a whole, and
-                        so do columns of a sequence                                              */
+    int activation;  /* default: that of the net in dense layers and convolutions, except the
+                        last of these; BNN_IDENTITY there and in all other kinds                 */
+    size_t add;      /* the output of layer number `add`, counted from 1, is added; 0 = none     */
+    float dropout;   /* of the layer's input, while training; it drops whole channels of an
+                        image and whole columns of a sequence                                    */
     int sequence;    /* recurrent: 1: the states of all steps come out, as rows of an image      */
     int no_bias;     /* in a norm: neither gain nor shift                                        */
-    bnn_image image; /* how what a dense layer makes is read, default 1 x 1 x size               */
-    bnn_prior prior; /* default that of the net; fan in is the number of weights that meet in one
-                        output, and a gain has the prior's mean + 1                              */
-    float lr;        /* times that of the steppers, default 1: bnn_params_lr of its blocks       */
+    bnn_image image; /* dense: the image its output is read as, default 1 x 1 x size             */
+    bnn_prior prior; /* default that of the net. Fan in is the number of weights that meet in
+                        one output; a gain has the prior's mean + 1 as its mean                  */
+    float lr;        /* multiplies the steppers' lr, default 1: bnn_params_lr of its blocks      */
     int frozen;      /* 1: its weights stay, as if they were data                                */
 } bnn_layer;
 
 typedef struct bnn_layers_desc {
-    bnn_image input;                /* how a row of x is read                                    */
+    bnn_image input;                /* the image that a row of x is read as                      */
     bnn_layer layers[BNN_MAX_LIST];
-    int activation, likelihood;     /* these and all that follows as in bnn_mlp_desc             */
+    int activation, likelihood;     /* these and all that follow as in bnn_mlp_desc              */
     float noise_std;
     int noise_learned;
     bnn_prior noise_prior;
@@ -807,30 +820,32 @@ typedef struct bnn_layers_desc {
 } bnn_layers_desc;
 
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
-/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
- * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
- * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
- * a constant and goes into the next bias; what any other sent on is lost. Of bnn_layers, channels
- * of dense layers and convolutions go, through pools and upsampling up to the next layer with
- * products; not those that a norm, a sum (.add) or the answer takes, nor units of recurrent layers.
- * keep has a row for each layer but the last. */
+/* A copy of a bnn_mlp in `to` with fewer units, not just zeroed ones. keep[l][j] = 0 drops unit j
+ * of hidden layer l; keep[l] NULL keeps the whole layer. keep NULL drops the units whose incoming
+ * or outgoing weights are all 0, but always leaves one in each layer: the function stays the same.
+ * A dropped unit without incoming weights is a constant, which is added to the next bias; what any
+ * other dropped unit contributed is lost. In a net of bnn_layers, channels of dense layers and
+ * convolutions are dropped, and with them the matching ones in pools and upsampling up to the next
+ * layer that multiplies by weights. Channels that enter a norm, a sum (.add) or the net's output
+ * cannot be dropped, nor units of recurrent layers. keep has a row for each layer but the last. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
-/* Mean and standard deviation of each column of the training data, stored with the net, undone at
- * prediction, saved with it. A list that begins with a convolution, a pool or a norm has those of
- * each channel, over all pixels; a recurrent one those of each number of a step. Targets only where
- * they have a scale: Gaussian, double exponential, Student. */
+/* Standardizes by the mean and standard deviation of each column of the training data. They are
+ * stored and saved with the net, and predictions undo them. If the first layer is a convolution, a
+ * pool or a norm, there is one mean and sd per channel, over all pixels; if it is recurrent, one
+ * per number of a step. Targets are standardized only where the likelihood gives them a scale:
+ * Gaussian, double exponential, Student. */
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train);
 
 typedef struct bnn_batch {
     bnn_var *x, *y;
-    double n_data; /* rows of the data it came from, or tape.n_data if you set that; for a stream
-                      say it here or there */
+    double n_data; /* N: rows of the data it came from, or tape.n_data if you set that; for a
+                      stream, set one of the two */
 } bnn_batch;
 
-/* NaN or infinity in a batch is an error that names row and column. A batch says N (tape.n_data),
- * unless you have. */
+/* NaN or infinity in a batch is an error that names row and column. Making a batch also sets N
+ * (tape.n_data), unless you have set it. */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, every set
                                                   of them equally likely; time and memory O(size) */
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
@@ -839,16 +854,19 @@ BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d);              /* borrows
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x); /* raw x -> standardized output */
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b);      /* mean over rows, units of y */
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p(theta)/N = U/N */
-/* Learned ln variances (noise_learned, hetero) end at -20 and 20, in standardized units or those of
- * y, with gradient 0 beyond; a loss that meets such an end says so in a note. */
+/* Learned ln variances (noise_learned, hetero) are clamped to [-20,20], in standardized units if
+ * the net is standardized, otherwise in those of y. The gradient beyond an end is 0; a loss that
+ * reaches an end says so in a note. */
 
 /* ---- steppers --------------------------------------------------------------------------------
- * An optimizer is a sampler at temperature zero. All act on the gradient of L = U/N, so learning
- * rates have the size everybody knows. `lr` and the rest stay in the stepper: a schedule is one
- * assignment. bnn_step moves the parameters and consumes the gradient. All or nothing: a gradient
- * that is not finite, or a step that would overflow, moves nothing and is an error. So are a second
- * step without bnn_tape_reset and a step without bnn_backward (a gradient made by hand goes where
- * bnn_params_zero_grad was). In every desc 0 is the default and BNN_ZERO is 0. */
+ * A stepper is an optimizer or a sampler; an optimizer is a sampler at temperature zero. All act on
+ * the gradient of L = U/N, so learning rates have their usual size. `lr` and the other settings are
+ * fields of the stepper: a schedule assigns to them before each step. bnn_step moves the parameters
+ * and consumes the gradient. It is all or nothing: a gradient that is not finite, or a step that
+ * would overflow, moves nothing and is an error. A second step without bnn_tape_reset is an error
+ * too, and so is a step without bnn_backward (if you make the gradient by hand, call
+ * bnn_params_zero_grad first and then write it). In every desc 0 is the default and BNN_ZERO is
+ * 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC, BNN_NUTS, BNN_SGNHT };
 
@@ -856,19 +874,19 @@ typedef struct bnn_stepper {
     int kind;
     bnn_params *params;
     float lr, momentum, dampening, weight_decay, clip;
-    float beta1, beta2, eps;  /* decay of the means of g and of g^2 (alpha, rho)                 */
+    float beta1, beta2, eps;  /* decay of the means of g, and of g^2 (elsewhere alpha, rho)      */
     float lr_decay;           /* Adagrad                                                         */
     float lambda;             /* pSGLD                                                           */
-    float friction, noise_estimate; /* SGHMC; SGNHT has the first                                */
+    float friction, noise_estimate; /* SGHMC; SGNHT has only friction                            */
     float thermostat;         /* SGNHT: the friction in force                                    */
     float temperature;        /* samplers; 0 switches the noise off                              */
     int nesterov, amsgrad, centered, decoupled;
     size_t burn_in;           /* pSGLD: the preconditioner adapts until then                     */
-    size_t n;                 /* parameters it was made for                                      */
+    size_t n;                 /* number of parameters it was made for                            */
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
-    /* private: a step, and its pass; here, so that a program compiles the methods it makes */
+    /* private: a step, and its pass; pointers, so that a program compiles only methods it uses */
     void (*once)(struct bnn_stepper *s, bnn_tape *t);
     void (*plan)(const struct bnn_stepper *s, const bnn_tape *t, struct bnn__job *q);
     int calm;                 /* private: 1: all is far from overflow, -1: g is not              */
@@ -878,7 +896,7 @@ typedef struct bnn_sgd_desc {
     float lr;        /* default 0.1                                                               */
     float momentum, dampening;
     int nesterov;
-    float weight_decay; /* adds wd theta to g; beside a Gaussian prior it counts twice */
+    float weight_decay; /* adds wd theta to g; with a Gaussian prior as well it counts twice */
     float clip;         /* largest norm of the gradient; 0 = none */
 } bnn_sgd_desc;
 typedef struct bnn_adam_desc {
@@ -901,53 +919,56 @@ typedef struct bnn_adadelta_desc {
     float weight_decay, clip;
 } bnn_adadelta_desc;
 typedef struct bnn_sgld_desc {
-    float lr;          /* default 1e-2; eps of Welling and Teh 2011 is 2 lr/N */
+    float lr;          /* default 1e-2; the eps of Welling and Teh 2011 is 2 lr/N */
     float temperature; /* default 1; BNN_ZERO: none */
 } bnn_sgld_desc;
 typedef struct bnn_psgld_desc {
     float lr, alpha, lambda; /* defaults 1e-3, 0.99, 1e-5 */
     float temperature;
-    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right after
-                       them, when it is frozen. (size_t)-1: never frozen (Li 2016), another law */
+    size_t burn_in; /* steps that adapt the preconditioner, default 1000. After them it is frozen,
+                       and the draws have the right distribution. (size_t)-1: it is never frozen
+                       (Li 2016), and they have another distribution */
 } bnn_psgld_desc;
 typedef struct bnn_sghmc_desc {
-    float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
+    float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; like SGLD of lr/friction */
     float temperature;
 } bnn_sghmc_desc;
 typedef struct bnn_sgnht_desc {
-    float lr, friction; /* defaults 1e-2, 0.1, as SGHMC's; a thermostat adds what friction the noise
-                           of minibatches asks for, one number for all weights */
+    float lr, friction; /* defaults 1e-2, 0.1, as in SGHMC. A thermostat, one number for all
+                           weights, adds the friction that the noise of minibatches requires */
     float temperature;
 } bnn_sgnht_desc;
 typedef struct bnn_hmc_desc {
-    const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
+    const bnn_net *net;  /* with data: samples the posterior of the net; both are borrowed        */
     bnn_data data;
-    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node: a float, so beyond 1e5 its
-                            rounding is felt; a net's is summed in double. Dropout is off in both */
+    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node. The node is a float, so beyond
+                            1e5 its rounding matters; that of a net is summed in double. Dropout
+                            is off in both */
     void *user;
     float step;          /* leapfrog step, default 1e-3, or the start of the adaptation */
     size_t leapfrog;     /* steps per trajectory, default 20, at most 2^20 */
     float trajectory; /* > 0: length instead; leapfrog = ceil(trajectory/step), at most 10 x 2^10 */
-    size_t warmup;       /* first draws, up to 2^30, adapt step (and mass) to `accept`; 0 = none */
-    float accept;        /* default 0.8 */
+    size_t warmup;       /* the first draws, up to 2^30, adapt the step to `accept`, and the mass if
+                            adapt_mass is 1; 0 = none */
+    float accept;        /* mean acceptance to reach, default 0.8 */
     int adapt_mass;
     float temperature;
-    float jitter;        /* each draw's step varies by 1 +- jitter, the number of steps by twice
-                            that, default 0.2: a length near a period of the energy would return to
-                            where it began. BNN_ZERO: none */
+    float jitter;        /* the step of each draw varies by a factor 1 +- jitter, the number of
+                            steps by twice that; default 0.2. Without it, a trajectory about as long
+                            as a period of the energy returns to where it began. BNN_ZERO: none */
 } bnn_hmc_desc;
-/* No-U-turn sampler: HMC whose paths end where they would turn back. Nothing to choose but warmup.
- * Memory: 6 max_depth + 12 vectors of n, BNN_MASS_DENSE 3 matrices more. */
+/* No-U-turn sampler: HMC whose trajectories end where they would turn back. You choose only the
+ * warmup. Memory: 6 max_depth + 12 vectors of n; BNN_MASS_DENSE needs 3 matrices more. */
 enum { BNN_MASS_DIAGONAL = 1, BNN_MASS_DENSE, BNN_MASS_UNIT };
 typedef struct bnn_nuts_desc {
     const bnn_net *net;  /* with data, or an energy: as in HMC */
     bnn_data data;
     bnn_loss_fn energy;
     void *user;
-    size_t warmup;       /* first draws, adapt step and mass in Stan's windows; 0 = none */
+    size_t warmup;       /* the first draws adapt step and mass in Stan's windows; 0 = none */
     int mass;            /* default BNN_MASS_DIAGONAL; dense: n^2 numbers, n^2 time per step */
     int max_depth;       /* at most 2^max_depth - 1 leapfrog steps per draw, default 10, up to 20 */
-    float step;          /* default 0.1: where the adaptation starts, or the step without it */
+    float step;          /* default 0.1: where the adaptation starts, or without it the step */
     float accept;        /* default 0.8: the mean acceptance that the step is adapted to */
     float temperature;
 } bnn_nuts_desc;
