@@ -972,24 +972,24 @@ typedef struct bnn_nuts_desc {
     float accept;        /* default 0.8: the mean acceptance that the step is adapted to */
     float temperature;
 } bnn_nuts_desc;
-typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
+typedef struct bnn_hmc_state { /* for reading only; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
-    double step, energy, log_accept; /* in force; U after the last draw; ln acceptance */
-    double hamiltonian;  /* U/T and kinetic energy of the last draw: bnn_diag_ebfmi wants them */
+    double step, energy, log_accept; /* step in force; U after the last draw; ln acceptance */
+    double hamiltonian;  /* U/T + kinetic energy of the last draw, for bnn_diag_ebfmi */
     double accept_sum;
     uint64_t draws, accepted, divergent; /* since the end of warm-up */
-    uint64_t saturated;  /* NUTS: the same, draws that reached max_depth */
-    int depth, diverged; /* NUTS: of the last draw, in warm-up, too */
-    size_t leapfrogs;    /* NUTS: steps of the last draw; with one at its start, its gradients */
+    uint64_t saturated;  /* NUTS: draws that reached max_depth, since the end of warm-up */
+    int depth, diverged; /* NUTS: of the last draw, during warm-up too */
+    size_t leapfrogs;    /* NUTS: steps of the last draw; it took one gradient more, at its start */
     int mass, max_depth; /* NUTS */
     double adapt_hbar, adapt_mu, adapt_logavg; /* private: dual averaging */
     double *mean, *m2;                         /* private: Welford, for the mass */
     float *momentum, *mass_inv, *saved;
     uint64_t mass_count;
     bnn_mat cov, root;       /* private: dense M^-1, and its Cholesky factor */
-    struct bnn__tree *trees; /* private: NUTS; of them, the first has the whole path */
+    struct bnn__tree *trees; /* private: NUTS; the first of them has the whole path */
     float *ends[2];          /* private: theta, momentum, gradient at the ends of the path */
-    int tempered;            /* private: U is that of the prior and power times the data's */
+    int tempered;            /* private: 1: U = -ln p(theta) - power ln p(D|theta) */
     double power, data_energy;
 } bnn_hmc_state;
 
@@ -1003,84 +1003,90 @@ BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc desc);
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc desc);
 BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc desc);
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
-BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is .hmc, too */
+BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is also in .hmc */
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end as (b + k)^-gamma, gamma -1 a straight line. No such curve falls to 0: with
- * lr_end 0 it is lr0 (1 + k)^-gamma */
+/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. No such curve
+ * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
-/* Cyclical SG-MCMC (Zhang et al. 2020: explore 0.8): M cosine cycles; *sampling (if given) is 0
- * during the first `explore` of a cycle, where the temperature should be 0, and 1 after */
+/* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
+ * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
+ * 1 after it. */
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
                               int *sampling);
 
 /* ---- ensembles and prediction ----------------------------------------------------------------
- * K x n weight samples: from a sampler, from several trainings, from dropout masks. */
+ * An ensemble holds K samples of all n weights, from a sampler, from several trainings, or from
+ * dropout masks. Each sample is a member. */
 typedef struct bnn_ensemble {
     bnn_params *params;
     bnn_mat samples; /* (capacity, n)                                      */
-    double *weights; /* of each, all 1 unless pushed with another          */
+    double *weights; /* one per sample, 1 unless pushed with another value */
     size_t count;    /* samples held                                       */
     size_t seen;     /* samples offered                                    */
 } bnn_ensemble;
 
 BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity);
-BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG and a note, no more */
+/* Adds theta. A full ensemble stays as it is: the answer is BNN_EARG, with a note. */
+BNNDEF int bnn_ensemble_push(bnn_ensemble *e);
 BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight); /* >= 0 */
-BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
-/* the present weights under one dropout mask */
+/* Offers theta: what the ensemble holds is a uniform sample of all that were offered */
+BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng);
+/* Adds the present weights under one dropout mask */
 BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rng *rng);
 BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-copy, no gradient */
 
 typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
     bnn_mat mean;
     bnn_mat aleatoric;   /* variance of the noise, averaged over the samples; Student: nu > 2 */
-    bnn_mat epistemic;   /* variance of the mean over the samples; their sum is the total    */
-    bnn_mat entropy;     /* (n,1) classes: of the mean; nats                                 */
+    bnn_mat epistemic;   /* variance of the samples' means; total = aleatoric + epistemic    */
+    bnn_mat entropy;     /* (n,1) classes: entropy of the mean; nats                         */
     bnn_mat expected_entropy; /* (n,1) mean of the samples' entropies (aleatoric)            */
-    bnn_mat mutual_information; /* (n,1) difference, >= 0 (epistemic, BALD)                  */
+    bnn_mat mutual_information; /* (n,1) entropy - expected_entropy, >= 0 (epistemic, BALD)  */
 } bnn_predictive;
 
-/* post NULL = the net's present weights. Works in blocks of rows: memory beside the result does not
- * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read.
- * Rows of x (or y) with NaN or inf are NaN in every answer, which a note says. A sample that
- * answers NaN, logits of -inf alone or a mean beyond floats is an error. A member counts by its
- * share of the weights, whatever their size; all 0 is an error. */
+/* post NULL = the net's present weights. It works in blocks of rows: apart from the result, memory
+ * does not grow with n. After an error the matrices are empty (data NULL), so check tape.err before
+ * you read them. Rows of x (or y) with NaN or inf become NaN in every result, and a note says so.
+ * It is an error if a sample's output is NaN, if all its logits are -inf, or if its mean is too
+ * large for a float. A member counts by its share of the weights, so only their ratios matter; it
+ * is an error if all are 0. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
-/* ln p(y|x) of the mixture over the samples, one per row, (n,1), in units of y */
+/* ln p(y|x) of the mixture over the samples, one number per row, (n,1), in units of y */
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d);
-/* quantile q in (0,1) of the mixture, (n,k): of numbers under any noise, and of counts, where it is
- * the smallest k with P(y <= k) >= q. Classes have none. */
+/* Quantile q in (0,1) of the mixture, (n,k). It exists for numbers under any noise and for counts,
+ * where it is the smallest count c with P(y <= c) >= q, but not for classes. */
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q);
-/* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
+/* The outputs of every sample: (count*n, outputs), sample after sample; logits stay logits */
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x);
-/* Draws of y from the predictive: (draws, n k), each row a made-up set of targets, all of it by one
- * member: the members in their order, each as often as its weight says. Entry i k + j is column j
- * of row i of x; classes are labels, k = 1. Random numbers from the tape. From them: quantiles and
- * intervals by bnn_mat_col_quantile, also of classes; CRPS by bnn_metric_sample_crps of a column;
- * checks by bnn_predict_check. Prior: post filled by bnn_params_sample_prior and
- * bnn_ensemble_push. */
+/* Draws of y from the predictive: (draws, n k). Each row is a simulated set of targets for all rows
+ * of x, made by one member; the members take turns in their order, each as often as its weight
+ * says. Entry i k + j is column j of row i of x; classes are labels, so k = 1. Random numbers come
+ * from the tape. The draws give quantiles and intervals (bnn_mat_col_quantile, also for classes),
+ * the CRPS (bnn_metric_sample_crps of a column) and checks (bnn_predict_check). For draws from the
+ * prior predictive, fill post by bnn_params_sample_prior and bnn_ensemble_push. */
 BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                  const bnn_ensemble *post, bnn_mat x, size_t draws);
-/* ln p(y_i|x_i, theta_s): (count, n), what bnn_diag_waic and bnn_diag_loo ask for. Where the
- * members are chain after chain, bnn_mat_row_mean of it, seen as (chains, draws), is a scalar whose
- * R-hat says something. Weights of members count in neither this nor the next. */
+/* ln p(y_i|x_i, theta_s): (count, n), the input of bnn_diag_waic and bnn_diag_loo. If post holds
+ * one chain after another, bnn_mat_row_mean of it, viewed as (chains, draws), has the draws of one
+ * scalar for bnn_diag_rhat. The weights of members do not count here, nor in the next function. */
 BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                            const bnn_ensemble *post, bnn_data d);
-/* Each member's mean of y at the rows of x: (n k chains, count/chains), post chain after chain. Of
- * column j of row i: bnn_mat_rows(m, (i k + j) chains, chains), as bnn_diag_rhat wants it. */
+/* Each member's mean of y at the rows of x: (n k chains, count/chains). post must hold one chain
+ * after another. The part for column j of row i is bnn_mat_rows(m, (i k + j) chains, chains), in
+ * the shape that bnn_diag_rhat takes. */
 BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x, size_t chains);
 
-/* SWAG (Maddox et al. 2019): a Gaussian from the path of an optimizer with a constant rate, behind
- * its burn-in. Mean and variance of the collected theta, and their last `rank` deviations from the
- * running mean: theta ~ N(mean, (diag + D D^T/(rank - 1))/2), or N(mean, diag). One collect per
- * epoch or so; then bnn_swag_push draws. */
+/* SWAG (Maddox et al. 2019): a Gaussian fitted to the path of an optimizer with a constant learning
+ * rate, after its burn-in. It has the mean and the variances diag of the collected theta, and their
+ * last `rank` deviations D from the running mean: theta ~ N(mean, (diag + D D^T/(rank - 1))/2), or
+ * N(mean, diag) without D. Collect about once per epoch; after that, bnn_swag_push draws. */
 typedef struct bnn_swag_desc {
     size_t rank;  /* default 20, at least 2 */
     int diagonal; /* 1: without D           */
@@ -1091,44 +1097,48 @@ typedef struct bnn_swag {
     double *mean, *m2; /* of the collected theta; sum of squares around the mean */
     float *draw;
     bnn_mat recent;    /* (rank, n): D, the oldest row is replaced               */
-    size_t count;      /* collected                                              */
+    size_t count;      /* theta collected so far                                 */
 } bnn_swag;
 BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc desc);
 BNNDEF int bnn_swag_collect(bnn_swag *s);         /* the present weights */
 BNNDEF void bnn_swag_mean(const bnn_swag *s);     /* w->theta = mean     */
-BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* after two or more */
+/* Adds a draw; needs two or more collected theta */
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng);
 
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
- * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
- * and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those of w's blocks: normal
- * and Laplace in closed form, mixture and Student-t by the draw, flat adds nothing. One step:
+ * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
+ * KL(q||prior) (Hinton and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those
+ * of w's blocks. The KL is in closed form for normal and Laplace priors and estimated at the draw
+ * for mixture and Student-t; flat priors add nothing. One step:
  *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
- *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL is the prior's part
+ *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL has the prior in it
  *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
  *     bnn_step(&adam, &tape);                       a stepper of q.params
- * The first three may repeat q.draws times before the step: F/N is then averaged over the draws.
- * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
- * sigma = softplus(rho), 2e-9 to 1e4, or e^(log_rate rho), e^-30 to e^9.2. At a bound the gradient
- * that points outward is 0; at the floor the draw is mu, and a weight with mu = 0 there is removed:
- * it stays 0, whatever the stepper. Between a draw and bnn_meanfield_mean a stepper of w, and
- * bnn_net_loss and bnn_prior_nll, which would count the prior twice, are refused. */
-/* FIXED: sigma stays; DELTA: w = mu */
+ * The first three calls may be repeated q.draws times before the step: F/N is then averaged over
+ * the draws. q.params holds n values mu in the blocks of w, then n values rho in blocks of the same
+ * names. sigma is softplus(rho), from 2e-9 to 1e4, or e^(log_rate rho), from e^-30 to e^9.2. At a
+ * bound, a gradient that points outward is 0. At the floor the draw is mu, and a weight whose mu is
+ * 0 as well is removed: it stays 0, whatever the stepper. Between a draw and bnn_meanfield_mean,
+ * some calls are refused with an error: steps of a stepper of w, and bnn_net_loss and
+ * bnn_prior_nll, which would count the prior twice. */
+/* FIXED: sigma keeps its first value; DELTA: no noise, w = mu */
 enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
 enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
-/* dF/dsigma by the draw, E[eps g], unbiased; or sigma times a curvature: the Hessian's diagonal,
- * exact (Price; call bnn_meanfield_curvature); the mean square of the examples' gradients (Graves;
- * bnn_affine nets; equals Price in expectation where the model is right); the square of the
- * minibatch's mean gradient, which is biased: too small by about the batch size */
+/* How dF/dsigma is estimated. PATH: from the draw, E[eps g], unbiased. The others: sigma times a
+ * curvature. PRICE: the diagonal of the Hessian, exact (call bnn_meanfield_curvature). SQUARES: the
+ * mean square of the examples' gradients (Graves; nets made of bnn_affine; equals PRICE in
+ * expectation if the model is right). BATCH_BIASED: the square of the minibatch's mean gradient,
+ * which is too small by a factor of about the batch size. */
 enum { BNN_ESTIMATE_PATH = 1, BNN_ESTIMATE_PRICE, BNN_ESTIMATE_SQUARES,
        BNN_ESTIMATE_BATCH_BIASED };
-/* normal priors whose variance follows q in closed form: one per row of a block (an input's
- * outgoing weights), or one per weight */
+/* Automatic relevance determination: normal priors whose variance is set from q in closed form. One
+ * variance per row of a block (the outgoing weights of an input), or one per weight. */
 enum { BNN_ARD_NONE, BNN_ARD_INPUT, BNN_ARD_WEIGHT };
 
 typedef struct bnn_meanfield_desc {
     int posterior, scale, estimator; /* the first of each enum is the default                    */
     int ard;
-    int share;       /* 1: adaptive priors of neighboring blocks of one kind are one prior       */
+    int share;       /* 1: neighboring blocks with adaptive priors of one kind share one prior   */
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
     float kl_weight; /* default 1, BNN_ZERO: none                                                */
@@ -1136,11 +1146,11 @@ typedef struct bnn_meanfield_desc {
 } bnn_meanfield_desc;
 
 typedef struct bnn_meanfield {
-    bnn_params *of, *params; /* w, which holds the draw, and mu and rho                          */
+    bnn_params *of, *params; /* w, where the draw is; mu and rho                                 */
     int posterior, scale, estimator, ard, share;
     float log_rate, kl_weight; /* assign kl_weight per step: warm-up, tempering                  */
     size_t draws;
-    size_t n;                  /* weights it was made for                                        */
+    size_t n;                  /* number of weights it was made for                              */
     float *sigma, *eps;        /* of the last draw                                               */
     float *curvature;          /* of F/N along the weights, for estimators that need it          */
     int drawn, curved, low;    /* private; low: a sigma of the draw is at its floor              */
@@ -1149,69 +1159,75 @@ typedef struct bnn_meanfield {
 
 BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc desc);
 BNNDEF void bnn_meanfield_sample(bnn_meanfield *q, bnn_tape *t);
-BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t); /* N = tape.n_data; spends
-                                                                      w->grad */
+/* N is tape.n_data; the gradient in w->grad is consumed */
+BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t);
 BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q);            /* w->theta = mu */
 /* q.curvature = diagonal of the Hessian of f, the mean loss without prior, at the draw; see
  * bnn_hessian_diagonal. Call it before bnn_backward. */
 BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f, void *user,
                                     size_t probes);
-/* The priors of w with adapt_mean, adapt_std or shape and rate: to their optimum under q (Graves
- * 2011), rate >= 1, or by that fraction of a natural gradient step */
+/* Updates the priors of w that have adapt_mean, adapt_std, or shape and rate. rate >= 1: to their
+ * optimum under q (Graves 2011); rate < 1: by that fraction of a natural gradient step. */
 BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate);
-/* Total nats; a flat block counts 0; mixture and Student-t at the last draw; delta: -ln p(mu) */
+/* The KL in nats, summed over all weights. A flat block counts 0; mixture and Student-t are taken
+ * at the last draw; for BNN_POSTERIOR_DELTA it is -ln p(mu). */
 BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
-/* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
- * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
- * 2018). Convolutions, too: local, a pixel of an output has a noise of its own; flipout, each row
- * gives the kernels of the draw signs by channel. Norms and recurrent layers take the draw as it
- * is. Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per step
- * divide that nll by q.draws yourself. */
+/* The same net with the noise in its layers and the parameters q.params (borrows q). LOCAL: each
+ * row draws its own pre-activations (Kingma et al. 2015); in a convolution, each pixel of an output
+ * has its own noise. FLIPOUT: each row multiplies the noise of the draw by its own random signs
+ * (Wen et al. 2018); in a convolution, one sign per channel. Norms and recurrent layers use the
+ * draw as it is. Use this net in bnn_net_nll in place of `net`; the calls of bnn_meanfield_sample
+ * and bnn_meanfield_backward stay as above. With several draws per step, divide the nll by q.draws
+ * yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
-/* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
- * + b_sd o b_sd). flipout: x w + b + r o ((s o x) noise + b_noise), random signs r, s per row. */
+/* The two as operations: means and sds (or noise) of weights (d,k) and biases (1,k); b may be NULL.
+ * local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd), where o multiplies entry by entry.
+ * flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
 
-/* A mean field's answer in one pass and without draws: mean and variance of every unit, taken for
- * independent normals (Frey and Hinton 1999; Hernandez-Lobato and Adams 2015). q is of net, a
- * bnn_mlp or bnn_layers of dense layers without .add. Its error is that of the assumption: measure
- * it against bnn_meanfield_push and bnn_predict on rows like yours. */
+/* The predictive of a mean field in one pass and without draws: it carries the mean and variance of
+ * every unit through the layers, as if the units were independent normals (Frey and Hinton 1999;
+ * Hernandez-Lobato and Adams 2015). q belongs to net, which is a bnn_mlp, or a bnn_layers of dense
+ * layers without .add. The error comes from that assumption: measure it against bnn_meanfield_push
+ * and bnn_predict on rows like yours. */
 BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                           const bnn_meanfield *q, bnn_mat x);
 
-typedef struct bnn_meanfield_cost { /* of the data under q, recorded with the prior as it is now */
+typedef struct bnn_meanfield_cost { /* description length of data and weights, under priors now   */
     double error, complexity; /* L^E, averaged over draws, and L^C, total nats; F is their sum    */
     double bits;              /* F/ln 2; NaN without a Gaussian q and proper priors               */
-    double ratio;             /* F over the uniform code, rows ln K; NaN where undefined          */
+    double ratio;             /* F over the cost of the uniform code, rows ln K; or NaN           */
 } bnn_meanfield_cost;
-/* Leaves the last draw in w->theta. Rows of d = the N of the cost */
+/* N of the cost is the number of rows of d. Leaves the last draw in w->theta. */
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
                                                 bnn_data d, size_t draws);
 
-/* Pruning by |mu|/sigma; exp(-mu^2/2 sigma^2) >= lambda is |mu|/sigma <= sqrt(-2 ln lambda). snr:
- * the threshold under which that fraction of the weights lies. prune: removes what is under it and
- * returns how many weights are removed now. Then bnn_meanfield_mean and bnn_mlp_shrink. */
+/* Pruning by the signal-to-noise ratio |mu|/sigma. The criterion exp(-mu^2/2 sigma^2) >= lambda is
+ * the same as |mu|/sigma <= sqrt(-2 ln lambda). bnn_meanfield_snr returns the threshold below which
+ * the given fraction of the weights lies. bnn_meanfield_prune removes the weights below snr and
+ * returns how many are removed now. To go on, call bnn_meanfield_mean and bnn_mlp_shrink. */
 BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction);
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
 
-/* Weights of the KL as plain functions: batch i of 0 .. batches-1 gets batches 2^(batches-1-i) /
- * (2^batches - 1) (Blundell et al. 2015; mean 1); a ramp from 1/steps to 1 */
+/* Values for kl_weight as plain functions. Geometric: batch i of 0 .. batches-1 gets
+ * batches 2^(batches-1-i) / (2^batches - 1) (Blundell et al. 2015; mean 1). Warm-up: a ramp from
+ * 1/steps to 1. */
 BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches);
 BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps);
 
-/* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6,
- * 8 and 9 want bnn_meanfield_update_priors every step; it does nothing in the others. */
+/* The ten configurations of Graves 2011, table 1, each a prior for bnn_mlp and a desc. Rows 2, 3,
+ * 5, 6, 8 and 9 need bnn_meanfield_update_priors at every step; in the others it does nothing. */
 enum { BNN_GRAVES_ROWS = 10 };
 typedef struct bnn_graves {
     const char *name, *posterior, *prior_name;
     bnn_prior prior;
     bnn_meanfield_desc desc;
 } bnn_graves;
-BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; others: a NULL name */
+BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; for any other row the name is NULL */
 
 /* ---- metrics ---------------------------------------------------------------------------------
  * prob (n,k) class probabilities, or (n,1) of class 1 of two; label (n,1). NaN where undefined: no
