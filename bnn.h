@@ -1230,9 +1230,9 @@ typedef struct bnn_graves {
 BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; for any other row the name is NULL */
 
 /* ---- metrics ---------------------------------------------------------------------------------
- * prob (n,k) class probabilities, or (n,1) of class 1 of two; label (n,1). NaN where undefined: no
- * rows, other shapes, a NaN, a label that is no class, rows of prob that are no probabilities
- * (logits: entries outside [0,1], sums more than .001 from 1). */
+ * prob is (n,k), class probabilities, or (n,1), that of class 1 of two; label is (n,1). A metric is
+ * NaN where it is undefined: no rows, other shapes, a NaN, a label that is no class, rows of prob
+ * that are not probabilities (logits: entries outside [0,1], sums more than .001 from 1). */
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label);  /* fraction wrong                   */
@@ -1249,7 +1249,7 @@ BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat l
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive); /* (n,1) each */
 BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y); /* a mean */
 BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y);
-/* of draws (1,m) at y; fair = 1: unbiased */
+/* CRPS of draws (1,m) at y; fair = 1: without bias from finite m */
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair);
 BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y);          /* fraction inside */
 BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi);                        /* sharpness */
@@ -1259,46 +1259,49 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label); /* T* of tem
 BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other);    /* fraction of equal argmax */
 BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other); /* mean over rows */
 BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other);           /* mean KL(prob||other), nats */
-/* quantile of split conformal prediction from n calibration scores |y - mean|/sd */
+/* The quantile for split conformal prediction, from n calibration scores |y - mean|/sd */
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha);
 
 /* ---- diagnostics -----------------------------------------------------------------------------
- * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined: mem->msg
- * says why, mem->note where two chains are equal draw for draw. Apply them to predictions and ln p,
- * not to the weights of a network, which are not identified. */
+ * draws is (chains, draws per chain), all of one scalar. Vehtari et al. 2021. Where a result is
+ * undefined it is NaN and mem->msg says why; if two chains are equal draw for draw, mem->note says
+ * so. Apply these functions to predictions and ln p, not to the weights of a network: those are not
+ * identified, since different weights give the same function. */
 BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, split, folded */
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
-/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run:
- * what it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
+/* Error of the mean, sd/sqrt(ESS). It is too small if a chain stays on a ridge for most of the run:
+ * no draw tells of the rest. Several chains and R-hat show that; one chain cannot. */
 BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
 typedef struct bnn_waic {
     double lppd, p_waic, elpd;
 } bnn_waic;
 BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik); /* (samples, rows) of ln p(y_i|theta_s) */
-/* distances between two samples (1,n), (1,m) */
+/* Distances between two samples a (1,n) and b (1,m) */
 BNNDEF double bnn_diag_ks(bnn_arena *mem, bnn_mat a, bnn_mat b);
 BNNDEF double bnn_diag_ks_pvalue(double d, double n_effective);   /* Kolmogorov's limit law */
 BNNDEF double bnn_diag_wasserstein(bnn_arena *mem, bnn_mat a, bnn_mat b);
 BNNDEF double bnn_diag_energy(bnn_arena *mem, bnn_mat a, bnn_mat b);
 BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RBF; row = point */
-/* (lr N/2) Var(g)/T per coordinate from gradients of several minibatches, (m,n): SGLD samples
- * where this is far below 1 */
+/* out: (lr N/2) Var(g)/T per coordinate, the noise of minibatches over that which SGLD injects.
+ * grads (m,n): of m minibatches. SGLD samples the posterior only where out is far below 1. */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
-/* Energy fraction of missing information from H of successive draws (bnn_hmc_state.hamiltonian):
- * below 0.3 the momenta do not carry the chain through the energies. Betancourt 2016 */
+/* Energy Bayesian fraction of missing information, from H of successive draws
+ * (bnn_hmc_state.hamiltonian): below 0.3 new momenta change the energy too little from draw to draw
+ * for the chain to reach all energies of the posterior. Betancourt 2016 */
 BNNDEF double bnn_diag_ebfmi(const double *energies, size_t n);
-/* Configurational temperature over T, mean of (theta - mean) dU/dtheta per weight: 1 in
- * equilibrium, above it where steps are too long, below where the draws have not spread. A row of
- * draws and of grads (of L = U/N) per state, scale = N/T. Kinetic: velocities in both, N/(lr T) */
+/* Configurational temperature over T: the mean of (theta - mean) dU/dtheta per weight. It is 1 in
+ * equilibrium, above 1 if steps are too long, below 1 if the draws have not spread yet. draws and
+ * grads (of L = U/N) have a row per state, and scale = N/T. For the kinetic temperature, give the
+ * velocities as both, and scale = N/(lr T). */
 BNNDEF double bnn_diag_temperature(bnn_mat draws, bnn_mat grads, double scale);
 
 /* ---- judging models -------------------------------------------------------------------------- */
-/* Every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape, &b)) a step. 0
- * ends an epoch (or there is a tape.err); the next call begins another. The last batch has what is
- * left: in a mean over rows those count more. */
+/* An epoch gives every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape,
+ * &b)) make a step. The answer 0 ends an epoch (or there is a tape.err); the next call begins
+ * another. The last batch has the rows that are left: in a mean over a batch these count more. */
 typedef struct bnn_epoch {
     bnn_data data;
     size_t batch, at, *order;
@@ -1308,18 +1311,19 @@ BNNDEF int bnn_epoch_next(bnn_epoch *e, bnn_tape *t, bnn_batch *out); /* does no
 
 /* (n,d) -> (1,d), the quantile q of each column, linear between values (R's type 7) */
 BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q);
-/* P(T(y made up) > T(y)) + P(equal)/2: far from 1/2 where the model does not make what was seen.
- * draws of bnn_predict_draws; T is given matrices of y's shape. values (1,draws): T of each, data
- * NULL = not wanted. NaN: shapes, or a T that is NaN. Gelman, Meng, Stern 1996 */
+/* Predictive check: P(T(simulated y) > T(y)) + P(equal)/2, far from 1/2 if data like y are rare
+ * under the model. draws come from bnn_predict_draws; T gets matrices of y's shape. values
+ * (1,draws) receives T of each draw, unless its data are NULL. The answer is NaN if shapes do not
+ * match or a T is NaN. Gelman, Meng, Stern 1996 */
 typedef double (*bnn_statistic_fn)(void *user, bnn_mat y);
 BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_statistic_fn T,
                                 void *user);
 
 /* Leave-one-out cross-validation by Pareto smoothed importance sampling (Vehtari, Gelman, Gabry
- * 2017; Vehtari et al. 2024). log_lik (samples, rows) as for WAIC. points, k_hat (1,rows): of each
- * row, data NULL = not wanted. Where k_hat is above k_max = min(1 - 1/log10(samples), 0.7) the row
- * is too influential: its elpd wants a fit without it. r_eff: ESS of the likelihood over samples,
- * 0 = 1. NaN where undefined: mem->msg says why */
+ * 2017; Vehtari et al. 2024). log_lik is (samples, rows), as for WAIC. points and k_hat (1,rows)
+ * receive the elpd and k-hat of each row, unless their data are NULL. A row with k_hat above k_max
+ * = min(1 - 1/log10(samples), 0.7) is too influential: its elpd needs a fit without that row.
+ * r_eff: ESS of the likelihood over samples, 0 = 1. NaN where undefined: mem->msg says why. */
 typedef struct bnn_loo {
     double elpd, se, p_loo; /* sum over rows, its standard error, effective parameters */
     double worst_k, k_max;
@@ -1327,44 +1331,49 @@ typedef struct bnn_loo {
 } bnn_loo;
 BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_mat log_lik,
                             double r_eff);
-/* Two models by their points on the same rows: sum a - b and its error, sqrt(n Var(a - b)).
- * Below 4, or within two errors, or from fewer than 100 rows it does not say much. */
+/* Compares two models by their `points` of bnn_diag_loo, a and b, on the same rows: sum a - b and
+ * its error, sqrt(n Var(a - b)). A difference below 4, or within two errors, or from fewer than 100
+ * rows does not say much. */
 typedef struct bnn_comparison {
     double difference, se;
 } bnn_comparison;
 BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b);
 
-/* Split conformal prediction: at least 1 - alpha of new y inside for any model, if calibration and
- * new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
- * the conformal quantile of max(lo - y, y - hi) over the calibration rows, each column by its own
- * (Romano et al. 2019); with lo = hi = mean: of |y - mean|. Sets: out (n,k) is 1 where a class is
- * in: 1 - prob at most the quantile of 1 - p_y (Sadinle et al. 2019). Too few rows for alpha:
- * everything is in. */
+/* Split conformal prediction: for any model, at least a share 1 - alpha of new y lies inside, if
+ * calibration rows and new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
+ * the conformal quantile of max(lo - y, y - hi) over the calibration rows, one for each column
+ * (Romano et al. 2019); with lo = hi = mean that is the quantile of |y - mean|. Sets: out (n,k) is
+ * 1 for the classes in the set, where 1 - prob is at most the quantile of 1 - p_y (Sadinle et al.
+ * 2019). With too few calibration rows for alpha, everything is inside. */
 BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
                                   bnn_mat cal_hi, bnn_mat cal_y, double alpha);
 BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
                              bnn_mat cal_label, double alpha);
-/* Recalibration on held-out rows. p^(1/T)/sum, one column as class 1 of two; out may be prob. T:
- * bnn_metric_temperature of logits or of ln prob (one column: ln p - ln(1-p)) */
+/* Recalibration by a temperature T found on held-out rows: out = p^(1/T)/sum; one column is class 1
+ * of two; out may be prob. T is bnn_metric_temperature of logits, or of ln prob (of one column:
+ * ln p - ln(1-p)). */
 BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature);
-/* Isotonic regression of y (n,1) on x (n,1), least squares by pooling adjacent violators: knots
- * (m,2) of x ascending and value; equal x are pooled first. Linear between knots, constant outside.
- * x a probability and y 0 or 1: calibration (Zadrozny and Elkan 2002); x the predictive CDF at y
- * and y its rank/n: quantiles (Kuleshov et al. 2018). Empty: shapes, NaN, or mem->err */
+/* Isotonic regression of y (n,1) on x (n,1): the nondecreasing function of least squares, by
+ * pooling adjacent violators; equal x are pooled first. Returns knots (m,2): ascending x and the
+ * value there; between knots the function is linear, outside it is constant. It calibrates
+ * probabilities if x is a probability and y 0 or 1 (Zadrozny and Elkan 2002), and quantiles if x is
+ * the predictive CDF at y, and y its rank/n (Kuleshov et al. 2018). The result is empty if shapes
+ * do not match, at a NaN, or with mem->err. */
 BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y);
 BNNDEF int bnn_isotonic_apply(bnn_mat out, bnn_mat knots, bnn_mat x); /* (n,1); out may be x */
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
- * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
- * Made in an arena, whose err and msg tell what went wrong (the result is then empty, n = 0); the
- * index of a pivot is that of the weight. What needs a Cholesky factor makes it once, on first use,
- * in that arena, and never adds a jitter of its own. */
+ * N(mean, cov) over a vector of n weights, as independent pieces. A piece has consecutive weights,
+ * and its covariance is dense or diagonal. Gaussians are made in an arena, whose err and msg tell
+ * what went wrong (the result is then empty, n = 0); the pivot in a message is the index of a
+ * weight. A function that needs a Cholesky factor makes it once, on first use, in that arena, and
+ * never adds jitter to the diagonal. */
 enum { BNN_COV_DIAGONAL, BNN_COV_LAYERS, BNN_COV_FULL };
 typedef struct bnn_gaussian_piece {
     size_t first, n;
     bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known, and no density or draw         */
     bnn_mat chol; /* its Cholesky factor, when it was needed; of cov^-1 where cov has no rows   */
-    bnn_mat a, g; /* where they have data, cov are variances in coordinates turned by a (x) g   */
+    bnn_mat a, g; /* if they have data, cov has variances in coordinates rotated by a (x) g     */
     double log_det; /* of the covariance, once it is factored                                   */
     int factored;
 } bnn_gaussian_piece;
@@ -1375,32 +1384,34 @@ typedef struct bnn_gaussian {
     bnn_gaussian_piece *pieces;
 } bnn_gaussian;
 
-/* cov (n,n), or (1,n) variances as of a mean field; copies. mean NULL = 0 */
+/* cov is (n,n), or (1,n) variances, as of a mean field; both are copied. mean NULL = 0 */
 BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean, bnn_mat cov);
-/* Mean and covariance (divided by the sum of the weights) of the samples. With fewer samples than
- * weights a dense one is singular: ridge is added to every variance. Layers are those of net, a
- * weight matrix with its bias, or the blocks of parameters if it is not a bnn_mlp. */
+/* Mean and covariance (divided by the sum of the members' weights) of the samples. With fewer
+ * samples than net weights a dense covariance is singular; ridge is added to every variance.
+ * BNN_COV_LAYERS: a piece is a weight matrix with its bias or, if net is no bnn_mlp, a block. */
 BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *post, const bnn_net *net,
                                      int kind, double ridge);
 BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta); /* NaN: mem->err */
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta);
 BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p); /* KL(q||p), nats; NaN: error */
-/* what[i]: keep the weight, integrate it out (drop), or condition on value[i] (value NULL = 0):
+/* what[i] says to keep weight i, to integrate it out (drop), or to condition on its value[i] (fix;
+ * value NULL = 0). With k = kept and r = fixed, after dropping:
  *     mean m_k + C_kr C_rr^-1 (v - m_r),  covariance C_kk - C_kr C_rr^-1 C_rk */
 enum { BNN_KEEP, BNN_DROP, BNN_FIX };
 BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
                                         const unsigned char *what, const float *value);
-/* As a prior: -ln N(theta; mean, cov) of w's weights, a 1x1 node; and for a variational student
- * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). Over N in a loss (scale). */
+/* g as a prior: -ln N(theta; mean, cov) of w's weights, a 1x1 node; for a variational student,
+ * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). In a loss, divide by N (SCALE) */
 BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g);
 BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 
 /* ---- curvature and the Laplace approximation ---------------------------------------------------
- * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), H = GGN + prior precision (MacKay
- * 1992). Priors normal or flat. Needs theta where training left it; touches neither theta nor
- * gradients. Errors are in the tape. */
-/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by
- * the outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
+ * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), where H is the generalized Gauss-
+ * Newton matrix (GGN) plus the precision of the prior (MacKay 1992). Priors are normal or flat.
+ * theta must be at the maximum, as training left it; neither theta nor gradients change. Errors are
+ * in the tape. */
+/* The GGN (= Fisher) matrix sum_rows J^T Lambda J, J = Jacobian of the outputs, Lambda = Hessian of
+ * -ln p with respect to the outputs. out (n,n), or (1,n) for its diagonal; exact. No labels. */
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
@@ -1410,40 +1421,43 @@ typedef struct bnn_laplace {
     bnn_net net;
     int kind;
     size_t first, n;     /* the weights with a distribution; the others are known         */
-    float *mean, *prior; /* theta*, precision of the prior: all params->n                 */
-    bnn_gaussian g;      /* H^-1 by factors of H, in one piece or, KRON, one of each layer */
-    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode;
+    float *mean, *prior; /* theta* and the precisions of the prior, params->n values each */
+    bnn_gaussian g;      /* H^-1 by factors of H: one piece, or one per layer (KRON)      */
+    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of this mode only;
                             with flat priors, which count 0, only up to a constant        */
-    double decrement;    /* g^T H^-1 g/2, g = grad U: what a Newton step would still gain, in nats,
-                            0 at a maximum. A draw from the posterior lies n/2 nats below it, so
-                            above 1 + n/100 a note says: train on, with a falling lr      */
+    double decrement;    /* g^T H^-1 g/2, g = grad U: the nats a Newton step would still gain, 0 at
+                            a maximum. A draw from the posterior lies n/2 nats below the maximum,
+                            so above 1 + n/100 a note says: train on, with a falling lr   */
 } bnn_laplace;
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind);
-/* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
- * epistemic variance. Classes: mean = sigmoid(f/sqrt(1 + pi v/8)) (MacKay's probit formula), for
- * several p_k prop. to 1/sum_j exp(-(f_k - f_j)/sqrt(1 + pi v_kj/8)), v_kj = Var(f_k - f_j);
- * epistemic by the delta method. No expected entropy, no mutual information. */
+/* Predictive of the linearized net: outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean,
+ * aleatoric and epistemic variance. Two classes: mean = sigmoid(f/sqrt(1 + pi v/8)), v = Var(f)
+ * (MacKay's probit formula). More classes: p_k proportional to 1/sum_j exp(-(f_k - f_j)/sqrt(1 +
+ * pi v_kj/8)), v_kj = Var(f_k - f_j). Epistemic variance is by the delta method; expected entropy
+ * and mutual information are not computed. */
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x);
-/* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
+/* Returns the means of the k standardized outputs; each row of cov, (rows of x, k k), has their
+ * covariance at a row of x */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
-/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: mostly worse than
- * linearized (Immer et al. 2021). Kronecker factors draw without forming a covariance */
+/* Adds a draw of theta ~ N(theta*, H^-1). bnn_predict then uses the net itself, which is usually
+ * worse than linearizing it (Immer et al. 2021). KRON draws without forming a covariance. */
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
-/* The same as a Gaussian with covariances, of a kind (BNN_COV_..) that the curvature can fill */
+/* N(theta*, H^-1) with covariances of a kind (BNN_COV_..), or what of it the curvature has */
 BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
 
 /* ---- evidence --------------------------------------------------------------------------------
  * A ladder of HMC chains between prior and posterior: rung k samples p(theta) p(D|theta)^power_k,
- * powers (k/(rungs-1))^bend. Neighbors swap their weights, so that modes that a chain would never
- * leave are reached over the prior, which is drawn from anew. A step moves all rungs once, swaps,
- * and leaves the highest rung's weights in the net: a draw of the posterior, after warmup steps. */
+ * with power_k = (k/(rungs-1))^bend. Neighbors swap their weights. So modes that a single chain
+ * would never leave are reached by way of the prior, where every step draws anew. A step moves all
+ * rungs once, swaps, and leaves the weights of the highest rung in the net: after the warmup steps
+ * these are draws of the posterior. */
 typedef struct bnn_ladder_desc {
     size_t rungs;    /* default 16 */
     float bend;      /* default 4: close rungs near the prior, where -ln p(D|theta) varies most */
-    size_t warmup;   /* default 500 steps, which adapt each rung's leapfrog step and mass */
+    size_t warmup;   /* default 500 steps; they adapt each rung's leapfrog step and mass */
     size_t leapfrog; /* default 10 */
 } bnn_ladder_desc;
 typedef struct bnn_ladder {
@@ -1453,44 +1467,45 @@ typedef struct bnn_ladder {
     double bend, *power, *energy;    /* energy: -ln p(D|theta) of each rung's weights, nats */
     bnn_mat theta;             /* (rungs, n) */
     bnn_stepper *chains;
-    uint64_t *tried, *swapped; /* k with k + 1, after warmup */
+    uint64_t *tried, *swapped; /* swaps of rung k with k + 1, after warmup */
 } bnn_ladder;
 typedef struct bnn_evidence {
     double log_evidence, error; /* ln p(D), nats; standard error. NaN: the tape says why */
-    double ess;                 /* anneal: what its weights are worth, of `runs` */
+    double ess;                 /* anneal: effective number of its `runs` */
 } bnn_evidence;
 BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
                                  bnn_ladder_desc desc); /* rungs 0: mem->err */
 BNNDEF void bnn_ladder_step(bnn_ladder *l, bnn_tape *t);
-/* Thermodynamic integration over `sweeps` steps. The error has the Monte Carlo error of the whole
- * integral and half of the correction for the distance of the rungs. */
+/* Thermodynamic integration over `sweeps` steps. `error` contains the Monte Carlo error of the
+ * whole integral and half of the correction for the distance between rungs. */
 BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps);
 /* Annealed importance sampling: `runs` from the prior up the ladder, `steps` transitions per rung.
- * p(D) itself is unbiased; its logarithm is low where few weights are all. */
+ * The estimate of p(D) is unbiased; its logarithm is too low if few runs carry all the weight. */
 BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, size_t steps);
 
 /* ---- structure -------------------------------------------------------------------------------
- * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
- * the output, every edge mixes candidate operations with its weights gamma:
+ * A net whose structure is a variable, as a directed acyclic graph. Node 0 is x, the node with the
+ * highest number is the output, and every edge mixes candidate operations with weights gamma:
  *     f_0 = x,   f_v = aggregate over the edges (j,v) of sum_k gamma_k g_k(f_j)
- * The gammas come from logits in a parameter store of their own (or in that of the weights), so
- * steppers, samplers and ensembles act on structures as on weights. Your own mixture is a forward
- * function: bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
+ * The gammas come from logits in a bnn_params of their own (or in that of the weights), so
+ * steppers, samplers and ensembles act on structures as on weights. For a mixture of your own,
+ * write a forward function with
+ * bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
 typedef struct bnn_candidate {
     const char *name;            /* borrowed                                                     */
-    bnn_var *(*op)(bnn_var *x);  /* keeps the shape, yours or ours: bnn_tanh; NULL = identity    */
+    bnn_var *(*op)(bnn_var *x);  /* yours, or bnn_tanh ...; keeps the shape; NULL = identity     */
     size_t width;                /* > 0: op(x W + b), W (d,width) and b are parameters; 0: op(x) */
 } bnn_candidate;
 typedef struct bnn_edge {
     size_t from, to;
-    const bnn_candidate *ops; /* one or more; one needs no gamma */
+    const bnn_candidate *ops; /* one or more; a single one has no gamma */
     size_t n_ops;
 } bnn_edge;
 BNNDEF bnn_var *bnn_zero(bnn_var *x); /* zeros like x; as a candidate: no edge, no parameters */
 
-/* in the order of the edges */
+/* How a node combines its edges, taken in the order of bnn_graph_desc.edges */
 enum { BNN_AGG_SUM = 1, BNN_AGG_MEAN, BNN_AGG_PRODUCT, BNN_AGG_CONCAT };
-enum { BNN_GAMMA_SOFTMAX = 1,    /* simplex: softmax(a/tau), a the logits                        */
+enum { BNN_GAMMA_SOFTMAX = 1,    /* simplex: softmax(a/tau), where a are the logits              */
        BNN_GAMMA_GUMBEL,         /* a Gumbel-softmax draw at every forward                       */
        BNN_GAMMA_GUMBEL_HARD,    /* its argmax, with the gradient of the draw                    */
        BNN_GAMMA_DIRICHLET,      /* a draw of Dir(tau e^a)                                       */
@@ -1506,47 +1521,50 @@ typedef struct bnn_graph_desc {
     size_t inputs;            /* columns of x                                                    */
     const bnn_edge *edges;    /* in any order                                                    */
     size_t n_edges;
-    const int *aggregates;    /* of each node; NULL and 0 = BNN_AGG_SUM                           */
+    const int *aggregates;    /* one for each node; NULL or an entry 0 = BNN_AGG_SUM             */
     int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
     float tau;                /* default 1                                                       */
     int likelihood;           /* as in bnn_mlp_desc                                              */
-    float noise_std, nu;      /* needed or not, as there                                         */
+    float noise_std, nu;      /* needed by the same likelihoods as there                         */
     bnn_prior prior, structure_prior; /* of weights and of logits, default N(0,1)                */
-    uint64_t seed;            /* of the weights, N(0, 1/fan in), 2/fan in before relu; logits 0  */
+    uint64_t seed;            /* of the initial weights, N(0, 1/fan in), or N(0, 2/fan in) before
+                                 relu; logits begin at 0                                         */
 } bnn_graph_desc;
 
 typedef struct bnn_structure { /* net.user of such a net */
-    int gamma;                 /* assign these at any time: a schedule of temperatures, ...      */
+    int gamma;                 /* you may assign gamma and tau at any time, as in a schedule     */
     float tau;
     bnn_params *params;        /* where the logits are                                           */
     size_t *logits;            /* block of each edge, (1,n_ops); (size_t)-1: the edge has none   */
     bnn_edge *edges;
     size_t n_edges, n_nodes;
-    size_t *blocks, *first;    /* private: of candidate k of edge e at blocks[first[e] + k]      */
+    size_t *blocks, *first;    /* private: candidate k of edge e has blocks[first[e] + k]        */
     size_t *order, *widths;    /* private: nodes in topological order, and their columns         */
     int *aggregates;
 } bnn_structure;
 
-/* structure NULL = w. Bad desc: w->mem->err, with the edge or node, and a dead net. */
+/* structure NULL = w. If the desc is bad, w->mem names the edge or node, and the net is dead. */
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc desc);
-/* The discrete net in `to`, weights copied: the operations with the largest logit (in a cube: with
- * a > 0), without edges that are 0 in a sum and nodes that no longer reach the output */
+/* The discrete net, made in `to` with a copy of the weights. It keeps the operation with the
+ * largest logit (in a cube: those with a > 0) and drops edges that are 0 in a sum and nodes that no
+ * longer reach the output. */
 BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph);
-/* P(k is chosen on this edge), mean over the samples of the logits' store (NULL = present) */
+/* p[k] = P(k is chosen on this edge), averaged over samples of the logits (NULL = present ones) */
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p);
-BNNDEF void bnn_simplex_project(size_t k, float *x); /* Euclidean; Duchi et al. 2008. An entry that
-                                                        is not finite: all NaN */
+BNNDEF void bnn_simplex_project(size_t k, float *x); /* nearest point; Duchi et al. 2008. If an
+                                                        entry is not finite, all become NaN */
 
-/* The gradient of upper(a, w(a)) by a, w(a) near the minimum of lower(a, w), into a->grad: for
- * bnn_step. w stays, its gradient is zero after. upper and lower want disjoint data. */
+/* Writes the gradient of upper(a, w(a)) with respect to a into a->grad, for bnn_step; w(a) is near
+ * the minimum of lower(a, w). w does not change; its gradient is 0 afterwards. upper and lower
+ * should use disjoint data. */
 typedef struct bnn_hypergradient_desc {
     bnn_params *w, *a;         /* weights; structure or hyperparameters                          */
     bnn_loss_fn upper, lower;  /* both to be minimized                                           */
     void *user;
     float unroll;              /* > 0: through one gradient step of this size (DARTS, Liu et al.
                                   2019); 0: w is taken as a constant (first order)               */
-    int implicit;              /* 1: by the implicit function theorem, conjugate gradients       */
-    size_t iterations;         /* of those, default 20                                           */
+    int implicit;              /* 1: implicit function theorem, solved by conjugate gradients    */
+    size_t iterations;         /* of conjugate gradients, default 20                             */
     float damping;             /* added to the Hessian; raised where it is indefinite            */
     float tolerance;           /* relative residual, default 1e-3                                */
 } bnn_hypergradient_desc;
@@ -1557,14 +1575,15 @@ typedef struct bnn_hypergradient_result {
 } bnn_hypergradient_result;
 BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc desc);
 
-/* Two-level choice of hyperparameters h (Bakhteev 2020), both levels as losses to be minimized and
- * of the type that bnn_hypergradient takes (user = the struct). q is what the lower level moves.
+/* Two-level choice of hyperparameters h (Bakhteev 2020). Both levels are losses to be minimized, of
+ * the type that bnn_hypergradient takes (user = the struct). The lower level moves q; G is the
+ * structure.
  *     upper  kl_upper KL(q||p(.|h)) - lik_upper E_q ln p(y|w,G) + sum_j structure_j KL_j - ln p(h)
  *     lower  kl_lower KL(q||p(.|h)) - E_q ln p(y|w,G)
- * (1,1,1): variational evidence. kl_upper = lik_upper kl_lower: one level. (1,0,1): likelihood of
- * the hyperparameters. kl_lower = 0: maximum likelihood. lik_upper = 0: least complexity.
- * structure_j > 0 pulls p(G|h) to a given p'_j, < 0 repels. Terms with coefficient 0 are not built:
- * they draw nothing. */
+ * Special cases (lik_upper, kl_upper, kl_lower): (1,1,1) is the variational evidence, (1,0,1) the
+ * likelihood of the hyperparameters. kl_upper = lik_upper kl_lower: one level. kl_lower = 0:
+ * maximum likelihood. lik_upper = 0: least complexity. structure_j > 0 pulls p(G|h) to a given
+ * p'_j, < 0 repels it. Terms with coefficient 0 are not built: they take no random numbers. */
 typedef struct bnn_two_level {
     float lik_upper, kl_upper, kl_lower;
     const float *structure;    /* n_structure coefficients                                       */
@@ -1577,25 +1596,27 @@ typedef struct bnn_two_level {
 BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level);
 BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level);
 
-/* Relevance. Linear regression with weights N(0, 1/alpha_j) and noise N(0, 1/beta): ln p(y), and
- * the posterior's mean (d,1) and cov (d,d) where they have data. d ln p(y)/d ln alpha_j = (1 -
- * alpha_j (cov_jj + mean_j^2))/2. NaN: shapes, or a matrix that is not positive. */
+/* Relevance of inputs. Linear regression with weights N(0, 1/alpha_j) and noise N(0, 1/beta):
+ * returns ln p(y), and fills the posterior's mean (d,1) and cov (d,d) if they have data.
+ * d ln p(y)/d ln alpha_j = (1 - alpha_j (cov_jj + mean_j^2))/2. NaN: shapes do not match, or a
+ * matrix is not positive definite. */
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d,
                                   const double *alpha, double beta);
-/* MacKay's fixed point for alpha (d values, started by you) and, if learn_noise, beta, to a change
- * of 1e-6 in their logarithms or `steps` (0 = 1000). Features whose best alpha is infinite (Tipping
- * and Faul 2003) get 1e12 and mean 0: prune them. Returns ln p(y). */
+/* MacKay's fixed point for alpha (d values; you give the first ones) and, if learn_noise is 1,
+ * beta. Ends when their logarithms change by less than 1e-6, or after `steps` (0 = 1000). Features
+ * whose best alpha is infinite (Tipping and Faul 2003) get 1e12 and mean 0: prune them. Returns
+ * ln p(y). */
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d, double *alpha,
                              double *beta, int learn_noise, size_t steps);
-/* The same for any weights of posterior mean and sd (n,k): prior variances var (n,k) per weight,
- * (n,1) per row (an input, or a unit by what it sends), (1,k) per column (a neuron by what it
- * hears), (1,1) for all. fast 0: mean of m^2 + s^2, the optimum for that posterior; 1: MacKay's
- * sum m^2/sum(1 - s^2/var). By gradient:
- * bnn_kl_standard_normal(bnn_mul(m, r), bnn_mul(s, r)), r the inverse prior sd as a node. */
+/* The same for any weights with posterior mean m and sd s, (n,k). The prior variances var are (n,k)
+ * per weight, (n,1) per row (the outgoing weights of an input or unit), (1,k) per column (the
+ * incoming weights of a neuron), or (1,1) for all. fast 0: mean of m^2 + s^2, the optimum for that
+ * posterior; 1: MacKay's sum m^2/sum(1 - s^2/var). To learn them by gradient instead, use
+ * bnn_kl_standard_normal(bnn_mul(m, r), bnn_mul(s, r)) with r, the inverse prior sd, as a node. */
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast);
-/* A really smaller copy of a bnn_mlp without the inputs j where keep[j] is 0. Of bnn_layers without
- * the channels j of the input, or, where it begins with a dense layer, the inputs j, with a
- * recurrent one, the numbers j of each step */
+/* A smaller copy of a bnn_mlp without the inputs j where keep[j] is 0. In a net of bnn_layers, j
+ * counts the channels of the input; if it begins with a dense layer, the inputs; if with a
+ * recurrent one, the numbers of each step. */
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *net,
                                    const unsigned char *keep);
 
