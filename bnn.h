@@ -1487,10 +1487,9 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
  * A net whose structure is a variable, as a directed acyclic graph. Node 0 is x, the node with the
  * highest number is the output, and every edge mixes candidate operations with weights gamma:
  *     f_0 = x,   f_v = aggregate over the edges (j,v) of sum_k gamma_k g_k(f_j)
- * The gammas come from logits in a bnn_params of their own (or in that of the weights), so
- * steppers, samplers and ensembles act on structures as on weights. For a mixture of your own,
- * write a forward function with
- * bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
+ * The gammas come from logits in a bnn_params of their own (or in that of the weights): steppers,
+ * samplers and ensembles act on structures as on weights. For a mixture of your own, write a
+ * forward function: bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
 typedef struct bnn_candidate {
     const char *name;            /* borrowed                                                     */
     bnn_var *(*op)(bnn_var *x);  /* yours, or bnn_tanh ...; keeps the shape; NULL = identity     */
@@ -1621,123 +1620,126 @@ BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *net,
                                    const unsigned char *keep);
 
 /* ---- distillation ----------------------------------------------------------------------------
- * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
+ * One small net, the student, learns the predictive of many, the teacher: Bayesian dark knowledge
+ * (Balan et al. 2015). */
 typedef struct bnn_inputs_desc { /* where the student's inputs come from */
     float noise;   /* rows of x plus N(0, noise^2) per column; in units of the column's standard
                       deviation where `net` is standardized                                    */
     const bnn_net *net; /* NULL = none; bnn_distill takes the student, or else the teacher     */
-    int box;       /* 1: uniform in [lo, hi] per column instead: the range of x widened by     */
-    float margin;  /*    margin times its width on both sides                                  */
-    void (*generate)(void *user, bnn_rng *rng, bnn_mat out); /* or your own                     */
+    int box;       /* 1: uniform in [lo, hi] per column instead: the range of x, widened on    */
+    float margin;  /*    both sides by margin times its width                                  */
+    void (*generate)(void *user, bnn_rng *rng, bnn_mat out); /* or fills out with your inputs   */
     void *user;
 } bnn_inputs_desc;
 typedef struct bnn_distill_desc {
     size_t steps;   /* default 10000                                                            */
     size_t batch;   /* default 64                                                               */
     float lr;       /* default 1e-3, Adam, cosine to 0                                          */
-    double n_data;  /* rows the student's prior is weighed against; default: without end, as the
-                       inputs are, so that the prior counts nothing                             */
+    double n_data;  /* the student's prior counts as 1/n_data per row; default: infinite, as the
+                       inputs are, so that the prior has no weight                              */
     bnn_inputs_desc inputs;
 } bnn_distill_desc;
 
 BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc desc);
 /* The student's loss against the teacher's present weights (post NULL) or one random sample of
- * post, mean over rows, plus the student's prior over t->n_data if that is given. The teacher is a
- * constant.
- * Classes: cross-entropy to its probabilities. Regression: expected Gaussian nll, the teacher's
- * noise included; it must have a variance (a Student's t with nu > 2). */
+ * post, as a mean over rows, plus the student's prior divided by t->n_data if that is set. The
+ * teacher gets no gradient. Classes: cross-entropy to the teacher's probabilities. Regression:
+ * expected Gaussian nll; the teacher's noise is included and needs a variance (Student: nu > 2). */
 BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
                                  const bnn_ensemble *post);
 BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teacher,
                         const bnn_ensemble *post, bnn_mat x, bnn_distill_desc desc);
 
-/* Losses on answers of teachers that are already there, one number per row: bnn_mean is the loss.
- * Answers travel with the labels as columns of data.y and come out of a batch by bnn_cols, so the
- * teacher may see other inputs than the student (privileged information, Vapnik). */
+/* Losses on answers of teachers that were computed before, one number per row: bnn_mean is the
+ * loss. Store the answers beside the labels as columns of data.y and take them from a batch by
+ * bnn_cols. Teacher and student may see different inputs (privileged information, Vapnik). */
 enum { BNN_CC_NONE, BNN_CC_EXACT, BNN_CC_PUBLISHED };
 typedef struct bnn_soft_desc {
     float lambda;      /* in [0,1], share of the teachers' answer; 0: bit for bit the plain loss */
     float temperature; /* Td, default 1                                                           */
     int no_square;     /* 1: without Hinton's factor Td^2                                         */
-    int teacher_only;  /* 1: the student is not tempered (the published code of Lopez-Paz et al.) */
+    int teacher_only;  /* 1: Td tempers only the teacher (published code of Lopez-Paz et al.)     */
     int reverse;       /* 1: KL(student||teacher), mode seeking, instead of the cross-entropy     */
-    int constant;      /* BNN_CC_...: ln C of the continuous categorical joins the soft term      */
+    int constant;      /* BNN_CC_...: adds ln C of the continuous categorical to the soft term    */
 } bnn_soft_desc;
 /* Mean over the teachers of softmax(v/Td), a constant (n,k); weights NULL = equal */
 BNNDEF bnn_var *bnn_soft_target(bnn_tape *t, size_t teachers, bnn_var *const *logit,
                                 const float *weights, float temperature);
-/* (1-lambda) CE(y, p) + lambda Td^2 CE(target, p_Td), p = softmax(z): Hinton, Vinyals, Dean 2015.
- * y (n,1) labels or (n,k) soft labels, NULL if lambda = 1 and everybody has an answer; target (n,k)
- * on the simplex; has (n,1) of 0 and 1, who has an answer, NULL = everybody. */
+/* (1-lambda) CE(y, p) + lambda Td^2 CE(target, p_Td), where CE is the cross-entropy, p = softmax(z)
+ * and p_Td = softmax(z/Td): Hinton, Vinyals, Dean 2015. y is (n,1) labels or (n,k) soft labels;
+ * NULL is allowed if lambda = 1 and every row has a teacher's answer. target (n,k): the answers, on
+ * the simplex. has (n,1): 1 for rows with an answer, 0 for others; NULL = every row has one. */
 BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_var *has,
                              bnn_soft_desc desc);
-/* The same for any two losses per row: (1 - lambda has) hard + lambda has soft. With Gaussian nlls
- * of labels and answers it is weighted least squares (Grabovoy and Strijov 2021). */
+/* The same for any two losses per row: (1 - lambda has) hard + lambda has soft. If these are
+ * Gaussian nlls of labels and answers, it is weighted least squares (Grabovoy and Strijov 2021). */
 BNNDEF bnn_var *bnn_soft_mix(bnn_var *hard, bnn_var *soft, bnn_var *has, float lambda);
 BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n); /* (N,1): 1 in these rows */
 /* KL(target||softmax z) per row, or, reverse = 1, KL(softmax z||target) */
 BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse);
-/* ln C(g), g = softmax(z), (n,k) -> (n,1), of the density C prod g_k^s_k on the simplex (Gordon-
- * Rodriguez et al. 2020). exact: a convergent series; logits more than 500 below the largest count
- * as 500 below. published: K/2 ln K - K(K-1)/2 ln 2 + sum (ln g_k + ln ln 1/g_k), which is not the
- * normalizer (off by factors of 10 to 10^4): to reproduce, not to use. */
+/* ln C(g), g = softmax(z), (n,k) -> (n,1), where C prod g_k^s_k is a density on the simplex, the
+ * continuous categorical (Gordon-Rodriguez et al. 2020). EXACT: a convergent series; logits more
+ * than 500 below the largest count as 500 below. PUBLISHED: K/2 ln K - K(K-1)/2 ln 2 + sum (ln g_k
+ * + ln ln 1/g_k), which is not the normalizer (off by factors of 10 to 10^4): only to reproduce. */
 BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind);
 /* Area between two learning curves on one grid of steps, trapezoid rule; > 0: a lies above b */
 BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b);
 
-/* A teacher's posterior over a bnn_mlp becomes that of a smaller one (Grabovoy and Strijov 2021),
- * which is made in `to` (empty parameters) with the new mean as its weights; g is over all of mlp's
- * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
- *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
- *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
- *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0:
- *       the layer computes what the one before it does, and is gone. Needs equal widths and
- *       sigma(sigma(x)) = sigma(x): relu behind relu, or the identity */
+/* Makes of a teacher's posterior over a bnn_mlp that of a smaller one (Grabovoy and Strijov 2021).
+ * The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is over
+ * all parameters of mlp, *out over all those of to. Bad arguments: the error is in to->mem, and the
+ * net is dead. Calls can follow one another. layer counts hidden layers from 1.
+ *   bnn_drop_neurons: outgoing weights are conditioned on 0, incoming ones and the bias integrated
+ *       out; condition_all = 1 conditions those on 0 as well (as printed in the article)
+ *   bnn_drop_layer: the matrix into the layer is conditioned on I, its bias on 0. So it repeats
+ *       the layer before it and can go: needs equal widths and an activation s with s(s(x)) = s(x):
+ *       relu behind relu, or the identity */
 BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
 BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
                               const bnn_gaussian *g, size_t layer);
-/* In which order to drop the neurons of a hidden layer, the first to go first. Scores add over the
- * outgoing weights u: OBD h u^2/2 with h the diagonal of a Hessian or GGN (LeCun et al. 1990);
- * ratio u^2/(2 var), the log of density at u over density at 0. Belsley: the neuron that has the
- * largest share of the largest condition index, again and again, of the correlation of u averaged
- * over the outputs; it finds copies of neurons, not useless ones, which come last. curvature:
- * params->n values for OBD. rng: for random. */
+/* The order in which to drop the neurons of a hidden layer, first to go first. OBD and RATIO sum a
+ * score over a neuron's outgoing weights u. OBD: h u^2/2, h the diagonal of a Hessian or GGN (LeCun
+ * et al. 1990). RATIO: u^2/(2 var), the log of the density at u over that at 0. BELSLEY: the neuron
+ * with the largest share in the largest condition index of the correlation of u, averaged over the
+ * outputs; then again, given that one. It finds copies of neurons; useless ones come last.
+ * curvature: params->n values, for OBD. rng: for RANDOM. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
 BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
-/* Belsley, Kuh, Welsch 1980. a: a design X (n,d), n >= d, or with covariance = 1 that of the
- * coefficients (d,d), positive definite: (X'X)^-1 says the same as X. index (1,d) ascending: d_max/
- * d_k of the columns at length 1; share (d,d): row k = what direction k contributes to the variance
- * of each coefficient; columns sum to 1. */
+/* Belsley, Kuh, Welsch 1980. a is a design X (n,d), n >= d, or, with covariance = 1, a positive
+ * definite covariance of the coefficients (d,d): (X'X)^-1 says the same as X. index (1,d): the
+ * condition indices d_max/d_k, ascending; d are the singular values of X with columns of length 1.
+ * share (d,d): row k is direction k's share in each coefficient's variance; columns sum to 1. */
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- fit: a posterior in one call --------------------------------------------------------------
  *     bnn_posterior p = bnn_fit(&mem, &net, data, (bnn_fit_desc){ 0 });
  *     bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, x);
- * Several chains from different starts, each with an arena (out of mem) and a tape of its own, in
- * parallel with -fopenmp, same bits on any number of threads; a step size from the curvature;
- * burn-in found in the trace of U; until the predictions are worth `ess` independent draws, or the
- * budget is spent. Made of what is declared above: outgrow it by copying. It prints nothing and
- * reads no clock. Standardizes a net without scaling (bnn_net_standardize); forward must touch no
- * other parameters than net->params, whose values stay. Priors with shape and rate are drawn from
- * their conditionals. What is wrong with the result is a note: read p.notes. */
+ * It runs several chains from different starts, each with its own arena (out of mem) and tape, in
+ * parallel with -fopenmp, with the same bits on any number of threads. It takes the step size from
+ * the curvature and finds burn-in in the trace of U. It ends when the predictions are worth `ess`
+ * independent draws or the budget is spent. It is made of functions declared above: if you need
+ * more, copy and change it. It prints nothing and reads no clock. It standardizes a net without
+ * scaling (bnn_net_standardize). forward must touch no other parameters than net->params, whose
+ * values stay. Priors with shape and rate are drawn from their conditionals. If something is wrong
+ * with the result, a note says so: read p.notes. */
 enum { BNN_FIT_NUTS = 1, BNN_FIT_HMC,                 /* samplers with all data     */
        BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT,    /* samplers with minibatches  */
        BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
        BNN_FIT_DROPOUT,  /* optima under dropout masks */
        BNN_FIT_MEANFIELD, BNN_FIT_LAPLACE, BNN_FIT_SWAG };  /* draws around optima */
 typedef struct bnn_fit_desc {
-    int method;       /* default: SGHMC where rows x weights > 2e6; else HMC, or NUTS for 50 weights
-                         and fewer: its trees are worth it where paths are short */
+    int method;       /* default: SGHMC if rows x weights > 2e6; else NUTS for up to 50 weights,
+                         where paths are short enough to be worth its trees; else HMC */
     size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
-    size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
-    float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: own */
+    size_t batch;     /* rows of a minibatch; default 100 to 1000, so that their noise is small */
+    float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: found */
     double gradients; /* budget, in passes over all data (NUTS, HMC) or over a batch; default 4e5,
                          with all data less where rows x weights > 2e5 */
-    double ess;       /* target, default 400 */
+    double ess;       /* effective draws to reach, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
     int unscaled;     /* 1: no standardization */
@@ -1746,62 +1748,63 @@ typedef struct bnn_fit_desc {
 } bnn_fit_desc;
 
 typedef struct bnn_posterior {
-    bnn_ensemble post;     /* chain after chain, `draws` of each */
-    int err;               /* why draws are missing: BNN_ECANCEL, a chain's error */
+    bnn_ensemble post;     /* one chain after another, `draws` of each */
+    int err;               /* why draws are missing: BNN_ECANCEL or the error of a chain */
     int reached;           /* 1: ess was reached. 0: read the notes before you use it */
     int method;
-    size_t chains, draws;  /* chains that live, draws of each */
+    size_t chains, draws;  /* chains without an error, draws of each */
     double rhat, ess_bulk, ess_tail;     /* of predictions, the worst of all probe rows */
     double rhat_log_lik, ess_log_lik;    /* of ln p(data|theta) */
-    bnn_mat energy;        /* (chains, records): trace of U, the first `burn_in` not used */
-    size_t burn_in, thin;  /* steps, or transitions, between two records */
+    bnn_mat energy;        /* (chains, records): trace of U; the first `burn_in` are not used */
+    size_t burn_in, thin;  /* records; steps (or transitions) between two records */
     double temperature;    /* mean of theta dU/dtheta per weight: 1 in equilibrium, or NaN */
-    double kinetic;        /* that of velocities, SGHMC and SGNHT; else NaN */
+    double kinetic;        /* temperature of the velocities, SGHMC and SGNHT; else NaN */
     double noise_ratio;    /* minibatch noise over injected noise, in variance; 0 with all data */
     double accept, divergent, transitions; /* NUTS, HMC: mean acceptance, and how many */
-    double ebfmi;          /* the least of the chains: bnn_diag_ebfmi; else NaN */
-    double curvature;      /* largest of U/N, where steps come from it; else NaN */
+    double ebfmi;          /* bnn_diag_ebfmi, the smallest of the chains; NUTS, HMC; else NaN */
+    double curvature;      /* largest of U/N, if steps were derived from it; else NaN */
     double step_min, step_max; /* lr or leapfrog step of the chains */
     size_t batch;
     double gradients;      /* used */
     size_t n_notes;
-    char (*notes)[BNN_MSG]; /* at most 32 are kept; they went to mem's on_note, too */
+    char (*notes)[BNN_MSG]; /* at most 32 are kept; mem's on_note got them too */
     struct bnn__fitting *fit;  /* private */
 } bnn_posterior;
 BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc);
-/* Goes on where it ended, also after a cancellation, for a further budget (0 = as before), to twice
- * the ess if that was reached. Samplers only. Twice a budget has the bits of one of both. */
+/* Continues where p ended, also after a cancellation, with a further budget (0 = as before); if ess
+ * was reached, to twice that. Samplers only. Two budgets give the same bits as one of their sum. */
 BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients);
 #ifndef BNN_NO_STDIO
 BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
 #endif
 
 /* ---- a net as C source -------------------------------------------------------------------------
- * One file of C99 that is C++11, too, without malloc, stdio, data that change, or bnn.h: constants
- * and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`, which answers
- * one row of x in your units as bnn_predict does; the last two may be NULL, and of classes they are
- * one entropy and one mutual information. It returns 0, or 1 where x has NaN or inf, or 2 where an
- * answer is beyond floats. Of a bnn_mlp, or a bnn_layers of dense layers, convolutions and pools
- * without .add, with its present weights, or with those of an ensemble. */
+ * Writes one file that is both C99 and C++11 and needs no bnn.h, malloc, stdio or writable data. It
+ * has constants and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`,
+ * which answers one row of x in your units as bnn_predict does. The last two may be NULL; for
+ * classes they are one entropy and one mutual information. NAME returns 0, or 1 if x has NaN or
+ * inf, or 2 if an answer is too large for a float. The net is a bnn_mlp, or a bnn_layers of dense
+ * layers, convolutions and pools without .add, with its present weights or those of an ensemble. */
 enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
 typedef struct bnn_emit_desc {
     const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
     int storage;      /* of weights: float, float16, or int8 with a scale per unit, default
-                         BNN_EMIT_FLOAT; zeros take no room where that makes it smaller */
-    int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean where that has
-                         FMA, but for sin and unequal weights. Otherwise 1e-6 of the largest */
-    int scratch;      /* 1: `float *scratch` of NAME_scratch floats comes last, not on the stack */
-    const bnn_meanfield *moments; /* of net, without post: bnn_predict_moments instead */
-    bnn_mat x;        /* rows on which the error is measured; none: it is not */
-    const char *const *inputs, *const *classes; /* names, for two enumerations; may be NULL */
+                         BNN_EMIT_FLOAT; zeros are left out where that makes it smaller */
+    int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean with FMA,
+                         except for sin and unequal weights. 0: within 1e-6 of the largest */
+    int scratch;      /* 1: working memory is not on the stack but in NAME_scratch floats that the
+                         last argument, `float *scratch`, points to */
+    const bnn_meanfield *moments; /* a mean field of net, with post NULL: bnn_predict_moments */
+    bnn_mat x;        /* rows on which the error is measured; without rows it is not measured */
+    const char *const *inputs, *const *classes; /* names for two enumerations; may be NULL */
 } bnn_emit_desc;
 typedef struct bnn_emitted {
     char *text;        /* in mem, with a 0 at the end; NULL after an error */
     size_t size;       /* without that 0 */
     size_t flash, ram; /* bytes of the constants, and of NAME_scratch, wherever it is */
-    /* on desc.x beside bnn_predict of net and post, or of 1000 draws of the mean field: largest and
-     * root mean square difference of a mean (a probability), share of rows with another class; NaN
-     * without rows. What storage costs, and moments: float is as good as the net itself */
+    /* Compared on desc.x with bnn_predict of net and post, or of 1000 draws of the mean field: the
+     * largest and root mean square difference of a mean (a probability), and the share of rows with
+     * another class; NaN without rows. It is the cost of storage and of moments; float has none. */
     double error, rms, changed;
 } bnn_emitted;
 BNNDEF bnn_emitted bnn_emit_c(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
@@ -1811,12 +1814,12 @@ BNNDEF int bnn_emit_save(bnn_arena *mem, const char *path, const bnn_emitted *c)
 #endif
 
 /* ---- files -----------------------------------------------------------------------------------
- * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
- * their constructors. Writes go to a new file beside the old one that takes its place, its mode and
- * (where allowed) its owner when it is whole and on the disk; a link is followed, and what is no
- * regular file is left alone. Context, path, object, in this order. Errors return the code; the
- * sentence is in mem->msg (or in the msg of the arena of the net being saved) and mem->err is left
- * alone. */
+ * Readers trust nothing: they check sizes before they take memory, and values must be in the range
+ * that constructors allow. Writing makes a new file beside the old one. When it is whole and on the
+ * disk, it takes the old one's place, mode and (where allowed) owner. Links are followed; a path to
+ * anything but a regular file is refused. Arguments come as context, path, object. Errors return
+ * the code; the sentence is in mem->msg (or in the msg of the arena of the net being saved), and
+ * mem->err does not change. */
 typedef struct bnn_csv {
     bnn_mat values;   /* missing fields are NaN                              */
     char **names;     /* values.cols of them, or NULL without a header       */
