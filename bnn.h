@@ -864,9 +864,8 @@ BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p
  * fields of the stepper: a schedule assigns to them before each step. bnn_step moves the parameters
  * and consumes the gradient. It is all or nothing: a gradient that is not finite, or a step that
  * would overflow, moves nothing and is an error. A second step without bnn_tape_reset is an error
- * too, and so is a step without bnn_backward (if you make the gradient by hand, call
- * bnn_params_zero_grad first and then write it). In every desc 0 is the default and BNN_ZERO is
- * 0. */
+ * too, and so is a step without bnn_backward (if you make the gradient by hand, first call
+ * bnn_params_zero_grad, then write it). In every desc 0 is the default and BNN_ZERO is 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC, BNN_NUTS, BNN_SGNHT };
 
@@ -1102,8 +1101,7 @@ typedef struct bnn_swag {
 BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc desc);
 BNNDEF int bnn_swag_collect(bnn_swag *s);         /* the present weights */
 BNNDEF void bnn_swag_mean(const bnn_swag *s);     /* w->theta = mean     */
-/* Adds a draw; needs two or more collected theta */
-BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng);
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* after 2 collects */
 
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
@@ -1826,11 +1824,11 @@ typedef struct bnn_csv {
     size_t missing;   /* how many                                            */
 } bnn_csv;
 typedef struct bnn_csv_desc {
-    char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
-    int header; /* 1 the first line is names, -1 it is not; 0 it is where it is all words, and an
-                   error where it has both words and numbers */
-    int reject_missing; /* 1: a missing field is an error: empty, ?, -, NA, n/a, #N/A, NULL, None or
-                           nan, in any case of letters */
+    char separator; /* default: comma, semicolon or tab, as in the first line; ' ' = any blanks */
+    int header; /* 1: the first line has names; -1: it has none; 0: it has names if all its fields
+                   are words, and it is an error if some are words and some numbers */
+    int reject_missing; /* 1: a missing field is an error. Missing is: empty, ?, -, NA, n/a, #N/A,
+                           NULL, None or nan, in upper or lower case */
     char decimal;   /* default '.'; 12% is 0.12 */
     char thousands; /* between groups of three digits; default none */
 } bnn_csv_desc;
@@ -1839,8 +1837,8 @@ BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t 
 /* IDX (MNIST): n items of any shape become (n, rest) with the raw numbers */
 BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size);
 
-/* What a file holds: nets, steppers, ensembles, generators, mean fields (their nets must be in the
- * same file, for the priors are theirs), bytes of yours (a recipe's); unused places NULL */
+/* What a file holds: nets, steppers, ensembles, generators, mean fields (with their nets, which
+ * have the priors) and bytes of yours (a recipe's). Unused places are NULL. */
 typedef struct bnn_bytes {
     void *data;
     size_t size;
@@ -1853,7 +1851,7 @@ typedef struct bnn_checkpoint {
     bnn_meanfield *meanfields[4];
     bnn_bytes *bytes[4]; /* read: data is new memory in mem */
 } bnn_checkpoint;
-/* Bytes of a file, in mem */
+/* Makes the bytes of a file, in mem */
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
                                 size_t *size);
 /* Fills what c points to. A net without params is made anew in mem (bnn_mlp nets only); all others
@@ -1861,29 +1859,29 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
 /* ---- tables ------------------------------------------------------------------------------------
- * A CSV whose columns are of any kind. Cells keep their text; a recipe makes numbers of it, the
- * same ones for the next table. Columns are found by name, or by number from 1 where no name is the
- * same; lists are names with commas between. */
+ * A table is a CSV whose columns are of any kind. Cells keep their text. A recipe turns the text
+ * into numbers, in the same way for every later table. Columns are found by name, or by number from
+ * 1 if no name fits; a list is names with commas between. */
 enum { BNN_COLUMN_NUMBER = 1, BNN_COLUMN_CLASS, BNN_COLUMN_YESNO, BNN_COLUMN_DATE };
 enum { BNN_DATE_DAY_FIRST = 1, BNN_DATE_MONTH_FIRST };
 typedef struct bnn_column {
     char *name;     /* "1", "2" .. without a header                                   */
     char **cells;   /* text of each row                                               */
-    int kind;       /* 0: numbers with words among them, dates of two orders, nothing */
-    int dates;      /* of dates: which order they have                                */
+    int kind;       /* 0: not clear: numbers and words, dates of two orders, or empty */
+    int dates;      /* the order of day and month in dates                            */
     size_t missing; /* how many                                                       */
 } bnn_column;
 typedef struct bnn_table {
     size_t rows, cols;
     bnn_column *columns;
-    size_t *lines;     /* of each row in the file; NULL in a table of yours */
+    size_t *lines;     /* the line of each row; NULL in a table of yours    */
     bnn_csv_desc desc; /* how its numbers are written                       */
-    char file[64];     /* for sentences                                     */
+    char file[64];     /* its name, for messages                            */
 } bnn_table;
 BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
                            bnn_csv_desc desc);
-/* A column behind the others, to write: of m, with as many digits as tell floats apart, NaN empty;
- * or of texts, which are borrowed. The first column gives an empty table its rows. */
+/* Adds a last column: column col of m, with enough digits to tell floats apart and NaN as an empty
+ * cell, or texts, which are borrowed. In an empty table the first column sets the number of rows */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
 /* As CSV; bnn_table_save (below) to a file */
@@ -1893,22 +1891,22 @@ enum { BNN_MISSING_REFUSE = 1, BNN_MISSING_DROP, BNN_MISSING_MEAN, BNN_MISSING_I
 enum { BNN_UNKNOWN_REFUSE = 1, BNN_UNKNOWN_ZERO };
 typedef struct bnn_recipe_desc {
     const char *target;  /* column of y; NULL = none                                              */
-    const char *inputs;  /* list of the columns of x, default all others                          */
-    const char *skip;    /* list of those that are not                                            */
-    const char *classes; /* list of columns that are classes though written in numbers            */
-    int date_order;      /* of dates that are a day and a month in either order; default: refused */
-    int missing;         /* fields of x: default refused; rows dropped; the mean of the column (of
-                            classes: frequencies), also with a column of 0 and 1 that says where  */
-    int unknown;         /* a class of x that the recipe has not: default refused; all zeros      */
-    size_t max_classes;  /* of a column, default 100                                              */
+    const char *inputs;  /* list of the columns of x, default all but the target                  */
+    const char *skip;    /* list of columns to leave out                                          */
+    const char *classes; /* list of columns that are classes although written as numbers          */
+    int date_order;      /* for dates that make sense in both orders; default: they are refused   */
+    int missing;         /* fields of x. Default: an error; DROP: the row goes; MEAN: column mean
+                            (classes: frequencies); INDICATOR: and a column of 1 where missing    */
+    int unknown;         /* a class of x that the recipe does not have: an error, or all zeros    */
+    size_t max_classes;  /* the most classes a column may have, default 100                       */
 } bnn_recipe_desc;
 typedef struct bnn_feature { /* a column of the table and what becomes of it */
     char *name;
     int kind, dates, indicator;
-    size_t n_classes;    /* YESNO has two, as first spelled               */
+    size_t n_classes;    /* YESNO has two, spelled as first seen          */
     char **classes;      /* in the order of their bytes                   */
-    size_t first, width; /* its columns of x: one, or one for each class; the indicator behind */
-    float *mean;         /* of them, over the rows where it is there      */
+    size_t first, width; /* its columns of x: one, or one per class; an indicator comes last */
+    float *mean;         /* of these columns, where it is not missing     */
 } bnn_feature;
 typedef struct bnn_recipe {
     bnn_feature *inputs, target; /* target.name NULL = none */
@@ -1916,38 +1914,39 @@ typedef struct bnn_recipe {
     char **x_names;              /* "age", "city=Rome", "age is missing" */
     int missing, unknown;
 } bnn_recipe;
-/* Errors of these stick in mem. Dates are days since 1970-01-01; yes, y, true, t, on are 1. */
+/* Errors stay in mem. Dates become days since 1970-01-01; yes, y, true, t and on become 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
-/* What stands for missing fields, anew from these n rows of the table (NULL: the first n): the ones
- * that train, where others of the same table test. Kinds and classes stay those of all rows. */
+/* Computes the means that replace missing fields again, from n rows of the table (NULL: the first
+ * n): those that train, if other rows of it test. Kinds and classes stay those of all rows. */
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
-/* x and y (a class: its index); y is empty if the table has no target. rows (t->rows of them, or
- * NULL): which row of the table each row of x is. Columns in another order are found by name, which
- * a note says; so do notes of dropped rows and of unknown classes. */
+/* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
+ * them, or NULL) gets the table's row of each row of x. If columns are in another order they are
+ * found by name, with a note. Dropped rows and unknown classes also give a note. */
 BNNDEF bnn_data bnn_recipe_data(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t,
                                 size_t *rows);
 BNNDEF const char *bnn_recipe_label(const bnn_recipe *r, size_t label); /* text; "" = no class */
-/* For a checkpoint (.bytes) and back; the arena of the second keeps what is made */
+/* To the bytes of a checkpoint (.bytes) and back; mem keeps what is made */
 BNNDEF bnn_bytes bnn_recipe_write(bnn_arena *mem, const bnn_recipe *r);
 BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes);
 
-/* Folds 0 .. k-1 of the rows, at random, whose sizes differ by one at most; stratified: those of
- * each label in y, too. bnn_data_fold copies the rows of a fold, or (others) all but these: 5 folds
- * are 5 splits into 80 and 20 percent. NULL and empty: an error, which sticks in mem. */
+/* bnn_data_folds assigns each row at random to one of the folds 0 .. k-1, whose sizes differ by one
+ * at most; stratified = 1: the rows of each label in y are spread as evenly. bnn_data_fold copies
+ * the rows of a fold or, with others = 1, all other rows: 5 folds are 5 splits into 80 and 20
+ * percent. A result that is NULL or empty means an error, which stays in mem. */
 BNNDEF size_t *bnn_data_folds(bnn_arena *mem, bnn_data d, size_t k, int stratified, bnn_rng *rng);
 BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, size_t fold,
                               int others);
 
 /* ---- NumPy and PyTorch -------------------------------------------------------------------------
- * .npy, .npz (as np.savez writes it; with deflated members where there is BNN_INFLATE) and
- * .safetensors, told apart by their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8,
- * u1 to u8, bool, all read as floats. Out: .npy of one array without a name, else .npz. */
+ * Reads .npy, .npz (as np.savez writes it; deflated members need BNN_INFLATE) and .safetensors,
+ * recognized by their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8, u1 to u8, bool,
+ * all read as floats. Writes .npy for one array without a name, otherwise .npz. */
 enum { BNN_MAX_DIMS = 8 };
 typedef struct bnn_array {
-    char *name;                       /* "" of a .npy */
+    char *name;                       /* "" in a .npy */
     size_t dims, shape[BNN_MAX_DIMS];
-    bnn_mat values;                   /* (shape[0], all the rest); (n,1) and (1,1) of fewer axes */
+    bnn_mat values;                   /* (shape[0], all the rest); (n,1), (1,1) with fewer axes */
 } bnn_array;
 typedef struct bnn_arrays {
     bnn_array *at;
@@ -1955,20 +1954,20 @@ typedef struct bnn_arrays {
 } bnn_arrays;
 BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, size_t size);
 BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name); /* NULL: not there */
-/* Tensors into the blocks of w from `first` on; `names` is a list. "fc1" without a tensor of that
- * name is fc1.weight and, if it is there, fc1.bias: "0, 2, 4" fills a bnn_mlp from a Sequential.
- * All or nothing; the sentence is in the msg of w's arena. */
-enum { BNN_IMPORT_LINEAR = 1, /* default: as PyTorch has them; weights (out, in) are transposed,
-                                 kernels (out, in, row, column) become (row, column, in; out);
+/* Copies tensors into the blocks of w from `first` on; `names` is a list. If no tensor has the name
+ * "fc1", it means fc1.weight and, if that exists, fc1.bias: "0, 2, 4" fills a bnn_mlp from a
+ * Sequential. All or nothing; the message is in w's arena. */
+enum { BNN_IMPORT_LINEAR = 1, /* default, for PyTorch's layout: weights (out, in) are transposed,
+                                 kernels (out, in, row, column) become (row, column, in; out).
                                  "rnn" with rnn.weight_ih_l0 is an nn.GRU or nn.LSTM: w, u, b of
-                                 each layer; "fc1:16" is a Linear behind a Flatten of 16 channels,
-                                 which are last here */
-       BNN_IMPORT_PLAIN };    /* as they are: (in, out), or the axes of Keras' kernels */
+                                 each layer. "fc1:16" is a Linear after a Flatten of 16 channels,
+                                 which come last in bnn.h */
+       BNN_IMPORT_PLAIN };    /* copied as they are: (in, out), or the axes of Keras' kernels */
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
                              int layout);
-/* To write; errors stick in mem. _chains: n matrices of (draws, k) become (n, draws, k); _draws:
- * each block of the samples of n ensembles becomes "posterior.NAME", (n, draws, rows, cols). ArviZ:
- * from_dict takes what stands before the first point of a name as the group. */
+/* To fill arrays for writing; errors stay in mem. _chains: n matrices (draws, k) become one array
+ * (n, draws, k). _draws: each block in the samples of n ensembles becomes "posterior.NAME", (n,
+ * draws, rows, cols). ArviZ's from_dict takes the part before the first point as the group. */
 BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_mat m);
 BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
                                   const bnn_mat *chains, size_t n);
