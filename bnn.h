@@ -17140,9 +17140,8 @@ static void bnn__fit_around(bnn__fit_chain *c) {
     if (m == BNN_FIT_MEANFIELD) mf = bnn__fit_meanfield(c);
     if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
     if (m == BNN_FIT_LAPLACE)
-        la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, w->n <= 300
-                             ? BNN_LAPLACE_FULL : bnn__ends_dense(&c->net) ? BNN_LAPLACE_LAST
-                                                                     : BNN_LAPLACE_DIAGONAL);
+        la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, bnn__ends_dense(&c->net)
+                             ? BNN_LAPLACE_LAST : BNN_LAPLACE_DIAGONAL);
     if (here == NULL || c->tape.err != BNN_OK || c->mem.err != BNN_OK) return;
     memcpy(here, w->theta, w->n * sizeof *here), memcpy(c->center, here, w->n * sizeof *here);
     for (k = 0; k < draws && c->tape.err == BNN_OK; k++) {
@@ -17510,12 +17509,39 @@ static void bnn__fit_notes_prior(bnn__fitting *f) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* Nats a row by which draws explain y worse than its mean does, or the shares of its classes */
+static double bnn__fit_behind(const bnn__fitting *f) {
+    bnn_mat y = f->data.y;
+    int lik = bnn__likelihood(f->net);
+    double n = (double)y.rows, of[2], s = (double)bnn__noise_std(f->net), constant = 0, error;
+    size_t i, j, k;
+    if (lik != BNN_GAUSSIAN && (lik != BNN_CATEGORICAL || y.cols > 1)) return 0;
+    for (j = 0; j < y.cols && lik == BNN_GAUSSIAN; j++) {
+        for (k = 0, of[0] = of[1] = 0; k < 2; k++) /* mean, variance */
+            for (i = 0; i < y.rows; i++)
+                of[k] += (k ? pow((double)y.data[i * y.cols + j] - of[0], 2)
+                            : (double)y.data[i * y.cols + j]) / n;
+        if (f->net->noise_learned) s = sqrt(of[1]);
+        constant -= 0.5 * bnn__dlog(2 * BNN__PI * s * s) + of[1] / (2 * s * s);
+    }
+    for (i = 0; i < y.rows && lik == BNN_CATEGORICAL; i++) {
+        for (k = 0, of[0] = 0; k < y.rows; k++) of[0] += y.data[k] == y.data[i];
+        constant += bnn__dlog(of[0] / n) / n;
+    }
+    return constant - bnn__fit_mean(f, BNN__FIT_LOG_LIK, &error) / n;
+}
+
 static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
     size_t k, i, n = p->energy.cols;
     int lik = bnn__likelihood(f->net);
     double first = 0, last = 0, T;
     bnn__fit_notes_data(f);
     if (n == 0) return;
+    T = bnn__fit_behind(f);
+    if (T > 0.25)
+        bnn__arena_note(f->mem, "bnn_fit: draws explain y worse than a constant does, by %g nats a "
+                        "row: a Gaussian far too wide, or no fit at all: NUTS, HMC, or a smaller "
+                        "net", T);
     for (k = 0; k < f->desc.chains; k++)
         for (i = f->burn_in; bnn__fit_live(&f->chains[k]) && i < n; i++) {
             first += f->chains[k].flat;
