@@ -22,6 +22,12 @@ def floats(ours, name, which, *shape):
     return torch.from_numpy(np.ctypeslib.as_array(at, (math.prod(shape),)).copy()).view(*shape)
 
 
+def placed(t, last):
+    """A copy in that layout, and with its strides also where an axis of 1 would leave them open"""
+    fmt = torch.channels_last if last else torch.contiguous_format
+    return torch.empty(t.shape, memory_format=fmt).copy_(t)
+
+
 class Slices:
     """Batches of the data in turn, as ours"""
     def __init__(self, x, y, batch):
@@ -114,8 +120,8 @@ class HandLayers:
         self.layers, self.last, n = LAYERS[kind][1], last, sum(a.numel() for a in weights)
         self.flat, self.grad, self.t, self.g, at = torch.empty(n), torch.empty(n), [], [], 0
         for a in weights:
-            if last and a.dim() == 4:
-                a = a.contiguous(memory_format=torch.channels_last)
+            if a.dim() == 4:
+                a = placed(a, last)
             self.t.append(torch.as_strided(self.flat, a.shape, a.stride(), at).copy_(a))
             self.g.append(torch.as_strided(self.grad, a.shape, a.stride(), at))
             at += a.numel()
@@ -149,8 +155,7 @@ class HandLayers:
             (what, *d), (x, out, where) = self.layers[j], self.kept[j]
             if g.dim() < out.dim():
                 g = g.view(out.shape)
-                if self.last:
-                    g = g.contiguous(memory_format=torch.channels_last)
+                g = placed(g, True) if self.last else g
             if self.relu(j):
                 g = ops.threshold_backward(g, out, 0)
             if what == "p":
@@ -177,10 +182,10 @@ def layers(ours, name, last):
     with torch.no_grad():
         for p, a in zip(model.parameters(), weights):
             p.copy_(a)
-    x = floats(ours, name, 0, n, h, w, c).permute(0, 3, 1, 2)
+    x = placed(floats(ours, name, 0, n, h, w, c).permute(0, 3, 1, 2), last)
     if last:
         model = model.to(memory_format=torch.channels_last)
-    data = Slices(x if last else x.contiguous(), floats(ours, name, 1, n).long(), STEPS[name])
+    data = Slices(x, floats(ours, name, 1, n).long(), STEPS[name])
     net = HandLayers(kind, weights, last)
     return data, {"torch_hand": (by_hand(net, data, noise), net.forward),
                   "torch_idiom": (idiom(model, data, noise), model)}
@@ -266,8 +271,7 @@ def reader(ours, name, last):
 def convolution(ours, name, last):
     wide, what = "3x3x64" in name, name.split("_")[-1]
     n, side, c, k, kernel, pad = (50, 16, 64, 64, 3, 1) if wide else (100, 28, 1, 20, 5, 0)
-    out, fmt = side + 2 * pad - kernel + 1, dict(memory_format=torch.channels_last) if last else {}
-    place = lambda t, *axes: t.permute(*axes).contiguous(**fmt)
+    out, place = side + 2 * pad - kernel + 1, lambda t, *axes: placed(t.permute(*axes), last)
     x = place(floats(ours, name, 0, n, side, side, c), 0, 3, 1, 2)
     w = place(floats(ours, name, 2, kernel, kernel, c, k), 3, 2, 0, 1)
     g = place(floats(ours, name, 1, n, out, out, k), 0, 3, 1, 2)
