@@ -3359,6 +3359,27 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
 #endif
     for (; i < n; i++) y[i] = bnn__lt_1(y[i], x[i]) | bnn__nan_1(x[i]) ? x[i] : y[i];
 }
+/* Of such maxima y over windows of x, c channels a pixel: gx += g at the first that is y */
+#define BNN__TOP_BACK(S)                                                                         \
+    for (; j + S <= c; j += S) {                                                                 \
+        bnn__f##S top = bnn__ld_##S(y + j), d = bnn__ld_##S(g + j), v, old;                      \
+        bnn__u##S hit, past = bnn__lt_##S(top, top); /* none */                                  \
+        for (i = 0; i < rows; i++)                                                               \
+            for (l = j; l < cols * c; l += c) {                                                  \
+                v = bnn__ld_##S(x + i * ld + l), old = bnn__ld_##S(gx + i * ld + l);             \
+                hit = ~bnn__lt_##S(v, top) & (bnn__nan_##S(v) | ~bnn__nan_##S(top)) & ~past;     \
+                bnn__st_##S(gx + i * ld + l, bnn__sel_##S(hit, old + d, old));                   \
+                past |= hit;                                                                     \
+            }                                                                                    \
+    }
+static void bnn__top_back(size_t c, size_t rows, size_t cols, size_t ld, const float *x,
+                          const float *y, const float *g, float *gx) {
+    size_t j = 0, i, l;
+#if BNN__SIMD
+    BNN__TOP_BACK(4)
+#endif
+    BNN__TOP_BACK(1)
+}
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -6353,20 +6374,11 @@ static bnn_var *bnn__pool_node(const char *who, bnn_var *x, bnn_image m, bnn_win
 
 static void bnn__max_pool_backward(bnn_var *y) {
     const bnn__slide *s = (const bnn__slide *)y->aux;
-    const float *xs = y->in[0]->val.data;
-    size_t p, j, i, l, c = s->c, n = y->val.rows * s->rows * s->cols;
+    size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        for (j = p * c; j < (p + 1) * c; j++) {
-            float top = y->val.data[j];
-            size_t found = BNN__NONE;
-            for (i = 0; i < v.rows && found == BNN__NONE; i++)
-                for (l = 0; l < v.cols && found == BNN__NONE; l++) {
-                    size_t at = v.at + (i * s->w + l) * c + j - p * c;
-                    if (xs[at] == top || (bnn__nan_1(top) && bnn__nan_1(xs[at]))) found = at;
-                }
-            if (found != BNN__NONE) y->in[0]->grad.data[found] += y->grad.data[j];
-        }
+        bnn__top_back(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                      y->val.data + p * c, y->grad.data + p * c, y->in[0]->grad.data + v.at);
     }
 }
 
