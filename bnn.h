@@ -4033,11 +4033,21 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
 }
 
-/* y (n pixels, k) = patches of x times w, strides as in >>gemm; room: a tile for every thread */
+/* n rows that are b */
+static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
+    size_t done = 1;
+    memcpy(y, b, k * sizeof *y);
+    for (; done < n; done *= 2)
+        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
+}
+/* y (n pixels, k) = patches of x times w, strides as in >>gemm, + b, which may be NULL, or + y if
+ * more; room: a tile for every thread */
 static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, const float *w,
-                      size_t wrs, size_t wcs, float *y, int more, float *room) {
+                      size_t wrs, size_t wcs, const float *b, float *y, int more, float *room) {
     size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), tasks, t;
+    more |= b != NULL;
     if (bnn__patch_free(s)) {
+        if (b != NULL && n > 0) bnn__rows_fill(n, k, b, y);
         bnn__gemm(n, k, depth, x, depth, 1, w, wrs, wcs, y, k, more);
         return;
     }
@@ -4051,11 +4061,15 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
         BNN__PARALLEL(tasks > 1)
         for (t = 0; t < tasks; t++) {
             float *own = room + (tasks > 1 ? bnn__thread() : 0) * p.size;
-            size_t row;
-            for (row = 0; row < s->rows; row += p.rows)
-                bnn__conv_band(S, s, s->rows - row < p.rows ? s->rows - row : p.rows, p.wide, k,
-                                bnn__band_put(s, &p, row, x + t * s->h * s->w * s->c, own),
-                                panels, y + (t * pixels + row * s->cols) * k, more);
+            size_t row, rows;
+            for (row = 0; row < s->rows; row += rows) {
+                float *to = y + (t * pixels + row * s->cols) * k;
+                rows = s->rows - row < p.rows ? s->rows - row : p.rows;
+                if (b != NULL) bnn__rows_fill(rows * s->cols, k, b, to);
+                bnn__conv_band(S, s, rows, p.wide, k,
+                               bnn__band_put(s, &p, row, x + t * s->h * s->w * s->c, own), panels,
+                               to, more);
+            }
         }
         return;
     }
@@ -4066,6 +4080,7 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         bnn__patches(s, first, count, a, x, NULL);
+        if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
         bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
     }
 }
@@ -6394,7 +6409,8 @@ static void bnn__conv_transpose_backward(bnn_var *y) {
         bnn__conv_weights(s, n, c, y->grad.data, x->val.data, w->grad.data, 1, bnn__claim(w),
                           room);
     if (x->grad.data != NULL)
-        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, x->grad.data, bnn__claim(x), room);
+        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x),
+                  room);
     bnn__conv_shift(y, y->val.rows * s->h * s->w, s->c);
     bnn_arena_rewind(&y->tape->mem, mark);
 }
@@ -6423,10 +6439,10 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     }
 }
 
-/* Of both: a node whose rows begin as what b is, or 0; NULL = the tape's err is set */
+/* Of both: a node, transposed: whose rows begin as what b is, or 0; NULL = the tape's err is set */
 static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
                                const bnn__slide *s, int transposed) {
-    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, i, n;
+    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, n;
     size_t pixels = transposed ? s->h * s->w : s->rows * s->cols;
     bnn_var *in[3], *y;
     if (bnn__apart(x->tape, x->val, w) || (b != NULL && bnn__apart(x->tape, x->val, b)))
@@ -6450,8 +6466,7 @@ static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var 
     y->lazy = 1;
     y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
-    if (b != NULL)
-        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    if (transposed && b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
     else if (transposed) bnn_mat_fill(y->val, 0);
     return y;
 }
@@ -6470,8 +6485,8 @@ BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
     mark = bnn_arena_mark(&t->mem);
     room = y != NULL ? bnn__patch_room(t, &s, k) : NULL;
     if (room == NULL) return bnn__poison(t);
-    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1, y->val.data,
-              b != NULL, room);
+    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1,
+              b != NULL ? b->val.data : NULL, y->val.data, 0, room);
     bnn_arena_rewind(&t->mem, mark);
     return y;
 }

@@ -315,7 +315,7 @@ static void conv_make(workload *b) {
 static void conv_step(workload *b) {
     size_t k = bnn_params_mat(b->w, 0).cols, n = b->m * b->sweep.rows * b->sweep.cols;
     float *x = b->data.x.data, *y = b->data.y.data, *w = b->w->theta;
-    if (b->form == 0) bnn__conv(&b->sweep, n, k, x, w, k, 1, y, 0, b->room);
+    if (b->form == 0) bnn__conv(&b->sweep, n, k, x, w, k, 1, NULL, y, 0, b->room);
     else if (b->form == 1)
         bnn__conv_weights(&b->sweep, n, k, x, y, b->w->grad, 0, 0, b->room);
     else {
