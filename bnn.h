@@ -3419,6 +3419,27 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
 #endif
     for (; i < n; i++) y[i] = bnn__lt_1(y[i], x[i]) | bnn__nan_1(x[i]) ? x[i] : y[i];
 }
+/* Of such maxima y over windows of x, c channels a pixel: gx += g at the first that is y */
+#define BNN__TOP_BACK(S)                                                                         \
+    for (; j + S <= c; j += S) {                                                                 \
+        bnn__f##S top = bnn__ld_##S(y + j), d = bnn__ld_##S(g + j), v, old;                      \
+        bnn__u##S hit, past = bnn__lt_##S(top, top); /* none */                                  \
+        for (i = 0; i < rows; i++)                                                               \
+            for (l = j; l < cols * c; l += c) {                                                  \
+                v = bnn__ld_##S(x + i * ld + l), old = bnn__ld_##S(gx + i * ld + l);             \
+                hit = ~bnn__lt_##S(v, top) & (bnn__nan_##S(v) | ~bnn__nan_##S(top)) & ~past;     \
+                bnn__st_##S(gx + i * ld + l, bnn__sel_##S(hit, old + d, old));                   \
+                past |= hit;                                                                     \
+            }                                                                                    \
+    }
+static void bnn__top_back(size_t c, size_t rows, size_t cols, size_t ld, const float *x,
+                          const float *y, const float *g, float *gx) {
+    size_t j = 0, i, l;
+#if BNN__SIMD
+    BNN__TOP_BACK(4)
+#endif
+    BNN__TOP_BACK(1)
+}
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -3467,6 +3488,8 @@ BNN__WIDE
 #define BNN__STEP_2(r, S)  BNN__STEP_1(r, S) BNN__FMA_##S(t##r, x, v);
 #define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
 #define BNN__STORE_2(r, S) BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc + S, t##r);
+#define BNN__ADD_1(r, S)   s##r = bnn__ld_##S(c + r * ldc) + s##r;
+#define BNN__ADD_2(r, S)   BNN__ADD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S) + t##r;
 #define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
 #define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
 typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
@@ -3476,12 +3499,13 @@ static BNN__AT_##S                                                              
 void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs, const float *b, \
                                size_t brs, float *c, size_t ldc, int more) {                     \
     BNN__ROWS##R(BNN__ZERO_##V, S)                                                               \
-    if (more) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                                 \
+    if (more > 0) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                             \
     for (; k > 0; k--, a += acs, b += brs) {                                                     \
         BNN__GETB_##V(S)                                                                         \
         BNN__ROWS##R(BNN__STEP_##V, S)                                                           \
     }                                                                                            \
     __asm__("" : "+r"(c));                /* or gcc keeps 12 addresses on the stack for this */  \
+    if (more < 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                              \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
 #define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
@@ -3947,20 +3971,176 @@ static size_t bnn__thread(void) {
     return 0;
 #endif
 }
-/* y (n pixels, k) = patches of x times w, strides as in >>gemm; room: a tile for every thread */
+#if BNN__SIMD
+/* Where rows of the result are long enough for tiles, rows of patches are read where they lie: a
+ * tile has pixels of one row, and a run of the kernel at a time. An image with zeros around it is
+ * copied with them, a band of rows at a time. The weights are packed once, as panels of w columns
+ * of what a tile takes. */
+enum { BNN__DEEP = 256 };
+static size_t bnn__panel(size_t S, size_t left) { return S == 16 && left <= S ? S : 2 * S; }
+static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs, size_t bcs,
+                        float *d) {
+    size_t j, w;
+    for (j = 0; j < n; j += w) {
+        w = bnn__panel(S, n - j);
+        bnn__pack(k, n - j < w ? n - j : w, b + j * bcs, brs, bcs, w, d + j * k);
+    }
+}
+/* r rows of c, of which `left` columns are there; more < 0: c += a b, and not c + a b in one chain */
+static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
+                           const float *b, float *c, size_t ldc, int more) {
+    size_t w = bnn__panel(S, left), l;
+    float edge[6 * 32];
+    bnn__tile *tile = bnn__tile_of(S, w / S, r);
+    if (left >= w) {
+        tile(k, a, ars, 1, b, w, c, ldc, more);
+        return;
+    }
+    if (more > 0) for (l = 0; l < r; l++) bnn__row_put(left, c + l * ldc, edge + l * w);
+    tile(k, a, ars, 1, b, w, edge, w, more > 0);
+    for (l = 0; l < r; l++)
+        if (more < 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(left, edge + l * w, c + l * ldc);
+}
+
+typedef struct bnn__band {
+    size_t rows, wide;   /* of the result at a time; pixels of a row with its zeros */
+    size_t size;         /* floats of the copy, 0 = there is none                   */
+} bnn__band;
+static bnn__band bnn__band_of(const bnn__slide *s) {
+    bnn__band p;
+    size_t cuts, high = (s->rows - 1) * s->down + s->kh;
+    p.wide = (s->cols - 1) * s->right + s->kw;
+    cuts = high * p.wide * s->c / BNN__PATCH + 1;
+    p.rows = (s->rows + cuts - 1) / cuts;
+    p.size = ((p.rows - 1) * s->down + s->kh) * p.wide * s->c;
+    if (s->top + s->left == 0 && high <= s->h && p.wide <= s->w) p.wide = s->w, p.size = 0;
+    return p;
+}
+/* Rows of the result from `row` on of an image x: what they see, in room if it is copied */
+static const float *bnn__band_put(const bnn__slide *s, const bnn__band *p, size_t row,
+                                   const float *x, float *room) {
+    size_t y, first = row * s->down, high = p->size / p->wide / s->c;
+    size_t cols = p->wide - s->left < s->w ? p->wide - s->left : s->w;
+    if (p->size == 0) return x + first * s->w * s->c;
+    memset(room, 0, p->size * sizeof *room);
+    for (y = 0; y < high; y++)
+        if (first + y >= s->top && first + y - s->top < s->h)
+            memcpy(room + (y * p->wide + s->left) * s->c,
+                   x + (first + y - s->top) * s->w * s->c, cols * s->c * sizeof *room);
+    return room;
+}
+/* y: rows of the result, w: panels of the weights */
+static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wide, size_t k,
+                            const float *x, const float *w, float *y, int more) {
+    size_t run = s->kw * s->c, cuts = (run + BNN__DEEP - 1) / BNN__DEEP, piece, ky, at, j, i, l, r;
+    piece = (run + cuts - 1) / cuts;
+    for (ky = 0; ky < s->kh; ky++)
+        for (at = 0; at < run; at += piece) {
+            size_t deep = run - at < piece ? run - at : piece;
+            for (j = 0; j < k; j += bnn__panel(S, k - j)) {
+                const float *b = w + j * s->kh * run + (ky * run + at) * bnn__panel(S, k - j);
+                for (i = 0; i < rows; i++)
+                    for (l = 0; l < s->cols; l += r) {
+                        r = bnn__tile_rows(s->cols - l);
+                        bnn__tile_edge(S, r, k - j, deep,
+                                       x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
+                                       s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
+                                       more || ky + at > 0);
+                    }
+            }
+        }
+}
+/* The adjoint for an image x: every pixel gets the products of the kernel's pixels that saw it with
+ * y there, in the order of y's pixels, as from patches; w: panels for every pixel of the kernel */
+static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const float *y,
+                             const float *w, float *x) {
+    size_t tap, j, i, l, r, size = (s->c + 31) / 32 * 32 * k;
+    for (tap = s->kh * s->kw; tap-- > 0;) {
+        size_t ky = tap / s->kw, kx = tap % s->kw, end = s->cols;
+        size_t first = kx < s->left ? (s->left - kx + s->right - 1) / s->right : 0;
+        while (end > first && (end - 1) * s->right + kx >= s->left + s->w) end--;
+        for (j = 0; j < s->c; j += bnn__panel(S, s->c - j))
+            for (i = 0; i < s->rows; i++) {
+                size_t row = i * s->down + ky - s->top; /* above the image: huge */
+                for (l = first; l < end && row < s->h; l += r) {
+                    r = bnn__tile_rows(end - l);
+                    bnn__tile_edge(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
+                                   w + tap * size + j * k,
+                                   x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
+                                   s->right * s->c, -1);
+                }
+            }
+    }
+}
+static int bnn__conv_lanes(const bnn__slide *s, size_t k) { /* 0 = by patches */
+    int lanes = bnn__cpu();
+    return lanes >= BNN__SIMD / 2 && s->cols >= 4 && s->kw * s->c >= 32 && k >= 8 ? lanes : 0;
+}
+#endif
+
+/* Floats of scratch: a tile or a band for every thread, and the panels of the weights */
+static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
+    size_t depth = s->kh * s->kw * s->c, size = bnn__mul(bnn__patch_rows(s), depth), panels = 0;
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k)) {
+        size_t own = bnn__band_of(s).size;
+        if (own > size) size = own;
+        panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
+    }
+#endif
+    size = bnn__mul(bnn__threads(), size);
+    return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
+}
+
+/* n rows that are b */
+static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
+    size_t done = 1;
+    memcpy(y, b, k * sizeof *y);
+    for (; done < n; done *= 2)
+        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
+}
+/* y (n pixels, k) = patches of x times w, strides as in >>gemm, + b, which may be NULL, or + y if
+ * more; room: a tile for every thread */
 static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, const float *w,
-                      size_t wrs, size_t wcs, float *y, int more, float *room) {
+                      size_t wrs, size_t wcs, const float *b, float *y, int more, float *room) {
     size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), tasks, t;
+    more |= b != NULL;
     if (bnn__patch_free(s)) {
+        if (b != NULL && n > 0) bnn__rows_fill(n, k, b, y);
         bnn__gemm(n, k, depth, x, depth, 1, w, wrs, wcs, y, k, more);
         return;
     }
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k)) {
+        size_t S = (size_t)bnn__cpu(), pixels = s->rows * s->cols;
+        bnn__band p = bnn__band_of(s);
+        float *panels = room + bnn__threads() * p.size;
+        bnn__panels(S, depth, k, w, wrs, wcs, panels);
+        tasks = n / pixels;
+        BNN__PARALLEL(tasks > 1)
+        for (t = 0; t < tasks; t++) {
+            float *own = room + (tasks > 1 ? bnn__thread() : 0) * p.size;
+            size_t row, rows;
+            for (row = 0; row < s->rows; row += rows) {
+                float *to = y + (t * pixels + row * s->cols) * k;
+                rows = s->rows - row < p.rows ? s->rows - row : p.rows;
+                if (b != NULL) bnn__rows_fill(rows * s->cols, k, b, to);
+                bnn__conv_band(S, s, rows, p.wide, k,
+                               bnn__band_put(s, &p, row, x + t * s->h * s->w * s->c, own), panels,
+                               to, more);
+            }
+        }
+        return;
+    }
+#endif
     tasks = (n + unit - 1) / unit;
     BNN__PARALLEL(tasks > 1)
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         bnn__patches(s, first, count, a, x, NULL);
+        if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
         bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
     }
 }
@@ -3974,6 +4154,18 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         bnn__gemm(n, depth, k, y, k, 1, w, wcs, wrs, x, depth, 1);
         return;
     }
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k) && (s->c % 16 == 0 || s->c > 32)) { /* else lanes are idle */
+        size_t S = (size_t)bnn__cpu(), taps = s->kh * s->kw, size = (s->c + 31) / 32 * 32 * k;
+        for (t = 0; t < taps; t++)
+            bnn__panels(S, k, s->c, w + t * s->c * wrs, wcs, wrs, room + t * size);
+        tasks = n / pixels;
+        BNN__PARALLEL(tasks > 1)
+        for (t = 0; t < tasks; t++)
+            bnn__conv_spread(S, s, k, y + t * pixels * k, room, x + t * s->h * s->w * s->c);
+        return;
+    }
+#endif
     tasks = (n + part - 1) / part;
     BNN__PARALLEL(tasks > 1)
     for (t = 0; t < tasks; t++) {
@@ -6238,10 +6430,8 @@ static int bnn__window_fits(const char *who, const bnn_var *x, bnn_image m, bnn_
     return fits;
 }
 
-static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s) {
-    size_t depth = s->kh * s->kw * s->c;
-    if (bnn__patch_free(s)) return bnn__floats(t, 0);
-    return bnn__floats(t, bnn__mul(bnn__threads(), bnn__mul(bnn__patch_rows(s), depth)));
+static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s, size_t k) {
+    return bnn__floats(t, bnn__patch_free(s) ? 0 : bnn__conv_room(s, k));
 }
 
 static void bnn__conv_shift(bnn_var *y, size_t pixels, size_t channels) { /* b's gradient */
@@ -6255,7 +6445,7 @@ static void bnn__conv_backward(bnn_var *y) {
     bnn_var *x = y->in[0], *w = y->in[1];
     size_t k = w->val.cols, n = y->val.rows * s->rows * s->cols;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s);
+    float *room = bnn__patch_room(y->tape, s, k);
     if (room == NULL) return;
     if (w->grad.data != NULL)
         bnn__conv_weights(s, n, k, x->val.data, y->grad.data, w->grad.data, 0, bnn__claim(w),
@@ -6273,13 +6463,14 @@ static void bnn__conv_transpose_backward(bnn_var *y) {
     bnn_var *x = y->in[0], *w = y->in[1];
     size_t c = w->val.rows, depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s);
+    float *room = bnn__patch_room(y->tape, s, c);
     if (room == NULL) return;
     if (w->grad.data != NULL)
         bnn__conv_weights(s, n, c, y->grad.data, x->val.data, w->grad.data, 1, bnn__claim(w),
                           room);
     if (x->grad.data != NULL)
-        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, x->grad.data, bnn__claim(x), room);
+        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x),
+                  room);
     bnn__conv_shift(y, y->val.rows * s->h * s->w, s->c);
     bnn_arena_rewind(&y->tape->mem, mark);
 }
@@ -6291,7 +6482,7 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     int transposed = y->backward == bnn__conv_transpose_backward;
     size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
     size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
-    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s);
+    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s, k);
     if (own == NULL || room == NULL) return;
     memset(w, 0, size * sizeof *w);
     if (b != NULL) memset(b, 0, k * sizeof *b);
@@ -6308,10 +6499,10 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     }
 }
 
-/* Of both: a node whose rows begin as what b is, or 0; NULL = the tape's err is set */
+/* Of both: a node, transposed: whose rows begin as what b is, or 0; NULL = the tape's err is set */
 static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
                                const bnn__slide *s, int transposed) {
-    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, i, n;
+    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, n;
     size_t pixels = transposed ? s->h * s->w : s->rows * s->cols;
     bnn_var *in[3], *y;
     if (bnn__apart(x->tape, x->val, w) || (b != NULL && bnn__apart(x->tape, x->val, b)))
@@ -6335,8 +6526,7 @@ static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var 
     y->lazy = 1;
     y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
-    if (b != NULL)
-        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    if (transposed && b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
     else if (transposed) bnn_mat_fill(y->val, 0);
     return y;
 }
@@ -6353,10 +6543,10 @@ BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
     if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(t);
     y = bnn__conv_node("bnn_conv2d", x, w, b, &s, 0);
     mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s) : NULL;
+    room = y != NULL ? bnn__patch_room(t, &s, k) : NULL;
     if (room == NULL) return bnn__poison(t);
-    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1, y->val.data,
-              b != NULL, room);
+    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1,
+              b != NULL ? b->val.data : NULL, y->val.data, 0, room);
     bnn_arena_rewind(&t->mem, mark);
     return y;
 }
@@ -6378,7 +6568,7 @@ BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_ima
                          w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
     y = bnn__conv_node(who, x, w, b, &s, 1);
     mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s) : NULL;
+    room = y != NULL ? bnn__patch_room(t, &s, image.c) : NULL;
     if (room == NULL) return bnn__poison(t);
     bnn__conv_back(&s, x->val.rows * s.rows * s.cols, image.c, x->val.data, w->val.data, 1,
                    w->val.cols, y->val.data, room);
@@ -6413,20 +6603,11 @@ static bnn_var *bnn__pool_node(const char *who, bnn_var *x, bnn_image m, bnn_win
 
 static void bnn__max_pool_backward(bnn_var *y) {
     const bnn__slide *s = (const bnn__slide *)y->aux;
-    const float *xs = y->in[0]->val.data;
-    size_t p, j, i, l, c = s->c, n = y->val.rows * s->rows * s->cols;
+    size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        for (j = p * c; j < (p + 1) * c; j++) {
-            float top = y->val.data[j];
-            size_t found = BNN__NONE;
-            for (i = 0; i < v.rows && found == BNN__NONE; i++)
-                for (l = 0; l < v.cols && found == BNN__NONE; l++) {
-                    size_t at = v.at + (i * s->w + l) * c + j - p * c;
-                    if (xs[at] == top || (bnn__nan_1(top) && bnn__nan_1(xs[at]))) found = at;
-                }
-            if (found != BNN__NONE) y->in[0]->grad.data[found] += y->grad.data[j];
-        }
+        bnn__top_back(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                      y->val.data + p * c, y->grad.data + p * c, y->in[0]->grad.data + v.at);
     }
 }
 
