@@ -7016,7 +7016,6 @@ static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
 /* Where a term l(x, p, y) is taken, and its derivatives there; c is what all terms share */
 typedef struct bnn__point {
     double x, p, y, dx, dp;
-    float last_p, of_p; /* for a term to keep what a p gave: most rows repeat it */
 } bnn__point;
 typedef double (*bnn__term)(const double *c, bnn__point *at);
 
@@ -7045,23 +7044,35 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
 }
 
 /* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
- * Outside [-87,87], where both e^a and e^-a are floats, a is clamped, its gradient 0. */
-static double bnn__gaussian(const double *c, bnn__point *at) {
-    float raw = (float)at->p, a = raw < -87 ? -87 : raw > 87 ? 87 : raw, r, z, q;
-    (void)c;
-    if (raw != at->last_p || at->of_p == 0) at->last_p = raw, at->of_p = BNN_MATH_EXP(-a);
-    r = (float)at->x - (float)at->y, z = r * at->of_p, q = z * r;
-    at->dx = (double)z;
-    at->dp = raw < a || raw > a ? 0 : (double)((1 - q) / 2);
-    return ((double)(q + a) + BNN__LN_2PI) / 2;
-}
-
+ * Outside [-87,87], where both e^a and e^-a are floats, a is clamped, its gradient 0. Most rows
+ * repeat a: its exponential is kept. */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     const char *who = "bnn_gaussian_nll";
+    bnn_var *v;
+    size_t i, j, k = mean->val.cols, step = log_var->val.cols != 1;
+    const float *m = mean->val.data, *to = y->val.data;
+    float a = 0, e = 1, raw = 0, r, z, q, *dm, *da;
     if (!bnn__check_pair(who, mean, y) ||
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
         return bnn__poison(mean->tape);
-    return bnn__sum_terms(who, bnn__gaussian, NULL, mean, log_var, y);
+    v = bnn__rowwise(mean, log_var);
+    dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
+    for (i = 0; i < v->val.rows; i++) {
+        const float *p = bnn__row(log_var->val, i);
+        double sum = 0;
+        for (j = 0; j < k; j++, p += step) {
+            if (raw != *p) {
+                raw = *p, a = raw < -87 ? -87 : raw > 87 ? 87 : raw;
+                e = BNN_MATH_EXP(-a);
+            }
+            r = *m++ - *to++, z = r * e, q = z * r;
+            *dm++ = z;
+            *da++ = raw < a || raw > a ? 0 : (1 - q) / 2;
+            sum += ((double)(q + a) + BNN__LN_2PI) / 2;
+        }
+        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(mean->tape);
+    }
+    return v;
 }
 
 /* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: 1/b, ln 2b */
