@@ -126,17 +126,17 @@ static void sampling(void) {
         points(&s, "sampling", words, "per_gradient", i, 0);
         points(&s, "sampling", words, "per_second", i, 1);
     }
-    key(&s, 130, "for each gradient", 0);
-    key(&s, 260, "for each second", 1);
+    key(&s, 220, "for each gradient", 0);
+    key(&s, 350, "for each second", 1);
     done(&s);
 }
 
 static void images(void) {
     static const char *const method[] = { "sgd", "sgld", "student", "student_mlp", "dropout",
                                           "student_dropout" };
-    static const char *const names[] = { "one net", "samples", "their student",
-        "their student, dense", "dropout masks", "their student" };
-    static const int right[] = { 8, 0, 0, 8, 8, -8 }, down[] = { 4, 16, -10, 14, 8, -2 };
+    static const char *const names[] = { "one net", "samples", "student of samples",
+        "dense student", "masks of dropout", "student of masks" };
+    static const int right[] = { 8, 0, 8, 8, 8, -8 }, down[] = { 4, 16, -10, 14, 8, -2 };
     static const char *const anchor[] = { "start", "middle", "middle", "start", "start", "end" };
     svg s = picture("images", "MNIST by a LeNet, after 4 and after 10 epochs");
     svg_axes(&s, 0.4, 1.4, 0.01, 0.06, "error on test images, percent", "NLL, nats per image");
@@ -216,16 +216,17 @@ static void structure(void) {
 static void two_levels(void) {
     static const char *const method[] = { "none", "pooled", "random", "coordinate", "greedy",
                                           "drmad", "implicit" };
-    static const char *const names[] = { "precision 1", "precision 1, all rows", "random search",
+    static const char *const names[] = { "precision 1", "1, all rows", "random search",
         "coordinate search", "greedy gradient", "DrMAD", "implicit gradient" };
     svg s = picture("two_levels", "1510 precisions, chosen by 200 rows of digits");
-    svg_axes(&s, -1.5, 3, 50, 68, "gain in accuracy, points", "accuracy with noisy inputs, percent");
+    svg_axes(&s, -1.5, 3, 50, 68, "gain in accuracy, points",
+             "accuracy with noisy inputs, percent");
     for (int i = 0; i < 7; i++) {
         char words[80];
         snprintf(words, sizeof words, "hyper data=digits method=%s", method[i]);
         double g = value("two_levels", words, "gain"), a = value("two_levels", words, "noisy");
         svg_mark(&s, svg_x(&s, g), svg_y(&s, a), i < 2 ? 0 : 1);
-        label(&s, g, a, i == 5 ? "end" : "start", names[i]); /* DrMAD to the left of greedy */
+        label(&s, g, a, i == 5 ? "end" : "start", names[i]); /* DrMAD has greedy to its right */
     }
     done(&s);
 }
