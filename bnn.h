@@ -3986,7 +3986,7 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
         bnn__pack(k, n - j < w ? n - j : w, b + j * bcs, brs, bcs, w, d + j * k);
     }
 }
-/* r rows of c, of which `left` columns are there; more < 0: c += a b, and not c + a b in one chain */
+/* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
 static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
     size_t w = bnn__panel(S, left), l;
