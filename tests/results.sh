@@ -3,11 +3,12 @@
 # figures of docs/results.md are drawn from these lines.
 #     sh tests/results.sh            from anywhere; sh tests/results.sh list: what is missing
 # A section of docs/results*.md links the files of docs/results/ that it is about; those that the
-# sections above it link, up to the page's head, count for it, too. Looked up in these files are
-# the numbers of its sentences that have a decimal point, an exponent or "percent" behind them, and
-# all numbers of its tables, rounded to the digits shown and without their sign; a share there may be
-# percent here. Code, links, headings and the first line of a table are left out. What stands in no
-# line is listed in tests/results_other.txt:
+# sections above it link, up to the page's head, count for it, too. Its numbers are looked up in these
+# files, rounded to the digits shown and without their sign; a share there may be percent here. Left
+# out are code, links, headings, heads of tables and, in sentences, whole numbers below 10, years and
+# shapes (64-200-10, 8x8). Long numbers say more: a wrong one of three digits or more is nearly always
+# missed in the lines, a wrong 0.3 stands in many. What stands in no line is listed in
+# tests/results_other.txt:
 #     page | section | reason | numbers
 # The reason says where the numbers come from. One that begins with =, such as
 #     = mean error of digits method=map
@@ -123,6 +124,7 @@ awk -v list="${1:-}" '
         gsub(/`[^`]*`/, " ", s)
         gsub(/\]\([^)]*\)/, "]", s)
         gsub(/<[^>]*>/, " ", s)
+        gsub(/\[[0-9]+(,[0-9]+)+\]/, " ", s) # a shape
         gsub(/!\[[^]]*\]/, " ", s)
         while (match(s, /[0-9]+\.[0-9]+(\.[0-9]+)+|([0-9]+(,[0-9][0-9][0-9])*)?\.[0-9]+(e[-+]?[0-9]+)?|[0-9]+(,[0-9][0-9][0-9])*(e[-+]?[0-9]+)?/)) {
             t = substr(s, RSTART, RLENGTH)
@@ -131,7 +133,8 @@ awk -v list="${1:-}" '
             if (before ~ /[A-Za-z_]/ || t ~ /\..*\./ || s ~ /^[A-Za-z_]/) continue
             gsub(/,/, "", t)
             if (s ~ /^( percent|%)/) t = t "%"
-            else if (!row && t !~ /\.|e/) continue
+            else if (!row && t !~ /\.|e/ &&
+                (t + 0 < 10 || t + 0 >= 1990 && t + 0 <= 2030 || before ~ /[-x]/ || s ~ /^[-x][0-9]/)) continue
             if (!((page, section, t) in seen)) {
                 seen[page, section, t] = 1
                 all[++count] = page SUBSEP section SUBSEP t
