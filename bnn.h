@@ -3342,6 +3342,19 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
+/* y = (x - m)/s, rows of k */
+static void bnn__rows_standard(size_t rows, size_t k, const float *x, const float *m,
+                               const float *s, float *y) {
+    size_t i;
+    for (; rows > 0; rows--, x += k, y += k) {
+        i = 0;
+#if BNN__SIMD
+        for (; i + 4 <= k; i += 4)
+            bnn__st_4(y + i, (bnn__ld_4(x + i) - bnn__ld_4(m + i)) / bnn__ld_4(s + i));
+#endif
+        for (; i < k; i++) y[i] = (x[i] - m[i]) / s[i];
+    }
+}
 BNN__CALLED void bnn__row_put(size_t n, const float *x, float *y) {
 #if BNN__SIMD
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
@@ -9228,19 +9241,35 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 
 /* ---- outputs and losses */
 
-BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+static void bnn__standardized_backward(bnn_var *y) {
+    const float *std = (const float *)y->aux;
+    size_t i, n = bnn__mat_size(y->val);
+    for (i = 0; i < n; i++) y->in[0]->grad.data[i] += y->grad.data[i] / std[i % y->val.cols];
+}
+
+/* What the net's own forward takes: x in standardized units, or the poison */
+static bnn_var *bnn__standardized(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
+    bnn_var *y;
+    size_t k = x->val.cols;
     if (net->params == NULL || net->forward == NULL)
         return bnn__dead_net(t, net, "bnn_net_forward");
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (s->x_mean.data != NULL) { /* one column would be repeated to all */
-        if (x->val.cols != s->x_mean.cols)
-            return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
-                             "standardized on %z", x->val.cols, s->x_mean.cols);
-        x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
-    }
-    return net->forward(t, net, x);
+    if (s->x_mean.data == NULL) return x;
+    if (k != s->x_mean.cols) /* one column would be repeated to all */
+        return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
+                         "standardized on %z", k, s->x_mean.cols);
+    y = bnn_op(t, x->val.rows, k, bnn__standardized_backward, 1, &x);
+    y->aux = s->x_std.data;
+    bnn__rows_standard(y->val.rows, k, x->val.data, s->x_mean.data, s->x_std.data, y->val.data);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    x = bnn__standardized(net, x);
+    return t->err == BNN_OK ? net->forward(t, net, x) : bnn__poison(t);
 }
 
 static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net made by hand */
@@ -11593,14 +11622,20 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     return t->err == BNN_OK;
 }
 
-static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+/* x as bnn__standardized gives it */
+static bnn_var *bnn__tour_forward(bnn__tour *v, size_t s, bnn_var *x) {
     int training = v->t->training;
     bnn_var *out;
+    if (v->t->err != BNN_OK) return bnn__poison(v->t);
     if (v->post != NULL) v->view.theta = v->post->samples.data + s * v->post->samples.cols;
     v->t->training = 0;
-    out = bnn_net_forward(&v->net, bnn_input(v->t, x));
+    out = v->net.forward(v->t, &v->net, x);
     v->t->training = training;
     return out;
+}
+
+static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+    return bnn__tour_forward(v, s, bnn__standardized(&v->net, bnn_input(v->t, x)));
 }
 
 /* ---- gaps */
@@ -11698,23 +11733,27 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__time base = bnn__now(t), start;
+    bnn__time base = bnn__now(t), sums_end, start;
+    bnn_var *x;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
-    start = bnn__now(t);
+    sums_end = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
         v->seen = 0;
+        x = bnn__standardized(&v->net, bnn_input(t, bnn__block_of(v, v->x, v->gaps)));
+        start = bnn__now(t);
         for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
             v->weight = bnn__tour_weight(v, v->s) / v->total;
             v->seen += v->weight;
-            v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+            v->out = bnn__tour_forward(v, v->s, x);
             bnn__tour_check(v, "output", v->out->val, 0);
             if (t->err == BNN_OK) visit(v);
             bnn__back_to(t, start);
         }
         if (t->err == BNN_OK && close != NULL) close(v);
+        bnn__back_to(t, sums_end);
         if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
     }
     bnn__back_to(t, base);
@@ -11739,7 +11778,7 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 
 /* Mean and variance of y under one set of weights, in units of y. */
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
-    bnn_var *a, *m = bnn__location(net, out, &a);
+    bnn_var *a, *m = bnn__location(net, out, &a), *e = a != NULL ? bnn_exp(a) : NULL;
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
     size_t i, n = bnn__mat_size(v->val), k = v->val.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
@@ -11750,7 +11789,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
         else if (lik == BNN_POISSON) *to = p;
         else if (lik == BNN_DOUBLE_EXPONENTIAL) *to = (float)(2 * s * s);
         else if (lik == BNN_STUDENT) *to = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
-        else p = bnn__spread(a->val, i / k, i % k), *to = BNN_MATH_EXP(p);
+        else *to = bnn__spread(e->val, i / k, i % k);
     }
     *mean = m->val;
     *var = v->val;
