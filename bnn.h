@@ -3887,6 +3887,33 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
+/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
+ * the kernel sees are whole rows then */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    size_t depth = s->kh * s->kw * s->c, tap, done, len;
+    int flat = s->c == 1 && s->right == 1;
+    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
+    if (!flat) bnn__patches(s, first, count, a, x, NULL);
+    for (tap = 0; tap < depth && flat; tap++) {
+        size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
+        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
+        const float *image = x + first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0, a += len) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi;
+            len = s->cols - col < count - done ? s->cols - col : count - done;
+            hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
+            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
+            for (i = 0; i < lo; i++) a[i] = 0;
+            for (i = hi; i < len; i++) a[i] = 0;
+            if (hi > lo)
+                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            if (++row == s->rows) row = 0, image += s->h * s->w;
+        }
+    }
+}
+
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
 static size_t bnn__patch_rows(const bnn__slide *s) {
     size_t rows = (size_t)BNN__PATCH / (s->kh * s->kw * s->c);
@@ -4079,9 +4106,10 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
-        bnn__patches(s, first, count, a, x, NULL);
+        size_t ars, acs;
+        bnn__patches_copy(s, first, count, a, x, &ars, &acs);
         if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
-        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
+        bnn__gemm(count, k, depth, a, ars, acs, w, wrs, wcs, y + first * k, k, more);
     }
 }
 /* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
@@ -4125,12 +4153,13 @@ static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const flo
     if (bnn__patch_free(s)) unit = n;
     for (first = 0; first < n; first += count, more = 1) {
         const float *a = bnn__patch_free(s) ? x : room;
+        size_t ars = depth, acs = 1;
         count = n - first < unit ? n - first : unit;
-        if (a == room) bnn__patches(s, first, count, room, x, NULL);
+        if (a == room) bnn__patches_copy(s, first, count, room, x, &ars, &acs);
         if (transposed)
-            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, ars, acs, gw, depth, more);
         else
-            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
+            bnn__gemm(depth, k, count, a, acs, ars, y + first * k, k, 1, gw, k, more);
     }
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
