@@ -6832,43 +6832,75 @@ typedef struct bnn__cell {
     float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
 } bnn__cell;
 
-/* kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+/* The loops of a GRU over the units of a row, in lanes and for the rest. kept: r z (n,2k), m,
+ * q = h u + b', for which h' = (1-z) m + z h */
+#define BNN__GRU_SUM(S)     /* b: zeros, or its gate's */                                          \
+    for (; j + S <= n; j += S)                                                                     \
+        bnn__st_##S(y + j, bnn__ld_##S(a + j) + bnn__ld_##S(s + j) +                               \
+                    (b != NULL ? bnn__ld_##S(b + j) : bnn__set_##S(0)));
+#define BNN__GRU_NEW(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S no = bnn__set_##S(0), v;                                                         \
+        v = bnn__ld_##S(s + j) + (b != NULL ? bnn__ld_##S(b + k + j) : no);                        \
+        bnn__st_##S(q + j, v);                                                                     \
+        bnn__st_##S(m + j, bnn__ld_##S(a + j) + (b != NULL ? bnn__ld_##S(b + j) : no) +            \
+                    bnn__ld_##S(r + j) * v);                                                       \
+    }
+#define BNN__GRU_MIX(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S v = bnn__ld_##S(m + j);                                                          \
+        bnn__st_##S(y + j, v + bnn__ld_##S(z + j) * (bnn__ld_##S(h + j) - v));                     \
+    }
+#define BNN__GRU_SLOPE(S)                                                                          \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S one = bnn__set_##S(1), g = bnn__ld_##S(gy + j), zj = bnn__ld_##S(z + j);         \
+        bnn__f##S rj = bnn__ld_##S(r + j), mj = bnn__ld_##S(m + j);                                \
+        bnn__f##S dm = g * (one - zj) * (one - mj * mj);                                           \
+        bnn__st_##S(d + j, dm * bnn__ld_##S(q + j) * rj * (one - rj));                             \
+        bnn__st_##S(d + k + j, g * (bnn__ld_##S(h + j) - mj) * zj * (one - zj));                   \
+        bnn__st_##S(d + 2 * k + j, dm);                                                            \
+        bnn__st_##S(d + 3 * k + j, dm * rj);                                                       \
+        if (gh != NULL) bnn__st_##S(gh + j, bnn__ld_##S(gh + j) + g * zj);                         \
+    }
+#if BNN__SIMD
+#define BNN__IN_LANES(LOOP) LOOP(4) LOOP(1)
+#else
+#define BNN__IN_LANES(LOOP) LOOP(1)
+#endif
+static void bnn__gru_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_SUM)
+}
+static void bnn__gru_new(size_t k, const float *a, const float *s, const float *b, const float *r,
+                         float *m, float *q) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_NEW)
+}
+static void bnn__gru_mix(size_t k, const float *m, const float *z, const float *h, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_MIX)
+}
 static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
-    size_t i, j, n = y->val.rows, k = y->val.cols;
+    size_t i, n = y->val.rows, k = y->val.cols;
+    const float *a = y->in[0]->val.data, *s = y->in[1]->val.data;
     float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + 3 * i * k, *s = y->in[1]->val.data + 3 * i * k;
-        for (j = 0; j < 2 * k; j++) rz[2 * i * k + j] = a[j] + s[j] + (b != NULL ? b[j] : 0);
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
     bnn__v_sigmoid(2 * n * k, rz, rz);
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + (3 * i + 2) * k;
-        const float *s = y->in[1]->val.data + (3 * i + 2) * k;
-        for (j = 0; j < k; j++) {
-            q[i * k + j] = s[j] + (b != NULL ? b[3 * k + j] : 0);
-            m[i * k + j] = a[j] + (b != NULL ? b[2 * k + j] : 0)
-                           + rz[2 * i * k + j] * q[i * k + j];
-        }
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_new(k, a + (3 * i + 2) * k, s + (3 * i + 2) * k, b != NULL ? b + 2 * k : NULL,
+                     rz + 2 * i * k, m + i * k, q + i * k);
     bnn__v_tanh(n * k, m, m);
     for (i = 0; i < n; i++)
-        for (j = 0; j < k; j++) {
-            float z = rz[(2 * i + 1) * k + j], v = m[i * k + j];
-            y->val.data[i * k + j] = v + z * (y->in[2]->val.data[i * k + j] - v);
-        }
+        bnn__gru_mix(k, m + i * k, rz + (2 * i + 1) * k, y->in[2]->val.data + i * k,
+                     y->val.data + i * k);
 }
 
 static void bnn__gru_slopes(const bnn_var *y, const float *kept, size_t i, float *gh, float *d) {
-    size_t j, n = y->val.rows, k = y->val.cols;
+    size_t j = 0, n = y->val.rows, k = y->val.cols;
     const float *r = kept + 2 * i * k, *z = r + k, *m = kept + (2 * n + i) * k, *q = m + n * k;
-    for (j = 0; j < k; j++) {
-        float g = y->grad.data[i * k + j], dm = g * (1 - z[j]) * (1 - m[j] * m[j]);
-        d[j] = dm * q[j] * r[j] * (1 - r[j]);
-        d[k + j] = g * (y->in[2]->val.data[i * k + j] - m[j]) * z[j] * (1 - z[j]);
-        d[2 * k + j] = dm;
-        d[3 * k + j] = dm * r[j];
-        if (gh != NULL) gh[j] += g * z[j];
-    }
+    const float *gy = y->grad.data + i * k, *h = y->in[2]->val.data + i * k;
+    BNN__IN_LANES(BNN__GRU_SLOPE)
 }
 
 /* kept: i f (n,2k), g, o, tanh c' */
@@ -6917,7 +6949,7 @@ static void bnn__lstm_slopes(const bnn_var *y, const float *kept, size_t row, fl
 static void bnn__cell_backward(bnn_var *y) {
     const bnn__cell *cell = (const bnn__cell *)y->aux;
     bnn_mat ga = y->in[0]->grad, gs = y->in[1]->grad, gh = y->in[2]->grad;
-    size_t i, j, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
+    size_t i, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     float *d = bnn__floats(y->tape, 4 * n * k);
     if (d == NULL) return;
@@ -6932,8 +6964,8 @@ static void bnn__cell_backward(bnn_var *y) {
         if (ga.data != NULL) bnn__row_add(ga.cols, 1, di, ga.data + i * ga.cols);
         if (gs.data == NULL) continue;
         bnn__row_add(2 * k, 1, di, gs.data + i * gs.cols);
-        for (j = 2 * k; j < gs.cols; j++)
-            gs.data[i * gs.cols + j] += di[cell->gates == 3 ? k + j : j];
+        bnn__row_add(gs.cols - 2 * k, 1, di + (cell->gates == 3 ? 3 : 2) * k,
+                     gs.data + i * gs.cols + 2 * k);
     }
     if (y->n_in == 4 && y->in[3]->grad.data != NULL)
         bnn__v_colsum(n, 4 * k, d, y->in[3]->grad.data);
