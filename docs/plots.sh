@@ -10,6 +10,10 @@ for name in quickstart toy2d cubic kl_directions prior_from_teacher; do
     gnuplot -e "dat='build/$name.dat'; out='docs/img/$name.png'" "docs/plots/$name.gp"
     echo "docs/img/$name.png"
 done
+# the figures of docs/results.md, from the lines in docs/results/
+${CC:-cc} -O2 -I. docs/plots/results.c -o build/results_figures -lm
+./build/results_figures docs/img
+
 # of the last `make bench`, if there was one: the fastest peer of each workload
 if [ -f build/bench/results.txt ]; then
     awk '/^RESULT bench/ && /peer_us=/ { split($3, n, "="); split($NF, r, "=")
