@@ -17719,6 +17719,18 @@ static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* A chain that overflowed although lr was stable along the largest curvature where it began */
+static void bnn__fit_notes_late(const bnn__fitting *f) {
+    size_t k = 0;
+    const bnn_stepper *s;
+    while (k < f->desc.chains && (f->chains[k].err != BNN_ENONFINITE || f->chains[k].s.t == 0)) k++;
+    if (k == f->desc.chains) return;
+    s = &f->chains[k].s;
+    bnn__arena_note(f->mem, "bnn_fit: chain %z overflowed after %g steps of lr %g, stable where it "
+                    "began: the curvature grew on its way, others may follow: lr %g", k,
+                    (double)s->t, (double)s->lr, (double)s->lr / 3);
+}
+
 static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
     double lr = (double)f->desc.lr, error, T, bound;
     if (!bnn__fit_samples(p->method)) return;
@@ -17732,6 +17744,7 @@ static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) 
         if (lr * p->curvature > bound)
             bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
                             "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        else bnn__fit_notes_late(f);
         if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
             bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
                             "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,

@@ -523,6 +523,26 @@ static void one_chain_that_fails_leaves_the_others(void) {
     close_all();
 }
 
+/* ... or that overflows once, long after its step was found stable */
+static bnn_var *overflows_once(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    bnn_var *y = bnn_matmul(x, bnn_param(t, net->params, 0));
+    return calls_left > 0 && --calls_left == 0 ? bnn_scale(y, (float)INFINITY) : y;
+}
+
+static void a_chain_that_overflows_late_is_told_of(void) {
+    open_all(34);
+    bnn_data d = waves(60, 1);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_params_add(w, 1, 1, "slope", (bnn_prior){ 0 });
+    bnn_net net = { .params = w, .forward = overflows_once, .noise_std = 1, .mem = &mem };
+    calls_left = 40000; /* behind all descents */
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .method = BNN_FIT_SGHMC, .unscaled = 1,
+                                                    .ess = 1e9, .gradients = 1e5 });
+    CHECK(calls_left == 0 && p.chains == 3 && p.err == BNN_ENONFINITE);
+    CHECK(noted(&p, " overflowed after ") && noted(&p, ", stable where it began: "));
+    close_all();
+}
+
 static void a_note_of_a_chain_is_passed_on(void) {
     open_all(28);
     bnn_data d = waves(60, 1);
@@ -604,6 +624,7 @@ int main(void) {
     RUN(a_flat_prior_and_separable_classes_end_in_a_note);
     RUN(heavy_tails_end_in_a_note);
     RUN(one_chain_that_fails_leaves_the_others);
+    RUN(a_chain_that_overflows_late_is_told_of);
     RUN(a_note_of_a_chain_is_passed_on);
     RUN(dropout_wants_a_net_that_has_masks);
     RUN(the_report_prints);
