@@ -1106,8 +1106,8 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* a
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
  * KL(q||prior) (Hinton and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those
- * of w's blocks. The KL is in closed form for normal and Laplace priors and estimated at the draw
- * for mixture and Student-t; flat priors add nothing. One step:
+ * of w's blocks. The KL is in closed form for normal and double exponential priors and estimated at
+ * the draw for mixture and Student-t; flat priors add nothing. One step:
  *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
  *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL has the prior in it
  *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
@@ -1180,9 +1180,9 @@ BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); 
  * yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
-/* The two as operations: means and sds (or noise) of weights (d,k) and biases (1,k); b may be NULL.
- * local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd), where o multiplies entry by entry.
- * flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
+/* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
+ * may be NULL. _local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd); o multiplies entry by entry.
+ * _flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
@@ -1916,8 +1916,8 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors stay in mem. Dates become days since 1970-01-01; yes, y, true, t and on become 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
-/* Computes the means that replace missing fields again, from n rows of the table (NULL: the first
- * n): those that train, if other rows of it test. Kinds and classes stay those of all rows. */
+/* Computes anew, from n rows of the table (NULL: the first n), the means that replace missing
+ * fields: from those that train, if others test. Kinds and classes stay those of all rows. */
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
 /* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
