@@ -3402,6 +3402,19 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
+/* y = (x - m)/s, rows of k */
+static void bnn__rows_standard(size_t rows, size_t k, const float *x, const float *m,
+                               const float *s, float *y) {
+    size_t i;
+    for (; rows > 0; rows--, x += k, y += k) {
+        i = 0;
+#if BNN__SIMD
+        for (; i + 4 <= k; i += 4)
+            bnn__st_4(y + i, (bnn__ld_4(x + i) - bnn__ld_4(m + i)) / bnn__ld_4(s + i));
+#endif
+        for (; i < k; i++) y[i] = (x[i] - m[i]) / s[i];
+    }
+}
 BNN__CALLED void bnn__row_put(size_t n, const float *x, float *y) {
 #if BNN__SIMD
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
@@ -3453,12 +3466,14 @@ static int bnn__v_finite(size_t n, const float *x);
 
 BNN__COLD
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
- * there is FMA, begun at 0 or the old C: the same bits for any blocking and number of threads. */
+ * there is FMA: the same bits for any blocking and number of threads. It begins at `from`, whose
+ * rows are fs apart: the old C, or with fs = 0 one row for all (a bias); NULL = at 0. */
 static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
-                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                        const float *from, size_t fs) {
     size_t i, j, p;
     for (i = 0; i < m; i++, a += ars, c += ldc) {
-        if (!more) for (j = 0; j < n; j++) c[j] = 0;
+        for (j = 0; j < n; j++) c[j] = from != NULL ? from[i * fs + j] : 0;
         if (bcs == 1) {
             for (p = 0; p < k; p++)
                 for (j = 0; j < n; j++) c[j] = c[j] + a[p * acs] * b[p * brs + j];
@@ -3474,7 +3489,7 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
 BNN__WIDE
 #if BNN__SIMD
 /* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
- * R broadcasts of A, R V multiply-adds. */
+ * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
 #define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
@@ -3482,8 +3497,8 @@ BNN__WIDE
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
-#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(c + r * ldc);
-#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S);
+#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(from + r * fs);
+#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(from + r * fs + S);
 #define BNN__STEP_1(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
 #define BNN__STEP_2(r, S)  BNN__STEP_1(r, S) BNN__FMA_##S(t##r, x, v);
 #define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
@@ -3493,19 +3508,19 @@ BNN__WIDE
 #define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
 #define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
 typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
-                       float *c, size_t ldc, int more);
+                       float *c, size_t ldc, const float *from, size_t fs);
 #define BNN__TILE(S, R, V)                                                                       \
 static BNN__AT_##S                                                                               \
 void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs, const float *b, \
-                               size_t brs, float *c, size_t ldc, int more) {                     \
+                               size_t brs, float *c, size_t ldc, const float *from, size_t fs) { \
     BNN__ROWS##R(BNN__ZERO_##V, S)                                                               \
-    if (more > 0) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                             \
+    if (from != NULL) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                         \
     for (; k > 0; k--, a += acs, b += brs) {                                                     \
         BNN__GETB_##V(S)                                                                         \
         BNN__ROWS##R(BNN__STEP_##V, S)                                                           \
     }                                                                                            \
     __asm__("" : "+r"(c));                /* or gcc keeps 12 addresses on the stack for this */  \
-    if (more < 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                              \
+    if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
 #define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
@@ -3651,20 +3666,37 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
+/* A tile of v vectors, of which `left` columns of C are there */
+static void bnn__tile_put(size_t S, size_t v, size_t r, size_t left, size_t k, const float *a,
+                          size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                          const float *from, size_t fs) {
+    bnn__tile *tile = bnn__tile_of(S, v, r);
+    float edge[6 * 32];
+    size_t l, w = v * S;
+    if (left >= w) {
+        tile(k, a, ars, acs, b, brs, c, ldc, from, fs);
+        return;
+    }
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(left, from + l * fs, edge + l * w);
+    tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
+    for (l = 0; l < r; l++)
+        if (from == NULL && fs > 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(left, edge + l * w, c + l * ldc);
+}
 /* Small products, without blocking. Where C is new the last panel of columns overlaps the one
  * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
 static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
                             size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, int more) {
-    float room[32 * BNN__SMALL_K], edge[6 * 32];
-    size_t j, i, r, l, w, nb;
+                            size_t ldc, const float *from, size_t fs) {
+    float room[32 * BNN__SMALL_K];
+    size_t j, i, r, w, nb;
     for (j = 0; j < n; j += w) {
-        size_t v = S == 16 && n - j <= S ? 1 : 2, at = j, bs = brs;
+        size_t v = 2, at = j, bs = brs;
         const float *bj;
-        if (S == 16 && n - j < 2 * S && (more || n < 2 * S)) v = 1;
+        if (S == 16 && (n - j <= S || (n - j < 2 * S && (from == c || n < 2 * S)))) v = 1;
         w = v * S;
-        if (n - j < w && !more && n >= w) at = n - w;
+        if (n - j < w && from != c && n >= w) at = n - w;
         nb = n - at < w ? n - at : w;
         bj = b + at * bcs;
         if (bcs != 1 || nb < w) {
@@ -3672,15 +3704,9 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
             bj = room, bs = w;
         }
         for (i = 0; i < m; i += r) {
-            float *ci = c + i * ldc + at;
             r = bnn__tile_rows(m - i);
-            if (nb == w) {
-                bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
-                continue;
-            }
-            if (more) for (l = 0; l < r; l++) bnn__row_put(nb, ci + l * ldc, edge + l * w);
-            bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, edge, w, more);
-            for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, ci + l * ldc);
+            bnn__tile_put(S, v, r, nb, k, a + i * ars, ars, acs, bj, bs, c + i * ldc + at, ldc,
+                          from != NULL ? from + i * fs + at : NULL, fs);
         }
     }
 }
@@ -3697,14 +3723,13 @@ enum { /* in floats: */
 };
 static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
                         size_t acs, const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
-                        int more) {
+                        const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
-    float edge[6 * 32];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
     size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
     size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
     size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
-    for (p = 0; p < k; p += kc, more = 1) {
+    for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
         mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
         cuts = (m + mc - 1) / mc;
@@ -3733,9 +3758,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                 }
                 for (x = 0; x < mb; x += r) {
                     float *cx = c + (i + x) * ldc + j;
-                    bnn__tile *tile;
                     r = bnn__tile_rows(mb - x);
-                    tile = bnn__tile_of(S, v, r);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
                         const float *cn = mb - x > r ? cx + r * ldc : c + i * ldc + j + w;
@@ -3746,13 +3769,8 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    if (nb == w) {
-                        tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, more);
-                        continue;
-                    }
-                    if (more) for (l = 0; l < r; l++) bnn__row_put(nb, cx + l * ldc, edge + l * w);
-                    tile(kb, ai + x * rs, rs, cs, bj, bs, edge, w, more);
-                    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, cx + l * ldc);
+                    bnn__tile_put(S, v, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                  from != NULL ? from + (i + x) * fs + j : NULL, fs);
                 }
             }
         }
@@ -3816,7 +3834,8 @@ static void bnn__gemm_blocks(size_t S, size_t m, size_t n, size_t k, const float
                                         ap + i * ars, ars, acs, bp, brs, c + i * ldc, ldc, more,
                                         minus);
         } else {
-            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more);
+            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more ? c : NULL,
+                        more ? ldc : 0);
             found = 1;
         }
     }
@@ -3841,41 +3860,55 @@ static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_
     return rs <= INT_MAX && rows <= INT_MAX && cols <= INT_MAX;
 }
 #endif
-/* C(i,j) = (accumulate ? C(i,j) : 0) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
- * B(p,j) = b[p brs + j bcs] and rows of c ldc apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+/* n rows that are b */
+static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
+    size_t done = 1;
+    memcpy(y, b, k * sizeof *y);
+    for (; done < n; done *= 2)
+        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
+}
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
-                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
 #if BNN__SIMD
-    int lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : bnn__cpu();
+    size_t lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : (size_t)bnn__cpu(), i;
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
         a = b, ars = 0, acs = brs;
         b = ta, brs = tcs, bcs = trs;
+        if (from != NULL && from != c) bnn__rows_fill(m, 1, from, c), from = c;
         n = m, ldc = m, m = 1;
     }
-    if (lanes > 1 && bcs == 1 && n >= 4 * (size_t)lanes && m * n * k >= BNN__THIN_LEAST &&
+    if (lanes > 1 && bcs == 1 && n >= 4 * lanes && m * n * k >= BNN__THIN_LEAST &&
         bnn__is_thin(m, k, a, ars, acs)) {
-        bnn__gemm_blocks((size_t)lanes, m, n, k, a, ars, acs, b, brs, c, ldc, more);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
-        if (lanes == 16 && (n < 16 || (m > 1 && (n - 1) % 16 < 8))) lanes = 8; /* less is wasted */
-        bnn__gemm_small((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
-    } else if (lanes > 1 && k > 0)
-        bnn__gemm_v((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        for (i = 0; i < m && from != NULL && from != c; i++)
+            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
+        bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
+    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k)
+        bnn__gemm_small(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
+    else if (lanes > 1 && k > 0)
+        bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
-        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
 }
-BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
-                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                                  size_t ldc, int accumulate) {
+/* C(i,j) = from(i,j) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
+ * B(p,j) = b[p brs + j bcs], from(i,j) = from[i fs + j], 0 where it is NULL, and rows of c ldc
+ * apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+BNN__UNUSED static void bnn__gemm_from(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                       size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                       size_t ldc, const float *from, size_t fs) {
 #if defined(BNN_CBLAS) && !defined(float)
     enum CBLAS_TRANSPOSE ta, tb;
     int lda, ldb;
+    size_t i;
     if (m && n && k && ldc <= INT_MAX && bnn__blas(m, k, ars, acs, &ta, &lda) &&
         bnn__blas(k, n, brs, bcs, &tb, &ldb)) {
+        for (i = 0; i < m && from != NULL && from != c; i++)
+            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, 1, a, lda, b, ldb,
-                    accumulate ? 1 : 0, c, (int)(ldc < n ? n : ldc));
+                    from != NULL ? 1 : 0, c, (int)(ldc < n ? n : ldc));
         return;
     }
 #elif defined(_OPENMP)
@@ -3891,15 +3924,21 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
             size_t at = t * part, len = whole - at < part ? whole - at : part;
             if (unit == 16)
                 bnn__gemm_here(m, len, k, a, ars, acs, b + at * bcs, brs, bcs, c + at, ldc,
-                               accumulate);
+                               from != NULL ? from + at : NULL, fs);
             else
                 bnn__gemm_here(len, n, k, a + at * ars, ars, acs, b, brs, bcs, c + at * ldc, ldc,
-                               accumulate);
+                               from != NULL ? from + at * fs : NULL, fs);
         }
         return;
     }
 #endif
-    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate);
+    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
+}
+BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                  size_t ldc, int accumulate) {
+    bnn__gemm_from(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate ? c : NULL,
+                   accumulate ? ldc : 0);
 }
 
 BNN__WARM
@@ -3947,6 +3986,33 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
+/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
+ * the kernel sees are whole rows then */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    size_t depth = s->kh * s->kw * s->c, tap, done, len;
+    int flat = s->c == 1 && s->right == 1;
+    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
+    if (!flat) bnn__patches(s, first, count, a, x, NULL);
+    for (tap = 0; tap < depth && flat; tap++) {
+        size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
+        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
+        const float *image = x + first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0, a += len) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi;
+            len = s->cols - col < count - done ? s->cols - col : count - done;
+            hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
+            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
+            for (i = 0; i < lo; i++) a[i] = 0;
+            for (i = hi; i < len; i++) a[i] = 0;
+            if (hi > lo)
+                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            if (++row == s->rows) row = 0, image += s->h * s->w;
+        }
+    }
+}
+
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
 static size_t bnn__patch_rows(const bnn__slide *s) {
     size_t rows = (size_t)BNN__PATCH / (s->kh * s->kw * s->c);
@@ -3989,18 +4055,9 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
 /* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
 static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left), l;
-    float edge[6 * 32];
-    bnn__tile *tile = bnn__tile_of(S, w / S, r);
-    if (left >= w) {
-        tile(k, a, ars, 1, b, w, c, ldc, more);
-        return;
-    }
-    if (more > 0) for (l = 0; l < r; l++) bnn__row_put(left, c + l * ldc, edge + l * w);
-    tile(k, a, ars, 1, b, w, edge, w, more > 0);
-    for (l = 0; l < r; l++)
-        if (more < 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(left, edge + l * w, c + l * ldc);
+    size_t w = bnn__panel(S, left);
+    bnn__tile_put(S, w / S, r, left, k, a, ars, 1, b, w, c, ldc, more > 0 ? c : NULL,
+                  more != 0 ? ldc : 0);
 }
 
 typedef struct bnn__band {
@@ -4093,13 +4150,6 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
 }
 
-/* n rows that are b */
-static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
-    size_t done = 1;
-    memcpy(y, b, k * sizeof *y);
-    for (; done < n; done *= 2)
-        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
-}
 /* y (n pixels, k) = patches of x times w, strides as in >>gemm, + b, which may be NULL, or + y if
  * more; room: a tile for every thread */
 static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, const float *w,
@@ -4139,9 +4189,10 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
-        bnn__patches(s, first, count, a, x, NULL);
+        size_t ars, acs;
+        bnn__patches_copy(s, first, count, a, x, &ars, &acs);
         if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
-        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
+        bnn__gemm(count, k, depth, a, ars, acs, w, wrs, wcs, y + first * k, k, more);
     }
 }
 /* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
@@ -4185,12 +4236,13 @@ static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const flo
     if (bnn__patch_free(s)) unit = n;
     for (first = 0; first < n; first += count, more = 1) {
         const float *a = bnn__patch_free(s) ? x : room;
+        size_t ars = depth, acs = 1;
         count = n - first < unit ? n - first : unit;
-        if (a == room) bnn__patches(s, first, count, room, x, NULL);
+        if (a == room) bnn__patches_copy(s, first, count, room, x, &ars, &acs);
         if (transposed)
-            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, ars, acs, gw, depth, more);
         else
-            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
+            bnn__gemm(depth, k, count, a, acs, ars, y + first * k, k, 1, gw, k, more);
     }
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
@@ -5675,7 +5727,7 @@ static void bnn__matmul_backward(bnn_var *y) {
 static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var *b) {
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols, i;
+    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols;
     if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
@@ -5686,9 +5738,8 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     y = bnn_op(t, n, k, bnn__matmul_backward, b != NULL ? 3 : 2, in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
-    if (b != NULL)
-        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
-    bnn__gemm(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k, b != NULL);
+    bnn__gemm_from(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k,
+                   b != NULL ? b->val.data : NULL, 0);
     return y;
 }
 
@@ -6803,43 +6854,75 @@ typedef struct bnn__cell {
     float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
 } bnn__cell;
 
-/* kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+/* The loops of a GRU over the units of a row, in lanes and for the rest. kept: r z (n,2k), m,
+ * q = h u + b', for which h' = (1-z) m + z h */
+#define BNN__GRU_SUM(S)     /* b: zeros, or its gate's */                                          \
+    for (; j + S <= n; j += S)                                                                     \
+        bnn__st_##S(y + j, bnn__ld_##S(a + j) + bnn__ld_##S(s + j) +                               \
+                    (b != NULL ? bnn__ld_##S(b + j) : bnn__set_##S(0)));
+#define BNN__GRU_NEW(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S no = bnn__set_##S(0), v;                                                         \
+        v = bnn__ld_##S(s + j) + (b != NULL ? bnn__ld_##S(b + k + j) : no);                        \
+        bnn__st_##S(q + j, v);                                                                     \
+        bnn__st_##S(m + j, bnn__ld_##S(a + j) + (b != NULL ? bnn__ld_##S(b + j) : no) +            \
+                    bnn__ld_##S(r + j) * v);                                                       \
+    }
+#define BNN__GRU_MIX(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S v = bnn__ld_##S(m + j);                                                          \
+        bnn__st_##S(y + j, v + bnn__ld_##S(z + j) * (bnn__ld_##S(h + j) - v));                     \
+    }
+#define BNN__GRU_SLOPE(S)                                                                          \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S one = bnn__set_##S(1), g = bnn__ld_##S(gy + j), zj = bnn__ld_##S(z + j);         \
+        bnn__f##S rj = bnn__ld_##S(r + j), mj = bnn__ld_##S(m + j);                                \
+        bnn__f##S dm = g * (one - zj) * (one - mj * mj);                                           \
+        bnn__st_##S(d + j, dm * bnn__ld_##S(q + j) * rj * (one - rj));                             \
+        bnn__st_##S(d + k + j, g * (bnn__ld_##S(h + j) - mj) * zj * (one - zj));                   \
+        bnn__st_##S(d + 2 * k + j, dm);                                                            \
+        bnn__st_##S(d + 3 * k + j, dm * rj);                                                       \
+        if (gh != NULL) bnn__st_##S(gh + j, bnn__ld_##S(gh + j) + g * zj);                         \
+    }
+#if BNN__SIMD
+#define BNN__IN_LANES(LOOP) LOOP(4) LOOP(1)
+#else
+#define BNN__IN_LANES(LOOP) LOOP(1)
+#endif
+static void bnn__gru_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_SUM)
+}
+static void bnn__gru_new(size_t k, const float *a, const float *s, const float *b, const float *r,
+                         float *m, float *q) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_NEW)
+}
+static void bnn__gru_mix(size_t k, const float *m, const float *z, const float *h, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_MIX)
+}
 static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
-    size_t i, j, n = y->val.rows, k = y->val.cols;
+    size_t i, n = y->val.rows, k = y->val.cols;
+    const float *a = y->in[0]->val.data, *s = y->in[1]->val.data;
     float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + 3 * i * k, *s = y->in[1]->val.data + 3 * i * k;
-        for (j = 0; j < 2 * k; j++) rz[2 * i * k + j] = a[j] + s[j] + (b != NULL ? b[j] : 0);
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
     bnn__v_sigmoid(2 * n * k, rz, rz);
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + (3 * i + 2) * k;
-        const float *s = y->in[1]->val.data + (3 * i + 2) * k;
-        for (j = 0; j < k; j++) {
-            q[i * k + j] = s[j] + (b != NULL ? b[3 * k + j] : 0);
-            m[i * k + j] = a[j] + (b != NULL ? b[2 * k + j] : 0)
-                           + rz[2 * i * k + j] * q[i * k + j];
-        }
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_new(k, a + (3 * i + 2) * k, s + (3 * i + 2) * k, b != NULL ? b + 2 * k : NULL,
+                     rz + 2 * i * k, m + i * k, q + i * k);
     bnn__v_tanh(n * k, m, m);
     for (i = 0; i < n; i++)
-        for (j = 0; j < k; j++) {
-            float z = rz[(2 * i + 1) * k + j], v = m[i * k + j];
-            y->val.data[i * k + j] = v + z * (y->in[2]->val.data[i * k + j] - v);
-        }
+        bnn__gru_mix(k, m + i * k, rz + (2 * i + 1) * k, y->in[2]->val.data + i * k,
+                     y->val.data + i * k);
 }
 
 static void bnn__gru_slopes(const bnn_var *y, const float *kept, size_t i, float *gh, float *d) {
-    size_t j, n = y->val.rows, k = y->val.cols;
+    size_t j = 0, n = y->val.rows, k = y->val.cols;
     const float *r = kept + 2 * i * k, *z = r + k, *m = kept + (2 * n + i) * k, *q = m + n * k;
-    for (j = 0; j < k; j++) {
-        float g = y->grad.data[i * k + j], dm = g * (1 - z[j]) * (1 - m[j] * m[j]);
-        d[j] = dm * q[j] * r[j] * (1 - r[j]);
-        d[k + j] = g * (y->in[2]->val.data[i * k + j] - m[j]) * z[j] * (1 - z[j]);
-        d[2 * k + j] = dm;
-        d[3 * k + j] = dm * r[j];
-        if (gh != NULL) gh[j] += g * z[j];
-    }
+    const float *gy = y->grad.data + i * k, *h = y->in[2]->val.data + i * k;
+    BNN__IN_LANES(BNN__GRU_SLOPE)
 }
 
 /* kept: i f (n,2k), g, o, tanh c' */
@@ -6888,7 +6971,7 @@ static void bnn__lstm_slopes(const bnn_var *y, const float *kept, size_t row, fl
 static void bnn__cell_backward(bnn_var *y) {
     const bnn__cell *cell = (const bnn__cell *)y->aux;
     bnn_mat ga = y->in[0]->grad, gs = y->in[1]->grad, gh = y->in[2]->grad;
-    size_t i, j, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
+    size_t i, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     float *d = bnn__floats(y->tape, 4 * n * k);
     if (d == NULL) return;
@@ -6903,8 +6986,8 @@ static void bnn__cell_backward(bnn_var *y) {
         if (ga.data != NULL) bnn__row_add(ga.cols, 1, di, ga.data + i * ga.cols);
         if (gs.data == NULL) continue;
         bnn__row_add(2 * k, 1, di, gs.data + i * gs.cols);
-        for (j = 2 * k; j < gs.cols; j++)
-            gs.data[i * gs.cols + j] += di[cell->gates == 3 ? k + j : j];
+        bnn__row_add(gs.cols - 2 * k, 1, di + (cell->gates == 3 ? 3 : 2) * k,
+                     gs.data + i * gs.cols + 2 * k);
     }
     if (y->n_in == 4 && y->in[3]->grad.data != NULL)
         bnn__v_colsum(n, 4 * k, d, y->in[3]->grad.data);
@@ -9469,19 +9552,35 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 
 /* ---- outputs and losses */
 
-BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+static void bnn__standardized_backward(bnn_var *y) {
+    const float *std = (const float *)y->aux;
+    size_t i, n = bnn__mat_size(y->val);
+    for (i = 0; i < n; i++) y->in[0]->grad.data[i] += y->grad.data[i] / std[i % y->val.cols];
+}
+
+/* What the net's own forward takes: x in standardized units, or the poison */
+static bnn_var *bnn__standardized(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
+    bnn_var *y;
+    size_t k = x->val.cols;
     if (net->params == NULL || net->forward == NULL)
         return bnn__dead_net(t, net, "bnn_net_forward");
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (s->x_mean.data != NULL) { /* one column would be repeated to all */
-        if (x->val.cols != s->x_mean.cols)
-            return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
-                             "standardized on %z", x->val.cols, s->x_mean.cols);
-        x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
-    }
-    return net->forward(t, net, x);
+    if (s->x_mean.data == NULL) return x;
+    if (k != s->x_mean.cols) /* one column would be repeated to all */
+        return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
+                         "standardized on %z", k, s->x_mean.cols);
+    y = bnn_op(t, x->val.rows, k, bnn__standardized_backward, 1, &x);
+    y->aux = s->x_std.data;
+    bnn__rows_standard(y->val.rows, k, x->val.data, s->x_mean.data, s->x_std.data, y->val.data);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    x = bnn__standardized(net, x);
+    return t->err == BNN_OK ? net->forward(t, net, x) : bnn__poison(t);
 }
 
 static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net made by hand */
@@ -11834,14 +11933,20 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     return t->err == BNN_OK;
 }
 
-static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+/* x as bnn__standardized gives it */
+static bnn_var *bnn__tour_forward(bnn__tour *v, size_t s, bnn_var *x) {
     int training = v->t->training;
     bnn_var *out;
+    if (v->t->err != BNN_OK) return bnn__poison(v->t);
     if (v->post != NULL) v->view.theta = v->post->samples.data + s * v->post->samples.cols;
     v->t->training = 0;
-    out = bnn_net_forward(&v->net, bnn_input(v->t, x));
+    out = v->net.forward(v->t, &v->net, x);
     v->t->training = training;
     return out;
+}
+
+static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+    return bnn__tour_forward(v, s, bnn__standardized(&v->net, bnn_input(v->t, x)));
 }
 
 /* ---- gaps */
@@ -11939,23 +12044,27 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__time base = bnn__now(t), start;
+    bnn__time base = bnn__now(t), sums_end, start;
+    bnn_var *x;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
-    start = bnn__now(t);
+    sums_end = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
         v->seen = 0;
+        x = bnn__standardized(&v->net, bnn_input(t, bnn__block_of(v, v->x, v->gaps)));
+        start = bnn__now(t);
         for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
             v->weight = bnn__tour_weight(v, v->s) / v->total;
             v->seen += v->weight;
-            v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+            v->out = bnn__tour_forward(v, v->s, x);
             bnn__tour_check(v, "output", v->out->val, 0);
             if (t->err == BNN_OK) visit(v);
             bnn__back_to(t, start);
         }
         if (t->err == BNN_OK && close != NULL) close(v);
+        bnn__back_to(t, sums_end);
         if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
     }
     bnn__back_to(t, base);
@@ -11980,7 +12089,7 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 
 /* Mean and variance of y under one set of weights, in units of y. */
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
-    bnn_var *a, *m = bnn__location(net, out, &a);
+    bnn_var *a, *m = bnn__location(net, out, &a), *e = a != NULL ? bnn_exp(a) : NULL;
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
     size_t i, n = bnn__mat_size(v->val), k = v->val.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
@@ -11991,7 +12100,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
         else if (lik == BNN_POISSON) *to = p;
         else if (lik == BNN_DOUBLE_EXPONENTIAL) *to = (float)(2 * s * s);
         else if (lik == BNN_STUDENT) *to = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
-        else p = bnn__spread(a->val, i / k, i % k), *to = BNN_MATH_EXP(p);
+        else *to = bnn__spread(e->val, i / k, i % k);
     }
     *mean = m->val;
     *var = v->val;

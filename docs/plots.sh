@@ -29,6 +29,10 @@ ${CC:-cc} -O2 -I${BNN:-.} examples/simplex.c -o build/simplex -lm
 gnuplot -e "dir='build'; out='docs/img/simplex.png'" docs/plots/simplex.gp
 echo "docs/img/simplex.png"
 
+${CC:-cc} -O2 -I${BNN:-.} examples/diagnostics.c -o build/diagnostics -lm
+./build/diagnostics docs/img > build/diagnostics.txt
+for name in trace ranks energy; do echo "docs/img/diagnostics_${name}_good.svg and _bad.svg"; done
+
 # Latent variables: curves, and the sheets of images that the examples write with stb_image_write
 for name in autoencoder ppca gmm factorized sequence vae vae_uses estimators discrete_vae; do
     ${CC:-cc} -O2 -I${BNN:-.} "examples/$name.c" -o "build/$name" -lm
