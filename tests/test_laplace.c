@@ -520,7 +520,7 @@ static int is_nan(float x) { return x != x; }
 static void a_gap_makes_all_answers_of_its_row_nan(void) {
     static const int kinds[] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_DOUBLE_EXPONENTIAL,
                                  BNN_STUDENT, BNN_BERNOULLI, BNN_CATEGORICAL, BNN_POISSON };
-    static const float hole[3] = { NAN, INFINITY, -INFINITY };
+    const float hole[3] = { NAN, INFINITY, -INFINITY };
     enum { N = 140, K = 2 };
     for (size_t q = 0; q < sizeof kinds / sizeof *kinds; q++)
         for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
@@ -565,7 +565,7 @@ static void a_gap_makes_all_answers_of_its_row_nan(void) {
 }
 
 static void a_number_that_is_none_has_no_curvature(void) {
-    static const float hole[3] = { NAN, INFINITY, -INFINITY };
+    const float hole[3] = { NAN, INFINITY, -INFINITY };
     for (int i = 0; i < 12; i++) {
         open_all(33);
         bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, 1 }, .noise_std = 1 });
