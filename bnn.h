@@ -3964,6 +3964,33 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
+/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
+ * the kernel sees are whole rows then */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    size_t depth = s->kh * s->kw * s->c, tap, done, len;
+    int flat = s->c == 1 && s->right == 1;
+    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
+    if (!flat) bnn__patches(s, first, count, a, x, NULL);
+    for (tap = 0; tap < depth && flat; tap++) {
+        size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
+        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
+        const float *image = x + first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0, a += len) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi;
+            len = s->cols - col < count - done ? s->cols - col : count - done;
+            hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
+            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
+            for (i = 0; i < lo; i++) a[i] = 0;
+            for (i = hi; i < len; i++) a[i] = 0;
+            if (hi > lo)
+                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            if (++row == s->rows) row = 0, image += s->h * s->w;
+        }
+    }
+}
+
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
 static size_t bnn__patch_rows(const bnn__slide *s) {
     size_t rows = (size_t)BNN__PATCH / (s->kh * s->kw * s->c);
@@ -4142,9 +4169,10 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
-        bnn__patches(s, first, count, a, x, NULL);
+        size_t ars, acs;
+        bnn__patches_copy(s, first, count, a, x, &ars, &acs);
         if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
-        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
+        bnn__gemm(count, k, depth, a, ars, acs, w, wrs, wcs, y + first * k, k, more);
     }
 }
 /* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
@@ -4188,12 +4216,13 @@ static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const flo
     if (bnn__patch_free(s)) unit = n;
     for (first = 0; first < n; first += count, more = 1) {
         const float *a = bnn__patch_free(s) ? x : room;
+        size_t ars = depth, acs = 1;
         count = n - first < unit ? n - first : unit;
-        if (a == room) bnn__patches(s, first, count, room, x, NULL);
+        if (a == room) bnn__patches_copy(s, first, count, room, x, &ars, &acs);
         if (transposed)
-            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, ars, acs, gw, depth, more);
         else
-            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
+            bnn__gemm(depth, k, count, a, acs, ars, y + first * k, k, 1, gw, k, more);
     }
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
@@ -6805,43 +6834,75 @@ typedef struct bnn__cell {
     float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
 } bnn__cell;
 
-/* kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+/* The loops of a GRU over the units of a row, in lanes and for the rest. kept: r z (n,2k), m,
+ * q = h u + b', for which h' = (1-z) m + z h */
+#define BNN__GRU_SUM(S)     /* b: zeros, or its gate's */                                          \
+    for (; j + S <= n; j += S)                                                                     \
+        bnn__st_##S(y + j, bnn__ld_##S(a + j) + bnn__ld_##S(s + j) +                               \
+                    (b != NULL ? bnn__ld_##S(b + j) : bnn__set_##S(0)));
+#define BNN__GRU_NEW(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S no = bnn__set_##S(0), v;                                                         \
+        v = bnn__ld_##S(s + j) + (b != NULL ? bnn__ld_##S(b + k + j) : no);                        \
+        bnn__st_##S(q + j, v);                                                                     \
+        bnn__st_##S(m + j, bnn__ld_##S(a + j) + (b != NULL ? bnn__ld_##S(b + j) : no) +            \
+                    bnn__ld_##S(r + j) * v);                                                       \
+    }
+#define BNN__GRU_MIX(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S v = bnn__ld_##S(m + j);                                                          \
+        bnn__st_##S(y + j, v + bnn__ld_##S(z + j) * (bnn__ld_##S(h + j) - v));                     \
+    }
+#define BNN__GRU_SLOPE(S)                                                                          \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S one = bnn__set_##S(1), g = bnn__ld_##S(gy + j), zj = bnn__ld_##S(z + j);         \
+        bnn__f##S rj = bnn__ld_##S(r + j), mj = bnn__ld_##S(m + j);                                \
+        bnn__f##S dm = g * (one - zj) * (one - mj * mj);                                           \
+        bnn__st_##S(d + j, dm * bnn__ld_##S(q + j) * rj * (one - rj));                             \
+        bnn__st_##S(d + k + j, g * (bnn__ld_##S(h + j) - mj) * zj * (one - zj));                   \
+        bnn__st_##S(d + 2 * k + j, dm);                                                            \
+        bnn__st_##S(d + 3 * k + j, dm * rj);                                                       \
+        if (gh != NULL) bnn__st_##S(gh + j, bnn__ld_##S(gh + j) + g * zj);                         \
+    }
+#if BNN__SIMD
+#define BNN__IN_LANES(LOOP) LOOP(4) LOOP(1)
+#else
+#define BNN__IN_LANES(LOOP) LOOP(1)
+#endif
+static void bnn__gru_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_SUM)
+}
+static void bnn__gru_new(size_t k, const float *a, const float *s, const float *b, const float *r,
+                         float *m, float *q) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_NEW)
+}
+static void bnn__gru_mix(size_t k, const float *m, const float *z, const float *h, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_MIX)
+}
 static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
-    size_t i, j, n = y->val.rows, k = y->val.cols;
+    size_t i, n = y->val.rows, k = y->val.cols;
+    const float *a = y->in[0]->val.data, *s = y->in[1]->val.data;
     float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + 3 * i * k, *s = y->in[1]->val.data + 3 * i * k;
-        for (j = 0; j < 2 * k; j++) rz[2 * i * k + j] = a[j] + s[j] + (b != NULL ? b[j] : 0);
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
     bnn__v_sigmoid(2 * n * k, rz, rz);
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + (3 * i + 2) * k;
-        const float *s = y->in[1]->val.data + (3 * i + 2) * k;
-        for (j = 0; j < k; j++) {
-            q[i * k + j] = s[j] + (b != NULL ? b[3 * k + j] : 0);
-            m[i * k + j] = a[j] + (b != NULL ? b[2 * k + j] : 0)
-                           + rz[2 * i * k + j] * q[i * k + j];
-        }
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_new(k, a + (3 * i + 2) * k, s + (3 * i + 2) * k, b != NULL ? b + 2 * k : NULL,
+                     rz + 2 * i * k, m + i * k, q + i * k);
     bnn__v_tanh(n * k, m, m);
     for (i = 0; i < n; i++)
-        for (j = 0; j < k; j++) {
-            float z = rz[(2 * i + 1) * k + j], v = m[i * k + j];
-            y->val.data[i * k + j] = v + z * (y->in[2]->val.data[i * k + j] - v);
-        }
+        bnn__gru_mix(k, m + i * k, rz + (2 * i + 1) * k, y->in[2]->val.data + i * k,
+                     y->val.data + i * k);
 }
 
 static void bnn__gru_slopes(const bnn_var *y, const float *kept, size_t i, float *gh, float *d) {
-    size_t j, n = y->val.rows, k = y->val.cols;
+    size_t j = 0, n = y->val.rows, k = y->val.cols;
     const float *r = kept + 2 * i * k, *z = r + k, *m = kept + (2 * n + i) * k, *q = m + n * k;
-    for (j = 0; j < k; j++) {
-        float g = y->grad.data[i * k + j], dm = g * (1 - z[j]) * (1 - m[j] * m[j]);
-        d[j] = dm * q[j] * r[j] * (1 - r[j]);
-        d[k + j] = g * (y->in[2]->val.data[i * k + j] - m[j]) * z[j] * (1 - z[j]);
-        d[2 * k + j] = dm;
-        d[3 * k + j] = dm * r[j];
-        if (gh != NULL) gh[j] += g * z[j];
-    }
+    const float *gy = y->grad.data + i * k, *h = y->in[2]->val.data + i * k;
+    BNN__IN_LANES(BNN__GRU_SLOPE)
 }
 
 /* kept: i f (n,2k), g, o, tanh c' */
@@ -6890,7 +6951,7 @@ static void bnn__lstm_slopes(const bnn_var *y, const float *kept, size_t row, fl
 static void bnn__cell_backward(bnn_var *y) {
     const bnn__cell *cell = (const bnn__cell *)y->aux;
     bnn_mat ga = y->in[0]->grad, gs = y->in[1]->grad, gh = y->in[2]->grad;
-    size_t i, j, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
+    size_t i, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     float *d = bnn__floats(y->tape, 4 * n * k);
     if (d == NULL) return;
@@ -6905,8 +6966,8 @@ static void bnn__cell_backward(bnn_var *y) {
         if (ga.data != NULL) bnn__row_add(ga.cols, 1, di, ga.data + i * ga.cols);
         if (gs.data == NULL) continue;
         bnn__row_add(2 * k, 1, di, gs.data + i * gs.cols);
-        for (j = 2 * k; j < gs.cols; j++)
-            gs.data[i * gs.cols + j] += di[cell->gates == 3 ? k + j : j];
+        bnn__row_add(gs.cols - 2 * k, 1, di + (cell->gates == 3 ? 3 : 2) * k,
+                     gs.data + i * gs.cols + 2 * k);
     }
     if (y->n_in == 4 && y->in[3]->grad.data != NULL)
         bnn__v_colsum(n, 4 * k, d, y->in[3]->grad.data);
