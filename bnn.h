@@ -3492,8 +3492,7 @@ BNN__WIDE
  * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
-#define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
-#define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
+#define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
@@ -3523,13 +3522,12 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
     if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
-#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
-    BNN__TILE(S, 4, V) BNN__TILE(S, 6, V)
+#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 4, V) \
+    BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
     case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
     case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
-    case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
     case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
     case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__CHOICE(S, CASES)                                                                    \
@@ -3628,9 +3626,9 @@ BNN__CALLED size_t bnn__thin_lists(size_t m, size_t k, const float *a, size_t ar
     for (i = 0; i < (m + 1) / 2; i++) all += count[i];
     return all;
 }
-/* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
+/* Rows of the next tile where so many are left: 8 = 4 + 4, 10 = 6 + 4 */
 BNN__INLINE size_t bnn__tile_rows(size_t left) {
-    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
+    return left > 5 && left != 8 ? 6 : left > 3 ? 4 : left > 1 ? 2 : left;
 }
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
@@ -3666,54 +3664,24 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
-/* A tile of v vectors, of which `left` columns of C are there */
-static void bnn__tile_put(size_t S, size_t v, size_t r, size_t left, size_t k, const float *a,
-                          size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
-                          const float *from, size_t fs) {
-    bnn__tile *tile = bnn__tile_of(S, v, r);
+/* A tile of w columns, of which fewer are there: nb */
+static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_t k, const float *a,
+                           size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
     float edge[6 * 32];
-    size_t l, w = v * S;
-    if (left >= w) {
-        tile(k, a, ars, acs, b, brs, c, ldc, from, fs);
-        return;
-    }
-    for (l = 0; l < r && from != NULL; l++) bnn__row_put(left, from + l * fs, edge + l * w);
+    size_t l;
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
     tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
     for (l = 0; l < r; l++)
-        if (from == NULL && fs > 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(left, edge + l * w, c + l * ldc);
-}
-/* Small products, without blocking. Where C is new the last panel of columns overlaps the one
- * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
-enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
-static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
-                            size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, const float *from, size_t fs) {
-    float room[32 * BNN__SMALL_K];
-    size_t j, i, r, w, nb;
-    for (j = 0; j < n; j += w) {
-        size_t v = 2, at = j, bs = brs;
-        const float *bj;
-        if (S == 16 && (n - j <= S || (n - j < 2 * S && (from == c || n < 2 * S)))) v = 1;
-        w = v * S;
-        if (n - j < w && from != c && n >= w) at = n - w;
-        nb = n - at < w ? n - at : w;
-        bj = b + at * bcs;
-        if (bcs != 1 || nb < w) {
-            bnn__pack(k, nb, bj, brs, bcs, w, room);
-            bj = room, bs = w;
-        }
-        for (i = 0; i < m; i += r) {
-            r = bnn__tile_rows(m - i);
-            bnn__tile_put(S, v, r, nb, k, a + i * ars, ars, acs, bj, bs, c + i * ldc + at, ldc,
-                          from != NULL ? from + i * fs + at : NULL, fs);
-        }
-    }
+        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
+ * Where C is new the last panel overlaps the one before: the same bits twice are cheaper than an
+ * edge. What is small is done at once.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
     BNN__ROOM = 16384,                 /* on the stack, 64 KB: a panel of B, or that and A packed */
@@ -3726,14 +3694,20 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
-    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
-    size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
-    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
+    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts, kc = k, kb, mb, mc, nb, p, i, j, x, r, l;
+    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2, v, w;
+    if (k > kmax) {
+        cuts = (k + kmax - 1) / kmax;
+        kc = (k + cuts - 1) / cuts;
+    }
     for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
-        cuts = (m + mc - 1) / mc;
-        mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
+        mc = m;
+        if (packa || m * kb > block) {
+            mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
+            cuts = (m + mc - 1) / mc;
+            mc = ((m + cuts - 1) / cuts + 5) / 6 * 6;
+        }
         for (i = 0; i < m; i += mc) {
             const float *ai = a + i * ars + p * acs;
             size_t rs = ars, cs = acs;
@@ -3745,19 +3719,23 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
                 ai = d, rs = 1, cs = mc;
             }
-            for (j = 0; j < n; j += nb) {
-                const float *bj = b + p * brs + j * bcs, *next = 0;
-                size_t v, w, bs = brs;
-                nb = n - j < 2 * S ? n - j : 2 * S;
-                v = S == 16 && nb <= S ? 1 : 2;
+            for (j = 0; j < n; j += w) {
+                const float *bj, *next = 0;
+                size_t bs = brs, at = j, had = 0;
+                bnn__tile *tile = NULL;
+                v = S == 16 && (n - j <= S || (n < 2 * S && from != c)) ? 1 : 2;
                 w = v * S;
+                if (n - j < w && n >= w && from != c) at = n - w;
+                nb = n - at < w ? n - at : w;
+                bj = b + p * brs + at * bcs;
                 if (nb < w || bcs != 1 || (mb > BNN__FEW && (!packa || brs % 64 == 0))) {
                     bnn__pack(kb, nb, bj, brs, bcs, w, room);
                     if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
                     bj = room, bs = w;
                 }
                 for (x = 0; x < mb; x += r) {
-                    float *cx = c + (i + x) * ldc + j;
+                    float *cx = c + (i + x) * ldc + at;
+                    const float *fx = from != NULL ? from + (i + x) * fs + at : NULL;
                     r = bnn__tile_rows(mb - x);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
@@ -3769,8 +3747,10 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    bnn__tile_put(S, v, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
-                                  from != NULL ? from + (i + x) * fs + j : NULL, fs);
+                    if (r != had) tile = bnn__tile_of(S, v, r), had = r;
+                    if (nb == w) tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, fx, fs);
+                    else bnn__tile_edge(tile, w, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                        fx, fs);
                 }
             }
         }
@@ -3885,9 +3865,7 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         for (i = 0; i < m && from != NULL && from != c; i++)
             memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k)
-        bnn__gemm_small(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
-    else if (lanes > 1 && k > 0)
+    } else if (lanes > 1 && k > 0)
         bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
@@ -4053,11 +4031,13 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
     }
 }
 /* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
-static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
+static void bnn__tile_deep(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left);
-    bnn__tile_put(S, w / S, r, left, k, a, ars, 1, b, w, c, ldc, more > 0 ? c : NULL,
-                  more != 0 ? ldc : 0);
+    size_t w = bnn__panel(S, left), fs = more != 0 ? ldc : 0;
+    const float *from = more > 0 ? c : NULL;
+    bnn__tile *tile = bnn__tile_of(S, w / S, r);
+    if (left >= w) tile(k, a, ars, 1, b, w, c, ldc, from, fs);
+    else bnn__tile_edge(tile, w, r, left, k, a, ars, 1, b, w, c, ldc, from, fs);
 }
 
 typedef struct bnn__band {
@@ -4100,7 +4080,7 @@ static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wi
                 for (i = 0; i < rows; i++)
                     for (l = 0; l < s->cols; l += r) {
                         r = bnn__tile_rows(s->cols - l);
-                        bnn__tile_edge(S, r, k - j, deep,
+                        bnn__tile_deep(S, r, k - j, deep,
                                        x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
                                        s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
                                        more || ky + at > 0);
@@ -4122,7 +4102,7 @@ static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const floa
                 size_t row = i * s->down + ky - s->top; /* above the image: huge */
                 for (l = first; l < end && row < s->h; l += r) {
                     r = bnn__tile_rows(end - l);
-                    bnn__tile_edge(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
+                    bnn__tile_deep(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
                                    w + tap * size + j * k,
                                    x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
                                    s->right * s->c, -1);
