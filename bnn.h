@@ -3432,14 +3432,19 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
                 past |= hit;                                                                     \
             }                                                                                    \
     }
-static void bnn__top_back(size_t c, size_t rows, size_t cols, size_t ld, const float *x,
-                          const float *y, const float *g, float *gx) {
-    size_t j = 0, i, l;
-#if BNN__SIMD
-    BNN__TOP_BACK(4)
-#endif
-    BNN__TOP_BACK(1)
+#define BNN__TOP_BACKS(S, LOOPS)                                                                 \
+static BNN__AT_##S void bnn__top_back_##S(size_t c, size_t rows, size_t cols, size_t ld,         \
+                                          const float *x, const float *y, const float *g,        \
+                                          float *gx) {                                           \
+    size_t j = 0, i, l;                                                                          \
+    LOOPS BNN__TOP_BACK(1)                                                                       \
 }
+#if BNN__SIMD == 16
+BNN__TOP_BACKS(8, BNN__TOP_BACK(8) BNN__TOP_BACK(4))
+#elif BNN__SIMD == 4
+BNN__TOP_BACKS(4, BNN__TOP_BACK(4))
+#endif
+BNN__TOP_BACKS(1, )
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -4115,6 +4120,8 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
         if (own > size) size = own;
         panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
     }
+#else
+    (void)k;
 #endif
     size = bnn__mul(bnn__threads(), size);
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
@@ -6635,8 +6642,9 @@ static void bnn__max_pool_backward(bnn_var *y) {
     size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        bnn__top_back(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
-                      y->val.data + p * c, y->grad.data + p * c, y->in[0]->grad.data + v.at);
+        BNN__PICK(bnn__top_back)(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                                 y->val.data + p * c, y->grad.data + p * c,
+                                 y->in[0]->grad.data + v.at);
     }
 }
 
