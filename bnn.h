@@ -3402,6 +3402,19 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
+/* y = (x - m)/s, rows of k */
+static void bnn__rows_standard(size_t rows, size_t k, const float *x, const float *m,
+                               const float *s, float *y) {
+    size_t i;
+    for (; rows > 0; rows--, x += k, y += k) {
+        i = 0;
+#if BNN__SIMD
+        for (; i + 4 <= k; i += 4)
+            bnn__st_4(y + i, (bnn__ld_4(x + i) - bnn__ld_4(m + i)) / bnn__ld_4(s + i));
+#endif
+        for (; i < k; i++) y[i] = (x[i] - m[i]) / s[i];
+    }
+}
 BNN__CALLED void bnn__row_put(size_t n, const float *x, float *y) {
 #if BNN__SIMD
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
@@ -3458,12 +3471,14 @@ static int bnn__v_finite(size_t n, const float *x);
 
 BNN__COLD
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
- * there is FMA, begun at 0 or the old C: the same bits for any blocking and number of threads. */
+ * there is FMA: the same bits for any blocking and number of threads. It begins at `from`, whose
+ * rows are fs apart: the old C, or with fs = 0 one row for all (a bias); NULL = at 0. */
 static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
-                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                        const float *from, size_t fs) {
     size_t i, j, p;
     for (i = 0; i < m; i++, a += ars, c += ldc) {
-        if (!more) for (j = 0; j < n; j++) c[j] = 0;
+        for (j = 0; j < n; j++) c[j] = from != NULL ? from[i * fs + j] : 0;
         if (bcs == 1) {
             for (p = 0; p < k; p++)
                 for (j = 0; j < n; j++) c[j] = c[j] + a[p * acs] * b[p * brs + j];
@@ -3479,7 +3494,7 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
 BNN__WIDE
 #if BNN__SIMD
 /* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
- * R broadcasts of A, R V multiply-adds. */
+ * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
 #define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
@@ -3487,8 +3502,8 @@ BNN__WIDE
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
-#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(c + r * ldc);
-#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S);
+#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(from + r * fs);
+#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(from + r * fs + S);
 #define BNN__STEP_1(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
 #define BNN__STEP_2(r, S)  BNN__STEP_1(r, S) BNN__FMA_##S(t##r, x, v);
 #define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
@@ -3498,19 +3513,19 @@ BNN__WIDE
 #define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
 #define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
 typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
-                       float *c, size_t ldc, int more);
+                       float *c, size_t ldc, const float *from, size_t fs);
 #define BNN__TILE(S, R, V)                                                                       \
 static BNN__AT_##S                                                                               \
 void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs, const float *b, \
-                               size_t brs, float *c, size_t ldc, int more) {                     \
+                               size_t brs, float *c, size_t ldc, const float *from, size_t fs) { \
     BNN__ROWS##R(BNN__ZERO_##V, S)                                                               \
-    if (more > 0) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                             \
+    if (from != NULL) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                         \
     for (; k > 0; k--, a += acs, b += brs) {                                                     \
         BNN__GETB_##V(S)                                                                         \
         BNN__ROWS##R(BNN__STEP_##V, S)                                                           \
     }                                                                                            \
     __asm__("" : "+r"(c));                /* or gcc keeps 12 addresses on the stack for this */  \
-    if (more < 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                              \
+    if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
 #define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
@@ -3656,20 +3671,37 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
+/* A tile of v vectors, of which `left` columns of C are there */
+static void bnn__tile_put(size_t S, size_t v, size_t r, size_t left, size_t k, const float *a,
+                          size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                          const float *from, size_t fs) {
+    bnn__tile *tile = bnn__tile_of(S, v, r);
+    float edge[6 * 32];
+    size_t l, w = v * S;
+    if (left >= w) {
+        tile(k, a, ars, acs, b, brs, c, ldc, from, fs);
+        return;
+    }
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(left, from + l * fs, edge + l * w);
+    tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
+    for (l = 0; l < r; l++)
+        if (from == NULL && fs > 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(left, edge + l * w, c + l * ldc);
+}
 /* Small products, without blocking. Where C is new the last panel of columns overlaps the one
  * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
 enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
 static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
                             size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, int more) {
-    float room[32 * BNN__SMALL_K], edge[6 * 32];
-    size_t j, i, r, l, w, nb;
+                            size_t ldc, const float *from, size_t fs) {
+    float room[32 * BNN__SMALL_K];
+    size_t j, i, r, w, nb;
     for (j = 0; j < n; j += w) {
-        size_t v = S == 16 && n - j <= S ? 1 : 2, at = j, bs = brs;
+        size_t v = 2, at = j, bs = brs;
         const float *bj;
-        if (S == 16 && n - j < 2 * S && (more || n < 2 * S)) v = 1;
+        if (S == 16 && (n - j <= S || (n - j < 2 * S && (from == c || n < 2 * S)))) v = 1;
         w = v * S;
-        if (n - j < w && !more && n >= w) at = n - w;
+        if (n - j < w && from != c && n >= w) at = n - w;
         nb = n - at < w ? n - at : w;
         bj = b + at * bcs;
         if (bcs != 1 || nb < w) {
@@ -3677,15 +3709,9 @@ static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float 
             bj = room, bs = w;
         }
         for (i = 0; i < m; i += r) {
-            float *ci = c + i * ldc + at;
             r = bnn__tile_rows(m - i);
-            if (nb == w) {
-                bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
-                continue;
-            }
-            if (more) for (l = 0; l < r; l++) bnn__row_put(nb, ci + l * ldc, edge + l * w);
-            bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, edge, w, more);
-            for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, ci + l * ldc);
+            bnn__tile_put(S, v, r, nb, k, a + i * ars, ars, acs, bj, bs, c + i * ldc + at, ldc,
+                          from != NULL ? from + i * fs + at : NULL, fs);
         }
     }
 }
@@ -3702,14 +3728,13 @@ enum { /* in floats: */
 };
 static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
                         size_t acs, const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
-                        int more) {
+                        const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
-    float edge[6 * 32];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
     size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
     size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
     size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
-    for (p = 0; p < k; p += kc, more = 1) {
+    for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
         mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
         cuts = (m + mc - 1) / mc;
@@ -3738,9 +3763,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                 }
                 for (x = 0; x < mb; x += r) {
                     float *cx = c + (i + x) * ldc + j;
-                    bnn__tile *tile;
                     r = bnn__tile_rows(mb - x);
-                    tile = bnn__tile_of(S, v, r);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
                         const float *cn = mb - x > r ? cx + r * ldc : c + i * ldc + j + w;
@@ -3751,13 +3774,8 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    if (nb == w) {
-                        tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, more);
-                        continue;
-                    }
-                    if (more) for (l = 0; l < r; l++) bnn__row_put(nb, cx + l * ldc, edge + l * w);
-                    tile(kb, ai + x * rs, rs, cs, bj, bs, edge, w, more);
-                    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, cx + l * ldc);
+                    bnn__tile_put(S, v, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                  from != NULL ? from + (i + x) * fs + j : NULL, fs);
                 }
             }
         }
@@ -3821,7 +3839,8 @@ static void bnn__gemm_blocks(size_t S, size_t m, size_t n, size_t k, const float
                                         ap + i * ars, ars, acs, bp, brs, c + i * ldc, ldc, more,
                                         minus);
         } else {
-            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more);
+            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more ? c : NULL,
+                        more ? ldc : 0);
             found = 1;
         }
     }
@@ -3846,41 +3865,55 @@ static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_
     return rs <= INT_MAX && rows <= INT_MAX && cols <= INT_MAX;
 }
 #endif
-/* C(i,j) = (accumulate ? C(i,j) : 0) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
- * B(p,j) = b[p brs + j bcs] and rows of c ldc apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+/* n rows that are b */
+static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
+    size_t done = 1;
+    memcpy(y, b, k * sizeof *y);
+    for (; done < n; done *= 2)
+        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
+}
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
-                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
 #if BNN__SIMD
-    int lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : bnn__cpu();
+    size_t lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : (size_t)bnn__cpu(), i;
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
         a = b, ars = 0, acs = brs;
         b = ta, brs = tcs, bcs = trs;
+        if (from != NULL && from != c) bnn__rows_fill(m, 1, from, c), from = c;
         n = m, ldc = m, m = 1;
     }
-    if (lanes > 1 && bcs == 1 && n >= 4 * (size_t)lanes && m * n * k >= BNN__THIN_LEAST &&
+    if (lanes > 1 && bcs == 1 && n >= 4 * lanes && m * n * k >= BNN__THIN_LEAST &&
         bnn__is_thin(m, k, a, ars, acs)) {
-        bnn__gemm_blocks((size_t)lanes, m, n, k, a, ars, acs, b, brs, c, ldc, more);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
-        if (lanes == 16 && (n < 16 || (m > 1 && (n - 1) % 16 < 8))) lanes = 8; /* less is wasted */
-        bnn__gemm_small((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
-    } else if (lanes > 1 && k > 0)
-        bnn__gemm_v((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        for (i = 0; i < m && from != NULL && from != c; i++)
+            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
+        bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
+    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k)
+        bnn__gemm_small(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
+    else if (lanes > 1 && k > 0)
+        bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
-        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
 }
-BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
-                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                                  size_t ldc, int accumulate) {
+/* C(i,j) = from(i,j) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
+ * B(p,j) = b[p brs + j bcs], from(i,j) = from[i fs + j], 0 where it is NULL, and rows of c ldc
+ * apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+BNN__UNUSED static void bnn__gemm_from(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                       size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                       size_t ldc, const float *from, size_t fs) {
 #if defined(BNN_CBLAS) && !defined(float)
     enum CBLAS_TRANSPOSE ta, tb;
     int lda, ldb;
+    size_t i;
     if (m && n && k && ldc <= INT_MAX && bnn__blas(m, k, ars, acs, &ta, &lda) &&
         bnn__blas(k, n, brs, bcs, &tb, &ldb)) {
+        for (i = 0; i < m && from != NULL && from != c; i++)
+            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, 1, a, lda, b, ldb,
-                    accumulate ? 1 : 0, c, (int)(ldc < n ? n : ldc));
+                    from != NULL ? 1 : 0, c, (int)(ldc < n ? n : ldc));
         return;
     }
 #elif defined(_OPENMP)
@@ -3896,15 +3929,21 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
             size_t at = t * part, len = whole - at < part ? whole - at : part;
             if (unit == 16)
                 bnn__gemm_here(m, len, k, a, ars, acs, b + at * bcs, brs, bcs, c + at, ldc,
-                               accumulate);
+                               from != NULL ? from + at : NULL, fs);
             else
                 bnn__gemm_here(len, n, k, a + at * ars, ars, acs, b, brs, bcs, c + at * ldc, ldc,
-                               accumulate);
+                               from != NULL ? from + at * fs : NULL, fs);
         }
         return;
     }
 #endif
-    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate);
+    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
+}
+BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                  size_t ldc, int accumulate) {
+    bnn__gemm_from(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate ? c : NULL,
+                   accumulate ? ldc : 0);
 }
 
 BNN__WARM
@@ -4021,18 +4060,9 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
 /* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
 static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left), l;
-    float edge[6 * 32];
-    bnn__tile *tile = bnn__tile_of(S, w / S, r);
-    if (left >= w) {
-        tile(k, a, ars, 1, b, w, c, ldc, more);
-        return;
-    }
-    if (more > 0) for (l = 0; l < r; l++) bnn__row_put(left, c + l * ldc, edge + l * w);
-    tile(k, a, ars, 1, b, w, edge, w, more > 0);
-    for (l = 0; l < r; l++)
-        if (more < 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(left, edge + l * w, c + l * ldc);
+    size_t w = bnn__panel(S, left);
+    bnn__tile_put(S, w / S, r, left, k, a, ars, 1, b, w, c, ldc, more > 0 ? c : NULL,
+                  more != 0 ? ldc : 0);
 }
 
 typedef struct bnn__band {
@@ -4127,13 +4157,6 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
 }
 
-/* n rows that are b */
-static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
-    size_t done = 1;
-    memcpy(y, b, k * sizeof *y);
-    for (; done < n; done *= 2)
-        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
-}
 /* y (n pixels, k) = patches of x times w, strides as in >>gemm, + b, which may be NULL, or + y if
  * more; room: a tile for every thread */
 static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, const float *w,
@@ -5711,7 +5734,7 @@ static void bnn__matmul_backward(bnn_var *y) {
 static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var *b) {
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols, i;
+    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols;
     if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
@@ -5722,9 +5745,8 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     y = bnn_op(t, n, k, bnn__matmul_backward, b != NULL ? 3 : 2, in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
-    if (b != NULL)
-        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
-    bnn__gemm(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k, b != NULL);
+    bnn__gemm_from(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k,
+                   b != NULL ? b->val.data : NULL, 0);
     return y;
 }
 
@@ -9538,19 +9560,35 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 
 /* ---- outputs and losses */
 
-BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+static void bnn__standardized_backward(bnn_var *y) {
+    const float *std = (const float *)y->aux;
+    size_t i, n = bnn__mat_size(y->val);
+    for (i = 0; i < n; i++) y->in[0]->grad.data[i] += y->grad.data[i] / std[i % y->val.cols];
+}
+
+/* What the net's own forward takes: x in standardized units, or the poison */
+static bnn_var *bnn__standardized(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
+    bnn_var *y;
+    size_t k = x->val.cols;
     if (net->params == NULL || net->forward == NULL)
         return bnn__dead_net(t, net, "bnn_net_forward");
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (s->x_mean.data != NULL) { /* one column would be repeated to all */
-        if (x->val.cols != s->x_mean.cols)
-            return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
-                             "standardized on %z", x->val.cols, s->x_mean.cols);
-        x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
-    }
-    return net->forward(t, net, x);
+    if (s->x_mean.data == NULL) return x;
+    if (k != s->x_mean.cols) /* one column would be repeated to all */
+        return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
+                         "standardized on %z", k, s->x_mean.cols);
+    y = bnn_op(t, x->val.rows, k, bnn__standardized_backward, 1, &x);
+    y->aux = s->x_std.data;
+    bnn__rows_standard(y->val.rows, k, x->val.data, s->x_mean.data, s->x_std.data, y->val.data);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    x = bnn__standardized(net, x);
+    return t->err == BNN_OK ? net->forward(t, net, x) : bnn__poison(t);
 }
 
 static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net made by hand */
@@ -11903,14 +11941,20 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     return t->err == BNN_OK;
 }
 
-static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+/* x as bnn__standardized gives it */
+static bnn_var *bnn__tour_forward(bnn__tour *v, size_t s, bnn_var *x) {
     int training = v->t->training;
     bnn_var *out;
+    if (v->t->err != BNN_OK) return bnn__poison(v->t);
     if (v->post != NULL) v->view.theta = v->post->samples.data + s * v->post->samples.cols;
     v->t->training = 0;
-    out = bnn_net_forward(&v->net, bnn_input(v->t, x));
+    out = v->net.forward(v->t, &v->net, x);
     v->t->training = training;
     return out;
+}
+
+static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+    return bnn__tour_forward(v, s, bnn__standardized(&v->net, bnn_input(v->t, x)));
 }
 
 /* ---- gaps */
@@ -12008,23 +12052,27 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__time base = bnn__now(t), start;
+    bnn__time base = bnn__now(t), sums_end, start;
+    bnn_var *x;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
-    start = bnn__now(t);
+    sums_end = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
         v->seen = 0;
+        x = bnn__standardized(&v->net, bnn_input(t, bnn__block_of(v, v->x, v->gaps)));
+        start = bnn__now(t);
         for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
             v->weight = bnn__tour_weight(v, v->s) / v->total;
             v->seen += v->weight;
-            v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+            v->out = bnn__tour_forward(v, v->s, x);
             bnn__tour_check(v, "output", v->out->val, 0);
             if (t->err == BNN_OK) visit(v);
             bnn__back_to(t, start);
         }
         if (t->err == BNN_OK && close != NULL) close(v);
+        bnn__back_to(t, sums_end);
         if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
     }
     bnn__back_to(t, base);
@@ -12049,7 +12097,7 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 
 /* Mean and variance of y under one set of weights, in units of y. */
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
-    bnn_var *a, *m = bnn__location(net, out, &a);
+    bnn_var *a, *m = bnn__location(net, out, &a), *e = a != NULL ? bnn_exp(a) : NULL;
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
     size_t i, n = bnn__mat_size(v->val), k = v->val.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
@@ -12060,7 +12108,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
         else if (lik == BNN_POISSON) *to = p;
         else if (lik == BNN_DOUBLE_EXPONENTIAL) *to = (float)(2 * s * s);
         else if (lik == BNN_STUDENT) *to = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
-        else p = bnn__spread(a->val, i / k, i % k), *to = BNN_MATH_EXP(p);
+        else *to = bnn__spread(e->val, i / k, i % k);
     }
     *mean = m->val;
     *var = v->val;
