@@ -3991,31 +3991,40 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
-/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
- * the kernel sees are whole rows then */
-static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *x, size_t *ars, size_t *acs) {
-    size_t depth = s->kh * s->kw * s->c, tap, done, len;
-    int flat = s->c == 1 && s->right == 1;
-    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
-    if (!flat) bnn__patches(s, first, count, a, x, NULL);
-    for (tap = 0; tap < depth && flat; tap++) {
+/* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
+ * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
+static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *from, float *to) {
+    size_t tap, done, len, all = s->kh * s->kw;
+    for (tap = all; tap-- > 0;) {
         size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
-        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t before = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
         size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
-        const float *image = x + first / s->cols / s->rows * s->h * s->w;
-        for (done = 0; done < count; done += len, col = 0, a += len) {
-            size_t y = row * s->down + ky - s->top, i, lo, hi;
+        size_t image = first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
+            float *p = a + tap * count + done;
             len = s->cols - col < count - done ? s->cols - col : count - done;
             hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
-            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
-            for (i = 0; i < lo; i++) a[i] = 0;
-            for (i = hi; i < len; i++) a[i] = 0;
-            if (hi > lo)
-                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            lo = before <= col ? 0 : before - col < hi ? before - col : hi;
+            at = image + y * s->w + col + lo + kx - s->left;
+            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
+            if (from != NULL) {
+                for (i = 0; i < lo; i++) p[i] = 0;
+                for (i = hi; i < len; i++) p[i] = 0;
+                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
+            }
             if (++row == s->rows) row = 0, image += s->h * s->w;
         }
     }
+}
+/* Either, with the strides of what was copied */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    int flat = bnn__patch_flat(s);
+    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
+    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
 }
 
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
@@ -4231,6 +4240,11 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
+            if (bnn__patch_flat(s)) {
+                bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
+                bnn__patches_flat(s, first, count, a, NULL, x);
+                continue;
+            }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
             bnn__patches(s, first, count, a, NULL, x);
         }
