@@ -3445,14 +3445,19 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
                 past |= hit;                                                                     \
             }                                                                                    \
     }
-static void bnn__top_back(size_t c, size_t rows, size_t cols, size_t ld, const float *x,
-                          const float *y, const float *g, float *gx) {
-    size_t j = 0, i, l;
-#if BNN__SIMD
-    BNN__TOP_BACK(4)
-#endif
-    BNN__TOP_BACK(1)
+#define BNN__TOP_BACKS(S, LOOPS)                                                                 \
+static BNN__AT_##S void bnn__top_back_##S(size_t c, size_t rows, size_t cols, size_t ld,         \
+                                          const float *x, const float *y, const float *g,        \
+                                          float *gx) {                                           \
+    size_t j = 0, i, l;                                                                          \
+    LOOPS BNN__TOP_BACK(1)                                                                       \
 }
+#if BNN__SIMD == 16
+BNN__TOP_BACKS(8, BNN__TOP_BACK(8) BNN__TOP_BACK(4))
+#elif BNN__SIMD == 4
+BNN__TOP_BACKS(4, BNN__TOP_BACK(4))
+#endif
+BNN__TOP_BACKS(1, )
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -3964,31 +3969,40 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
-/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
- * the kernel sees are whole rows then */
-static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *x, size_t *ars, size_t *acs) {
-    size_t depth = s->kh * s->kw * s->c, tap, done, len;
-    int flat = s->c == 1 && s->right == 1;
-    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
-    if (!flat) bnn__patches(s, first, count, a, x, NULL);
-    for (tap = 0; tap < depth && flat; tap++) {
+/* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
+ * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
+static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *from, float *to) {
+    size_t tap, done, len, all = s->kh * s->kw;
+    for (tap = all; tap-- > 0;) {
         size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
-        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t before = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
         size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
-        const float *image = x + first / s->cols / s->rows * s->h * s->w;
-        for (done = 0; done < count; done += len, col = 0, a += len) {
-            size_t y = row * s->down + ky - s->top, i, lo, hi;
+        size_t image = first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
+            float *p = a + tap * count + done;
             len = s->cols - col < count - done ? s->cols - col : count - done;
             hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
-            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
-            for (i = 0; i < lo; i++) a[i] = 0;
-            for (i = hi; i < len; i++) a[i] = 0;
-            if (hi > lo)
-                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            lo = before <= col ? 0 : before - col < hi ? before - col : hi;
+            at = image + y * s->w + col + lo + kx - s->left;
+            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
+            if (from != NULL) {
+                for (i = 0; i < lo; i++) p[i] = 0;
+                for (i = hi; i < len; i++) p[i] = 0;
+                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
+            }
             if (++row == s->rows) row = 0, image += s->h * s->w;
         }
     }
+}
+/* Either, with the strides of what was copied */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    int flat = bnn__patch_flat(s);
+    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
+    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
 }
 
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
@@ -4125,6 +4139,8 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
         if (own > size) size = own;
         panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
     }
+#else
+    (void)k;
 #endif
     size = bnn__mul(bnn__threads(), size);
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
@@ -4204,6 +4220,11 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
+            if (bnn__patch_flat(s)) {
+                bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
+                bnn__patches_flat(s, first, count, a, NULL, x);
+                continue;
+            }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
             bnn__patches(s, first, count, a, NULL, x);
         }
@@ -6637,8 +6658,9 @@ static void bnn__max_pool_backward(bnn_var *y) {
     size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        bnn__top_back(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
-                      y->val.data + p * c, y->grad.data + p * c, y->in[0]->grad.data + v.at);
+        BNN__PICK(bnn__top_back)(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                                 y->val.data + p * c, y->grad.data + p * c,
+                                 y->in[0]->grad.data + v.at);
     }
 }
 
