@@ -807,6 +807,9 @@ typedef struct bnn_layers_desc {
 } bnn_layers_desc;
 
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
+/* A net for bnn_load, and what reads checkpoints, to make: of the layers that the file has. A
+ * zeroed one becomes a bnn_mlp only, so that a program which reads no list has no code of one. */
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem);
 /* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
  * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
  * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
@@ -1924,7 +1927,7 @@ BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
 BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_save(const char *path, const bnn_net *net);
-BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
+BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be zeroed, unread */
 #endif
 
 #ifdef __cplusplus
@@ -8071,7 +8074,8 @@ struct bnn__mlp {
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
     struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
-    void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
+    void (*record)(struct bnn__io *io, bnn_net *net); /* of these in a file */
+    int (*fits)(const bnn_params *w, const struct bnn__mlp *m); /* are their blocks in w? */
     bnn_net (*less)(bnn_params *to, const bnn_net *net, bnn_image input,
                     unsigned char *const *keep); /* with the units kept, of weights 0 */
 };
@@ -8477,7 +8481,8 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
 
 /* ---- making one */
 
-static void bnn__io_list(struct bnn__io *io, const bnn_net *net); /* >>checkpoint */
+static void bnn__io_list(struct bnn__io *io, bnn_net *net);     /* >>checkpoint */
+static void bnn__io_list_new(struct bnn__io *io, bnn_net *net);
 
 static int bnn__images_equal(bnn_image a, bnn_image b) {
     return a.h == b.h && a.w == b.w && a.c == b.c;
@@ -8591,37 +8596,55 @@ static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
     return (double)rows * (double)k->d.kernel / step * kw / step;
 }
 
-static void bnn__stage_block(bnn_params *w, bnn__stage *k, size_t l, char letter, size_t rows,
-                             size_t cols) {
-    char name[4] = { letter, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
-    bnn_prior p = k->d.prior;
-    if (letter == 'g') p.mean += 1;
-    if (p.fan_in && letter == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
-        if (p.std == 0) p.std = 1;
-        p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+/* The letter and shape of block i of a layer; 0 = it has no more */
+static char bnn__stage_block(const bnn__stage *k, size_t i, size_t *rows, size_t *cols) {
+    size_t size = k->d.size, c = k->in.c;
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    int norm = k->d.kind == BNN_NORM, cell = bnn__recurs(k);
+    size_t first = cell ? 2 : 1; /* that is no matrix */
+    if (!norm && !cell && !bnn__is_product(k)) return 0;
+    if (i > first || (k->d.no_bias && (norm || i == first))) return 0;
+    *rows = 1, *cols = norm ? c : cell ? bnn__mul(4, size) : size;
+    if (i == first) return norm ? 's' : 'b';
+    switch (k->d.kind) {
+    case BNN_DENSE: *rows = bnn__pixels(k->in); return 'w';
+    case BNN_CONV: *rows = bnn__mul(area, c); return 'w';
+    case BNN_CONV_TRANSPOSE: *rows = c, *cols = bnn__mul(area, size); return 'w';
+    case BNN_NORM: return 'g';
+    default: break;
     }
-    bnn_params_add(w, rows, cols, name, p);
-    k->blocks++;
+    *rows = i == 0 ? k->in.w * c : size, *cols = bnn__mul(bnn__gates(k), size);
+    return i == 0 ? 'w' : 'u';
 }
 
 static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
-    size_t size = k->d.size, c = k->in.c, gates = bnn__gates(k);
-    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    size_t rows, cols;
+    char name[4] = { 0, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
     k->block = w->n_blocks;
-    switch (k->d.kind) {
-    case BNN_DENSE: bnn__stage_block(w, k, l, 'w', bnn__pixels(k->in), size); break;
-    case BNN_CONV: bnn__stage_block(w, k, l, 'w', bnn__mul(area, c), size); break;
-    case BNN_CONV_TRANSPOSE: bnn__stage_block(w, k, l, 'w', c, bnn__mul(area, size)); break;
-    case BNN_GRU: case BNN_LSTM:
-        bnn__stage_block(w, k, l, 'w', k->in.w * c, bnn__mul(gates, size));
-        bnn__stage_block(w, k, l, 'u', size, bnn__mul(gates, size));
-        size = bnn__mul(4, size);
-        break;
-    case BNN_NORM: if (!k->d.no_bias) bnn__stage_block(w, k, l, 'g', 1, c), size = c; break;
-    default: return;
+    while ((name[0] = bnn__stage_block(k, k->blocks, &rows, &cols)) != 0) {
+        bnn_prior p = k->d.prior;
+        if (name[0] == 'g') p.mean += 1;
+        if (p.fan_in && name[0] == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
+            if (p.std == 0) p.std = 1;
+            p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+        }
+        bnn_params_add(w, rows, cols, name, p);
+        k->blocks++;
     }
-    if (!k->d.no_bias)
-        bnn__stage_block(w, k, l, k->d.kind == BNN_NORM ? 's' : 'b', 1, size);
+}
+
+/* Gives the layers their blocks from m->first on; 0 = w, if there is one, has others */
+static int bnn__list_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    bnn__stage *k = m->at, *end = k + m->n_layers;
+    size_t at = m->first, rows, cols;
+    for (; k < end; k++)
+        for (k->block = at, k->blocks = 0; bnn__stage_block(k, k->blocks, &rows, &cols); at++) {
+            if (w != NULL && (at >= w->n_blocks || w->blocks[at].rows != rows ||
+                              w->blocks[at].cols != cols))
+                return 0;
+            k->blocks++;
+        }
+    return 1;
 }
 
 static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
@@ -8668,6 +8691,7 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
     m->record = bnn__io_list;
+    m->fits = bnn__list_fits;
     m->less = bnn__list_less;
     for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
         bnn__list_add(mem, m, l, d->layers[l], in, last);
@@ -8705,6 +8729,14 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     bnn__list_init(w, m);
     bnn__list_lr(w, m);
     net.forward = bnn__layers_forward;
+    return net;
+}
+
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem) {
+    bnn_net net = bnn__net_dead(mem);
+    if (mem == NULL) return net;
+    net.mlp = (struct bnn__mlp *)bnn_arena_alloc(mem, 1, sizeof *net.mlp);
+    if (net.mlp != NULL) net.mlp->record = bnn__io_list_new;
     return net;
 }
 
@@ -20257,7 +20289,7 @@ struct bnn__file {
     size_t size, sections;
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     int made[BNN__CP_STORES];          /* it is a new one */
-    size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
+    size_t n[BNN__CP_STORES];
 };
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
@@ -20322,7 +20354,6 @@ static void bnn__io_store(bnn__file *f, int k) {
     }
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
-    f->n_blocks[k] = n_blocks;
     if (w == NULL || !io->apply) return;
     w->draw = 0;
     if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
@@ -20338,11 +20369,23 @@ static const bnn__field bnn__mlp_fields[] = {
     BNN__BELOW_1(bnn_mlp_desc, dropout),  BNN__BELOW_1(bnn_mlp_desc, dropout_input),
     BNN__U64(bnn_mlp_desc, seed) };
 
+static int bnn__mlp_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    size_t l;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
+        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
+            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
+            return 0;
+    }
+    return 1;
+}
+
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     bnn_mlp_desc *d = &m->desc, copy;
     bnn_arena trial;
     int layers = (int)m->n_layers;
     size_t l, n_layers = 0;
+    m->fits = bnn__mlp_fits;
     bnn__io_count(io, &m->first, "first block");
     bnn__io_int(io, &layers, 0, BNN_MAX_LAYERS, "number of layers");
     m->n_layers = (size_t)layers;
@@ -20376,25 +20419,30 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
     bnn__io_array(io, m->data, 0, n, low, what);
 }
 
-/* What the file says of a net must fit the parameters in the file; its blocks are compared when it
- * is made. */
-static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
+/* What the file says of a net must be of one mind; its blocks are compared when it is made. */
+static int bnn__net_fits(bnn__file *f, size_t slot) {
     const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
     size_t y;
     if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
-    if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
     if (!f->has_mlp[slot]) return 1;
     y = d->sizes[f->mlp[slot].n_layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
     return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
            (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
 
-static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
-    return b->at == NULL && a->first == b->first && a->n_layers == b->n_layers &&
-           (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
-           memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
+/* a: of the file */
+static void bnn__mlp_same(bnn__io *io, const struct bnn__mlp *a, const struct bnn__mlp *b,
+                          size_t slot) {
+    const size_t *s = a->desc.sizes, *z = b->desc.sizes;
+    size_t l;
+    if (b->at != NULL || a->first != b->first || (a->desc.no_bias != 0) != (b->desc.no_bias != 0))
+        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    for (l = 0; l < BNN_MAX_LAYERS; l++)
+        if (s[l] != z[l] || s[l + 1] != z[l + 1])
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %zx%z in the file, %zx%z in the net", l + 1,
+                         s[l], s[l + 1], z[l], z[l + 1]);
 }
 
 static void bnn__io_needs(bnn__io *io, int minor) { /* a version that others skip what is new in */
@@ -20425,43 +20473,101 @@ static void bnn__io_list_lr(bnn__io *io, bnn_params *w, const struct bnn__mlp *m
     if (io->in == NULL) bnn__io_needs(io, 3);
     io->of = "parameters";
     for (b = m->first; b < end && io->err == BNN_OK; b++) {
-        float lr = w->blocks[b].lr;
+        float lr = w != NULL ? w->blocks[b].lr : 1;
         bnn__io_array(io, &lr, 0, 1, 0, "factor of lr");
         if (io->apply) bnn_params_lr(w, b, lr);
     }
 }
 
-static void bnn__io_list(bnn__io *io, const bnn_net *net) {
-    enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
+static void bnn__io_head(bnn__io *io, size_t *first, size_t *n, bnn_image *in) {
+    bnn__io_count(io, first, "first block");
+    bnn__io_size(io, n, 1, BNN_MAX_LIST, "number of layers");
+    bnn__io_count(io, &in->h, "size");
+    bnn__io_count(io, &in->w, "size");
+    bnn__io_count(io, &in->c, "size");
+}
+
+/* Layer l of a file, one more than the net has at most, must be the net's. */
+static void bnn__io_layer(bnn__io *io, const struct bnn__mlp *m, size_t l) {
+    bnn__stage *own = &m->at[l], there;
+    const bnn__field *f = bnn__layer_fields, *end = f + sizeof bnn__layer_fields / sizeof *f - 1;
+    bnn_image a, b;
+    memset(&there, 0, sizeof there);
+    there.in = m->at[m->n_layers - 1].out;
+    if (l < m->n_layers) there = *own, io->of = bnn__kind_name(own);
+    BNN__FIELDS(io, &there.d, bnn__layer_fields);
+    if (io->in == NULL || io->err != BNN_OK) return;
+    bnn__stage_resolve(&there);
+    a = there.out;
+    if (l == m->n_layers) {
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, the net has %z "
+                     "layers", l + 1, bnn__kind_name(&there), a.h, a.w, a.c, l);
+        return;
+    }
+    b = own->out;
+    for (; f < end; f++) /* all but dropout */
+        if (memcmp((const char *)&there.d + f->offset, (const char *)&own->d + f->offset,
+                   f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, %s to %zx%zx%z "
+                         "in the net: another %s", l + 1, bnn__kind_name(&there), a.h, a.w, a.c,
+                         bnn__kind_name(own), b.h, b.w, b.c, f->name);
+    if (io->apply) own->d.dropout = there.d.dropout;
+}
+
+static void bnn__io_list(bnn__io *io, bnn_net *net) {
     const struct bnn__mlp *m = net->mlp;
-    size_t l, i, was[5], now[5], x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    size_t l, n = m->n_layers, first = m->first;
+    size_t x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    bnn_image own = m->at[0].in, in = own;
     if (io->in == NULL) bnn__io_needs(io, 2);
-    if ((x != 0 && x != bnn__pixels(m->at[0].in)) ||
+    if ((x != 0 && x != bnn__pixels(own)) ||
         (y != 0 && y * (net->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1) != bnn__net_outputs(m)))
         bnn__io_fail(io, bnn__io_bad(io), "scaling of %z inputs and %z outputs", x, y);
-    was[0] = m->first, was[1] = m->n_layers;
-    was[2] = m->at[0].in.h, was[3] = m->at[0].in.w, was[4] = m->at[0].in.c;
-    for (i = 0; i < 5; i++) {
-        now[i] = was[i];
-        bnn__io_count(io, &now[i], "size");
-        if (now[i] != was[i])
-            bnn__io_fail(io, BNN_ESHAPE, "first block, number of layers, input: %z, expected %z",
-                         now[i], was[i]);
-    }
-    for (l = 0; l < m->n_layers && io->err == BNN_OK; l++) {
-        bnn_layer *own = &m->at[l].d, d = *own;
-        io->of = bnn__kind_name(&m->at[l]);
-        BNN__FIELDS(io, &d, bnn__layer_fields);
-        for (i = 0; i < FIELDS && io->in != NULL; i++) {
-            const bnn__field *f = &bnn__layer_fields[i];
-            if (memcmp((const char *)&d + f->offset, (const char *)own + f->offset,
-                       f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
-                bnn__io_fail(io, BNN_ESHAPE, "layer %z (%s) has another %s", l + 1, io->of,
-                             f->name);
-        }
-        if (io->apply) own->dropout = d.dropout;
-    }
+    io->of = "a net";
+    bnn__io_head(io, &first, &n, &in);
+    if (first != m->first)
+        bnn__io_fail(io, BNN_ESHAPE, "first block is %z in the file, %z in the net", first,
+                     m->first);
+    if (!bnn__images_equal(own, in))
+        bnn__io_fail(io, BNN_ESHAPE, "layer 1 is for %zx%zx%z in the file, for %zx%zx%z in the net",
+                     in.h, in.w, in.c, own.h, own.w, own.c);
+    for (l = 0; l < n && io->err == BNN_OK; l++) bnn__io_layer(io, m, l);
+    if (n < m->n_layers)
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the net, the file has %z "
+                     "layers", n + 1, bnn__kind_name(&m->at[n]), m->at[n].out.h, m->at[n].out.w,
+                     m->at[n].out.c, n);
     bnn__io_list_lr(io, net->params, m);
+}
+
+/* A list as the file has it, in a net that has none: the first run of reading */
+static void bnn__io_list_new(bnn__io *io, bnn_net *net) {
+    size_t begin = io->pos, l, n = 0;
+    int err;
+    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(io->mem, 1, sizeof *m);
+    bnn_layers_desc d;
+    memset(&d, 0, sizeof d);
+    if ((io->err = io->mem->err) != BNN_OK) return;
+    io->of = "a net";
+    bnn__io_head(io, &m->first, &n, &d.input);
+    io->of = "a layer";
+    for (l = 0; l < n && io->err == BNN_OK; l++)
+        BNN__FIELDS(io, &d.layers[l], bnn__layer_fields);
+    if (io->err != BNN_OK) return;
+    m->desc.activation = BNN_RELU;
+    m->desc.likelihood = net->likelihood, m->desc.noise_std = net->noise_std, m->desc.nu = net->nu;
+    m->desc.noise_learned = net->noise_learned;
+    bnn__list_new(io->mem, m, &d);
+    if (io->mem->err == BNN_OK)
+        (void)bnn__desc_resolve(io->mem, "bnn_layers", &m->desc, bnn__net_outputs(m));
+    if ((err = io->mem->err) != BNN_OK) { /* what would be the caller's mistake is the file's */
+        io->mem->err = BNN_OK;
+        bnn__io_fail(io, err == BNN_ENOMEM ? err : BNN_EFORMAT, "%s", io->mem->msg);
+        return;
+    }
+    (void)bnn__list_fits(NULL, m);
+    net->mlp = m, net->forward = bnn__layers_forward;
+    io->pos = begin;
+    bnn__io_list(io, net);
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -20473,8 +20579,9 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io *io = &f->io;
     bnn_net *n = &bnn__copy_of(f, id)->net;
     bnn_scaling *s = &n->scaling;
-    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    size_t slot = bnn__slot(id);
     int keep = f->own[id] != NULL;
+    (void)bnn__io_owner(f, id);
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
@@ -20486,13 +20593,15 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
     bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
-    else if (n->mlp != NULL && n->mlp->record != NULL) n->mlp->record(io, n);
+    else if (n->mlp != NULL && n->mlp->record != NULL && (io->in == NULL || io->pos < io->end))
+        n->mlp->record(io, n);
     if (io->in == NULL || io->err != BNN_OK) return;
-    if (!bnn__net_fits(f, slot, k))
+    if (!bnn__net_fits(f, slot))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->mlp != NULL && (f->has_mlp[slot] ? !bnn__mlp_same(&f->mlp[slot], n->mlp)
-                                            : io->pos < io->end))
-        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    if (n->params != NULL && n->mlp != NULL) {
+        if (f->has_mlp[slot]) bnn__mlp_same(io, &f->mlp[slot], n->mlp, slot);
+        else if (io->pos < io->end) bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    }
     if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
@@ -20902,8 +21011,10 @@ static void bnn__file_bind(bnn__file *f, int id) {
 }
 
 static void bnn__file_sections(bnn__file *f) {
-    int id;
-    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+    enum { NETS = BNN__CP_STORES, REST = 2 * BNN__CP_STORES };
+    int id, i;
+    for (i = 0; i < BNN__CP_SECTIONS; i++) { /* nets first: they say more than their blocks */
+        id = i < NETS ? i + NETS : i < REST ? i - NETS : i;
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
         bnn__file_seek(f, id);
         f->section(f, id);
@@ -20920,21 +21031,19 @@ static void bnn__file_make_store(bnn__file *f, int k) {
     else bnn__file_seek(f, k), bnn__io_store(f, k);
 }
 
-/* What bnn_mlp makes of a desc, over blocks that are there */
-static void bnn__file_make_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+/* What bnn_mlp makes of a desc, over blocks that are there; reading has made a list's layers. */
+static void bnn__file_make_layers(bnn__file *f, size_t slot, bnn_params *w) {
     bnn_net *net = bnn__net_of(f, slot);
-    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
-    size_t l;
-    if ((f->io.err = w->mem->err) != BNN_OK) return;
-    *m = f->mlp[slot];
-    net->params = w, net->forward = bnn__mlp_forward, net->user = NULL;
-    net->mlp = m;
-    for (l = 0; l < m->n_layers; l++) {
-        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
-        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
-            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
-            bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
+    struct bnn__mlp *m = net->mlp;
+    net->params = w, net->user = NULL;
+    if (f->has_mlp[slot]) {
+        m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+        if ((f->io.err = w->mem->err) != BNN_OK) return;
+        *m = f->mlp[slot];
+        net->mlp = m, net->forward = bnn__mlp_forward;
     }
+    if (!m->fits(w, m))
+        bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -20942,10 +21051,12 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn_net *net = bnn__net_of(f, slot);
     int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
-        if (!f->has_mlp[slot] || (f->store[k] != NULL && !f->made[k]))
-            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
+        int list = net->mlp != NULL && net->mlp->at != NULL;
+        if (!(list || f->has_mlp[slot]) || (f->store[k] != NULL && !f->made[k]))
+            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded, one of bnn_layers "
+                         "by bnn_layers_unread", slot);
         else if (!f->made[k]) bnn__file_make_store(f, k);
-        if (io->err == BNN_OK) bnn__file_make_mlp(f, slot, f->store[k]);
+        if (io->err == BNN_OK) bnn__file_make_layers(f, slot, f->store[k]);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
     if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)

@@ -451,9 +451,9 @@ static void a_file_of_another_list_names_the_layer(void) {
     int err;
     CHECK(bnn_checkpoint_write(&mem, &c, &bytes, &size) == BNN_OK);
     for (int i = 0; i < 5; i++) {
-        static const char *const says[] = { "layer 2 (avg pool) has another kind",
-            "layer 1 (conv) has another activation", "layer 1 (conv) has another same",
-            "first block, number of layers, input: 3, expected 4", "net 0 has other layers" };
+        static const char *const says[] = { "layer 2 is max pool to 3x3x4 in the file, avg pool to "
+            "3x3x4 in the net: another kind", "another activation", "another same", "layer 4 is "
+            "norm to 1x1x3 in the net, the file has 3 layers", "net 0 has other layers" };
         bnn_layers_desc d = kept;
         if (i == 0) d.layers[1].kind = BNN_AVG_POOL;
         if (i == 1) d.layers[0].activation = BNN_TANH;
