@@ -1686,19 +1686,21 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind);
 /* Area between two learning curves on one grid of steps, trapezoid rule; > 0: a lies above b */
 BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b);
 
-/* Makes of a teacher's posterior over a bnn_mlp that of a smaller one (Grabovoy and Strijov 2021).
- * The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is over
- * all parameters of mlp, *out over all those of to. Bad arguments: the error is in to->mem, and the
- * net is dead. Calls can follow one another. layer counts hidden layers from 1.
+/* Makes of a teacher's posterior over a net of layers that of a smaller one (Grabovoy and Strijov
+ * 2021). The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is
+ * over all parameters of net, *out over all those of to. Bad arguments: the error is in to->mem,
+ * and the net is dead. Calls can follow one another. layer counts from 1, and is not the last.
  *   bnn_drop_neurons: outgoing weights are conditioned on 0, incoming ones and the bias integrated
- *       out; condition_all = 1 conditions those on 0 as well (as printed in the article)
+ *       out; condition_all = 1 conditions those on 0 as well (as printed in the article). In a net
+ *       of bnn_layers, whatever channels bnn_mlp_shrink can drop
  *   bnn_drop_layer: the matrix into the layer is conditioned on I, its bias on 0. So it repeats
  *       the layer before it and can go: needs equal widths and an activation s with s(s(x)) = s(x):
- *       relu behind relu, or the identity */
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+ *       relu behind relu, or the identity. A convolution with an odd kernel that keeps the size of
+ *       the image is conditioned on I in the middle of the kernel and on 0 around it */
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer);
 /* The order in which to drop the neurons of a hidden layer, first to go first. OBD and RATIO sum a
  * score over a neuron's outgoing weights u. OBD: h u^2/2, h the diagonal of a Hessian or GGN (LeCun
@@ -1707,7 +1709,7 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
  * outputs; then again, given that one. It finds copies of neurons; useless ones come last.
  * curvature: params->n values, for OBD. rng: for RANDOM. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
 /* Belsley, Kuh, Welsch 1980. a is a design X (n,d), n >= d, or, with covariance = 1, a positive
  * definite covariance of the coefficients (d,d): (X'X)^-1 says the same as X. index (1,d): the
@@ -8412,7 +8414,8 @@ struct bnn__mlp {
     void (*record)(struct bnn__io *io, bnn_net *net); /* of these in a file */
     int (*fits)(const bnn_params *w, const struct bnn__mlp *m); /* are their blocks in w? */
     bnn_net (*less)(bnn_params *to, const bnn_net *net, bnn_image input,
-                    unsigned char *const *keep); /* with the units kept, of weights 0 */
+                    unsigned char *const *keep, size_t gone); /* with the units kept and without
+                    layer `gone`, counted from 1; of weights 0 */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -9007,7 +9010,7 @@ static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
 }
 
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep); /* below */
+                              unsigned char *const *keep, size_t gone); /* below */
 
 /* The layers of a desc, as far as they are good: the arena has the error */
 static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
@@ -9135,12 +9138,6 @@ static bnn_net bnn__net_alike(bnn_net like, const bnn_net *net, const unsigned c
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* A bnn_mlp of other hidden sizes in `to` */
-static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d) {
-    d.init = BNN_INIT_ZERO;
-    return bnn__net_alike(bnn_mlp(to, d), net, NULL, 1);
-}
-
 /* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read.
  * Units are the channels of an image: rows and columns of weights are theirs in turn. Number 0 are
  * the inputs, number l what layer l, counted from 1, makes. */
@@ -9151,6 +9148,7 @@ typedef struct bnn__shrink {
     unsigned char *keep[BNN_MAX_LIST + 1]; /* NULL keeps all; a pool has those that it sees */
     size_t to[BNN_MAX_LIST + 1];           /* index of the layer that meets them, 0 but for inputs
                                               where they must stay */
+    size_t gone;                           /* a layer, counted from 1, that is left out; 0 = none */
 } bnn__shrink;
 
 static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
@@ -9214,10 +9212,11 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
 
 /* The desc of a list out of its layers, with what is kept of them */
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep) {
+                              unsigned char *const *keep, size_t gone) {
     const struct bnn__mlp *m = net->mlp;
     const bnn_mlp_desc *d = &m->desc;
     bnn_layers_desc less;
+    bnn_layer *to_layer = less.layers;
     size_t l;
     memset(&less, 0, sizeof less);
     less.input = input;
@@ -9227,12 +9226,13 @@ static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image inpu
     less.prior = d->prior, less.seed = d->seed, less.no_bias = d->no_bias;
     for (l = 0; l < m->n_layers; l++) {
         const bnn__stage *k = &m->at[l];
-        bnn_layer *to_layer = &less.layers[l];
         size_t c = bnn__kept(keep[l + 1], k->out.c);
+        if (l + 1 == gone) continue;
         *to_layer = k->d;
         if (k->d.kind == BNN_DENSE)
             to_layer->image.c = c, to_layer->size = c * k->out.h * k->out.w;
         else if (bnn__is_product(k)) to_layer->size = c;
+        to_layer++->add -= gone != 0 && k->d.add >= gone;
     }
     return bnn_layers(to, less);
 }
@@ -9246,9 +9246,16 @@ static bnn_net bnn__shrink_make(const bnn__shrink *s, bnn_params *to, const bnn_
         if (left < units && first.d.kind == BNN_DENSE) in.h = in.w = 1;
         if (left < units && bnn__recurs(&first)) in.w = 1;
         if (left < units) in.c = left;
-        return bnn__net_alike(s->m->less(to, net, in, s->keep), net, s->keep[0], units);
+        return bnn__net_alike(s->m->less(to, net, in, s->keep, s->gone), net, s->keep[0],
+                              units);
     }
     for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    if (s->gone != 0) {
+        size_t after = BNN_MAX_LAYERS - s->gone;
+        memmove(&d.sizes[s->gone], &d.sizes[s->gone + 1], after * sizeof *d.sizes);
+        memmove(&d.activations[s->gone - 1], &d.activations[s->gone], after * sizeof(int));
+        d.sizes[BNN_MAX_LAYERS] = 0;
+    }
     d.init = BNN_INIT_ZERO;
     return bnn__net_alike(bnn_mlp(to, d), net, s->keep[0], units);
 }
@@ -9267,7 +9274,7 @@ static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn
         bnn__stage k = bnn__stage_of(s->m, l);
         size_t in = l == 0 ? bnn__units_of(s->m, 0) : k.in.c;
         int product = bnn__is_product(&k);
-        for (i = 0; i < k.blocks; i++, at++) {
+        for (i = 0; i < k.blocks && l + 1 != s->gone; i++, at++) {
             bnn__block_like(to, at, &s->w.blocks[k.block + i]);
             bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, k.block + i),
                       i == 0 && (product || bnn__recurs(&k)) ? s->keep[l] : NULL, in,
@@ -15457,137 +15464,161 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
  * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
  *
  * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t
- * and its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the
- * flat vector of the smaller net.
+ * and its outgoing ones in row j of w_t+1; of channels these are columns and rows in turn. What is
+ * kept stays in order, so the reduced vector is the flat vector of the smaller net.
  * --------------------------------------------------------------------------------------------- */
 
-/* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
-static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
-                           const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ||
-                               !bnn__mlp_only(NULL, mem, who, mlp) ? NULL : mlp->mlp;
-    size_t blocks, n = g == NULL ? 0 : g->n;
+/* 0 = not a net whose weights g covers, or there is no such layer */
+static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
+                           const bnn_gaussian *g, size_t layer) {
+    const struct bnn__mlp *m = net == NULL || net->params == NULL ? NULL : net->mlp;
+    size_t n = g == NULL ? 0 : g->n;
+    bnn__stage last;
     if (mem->err != BNN_OK) return 0;
-    if (m == NULL || n == 0 || n != mlp->params->n) {
+    if (m == NULL || n == 0 || n != net->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
-                        "be a bnn_mlp", who, n, m == NULL ? 0 : mlp->params->n);
+                        "be of bnn_mlp or bnn_layers", who, n, m == NULL ? 0 : net->params->n);
         return 0;
     }
-    blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
-    if (m->first != 0 || mlp->params->n_blocks != blocks) {
+    last = bnn__stage_of(m, m->n_layers - 1);
+    if (m->first != 0 ||
+        net->params->n_blocks != last.block + last.blocks + (net->noise_learned != 0)) {
         bnn__arena_fail(mem, BNN_EARG, "%s: the net must be alone in its parameters", who);
         return 0;
     }
-    if (layer == 0 || layer >= m->n_layers) {
+    if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-        return 0;
-    }
-    *d = m->desc;
-    d->init = BNN_INIT_ZERO;
-    memset(&d->prior, 0, sizeof d->prior);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
-static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
-                                     const void *neurons, const bnn_net *mlp,
-                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+static unsigned char *bnn__drop_open(const char *who, bnn__shrink *s, bnn_params *to,
+                                     const void *out, const void *neurons, const bnn_net *net,
+                                     const bnn_gaussian *g, size_t layer) {
     if (to == NULL || to->mem->err != BNN_OK) return NULL;
     if (to->n_blocks != 0 || out == NULL || neurons == NULL)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
                         "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
                         "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
-    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    if (!bnn__drop_ready(who, to->mem, net, g, layer) || !bnn__shrink_open(s, to, who, net))
+        return NULL;
     return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
-                               const bnn_gaussian *g, const bnn_mlp_desc *d,
-                               const unsigned char *what, const float *value, size_t gone) {
+/* The smaller net, with the priors of the larger one's blocks and the mean as its weights */
+static bnn_net bnn__drop_close(const bnn__shrink *s, bnn_params *to, bnn_gaussian *out,
+                               const bnn_net *net, const bnn_gaussian *g,
+                               const unsigned char *what, const float *value) {
     bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
-    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d) : bnn__net_dead(to->mem);
-    size_t b;
-    if (net.params == NULL) return net;
+    bnn_net small = less.n > 0 ? bnn__shrink_close(s, to, net) : bnn__net_dead(to->mem);
+    if (small.params == NULL) return small;
     BNN_ASSERT(to->n == less.n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior =
-            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
     memcpy(to->theta, less.mean, less.n * sizeof(float));
     *out = less;
-    return net;
+    return small;
 }
 
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+/* What becomes of the weights of unit j of units l: those that enter it, and those that leave */
+static void bnn__drop_unit(const bnn__shrink *s, size_t l, size_t j, unsigned char *what,
+                           int enter) {
+    bnn__strand e = bnn__strand_of(s, l, j);
+    size_t i, cols = e.out.cols;
+    for (i = 0; i < e.heard; i++)
+        what[(size_t)(e.hears - s->w.theta) + i * e.units] = (unsigned char)enter;
+    for (i = j; i < e.b.cols; i += e.units)
+        what[(size_t)(e.b.data - s->w.theta) + i] = (unsigned char)enter;
+    for (i = 0; i < e.sent; i++)
+        memset(what + (e.sends - s->w.theta) + i * e.units * cols, BNN_FIX, cols);
+    s->keep[l][j] = 0;
+}
+
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
-                                         layer, &d);
-    const bnn_block *in, *next;
-    size_t i, j, step, width;
-    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    in = &mlp->params->blocks[(layer - 1) * step];
-    next = in + step;
-    for (i = 0; i < n; i++) {
-        if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
-            break;
-        memset(what + next->offset + neurons[i] * next->cols, BNN_FIX, next->cols);
-        for (j = 0; j < in->rows + step - 1; j++) /* its column, and the bias behind the matrix */
-            what[in->offset + j * width + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
-    }
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, n > 0 ? (const void *)neurons : who, net,
+                                         g, layer);
+    size_t i, width;
+    if (what == NULL || bnn__stay(&s, to->mem, who, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    width = bnn__units_of(s.m, layer);
+    for (i = 0; i < n && n < width && neurons[i] < width && s.keep[layer][neurons[i]]; i++)
+        bnn__drop_unit(&s, layer, neurons[i], what, condition_all ? BNN_FIX : BNN_DROP);
     if (i < n) {
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
         return bnn__net_dead(to->mem);
     }
-    d.sizes[layer] = width - n;
-    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
+    return bnn__drop_close(&s, to, out, net, g, what, NULL);
+}
+
+/* Is nothing below 0 in what layer l, counted from 1, makes? */
+static int bnn__rectified(const struct bnn__mlp *m, size_t l) {
+    for (; l > 0; l--) {
+        bnn__stage k = bnn__stage_of(m, l - 1);
+        int between = k.d.kind >= BNN_MAX_POOL && k.d.kind <= BNN_UPSAMPLE && k.d.add == 0;
+        if (k.d.activation == BNN_RELU) return 1;
+        if (!between || k.d.activation != BNN_IDENTITY) return 0;
+    }
+    return 0;
+}
+
+/* Has the layer weights that make of an image the same, read in the same way? */
+static int bnn__has_identity(const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1), next = bnn__stage_of(m, layer);
+    int same = bnn__images_equal(k.in, k.out), free = layer > 1 && same;
+    size_t i, kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    for (i = layer; i < m->n_layers; i++)
+        if (bnn__stage_of(m, i).d.add == layer && !free) return 0;
+    if (k.d.add != 0 || (!same && next.d.kind != BNN_DENSE)) return 0;
+    return k.d.kind == BNN_DENSE || (k.d.kind == BNN_CONV && same && k.d.stride < 2 &&
+                                     k.d.kernel % 2 == 1 && kw % 2 == 1);
 }
 
 /* Can the layer be the identity, and gone? */
-static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) {
-    int act = d->activations[layer - 1];
-    if (d->sizes[layer - 1] != d->sizes[layer])
+static int bnn__layer_fits(bnn_arena *mem, const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1);
+    int act = k.d.activation;
+    if (k.d.kind == BNN_DENSE && bnn__pixels(k.in) != k.d.size)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_drop_layer: layer %z has width %z, the one before "
-                        "it %z", layer, d->sizes[layer], d->sizes[layer - 1]);
-    else if (act != BNN_IDENTITY &&
-             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] != BNN_RELU))
+                        "it %z", layer, k.d.size, bnn__pixels(k.in));
+    else if (!bnn__has_identity(m, layer))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z (%s) cannot be the identity: "
+                        "needs a dense layer, or a conv of odd kernel, stride 1 and equal images, "
+                        "in no sum", layer, bnn__kind_name(&k));
+    else if (act != BNN_IDENTITY && (act != BNN_RELU || !bnn__rectified(m, layer - 1)))
         bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z: activation %d: needs "
                         "sigma(sigma(x)) = sigma(x): relu behind relu, or identity", layer, act);
     return mem->err == BNN_OK;
 }
 
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, who, net, g, layer);
+    bnn__stage k;
+    bnn_mat a;
     float *value;
-    size_t i, l, step, width;
-    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+    size_t i, l, tap = 0, kw;
+    if (what == NULL || !bnn__layer_fits(to->mem, s.m, layer))
         return bnn__net_dead(to != NULL ? to->mem : NULL);
     value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
     if (value == NULL) return bnn__net_dead(to->mem);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    l = mlp->params->blocks[(layer - 1) * step].offset;
-    for (i = 0; i < width * (width + step - 1); i++) {
+    k = bnn__stage_of(s.m, layer - 1);
+    kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    if (k.d.kind == BNN_CONV) tap = (k.d.kernel / 2 * kw + kw / 2) * k.in.c; /* in the middle */
+    a = bnn_params_mat(&s.w, k.block);
+    l = s.w.blocks[k.block].offset;
+    for (i = 0; i < bnn__mat_size(a) + (k.blocks - 1) * a.cols; i++) { /* the bias is behind */
         what[l + i] = BNN_FIX;
-        value[l + i] = (float)(i < width * width && i / width == i % width);
+        value[l + i] = (float)(i < bnn__mat_size(a) && i / a.cols == tap + i % a.cols);
     }
-    for (l = layer; l < BNN_MAX_LAYERS; l++) {
-        d.sizes[l] = d.sizes[l + 1];
-        d.activations[l - 1] = d.activations[l];
-    }
-    d.sizes[BNN_MAX_LAYERS] = 0;
-    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
+    s.gone = layer;
+    return bnn__drop_close(&s, to, out, net, g, what, value);
 }
 
 /* ---- orders */
@@ -15685,28 +15716,31 @@ static int bnn__order_belsley(bnn_arena *mem, size_t *order, size_t width, bnn_m
     return err;
 }
 
-/* Scores of the rows of a layer's outgoing weights, or their mean correlation r. */
-static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, int kind,
+/* Scores of the outgoing weights of each unit, whose rows of `next` come in turn; or their mean
+ * correlation r. */
+static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size_t width, int kind,
                               const float *curvature, double *score, bnn_mat r) {
-    size_t i, j, k, width = next->rows;
+    size_t i, j, k, n = next->rows / width * next->cols; /* of a unit */
     for (i = 0; i < width; i++)
-        for (j = 0; j < next->cols; j++) {
-            size_t at = next->offset + i * next->cols + j, other;
+        for (j = 0; j < n; j++) {
+            size_t from = next->offset + j / next->cols * width * next->cols + j % next->cols;
+            size_t at = from + i * next->cols, other;
             double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
             if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
-                other = next->offset + k * next->cols + j;
+                other = from + k * next->cols;
                 r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
-                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
+                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)n);
             }
         }
 }
 
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
-    bnn_mlp_desc d;
+    static const char who[] = "bnn_drop_order";
     const bnn_block *next;
+    bnn__shrink s;
     bnn_mark mark;
     double *score;
     bnn_mat r;
@@ -15714,21 +15748,24 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
-    if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    if (!bnn__drop_ready(who, mem, net, g, layer)) return mem->err;
     mark = bnn_arena_mark(mem);
-    width = d.sizes[layer];
-    next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
+    memset(&s, 0, sizeof s);
+    s.m = net->mlp;
+    if (!bnn__shrink_new(mem, &s) || bnn__stay(&s, mem, who, layer)) return mem->err;
+    width = bnn__units_of(s.m, layer);
+    next = &net->params->blocks[bnn__stage_of(s.m, s.to[layer]).block];
     if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
         (kind == BNN_ORDER_RANDOM && rng == NULL) || (kind == BNN_ORDER_OBD && curvature == NULL))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: kind %d, or its rng or curvature is "
                                "missing", kind);
-    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
-    if (kind == BNN_ORDER_RANDOM) return BNN_OK;
     score = (double *)bnn_arena_alloc(mem, width, sizeof *score);
     r = bnn_mat_new(mem, kind == BNN_ORDER_BELSLEY ? width : 0, width);
     if (mem->err != BNN_OK) return mem->err;
-    bnn__order_scores(g, next, kind, curvature, score, r);
+    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
+    else bnn__order_scores(g, next, width, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
+    else if (kind == BNN_ORDER_RANDOM) err = BNN_OK;
     else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
     else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);

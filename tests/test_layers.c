@@ -296,6 +296,7 @@ static void what_needs_a_bnn_mlp_names_the_layer(void) {
             size_t n = net.params->n, unit = 0;
             bnn_gaussian out, g = bnn_gaussian_new(&mem, n, NULL, bnn_mat_new(&mem, 1, n));
             bnn_drop_neurons(to, &out, &net, &g, 1, 1, &unit, 0);
+            want = "bnn_drop_neurons: layer 1 (dense) must keep its units";
         }
         if (i == 1) bnn_emit_c(&mem, &tape, &net, NULL, (bnn_emit_desc){ .moments = &q });
         const char *msg = tape.err ? tape.msg : mem.msg;

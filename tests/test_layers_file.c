@@ -74,7 +74,7 @@ static void a_net_that_nobody_made_is_the_list_of_the_file(void) {
         file f = write_it(&c);
         c = (bnn_checkpoint){ .nets = { &back }, .ensembles = { &again } };
         if (!CHECK(read_it(&c, f) == BNN_OK)) printf("    %zu: %s\n", i, mem.msg);
-        if (!CHECK(back.params != NULL && back.params->n == net.params->n)) { close_all(); continue; }
+        if (!CHECK(back.params != NULL && back.params->n == net.params->n)) return;
         CHECK(again.params == back.params && again.count == 2);
         for (int step = 0; step < 2; step++) {
             CHECK_SAME_ARRAY(back.params->theta, net.params->theta, net.params->n);
