@@ -8758,6 +8758,13 @@ static bnn_var *bnn__layers_walk(bnn_tape *t, const bnn_net *net, bnn_var *x,
                                  bnn__layer_fn *layer) {
     bnn_var *out[BNN_MAX_LIST];
     size_t l;
+    if (net->mlp->at != NULL && x->val.cols != bnn__pixels(net->mlp->at[0].in) &&
+        t->err == BNN_OK) {
+        const bnn__stage *k = net->mlp->at;
+        return bnn__fail(t, BNN_ESHAPE, "bnn_layers: layer 1 (%s): x is %zx%z, its rows cannot be "
+                         "images of %zx%zx%z", bnn__kind_name(k), x->val.rows, x->val.cols,
+                         k->in.h, k->in.w, k->in.c);
+    }
     for (l = 0; l < net->mlp->n_layers; l++) {
         bnn__stage k = bnn__stage_of(net->mlp, l);
         if (t->training > 0) x = bnn__stage_dropout(&k, x);
@@ -8840,10 +8847,32 @@ static const char *bnn__stage_idle(const bnn__stage *k) {
     return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
 }
 
+/* The letter and shape of block i of a layer; 0 = it has no more */
+static char bnn__stage_block(const bnn__stage *k, size_t i, size_t *rows, size_t *cols) {
+    size_t size = k->d.size, c = k->in.c;
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    int norm = k->d.kind == BNN_NORM, cell = bnn__recurs(k);
+    size_t first = cell ? 2 : 1; /* that is no matrix */
+    if (!norm && !cell && !bnn__is_product(k)) return 0;
+    if (i > first || (k->d.no_bias && (norm || i == first))) return 0;
+    *rows = 1, *cols = norm ? c : cell ? bnn__mul(4, size) : size;
+    if (i == first) return norm ? 's' : 'b';
+    switch (k->d.kind) {
+    case BNN_DENSE: *rows = bnn__pixels(k->in); return 'w';
+    case BNN_CONV: *rows = bnn__mul(area, c); return 'w';
+    case BNN_CONV_TRANSPOSE: *rows = c, *cols = bnn__mul(area, size); return 'w';
+    case BNN_NORM: return 'g';
+    default: break;
+    }
+    *rows = i == 0 ? k->in.w * c : size, *cols = bnn__mul(bnn__gates(k), size);
+    return i == 0 ? 'w' : 'u';
+}
+
 static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     const char *name = bnn__kind_name(k), *idle = bnn__stage_idle(k);
     const bnn_layer *d = &k->d;
     bnn_image in = k->in, m = d->image;
+    size_t i, rows, cols;
     if (idle != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has no %s", l, name, idle);
     if (d->activation < BNN_RELU || d->activation > BNN_IDENTITY ||
@@ -8869,6 +8898,10 @@ static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     else if (bnn__mul(bnn__mul(k->out.h, k->out.w), k->out.c) > SIZE_MAX / 64)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): images of %zx%zx%z overflow",
                         l, name, k->out.h, k->out.w, k->out.c);
+    for (i = 0; bnn__stage_block(k, i, &rows, &cols) != 0; i++)
+        if (bnn__mul(rows, cols) > SIZE_MAX / 64)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): weights of %zx%z for "
+                            "images of %zx%zx%z overflow", l, name, rows, cols, in.h, in.w, in.c);
 }
 
 /* Defaults of a layer, what comes out of it and what does it */
@@ -8932,27 +8965,6 @@ static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
     double step = k->d.stride != 0 ? (double)k->d.stride : 1;
     if (k->d.kind != BNN_CONV_TRANSPOSE) return (double)rows;
     return (double)rows * (double)k->d.kernel / step * kw / step;
-}
-
-/* The letter and shape of block i of a layer; 0 = it has no more */
-static char bnn__stage_block(const bnn__stage *k, size_t i, size_t *rows, size_t *cols) {
-    size_t size = k->d.size, c = k->in.c;
-    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
-    int norm = k->d.kind == BNN_NORM, cell = bnn__recurs(k);
-    size_t first = cell ? 2 : 1; /* that is no matrix */
-    if (!norm && !cell && !bnn__is_product(k)) return 0;
-    if (i > first || (k->d.no_bias && (norm || i == first))) return 0;
-    *rows = 1, *cols = norm ? c : cell ? bnn__mul(4, size) : size;
-    if (i == first) return norm ? 's' : 'b';
-    switch (k->d.kind) {
-    case BNN_DENSE: *rows = bnn__pixels(k->in); return 'w';
-    case BNN_CONV: *rows = bnn__mul(area, c); return 'w';
-    case BNN_CONV_TRANSPOSE: *rows = c, *cols = bnn__mul(area, size); return 'w';
-    case BNN_NORM: return 'g';
-    default: break;
-    }
-    *rows = i == 0 ? k->in.w * c : size, *cols = bnn__mul(bnn__gates(k), size);
-    return i == 0 ? 'w' : 'u';
 }
 
 static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
@@ -9026,7 +9038,8 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
             return;
         }
     if (!bnn__image_ok(in))
-        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer 1: an input of %zx%zx%z", in.h, in.w,
+                        in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
     m->record = bnn__io_list;
     m->fits = bnn__list_fits;
@@ -9439,10 +9452,17 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step */
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step. 0 =
+ * there is another number of columns, which the net's arena says */
 static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
     const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
-    if (k == NULL || k->d.kind == BNN_DENSE || bnn__pixels(k->in) != cols) return cols;
+    if (k != NULL && bnn__pixels(k->in) != cols) {
+        bnn__arena_say(net->params->mem, BNN_ESHAPE, "bnn_net_standardize: x has %z columns, layer "
+                       "1 (%s) reads images of %zx%zx%z", cols, bnn__kind_name(k), k->in.h,
+                       k->in.w, k->in.c);
+        return 0;
+    }
+    if (k == NULL || k->d.kind == BNN_DENSE) return cols;
     return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
 }
 
@@ -9485,13 +9505,15 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
     bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
     int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
+    size_t own;
     if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
-    err = bnn__standardize(mem, "x", train.x, bnn__own_columns(net, train.x.cols), 0, &s.x_mean,
-                           &s.x_std);
+    own = bnn__own_columns(net, train.x.cols);
+    err = own == 0 && train.x.cols != 0 ? BNN_ESHAPE
+          : bnn__standardize(mem, "x", train.x, own, 0, &s.x_mean, &s.x_std);
     if (err == BNN_OK && real)
         err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
     if (err == BNN_OK) net->scaling = s;
