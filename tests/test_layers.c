@@ -277,8 +277,8 @@ static void rows_that_are_no_images_are_refused(void) {
     bnn_net net = make((bnn_layers_desc){ .input = { 4, 4, 2 }, .layers = {
         { BNN_CONV, 2, .kernel = 3 }, { BNN_GRU, 2 } } });
     bnn_data d = { normals(3, 31, 1), normals(3, 2, 1) };
-    static const char says[] = "bnn_layers: layer 1 (conv): x is 3x31, its rows cannot be images of "
-                               "4x4x2";
+    static const char says[] = "bnn_layers: layer 1 (conv): x is 3x31, its rows cannot be images "
+                               "of 4x4x2";
     bnn_net_loss(&net, bnn_batch_all(&tape, d));
     CHECK(took(BNN_ESHAPE, says));
     net.forward(&tape, &net, bnn_input(&tape, d.x));
