@@ -21538,8 +21538,8 @@ static uint64_t bnn__fit_sum_net(bnn_arena *mem, const bnn_net *of) {
 }
 
 static const char bnn__fit_marks[][24] = { "bytes of a float", "rows", "columns of x",
-    "columns of y", "checksum of x", "checksum of y", "checksum of probe", "weights",
-    "checksum of the net", "method", "chains", "draws", "batch", "bits of lr", "seed" };
+    "columns of y", "checksum of x", "checksum of y", "checksum of probe", "method", "chains",
+    "draws", "batch", "bits of lr", "seed", "weights", "checksum of the net" };
 
 /* What differs here is named */
 static void bnn__io_marks(bnn__io *io, const bnn__fitting *f) {
@@ -21550,11 +21550,10 @@ static void bnn__io_marks(bnn__io *io, const bnn__fitting *f) {
     size_t i = 0;
     v[i++] = sizeof(float), v[i++] = f->data.x.rows, v[i++] = f->data.x.cols;
     v[i++] = f->data.y.cols, v[i++] = bnn__fit_sum(f->data.x), v[i++] = bnn__fit_sum(f->data.y);
-    v[i++] = bnn__fit_sum(d->probe), v[i++] = f->net->params->n;
-    v[i++] = bnn__fit_sum_net(io->mem, f->net), v[i++] = (uint64_t)d->method;
-    v[i++] = d->chains, v[i++] = d->draws, v[i++] = d->batch;
+    v[i++] = bnn__fit_sum(d->probe), v[i++] = (uint64_t)d->method, v[i++] = d->chains;
+    v[i++] = d->draws, v[i++] = d->batch;
     memcpy(&v[i++], &lr, sizeof lr);
-    v[i] = d->seed;
+    v[i++] = d->seed, v[i++] = f->net->params->n, v[i] = bnn__fit_sum_net(io->mem, f->net);
     if (io->mem->err != BNN_OK) io->err = io->mem->err;
     for (i = 0; i < MARKS && io->err == BNN_OK; i++) {
         was = bnn__io_word(io, v[i], 8);
