@@ -1863,6 +1863,16 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
  * must have the shapes that were saved. All or nothing. */
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
+/* A fit as bytes, for a checkpoint: all of its state, at whatever moment it ended or was canceled.
+ * bnn_fit_resume is bnn_fit from there on: of the same net, data and desc it makes the bits of the
+ * fit that nobody interrupted, and reads the report of one that was complete. `gradients` (all of
+ * them, from the beginning) and `ess` may be others; progress is yours. Of another net (but for its
+ * values, which do not matter) or data or desc: an error that names what differs. bnn_fit_more goes
+ * on as after bnn_fit. Errors stick in mem; then `data` is NULL, and nothing is made. */
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p);
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc);
+
 /* ---- tables ------------------------------------------------------------------------------------
  * A table is a CSV whose columns are of any kind. Cells keep their text. A recipe turns the text
  * into numbers, in the same way for every later table. Columns are found by name, or by number from
@@ -17308,10 +17318,9 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
     return mean;
 }
 
-static void bnn__fit_open(bnn__fit_chain *c) {
+static void bnn__fit_make(bnn__fit_chain *c) {
     bnn__fitting *f = c->fit;
-    int m = f->desc.method, samples = bnn__fit_samples(m), i;
-    double now, before = bnn__inf(), log_lik;
+    int m = f->desc.method;
     c->tape = bnn__fit_tape(f->mem);
     c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
     c->mem.alloc = c->tape.mem.alloc;
@@ -17321,9 +17330,15 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
     c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
     c->paths = (double *)bnn_arena_alloc(&c->mem, BNN__FIT_PATHS, sizeof(double));
-    if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
     if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
-    if (m == BNN_FIT_MEANFIELD) return;
+}
+
+static void bnn__fit_open(bnn__fit_chain *c) {
+    bnn__fitting *f = c->fit;
+    int m = f->desc.method, samples = bnn__fit_samples(m), i;
+    double now, before = bnn__inf(), log_lik;
+    bnn__fit_make(c);
+    if (c->mem.err != BNN_OK || !bnn__fit_begin(c) || m == BNN_FIT_MEANFIELD) return;
     if (!samples)
         bnn__fit_descend(c, (size_t)(f->budget / (double)f->desc.chains), 0);
     for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
@@ -17640,7 +17655,8 @@ static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
     while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
         size_t warm = 0;
         if (bnn__fit_canceled(f, p)) return;
-        for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
+        for (k = 0; k < f->desc.chains; k++)
+            if (bnn__fit_live(&f->chains[k])) warm += f->chains[k].warm;
         bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
         if (warm > 0) continue;
         records = bnn__fit_records(f);
@@ -18002,6 +18018,7 @@ static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
     bnn__fit_notes_model(f, p);
     mem->on_note = f->on_note, mem->note_user = f->note_user;
     p->notes = f->notes, p->n_notes = f->n_notes;
+    if (p->err == BNN_OK) p->err = mem->err;
 }
 
 /* ---- the call */
@@ -18086,34 +18103,46 @@ static void bnn__fit_steps(bnn__fitting *f) {
     if (f->thin < 10) f->thin = 10;
 }
 
-BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
-    bnn_posterior p;
-    bnn__fitting *f;
+/* All but the chains; NULL = mem has the error */
+static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data data,
+                                      const bnn_fit_desc *desc, bnn_posterior *p) {
+    bnn__fitting *f = NULL;
     bnn_mat one = { 0, 0, NULL };
     bnn_tape t = bnn__fit_tape(mem);
     size_t room;
-    memset(&p, 0, sizeof p);
-    if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
-    f = bnn__fit_new(mem, net, data, desc);
+    memset(p, 0, sizeof *p);
+    if (bnn__fit_ready(mem, net, data, desc)) f = bnn__fit_new(mem, net, data, *desc);
     if (f != NULL) {
         one = bnn_predict(mem, &t, net, NULL, f->desc.probe).mean; /* how many numbers are seen */
         if (t.err != BNN_OK) bnn__arena_fail(mem, t.err, "bnn_fit: %s", t.msg);
     }
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    if ((p->err = mem->err) != BNN_OK) return NULL;
     f->cols = BNN__FIT_PROBES + one.rows * one.cols;
-    p.post.params = net->params;
+    p->post.params = net->params;
     room = bnn__mul(f->desc.chains, f->desc.draws);
-    p.post.samples = bnn_mat_new(mem, room, net->params->n);
-    p.post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
-    p.fit = f, p.method = f->desc.method;
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    p->post.samples = bnn_mat_new(mem, room, net->params->n);
+    p->post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
+    p->fit = f, p->method = f->desc.method;
+    p->err = mem->err;
+    return p->err == BNN_OK ? f : NULL;
+}
+
+/* To the end of the budget, from wherever the chains are, and the result */
+static void bnn__fit_go(bnn__fitting *f, bnn_posterior *p) {
+    if (bnn__fit_samples(p->method)) bnn__fit_run(f, p);
+    else if (bnn__fit_records(f) == 0 && !bnn__fit_canceled(f, p))
+        bnn__fit_each(f, bnn__fit_around);
+    bnn__fit_finish(f, p);
+}
+
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    if (f == NULL) return p;
     bnn__fit_each(f, bnn__fit_open);
     bnn__fit_steps(f);
-    if (bnn__fit_samples(p.method)) {
-        bnn__fit_each(f, bnn__fit_sampler);
-        bnn__fit_run(f, &p);
-    } else if (!bnn__fit_canceled(f, &p)) bnn__fit_each(f, bnn__fit_around);
-    bnn__fit_finish(f, &p);
+    if (bnn__fit_samples(p.method)) bnn__fit_each(f, bnn__fit_sampler);
+    bnn__fit_go(f, &p);
     return p;
 }
 
@@ -20666,16 +20695,17 @@ static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
         bnn__io_fail(io, bnn__io_bad(io), "%s", trial.msg);
 }
 
-static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
+static void bnn__io_chars(bnn__io *io, char *s, size_t room, const char *what) {
     size_t i;
+    for (i = 0; i < room; i++) s[i] = (char)bnn__io_word(io, (unsigned char)s[i], 1);
+    if (s[room - 1] != '\0') bnn__io_fail(io, BNN_EFORMAT, "%s does not end", what);
+    s[room - 1] = '\0';
+}
+
+static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_count(io, &b->rows, "rows");
     bnn__io_count(io, &b->cols, "cols");
-    for (i = 0; i < sizeof b->name; i++)
-        b->name[i] = (char)bnn__io_word(io, (unsigned char)b->name[i], 1);
-    if (b->name[sizeof b->name - 1] != '\0') {
-        b->name[sizeof b->name - 1] = '\0';
-        bnn__io_fail(io, BNN_EFORMAT, "the name of a block does not end");
-    }
+    bnn__io_chars(io, b->name, sizeof b->name, "the name of a block");
     bnn__io_prior(io, &b->prior, 1);
 }
 
@@ -21223,13 +21253,12 @@ static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
     for (i = 0; i < n; i++) v[i] = (uint32_t)bnn__io_word(io, v[i], 4);
 }
 
-static void bnn__io_rng(bnn__file *f, int id) {
-    bnn_rng *r = &bnn__copy_of(f, id)->rng;
-    f->io.of = "a generator";
-    bnn__io_words(&f->io, r->key, 2);
-    bnn__io_words(&f->io, r->ctr, 4);
-    bnn__io_words(&f->io, r->buf, 4);
-    bnn__io_int(&f->io, &r->left, 0, 4, "words left");
+static void bnn__io_generator(bnn__io *io, bnn_rng *r) {
+    io->of = "a generator";
+    bnn__io_words(io, r->key, 2);
+    bnn__io_words(io, r->ctr, 4);
+    bnn__io_words(io, r->buf, 4);
+    bnn__io_int(io, &r->left, 0, 4, "words left");
 }
 
 static void bnn__io_bytes(bnn__file *f, int id) {
@@ -21261,7 +21290,7 @@ static void bnn__layout_all(bnn__file *f, int id) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_generator(&f->io, &bnn__copy_of(f, id)->rng); break;
     case BNN__CP_BYTES: bnn__io_bytes(f, id); break;
     default: bnn__layout_nets(f, id); break;
     }
@@ -21655,6 +21684,209 @@ static int bnn__recipe_parse(bnn__source s, void *out, const void *how) {
 
 BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
     return bnn__parse(mem, "recipe", bytes.data, bytes.size, bnn__recipe_parse, r, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>resume  The bytes of a fit: docs/format.md has the table. First what must be the same here as
+ * where they were written; then where the run stood, and each chain, between two rounds.
+ * --------------------------------------------------------------------------------------------- */
+
+static uint64_t bnn__fit_sum(bnn_mat m) { /* one value that differs makes another sum */
+    size_t i, n = bnn__mat_size(m);
+    uint64_t sum = 0, bits;
+    for (i = 0; i < n; i++) {
+        double v = (double)m.data[i];
+        memcpy(&bits, &v, sizeof bits);
+        sum = (sum ^ bits) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 32;
+    }
+    return sum;
+}
+
+/* Of layers, priors, likelihood and scaling, as a checkpoint has them; values are 0 */
+static uint64_t bnn__fit_sum_net(bnn_arena *mem, const bnn_net *of) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_params w = *of->params;
+    bnn_net net = *of;
+    bnn_checkpoint c;
+    void *bytes = NULL;
+    size_t size = 4; /* of the checksum at the end: a sum over it, too, is always the same */
+    int err;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = &net;
+    net.params = &w;
+    w.theta = (float *)bnn_arena_alloc(mem, w.n, sizeof(float));
+    err = bnn__cp_write(mem, &c, bnn__layout_nets, "the net of a fit", &bytes, &size);
+    mem->err = err; /* which is sticky here */
+    bnn_arena_rewind(mem, mark);
+    return bnn__crc32((const unsigned char *)bytes, size - 4);
+}
+
+static const char bnn__fit_marks[][24] = { "bytes of a float", "rows", "columns of x",
+    "columns of y", "checksum of x", "checksum of y", "checksum of probe", "method", "chains",
+    "draws", "batch", "bits of lr", "seed", "weights", "checksum of the net" };
+
+/* What differs here is named */
+static void bnn__io_marks(bnn__io *io, const bnn__fitting *f) {
+    enum { MARKS = sizeof bnn__fit_marks / sizeof *bnn__fit_marks };
+    const bnn_fit_desc *d = &f->desc;
+    double lr = (double)d->lr;
+    uint64_t v[MARKS], was;
+    size_t i = 0;
+    v[i++] = sizeof(float), v[i++] = f->data.x.rows, v[i++] = f->data.x.cols;
+    v[i++] = f->data.y.cols, v[i++] = bnn__fit_sum(f->data.x), v[i++] = bnn__fit_sum(f->data.y);
+    v[i++] = bnn__fit_sum(d->probe), v[i++] = (uint64_t)d->method, v[i++] = d->chains;
+    v[i++] = d->draws, v[i++] = d->batch;
+    memcpy(&v[i++], &lr, sizeof lr);
+    v[i++] = d->seed, v[i++] = f->net->params->n, v[i] = bnn__fit_sum_net(io->mem, f->net);
+    if (io->mem->err != BNN_OK) io->err = io->mem->err;
+    for (i = 0; i < MARKS && io->err == BNN_OK; i++) {
+        was = bnn__io_word(io, v[i], 8);
+        if (was != v[i])
+            bnn__io_fail(io, BNN_EARG, "%s: %z here, %z in the saved fit", bnn__fit_marks[i],
+                         (size_t)v[i], (size_t)was);
+    }
+}
+
+static const bnn__field bnn__fit_fields[] = {
+    BNN__ROW(bnn__fitting, desc.gradients, DOUBLE, BNN__POSITIVE, 1e18),
+    BNN__ROW(bnn__fitting, lr, DOUBLE, 0, DBL_MAX),
+    BNN__ROW(bnn__fitting, thin, SIZE, 1, 1 << 30),
+    BNN__ROW(bnn__fitting, batch, SIZE, 1, DBL_MAX) };
+
+static const bnn__field bnn__chain_fields[] = {
+    BNN__ROW(bnn__fit_chain, err, INT, 0, BNN_ECANCEL),
+    BNN__ROW(bnn__fit_chain, gradients, DOUBLE, 0, 1e18), BNN__DOUBLE(bnn__fit_chain, curvature),
+    BNN__DOUBLE(bnn__fit_chain, noise),  BNN__DOUBLE(bnn__fit_chain, falling),
+    BNN__DOUBLE(bnn__fit_chain, flat),
+    BNN__ROW(bnn__fit_chain, warm, SIZE, 0, BNN__FIT_WARMUP),
+    BNN__ROW(bnn__fit_chain, n_paths, SIZE, 0, BNN__FIT_PATHS) };
+
+/* An error and its sentence, or the first note */
+static void bnn__io_tape(bnn__io *io, const bnn__fit_chain *c, bnn_tape *t) {
+    char said[BNN_MSG];
+    memcpy(said, c->err == BNN_OK ? t->note : t->err != BNN_OK ? t->msg : c->mem.msg, sizeof said);
+    bnn__io_chars(io, said, sizeof said, "a sentence");
+    bnn__io_generator(io, &t->rng);
+    if (io->in == NULL) return;
+    memcpy(c->err == BNN_OK ? t->note : t->msg, said, sizeof said);
+    t->err = c->err, t->notes = t->note[0] != '\0';
+}
+
+static void bnn__io_sampler(bnn__io *io, bnn__fit_chain *c) {
+    bnn_stepper s = c->s; /* writing changes it */
+    io->of = "a sampler";
+    bnn__io_settings(io, &s);
+    bnn__io_vectors(io, &s, bnn__stepper_vectors(&s));
+    if (s.hmc != NULL) bnn__io_hmc(io, s.hmc, s.n, s.kind == BNN_NUTS);
+    if (io->in == NULL) return;
+    s.friction = c->s.friction; /* 1 - (1 - f) is not always f */
+    s.calm = 0;
+    c->s = s;
+}
+
+static void bnn__io_records(bnn__io *io, bnn__fit_chain *c) {
+    size_t i, kinetic = c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT; /* else it is NaN */
+    bnn__io_array(io, c->theta.data, 0, bnn__mul(c->records, c->theta.cols), -DBL_MAX, "draw");
+    for (i = 0; i < c->records && io->err == BNN_OK; i++) {
+        float *row = c->seen.data + i * c->seen.cols;
+        if (!kinetic) row[BNN__FIT_KINETIC] = 0;
+        bnn__io_array(io, row, 0, c->seen.cols, -DBL_MAX, "record");
+        if (!kinetic) row[BNN__FIT_KINETIC] = (float)bnn__nan();
+    }
+}
+
+static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
+    bnn_params *w = c->net.params;
+    int m = c->fit->desc.method;
+    size_t b;
+    io->of = "a chain";
+    BNN__FIELDS(io, c, bnn__chain_fields);
+    bnn__io_tape(io, c, &c->tape);
+    if (io->err != BNN_OK || c->err != BNN_OK) return; /* its draws are not used */
+    for (b = 0; b < w->n_blocks; b++) bnn__io_prior(io, &w->blocks[b].prior, 1);
+    io->of = "a chain";
+    bnn__io_array(io, w->theta, 0, w->n, -DBL_MAX, "weight");
+    bnn__io_array(io, c->center, 0, w->n, -DBL_MAX, "center");
+    if (io->in != NULL) bnn_params_zero_grad(w);
+    if (!bnn__fit_whole(m)) bnn__io_array(io, w->grad, 0, w->n, -DBL_MAX, "gradient");
+    if (bnn__fit_samples(m)) bnn__io_sampler(io, c);
+    bnn__io_array(io, c->paths, 1, c->n_paths, -DBL_MAX, "Hamiltonian");
+    bnn__io_records(io, c);
+}
+
+/* ess: the target, if it was reached, or 0 */
+static void bnn__io_fit(bnn__io *io, bnn__fitting *f, double *ess) {
+    int version = 1;
+    size_t k, records = bnn__fit_records(f);
+    io->of = "a fit";
+    bnn__io_int(io, &version, 1, 1, "version");
+    bnn__io_marks(io, f);
+    BNN__FIELDS(io, f, bnn__fit_fields);
+    bnn__io_size(io, &records, 0, (double)f->room, "number of records");
+    *ess = bnn__io_real(io, *ess, 8);
+    if (io->err == BNN_OK && io->in != NULL) {
+        bnn__fit_each(f, bnn__fit_make);
+        if (bnn__fit_samples(f->desc.method)) bnn__fit_each(f, bnn__fit_sampler);
+    }
+    for (k = 0; k < f->desc.chains && io->err == BNN_OK; k++) {
+        bnn__fit_chain *c = &f->chains[k];
+        if (io->in != NULL && !bnn__fit_live(c)) bnn__io_fail(io, c->err, "%s", c->mem.msg);
+        if (io->in != NULL) c->records = records;
+        bnn__io_chain(io, c);
+    }
+}
+
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p) {
+    bnn_bytes b = { NULL, 0 };
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    if (p->fit == NULL) bnn__arena_fail(mem, BNN_EARG, "bnn_fit_write: the fit was not made");
+    if (mem->err != BNN_OK) return b;
+    if (p->reached && p->err != BNN_ECANCEL) ess = p->fit->desc.ess;
+    io.mem = mem;
+    io.name = "bnn_fit_write";
+    io.element = sizeof(float);
+    bnn__io_fit(&io, p->fit, &ess);
+    if (io.err != BNN_OK) return mem->err = io.err, b;
+    b.size = io.pos;
+    io.pos = 0;
+    b.data = bnn__arena_take(mem, b.size, 1);
+    io.out = (unsigned char *)b.data;
+    if (b.data != NULL) bnn__io_fit(&io, p->fit, &ess);
+    return b;
+}
+
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_scaling scaling = net->scaling;
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    io.mem = mem;
+    io.name = "bnn_fit_resume";
+    io.in = saved.data != NULL ? (const unsigned char *)saved.data : (const unsigned char *)"";
+    io.end = saved.size;
+    io.element = sizeof(float);
+    io.apply = 1; /* all of it is new */
+    if (f != NULL) bnn__io_fit(&io, f, &ess);
+    if (io.err == BNN_OK && f != NULL && io.pos != io.end)
+        bnn__io_fail(&io, BNN_EFORMAT, "bytes behind the end");
+    if (f == NULL || io.err != BNN_OK) {
+        bnn_arena_rewind(mem, mark);
+        if (mem->err == BNN_OK) mem->err = io.err;
+        net->scaling = scaling;
+        memset(&p, 0, sizeof p);
+        p.err = mem->err;
+        return p;
+    }
+    p.reached = f->desc.ess <= ess;
+    bnn__fit_go(f, &p);
+    return p;
 }
 
 /* ------------------------------------------------------------------------------------------------
