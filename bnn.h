@@ -3062,6 +3062,10 @@ BNN__UNUSED static void bnn__seen(int *high, const void *lanes, size_t bytes) {
     *high = 1;
 }
 
+#define BNN__REST_1(NAME) bnn__p_##NAME##_1 /* for the elements after the last vector */
+#define BNN__REST_4(NAME) bnn__p_##NAME##_1
+#define BNN__REST_8(NAME) bnn__p_##NAME##_1
+#define BNN__REST_16(NAME) bnn__p_##NAME##_8
 #define BNN__PASS(S, NAME, ...) BNN__LOOP(S, NAME, ;, ;, __VA_ARGS__)
 #define BNN__LOOP(S, NAME, FIRST, LAST, ...) /* what comes before the vectors, and after */      \
 BNN__UNUSED static BNN__AT_##S                                                                   \
@@ -3070,7 +3074,7 @@ void bnn__p_##NAME##_##S(const bnn__job *job, size_t i, size_t n) {             
     FIRST                                                                                        \
     for (; i + S <= n; i += S) { __VA_ARGS__ }                                                   \
     LAST                                                                                         \
-    if (i < n) bnn__p_##NAME##_1(job, i, n);                                                     \
+    if (i < n) BNN__REST_##S(NAME)(job, i, n);                                                   \
 }
 #define BNN__GRAD(S)         /* the gradient with its weight decay */                            \
     bnn__f##S w = bnn__ld_##S(q.w + i), g = bnn__ld_##S(q.g + i) + w * q.pw
@@ -3877,7 +3881,8 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         size_t trs = ars, tcs = acs;
         a = b, ars = 0, acs = brs;
         b = ta, brs = tcs, bcs = trs;
-        if (from != NULL && from != c) bnn__rows_fill(m, 1, from, c), from = c;
+        for (i = 0; i < m && from != NULL && from != c; i++) c[i] = from[i * fs];
+        if (from != NULL) from = c;
         n = m, ldc = m, m = 1;
     }
     if (lanes > 1 && bcs == 1 && n >= 4 * lanes && m * n * k >= BNN__THIN_LEAST &&
