@@ -1,5 +1,5 @@
 /* test_layers_moments.c -- a mean field in one pass through lists: what is exact against its
- * formula, the rest against draws, how far off printed; what is refused; the text of dense lists. */
+ * formula, the rest against draws, how far off printed; refusals; the text of dense lists. */
 #include "build.h"
 #include "world.h"
 
@@ -110,6 +110,53 @@ static void lists_are_near_draws(void) {
     }
 }
 
+/* Weights that know each other: where is a bump in an 8x8 picture, and how high? */
+static void a_trained_list_is_near_draws(void) {
+    enum { ROWS = 300, DRAWS = 1000 };
+    open_all(1);
+    bnn_net net = make((bnn_layers_desc){ .input = { 8, 8, 1 }, .layers = {
+        { BNN_CONV, 6, .kernel = 3 }, { BNN_MAX_POOL, .kernel = 2 }, { BNN_CONV, 6, .kernel = 2 },
+        { BNN_DENSE, .size = 2 } } });
+    bnn_data d = { bnn_mat_new(&mem, ROWS, 64), bnn_mat_new(&mem, ROWS, 2) };
+    net.noise_std = (float)0.1;
+    for (size_t r = 0; r < ROWS; r++) {
+        double a = 1 + 6 * (double)bnn_rng_uniform(&tape.rng);
+        double h = (double)bnn_rng_uniform(&tape.rng);
+        for (size_t i = 0; i < 64; i++) {
+            double y = (double)(i / 8) - a, x = (double)(i % 8) - 4;
+            d.x.data[r * 64 + i] = (float)((0.5 + h) * exp(-(x * x + y * y) / 3));
+        }
+        d.y.data[r * 2] = (float)((a - 4) / 2), d.y.data[r * 2 + 1] = (float)(3 * h - 1.5);
+    }
+    bnn_meanfield q = bnn_meanfield_new(net.params, (bnn_meanfield_desc){ .init_std =
+                                                                          (float)0.02 });
+    bnn_stepper s = bnn_adam(q.params, (bnn_adam_desc){ .lr = (float)5e-3 });
+    for (int i = 0; i < 1500; i++) {
+        bnn_tape_reset(&tape);
+        bnn_meanfield_sample(&q, &tape);
+        bnn_backward(bnn_net_nll(&net, bnn_minibatch(&tape, d, 30)));
+        bnn_meanfield_backward(&q, &tape);
+        bnn_step(&s, &tape);
+    }
+    bnn_tape_reset(&tape);
+    bnn_mat x = { 30, 64, d.x.data };
+    bnn_predictive p = bnn_predict_moments(&mem, &tape, &net, &q, x), o;
+    bnn_ensemble e = bnn_ensemble_new(net.params, DRAWS);
+    for (int i = 0; i < DRAWS; i++) bnn_meanfield_push(&q, &e, &tape.rng);
+    o = bnn_predict(&mem, &tape, &net, &e, x);
+    double mean = 0, least = 9, most = 0, wrong = 0;
+    for (size_t i = 0; i < 60 && CHECK(p.mean.data != NULL && o.mean.data != NULL); i++) {
+        double ratio = sqrt((double)p.epistemic.data[i] / (double)o.epistemic.data[i]);
+        mean += ratio / 60, least = ratio < least ? ratio : least;
+        most = ratio > most ? ratio : most;
+        wrong += pow((double)o.mean.data[i] - (double)d.y.data[i], 2) / 60;
+    }
+    printf("    trained to an rmse of %.3f: sd times %.3f, %.3f to %.3f\n", sqrt(wrong), mean,
+           least, most);
+    CHECK(mean > 0.75 && mean < 1.25 && wrong < 0.1);
+    close_all();
+}
+
 static void what_is_not_independent_is_named(void) {
     static const struct { bnn_layer d; const char *kind; } no[] = {
         { { BNN_CONV_TRANSPOSE, 2, .kernel = 2 }, "conv transpose" },
@@ -157,6 +204,7 @@ int main(void) {
     RUN(a_pixel_of_a_convolution_is_exact);
     RUN(pools_of_independent_units_are_near_draws);
     RUN(lists_are_near_draws);
+    RUN(a_trained_list_is_near_draws);
     RUN(what_is_not_independent_is_named);
     RUN(a_dense_list_is_written_as_a_bnn_mlp);
     return check_done();
