@@ -1109,8 +1109,8 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* a
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
  * KL(q||prior) (Hinton and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those
- * of w's blocks. The KL is in closed form for normal and Laplace priors and estimated at the draw
- * for mixture and Student-t; flat priors add nothing. One step:
+ * of w's blocks. The KL is in closed form for normal and double exponential priors and estimated at
+ * the draw for mixture and Student-t; flat priors add nothing. One step:
  *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
  *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL has the prior in it
  *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
@@ -1183,9 +1183,9 @@ BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); 
  * yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
-/* The two as operations: means and sds (or noise) of weights (d,k) and biases (1,k); b may be NULL.
- * local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd), where o multiplies entry by entry.
- * flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
+/* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
+ * may be NULL. _local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd); o multiplies entry by entry.
+ * _flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
@@ -1864,6 +1864,16 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
  * must have the shapes that were saved. All or nothing. */
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
+/* A fit as bytes, for a checkpoint: all of its state, at whatever moment it ended or was canceled.
+ * bnn_fit_resume is bnn_fit from there on: of the same net, data and desc it makes the bits of the
+ * fit that nobody interrupted, and reads the report of one that was complete. `gradients` (all of
+ * them, from the beginning) and `ess` may be others; progress is yours. Of another net (but for its
+ * values, which do not matter) or data or desc: an error that names what differs. bnn_fit_more goes
+ * on as after bnn_fit. Errors stick in mem; then `data` is NULL, and nothing is made. */
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p);
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc);
+
 /* ---- tables ------------------------------------------------------------------------------------
  * A table is a CSV whose columns are of any kind. Cells keep their text. A recipe turns the text
  * into numbers, in the same way for every later table. Columns are found by name, or by number from
@@ -1922,8 +1932,8 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors stay in mem. Dates become days since 1970-01-01; yes, y, true, t and on become 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
-/* Computes the means that replace missing fields again, from n rows of the table (NULL: the first
- * n): those that train, if other rows of it test. Kinds and classes stay those of all rows. */
+/* Computes anew, from n rows of the table (NULL: the first n), the means that replace missing
+ * fields: from those that train, if others test. Kinds and classes stay those of all rows. */
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
 /* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
@@ -3451,14 +3461,19 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
                 past |= hit;                                                                     \
             }                                                                                    \
     }
-static void bnn__top_back(size_t c, size_t rows, size_t cols, size_t ld, const float *x,
-                          const float *y, const float *g, float *gx) {
-    size_t j = 0, i, l;
-#if BNN__SIMD
-    BNN__TOP_BACK(4)
-#endif
-    BNN__TOP_BACK(1)
+#define BNN__TOP_BACKS(S, LOOPS)                                                                 \
+static BNN__AT_##S void bnn__top_back_##S(size_t c, size_t rows, size_t cols, size_t ld,         \
+                                          const float *x, const float *y, const float *g,        \
+                                          float *gx) {                                           \
+    size_t j = 0, i, l;                                                                          \
+    LOOPS BNN__TOP_BACK(1)                                                                       \
 }
+#if BNN__SIMD == 16
+BNN__TOP_BACKS(8, BNN__TOP_BACK(8) BNN__TOP_BACK(4))
+#elif BNN__SIMD == 4
+BNN__TOP_BACKS(4, BNN__TOP_BACK(4))
+#endif
+BNN__TOP_BACKS(1, )
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -3498,8 +3513,7 @@ BNN__WIDE
  * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
-#define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
-#define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
+#define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
@@ -3529,13 +3543,12 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
     if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
-#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
-    BNN__TILE(S, 4, V) BNN__TILE(S, 6, V)
+#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 4, V) \
+    BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
     case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
     case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
-    case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
     case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
     case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__CHOICE(S, CASES)                                                                    \
@@ -3634,9 +3647,9 @@ BNN__CALLED size_t bnn__thin_lists(size_t m, size_t k, const float *a, size_t ar
     for (i = 0; i < (m + 1) / 2; i++) all += count[i];
     return all;
 }
-/* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
+/* Rows of the next tile where so many are left: 8 = 4 + 4, 10 = 6 + 4 */
 BNN__INLINE size_t bnn__tile_rows(size_t left) {
-    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
+    return left > 5 && left != 8 ? 6 : left > 3 ? 4 : left > 1 ? 2 : left;
 }
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
@@ -3672,54 +3685,24 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
-/* A tile of v vectors, of which `left` columns of C are there */
-static void bnn__tile_put(size_t S, size_t v, size_t r, size_t left, size_t k, const float *a,
-                          size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
-                          const float *from, size_t fs) {
-    bnn__tile *tile = bnn__tile_of(S, v, r);
+/* A tile of w columns, of which fewer are there: nb */
+static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_t k, const float *a,
+                           size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
     float edge[6 * 32];
-    size_t l, w = v * S;
-    if (left >= w) {
-        tile(k, a, ars, acs, b, brs, c, ldc, from, fs);
-        return;
-    }
-    for (l = 0; l < r && from != NULL; l++) bnn__row_put(left, from + l * fs, edge + l * w);
+    size_t l;
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
     tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
     for (l = 0; l < r; l++)
-        if (from == NULL && fs > 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(left, edge + l * w, c + l * ldc);
-}
-/* Small products, without blocking. Where C is new the last panel of columns overlaps the one
- * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
-enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
-static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
-                            size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, const float *from, size_t fs) {
-    float room[32 * BNN__SMALL_K];
-    size_t j, i, r, w, nb;
-    for (j = 0; j < n; j += w) {
-        size_t v = 2, at = j, bs = brs;
-        const float *bj;
-        if (S == 16 && (n - j <= S || (n - j < 2 * S && (from == c || n < 2 * S)))) v = 1;
-        w = v * S;
-        if (n - j < w && from != c && n >= w) at = n - w;
-        nb = n - at < w ? n - at : w;
-        bj = b + at * bcs;
-        if (bcs != 1 || nb < w) {
-            bnn__pack(k, nb, bj, brs, bcs, w, room);
-            bj = room, bs = w;
-        }
-        for (i = 0; i < m; i += r) {
-            r = bnn__tile_rows(m - i);
-            bnn__tile_put(S, v, r, nb, k, a + i * ars, ars, acs, bj, bs, c + i * ldc + at, ldc,
-                          from != NULL ? from + i * fs + at : NULL, fs);
-        }
-    }
+        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
+ * Where C is new the last panel overlaps the one before: the same bits twice are cheaper than an
+ * edge. What is small is done at once.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
     BNN__ROOM = 16384,                 /* on the stack, 64 KB: a panel of B, or that and A packed */
@@ -3732,14 +3715,20 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
-    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
-    size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
-    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
+    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts, kc = k, kb, mb, mc, nb, p, i, j, x, r, l;
+    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2, v, w;
+    if (k > kmax) {
+        cuts = (k + kmax - 1) / kmax;
+        kc = (k + cuts - 1) / cuts;
+    }
     for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
-        cuts = (m + mc - 1) / mc;
-        mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
+        mc = m;
+        if (packa || m * kb > block) {
+            mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
+            cuts = (m + mc - 1) / mc;
+            mc = ((m + cuts - 1) / cuts + 5) / 6 * 6;
+        }
         for (i = 0; i < m; i += mc) {
             const float *ai = a + i * ars + p * acs;
             size_t rs = ars, cs = acs;
@@ -3751,19 +3740,23 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
                 ai = d, rs = 1, cs = mc;
             }
-            for (j = 0; j < n; j += nb) {
-                const float *bj = b + p * brs + j * bcs, *next = 0;
-                size_t v, w, bs = brs;
-                nb = n - j < 2 * S ? n - j : 2 * S;
-                v = S == 16 && nb <= S ? 1 : 2;
+            for (j = 0; j < n; j += w) {
+                const float *bj, *next = 0;
+                size_t bs = brs, at = j, had = 0;
+                bnn__tile *tile = NULL;
+                v = S == 16 && (n - j <= S || (n < 2 * S && from != c)) ? 1 : 2;
                 w = v * S;
+                if (n - j < w && n >= w && from != c) at = n - w;
+                nb = n - at < w ? n - at : w;
+                bj = b + p * brs + at * bcs;
                 if (nb < w || bcs != 1 || (mb > BNN__FEW && (!packa || brs % 64 == 0))) {
                     bnn__pack(kb, nb, bj, brs, bcs, w, room);
                     if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
                     bj = room, bs = w;
                 }
                 for (x = 0; x < mb; x += r) {
-                    float *cx = c + (i + x) * ldc + j;
+                    float *cx = c + (i + x) * ldc + at;
+                    const float *fx = from != NULL ? from + (i + x) * fs + at : NULL;
                     r = bnn__tile_rows(mb - x);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
@@ -3775,8 +3768,10 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    bnn__tile_put(S, v, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
-                                  from != NULL ? from + (i + x) * fs + j : NULL, fs);
+                    if (r != had) tile = bnn__tile_of(S, v, r), had = r;
+                    if (nb == w) tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, fx, fs);
+                    else bnn__tile_edge(tile, w, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                        fx, fs);
                 }
             }
         }
@@ -3891,9 +3886,7 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         for (i = 0; i < m && from != NULL && from != c; i++)
             memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k)
-        bnn__gemm_small(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
-    else if (lanes > 1 && k > 0)
+    } else if (lanes > 1 && k > 0)
         bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
@@ -3992,31 +3985,40 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
-/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
- * the kernel sees are whole rows then */
-static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *x, size_t *ars, size_t *acs) {
-    size_t depth = s->kh * s->kw * s->c, tap, done, len;
-    int flat = s->c == 1 && s->right == 1;
-    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
-    if (!flat) bnn__patches(s, first, count, a, x, NULL);
-    for (tap = 0; tap < depth && flat; tap++) {
+/* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
+ * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
+static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *from, float *to) {
+    size_t tap, done, len, all = s->kh * s->kw;
+    for (tap = all; tap-- > 0;) {
         size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
-        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t before = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
         size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
-        const float *image = x + first / s->cols / s->rows * s->h * s->w;
-        for (done = 0; done < count; done += len, col = 0, a += len) {
-            size_t y = row * s->down + ky - s->top, i, lo, hi;
+        size_t image = first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
+            float *p = a + tap * count + done;
             len = s->cols - col < count - done ? s->cols - col : count - done;
             hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
-            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
-            for (i = 0; i < lo; i++) a[i] = 0;
-            for (i = hi; i < len; i++) a[i] = 0;
-            if (hi > lo)
-                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            lo = before <= col ? 0 : before - col < hi ? before - col : hi;
+            at = image + y * s->w + col + lo + kx - s->left;
+            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
+            if (from != NULL) {
+                for (i = 0; i < lo; i++) p[i] = 0;
+                for (i = hi; i < len; i++) p[i] = 0;
+                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
+            }
             if (++row == s->rows) row = 0, image += s->h * s->w;
         }
     }
+}
+/* Either, with the strides of what was copied */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    int flat = bnn__patch_flat(s);
+    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
+    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
 }
 
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
@@ -4059,11 +4061,13 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
     }
 }
 /* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
-static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
+static void bnn__tile_deep(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left);
-    bnn__tile_put(S, w / S, r, left, k, a, ars, 1, b, w, c, ldc, more > 0 ? c : NULL,
-                  more != 0 ? ldc : 0);
+    size_t w = bnn__panel(S, left), fs = more != 0 ? ldc : 0;
+    const float *from = more > 0 ? c : NULL;
+    bnn__tile *tile = bnn__tile_of(S, w / S, r);
+    if (left >= w) tile(k, a, ars, 1, b, w, c, ldc, from, fs);
+    else bnn__tile_edge(tile, w, r, left, k, a, ars, 1, b, w, c, ldc, from, fs);
 }
 
 typedef struct bnn__band {
@@ -4106,7 +4110,7 @@ static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wi
                 for (i = 0; i < rows; i++)
                     for (l = 0; l < s->cols; l += r) {
                         r = bnn__tile_rows(s->cols - l);
-                        bnn__tile_edge(S, r, k - j, deep,
+                        bnn__tile_deep(S, r, k - j, deep,
                                        x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
                                        s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
                                        more || ky + at > 0);
@@ -4128,7 +4132,7 @@ static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const floa
                 size_t row = i * s->down + ky - s->top; /* above the image: huge */
                 for (l = first; l < end && row < s->h; l += r) {
                     r = bnn__tile_rows(end - l);
-                    bnn__tile_edge(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
+                    bnn__tile_deep(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
                                    w + tap * size + j * k,
                                    x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
                                    s->right * s->c, -1);
@@ -4151,6 +4155,8 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
         if (own > size) size = own;
         panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
     }
+#else
+    (void)k;
 #endif
     size = bnn__mul(bnn__threads(), size);
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
@@ -4230,6 +4236,11 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
+            if (bnn__patch_flat(s)) {
+                bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
+                bnn__patches_flat(s, first, count, a, NULL, x);
+                continue;
+            }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
             bnn__patches(s, first, count, a, NULL, x);
         }
@@ -6663,8 +6674,9 @@ static void bnn__max_pool_backward(bnn_var *y) {
     size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        bnn__top_back(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
-                      y->val.data + p * c, y->grad.data + p * c, y->in[0]->grad.data + v.at);
+        BNN__PICK(bnn__top_back)(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                                 y->val.data + p * c, y->grad.data + p * c,
+                                 y->in[0]->grad.data + v.at);
     }
 }
 
@@ -17363,10 +17375,9 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
     return mean;
 }
 
-static void bnn__fit_open(bnn__fit_chain *c) {
+static void bnn__fit_make(bnn__fit_chain *c) {
     bnn__fitting *f = c->fit;
-    int m = f->desc.method, samples = bnn__fit_samples(m), i;
-    double now, before = bnn__inf(), log_lik;
+    int m = f->desc.method;
     c->tape = bnn__fit_tape(f->mem);
     c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
     c->mem.alloc = c->tape.mem.alloc;
@@ -17376,9 +17387,15 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
     c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
     c->paths = (double *)bnn_arena_alloc(&c->mem, BNN__FIT_PATHS, sizeof(double));
-    if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
     if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
-    if (m == BNN_FIT_MEANFIELD) return;
+}
+
+static void bnn__fit_open(bnn__fit_chain *c) {
+    bnn__fitting *f = c->fit;
+    int m = f->desc.method, samples = bnn__fit_samples(m), i;
+    double now, before = bnn__inf(), log_lik;
+    bnn__fit_make(c);
+    if (c->mem.err != BNN_OK || !bnn__fit_begin(c) || m == BNN_FIT_MEANFIELD) return;
     if (!samples)
         bnn__fit_descend(c, (size_t)(f->budget / (double)f->desc.chains), 0);
     for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
@@ -17695,7 +17712,8 @@ static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
     while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
         size_t warm = 0;
         if (bnn__fit_canceled(f, p)) return;
-        for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
+        for (k = 0; k < f->desc.chains; k++)
+            if (bnn__fit_live(&f->chains[k])) warm += f->chains[k].warm;
         bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
         if (warm > 0) continue;
         records = bnn__fit_records(f);
@@ -17867,6 +17885,18 @@ static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* A chain that overflowed although lr was stable along the largest curvature where it began */
+static void bnn__fit_notes_late(const bnn__fitting *f) {
+    size_t k = 0;
+    const bnn_stepper *s;
+    while (k < f->desc.chains && (f->chains[k].err != BNN_ENONFINITE || f->chains[k].s.t == 0)) k++;
+    if (k == f->desc.chains) return;
+    s = &f->chains[k].s;
+    bnn__arena_note(f->mem, "bnn_fit: chain %z overflowed after %g steps of lr %g, stable where it "
+                    "began: the curvature grew on its way, others may follow: lr %g", k,
+                    (double)s->t, (double)s->lr, (double)s->lr / 3);
+}
+
 static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
     double lr = (double)f->desc.lr, error, T, bound;
     if (!bnn__fit_samples(p->method)) return;
@@ -17880,6 +17910,7 @@ static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) 
         if (lr * p->curvature > bound)
             bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
                             "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        else bnn__fit_notes_late(f);
         if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
             bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
                             "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
@@ -18044,6 +18075,7 @@ static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
     bnn__fit_notes_model(f, p);
     mem->on_note = f->on_note, mem->note_user = f->note_user;
     p->notes = f->notes, p->n_notes = f->n_notes;
+    if (p->err == BNN_OK) p->err = mem->err;
 }
 
 /* ---- the call */
@@ -18128,34 +18160,46 @@ static void bnn__fit_steps(bnn__fitting *f) {
     if (f->thin < 10) f->thin = 10;
 }
 
-BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
-    bnn_posterior p;
-    bnn__fitting *f;
+/* All but the chains; NULL = mem has the error */
+static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data data,
+                                      const bnn_fit_desc *desc, bnn_posterior *p) {
+    bnn__fitting *f = NULL;
     bnn_mat one = { 0, 0, NULL };
     bnn_tape t = bnn__fit_tape(mem);
     size_t room;
-    memset(&p, 0, sizeof p);
-    if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
-    f = bnn__fit_new(mem, net, data, desc);
+    memset(p, 0, sizeof *p);
+    if (bnn__fit_ready(mem, net, data, desc)) f = bnn__fit_new(mem, net, data, *desc);
     if (f != NULL) {
         one = bnn_predict(mem, &t, net, NULL, f->desc.probe).mean; /* how many numbers are seen */
         if (t.err != BNN_OK) bnn__arena_fail(mem, t.err, "bnn_fit: %s", t.msg);
     }
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    if ((p->err = mem->err) != BNN_OK) return NULL;
     f->cols = BNN__FIT_PROBES + one.rows * one.cols;
-    p.post.params = net->params;
+    p->post.params = net->params;
     room = bnn__mul(f->desc.chains, f->desc.draws);
-    p.post.samples = bnn_mat_new(mem, room, net->params->n);
-    p.post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
-    p.fit = f, p.method = f->desc.method;
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    p->post.samples = bnn_mat_new(mem, room, net->params->n);
+    p->post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
+    p->fit = f, p->method = f->desc.method;
+    p->err = mem->err;
+    return p->err == BNN_OK ? f : NULL;
+}
+
+/* To the end of the budget, from wherever the chains are, and the result */
+static void bnn__fit_go(bnn__fitting *f, bnn_posterior *p) {
+    if (bnn__fit_samples(p->method)) bnn__fit_run(f, p);
+    else if (bnn__fit_records(f) == 0 && !bnn__fit_canceled(f, p))
+        bnn__fit_each(f, bnn__fit_around);
+    bnn__fit_finish(f, p);
+}
+
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    if (f == NULL) return p;
     bnn__fit_each(f, bnn__fit_open);
     bnn__fit_steps(f);
-    if (bnn__fit_samples(p.method)) {
-        bnn__fit_each(f, bnn__fit_sampler);
-        bnn__fit_run(f, &p);
-    } else if (!bnn__fit_canceled(f, &p)) bnn__fit_each(f, bnn__fit_around);
-    bnn__fit_finish(f, &p);
+    if (bnn__fit_samples(p.method)) bnn__fit_each(f, bnn__fit_sampler);
+    bnn__fit_go(f, &p);
     return p;
 }
 
@@ -20766,16 +20810,17 @@ static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
         bnn__io_fail(io, bnn__io_bad(io), "%s", trial.msg);
 }
 
-static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
+static void bnn__io_chars(bnn__io *io, char *s, size_t room, const char *what) {
     size_t i;
+    for (i = 0; i < room; i++) s[i] = (char)bnn__io_word(io, (unsigned char)s[i], 1);
+    if (s[room - 1] != '\0') bnn__io_fail(io, BNN_EFORMAT, "%s does not end", what);
+    s[room - 1] = '\0';
+}
+
+static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_count(io, &b->rows, "rows");
     bnn__io_count(io, &b->cols, "cols");
-    for (i = 0; i < sizeof b->name; i++)
-        b->name[i] = (char)bnn__io_word(io, (unsigned char)b->name[i], 1);
-    if (b->name[sizeof b->name - 1] != '\0') {
-        b->name[sizeof b->name - 1] = '\0';
-        bnn__io_fail(io, BNN_EFORMAT, "the name of a block does not end");
-    }
+    bnn__io_chars(io, b->name, sizeof b->name, "the name of a block");
     bnn__io_prior(io, &b->prior, 1);
 }
 
@@ -21323,13 +21368,12 @@ static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
     for (i = 0; i < n; i++) v[i] = (uint32_t)bnn__io_word(io, v[i], 4);
 }
 
-static void bnn__io_rng(bnn__file *f, int id) {
-    bnn_rng *r = &bnn__copy_of(f, id)->rng;
-    f->io.of = "a generator";
-    bnn__io_words(&f->io, r->key, 2);
-    bnn__io_words(&f->io, r->ctr, 4);
-    bnn__io_words(&f->io, r->buf, 4);
-    bnn__io_int(&f->io, &r->left, 0, 4, "words left");
+static void bnn__io_generator(bnn__io *io, bnn_rng *r) {
+    io->of = "a generator";
+    bnn__io_words(io, r->key, 2);
+    bnn__io_words(io, r->ctr, 4);
+    bnn__io_words(io, r->buf, 4);
+    bnn__io_int(io, &r->left, 0, 4, "words left");
 }
 
 static void bnn__io_bytes(bnn__file *f, int id) {
@@ -21361,7 +21405,7 @@ static void bnn__layout_all(bnn__file *f, int id) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_generator(&f->io, &bnn__copy_of(f, id)->rng); break;
     case BNN__CP_BYTES: bnn__io_bytes(f, id); break;
     default: bnn__layout_nets(f, id); break;
     }
@@ -21755,6 +21799,209 @@ static int bnn__recipe_parse(bnn__source s, void *out, const void *how) {
 
 BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
     return bnn__parse(mem, "recipe", bytes.data, bytes.size, bnn__recipe_parse, r, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>resume  The bytes of a fit: docs/format.md has the table. First what must be the same here as
+ * where they were written; then where the run stood, and each chain, between two rounds.
+ * --------------------------------------------------------------------------------------------- */
+
+static uint64_t bnn__fit_sum(bnn_mat m) { /* one value that differs makes another sum */
+    size_t i, n = bnn__mat_size(m);
+    uint64_t sum = 0, bits;
+    for (i = 0; i < n; i++) {
+        double v = (double)m.data[i];
+        memcpy(&bits, &v, sizeof bits);
+        sum = (sum ^ bits) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 32;
+    }
+    return sum;
+}
+
+/* Of layers, priors, likelihood and scaling, as a checkpoint has them; values are 0 */
+static uint64_t bnn__fit_sum_net(bnn_arena *mem, const bnn_net *of) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_params w = *of->params;
+    bnn_net net = *of;
+    bnn_checkpoint c;
+    void *bytes = NULL;
+    size_t size = 4; /* of the checksum at the end: a sum over it, too, is always the same */
+    int err;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = &net;
+    net.params = &w;
+    w.theta = (float *)bnn_arena_alloc(mem, w.n, sizeof(float));
+    err = bnn__cp_write(mem, &c, bnn__layout_nets, "the net of a fit", &bytes, &size);
+    mem->err = err; /* which is sticky here */
+    bnn_arena_rewind(mem, mark);
+    return bnn__crc32((const unsigned char *)bytes, size - 4);
+}
+
+static const char bnn__fit_marks[][24] = { "bytes of a float", "rows", "columns of x",
+    "columns of y", "checksum of x", "checksum of y", "checksum of probe", "method", "chains",
+    "draws", "batch", "bits of lr", "seed", "weights", "checksum of the net" };
+
+/* What differs here is named */
+static void bnn__io_marks(bnn__io *io, const bnn__fitting *f) {
+    enum { MARKS = sizeof bnn__fit_marks / sizeof *bnn__fit_marks };
+    const bnn_fit_desc *d = &f->desc;
+    double lr = (double)d->lr;
+    uint64_t v[MARKS], was;
+    size_t i = 0;
+    v[i++] = sizeof(float), v[i++] = f->data.x.rows, v[i++] = f->data.x.cols;
+    v[i++] = f->data.y.cols, v[i++] = bnn__fit_sum(f->data.x), v[i++] = bnn__fit_sum(f->data.y);
+    v[i++] = bnn__fit_sum(d->probe), v[i++] = (uint64_t)d->method, v[i++] = d->chains;
+    v[i++] = d->draws, v[i++] = d->batch;
+    memcpy(&v[i++], &lr, sizeof lr);
+    v[i++] = d->seed, v[i++] = f->net->params->n, v[i] = bnn__fit_sum_net(io->mem, f->net);
+    if (io->mem->err != BNN_OK) io->err = io->mem->err;
+    for (i = 0; i < MARKS && io->err == BNN_OK; i++) {
+        was = bnn__io_word(io, v[i], 8);
+        if (was != v[i])
+            bnn__io_fail(io, BNN_EARG, "%s: %z here, %z in the saved fit", bnn__fit_marks[i],
+                         (size_t)v[i], (size_t)was);
+    }
+}
+
+static const bnn__field bnn__fit_fields[] = {
+    BNN__ROW(bnn__fitting, desc.gradients, DOUBLE, BNN__POSITIVE, 1e18),
+    BNN__ROW(bnn__fitting, lr, DOUBLE, 0, DBL_MAX),
+    BNN__ROW(bnn__fitting, thin, SIZE, 1, 1 << 30),
+    BNN__ROW(bnn__fitting, batch, SIZE, 1, DBL_MAX) };
+
+static const bnn__field bnn__chain_fields[] = {
+    BNN__ROW(bnn__fit_chain, err, INT, 0, BNN_ECANCEL),
+    BNN__ROW(bnn__fit_chain, gradients, DOUBLE, 0, 1e18), BNN__DOUBLE(bnn__fit_chain, curvature),
+    BNN__DOUBLE(bnn__fit_chain, noise),  BNN__DOUBLE(bnn__fit_chain, falling),
+    BNN__DOUBLE(bnn__fit_chain, flat),
+    BNN__ROW(bnn__fit_chain, warm, SIZE, 0, BNN__FIT_WARMUP),
+    BNN__ROW(bnn__fit_chain, n_paths, SIZE, 0, BNN__FIT_PATHS) };
+
+/* An error and its sentence, or the first note */
+static void bnn__io_tape(bnn__io *io, const bnn__fit_chain *c, bnn_tape *t) {
+    char said[BNN_MSG];
+    memcpy(said, c->err == BNN_OK ? t->note : t->err != BNN_OK ? t->msg : c->mem.msg, sizeof said);
+    bnn__io_chars(io, said, sizeof said, "a sentence");
+    bnn__io_generator(io, &t->rng);
+    if (io->in == NULL) return;
+    memcpy(c->err == BNN_OK ? t->note : t->msg, said, sizeof said);
+    t->err = c->err, t->notes = t->note[0] != '\0';
+}
+
+static void bnn__io_sampler(bnn__io *io, bnn__fit_chain *c) {
+    bnn_stepper s = c->s; /* writing changes it */
+    io->of = "a sampler";
+    bnn__io_settings(io, &s);
+    bnn__io_vectors(io, &s, bnn__stepper_vectors(&s));
+    if (s.hmc != NULL) bnn__io_hmc(io, s.hmc, s.n, s.kind == BNN_NUTS);
+    if (io->in == NULL) return;
+    s.friction = c->s.friction; /* 1 - (1 - f) is not always f */
+    s.calm = 0;
+    c->s = s;
+}
+
+static void bnn__io_records(bnn__io *io, bnn__fit_chain *c) {
+    size_t i, kinetic = c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT; /* else it is NaN */
+    bnn__io_array(io, c->theta.data, 0, bnn__mul(c->records, c->theta.cols), -DBL_MAX, "draw");
+    for (i = 0; i < c->records && io->err == BNN_OK; i++) {
+        float *row = c->seen.data + i * c->seen.cols;
+        if (!kinetic) row[BNN__FIT_KINETIC] = 0;
+        bnn__io_array(io, row, 0, c->seen.cols, -DBL_MAX, "record");
+        if (!kinetic) row[BNN__FIT_KINETIC] = (float)bnn__nan();
+    }
+}
+
+static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
+    bnn_params *w = c->net.params;
+    int m = c->fit->desc.method;
+    size_t b;
+    io->of = "a chain";
+    BNN__FIELDS(io, c, bnn__chain_fields);
+    bnn__io_tape(io, c, &c->tape);
+    if (io->err != BNN_OK || c->err != BNN_OK) return; /* its draws are not used */
+    for (b = 0; b < w->n_blocks; b++) bnn__io_prior(io, &w->blocks[b].prior, 1);
+    io->of = "a chain";
+    bnn__io_array(io, w->theta, 0, w->n, -DBL_MAX, "weight");
+    bnn__io_array(io, c->center, 0, w->n, -DBL_MAX, "center");
+    if (io->in != NULL) bnn_params_zero_grad(w);
+    if (!bnn__fit_whole(m)) bnn__io_array(io, w->grad, 0, w->n, -DBL_MAX, "gradient");
+    if (bnn__fit_samples(m)) bnn__io_sampler(io, c);
+    bnn__io_array(io, c->paths, 1, c->n_paths, -DBL_MAX, "Hamiltonian");
+    bnn__io_records(io, c);
+}
+
+/* ess: the target, if it was reached, or 0 */
+static void bnn__io_fit(bnn__io *io, bnn__fitting *f, double *ess) {
+    int version = 1;
+    size_t k, records = bnn__fit_records(f);
+    io->of = "a fit";
+    bnn__io_int(io, &version, 1, 1, "version");
+    bnn__io_marks(io, f);
+    BNN__FIELDS(io, f, bnn__fit_fields);
+    bnn__io_size(io, &records, 0, (double)f->room, "number of records");
+    *ess = bnn__io_real(io, *ess, 8);
+    if (io->err == BNN_OK && io->in != NULL) {
+        bnn__fit_each(f, bnn__fit_make);
+        if (bnn__fit_samples(f->desc.method)) bnn__fit_each(f, bnn__fit_sampler);
+    }
+    for (k = 0; k < f->desc.chains && io->err == BNN_OK; k++) {
+        bnn__fit_chain *c = &f->chains[k];
+        if (io->in != NULL && !bnn__fit_live(c)) bnn__io_fail(io, c->err, "%s", c->mem.msg);
+        if (io->in != NULL) c->records = records;
+        bnn__io_chain(io, c);
+    }
+}
+
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p) {
+    bnn_bytes b = { NULL, 0 };
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    if (p->fit == NULL) bnn__arena_fail(mem, BNN_EARG, "bnn_fit_write: the fit was not made");
+    if (mem->err != BNN_OK) return b;
+    if (p->reached && p->err != BNN_ECANCEL) ess = p->fit->desc.ess;
+    io.mem = mem;
+    io.name = "bnn_fit_write";
+    io.element = sizeof(float);
+    bnn__io_fit(&io, p->fit, &ess);
+    if (io.err != BNN_OK) return mem->err = io.err, b;
+    b.size = io.pos;
+    io.pos = 0;
+    b.data = bnn__arena_take(mem, b.size, 1);
+    io.out = (unsigned char *)b.data;
+    if (b.data != NULL) bnn__io_fit(&io, p->fit, &ess);
+    return b;
+}
+
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_scaling scaling = net->scaling;
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    io.mem = mem;
+    io.name = "bnn_fit_resume";
+    io.in = saved.data != NULL ? (const unsigned char *)saved.data : (const unsigned char *)"";
+    io.end = saved.size;
+    io.element = sizeof(float);
+    io.apply = 1; /* all of it is new */
+    if (f != NULL) bnn__io_fit(&io, f, &ess);
+    if (io.err == BNN_OK && f != NULL && io.pos != io.end)
+        bnn__io_fail(&io, BNN_EFORMAT, "bytes behind the end");
+    if (f == NULL || io.err != BNN_OK) {
+        bnn_arena_rewind(mem, mark);
+        if (mem->err == BNN_OK) mem->err = io.err;
+        net->scaling = scaling;
+        memset(&p, 0, sizeof p);
+        p.err = mem->err;
+        return p;
+    }
+    p.reached = f->desc.ess <= ess;
+    bnn__fit_go(f, &p);
+    return p;
 }
 
 /* ------------------------------------------------------------------------------------------------
