@@ -18680,7 +18680,10 @@ static void bnn__emit_moments(bnn__emit *e) {
         "    *m = slope * *m + (1.0f - slope) * (*m * c + s * p);\n"
         "    *v = slope * slope * *v + u;\n"
         "}\n");
-    if (e->needs & BNN__EMIT_MAX) bnn__emit_put(e,
+}
+
+static void bnn__emit_larger(bnn__emit *e) {
+    bnn__emit_put(e,
         "static void $_larger(float *m, float *v, float n, float w) {\n"
         "    float a = sqrtf(*v + w), d = *m - n, c, p, z;\n"
         "    if (d < 0 && !(d >= -9.0f * a)) *m = n, *v = w;\n"
@@ -18760,8 +18763,8 @@ static void bnn__emit_affine(bnn__emit *e) {
 }
 
 /* The same with variances: those of an image, or NULL, and of a result lie behind all means */
-static void bnn__emit_windows_two(bnn__emit *e, int conv, int pool) {
-    if (conv) bnn__emit_put(e,
+static void bnn__emit_conv_two(bnn__emit *e) {
+    bnn__emit_put(e,
         "static void $_conv(struct $_at *at, const float *x, const float *spread, const int *s,\n"
         "    float *patch, float *y) {\n"
         "    struct $_at now = *at;\n"
@@ -18781,7 +18784,10 @@ static void bnn__emit_windows_two(bnn__emit *e, int conv, int pool) {
         "    }\n"
         "    *at = now;\n"
         "}\n");
-    if (pool) bnn__emit_say(e,
+}
+
+static void bnn__emit_pool_two(bnn__emit *e) {
+    bnn__emit_say(e,
         "static void $_pool(const float *x, const float *spread, const int *s, int mean, float *y) "
         "{\n"
         "    int i, j, l, r, q, u, v, n, all = s[3] * s[4] * s[2];\n"
@@ -18853,7 +18859,9 @@ static void bnn__emit_windows(bnn__emit *e) {
         for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
         bnn__emit_put(e, "\n};\n");
     }
-    (e->parts == 2 ? bnn__emit_windows_two : bnn__emit_windows_text)(e, conv, pool);
+    if (e->parts == 1) bnn__emit_windows_text(e, conv, pool);
+    if (e->parts == 2 && conv) bnn__emit_conv_two(e);
+    if (e->parts == 2 && pool) bnn__emit_pool_two(e);
 }
 
 /* ---- the function */
@@ -19189,6 +19197,7 @@ static void bnn__emit_file(bnn__emit *e) {
     bnn__emit_functions(e, 1);
     if (bnn__emit_classes(e)) bnn__emit_classes_text(e);
     if (e->parts == 2) bnn__emit_moments(e);
+    if (e->needs & BNN__EMIT_MAX) bnn__emit_larger(e);
     bnn__emit_affine(e);
     bnn__emit_windows(e);
     bnn__emit_function(e);
