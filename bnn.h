@@ -820,6 +820,9 @@ typedef struct bnn_layers_desc {
 } bnn_layers_desc;
 
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
+/* A net for bnn_load, and what reads checkpoints, to make: of the layers that the file has. A
+ * zeroed one becomes a bnn_mlp only, so that a program which reads no list has no code of one. */
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem);
 /* A copy of a bnn_mlp in `to` with fewer units, not just zeroed ones. keep[l][j] = 0 drops unit j
  * of hidden layer l; keep[l] NULL keeps the whole layer. keep NULL drops the units whose incoming
  * or outgoing weights are all 0, but always leaves one in each layer: the function stays the same.
@@ -1106,8 +1109,8 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* a
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
  * KL(q||prior) (Hinton and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those
- * of w's blocks. The KL is in closed form for normal and Laplace priors and estimated at the draw
- * for mixture and Student-t; flat priors add nothing. One step:
+ * of w's blocks. The KL is in closed form for normal and double exponential priors and estimated at
+ * the draw for mixture and Student-t; flat priors add nothing. One step:
  *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
  *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL has the prior in it
  *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
@@ -1180,9 +1183,9 @@ BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); 
  * yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
-/* The two as operations: means and sds (or noise) of weights (d,k) and biases (1,k); b may be NULL.
- * local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd), where o multiplies entry by entry.
- * flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
+/* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
+ * may be NULL. _local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd); o multiplies entry by entry.
+ * _flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
@@ -1683,19 +1686,21 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind);
 /* Area between two learning curves on one grid of steps, trapezoid rule; > 0: a lies above b */
 BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b);
 
-/* Makes of a teacher's posterior over a bnn_mlp that of a smaller one (Grabovoy and Strijov 2021).
- * The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is over
- * all parameters of mlp, *out over all those of to. Bad arguments: the error is in to->mem, and the
- * net is dead. Calls can follow one another. layer counts hidden layers from 1.
+/* Makes of a teacher's posterior over a net of layers that of a smaller one (Grabovoy and Strijov
+ * 2021). The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is
+ * over all parameters of net, *out over all those of to. Bad arguments: the error is in to->mem,
+ * and the net is dead. Calls can follow one another. layer counts from 1, and is not the last.
  *   bnn_drop_neurons: outgoing weights are conditioned on 0, incoming ones and the bias integrated
- *       out; condition_all = 1 conditions those on 0 as well (as printed in the article)
+ *       out; condition_all = 1 conditions those on 0 as well (as printed in the article). In a net
+ *       of bnn_layers, whatever channels bnn_mlp_shrink can drop
  *   bnn_drop_layer: the matrix into the layer is conditioned on I, its bias on 0. So it repeats
  *       the layer before it and can go: needs equal widths and an activation s with s(s(x)) = s(x):
- *       relu behind relu, or the identity */
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+ *       relu behind relu, or the identity. A convolution with an odd kernel that keeps the size of
+ *       the image is conditioned on I in the middle of the kernel and on 0 around it */
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer);
 /* The order in which to drop the neurons of a hidden layer, first to go first. OBD and RATIO sum a
  * score over a neuron's outgoing weights u. OBD: h u^2/2, h the diagonal of a Hessian or GGN (LeCun
@@ -1704,7 +1709,7 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
  * outputs; then again, given that one. It finds copies of neurons; useless ones come last.
  * curvature: params->n values, for OBD. rng: for RANDOM. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
 /* Belsley, Kuh, Welsch 1980. a is a design X (n,d), n >= d, or, with covariance = 1, a positive
  * definite covariance of the coefficients (d,d): (X'X)^-1 says the same as X. index (1,d): the
@@ -1927,8 +1932,8 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors stay in mem. Dates become days since 1970-01-01; yes, y, true, t and on become 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
-/* Computes the means that replace missing fields again, from n rows of the table (NULL: the first
- * n): those that train, if other rows of it test. Kinds and classes stay those of all rows. */
+/* Computes anew, from n rows of the table (NULL: the first n), the means that replace missing
+ * fields: from those that train, if others test. Kinds and classes stay those of all rows. */
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
 /* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
@@ -1995,7 +2000,7 @@ BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
 BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_save(const char *path, const bnn_net *net);
-BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
+BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be zeroed, unread */
 #endif
 
 #ifdef __cplusplus
@@ -3456,14 +3461,19 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
                 past |= hit;                                                                     \
             }                                                                                    \
     }
-static void bnn__top_back(size_t c, size_t rows, size_t cols, size_t ld, const float *x,
-                          const float *y, const float *g, float *gx) {
-    size_t j = 0, i, l;
-#if BNN__SIMD
-    BNN__TOP_BACK(4)
-#endif
-    BNN__TOP_BACK(1)
+#define BNN__TOP_BACKS(S, LOOPS)                                                                 \
+static BNN__AT_##S void bnn__top_back_##S(size_t c, size_t rows, size_t cols, size_t ld,         \
+                                          const float *x, const float *y, const float *g,        \
+                                          float *gx) {                                           \
+    size_t j = 0, i, l;                                                                          \
+    LOOPS BNN__TOP_BACK(1)                                                                       \
 }
+#if BNN__SIMD == 16
+BNN__TOP_BACKS(8, BNN__TOP_BACK(8) BNN__TOP_BACK(4))
+#elif BNN__SIMD == 4
+BNN__TOP_BACKS(4, BNN__TOP_BACK(4))
+#endif
+BNN__TOP_BACKS(1, )
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -3503,8 +3513,7 @@ BNN__WIDE
  * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
-#define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
-#define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
+#define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
@@ -3534,13 +3543,12 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
     if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
-#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
-    BNN__TILE(S, 4, V) BNN__TILE(S, 6, V)
+#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 4, V) \
+    BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
     case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
     case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
-    case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
     case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
     case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__CHOICE(S, CASES)                                                                    \
@@ -3639,9 +3647,9 @@ BNN__CALLED size_t bnn__thin_lists(size_t m, size_t k, const float *a, size_t ar
     for (i = 0; i < (m + 1) / 2; i++) all += count[i];
     return all;
 }
-/* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
+/* Rows of the next tile where so many are left: 8 = 4 + 4, 10 = 6 + 4 */
 BNN__INLINE size_t bnn__tile_rows(size_t left) {
-    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
+    return left > 5 && left != 8 ? 6 : left > 3 ? 4 : left > 1 ? 2 : left;
 }
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
@@ -3677,54 +3685,24 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
-/* A tile of v vectors, of which `left` columns of C are there */
-static void bnn__tile_put(size_t S, size_t v, size_t r, size_t left, size_t k, const float *a,
-                          size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
-                          const float *from, size_t fs) {
-    bnn__tile *tile = bnn__tile_of(S, v, r);
+/* A tile of w columns, of which fewer are there: nb */
+static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_t k, const float *a,
+                           size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
     float edge[6 * 32];
-    size_t l, w = v * S;
-    if (left >= w) {
-        tile(k, a, ars, acs, b, brs, c, ldc, from, fs);
-        return;
-    }
-    for (l = 0; l < r && from != NULL; l++) bnn__row_put(left, from + l * fs, edge + l * w);
+    size_t l;
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
     tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
     for (l = 0; l < r; l++)
-        if (from == NULL && fs > 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(left, edge + l * w, c + l * ldc);
-}
-/* Small products, without blocking. Where C is new the last panel of columns overlaps the one
- * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
-enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
-static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
-                            size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, const float *from, size_t fs) {
-    float room[32 * BNN__SMALL_K];
-    size_t j, i, r, w, nb;
-    for (j = 0; j < n; j += w) {
-        size_t v = 2, at = j, bs = brs;
-        const float *bj;
-        if (S == 16 && (n - j <= S || (n - j < 2 * S && (from == c || n < 2 * S)))) v = 1;
-        w = v * S;
-        if (n - j < w && from != c && n >= w) at = n - w;
-        nb = n - at < w ? n - at : w;
-        bj = b + at * bcs;
-        if (bcs != 1 || nb < w) {
-            bnn__pack(k, nb, bj, brs, bcs, w, room);
-            bj = room, bs = w;
-        }
-        for (i = 0; i < m; i += r) {
-            r = bnn__tile_rows(m - i);
-            bnn__tile_put(S, v, r, nb, k, a + i * ars, ars, acs, bj, bs, c + i * ldc + at, ldc,
-                          from != NULL ? from + i * fs + at : NULL, fs);
-        }
-    }
+        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
+ * Where C is new the last panel overlaps the one before: the same bits twice are cheaper than an
+ * edge. What is small is done at once.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
     BNN__ROOM = 16384,                 /* on the stack, 64 KB: a panel of B, or that and A packed */
@@ -3737,14 +3715,20 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
-    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
-    size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
-    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
+    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts, kc = k, kb, mb, mc, nb, p, i, j, x, r, l;
+    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2, v, w;
+    if (k > kmax) {
+        cuts = (k + kmax - 1) / kmax;
+        kc = (k + cuts - 1) / cuts;
+    }
     for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
-        cuts = (m + mc - 1) / mc;
-        mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
+        mc = m;
+        if (packa || m * kb > block) {
+            mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
+            cuts = (m + mc - 1) / mc;
+            mc = ((m + cuts - 1) / cuts + 5) / 6 * 6;
+        }
         for (i = 0; i < m; i += mc) {
             const float *ai = a + i * ars + p * acs;
             size_t rs = ars, cs = acs;
@@ -3756,19 +3740,23 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
                 ai = d, rs = 1, cs = mc;
             }
-            for (j = 0; j < n; j += nb) {
-                const float *bj = b + p * brs + j * bcs, *next = 0;
-                size_t v, w, bs = brs;
-                nb = n - j < 2 * S ? n - j : 2 * S;
-                v = S == 16 && nb <= S ? 1 : 2;
+            for (j = 0; j < n; j += w) {
+                const float *bj, *next = 0;
+                size_t bs = brs, at = j, had = 0;
+                bnn__tile *tile = NULL;
+                v = S == 16 && (n - j <= S || (n < 2 * S && from != c)) ? 1 : 2;
                 w = v * S;
+                if (n - j < w && n >= w && from != c) at = n - w;
+                nb = n - at < w ? n - at : w;
+                bj = b + p * brs + at * bcs;
                 if (nb < w || bcs != 1 || (mb > BNN__FEW && (!packa || brs % 64 == 0))) {
                     bnn__pack(kb, nb, bj, brs, bcs, w, room);
                     if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
                     bj = room, bs = w;
                 }
                 for (x = 0; x < mb; x += r) {
-                    float *cx = c + (i + x) * ldc + j;
+                    float *cx = c + (i + x) * ldc + at;
+                    const float *fx = from != NULL ? from + (i + x) * fs + at : NULL;
                     r = bnn__tile_rows(mb - x);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
@@ -3780,8 +3768,10 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    bnn__tile_put(S, v, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
-                                  from != NULL ? from + (i + x) * fs + j : NULL, fs);
+                    if (r != had) tile = bnn__tile_of(S, v, r), had = r;
+                    if (nb == w) tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, fx, fs);
+                    else bnn__tile_edge(tile, w, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                        fx, fs);
                 }
             }
         }
@@ -3896,9 +3886,7 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         for (i = 0; i < m && from != NULL && from != c; i++)
             memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k)
-        bnn__gemm_small(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
-    else if (lanes > 1 && k > 0)
+    } else if (lanes > 1 && k > 0)
         bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
@@ -3997,31 +3985,40 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
-/* Copied, with the strides of what they are: one channel the other way round, for what one pixel of
- * the kernel sees are whole rows then */
-static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *x, size_t *ars, size_t *acs) {
-    size_t depth = s->kh * s->kw * s->c, tap, done, len;
-    int flat = s->c == 1 && s->right == 1;
-    *ars = flat ? 1 : depth, *acs = flat ? count : 1;
-    if (!flat) bnn__patches(s, first, count, a, x, NULL);
-    for (tap = 0; tap < depth && flat; tap++) {
+/* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
+ * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
+static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *from, float *to) {
+    size_t tap, done, len, all = s->kh * s->kw;
+    for (tap = all; tap-- > 0;) {
         size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
-        size_t from = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t before = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
         size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
-        const float *image = x + first / s->cols / s->rows * s->h * s->w;
-        for (done = 0; done < count; done += len, col = 0, a += len) {
-            size_t y = row * s->down + ky - s->top, i, lo, hi;
+        size_t image = first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
+            float *p = a + tap * count + done;
             len = s->cols - col < count - done ? s->cols - col : count - done;
             hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
-            lo = from <= col ? 0 : from - col < hi ? from - col : hi;
-            for (i = 0; i < lo; i++) a[i] = 0;
-            for (i = hi; i < len; i++) a[i] = 0;
-            if (hi > lo)
-                bnn__row_put(hi - lo, image + y * s->w + col + lo + kx - s->left, a + lo);
+            lo = before <= col ? 0 : before - col < hi ? before - col : hi;
+            at = image + y * s->w + col + lo + kx - s->left;
+            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
+            if (from != NULL) {
+                for (i = 0; i < lo; i++) p[i] = 0;
+                for (i = hi; i < len; i++) p[i] = 0;
+                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
+            }
             if (++row == s->rows) row = 0, image += s->h * s->w;
         }
     }
+}
+/* Either, with the strides of what was copied */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    int flat = bnn__patch_flat(s);
+    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
+    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
 }
 
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
@@ -4064,11 +4061,13 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
     }
 }
 /* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
-static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
+static void bnn__tile_deep(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left);
-    bnn__tile_put(S, w / S, r, left, k, a, ars, 1, b, w, c, ldc, more > 0 ? c : NULL,
-                  more != 0 ? ldc : 0);
+    size_t w = bnn__panel(S, left), fs = more != 0 ? ldc : 0;
+    const float *from = more > 0 ? c : NULL;
+    bnn__tile *tile = bnn__tile_of(S, w / S, r);
+    if (left >= w) tile(k, a, ars, 1, b, w, c, ldc, from, fs);
+    else bnn__tile_edge(tile, w, r, left, k, a, ars, 1, b, w, c, ldc, from, fs);
 }
 
 typedef struct bnn__band {
@@ -4111,7 +4110,7 @@ static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wi
                 for (i = 0; i < rows; i++)
                     for (l = 0; l < s->cols; l += r) {
                         r = bnn__tile_rows(s->cols - l);
-                        bnn__tile_edge(S, r, k - j, deep,
+                        bnn__tile_deep(S, r, k - j, deep,
                                        x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
                                        s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
                                        more || ky + at > 0);
@@ -4133,7 +4132,7 @@ static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const floa
                 size_t row = i * s->down + ky - s->top; /* above the image: huge */
                 for (l = first; l < end && row < s->h; l += r) {
                     r = bnn__tile_rows(end - l);
-                    bnn__tile_edge(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
+                    bnn__tile_deep(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
                                    w + tap * size + j * k,
                                    x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
                                    s->right * s->c, -1);
@@ -4156,6 +4155,8 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
         if (own > size) size = own;
         panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
     }
+#else
+    (void)k;
 #endif
     size = bnn__mul(bnn__threads(), size);
     return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
@@ -4235,6 +4236,11 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
+            if (bnn__patch_flat(s)) {
+                bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
+                bnn__patches_flat(s, first, count, a, NULL, x);
+                continue;
+            }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
             bnn__patches(s, first, count, a, NULL, x);
         }
@@ -6668,8 +6674,9 @@ static void bnn__max_pool_backward(bnn_var *y) {
     size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        bnn__top_back(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
-                      y->val.data + p * c, y->grad.data + p * c, y->in[0]->grad.data + v.at);
+        BNN__PICK(bnn__top_back)(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                                 y->val.data + p * c, y->grad.data + p * c,
+                                 y->in[0]->grad.data + v.at);
     }
 }
 
@@ -8417,9 +8424,11 @@ struct bnn__mlp {
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
     struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
-    void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
+    void (*record)(struct bnn__io *io, bnn_net *net); /* of these in a file */
+    int (*fits)(const bnn_params *w, const struct bnn__mlp *m); /* are their blocks in w? */
     bnn_net (*less)(bnn_params *to, const bnn_net *net, bnn_image input,
-                    unsigned char *const *keep); /* with the units kept, of weights 0 */
+                    unsigned char *const *keep, size_t gone); /* with the units kept and without
+                    layer `gone`, counted from 1; of weights 0 */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -8762,6 +8771,13 @@ static bnn_var *bnn__layers_walk(bnn_tape *t, const bnn_net *net, bnn_var *x,
                                  bnn__layer_fn *layer) {
     bnn_var *out[BNN_MAX_LIST];
     size_t l;
+    if (net->mlp->at != NULL && x->val.cols != bnn__pixels(net->mlp->at[0].in) &&
+        t->err == BNN_OK) {
+        const bnn__stage *k = net->mlp->at;
+        return bnn__fail(t, BNN_ESHAPE, "bnn_layers: layer 1 (%s): x is %zx%z, its rows cannot be "
+                         "images of %zx%zx%z", bnn__kind_name(k), x->val.rows, x->val.cols,
+                         k->in.h, k->in.w, k->in.c);
+    }
     for (l = 0; l < net->mlp->n_layers; l++) {
         bnn__stage k = bnn__stage_of(net->mlp, l);
         if (t->training > 0) x = bnn__stage_dropout(&k, x);
@@ -8823,7 +8839,8 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
 
 /* ---- making one */
 
-static void bnn__io_list(struct bnn__io *io, const bnn_net *net); /* >>checkpoint */
+static void bnn__io_list(struct bnn__io *io, bnn_net *net);     /* >>checkpoint */
+static void bnn__io_list_new(struct bnn__io *io, bnn_net *net);
 
 static int bnn__images_equal(bnn_image a, bnn_image b) {
     return a.h == b.h && a.w == b.w && a.c == b.c;
@@ -8843,10 +8860,32 @@ static const char *bnn__stage_idle(const bnn__stage *k) {
     return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
 }
 
+/* The letter and shape of block i of a layer; 0 = it has no more */
+static char bnn__stage_block(const bnn__stage *k, size_t i, size_t *rows, size_t *cols) {
+    size_t size = k->d.size, c = k->in.c;
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    int norm = k->d.kind == BNN_NORM, cell = bnn__recurs(k);
+    size_t first = cell ? 2 : 1; /* that is no matrix */
+    if (!norm && !cell && !bnn__is_product(k)) return 0;
+    if (i > first || (k->d.no_bias && (norm || i == first))) return 0;
+    *rows = 1, *cols = norm ? c : cell ? bnn__mul(4, size) : size;
+    if (i == first) return norm ? 's' : 'b';
+    switch (k->d.kind) {
+    case BNN_DENSE: *rows = bnn__pixels(k->in); return 'w';
+    case BNN_CONV: *rows = bnn__mul(area, c); return 'w';
+    case BNN_CONV_TRANSPOSE: *rows = c, *cols = bnn__mul(area, size); return 'w';
+    case BNN_NORM: return 'g';
+    default: break;
+    }
+    *rows = i == 0 ? k->in.w * c : size, *cols = bnn__mul(bnn__gates(k), size);
+    return i == 0 ? 'w' : 'u';
+}
+
 static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     const char *name = bnn__kind_name(k), *idle = bnn__stage_idle(k);
     const bnn_layer *d = &k->d;
     bnn_image in = k->in, m = d->image;
+    size_t i, rows, cols;
     if (idle != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has no %s", l, name, idle);
     if (d->activation < BNN_RELU || d->activation > BNN_IDENTITY ||
@@ -8872,6 +8911,10 @@ static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     else if (bnn__mul(bnn__mul(k->out.h, k->out.w), k->out.c) > SIZE_MAX / 64)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): images of %zx%zx%z overflow",
                         l, name, k->out.h, k->out.w, k->out.c);
+    for (i = 0; bnn__stage_block(k, i, &rows, &cols) != 0; i++)
+        if (bnn__mul(rows, cols) > SIZE_MAX / 64)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): weights of %zx%z for "
+                            "images of %zx%zx%z overflow", l, name, rows, cols, in.h, in.w, in.c);
 }
 
 /* Defaults of a layer, what comes out of it and what does it */
@@ -8937,37 +8980,34 @@ static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
     return (double)rows * (double)k->d.kernel / step * kw / step;
 }
 
-static void bnn__stage_block(bnn_params *w, bnn__stage *k, size_t l, char letter, size_t rows,
-                             size_t cols) {
-    char name[4] = { letter, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
-    bnn_prior p = k->d.prior;
-    if (letter == 'g') p.mean += 1;
-    if (p.fan_in && letter == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
-        if (p.std == 0) p.std = 1;
-        p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
+    size_t rows, cols;
+    char name[4] = { 0, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
+    k->block = w->n_blocks;
+    while ((name[0] = bnn__stage_block(k, k->blocks, &rows, &cols)) != 0) {
+        bnn_prior p = k->d.prior;
+        if (name[0] == 'g') p.mean += 1;
+        if (p.fan_in && name[0] == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
+            if (p.std == 0) p.std = 1;
+            p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+        }
+        bnn_params_add(w, rows, cols, name, p);
+        k->blocks++;
     }
-    bnn_params_add(w, rows, cols, name, p);
-    k->blocks++;
 }
 
-static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
-    size_t size = k->d.size, c = k->in.c, gates = bnn__gates(k);
-    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
-    k->block = w->n_blocks;
-    switch (k->d.kind) {
-    case BNN_DENSE: bnn__stage_block(w, k, l, 'w', bnn__pixels(k->in), size); break;
-    case BNN_CONV: bnn__stage_block(w, k, l, 'w', bnn__mul(area, c), size); break;
-    case BNN_CONV_TRANSPOSE: bnn__stage_block(w, k, l, 'w', c, bnn__mul(area, size)); break;
-    case BNN_GRU: case BNN_LSTM:
-        bnn__stage_block(w, k, l, 'w', k->in.w * c, bnn__mul(gates, size));
-        bnn__stage_block(w, k, l, 'u', size, bnn__mul(gates, size));
-        size = bnn__mul(4, size);
-        break;
-    case BNN_NORM: if (!k->d.no_bias) bnn__stage_block(w, k, l, 'g', 1, c), size = c; break;
-    default: return;
-    }
-    if (!k->d.no_bias)
-        bnn__stage_block(w, k, l, k->d.kind == BNN_NORM ? 's' : 'b', 1, size);
+/* Gives the layers their blocks from m->first on; 0 = w, if there is one, has others */
+static int bnn__list_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    bnn__stage *k = m->at, *end = k + m->n_layers;
+    size_t at = m->first, rows, cols;
+    for (; k < end; k++)
+        for (k->block = at, k->blocks = 0; bnn__stage_block(k, k->blocks, &rows, &cols); at++) {
+            if (w != NULL && (at >= w->n_blocks || w->blocks[at].rows != rows ||
+                              w->blocks[at].cols != cols))
+                return 0;
+            k->blocks++;
+        }
+    return 1;
 }
 
 static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
@@ -8995,7 +9035,7 @@ static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
 }
 
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep); /* below */
+                              unsigned char *const *keep, size_t gone); /* below */
 
 /* The layers of a desc, as far as they are good: the arena has the error */
 static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
@@ -9011,9 +9051,11 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
             return;
         }
     if (!bnn__image_ok(in))
-        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer 1: an input of %zx%zx%z", in.h, in.w,
+                        in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
     m->record = bnn__io_list;
+    m->fits = bnn__list_fits;
     m->less = bnn__list_less;
     for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
         bnn__list_add(mem, m, l, d->layers[l], in, last);
@@ -9051,6 +9093,14 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     bnn__list_init(w, m);
     bnn__list_lr(w, m);
     net.forward = bnn__layers_forward;
+    return net;
+}
+
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem) {
+    bnn_net net = bnn__net_dead(mem);
+    if (mem == NULL) return net;
+    net.mlp = (struct bnn__mlp *)bnn_arena_alloc(mem, 1, sizeof *net.mlp);
+    if (net.mlp != NULL) net.mlp->record = bnn__io_list_new;
     return net;
 }
 
@@ -9114,12 +9164,6 @@ static bnn_net bnn__net_alike(bnn_net like, const bnn_net *net, const unsigned c
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* A bnn_mlp of other hidden sizes in `to` */
-static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d) {
-    d.init = BNN_INIT_ZERO;
-    return bnn__net_alike(bnn_mlp(to, d), net, NULL, 1);
-}
-
 /* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read.
  * Units are the channels of an image: rows and columns of weights are theirs in turn. Number 0 are
  * the inputs, number l what layer l, counted from 1, makes. */
@@ -9130,6 +9174,7 @@ typedef struct bnn__shrink {
     unsigned char *keep[BNN_MAX_LIST + 1]; /* NULL keeps all; a pool has those that it sees */
     size_t to[BNN_MAX_LIST + 1];           /* index of the layer that meets them, 0 but for inputs
                                               where they must stay */
+    size_t gone;                           /* a layer, counted from 1, that is left out; 0 = none */
 } bnn__shrink;
 
 static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
@@ -9193,10 +9238,11 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
 
 /* The desc of a list out of its layers, with what is kept of them */
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep) {
+                              unsigned char *const *keep, size_t gone) {
     const struct bnn__mlp *m = net->mlp;
     const bnn_mlp_desc *d = &m->desc;
     bnn_layers_desc less;
+    bnn_layer *to_layer = less.layers;
     size_t l;
     memset(&less, 0, sizeof less);
     less.input = input;
@@ -9206,12 +9252,13 @@ static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image inpu
     less.prior = d->prior, less.seed = d->seed, less.no_bias = d->no_bias;
     for (l = 0; l < m->n_layers; l++) {
         const bnn__stage *k = &m->at[l];
-        bnn_layer *to_layer = &less.layers[l];
         size_t c = bnn__kept(keep[l + 1], k->out.c);
+        if (l + 1 == gone) continue;
         *to_layer = k->d;
         if (k->d.kind == BNN_DENSE)
             to_layer->image.c = c, to_layer->size = c * k->out.h * k->out.w;
         else if (bnn__is_product(k)) to_layer->size = c;
+        to_layer++->add -= gone != 0 && k->d.add >= gone;
     }
     return bnn_layers(to, less);
 }
@@ -9225,9 +9272,16 @@ static bnn_net bnn__shrink_make(const bnn__shrink *s, bnn_params *to, const bnn_
         if (left < units && first.d.kind == BNN_DENSE) in.h = in.w = 1;
         if (left < units && bnn__recurs(&first)) in.w = 1;
         if (left < units) in.c = left;
-        return bnn__net_alike(s->m->less(to, net, in, s->keep), net, s->keep[0], units);
+        return bnn__net_alike(s->m->less(to, net, in, s->keep, s->gone), net, s->keep[0],
+                              units);
     }
     for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    if (s->gone != 0) {
+        size_t after = BNN_MAX_LAYERS - s->gone;
+        memmove(&d.sizes[s->gone], &d.sizes[s->gone + 1], after * sizeof *d.sizes);
+        memmove(&d.activations[s->gone - 1], &d.activations[s->gone], after * sizeof(int));
+        d.sizes[BNN_MAX_LAYERS] = 0;
+    }
     d.init = BNN_INIT_ZERO;
     return bnn__net_alike(bnn_mlp(to, d), net, s->keep[0], units);
 }
@@ -9246,7 +9300,7 @@ static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn
         bnn__stage k = bnn__stage_of(s->m, l);
         size_t in = l == 0 ? bnn__units_of(s->m, 0) : k.in.c;
         int product = bnn__is_product(&k);
-        for (i = 0; i < k.blocks; i++, at++) {
+        for (i = 0; i < k.blocks && l + 1 != s->gone; i++, at++) {
             bnn__block_like(to, at, &s->w.blocks[k.block + i]);
             bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, k.block + i),
                       i == 0 && (product || bnn__recurs(&k)) ? s->keep[l] : NULL, in,
@@ -9411,10 +9465,17 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step */
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step. 0 =
+ * there is another number of columns, which the net's arena says */
 static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
     const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
-    if (k == NULL || k->d.kind == BNN_DENSE || bnn__pixels(k->in) != cols) return cols;
+    if (k != NULL && bnn__pixels(k->in) != cols) {
+        bnn__arena_say(net->params->mem, BNN_ESHAPE, "bnn_net_standardize: x has %z columns, layer "
+                       "1 (%s) reads images of %zx%zx%z", cols, bnn__kind_name(k), k->in.h,
+                       k->in.w, k->in.c);
+        return 0;
+    }
+    if (k == NULL || k->d.kind == BNN_DENSE) return cols;
     return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
 }
 
@@ -9457,13 +9518,15 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
     bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
     int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
+    size_t own;
     if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
-    err = bnn__standardize(mem, "x", train.x, bnn__own_columns(net, train.x.cols), 0, &s.x_mean,
-                           &s.x_std);
+    own = bnn__own_columns(net, train.x.cols);
+    err = own == 0 && train.x.cols != 0 ? BNN_ESHAPE
+          : bnn__standardize(mem, "x", train.x, own, 0, &s.x_mean, &s.x_std);
     if (err == BNN_OK && real)
         err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
     if (err == BNN_OK) net->scaling = s;
@@ -15436,137 +15499,161 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
  * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
  *
  * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t
- * and its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the
- * flat vector of the smaller net.
+ * and its outgoing ones in row j of w_t+1; of channels these are columns and rows in turn. What is
+ * kept stays in order, so the reduced vector is the flat vector of the smaller net.
  * --------------------------------------------------------------------------------------------- */
 
-/* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
-static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
-                           const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ||
-                               !bnn__mlp_only(NULL, mem, who, mlp) ? NULL : mlp->mlp;
-    size_t blocks, n = g == NULL ? 0 : g->n;
+/* 0 = not a net whose weights g covers, or there is no such layer */
+static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
+                           const bnn_gaussian *g, size_t layer) {
+    const struct bnn__mlp *m = net == NULL || net->params == NULL ? NULL : net->mlp;
+    size_t n = g == NULL ? 0 : g->n;
+    bnn__stage last;
     if (mem->err != BNN_OK) return 0;
-    if (m == NULL || n == 0 || n != mlp->params->n) {
+    if (m == NULL || n == 0 || n != net->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
-                        "be a bnn_mlp", who, n, m == NULL ? 0 : mlp->params->n);
+                        "be of bnn_mlp or bnn_layers", who, n, m == NULL ? 0 : net->params->n);
         return 0;
     }
-    blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
-    if (m->first != 0 || mlp->params->n_blocks != blocks) {
+    last = bnn__stage_of(m, m->n_layers - 1);
+    if (m->first != 0 ||
+        net->params->n_blocks != last.block + last.blocks + (net->noise_learned != 0)) {
         bnn__arena_fail(mem, BNN_EARG, "%s: the net must be alone in its parameters", who);
         return 0;
     }
-    if (layer == 0 || layer >= m->n_layers) {
+    if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-        return 0;
-    }
-    *d = m->desc;
-    d->init = BNN_INIT_ZERO;
-    memset(&d->prior, 0, sizeof d->prior);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
-static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
-                                     const void *neurons, const bnn_net *mlp,
-                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+static unsigned char *bnn__drop_open(const char *who, bnn__shrink *s, bnn_params *to,
+                                     const void *out, const void *neurons, const bnn_net *net,
+                                     const bnn_gaussian *g, size_t layer) {
     if (to == NULL || to->mem->err != BNN_OK) return NULL;
     if (to->n_blocks != 0 || out == NULL || neurons == NULL)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
                         "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
                         "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
-    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    if (!bnn__drop_ready(who, to->mem, net, g, layer) || !bnn__shrink_open(s, to, who, net))
+        return NULL;
     return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
-                               const bnn_gaussian *g, const bnn_mlp_desc *d,
-                               const unsigned char *what, const float *value, size_t gone) {
+/* The smaller net, with the priors of the larger one's blocks and the mean as its weights */
+static bnn_net bnn__drop_close(const bnn__shrink *s, bnn_params *to, bnn_gaussian *out,
+                               const bnn_net *net, const bnn_gaussian *g,
+                               const unsigned char *what, const float *value) {
     bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
-    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d) : bnn__net_dead(to->mem);
-    size_t b;
-    if (net.params == NULL) return net;
+    bnn_net small = less.n > 0 ? bnn__shrink_close(s, to, net) : bnn__net_dead(to->mem);
+    if (small.params == NULL) return small;
     BNN_ASSERT(to->n == less.n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior =
-            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
     memcpy(to->theta, less.mean, less.n * sizeof(float));
     *out = less;
-    return net;
+    return small;
 }
 
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+/* What becomes of the weights of unit j of units l: those that enter it, and those that leave */
+static void bnn__drop_unit(const bnn__shrink *s, size_t l, size_t j, unsigned char *what,
+                           int enter) {
+    bnn__strand e = bnn__strand_of(s, l, j);
+    size_t i, cols = e.out.cols;
+    for (i = 0; i < e.heard; i++)
+        what[(size_t)(e.hears - s->w.theta) + i * e.units] = (unsigned char)enter;
+    for (i = j; i < e.b.cols; i += e.units)
+        what[(size_t)(e.b.data - s->w.theta) + i] = (unsigned char)enter;
+    for (i = 0; i < e.sent; i++)
+        memset(what + (e.sends - s->w.theta) + i * e.units * cols, BNN_FIX, cols);
+    s->keep[l][j] = 0;
+}
+
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
-                                         layer, &d);
-    const bnn_block *in, *next;
-    size_t i, j, step, width;
-    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    in = &mlp->params->blocks[(layer - 1) * step];
-    next = in + step;
-    for (i = 0; i < n; i++) {
-        if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
-            break;
-        memset(what + next->offset + neurons[i] * next->cols, BNN_FIX, next->cols);
-        for (j = 0; j < in->rows + step - 1; j++) /* its column, and the bias behind the matrix */
-            what[in->offset + j * width + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
-    }
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, n > 0 ? (const void *)neurons : who, net,
+                                         g, layer);
+    size_t i, width;
+    if (what == NULL || bnn__stay(&s, to->mem, who, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    width = bnn__units_of(s.m, layer);
+    for (i = 0; i < n && n < width && neurons[i] < width && s.keep[layer][neurons[i]]; i++)
+        bnn__drop_unit(&s, layer, neurons[i], what, condition_all ? BNN_FIX : BNN_DROP);
     if (i < n) {
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
         return bnn__net_dead(to->mem);
     }
-    d.sizes[layer] = width - n;
-    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
+    return bnn__drop_close(&s, to, out, net, g, what, NULL);
+}
+
+/* Is nothing below 0 in what layer l, counted from 1, makes? */
+static int bnn__rectified(const struct bnn__mlp *m, size_t l) {
+    for (; l > 0; l--) {
+        bnn__stage k = bnn__stage_of(m, l - 1);
+        int between = k.d.kind >= BNN_MAX_POOL && k.d.kind <= BNN_UPSAMPLE && k.d.add == 0;
+        if (k.d.activation == BNN_RELU) return 1;
+        if (!between || k.d.activation != BNN_IDENTITY) return 0;
+    }
+    return 0;
+}
+
+/* Has the layer weights that make of an image the same, read in the same way? */
+static int bnn__has_identity(const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1), next = bnn__stage_of(m, layer);
+    int same = bnn__images_equal(k.in, k.out), free = layer > 1 && same;
+    size_t i, kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    for (i = layer; i < m->n_layers; i++)
+        if (bnn__stage_of(m, i).d.add == layer && !free) return 0;
+    if (k.d.add != 0 || (!same && next.d.kind != BNN_DENSE)) return 0;
+    return k.d.kind == BNN_DENSE || (k.d.kind == BNN_CONV && same && k.d.stride < 2 &&
+                                     k.d.kernel % 2 == 1 && kw % 2 == 1);
 }
 
 /* Can the layer be the identity, and gone? */
-static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) {
-    int act = d->activations[layer - 1];
-    if (d->sizes[layer - 1] != d->sizes[layer])
+static int bnn__layer_fits(bnn_arena *mem, const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1);
+    int act = k.d.activation;
+    if (k.d.kind == BNN_DENSE && bnn__pixels(k.in) != k.d.size)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_drop_layer: layer %z has width %z, the one before "
-                        "it %z", layer, d->sizes[layer], d->sizes[layer - 1]);
-    else if (act != BNN_IDENTITY &&
-             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] != BNN_RELU))
+                        "it %z", layer, k.d.size, bnn__pixels(k.in));
+    else if (!bnn__has_identity(m, layer))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z (%s) cannot be the identity: "
+                        "needs a dense layer, or a conv of odd kernel, stride 1 and equal images, "
+                        "in no sum", layer, bnn__kind_name(&k));
+    else if (act != BNN_IDENTITY && (act != BNN_RELU || !bnn__rectified(m, layer - 1)))
         bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z: activation %d: needs "
                         "sigma(sigma(x)) = sigma(x): relu behind relu, or identity", layer, act);
     return mem->err == BNN_OK;
 }
 
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, who, net, g, layer);
+    bnn__stage k;
+    bnn_mat a;
     float *value;
-    size_t i, l, step, width;
-    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+    size_t i, l, tap = 0, kw;
+    if (what == NULL || !bnn__layer_fits(to->mem, s.m, layer))
         return bnn__net_dead(to != NULL ? to->mem : NULL);
     value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
     if (value == NULL) return bnn__net_dead(to->mem);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    l = mlp->params->blocks[(layer - 1) * step].offset;
-    for (i = 0; i < width * (width + step - 1); i++) {
+    k = bnn__stage_of(s.m, layer - 1);
+    kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    if (k.d.kind == BNN_CONV) tap = (k.d.kernel / 2 * kw + kw / 2) * k.in.c; /* in the middle */
+    a = bnn_params_mat(&s.w, k.block);
+    l = s.w.blocks[k.block].offset;
+    for (i = 0; i < bnn__mat_size(a) + (k.blocks - 1) * a.cols; i++) { /* the bias is behind */
         what[l + i] = BNN_FIX;
-        value[l + i] = (float)(i < width * width && i / width == i % width);
+        value[l + i] = (float)(i < bnn__mat_size(a) && i / a.cols == tap + i % a.cols);
     }
-    for (l = layer; l < BNN_MAX_LAYERS; l++) {
-        d.sizes[l] = d.sizes[l + 1];
-        d.activations[l - 1] = d.activations[l];
-    }
-    d.sizes[BNN_MAX_LAYERS] = 0;
-    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
+    s.gone = layer;
+    return bnn__drop_close(&s, to, out, net, g, what, value);
 }
 
 /* ---- orders */
@@ -15664,28 +15751,31 @@ static int bnn__order_belsley(bnn_arena *mem, size_t *order, size_t width, bnn_m
     return err;
 }
 
-/* Scores of the rows of a layer's outgoing weights, or their mean correlation r. */
-static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, int kind,
+/* Scores of the outgoing weights of each unit, whose rows of `next` come in turn; or their mean
+ * correlation r. */
+static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size_t width, int kind,
                               const float *curvature, double *score, bnn_mat r) {
-    size_t i, j, k, width = next->rows;
+    size_t i, j, k, n = next->rows / width * next->cols; /* of a unit */
     for (i = 0; i < width; i++)
-        for (j = 0; j < next->cols; j++) {
-            size_t at = next->offset + i * next->cols + j, other;
+        for (j = 0; j < n; j++) {
+            size_t from = next->offset + j / next->cols * width * next->cols + j % next->cols;
+            size_t at = from + i * next->cols, other;
             double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
             if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
-                other = next->offset + k * next->cols + j;
+                other = from + k * next->cols;
                 r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
-                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
+                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)n);
             }
         }
 }
 
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
-    bnn_mlp_desc d;
+    static const char who[] = "bnn_drop_order";
     const bnn_block *next;
+    bnn__shrink s;
     bnn_mark mark;
     double *score;
     bnn_mat r;
@@ -15693,21 +15783,24 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
-    if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    if (!bnn__drop_ready(who, mem, net, g, layer)) return mem->err;
     mark = bnn_arena_mark(mem);
-    width = d.sizes[layer];
-    next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
+    memset(&s, 0, sizeof s);
+    s.m = net->mlp;
+    if (!bnn__shrink_new(mem, &s) || bnn__stay(&s, mem, who, layer)) return mem->err;
+    width = bnn__units_of(s.m, layer);
+    next = &net->params->blocks[bnn__stage_of(s.m, s.to[layer]).block];
     if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
         (kind == BNN_ORDER_RANDOM && rng == NULL) || (kind == BNN_ORDER_OBD && curvature == NULL))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: kind %d, or its rng or curvature is "
                                "missing", kind);
-    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
-    if (kind == BNN_ORDER_RANDOM) return BNN_OK;
     score = (double *)bnn_arena_alloc(mem, width, sizeof *score);
     r = bnn_mat_new(mem, kind == BNN_ORDER_BELSLEY ? width : 0, width);
     if (mem->err != BNN_OK) return mem->err;
-    bnn__order_scores(g, next, kind, curvature, score, r);
+    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
+    else bnn__order_scores(g, next, width, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
+    else if (kind == BNN_ORDER_RANDOM) err = BNN_OK;
     else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
     else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);
@@ -17736,6 +17829,18 @@ static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* A chain that overflowed although lr was stable along the largest curvature where it began */
+static void bnn__fit_notes_late(const bnn__fitting *f) {
+    size_t k = 0;
+    const bnn_stepper *s;
+    while (k < f->desc.chains && (f->chains[k].err != BNN_ENONFINITE || f->chains[k].s.t == 0)) k++;
+    if (k == f->desc.chains) return;
+    s = &f->chains[k].s;
+    bnn__arena_note(f->mem, "bnn_fit: chain %z overflowed after %g steps of lr %g, stable where it "
+                    "began: the curvature grew on its way, others may follow: lr %g", k,
+                    (double)s->t, (double)s->lr, (double)s->lr / 3);
+}
+
 static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
     double lr = (double)f->desc.lr, error, T, bound;
     if (!bnn__fit_samples(p->method)) return;
@@ -17749,6 +17854,7 @@ static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) 
         if (lr * p->curvature > bound)
             bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
                             "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        else bnn__fit_notes_late(f);
         if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
             bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
                             "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
@@ -20649,7 +20755,7 @@ struct bnn__file {
     size_t size, sections;
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     int made[BNN__CP_STORES];          /* it is a new one */
-    size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
+    size_t n[BNN__CP_STORES];
 };
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
@@ -20714,7 +20820,6 @@ static void bnn__io_store(bnn__file *f, int k) {
     }
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
-    f->n_blocks[k] = n_blocks;
     if (w == NULL || !io->apply) return;
     w->draw = 0;
     if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
@@ -20730,11 +20835,23 @@ static const bnn__field bnn__mlp_fields[] = {
     BNN__BELOW_1(bnn_mlp_desc, dropout),  BNN__BELOW_1(bnn_mlp_desc, dropout_input),
     BNN__U64(bnn_mlp_desc, seed) };
 
+static int bnn__mlp_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    size_t l;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
+        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
+            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
+            return 0;
+    }
+    return 1;
+}
+
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     bnn_mlp_desc *d = &m->desc, copy;
     bnn_arena trial;
     int layers = (int)m->n_layers;
     size_t l, n_layers = 0;
+    m->fits = bnn__mlp_fits;
     bnn__io_count(io, &m->first, "first block");
     bnn__io_int(io, &layers, 0, BNN_MAX_LAYERS, "number of layers");
     m->n_layers = (size_t)layers;
@@ -20768,25 +20885,30 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
     bnn__io_array(io, m->data, 0, n, low, what);
 }
 
-/* What the file says of a net must fit the parameters in the file; its blocks are compared when it
- * is made. */
-static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
+/* What the file says of a net must be of one mind; its blocks are compared when it is made. */
+static int bnn__net_fits(bnn__file *f, size_t slot) {
     const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
     size_t y;
     if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
-    if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
     if (!f->has_mlp[slot]) return 1;
     y = d->sizes[f->mlp[slot].n_layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
     return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
            (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
 
-static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
-    return b->at == NULL && a->first == b->first && a->n_layers == b->n_layers &&
-           (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
-           memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
+/* a: of the file */
+static void bnn__mlp_same(bnn__io *io, const struct bnn__mlp *a, const struct bnn__mlp *b,
+                          size_t slot) {
+    const size_t *s = a->desc.sizes, *z = b->desc.sizes;
+    size_t l;
+    if (b->at != NULL || a->first != b->first || (a->desc.no_bias != 0) != (b->desc.no_bias != 0))
+        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    for (l = 0; l < BNN_MAX_LAYERS; l++)
+        if (s[l] != z[l] || s[l + 1] != z[l + 1])
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %zx%z in the file, %zx%z in the net", l + 1,
+                         s[l], s[l + 1], z[l], z[l + 1]);
 }
 
 static void bnn__io_needs(bnn__io *io, int minor) { /* a version that others skip what is new in */
@@ -20817,43 +20939,101 @@ static void bnn__io_list_lr(bnn__io *io, bnn_params *w, const struct bnn__mlp *m
     if (io->in == NULL) bnn__io_needs(io, 3);
     io->of = "parameters";
     for (b = m->first; b < end && io->err == BNN_OK; b++) {
-        float lr = w->blocks[b].lr;
+        float lr = w != NULL ? w->blocks[b].lr : 1;
         bnn__io_array(io, &lr, 0, 1, 0, "factor of lr");
         if (io->apply) bnn_params_lr(w, b, lr);
     }
 }
 
-static void bnn__io_list(bnn__io *io, const bnn_net *net) {
-    enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
+static void bnn__io_head(bnn__io *io, size_t *first, size_t *n, bnn_image *in) {
+    bnn__io_count(io, first, "first block");
+    bnn__io_size(io, n, 1, BNN_MAX_LIST, "number of layers");
+    bnn__io_count(io, &in->h, "size");
+    bnn__io_count(io, &in->w, "size");
+    bnn__io_count(io, &in->c, "size");
+}
+
+/* Layer l of a file, one more than the net has at most, must be the net's. */
+static void bnn__io_layer(bnn__io *io, const struct bnn__mlp *m, size_t l) {
+    bnn__stage *own = &m->at[l], there;
+    const bnn__field *f = bnn__layer_fields, *end = f + sizeof bnn__layer_fields / sizeof *f - 1;
+    bnn_image a, b;
+    memset(&there, 0, sizeof there);
+    there.in = m->at[m->n_layers - 1].out;
+    if (l < m->n_layers) there = *own, io->of = bnn__kind_name(own);
+    BNN__FIELDS(io, &there.d, bnn__layer_fields);
+    if (io->in == NULL || io->err != BNN_OK) return;
+    bnn__stage_resolve(&there);
+    a = there.out;
+    if (l == m->n_layers) {
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, the net has %z "
+                     "layers", l + 1, bnn__kind_name(&there), a.h, a.w, a.c, l);
+        return;
+    }
+    b = own->out;
+    for (; f < end; f++) /* all but dropout */
+        if (memcmp((const char *)&there.d + f->offset, (const char *)&own->d + f->offset,
+                   f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, %s to %zx%zx%z "
+                         "in the net: another %s", l + 1, bnn__kind_name(&there), a.h, a.w, a.c,
+                         bnn__kind_name(own), b.h, b.w, b.c, f->name);
+    if (io->apply) own->d.dropout = there.d.dropout;
+}
+
+static void bnn__io_list(bnn__io *io, bnn_net *net) {
     const struct bnn__mlp *m = net->mlp;
-    size_t l, i, was[5], now[5], x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    size_t l, n = m->n_layers, first = m->first;
+    size_t x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    bnn_image own = m->at[0].in, in = own;
     if (io->in == NULL) bnn__io_needs(io, 2);
-    if ((x != 0 && x != bnn__pixels(m->at[0].in)) ||
+    if ((x != 0 && x != bnn__pixels(own)) ||
         (y != 0 && y * (net->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1) != bnn__net_outputs(m)))
         bnn__io_fail(io, bnn__io_bad(io), "scaling of %z inputs and %z outputs", x, y);
-    was[0] = m->first, was[1] = m->n_layers;
-    was[2] = m->at[0].in.h, was[3] = m->at[0].in.w, was[4] = m->at[0].in.c;
-    for (i = 0; i < 5; i++) {
-        now[i] = was[i];
-        bnn__io_count(io, &now[i], "size");
-        if (now[i] != was[i])
-            bnn__io_fail(io, BNN_ESHAPE, "first block, number of layers, input: %z, expected %z",
-                         now[i], was[i]);
-    }
-    for (l = 0; l < m->n_layers && io->err == BNN_OK; l++) {
-        bnn_layer *own = &m->at[l].d, d = *own;
-        io->of = bnn__kind_name(&m->at[l]);
-        BNN__FIELDS(io, &d, bnn__layer_fields);
-        for (i = 0; i < FIELDS && io->in != NULL; i++) {
-            const bnn__field *f = &bnn__layer_fields[i];
-            if (memcmp((const char *)&d + f->offset, (const char *)own + f->offset,
-                       f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
-                bnn__io_fail(io, BNN_ESHAPE, "layer %z (%s) has another %s", l + 1, io->of,
-                             f->name);
-        }
-        if (io->apply) own->dropout = d.dropout;
-    }
+    io->of = "a net";
+    bnn__io_head(io, &first, &n, &in);
+    if (first != m->first)
+        bnn__io_fail(io, BNN_ESHAPE, "first block is %z in the file, %z in the net", first,
+                     m->first);
+    if (!bnn__images_equal(own, in))
+        bnn__io_fail(io, BNN_ESHAPE, "layer 1 is for %zx%zx%z in the file, for %zx%zx%z in the net",
+                     in.h, in.w, in.c, own.h, own.w, own.c);
+    for (l = 0; l < n && io->err == BNN_OK; l++) bnn__io_layer(io, m, l);
+    if (n < m->n_layers)
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the net, the file has %z "
+                     "layers", n + 1, bnn__kind_name(&m->at[n]), m->at[n].out.h, m->at[n].out.w,
+                     m->at[n].out.c, n);
     bnn__io_list_lr(io, net->params, m);
+}
+
+/* A list as the file has it, in a net that has none: the first run of reading */
+static void bnn__io_list_new(bnn__io *io, bnn_net *net) {
+    size_t begin = io->pos, l, n = 0;
+    int err;
+    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(io->mem, 1, sizeof *m);
+    bnn_layers_desc d;
+    memset(&d, 0, sizeof d);
+    if ((io->err = io->mem->err) != BNN_OK) return;
+    io->of = "a net";
+    bnn__io_head(io, &m->first, &n, &d.input);
+    io->of = "a layer";
+    for (l = 0; l < n && io->err == BNN_OK; l++)
+        BNN__FIELDS(io, &d.layers[l], bnn__layer_fields);
+    if (io->err != BNN_OK) return;
+    m->desc.activation = BNN_RELU;
+    m->desc.likelihood = net->likelihood, m->desc.noise_std = net->noise_std, m->desc.nu = net->nu;
+    m->desc.noise_learned = net->noise_learned;
+    bnn__list_new(io->mem, m, &d);
+    if (io->mem->err == BNN_OK)
+        (void)bnn__desc_resolve(io->mem, "bnn_layers", &m->desc, bnn__net_outputs(m));
+    if ((err = io->mem->err) != BNN_OK) { /* what would be the caller's mistake is the file's */
+        io->mem->err = BNN_OK;
+        bnn__io_fail(io, err == BNN_ENOMEM ? err : BNN_EFORMAT, "%s", io->mem->msg);
+        return;
+    }
+    (void)bnn__list_fits(NULL, m);
+    net->mlp = m, net->forward = bnn__layers_forward;
+    io->pos = begin;
+    bnn__io_list(io, net);
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -20865,8 +21045,9 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io *io = &f->io;
     bnn_net *n = &bnn__copy_of(f, id)->net;
     bnn_scaling *s = &n->scaling;
-    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    size_t slot = bnn__slot(id);
     int keep = f->own[id] != NULL;
+    (void)bnn__io_owner(f, id);
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
@@ -20878,13 +21059,15 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
     bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
-    else if (n->mlp != NULL && n->mlp->record != NULL) n->mlp->record(io, n);
+    else if (n->mlp != NULL && n->mlp->record != NULL && (io->in == NULL || io->pos < io->end))
+        n->mlp->record(io, n);
     if (io->in == NULL || io->err != BNN_OK) return;
-    if (!bnn__net_fits(f, slot, k))
+    if (!bnn__net_fits(f, slot))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->mlp != NULL && (f->has_mlp[slot] ? !bnn__mlp_same(&f->mlp[slot], n->mlp)
-                                            : io->pos < io->end))
-        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    if (n->params != NULL && n->mlp != NULL) {
+        if (f->has_mlp[slot]) bnn__mlp_same(io, &f->mlp[slot], n->mlp, slot);
+        else if (io->pos < io->end) bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    }
     if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
@@ -21293,8 +21476,10 @@ static void bnn__file_bind(bnn__file *f, int id) {
 }
 
 static void bnn__file_sections(bnn__file *f) {
-    int id;
-    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+    enum { NETS = BNN__CP_STORES, REST = 2 * BNN__CP_STORES };
+    int id, i;
+    for (i = 0; i < BNN__CP_SECTIONS; i++) { /* nets first: they say more than their blocks */
+        id = i < NETS ? i + NETS : i < REST ? i - NETS : i;
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
         bnn__file_seek(f, id);
         f->section(f, id);
@@ -21311,21 +21496,19 @@ static void bnn__file_make_store(bnn__file *f, int k) {
     else bnn__file_seek(f, k), bnn__io_store(f, k);
 }
 
-/* What bnn_mlp makes of a desc, over blocks that are there */
-static void bnn__file_make_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+/* What bnn_mlp makes of a desc, over blocks that are there; reading has made a list's layers. */
+static void bnn__file_make_layers(bnn__file *f, size_t slot, bnn_params *w) {
     bnn_net *net = bnn__net_of(f, slot);
-    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
-    size_t l;
-    if ((f->io.err = w->mem->err) != BNN_OK) return;
-    *m = f->mlp[slot];
-    net->params = w, net->forward = bnn__mlp_forward, net->user = NULL;
-    net->mlp = m;
-    for (l = 0; l < m->n_layers; l++) {
-        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
-        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
-            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
-            bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
+    struct bnn__mlp *m = net->mlp;
+    net->params = w, net->user = NULL;
+    if (f->has_mlp[slot]) {
+        m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+        if ((f->io.err = w->mem->err) != BNN_OK) return;
+        *m = f->mlp[slot];
+        net->mlp = m, net->forward = bnn__mlp_forward;
     }
+    if (!m->fits(w, m))
+        bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -21333,10 +21516,12 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn_net *net = bnn__net_of(f, slot);
     int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
-        if (!f->has_mlp[slot] || (f->store[k] != NULL && !f->made[k]))
-            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
+        int list = net->mlp != NULL && net->mlp->at != NULL;
+        if (!(list || f->has_mlp[slot]) || (f->store[k] != NULL && !f->made[k]))
+            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded, one of bnn_layers "
+                         "by bnn_layers_unread", slot);
         else if (!f->made[k]) bnn__file_make_store(f, k);
-        if (io->err == BNN_OK) bnn__file_make_mlp(f, slot, f->store[k]);
+        if (io->err == BNN_OK) bnn__file_make_layers(f, slot, f->store[k]);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
     if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)

@@ -302,6 +302,56 @@ static void bits_are_those_of_any_level_and_number_of_threads(void) {
     close_all();
 }
 
+/* By patches: products with all of them at once, and what they add up to where they are from */
+static void by_patches(const bnn__slide *s, size_t n, size_t k, const bnn_mat *m, float *room) {
+    size_t depth = s->kh * s->kw * s->c, pixels = n * s->rows * s->cols;
+    bnn__patches(s, 0, pixels, room, m[0].data, NULL);
+    for (size_t i = 0; i < pixels * k; i++) m[4].data[i] = m[2].data[i % k];
+    bnn__gemm(pixels, k, depth, room, depth, 1, m[1].data, k, 1, m[4].data, k, 1);
+    bnn__gemm(depth, k, pixels, room, 1, depth, m[3].data, k, 1, m[5].data, k, 0);
+    bnn__gemm(pixels, depth, k, m[3].data, k, 1, m[1].data, 1, k, room, depth, 0);
+    bnn_mat_fill(m[6], 0);
+    bnn__patches(s, 0, pixels, room, NULL, m[6].data);
+}
+
+static void a_convolution_has_the_bits_of_its_patches(void) {
+    static const size_t c[] = { 1, 3, 16, 20, 33, 64 }, k[] = { 1, 8, 16, 20, 40, 64 };
+    int top = bnn__cpu();
+    open_all(21);
+    for (size_t i = 0; i < 72; i++) {
+        bnn__slide s;
+        bnn_mark mark = bnn_arena_mark(&mem);
+        bnn_image in = image(4 + i % 7, 4 + i % 11 * 2, c[i / 6 % 6]);
+        bnn_window v = window(1 + i % 5, 1 + i % 4, 1 + i % 3, 0, i % 2 == 0);
+        if (i == 70) in = image(65, 40, 33); /* more than one band */
+        v.pad = !v.same && v.kernel > 1 && v.kernel_w > 1;
+        if (!bnn__slide_of(&s, in, v, 0)) continue;
+        size_t n = 3, depth = s.kh * s.kw * s.c, many = k[i % 6], pixels = n * s.rows * s.cols;
+        bnn_mat m[7] = { normals(n, in.h * in.w * in.c, 1), normals(depth, many, 1),
+                         normals(1, many, 1), normals(pixels, many, 1), normals(pixels, many, 1),
+                         normals(depth, many, 1), normals(n, in.h * in.w * in.c, 1) };
+        float *room = bnn_mat_new(&mem, pixels, depth).data;
+        float *own = bnn_mat_new(&mem, 1, bnn__conv_room(&s, many)).data;
+        bnn_mat y = normals(pixels, many, 1), gw = normals(depth, many, 1);
+        bnn_mat gx = bnn_mat_new(&mem, n, m[6].cols);
+        for (size_t j = 0; j < pixels * many; j += 3) m[3].data[j] = 0;
+        by_patches(&s, n, many, m, room);
+        for (int level = top; level >= 8 || level == top; level /= 2) {
+            bnn__cpu_level = level;
+            bnn_mat_fill(gx, 0);
+            bnn__conv(&s, pixels, many, m[0].data, m[1].data, many, 1, m[2].data, y.data, 0, own);
+            bnn__conv_weights(&s, pixels, many, m[0].data, m[3].data, gw.data, 0, 0, own);
+            bnn__conv_back(&s, pixels, many, m[3].data, m[1].data, many, 1, gx.data, own);
+            CHECK_SAME_ARRAY(m[4].data, y.data, pixels * many);
+            CHECK_SAME_ARRAY(m[5].data, gw.data, depth * many);
+            CHECK_SAME_ARRAY(m[6].data, gx.data, n * m[6].cols);
+        }
+        bnn__cpu_level = top;
+        bnn_arena_rewind(&mem, mark);
+    }
+    close_all();
+}
+
 static void scratch_does_not_grow_with_the_batch(void) {
     bnn_image in = image(16, 16, 8);
     open_all(10);
@@ -391,6 +441,23 @@ static void what_does_not_fit_is_refused_with_its_shapes(void) {
     close_all();
 }
 
+/* A kernel of 684 numbers has tiles of 48 pixels: one is less. No patches overlap, so that gradients
+ * are plain sums; that of w lies where a tile too many would add to. */
+static void a_tile_that_lacks_one_pixel_is_the_last(void) {
+    open_all(14);
+    bnn_params *p = bnn_params_new(&mem);
+    bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
+    bnn_params_add(p, 1, 47, "x", flat);
+    bnn_params_add(p, 1, 684, "w", flat);
+    bnn_mat_fill(bnn_params_mat(p, 0), 2);
+    bnn_mat_fill(bnn_params_mat(p, 1), (float)0.5);
+    bnn_var *x = bnn_param(&tape, p, 0), *w = bnn_param(&tape, p, 1);
+    bnn_backward(bnn_sum(bnn_conv2d_transpose(x, w, NULL, image(1, 47, 1),
+                                              window(2, 0, 2, 0, 0))));
+    for (size_t i = 0; i < p->n; i++) CHECK(p->grad[i] == (i < 47 ? 342 : 94));
+    close_all();
+}
+
 static void an_empty_batch_has_no_pixels(void) {
     bnn_mat none = { 0, 50, NULL };
     open_all(13);
@@ -413,9 +480,11 @@ int main(void) {
     RUN(a_norm_does_not_see_its_neighbors);
     RUN(the_first_of_equals_gets_the_gradient_and_nan_stays);
     RUN(bits_are_those_of_any_level_and_number_of_threads);
+    RUN(a_convolution_has_the_bits_of_its_patches);
     RUN(scratch_does_not_grow_with_the_batch);
     RUN(no_gradient_of_x_is_made_where_nobody_wants_it);
     RUN(what_does_not_fit_is_refused_with_its_shapes);
+    RUN(a_tile_that_lacks_one_pixel_is_the_last);
     RUN(an_empty_batch_has_no_pixels);
     return check_done();
 }

@@ -513,8 +513,8 @@ double bench_loss(int i, int rows) {
     return (double)bnn_value(bnn_net_nll(&b->net, bnn_batch_all(&b->tape, d)));
 }
 
-/* Bytes: 0 a step's tape has held at most, and 1 all else but the data; 2 the tile of patches of
- * the largest convolution, or of this one */
+/* Bytes: 0 a step's tape has held at most, and 1 all else but the data; 2 the scratch of the
+ * convolution that has most, or of this one */
 size_t bench_memory(int i, int which) {
     const workload *b = &works[i];
     size_t most = 0, l;
@@ -523,13 +523,13 @@ size_t bench_memory(int i, int which) {
     if (which == 1)
         return bnn_arena_used(&b->mem) - b->data.x.rows * (b->data.x.cols + 1) * sizeof(float);
     if (b->net.mlp == NULL)
-        return b->room == NULL ? 0 : bnn__patch_rows(&b->sweep) * b->sweep.kh * b->sweep.kw *
-                                     b->sweep.c * sizeof(float);
+        return b->room == NULL ? 0 : sizeof(float) * bnn__conv_room(&b->sweep,
+                                                                    bnn_params_mat(b->w, 0).cols);
     for (l = 0; l < b->net.mlp->n_layers; l++) {
         bnn__stage k = bnn__stage_of(b->net.mlp, l);
         bnn__slide s;
         if (k.d.kind != BNN_CONV || !bnn__slide_of(&s, k.in, bnn__window_of(&k), 0)) continue;
-        size_t bytes = bnn__patch_rows(&s) * s.kh * s.kw * s.c * sizeof(float);
+        size_t bytes = bnn__conv_room(&s, k.out.c) * sizeof(float);
         if (bytes > most) most = bytes;
     }
     return most;

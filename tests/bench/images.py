@@ -342,6 +342,6 @@ def memory(ours, name):
     i, f = ours.names.index(name), ours.lib.bench_memory
     if name in STEPS:
         print(f"RESULT memory name={name} batch={STEPS[name]} step={f(i, 0)} weights={f(i, 1)} "
-              f"patches={f(i, 2)}", flush=True)
+              f"scratch={f(i, 2)}", flush=True)
     else:
-        print(f"RESULT memory name={name} patches={f(i, 2)}", flush=True)
+        print(f"RESULT memory name={name} scratch={f(i, 2)}", flush=True)
