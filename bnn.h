@@ -1864,12 +1864,13 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
  * must have the shapes that were saved. All or nothing. */
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
-/* A fit as bytes, for a checkpoint: all of its state, at whatever moment it ended or was canceled.
- * bnn_fit_resume is bnn_fit from there on: of the same net, data and desc it makes the bits of the
- * fit that nobody interrupted, and reads the report of one that was complete. `gradients` (all of
- * them, from the beginning) and `ess` may be others; progress is yours. Of another net (but for its
- * values, which do not matter) or data or desc: an error that names what differs. bnn_fit_more goes
- * on as after bnn_fit. Errors stick in mem; then `data` is NULL, and nothing is made. */
+/* A fit as bytes, for a checkpoint: all of its state at the moment when it ended or was canceled.
+ * bnn_fit_resume is bnn_fit from there on. Given the same net, data and desc, it has the bits of a
+ * fit that was never interrupted; if the fit was complete, it returns that result at once. Only
+ * `gradients` (the budget from the very beginning), `ess` and the progress function may be others,
+ * and the values of the net do not matter. If anything else differs, the error says what.
+ * bnn_fit_more goes on as it does after bnn_fit. Errors stick in mem, and nothing is made: `data`
+ * of the bytes, or `fit` of the posterior, is NULL. */
 BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p);
 BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
                                     bnn_fit_desc desc);

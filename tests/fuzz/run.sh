@@ -6,7 +6,7 @@ seconds=${1:-60}
 mkdir -p build/fuzz
 passed=0
 failed=0
-for name in csv idx checkpoint table arrays; do
+for name in csv idx checkpoint table arrays fit; do
     program=build/fuzz/fuzz_$name
     if ! clang -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I. \
         "tests/fuzz/fuzz_$name.c" -o "$program" -lm >"$program.log" 2>&1; then
