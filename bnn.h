@@ -17460,6 +17460,7 @@ static void bnn__fit_record(bnn__fit_chain *c) {
     if (c->tape.err != BNN_OK) return;
     memcpy(row + BNN__FIT_PROBES, mean.data, mean.rows * mean.cols * sizeof(float));
     memcpy(c->theta.data + c->records++ * w->n, w->theta, w->n * sizeof(float));
+    bnn_params_zero_grad(c->net.params); /* a minibatch's is added to what is there */
 }
 
 static int bnn__fit_gibbs(const bnn_params *w) { /* are there scales to draw? */
@@ -17529,6 +17530,7 @@ static void bnn__fit_sampler(bnn__fit_chain *c) {
     }
     if (!bnn__fit_whole(f->desc.method)) c->warm = 0;
     memcpy(c->center, w->theta, w->n * sizeof(float));
+    bnn_params_zero_grad(w);
 }
 
 /* e holds one draw: a record of it */
@@ -17609,6 +17611,7 @@ static void bnn__fit_around(bnn__fit_chain *c) {
     bnn_swag swag;
     float *here = (float *)bnn_arena_alloc(&c->mem, w->n, sizeof *here);
     memset(&mf, 0, sizeof mf), memset(&la, 0, sizeof la), memset(&swag, 0, sizeof swag);
+    bnn_params_zero_grad(w);
     if (m == BNN_FIT_MEANFIELD) mf = bnn__fit_meanfield(c);
     if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
     if (m == BNN_FIT_LAPLACE)
@@ -21939,7 +21942,6 @@ static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
     bnn__io_array(io, w->theta, 0, w->n, -DBL_MAX, "weight");
     bnn__io_array(io, c->center, 0, w->n, -DBL_MAX, "center");
     if (io->in != NULL) bnn_params_zero_grad(w);
-    if (!bnn__fit_whole(m)) bnn__io_array(io, w->grad, 0, w->n, -DBL_MAX, "gradient");
     if (bnn__fit_samples(m)) bnn__io_sampler(io, c);
     bnn__io_array(io, c->paths, 1, c->n_paths, -DBL_MAX, "Hamiltonian");
     bnn__io_records(io, c);

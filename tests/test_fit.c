@@ -122,6 +122,12 @@ static void every_method_is_one_word(void) {
         CHECK(p.post.count == p.chains * p.draws && p.draws >= 1 && p.draws <= 50);
         CHECK_SAME_ARRAY(before, net.params->theta, net.params->n);
         CHECK(net.scaling.x_std.data != NULL); /* standardized */
+        for (size_t k = 0; k < p.chains && method <= BNN_FIT_SGNHT; k++) { /* or a record's gradient is added */
+            const bnn_params *w = p.fit->chains[k].net.params;
+            double left = 0;
+            for (size_t i = 0; i < w->n; i++) left += fabs((double)w->grad[i]);
+            CHECK(left == 0 || method <= BNN_FIT_HMC);
+        }
         bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, d.x);
         double most = method == BNN_FIT_MEANFIELD ? 0.9 : 0.6;
         CHECK_NEAR(bnn_metric_rmse(y.mean, d.y), 0, most);
