@@ -574,39 +574,44 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
  * v o H v over that many vectors v of random signs (Hutchinson), unbiased */
 BNNDEF void bnn_hessian_diagonal(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                  size_t probes);
-/* out = sum over the examples of the squares of their own gradients, without a loop (Goodfellow
- * 2015), but for one over the images of a convolution; after bnn_backward of a mean over rows, for
- * blocks that one bnn_affine, bnn_conv2d or bnn_conv2d_transpose used once. Of what is frozen 0 */
+/* out = sum over the examples of the squares of their own gradients, without a loop over examples
+ * (Goodfellow 2015) except over the images of a convolution. Call it after bnn_backward of a mean
+ * over rows. Each block must have been used exactly once, by a bnn_affine, bnn_conv2d or
+ * bnn_conv2d_transpose. Frozen parameters get 0. */
 BNNDEF void bnn_grad_squares(float *out, bnn_tape *t, const bnn_params *w);
 
 /* ---- distributions on the simplex and the cube ----------------------------------------------
  * Rows are distributions over k >= 2 things; draws come from the tape's rng and carry gradients.
- * Near a vertex x underflows and ln x does not, so samplers come in pairs and densities take ln x.
- * Densities are over k-1 coordinates of the simplex, in nats, one number per row. KL(q||p) without
- * a closed form: bnn_mean(bnn_sub(ln q, ln p)) at draws of q, unbiased. tau >= 1e-3; in float a tau
- * below 0.1 gives draws that are one-hot and gradients that are zero or huge.
+ * Near a vertex x underflows but ln x does not, so each sampler of x has a partner that draws ln x,
+ * and densities take ln x. Densities are over k-1 coordinates of the simplex, in nats, one number
+ * per row. Where KL(q||p) has no closed form, bnn_mean(bnn_sub(ln q, ln p)) at draws of q estimates
+ * it without bias. The temperature tau is at least 1e-3; in float, a tau below 0.1 gives draws that
+ * are one-hot and gradients that are zero or huge.
  * Maddison et al. 2017, Jang et al. 2017, Figurnov et al. 2018. */
 /* Gumbel-softmax (Concrete): softmax((logits + G)/tau); P(k is the largest) = softmax(logits)_k */
 BNNDEF bnn_var *bnn_gumbel_softmax(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_log_gumbel_softmax(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_concrete_log_prob(bnn_var *log_x, bnn_var *logits, float tau);
-/* loc + G, G ~ Gumbel. A temperature to learn: bnn_log_softmax(bnn_div(bnn_gumbel(logits), tau)) */
+/* loc + G, G ~ Gumbel. With it the temperature can be a node that learns:
+ * bnn_log_softmax(bnn_div(bnn_gumbel(logits), tau)) */
 BNNDEF bnn_var *bnn_gumbel(bnn_var *loc);
-/* 1 at the largest entry of every row (the first of equals), else 0: a constant; NaN where the row
- * has one; a row of -inf is an error. A hard draw with a soft gradient: y a Gumbel-softmax,
- * bnn_straight_through(bnn_one_hot(y), y) */
+/* 1 at the largest entry of every row (the first of equals), else 0; the result is a constant. A
+ * row with a NaN becomes NaN; a row of -inf is an error. For a hard draw with a soft gradient, let
+ * y be a Gumbel-softmax and take bnn_straight_through(bnn_one_hot(y), y). */
 BNNDEF bnn_var *bnn_one_hot(bnn_var *x);
 BNNDEF bnn_var *bnn_categorical(bnn_var *logits); /* one-hot, P(k) = softmax_k; a constant */
-/* The mean of f (n,1), with the gradient of E_q f for draws that carry none: mean[(f - b) grad
- * ln q] beside f's own. log_q (n,1) of the draws. baseline (n,1) or (1,1), a constant that must not
- * depend on its row's draw; NULL = the mean of the other rows' f (0 for one row). Williams 1992 */
+/* The mean of f (n,1), with the gradient of E_q f for draws that carry no gradient themselves: it
+ * is mean[(f - b) grad ln q] plus f's own. log_q (n,1) is ln q of the draws. baseline is b, (n,1)
+ * or (1,1), a constant that must not depend on the draw of its row; NULL = the mean of f over the
+ * other rows (0 if there is only one row). Williams 1992 */
 BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline);
-/* Relaxed Bernoulli per entry, on the logit scale: l = (logits + logistic noise)/tau, x is
- * sigmoid(l), P(x > 1/2) = sigmoid(logits). The density is that of x, summed over the row */
+/* Relaxed Bernoulli per entry, on the logit scale: it returns l = (logits + logistic noise)/tau;
+ * x is sigmoid(l), and P(x > 1/2) = sigmoid(logits). The log density is that of x, summed over the
+ * row. */
 BNNDEF bnn_var *bnn_relaxed_bernoulli(bnn_var *logits, float tau);
 BNNDEF bnn_var *bnn_relaxed_bernoulli_log_prob(bnn_var *l, bnn_var *logits, float tau);
-/* Gamma(alpha, 1) per entry, alpha from 1e-3 to 1e6, and what is made of it, with implicit
- * gradients (bnn_gamma_dlog, relative error 1e-5 or better in float) */
+/* Gamma(alpha, 1) per entry, alpha from 1e-3 to 1e6, and the distributions made from it. Gradients
+ * are implicit (bnn_gamma_dlog), with a relative error of 1e-5 or better in float. */
 BNNDEF bnn_var *bnn_gamma(bnn_var *alpha);
 BNNDEF bnn_var *bnn_log_gamma(bnn_var *alpha);
 BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha);
@@ -619,14 +624,16 @@ BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_beta_entropy(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_kl_beta(bnn_var *a, bnn_var *b, float a0, float b0);
-/* Logit-normal: softmax(N(mu, C)), mu (n,k) or for the density (1,k). scale (1,k): C =
- * diag(scale^2); (k,k): C = scale scale^T, any square root of C. Aitchison and Shen 1980 */
+/* Logit-normal: softmax(N(mu, C)), mu (n,k); the density also takes (1,k). If scale is (1,k), C =
+ * diag(scale^2); if it is (k,k), C = scale scale^T, so it may be any square root of C. Aitchison
+ * and Shen 1980 */
 BNNDEF bnn_var *bnn_logit_normal(bnn_var *mu, bnn_var *scale);
 BNNDEF bnn_var *bnn_log_logit_normal(bnn_var *mu, bnn_var *scale);
 BNNDEF bnn_var *bnn_logit_normal_log_prob(bnn_var *log_x, bnn_var *mu, bnn_var *scale);
 
-/* Any distribution on the line with a CDF F(w; theta), made differentiable: dw/dtheta =
- * -(dF/dtheta)/(dF/dw). theta: n nodes, broadcast to the shape of the first; one draw per entry. */
+/* Makes draws from any distribution on the real line differentiable, given its CDF F(w; theta):
+ * dw/dtheta = -(dF/dtheta)/(dF/dw). theta is an array of n nodes, broadcast to the shape of the
+ * first; one draw per entry. */
 typedef struct bnn_implicit_desc {
     double (*cdf)(void *user, double w, const double *theta); /* increasing in w, from 0 to 1     */
     /* writes dF/dtheta, returns the density; NULL = both by central differences of cdf           */
@@ -637,7 +644,7 @@ typedef struct bnn_implicit_desc {
 BNNDEF bnn_var *bnn_implicit(bnn_var *const *theta, size_t n, bnn_implicit_desc desc);
 
 /* ---- parameters ------------------------------------------------------------------------------
- * A flat vector with named shapes. Each block of it has a prior. */
+ * A flat vector divided into blocks. Each block has a shape, a name and a prior. */
 enum { BNN_PRIOR_NORMAL = 1, BNN_PRIOR_DOUBLE_EXPONENTIAL, BNN_PRIOR_MIXTURE, BNN_PRIOR_STUDENT,
        BNN_PRIOR_FLAT };
 
@@ -647,22 +654,22 @@ typedef struct bnn_prior {
     float std;    /* default 1. Normal: sd; double exponential, Student-t: scale; mixture: the
                      larger sd                                                                 */
     float std2;   /* mixture: smaller sd, default std e^-6                                     */
-    float weight; /* mixture: probability of the larger, default 1/2, BNN_ZERO = 0             */
-    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy); draws that no float holds
-                     become the largest float                                                  */
-    int fan_in;   /* 1: std (not a given std2) is divided by sqrt(fan in) of the block         */
-    int adapt_mean, adapt_std; /* bnn_params_update_priors moves them to their optimum         */
+    float weight; /* mixture: probability of the larger sd, default 1/2, BNN_ZERO = 0          */
+    float nu;     /* Student-t: degrees of freedom, default 1 (Cauchy); draws too large for a
+                     float become the largest float                                            */
+    int fan_in;   /* 1: std (but not a given std2) is divided by sqrt(fan in) of the block     */
+    int adapt_mean, adapt_std; /* 1: bnn_params_update_priors moves mean, std to the optimum   */
     float shape, rate;         /* > 0: std^2 ~ InvGamma(shape, rate), used by that update      */
 } bnn_prior;
 
 typedef struct bnn_block {
     size_t offset, rows, cols;
     char name[16];
-    bnn_prior prior; /* resolved: std is the one in force */
-    float lr;        /* times that of its steppers; 0 = frozen: by bnn_params_lr */
+    bnn_prior prior; /* defaults are filled in: std is the one in force */
+    float lr;        /* multiplies the lr of every stepper; 0 = frozen. Set by bnn_params_lr */
     short fresh;     /* private: 1: its gradient was consumed, the next overwrites; 2: none yet */
-    short reached;   /* private: a gradient arrived, ever */
-    float rest;      /* private: where its values stay that are held */
+    short reached;   /* private: 1: at least one gradient has arrived */
+    float rest;      /* private: the constant value of its held entries */
 } bnn_block;
 
 struct bnn_stepper;
@@ -677,9 +684,9 @@ struct bnn_params {
     int noted;               /* private: which notes were given */
     unsigned char draw;      /* private: 1: theta is a draw of a mean field, 2: its gradient waits
                                 for bnn_meanfield_backward */
-    bnn_params *draws_of;    /* private: of a mean field's own parameters: the weights they draw */
+    bnn_params *draws_of;    /* private: in a mean field's parameters: the weights they draw */
     unsigned char *held;     /* private: 1: this value does not move */
-    void (*hold)(struct bnn_stepper *s); /* private: after a step of a mean field; NULL = none */
+    void (*hold)(struct bnn_stepper *s); /* private: called after a mean field's step, or NULL */
     void (*run)(const struct bnn_stepper *s, bnn_tape *t, const struct bnn__job *q,
                 int care);               /* private: a step where blocks differ in lr, or NULL */
 };
@@ -692,23 +699,26 @@ BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block);      /* a view of one block */
 BNNDEF bnn_mat bnn_params_grad(const bnn_params *w, size_t block);
 BNNDEF void bnn_params_zero_grad(bnn_params *w);
-/* The lr of every stepper, times `factor` for one block: of a sampler a preconditioner that leaves
- * its law alone. 0: frozen, constants that no stepper or sampler moves and no gradient reaches. HMC
- * and NUTS have a mass instead, and bnn_fit steps of its own: both see only what is frozen. */
+/* Multiplies the lr of every stepper by `factor` for one block. In a sampler this is a
+ * preconditioner: it does not change the distribution that is sampled. With factor 0 the block is
+ * frozen: its values are constants that no stepper or sampler moves and no gradient reaches. HMC
+ * and NUTS have a mass matrix instead, and bnn_fit chooses its own steps: there a factor has no
+ * effect unless it is 0. */
 BNNDEF void bnn_params_lr(bnn_params *w, size_t block, float factor);
 BNNDEF void bnn_params_copy(bnn_params *to, const bnn_params *from);   /* values; equal n */
 BNNDEF double bnn_params_log_prior(const bnn_params *w);               /* ln p(theta), nats; a flat
                                                                           block counts 0 */
 BNNDEF bnn_var *bnn_prior_nll(bnn_tape *t, bnn_params *w);             /* -ln p(theta) as a node */
-/* Adaptive and hierarchical priors, closed form, treating theta as known: mean and std to their
- * optimum (Graves 2011), or std^2 to the mode of its inverse gamma conditional; with an rng: a
- * Gibbs draw from that conditional. A floor of 1e-6 on std keeps a collapsing prior proper. */
+/* Updates adaptive and hierarchical priors in closed form, treating theta as known. Adaptive: mean
+ * and std move to their optimum (Graves 2011). Hierarchical: std^2 moves to the mode of its
+ * conditional, an inverse gamma, or, if rng is not NULL, to a Gibbs draw from that conditional. A
+ * floor of 1e-6 on std keeps a collapsing prior proper. */
 BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng);
 BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng);      /* theta ~ prior */
 
 /* ---- nets ------------------------------------------------------------------------------------
- * A model is parameters plus a forward function. bnn_mlp makes one; your own is a struct with
- * your function in `forward`. */
+ * A model is parameters plus a forward function. bnn_mlp makes one. A model of your own is a
+ * bnn_net with your function in `forward`. */
 enum { BNN_RELU = 1, BNN_TANH, BNN_SIGMOID, BNN_LEAKY_RELU, BNN_ELU, BNN_SILU, BNN_GELU,
        BNN_SOFTPLUS, BNN_SIN, BNN_IDENTITY };
 enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (noise_learned)      */
@@ -720,9 +730,10 @@ enum { BNN_GAUSSIAN = 1,     /* k outputs: mean; noise_std given, or learned (no
 enum { BNN_INIT_AUTO = 1, BNN_INIT_HE, BNN_INIT_GLOROT, BNN_INIT_UNIFORM, BNN_INIT_PRIOR,
        BNN_INIT_ZERO };
 enum { BNN_MAX_LAYERS = 16, BNN_MAX_LIST = 40 };
-/* Kinds of layers, and what `size` is: outputs, channels, channels; pools have none; the factor,
- * the groups (default 1), units, units. A recurrent layer takes the rows of an image for the steps
- * of a sequence, from a state of 0. */
+/* Kinds of layers. `size` is the number of outputs (dense), of channels (both convolutions), the
+ * factor (upsample), the number of groups (norm, default 1) or of units (GRU, LSTM); pools have no
+ * size. A recurrent layer (GRU, LSTM) reads the rows of an image as the steps of a sequence and
+ * begins with a state of 0. */
 enum { BNN_DENSE = 1, BNN_CONV, BNN_CONV_TRANSPOSE, BNN_MAX_POOL, BNN_AVG_POOL, BNN_UPSAMPLE,
        BNN_NORM, BNN_GRU, BNN_LSTM };
 
@@ -741,8 +752,8 @@ struct bnn_net {
     int noise_learned;
     bnn_scaling scaling;
     void *user;      /* yours                                               */
-    struct bnn__mlp *mlp; /* private: its layers; NULL in yours             */
-    bnn_arena *mem;  /* private: why a net was not made is said there       */
+    struct bnn__mlp *mlp; /* private: its layers; NULL in a net of yours    */
+    bnn_arena *mem;  /* private: it has the error if the net was not made   */
 };
 
 typedef struct bnn_mlp_desc {
@@ -750,18 +761,18 @@ typedef struct bnn_mlp_desc {
     int activation;                   /* of all hidden layers, default BNN_RELU                  */
     int activations[BNN_MAX_LAYERS];  /* or of each; 0 = `activation`                            */
     int likelihood;                   /* default BNN_GAUSSIAN                                    */
-    float noise_std;                  /* sd or scale of y around the net, in units of y: Gaussian,
-                                         double exponential and Student need it                  */
-    int noise_learned;                /* 1: Gaussian noise learned with the weights; noise_std is
-                                         the start, default 1, in standardized units if those are
-                                         used                                                    */
+    float noise_std;                  /* sd or scale of y around the net's output, in units of y;
+                                         Gaussian, double exponential and Student need it        */
+    int noise_learned;                /* 1: Gaussian noise is learned with the weights; noise_std
+                                         is where it starts, default 1, in standardized units if
+                                         the net is standardized                                 */
     bnn_prior noise_prior;            /* of the learned ln variance, in the same units; default
                                          N(0, 5^2)                                               */
-    float nu;                         /* default 4                                               */
+    float nu;                         /* of Student noise, default 4                             */
     bnn_prior prior;                  /* of all weights and biases, default N(0,1)               */
-    bnn_prior *priors;                /* or of each layer (borrowed until bnn_mlp returns)       */
-    int init;                         /* BNN_INIT_AUTO: N(0, c/fan_in), c = 2 for relu and kin,
-                                         1 otherwise; biases 0                                   */
+    bnn_prior *priors;                /* or one for each layer (borrowed until bnn_mlp returns)  */
+    int init;                         /* default BNN_INIT_AUTO: N(0, c/fan_in), c = 2 for relu
+                                         and its relatives, 1 otherwise; biases 0                */
     float init_scale;                 /* multiplies the initial weights, default 1               */
     uint64_t seed;                    /* of the initial weights                                  */
     float dropout;                    /* of hidden units, while training                         */
@@ -769,32 +780,34 @@ typedef struct bnn_mlp_desc {
     int no_bias;
 } bnn_mlp_desc;
 
-BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc); /* bad desc: w->mem->err and a dead net */
+/* If the desc is bad, the error is in w->mem and the net is dead: it answers with that error. */
+BNNDEF bnn_net bnn_mlp(bnn_params *w, bnn_mlp_desc desc);
 
-/* Any list of layers, of which bnn_mlp is the short form: activation(op(dropout(x)) + added) */
+/* A net from any list of layers; bnn_mlp is its short form. A layer computes activation(op(
+ * dropout(x)) + added), where `added` is the output of an earlier layer, if asked for. */
 typedef struct bnn_layer {
     int kind;        /* BNN_DENSE ...; the list ends at the first 0                              */
     size_t size;
     size_t kernel, kernel_w, stride, pad; /* as in a bnn_window                                  */
     int same;
-    int activation;  /* default that of the net in dense layers and convolutions but for the last
-                        of them, BNN_IDENTITY in others                                          */
-    size_t add;      /* the output of layer `add`, counted from 1, is added                      */
-    float dropout;   /* of what comes in, while training; channels of images go as a whole, and
-                        so do columns of a sequence                                              */
+    int activation;  /* default: that of the net in dense layers and convolutions, except the
+                        last of these; BNN_IDENTITY there and in all other kinds                 */
+    size_t add;      /* the output of layer number `add`, counted from 1, is added; 0 = none     */
+    float dropout;   /* of the layer's input, while training; it drops whole channels of an
+                        image and whole columns of a sequence                                    */
     int sequence;    /* recurrent: 1: the states of all steps come out, as rows of an image      */
     int no_bias;     /* in a norm: neither gain nor shift                                        */
-    bnn_image image; /* how what a dense layer makes is read, default 1 x 1 x size               */
-    bnn_prior prior; /* default that of the net; fan in is the number of weights that meet in one
-                        output, and a gain has the prior's mean + 1                              */
-    float lr;        /* times that of the steppers, default 1: bnn_params_lr of its blocks       */
+    bnn_image image; /* dense: the image its output is read as, default 1 x 1 x size             */
+    bnn_prior prior; /* default that of the net. Fan in is the number of weights that meet in
+                        one output; a gain has the prior's mean + 1 as its mean                  */
+    float lr;        /* multiplies the steppers' lr, default 1: bnn_params_lr of its blocks      */
     int frozen;      /* 1: its weights stay, as if they were data                                */
 } bnn_layer;
 
 typedef struct bnn_layers_desc {
-    bnn_image input;                /* how a row of x is read                                    */
+    bnn_image input;                /* the image that a row of x is read as                      */
     bnn_layer layers[BNN_MAX_LIST];
-    int activation, likelihood;     /* these and all that follows as in bnn_mlp_desc             */
+    int activation, likelihood;     /* these and all that follow as in bnn_mlp_desc              */
     float noise_std;
     int noise_learned;
     bnn_prior noise_prior;
@@ -807,30 +820,35 @@ typedef struct bnn_layers_desc {
 } bnn_layers_desc;
 
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
-/* A really smaller copy of a bnn_mlp, made in `to`. keep[l][j] = 0 drops unit j of hidden layer l;
- * keep[l] NULL keeps the layer. keep NULL drops the units whose incoming or outgoing weights are
- * all 0, but for one in each layer: the same function. A dropped unit without incoming weights is
- * a constant and goes into the next bias; what any other sent on is lost. Of bnn_layers, channels
- * of dense layers and convolutions go, through pools and upsampling up to the next layer with
- * products; not those that a norm, a sum (.add) or the answer takes, nor units of recurrent layers.
- * keep has a row for each layer but the last. */
+/* A net for bnn_load, and what reads checkpoints, to make: of the layers that the file has. A
+ * zeroed one becomes a bnn_mlp only, so that a program which reads no list has no code of one. */
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem);
+/* A copy of a bnn_mlp in `to` with fewer units, not just zeroed ones. keep[l][j] = 0 drops unit j
+ * of hidden layer l; keep[l] NULL keeps the whole layer. keep NULL drops the units whose incoming
+ * or outgoing weights are all 0, but always leaves one in each layer: the function stays the same.
+ * A dropped unit without incoming weights is a constant, which is added to the next bias; what any
+ * other dropped unit contributed is lost. In a net of bnn_layers, channels of dense layers and
+ * convolutions are dropped, and with them the matching ones in pools and upsampling up to the next
+ * layer that multiplies by weights. Channels that enter a norm, a sum (.add) or the net's output
+ * cannot be dropped, nor units of recurrent layers. keep has a row for each layer but the last. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
 BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
-/* Mean and standard deviation of each column of the training data, stored with the net, undone at
- * prediction, saved with it. A list that begins with a convolution, a pool or a norm has those of
- * each channel, over all pixels; a recurrent one those of each number of a step. Targets only where
- * they have a scale: Gaussian, double exponential, Student. */
+/* Standardizes by the mean and standard deviation of each column of the training data. They are
+ * stored and saved with the net, and predictions undo them. If the first layer is a convolution, a
+ * pool or a norm, there is one mean and sd per channel, over all pixels; if it is recurrent, one
+ * per number of a step. Targets are standardized only where the likelihood gives them a scale:
+ * Gaussian, double exponential, Student. */
 BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train);
 
 typedef struct bnn_batch {
     bnn_var *x, *y;
-    double n_data; /* rows of the data it came from, or tape.n_data if you set that; for a stream
-                      say it here or there */
+    double n_data; /* N: rows of the data it came from, or tape.n_data if you set that; for a
+                      stream, set one of the two */
 } bnn_batch;
 
-/* NaN or infinity in a batch is an error that names row and column. A batch says N (tape.n_data),
- * unless you have. */
+/* NaN or infinity in a batch is an error that names row and column. Making a batch also sets N
+ * (tape.n_data), unless you have set it. */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, every set
                                                   of them equally likely; time and memory O(size) */
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
@@ -839,16 +857,18 @@ BNNDEF bnn_batch bnn_batch_all(bnn_tape *t, bnn_data d);              /* borrows
 BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x); /* raw x -> standardized output */
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b);      /* mean over rows, units of y */
 BNNDEF bnn_var *bnn_net_loss(const bnn_net *net, bnn_batch b);     /* nll - ln p(theta)/N = U/N */
-/* Learned ln variances (noise_learned, hetero) end at -20 and 20, in standardized units or those of
- * y, with gradient 0 beyond; a loss that meets such an end says so in a note. */
+/* Learned ln variances (noise_learned, hetero) are clamped to [-20,20], in standardized units if
+ * the net is standardized, otherwise in those of y. The gradient beyond an end is 0; a loss that
+ * reaches an end says so in a note. */
 
 /* ---- steppers --------------------------------------------------------------------------------
- * An optimizer is a sampler at temperature zero. All act on the gradient of L = U/N, so learning
- * rates have the size everybody knows. `lr` and the rest stay in the stepper: a schedule is one
- * assignment. bnn_step moves the parameters and consumes the gradient. All or nothing: a gradient
- * that is not finite, or a step that would overflow, moves nothing and is an error. So are a second
- * step without bnn_tape_reset and a step without bnn_backward (a gradient made by hand goes where
- * bnn_params_zero_grad was). In every desc 0 is the default and BNN_ZERO is 0. */
+ * A stepper is an optimizer or a sampler; an optimizer is a sampler at temperature zero. All act on
+ * the gradient of L = U/N, so learning rates have their usual size. `lr` and the other settings are
+ * fields of the stepper: a schedule assigns to them before each step. bnn_step moves the parameters
+ * and consumes the gradient. It is all or nothing: a gradient that is not finite, or a step that
+ * would overflow, moves nothing and is an error. A second step without bnn_tape_reset is an error
+ * too, and so is a step without bnn_backward (if you make the gradient by hand, first call
+ * bnn_params_zero_grad, then write it). In every desc 0 is the default and BNN_ZERO is 0. */
 enum { BNN_SGD, BNN_ADAM, BNN_RMSPROP, BNN_ADAGRAD, BNN_ADADELTA, BNN_SGLD, BNN_PSGLD, BNN_SGHMC,
        BNN_HMC, BNN_NUTS, BNN_SGNHT };
 
@@ -856,19 +876,19 @@ typedef struct bnn_stepper {
     int kind;
     bnn_params *params;
     float lr, momentum, dampening, weight_decay, clip;
-    float beta1, beta2, eps;  /* decay of the means of g and of g^2 (alpha, rho)                 */
+    float beta1, beta2, eps;  /* decay of the means of g, and of g^2 (elsewhere alpha, rho)      */
     float lr_decay;           /* Adagrad                                                         */
     float lambda;             /* pSGLD                                                           */
-    float friction, noise_estimate; /* SGHMC; SGNHT has the first                                */
+    float friction, noise_estimate; /* SGHMC; SGNHT has only friction                            */
     float thermostat;         /* SGNHT: the friction in force                                    */
     float temperature;        /* samplers; 0 switches the noise off                              */
     int nesterov, amsgrad, centered, decoupled;
     size_t burn_in;           /* pSGLD: the preconditioner adapts until then                     */
-    size_t n;                 /* parameters it was made for                                      */
+    size_t n;                 /* number of parameters it was made for                            */
     uint64_t t;               /* steps made                                                      */
     float *s1, *s2, *s3;      /* state vectors of n, NULL where the method has none              */
     struct bnn_hmc_state *hmc;
-    /* private: a step, and its pass; here, so that a program compiles the methods it makes */
+    /* private: a step, and its pass; pointers, so that a program compiles only methods it uses */
     void (*once)(struct bnn_stepper *s, bnn_tape *t);
     void (*plan)(const struct bnn_stepper *s, const bnn_tape *t, struct bnn__job *q);
     int calm;                 /* private: 1: all is far from overflow, -1: g is not              */
@@ -878,7 +898,7 @@ typedef struct bnn_sgd_desc {
     float lr;        /* default 0.1                                                               */
     float momentum, dampening;
     int nesterov;
-    float weight_decay; /* adds wd theta to g; beside a Gaussian prior it counts twice */
+    float weight_decay; /* adds wd theta to g; with a Gaussian prior as well it counts twice */
     float clip;         /* largest norm of the gradient; 0 = none */
 } bnn_sgd_desc;
 typedef struct bnn_adam_desc {
@@ -901,74 +921,77 @@ typedef struct bnn_adadelta_desc {
     float weight_decay, clip;
 } bnn_adadelta_desc;
 typedef struct bnn_sgld_desc {
-    float lr;          /* default 1e-2; eps of Welling and Teh 2011 is 2 lr/N */
+    float lr;          /* default 1e-2; the eps of Welling and Teh 2011 is 2 lr/N */
     float temperature; /* default 1; BNN_ZERO: none */
 } bnn_sgld_desc;
 typedef struct bnn_psgld_desc {
     float lr, alpha, lambda; /* defaults 1e-3, 0.99, 1e-5 */
     float temperature;
-    size_t burn_in; /* steps that adapt the preconditioner, default 1000; the law is right after
-                       them, when it is frozen. (size_t)-1: never frozen (Li 2016), another law */
+    size_t burn_in; /* steps that adapt the preconditioner, default 1000. After them it is frozen,
+                       and the draws have the right distribution. (size_t)-1: it is never frozen
+                       (Li 2016), and they have another distribution */
 } bnn_psgld_desc;
 typedef struct bnn_sghmc_desc {
-    float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; SGLD's lr is lr/friction */
+    float lr, friction, noise_estimate; /* defaults 1e-2, 0.1, 0; like SGLD of lr/friction */
     float temperature;
 } bnn_sghmc_desc;
 typedef struct bnn_sgnht_desc {
-    float lr, friction; /* defaults 1e-2, 0.1, as SGHMC's; a thermostat adds what friction the noise
-                           of minibatches asks for, one number for all weights */
+    float lr, friction; /* defaults 1e-2, 0.1, as in SGHMC. A thermostat, one number for all
+                           weights, adds the friction that the noise of minibatches requires */
     float temperature;
 } bnn_sgnht_desc;
 typedef struct bnn_hmc_desc {
-    const bnn_net *net;  /* with data: the whole posterior of the net; both are borrowed          */
+    const bnn_net *net;  /* with data: samples the posterior of the net; both are borrowed        */
     bnn_data data;
-    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node: a float, so beyond 1e5 its
-                            rounding is felt; a net's is summed in double. Dropout is off in both */
+    bnn_loss_fn energy;  /* or any U(theta) in nats, as a 1x1 node. The node is a float, so beyond
+                            1e5 its rounding matters; that of a net is summed in double. Dropout
+                            is off in both */
     void *user;
     float step;          /* leapfrog step, default 1e-3, or the start of the adaptation */
     size_t leapfrog;     /* steps per trajectory, default 20, at most 2^20 */
     float trajectory; /* > 0: length instead; leapfrog = ceil(trajectory/step), at most 10 x 2^10 */
-    size_t warmup;       /* first draws, up to 2^30, adapt step (and mass) to `accept`; 0 = none */
-    float accept;        /* default 0.8 */
+    size_t warmup;       /* the first draws, up to 2^30, adapt the step to `accept`, and the mass if
+                            adapt_mass is 1; 0 = none */
+    float accept;        /* mean acceptance to reach, default 0.8 */
     int adapt_mass;
     float temperature;
-    float jitter;        /* each draw's step varies by 1 +- jitter, the number of steps by twice
-                            that, default 0.2: a length near a period of the energy would return to
-                            where it began. BNN_ZERO: none */
+    float jitter;        /* the step of each draw varies by a factor 1 +- jitter, the number of
+                            steps by twice that; default 0.2. Without it, a trajectory about as long
+                            as a period of the energy returns to where it began. BNN_ZERO: none */
 } bnn_hmc_desc;
-/* No-U-turn sampler: HMC whose paths end where they would turn back. Nothing to choose but warmup.
- * Memory: 6 max_depth + 12 vectors of n, BNN_MASS_DENSE 3 matrices more. */
+/* No-U-turn sampler: HMC whose trajectories end where they would turn back. You choose only the
+ * warmup. Memory: 6 max_depth + 12 vectors of n; BNN_MASS_DENSE needs 3 matrices more. */
 enum { BNN_MASS_DIAGONAL = 1, BNN_MASS_DENSE, BNN_MASS_UNIT };
 typedef struct bnn_nuts_desc {
     const bnn_net *net;  /* with data, or an energy: as in HMC */
     bnn_data data;
     bnn_loss_fn energy;
     void *user;
-    size_t warmup;       /* first draws, adapt step and mass in Stan's windows; 0 = none */
+    size_t warmup;       /* the first draws adapt step and mass in Stan's windows; 0 = none */
     int mass;            /* default BNN_MASS_DIAGONAL; dense: n^2 numbers, n^2 time per step */
     int max_depth;       /* at most 2^max_depth - 1 leapfrog steps per draw, default 10, up to 20 */
-    float step;          /* default 0.1: where the adaptation starts, or the step without it */
+    float step;          /* default 0.1: where the adaptation starts, or without it the step */
     float accept;        /* default 0.8: the mean acceptance that the step is adapted to */
     float temperature;
 } bnn_nuts_desc;
-typedef struct bnn_hmc_state { /* read it; one transition of the chain is one bnn_step */
+typedef struct bnn_hmc_state { /* for reading only; one transition of the chain is one bnn_step */
     bnn_hmc_desc desc;
-    double step, energy, log_accept; /* in force; U after the last draw; ln acceptance */
-    double hamiltonian;  /* U/T and kinetic energy of the last draw: bnn_diag_ebfmi wants them */
+    double step, energy, log_accept; /* step in force; U after the last draw; ln acceptance */
+    double hamiltonian;  /* U/T + kinetic energy of the last draw, for bnn_diag_ebfmi */
     double accept_sum;
     uint64_t draws, accepted, divergent; /* since the end of warm-up */
-    uint64_t saturated;  /* NUTS: the same, draws that reached max_depth */
-    int depth, diverged; /* NUTS: of the last draw, in warm-up, too */
-    size_t leapfrogs;    /* NUTS: steps of the last draw; with one at its start, its gradients */
+    uint64_t saturated;  /* NUTS: draws that reached max_depth, since the end of warm-up */
+    int depth, diverged; /* NUTS: of the last draw, during warm-up too */
+    size_t leapfrogs;    /* NUTS: steps of the last draw; it took one gradient more, at its start */
     int mass, max_depth; /* NUTS */
     double adapt_hbar, adapt_mu, adapt_logavg; /* private: dual averaging */
     double *mean, *m2;                         /* private: Welford, for the mass */
     float *momentum, *mass_inv, *saved;
     uint64_t mass_count;
     bnn_mat cov, root;       /* private: dense M^-1, and its Cholesky factor */
-    struct bnn__tree *trees; /* private: NUTS; of them, the first has the whole path */
+    struct bnn__tree *trees; /* private: NUTS; the first of them has the whole path */
     float *ends[2];          /* private: theta, momentum, gradient at the ends of the path */
-    int tempered;            /* private: U is that of the prior and power times the data's */
+    int tempered;            /* private: 1: U = -ln p(theta) - power ln p(D|theta) */
     double power, data_energy;
 } bnn_hmc_state;
 
@@ -982,84 +1005,90 @@ BNNDEF bnn_stepper bnn_psgld(bnn_params *w, bnn_psgld_desc desc);
 BNNDEF bnn_stepper bnn_sghmc(bnn_params *w, bnn_sghmc_desc desc);
 BNNDEF bnn_stepper bnn_sgnht(bnn_params *w, bnn_sgnht_desc desc);
 BNNDEF bnn_stepper bnn_hmc(bnn_params *w, bnn_hmc_desc desc);
-BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is .hmc, too */
+BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is also in .hmc */
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end as (b + k)^-gamma, gamma -1 a straight line. No such curve falls to 0: with
- * lr_end 0 it is lr0 (1 + k)^-gamma */
+/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. No such curve
+ * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
-/* Cyclical SG-MCMC (Zhang et al. 2020: explore 0.8): M cosine cycles; *sampling (if given) is 0
- * during the first `explore` of a cycle, where the temperature should be 0, and 1 after */
+/* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
+ * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
+ * 1 after it. */
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
                               int *sampling);
 
 /* ---- ensembles and prediction ----------------------------------------------------------------
- * K x n weight samples: from a sampler, from several trainings, from dropout masks. */
+ * An ensemble holds K samples of all n weights, from a sampler, from several trainings, or from
+ * dropout masks. Each sample is a member. */
 typedef struct bnn_ensemble {
     bnn_params *params;
     bnn_mat samples; /* (capacity, n)                                      */
-    double *weights; /* of each, all 1 unless pushed with another          */
+    double *weights; /* one per sample, 1 unless pushed with another value */
     size_t count;    /* samples held                                       */
     size_t seen;     /* samples offered                                    */
 } bnn_ensemble;
 
 BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity);
-BNNDEF int bnn_ensemble_push(bnn_ensemble *e); /* theta; full: BNN_EARG and a note, no more */
+/* Adds theta. A full ensemble stays as it is: the answer is BNN_EARG, with a note. */
+BNNDEF int bnn_ensemble_push(bnn_ensemble *e);
 BNNDEF int bnn_ensemble_push_from(bnn_ensemble *e, const bnn_params *w, double weight); /* >= 0 */
-BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng); /* a uniform sample of all */
-/* the present weights under one dropout mask */
+/* Offers theta: what the ensemble holds is a uniform sample of all that were offered */
+BNNDEF int bnn_ensemble_reservoir(bnn_ensemble *e, bnn_rng *rng);
+/* Adds the present weights under one dropout mask */
 BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rng *rng);
 BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k); /* zero-copy, no gradient */
 
 typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilities           */
     bnn_mat mean;
     bnn_mat aleatoric;   /* variance of the noise, averaged over the samples; Student: nu > 2 */
-    bnn_mat epistemic;   /* variance of the mean over the samples; their sum is the total    */
-    bnn_mat entropy;     /* (n,1) classes: of the mean; nats                                 */
+    bnn_mat epistemic;   /* variance of the samples' means; total = aleatoric + epistemic    */
+    bnn_mat entropy;     /* (n,1) classes: entropy of the mean; nats                         */
     bnn_mat expected_entropy; /* (n,1) mean of the samples' entropies (aleatoric)            */
-    bnn_mat mutual_information; /* (n,1) difference, >= 0 (epistemic, BALD)                  */
+    bnn_mat mutual_information; /* (n,1) entropy - expected_entropy, >= 0 (epistemic, BALD)  */
 } bnn_predictive;
 
-/* post NULL = the net's present weights. Works in blocks of rows: memory beside the result does not
- * grow with n. After an error the matrices are empty, data NULL: check tape.err before you read.
- * Rows of x (or y) with NaN or inf are NaN in every answer, which a note says. A sample that
- * answers NaN, logits of -inf alone or a mean beyond floats is an error. A member counts by its
- * share of the weights, whatever their size; all 0 is an error. */
+/* post NULL = the net's present weights. It works in blocks of rows: apart from the result, memory
+ * does not grow with n. After an error the matrices are empty (data NULL), so check tape.err before
+ * you read them. Rows of x (or y) with NaN or inf become NaN in every result, and a note says so.
+ * It is an error if a sample's output is NaN, if all its logits are -inf, or if its mean is too
+ * large for a float. A member counts by its share of the weights, so only their ratios matter; it
+ * is an error if all are 0. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
-/* ln p(y|x) of the mixture over the samples, one per row, (n,1), in units of y */
+/* ln p(y|x) of the mixture over the samples, one number per row, (n,1), in units of y */
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d);
-/* quantile q in (0,1) of the mixture, (n,k): of numbers under any noise, and of counts, where it is
- * the smallest k with P(y <= k) >= q. Classes have none. */
+/* Quantile q in (0,1) of the mixture, (n,k). It exists for numbers under any noise and for counts,
+ * where it is the smallest count c with P(y <= c) >= q, but not for classes. */
 BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                     const bnn_ensemble *post, bnn_mat x, float q);
-/* outputs of every sample: (count*n, outputs), sample by sample; logits stay logits */
+/* The outputs of every sample: (count*n, outputs), sample after sample; logits stay logits */
 BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_mat x);
-/* Draws of y from the predictive: (draws, n k), each row a made-up set of targets, all of it by one
- * member: the members in their order, each as often as its weight says. Entry i k + j is column j
- * of row i of x; classes are labels, k = 1. Random numbers from the tape. From them: quantiles and
- * intervals by bnn_mat_col_quantile, also of classes; CRPS by bnn_metric_sample_crps of a column;
- * checks by bnn_predict_check. Prior: post filled by bnn_params_sample_prior and
- * bnn_ensemble_push. */
+/* Draws of y from the predictive: (draws, n k). Each row is a simulated set of targets for all rows
+ * of x, made by one member; the members take turns in their order, each as often as its weight
+ * says. Entry i k + j is column j of row i of x; classes are labels, so k = 1. Random numbers come
+ * from the tape. The draws give quantiles and intervals (bnn_mat_col_quantile, also for classes),
+ * the CRPS (bnn_metric_sample_crps of a column) and checks (bnn_predict_check). For draws from the
+ * prior predictive, fill post by bnn_params_sample_prior and bnn_ensemble_push. */
 BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                  const bnn_ensemble *post, bnn_mat x, size_t draws);
-/* ln p(y_i|x_i, theta_s): (count, n), what bnn_diag_waic and bnn_diag_loo ask for. Where the
- * members are chain after chain, bnn_mat_row_mean of it, seen as (chains, draws), is a scalar whose
- * R-hat says something. Weights of members count in neither this nor the next. */
+/* ln p(y_i|x_i, theta_s): (count, n), the input of bnn_diag_waic and bnn_diag_loo. If post holds
+ * one chain after another, bnn_mat_row_mean of it, viewed as (chains, draws), has the draws of one
+ * scalar for bnn_diag_rhat. The weights of members do not count here, nor in the next function. */
 BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                            const bnn_ensemble *post, bnn_data d);
-/* Each member's mean of y at the rows of x: (n k chains, count/chains), post chain after chain. Of
- * column j of row i: bnn_mat_rows(m, (i k + j) chains, chains), as bnn_diag_rhat wants it. */
+/* Each member's mean of y at the rows of x: (n k chains, count/chains). post must hold one chain
+ * after another. The part for column j of row i is bnn_mat_rows(m, (i k + j) chains, chains), in
+ * the shape that bnn_diag_rhat takes. */
 BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x, size_t chains);
 
-/* SWAG (Maddox et al. 2019): a Gaussian from the path of an optimizer with a constant rate, behind
- * its burn-in. Mean and variance of the collected theta, and their last `rank` deviations from the
- * running mean: theta ~ N(mean, (diag + D D^T/(rank - 1))/2), or N(mean, diag). One collect per
- * epoch or so; then bnn_swag_push draws. */
+/* SWAG (Maddox et al. 2019): a Gaussian fitted to the path of an optimizer with a constant learning
+ * rate, after its burn-in. It has the mean and the variances diag of the collected theta, and their
+ * last `rank` deviations D from the running mean: theta ~ N(mean, (diag + D D^T/(rank - 1))/2), or
+ * N(mean, diag) without D. Collect about once per epoch; after that, bnn_swag_push draws. */
 typedef struct bnn_swag_desc {
     size_t rank;  /* default 20, at least 2 */
     int diagonal; /* 1: without D           */
@@ -1070,44 +1099,47 @@ typedef struct bnn_swag {
     double *mean, *m2; /* of the collected theta; sum of squares around the mean */
     float *draw;
     bnn_mat recent;    /* (rank, n): D, the oldest row is replaced               */
-    size_t count;      /* collected                                              */
+    size_t count;      /* theta collected so far                                 */
 } bnn_swag;
 BNNDEF bnn_swag bnn_swag_new(bnn_params *w, bnn_swag_desc desc);
 BNNDEF int bnn_swag_collect(bnn_swag *s);         /* the present weights */
 BNNDEF void bnn_swag_mean(const bnn_swag *s);     /* w->theta = mean     */
-BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* after two or more */
+BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* after 2 collects */
 
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
- * q(w) = prod N(mu, sigma^2), fitted by the free energy F = E_q[-ln p(D|w)] + KL(q||prior) (Hinton
- * and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those of w's blocks: normal
- * and Laplace in closed form, mixture and Student-t by the draw, flat adds nothing. One step:
+ * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
+ * KL(q||prior) (Hinton and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those
+ * of w's blocks. The KL is in closed form for normal and double exponential priors and estimated at
+ * the draw for mixture and Student-t; flat priors add nothing. One step:
  *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
- *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL is the prior's part
+ *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL has the prior in it
  *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
  *     bnn_step(&adam, &tape);                       a stepper of q.params
- * The first three may repeat q.draws times before the step: F/N is then averaged over the draws.
- * q.params holds n values mu in the blocks of w, then n values rho in blocks of the same names.
- * sigma = softplus(rho), 2e-9 to 1e4, or e^(log_rate rho), e^-30 to e^9.2. At a bound the gradient
- * that points outward is 0; at the floor the draw is mu, and a weight with mu = 0 there is removed:
- * it stays 0, whatever the stepper. Between a draw and bnn_meanfield_mean a stepper of w, and
- * bnn_net_loss and bnn_prior_nll, which would count the prior twice, are refused. */
-/* FIXED: sigma stays; DELTA: w = mu */
+ * The first three calls may be repeated q.draws times before the step: F/N is then averaged over
+ * the draws. q.params holds n values mu in the blocks of w, then n values rho in blocks of the same
+ * names. sigma is softplus(rho), from 2e-9 to 1e4, or e^(log_rate rho), from e^-30 to e^9.2. At a
+ * bound, a gradient that points outward is 0. At the floor the draw is mu, and a weight whose mu is
+ * 0 as well is removed: it stays 0, whatever the stepper. Between a draw and bnn_meanfield_mean,
+ * some calls are refused with an error: steps of a stepper of w, and bnn_net_loss and
+ * bnn_prior_nll, which would count the prior twice. */
+/* FIXED: sigma keeps its first value; DELTA: no noise, w = mu */
 enum { BNN_POSTERIOR_GAUSSIAN = 1, BNN_POSTERIOR_FIXED, BNN_POSTERIOR_DELTA };
 enum { BNN_SCALE_SOFTPLUS = 1, BNN_SCALE_LOG };
-/* dF/dsigma by the draw, E[eps g], unbiased; or sigma times a curvature: the Hessian's diagonal,
- * exact (Price; call bnn_meanfield_curvature); the mean square of the examples' gradients (Graves;
- * bnn_affine nets; equals Price in expectation where the model is right); the square of the
- * minibatch's mean gradient, which is biased: too small by about the batch size */
+/* How dF/dsigma is estimated. PATH: from the draw, E[eps g], unbiased. The others: sigma times a
+ * curvature. PRICE: the diagonal of the Hessian, exact (call bnn_meanfield_curvature). SQUARES: the
+ * mean square of the examples' gradients (Graves; nets made of bnn_affine; equals PRICE in
+ * expectation if the model is right). BATCH_BIASED: the square of the minibatch's mean gradient,
+ * which is too small by a factor of about the batch size. */
 enum { BNN_ESTIMATE_PATH = 1, BNN_ESTIMATE_PRICE, BNN_ESTIMATE_SQUARES,
        BNN_ESTIMATE_BATCH_BIASED };
-/* normal priors whose variance follows q in closed form: one per row of a block (an input's
- * outgoing weights), or one per weight */
+/* Automatic relevance determination: normal priors whose variance is set from q in closed form. One
+ * variance per row of a block (the outgoing weights of an input), or one per weight. */
 enum { BNN_ARD_NONE, BNN_ARD_INPUT, BNN_ARD_WEIGHT };
 
 typedef struct bnn_meanfield_desc {
     int posterior, scale, estimator; /* the first of each enum is the default                    */
     int ard;
-    int share;       /* 1: adaptive priors of neighboring blocks of one kind are one prior       */
+    int share;       /* 1: neighboring blocks with adaptive priors of one kind share one prior   */
     float init_std;  /* sigma at the start, default 0.02; mu starts at w->theta                  */
     float log_rate;  /* of BNN_SCALE_LOG, default 1                                              */
     float kl_weight; /* default 1, BNN_ZERO: none                                                */
@@ -1115,11 +1147,11 @@ typedef struct bnn_meanfield_desc {
 } bnn_meanfield_desc;
 
 typedef struct bnn_meanfield {
-    bnn_params *of, *params; /* w, which holds the draw, and mu and rho                          */
+    bnn_params *of, *params; /* w, where the draw is; mu and rho                                 */
     int posterior, scale, estimator, ard, share;
     float log_rate, kl_weight; /* assign kl_weight per step: warm-up, tempering                  */
     size_t draws;
-    size_t n;                  /* weights it was made for                                        */
+    size_t n;                  /* number of weights it was made for                              */
     float *sigma, *eps;        /* of the last draw                                               */
     float *curvature;          /* of F/N along the weights, for estimators that need it          */
     int drawn, curved, low;    /* private; low: a sigma of the draw is at its floor              */
@@ -1128,74 +1160,80 @@ typedef struct bnn_meanfield {
 
 BNNDEF bnn_meanfield bnn_meanfield_new(bnn_params *w, bnn_meanfield_desc desc);
 BNNDEF void bnn_meanfield_sample(bnn_meanfield *q, bnn_tape *t);
-BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t); /* N = tape.n_data; spends
-                                                                      w->grad */
+/* N is tape.n_data; the gradient in w->grad is consumed */
+BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t);
 BNNDEF void bnn_meanfield_mean(const bnn_meanfield *q);            /* w->theta = mu */
 /* q.curvature = diagonal of the Hessian of f, the mean loss without prior, at the draw; see
  * bnn_hessian_diagonal. Call it before bnn_backward. */
 BNNDEF void bnn_meanfield_curvature(bnn_meanfield *q, bnn_tape *t, bnn_loss_fn f, void *user,
                                     size_t probes);
-/* The priors of w with adapt_mean, adapt_std or shape and rate: to their optimum under q (Graves
- * 2011), rate >= 1, or by that fraction of a natural gradient step */
+/* Updates the priors of w that have adapt_mean, adapt_std, or shape and rate. rate >= 1: to their
+ * optimum under q (Graves 2011); rate < 1: by that fraction of a natural gradient step. */
 BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate);
-/* Total nats; a flat block counts 0; mixture and Student-t at the last draw; delta: -ln p(mu) */
+/* The KL in nats, summed over all weights. A flat block counts 0; mixture and Student-t are taken
+ * at the last draw; for BNN_POSTERIOR_DELTA it is -ln p(mu). */
 BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q);
 BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); /* a draw */
-/* The same net with noise in its layers, parameters q.params (borrows q). Local: each row draws its
- * pre-activations (Kingma et al. 2015). Flipout: each row gives the draw random signs (Wen et al.
- * 2018). Convolutions, too: local, a pixel of an output has a noise of its own; flipout, each row
- * gives the kernels of the draw signs by channel. Norms and recurrent layers take the draw as it
- * is. Use it instead of net in bnn_net_nll; sample and backward stay. With several draws per step
- * divide that nll by q.draws yourself. */
+/* The same net with the noise in its layers and the parameters q.params (borrows q). LOCAL: each
+ * row draws its own pre-activations (Kingma et al. 2015); in a convolution, each pixel of an output
+ * has its own noise. FLIPOUT: each row multiplies the noise of the draw by its own random signs
+ * (Wen et al. 2018); in a convolution, one sign per channel. Norms and recurrent layers use the
+ * draw as it is. Use this net in bnn_net_nll in place of `net`; the calls of bnn_meanfield_sample
+ * and bnn_meanfield_backward stay as above. With several draws per step, divide the nll by q.draws
+ * yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
-/* weights (d,k) and biases (1,k), means and sds; b may be NULL. local: N(x w + b, (x o x)(sd o sd)
- * + b_sd o b_sd). flipout: x w + b + r o ((s o x) noise + b_noise), random signs r, s per row. */
+/* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
+ * may be NULL. _local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd); o multiplies entry by entry.
+ * _flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
 
-/* A mean field's answer in one pass and without draws: mean and variance of every unit, taken for
- * independent normals (Frey and Hinton 1999; Hernandez-Lobato and Adams 2015). q is of net, a
- * bnn_mlp or bnn_layers of dense layers without .add. Its error is that of the assumption: measure
- * it against bnn_meanfield_push and bnn_predict on rows like yours. */
+/* The predictive of a mean field in one pass and without draws: it carries the mean and variance of
+ * every unit through the layers, as if the units were independent normals (Frey and Hinton 1999;
+ * Hernandez-Lobato and Adams 2015). q belongs to net, which is a bnn_mlp, or a bnn_layers of dense
+ * layers without .add. The error comes from that assumption: measure it against bnn_meanfield_push
+ * and bnn_predict on rows like yours. */
 BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                           const bnn_meanfield *q, bnn_mat x);
 
-typedef struct bnn_meanfield_cost { /* of the data under q, recorded with the prior as it is now */
+typedef struct bnn_meanfield_cost { /* description length of data and weights, under priors now   */
     double error, complexity; /* L^E, averaged over draws, and L^C, total nats; F is their sum    */
     double bits;              /* F/ln 2; NaN without a Gaussian q and proper priors               */
-    double ratio;             /* F over the uniform code, rows ln K; NaN where undefined          */
+    double ratio;             /* F over the cost of the uniform code, rows ln K; or NaN           */
 } bnn_meanfield_cost;
-/* Leaves the last draw in w->theta. Rows of d = the N of the cost */
+/* N of the cost is the number of rows of d. Leaves the last draw in w->theta. */
 BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, const bnn_net *net,
                                                 bnn_data d, size_t draws);
 
-/* Pruning by |mu|/sigma; exp(-mu^2/2 sigma^2) >= lambda is |mu|/sigma <= sqrt(-2 ln lambda). snr:
- * the threshold under which that fraction of the weights lies. prune: removes what is under it and
- * returns how many weights are removed now. Then bnn_meanfield_mean and bnn_mlp_shrink. */
+/* Pruning by the signal-to-noise ratio |mu|/sigma. The criterion exp(-mu^2/2 sigma^2) >= lambda is
+ * the same as |mu|/sigma <= sqrt(-2 ln lambda). bnn_meanfield_snr returns the threshold below which
+ * the given fraction of the weights lies. bnn_meanfield_prune removes the weights below snr and
+ * returns how many are removed now. To go on, call bnn_meanfield_mean and bnn_mlp_shrink. */
 BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction);
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
 
-/* Weights of the KL as plain functions: batch i of 0 .. batches-1 gets batches 2^(batches-1-i) /
- * (2^batches - 1) (Blundell et al. 2015; mean 1); a ramp from 1/steps to 1 */
+/* Values for kl_weight as plain functions. Geometric: batch i of 0 .. batches-1 gets
+ * batches 2^(batches-1-i) / (2^batches - 1) (Blundell et al. 2015; mean 1). Warm-up: a ramp from
+ * 1/steps to 1. */
 BNNDEF double bnn_kl_weight_geometric(size_t i, size_t batches);
 BNNDEF double bnn_kl_weight_warmup(size_t k, size_t steps);
 
-/* The ten configurations of Graves 2011, table 1: a prior for bnn_mlp and a desc. Rows 2, 3, 5, 6,
- * 8 and 9 want bnn_meanfield_update_priors every step; it does nothing in the others. */
+/* The ten configurations of Graves 2011, table 1, each a prior for bnn_mlp and a desc. Rows 2, 3,
+ * 5, 6, 8 and 9 need bnn_meanfield_update_priors at every step; in the others it does nothing. */
 enum { BNN_GRAVES_ROWS = 10 };
 typedef struct bnn_graves {
     const char *name, *posterior, *prior_name;
     bnn_prior prior;
     bnn_meanfield_desc desc;
 } bnn_graves;
-BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; others: a NULL name */
+BNNDEF bnn_graves bnn_graves_row(int row); /* 0 .. 9; for any other row the name is NULL */
 
 /* ---- metrics ---------------------------------------------------------------------------------
- * prob (n,k) class probabilities, or (n,1) of class 1 of two; label (n,1). NaN where undefined: no
- * rows, other shapes, a NaN, a label that is no class, rows of prob that are no probabilities
- * (logits: entries outside [0,1], sums more than .001 from 1). */
+ * prob is (n,k), class probabilities, or (n,1), that of class 1 of two; label is (n,1). A metric is
+ * NaN where it is undefined: no rows, other shapes, a NaN, a label that is no class, rows of prob
+ * that are not probabilities (logits: entries outside [0,1], sums more than .001 from 1). */
 BNNDEF double bnn_metric_rmse(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_mae(bnn_mat mean, bnn_mat y);
 BNNDEF double bnn_metric_error(bnn_mat prob, bnn_mat label);  /* fraction wrong                   */
@@ -1212,7 +1250,7 @@ BNNDEF double bnn_metric_ece_equal_count(bnn_arena *mem, bnn_mat prob, bnn_mat l
 BNNDEF double bnn_metric_auroc(bnn_arena *mem, bnn_mat score, bnn_mat positive); /* (n,1) each */
 BNNDEF double bnn_metric_gaussian_nll(bnn_mat mean, bnn_mat variance, bnn_mat y); /* a mean */
 BNNDEF double bnn_metric_gaussian_crps(bnn_mat mean, bnn_mat variance, bnn_mat y);
-/* of draws (1,m) at y; fair = 1: unbiased */
+/* CRPS of draws (1,m) at y; fair = 1: without bias from finite m */
 BNNDEF double bnn_metric_sample_crps(bnn_arena *mem, bnn_mat draws, double y, int fair);
 BNNDEF double bnn_metric_coverage(bnn_mat lo, bnn_mat hi, bnn_mat y);          /* fraction inside */
 BNNDEF double bnn_metric_width(bnn_mat lo, bnn_mat hi);                        /* sharpness */
@@ -1222,46 +1260,49 @@ BNNDEF double bnn_metric_temperature(bnn_mat logit, bnn_mat label); /* T* of tem
 BNNDEF double bnn_metric_agreement(bnn_mat prob, bnn_mat other);    /* fraction of equal argmax */
 BNNDEF double bnn_metric_total_variation(bnn_mat prob, bnn_mat other); /* mean over rows */
 BNNDEF double bnn_metric_kl(bnn_mat prob, bnn_mat other);           /* mean KL(prob||other), nats */
-/* quantile of split conformal prediction from n calibration scores |y - mean|/sd */
+/* The quantile for split conformal prediction, from n calibration scores |y - mean|/sd */
 BNNDEF double bnn_metric_conformal(bnn_arena *mem, bnn_mat score, double alpha);
 
 /* ---- diagnostics -----------------------------------------------------------------------------
- * draws (chains, draws per chain) of one scalar. Vehtari et al. 2021. NaN where undefined: mem->msg
- * says why, mem->note where two chains are equal draw for draw. Apply them to predictions and ln p,
- * not to the weights of a network, which are not identified. */
+ * draws is (chains, draws per chain), all of one scalar. Vehtari et al. 2021. Where a result is
+ * undefined it is NaN and mem->msg says why; if two chains are equal draw for draw, mem->note says
+ * so. Apply these functions to predictions and ln p, not to the weights of a network: those are not
+ * identified, since different weights give the same function. */
 BNNDEF double bnn_diag_rhat(bnn_arena *mem, bnn_mat draws); /* rank-normalized, split, folded */
 BNNDEF double bnn_diag_ess(bnn_arena *mem, bnn_mat draws);        /* of the mean, split chains */
 BNNDEF double bnn_diag_ess_bulk(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_ess_tail(bnn_arena *mem, bnn_mat draws);
-/* Error of the mean, sd/sqrt(ESS). Too small where a chain sits on a ridge for most of the run:
- * what it has not seen is in no draw. Several chains and R-hat show that, one chain cannot. */
+/* Error of the mean, sd/sqrt(ESS). It is too small if a chain stays on a ridge for most of the run:
+ * no draw tells of the rest. Several chains and R-hat show that; one chain cannot. */
 BNNDEF double bnn_diag_mcse(bnn_arena *mem, bnn_mat draws);
 BNNDEF double bnn_diag_autocorrelation(bnn_mat chain, size_t lag); /* (1,n) */
 typedef struct bnn_waic {
     double lppd, p_waic, elpd;
 } bnn_waic;
 BNNDEF bnn_waic bnn_diag_waic(bnn_mat log_lik); /* (samples, rows) of ln p(y_i|theta_s) */
-/* distances between two samples (1,n), (1,m) */
+/* Distances between two samples a (1,n) and b (1,m) */
 BNNDEF double bnn_diag_ks(bnn_arena *mem, bnn_mat a, bnn_mat b);
 BNNDEF double bnn_diag_ks_pvalue(double d, double n_effective);   /* Kolmogorov's limit law */
 BNNDEF double bnn_diag_wasserstein(bnn_arena *mem, bnn_mat a, bnn_mat b);
 BNNDEF double bnn_diag_energy(bnn_arena *mem, bnn_mat a, bnn_mat b);
 BNNDEF double bnn_diag_mmd(bnn_mat a, bnn_mat b, double bandwidth); /* MMD^2, RBF; row = point */
-/* (lr N/2) Var(g)/T per coordinate from gradients of several minibatches, (m,n): SGLD samples
- * where this is far below 1 */
+/* out: (lr N/2) Var(g)/T per coordinate, the noise of minibatches over that which SGLD injects.
+ * grads (m,n): of m minibatches. SGLD samples the posterior only where out is far below 1. */
 BNNDEF int bnn_diag_noise_ratio(bnn_mat out, bnn_mat grads, double lr, double n_data, double T);
-/* Energy fraction of missing information from H of successive draws (bnn_hmc_state.hamiltonian):
- * below 0.3 the momenta do not carry the chain through the energies. Betancourt 2016 */
+/* Energy Bayesian fraction of missing information, from H of successive draws
+ * (bnn_hmc_state.hamiltonian): below 0.3 new momenta change the energy too little from draw to draw
+ * for the chain to reach all energies of the posterior. Betancourt 2016 */
 BNNDEF double bnn_diag_ebfmi(const double *energies, size_t n);
-/* Configurational temperature over T, mean of (theta - mean) dU/dtheta per weight: 1 in
- * equilibrium, above it where steps are too long, below where the draws have not spread. A row of
- * draws and of grads (of L = U/N) per state, scale = N/T. Kinetic: velocities in both, N/(lr T) */
+/* Configurational temperature over T: the mean of (theta - mean) dU/dtheta per weight. It is 1 in
+ * equilibrium, above 1 if steps are too long, below 1 if the draws have not spread yet. draws and
+ * grads (of L = U/N) have a row per state, and scale = N/T. For the kinetic temperature, give the
+ * velocities as both, and scale = N/(lr T). */
 BNNDEF double bnn_diag_temperature(bnn_mat draws, bnn_mat grads, double scale);
 
 /* ---- judging models -------------------------------------------------------------------------- */
-/* Every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape, &b)) a step. 0
- * ends an epoch (or there is a tape.err); the next call begins another. The last batch has what is
- * left: in a mean over rows those count more. */
+/* An epoch gives every row once, in a new random order each time: while (bnn_epoch_next(&e, &tape,
+ * &b)) make a step. The answer 0 ends an epoch (or there is a tape.err); the next call begins
+ * another. The last batch has the rows that are left: in a mean over a batch these count more. */
 typedef struct bnn_epoch {
     bnn_data data;
     size_t batch, at, *order;
@@ -1271,18 +1312,19 @@ BNNDEF int bnn_epoch_next(bnn_epoch *e, bnn_tape *t, bnn_batch *out); /* does no
 
 /* (n,d) -> (1,d), the quantile q of each column, linear between values (R's type 7) */
 BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q);
-/* P(T(y made up) > T(y)) + P(equal)/2: far from 1/2 where the model does not make what was seen.
- * draws of bnn_predict_draws; T is given matrices of y's shape. values (1,draws): T of each, data
- * NULL = not wanted. NaN: shapes, or a T that is NaN. Gelman, Meng, Stern 1996 */
+/* Predictive check: P(T(simulated y) > T(y)) + P(equal)/2, far from 1/2 if data like y are rare
+ * under the model. draws come from bnn_predict_draws; T gets matrices of y's shape. values
+ * (1,draws) receives T of each draw, unless its data are NULL. The answer is NaN if shapes do not
+ * match or a T is NaN. Gelman, Meng, Stern 1996 */
 typedef double (*bnn_statistic_fn)(void *user, bnn_mat y);
 BNNDEF double bnn_predict_check(bnn_mat values, bnn_mat draws, bnn_mat y, bnn_statistic_fn T,
                                 void *user);
 
 /* Leave-one-out cross-validation by Pareto smoothed importance sampling (Vehtari, Gelman, Gabry
- * 2017; Vehtari et al. 2024). log_lik (samples, rows) as for WAIC. points, k_hat (1,rows): of each
- * row, data NULL = not wanted. Where k_hat is above k_max = min(1 - 1/log10(samples), 0.7) the row
- * is too influential: its elpd wants a fit without it. r_eff: ESS of the likelihood over samples,
- * 0 = 1. NaN where undefined: mem->msg says why */
+ * 2017; Vehtari et al. 2024). log_lik is (samples, rows), as for WAIC. points and k_hat (1,rows)
+ * receive the elpd and k-hat of each row, unless their data are NULL. A row with k_hat above k_max
+ * = min(1 - 1/log10(samples), 0.7) is too influential: its elpd needs a fit without that row.
+ * r_eff: ESS of the likelihood over samples, 0 = 1. NaN where undefined: mem->msg says why. */
 typedef struct bnn_loo {
     double elpd, se, p_loo; /* sum over rows, its standard error, effective parameters */
     double worst_k, k_max;
@@ -1290,44 +1332,49 @@ typedef struct bnn_loo {
 } bnn_loo;
 BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_mat log_lik,
                             double r_eff);
-/* Two models by their points on the same rows: sum a - b and its error, sqrt(n Var(a - b)).
- * Below 4, or within two errors, or from fewer than 100 rows it does not say much. */
+/* Compares two models by their `points` of bnn_diag_loo, a and b, on the same rows: sum a - b and
+ * its error, sqrt(n Var(a - b)). A difference below 4, or within two errors, or from fewer than 100
+ * rows does not say much. */
 typedef struct bnn_comparison {
     double difference, se;
 } bnn_comparison;
 BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b);
 
-/* Split conformal prediction: at least 1 - alpha of new y inside for any model, if calibration and
- * new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
- * the conformal quantile of max(lo - y, y - hi) over the calibration rows, each column by its own
- * (Romano et al. 2019); with lo = hi = mean: of |y - mean|. Sets: out (n,k) is 1 where a class is
- * in: 1 - prob at most the quantile of 1 - p_y (Sadinle et al. 2019). Too few rows for alpha:
- * everything is in. */
+/* Split conformal prediction: for any model, at least a share 1 - alpha of new y lies inside, if
+ * calibration rows and new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
+ * the conformal quantile of max(lo - y, y - hi) over the calibration rows, one for each column
+ * (Romano et al. 2019); with lo = hi = mean that is the quantile of |y - mean|. Sets: out (n,k) is
+ * 1 for the classes in the set, where 1 - prob is at most the quantile of 1 - p_y (Sadinle et al.
+ * 2019). With too few calibration rows for alpha, everything is inside. */
 BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
                                   bnn_mat cal_hi, bnn_mat cal_y, double alpha);
 BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
                              bnn_mat cal_label, double alpha);
-/* Recalibration on held-out rows. p^(1/T)/sum, one column as class 1 of two; out may be prob. T:
- * bnn_metric_temperature of logits or of ln prob (one column: ln p - ln(1-p)) */
+/* Recalibration by a temperature T found on held-out rows: out = p^(1/T)/sum; one column is class 1
+ * of two; out may be prob. T is bnn_metric_temperature of logits, or of ln prob (of one column:
+ * ln p - ln(1-p)). */
 BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature);
-/* Isotonic regression of y (n,1) on x (n,1), least squares by pooling adjacent violators: knots
- * (m,2) of x ascending and value; equal x are pooled first. Linear between knots, constant outside.
- * x a probability and y 0 or 1: calibration (Zadrozny and Elkan 2002); x the predictive CDF at y
- * and y its rank/n: quantiles (Kuleshov et al. 2018). Empty: shapes, NaN, or mem->err */
+/* Isotonic regression of y (n,1) on x (n,1): the nondecreasing function of least squares, by
+ * pooling adjacent violators; equal x are pooled first. Returns knots (m,2): ascending x and the
+ * value there; between knots the function is linear, outside it is constant. It calibrates
+ * probabilities if x is a probability and y 0 or 1 (Zadrozny and Elkan 2002), and quantiles if x is
+ * the predictive CDF at y, and y its rank/n (Kuleshov et al. 2018). The result is empty if shapes
+ * do not match, at a NaN, or with mem->err. */
 BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y);
 BNNDEF int bnn_isotonic_apply(bnn_mat out, bnn_mat knots, bnn_mat x); /* (n,1); out may be x */
 
 /* ---- Gaussians over weights --------------------------------------------------------------------
- * N(mean, cov) over a vector of n weights: independent pieces of neighbors, each dense or diagonal.
- * Made in an arena, whose err and msg tell what went wrong (the result is then empty, n = 0); the
- * index of a pivot is that of the weight. What needs a Cholesky factor makes it once, on first use,
- * in that arena, and never adds a jitter of its own. */
+ * N(mean, cov) over a vector of n weights, as independent pieces. A piece has consecutive weights,
+ * and its covariance is dense or diagonal. Gaussians are made in an arena, whose err and msg tell
+ * what went wrong (the result is then empty, n = 0); the pivot in a message is the index of a
+ * weight. A function that needs a Cholesky factor makes it once, on first use, in that arena, and
+ * never adds jitter to the diagonal. */
 enum { BNN_COV_DIAGONAL, BNN_COV_LAYERS, BNN_COV_FULL };
 typedef struct bnn_gaussian_piece {
     size_t first, n;
     bnn_mat cov;  /* (n,n), or (1,n) variances; 0 there = known, and no density or draw         */
     bnn_mat chol; /* its Cholesky factor, when it was needed; of cov^-1 where cov has no rows   */
-    bnn_mat a, g; /* where they have data, cov are variances in coordinates turned by a (x) g   */
+    bnn_mat a, g; /* if they have data, cov has variances in coordinates rotated by a (x) g     */
     double log_det; /* of the covariance, once it is factored                                   */
     int factored;
 } bnn_gaussian_piece;
@@ -1338,32 +1385,34 @@ typedef struct bnn_gaussian {
     bnn_gaussian_piece *pieces;
 } bnn_gaussian;
 
-/* cov (n,n), or (1,n) variances as of a mean field; copies. mean NULL = 0 */
+/* cov is (n,n), or (1,n) variances, as of a mean field; both are copied. mean NULL = 0 */
 BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean, bnn_mat cov);
-/* Mean and covariance (divided by the sum of the weights) of the samples. With fewer samples than
- * weights a dense one is singular: ridge is added to every variance. Layers are those of net, a
- * weight matrix with its bias, or the blocks of parameters if it is not a bnn_mlp. */
+/* Mean and covariance (divided by the sum of the members' weights) of the samples. With fewer
+ * samples than net weights a dense covariance is singular; ridge is added to every variance.
+ * BNN_COV_LAYERS: a piece is a weight matrix with its bias or, if net is no bnn_mlp, a block. */
 BNNDEF bnn_gaussian bnn_gaussian_fit(bnn_arena *mem, const bnn_ensemble *post, const bnn_net *net,
                                      int kind, double ridge);
 BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta); /* NaN: mem->err */
 BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta);
 BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p); /* KL(q||p), nats; NaN: error */
-/* what[i]: keep the weight, integrate it out (drop), or condition on value[i] (value NULL = 0):
+/* what[i] says to keep weight i, to integrate it out (drop), or to condition on its value[i] (fix;
+ * value NULL = 0). With k = kept and r = fixed, after dropping:
  *     mean m_k + C_kr C_rr^-1 (v - m_r),  covariance C_kk - C_kr C_rr^-1 C_rk */
 enum { BNN_KEEP, BNN_DROP, BNN_FIX };
 BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
                                         const unsigned char *what, const float *value);
-/* As a prior: -ln N(theta; mean, cov) of w's weights, a 1x1 node; and for a variational student
- * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). Over N in a loss (scale). */
+/* g as a prior: -ln N(theta; mean, cov) of w's weights, a 1x1 node; for a variational student,
+ * KL(N(mu, diag sd^2) || g), a 1x1 node of mu and sd, both (1,n). In a loss, divide by N (SCALE) */
 BNNDEF bnn_var *bnn_gaussian_prior_nll(bnn_tape *t, bnn_params *w, bnn_gaussian *g);
 BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 
 /* ---- curvature and the Laplace approximation ---------------------------------------------------
- * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), H = GGN + prior precision (MacKay
- * 1992). Priors normal or flat. Needs theta where training left it; touches neither theta nor
- * gradients. Errors are in the tape. */
-/* Generalized Gauss-Newton (= Fisher) matrix sum_rows J^T Lambda J, Lambda = Hessian of -ln p by
- * the outputs: out (n,n), or (1,n) for its diagonal, exact. Needs no labels. */
+ * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), where H is the generalized Gauss-
+ * Newton matrix (GGN) plus the precision of the prior (MacKay 1992). Priors are normal or flat.
+ * theta must be at the maximum, as training left it; neither theta nor gradients change. Errors are
+ * in the tape. */
+/* The GGN (= Fisher) matrix sum_rows J^T Lambda J, J = Jacobian of the outputs, Lambda = Hessian of
+ * -ln p with respect to the outputs. out (n,n), or (1,n) for its diagonal; exact. No labels. */
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
 enum { BNN_LAPLACE_FULL,     /* n^2 numbers                                                    */
        BNN_LAPLACE_DIAGONAL, /* n                                                              */
@@ -1373,40 +1422,43 @@ typedef struct bnn_laplace {
     bnn_net net;
     int kind;
     size_t first, n;     /* the weights with a distribution; the others are known         */
-    float *mean, *prior; /* theta*, precision of the prior: all params->n                 */
-    bnn_gaussian g;      /* H^-1 by factors of H, in one piece or, KRON, one of each layer */
-    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of one mode;
+    float *mean, *prior; /* theta* and the precisions of the prior, params->n values each */
+    bnn_gaussian g;      /* H^-1 by factors of H: one piece, or one per layer (KRON)      */
+    double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of this mode only;
                             with flat priors, which count 0, only up to a constant        */
-    double decrement;    /* g^T H^-1 g/2, g = grad U: what a Newton step would still gain, in nats,
-                            0 at a maximum. A draw from the posterior lies n/2 nats below it, so
-                            above 1 + n/100 a note says: train on, with a falling lr      */
+    double decrement;    /* g^T H^-1 g/2, g = grad U: the nats a Newton step would still gain, 0 at
+                            a maximum. A draw from the posterior lies n/2 nats below the maximum,
+                            so above 1 + n/100 a note says: train on, with a falling lr   */
 } bnn_laplace;
 BNNDEF bnn_laplace bnn_laplace_new(bnn_arena *mem, bnn_tape *t, const bnn_net *net, bnn_data d,
                                    int kind);
-/* Linearized predictive, outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean, aleatoric and
- * epistemic variance. Classes: mean = sigmoid(f/sqrt(1 + pi v/8)) (MacKay's probit formula), for
- * several p_k prop. to 1/sum_j exp(-(f_k - f_j)/sqrt(1 + pi v_kj/8)), v_kj = Var(f_k - f_j);
- * epistemic by the delta method. No expected entropy, no mutual information. */
+/* Predictive of the linearized net: outputs f ~ N(f(theta*), J H^-1 J^T). Gaussian noise: mean,
+ * aleatoric and epistemic variance. Two classes: mean = sigmoid(f/sqrt(1 + pi v/8)), v = Var(f)
+ * (MacKay's probit formula). More classes: p_k proportional to 1/sum_j exp(-(f_k - f_j)/sqrt(1 +
+ * pi v_kj/8)), v_kj = Var(f_k - f_j). Epistemic variance is by the delta method; expected entropy
+ * and mutual information are not computed. */
 BNNDEF bnn_predictive bnn_laplace_predict(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la,
                                           bnn_mat x);
-/* cov (rows of x, k k): covariance of the k standardized outputs, by rows; returns their means */
+/* Returns the means of the k standardized outputs; each row of cov, (rows of x, k k), has their
+ * covariance at a row of x */
 BNNDEF bnn_mat bnn_laplace_outputs(bnn_arena *mem, bnn_tape *t, const bnn_laplace *la, bnn_mat x,
                                    bnn_mat *cov);
-/* A draw of theta ~ N(theta*, H^-1) for bnn_predict, through the whole net: mostly worse than
- * linearized (Immer et al. 2021). Kronecker factors draw without forming a covariance */
+/* Adds a draw of theta ~ N(theta*, H^-1). bnn_predict then uses the net itself, which is usually
+ * worse than linearizing it (Immer et al. 2021). KRON draws without forming a covariance. */
 BNNDEF int bnn_laplace_push(const bnn_laplace *la, bnn_ensemble *e, bnn_rng *rng);
-/* The same as a Gaussian with covariances, of a kind (BNN_COV_..) that the curvature can fill */
+/* N(theta*, H^-1) with covariances of a kind (BNN_COV_..), or what of it the curvature has */
 BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind);
 
 /* ---- evidence --------------------------------------------------------------------------------
  * A ladder of HMC chains between prior and posterior: rung k samples p(theta) p(D|theta)^power_k,
- * powers (k/(rungs-1))^bend. Neighbors swap their weights, so that modes that a chain would never
- * leave are reached over the prior, which is drawn from anew. A step moves all rungs once, swaps,
- * and leaves the highest rung's weights in the net: a draw of the posterior, after warmup steps. */
+ * with power_k = (k/(rungs-1))^bend. Neighbors swap their weights. So modes that a single chain
+ * would never leave are reached by way of the prior, where every step draws anew. A step moves all
+ * rungs once, swaps, and leaves the weights of the highest rung in the net: after the warmup steps
+ * these are draws of the posterior. */
 typedef struct bnn_ladder_desc {
     size_t rungs;    /* default 16 */
     float bend;      /* default 4: close rungs near the prior, where -ln p(D|theta) varies most */
-    size_t warmup;   /* default 500 steps, which adapt each rung's leapfrog step and mass */
+    size_t warmup;   /* default 500 steps; they adapt each rung's leapfrog step and mass */
     size_t leapfrog; /* default 10 */
 } bnn_ladder_desc;
 typedef struct bnn_ladder {
@@ -1416,44 +1468,44 @@ typedef struct bnn_ladder {
     double bend, *power, *energy;    /* energy: -ln p(D|theta) of each rung's weights, nats */
     bnn_mat theta;             /* (rungs, n) */
     bnn_stepper *chains;
-    uint64_t *tried, *swapped; /* k with k + 1, after warmup */
+    uint64_t *tried, *swapped; /* swaps of rung k with k + 1, after warmup */
 } bnn_ladder;
 typedef struct bnn_evidence {
     double log_evidence, error; /* ln p(D), nats; standard error. NaN: the tape says why */
-    double ess;                 /* anneal: what its weights are worth, of `runs` */
+    double ess;                 /* anneal: effective number of its `runs` */
 } bnn_evidence;
 BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
                                  bnn_ladder_desc desc); /* rungs 0: mem->err */
 BNNDEF void bnn_ladder_step(bnn_ladder *l, bnn_tape *t);
-/* Thermodynamic integration over `sweeps` steps. The error has the Monte Carlo error of the whole
- * integral and half of the correction for the distance of the rungs. */
+/* Thermodynamic integration over `sweeps` steps. `error` contains the Monte Carlo error of the
+ * whole integral and half of the correction for the distance between rungs. */
 BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t sweeps);
 /* Annealed importance sampling: `runs` from the prior up the ladder, `steps` transitions per rung.
- * p(D) itself is unbiased; its logarithm is low where few weights are all. */
+ * The estimate of p(D) is unbiased; its logarithm is too low if few runs carry all the weight. */
 BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, size_t steps);
 
 /* ---- structure -------------------------------------------------------------------------------
- * A net whose structure is a variable: a directed acyclic graph. Node 0 is x, the highest node is
- * the output, every edge mixes candidate operations with its weights gamma:
+ * A net whose structure is a variable, as a directed acyclic graph. Node 0 is x, the node with the
+ * highest number is the output, and every edge mixes candidate operations with weights gamma:
  *     f_0 = x,   f_v = aggregate over the edges (j,v) of sum_k gamma_k g_k(f_j)
- * The gammas come from logits in a parameter store of their own (or in that of the weights), so
- * steppers, samplers and ensembles act on structures as on weights. Your own mixture is a forward
- * function: bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
+ * The gammas come from logits in a bnn_params of their own (or in that of the weights): steppers,
+ * samplers and ensembles act on structures as on weights. For a mixture of your own, write a
+ * forward function: bnn_mix(bnn_gumbel_softmax(bnn_param(t, s, 0), tau), candidates, k). */
 typedef struct bnn_candidate {
     const char *name;            /* borrowed                                                     */
-    bnn_var *(*op)(bnn_var *x);  /* keeps the shape, yours or ours: bnn_tanh; NULL = identity    */
+    bnn_var *(*op)(bnn_var *x);  /* yours, or bnn_tanh ...; keeps the shape; NULL = identity     */
     size_t width;                /* > 0: op(x W + b), W (d,width) and b are parameters; 0: op(x) */
 } bnn_candidate;
 typedef struct bnn_edge {
     size_t from, to;
-    const bnn_candidate *ops; /* one or more; one needs no gamma */
+    const bnn_candidate *ops; /* one or more; a single one has no gamma */
     size_t n_ops;
 } bnn_edge;
 BNNDEF bnn_var *bnn_zero(bnn_var *x); /* zeros like x; as a candidate: no edge, no parameters */
 
-/* in the order of the edges */
+/* How a node combines its edges, taken in the order of bnn_graph_desc.edges */
 enum { BNN_AGG_SUM = 1, BNN_AGG_MEAN, BNN_AGG_PRODUCT, BNN_AGG_CONCAT };
-enum { BNN_GAMMA_SOFTMAX = 1,    /* simplex: softmax(a/tau), a the logits                        */
+enum { BNN_GAMMA_SOFTMAX = 1,    /* simplex: softmax(a/tau), where a are the logits              */
        BNN_GAMMA_GUMBEL,         /* a Gumbel-softmax draw at every forward                       */
        BNN_GAMMA_GUMBEL_HARD,    /* its argmax, with the gradient of the draw                    */
        BNN_GAMMA_DIRICHLET,      /* a draw of Dir(tau e^a)                                       */
@@ -1469,47 +1521,50 @@ typedef struct bnn_graph_desc {
     size_t inputs;            /* columns of x                                                    */
     const bnn_edge *edges;    /* in any order                                                    */
     size_t n_edges;
-    const int *aggregates;    /* of each node; NULL and 0 = BNN_AGG_SUM                           */
+    const int *aggregates;    /* one for each node; NULL or an entry 0 = BNN_AGG_SUM             */
     int gamma;                /* default BNN_GAMMA_SOFTMAX                                       */
     float tau;                /* default 1                                                       */
     int likelihood;           /* as in bnn_mlp_desc                                              */
-    float noise_std, nu;      /* needed or not, as there                                         */
+    float noise_std, nu;      /* needed by the same likelihoods as there                         */
     bnn_prior prior, structure_prior; /* of weights and of logits, default N(0,1)                */
-    uint64_t seed;            /* of the weights, N(0, 1/fan in), 2/fan in before relu; logits 0  */
+    uint64_t seed;            /* of the initial weights, N(0, 1/fan in), or N(0, 2/fan in) before
+                                 relu; logits begin at 0                                         */
 } bnn_graph_desc;
 
 typedef struct bnn_structure { /* net.user of such a net */
-    int gamma;                 /* assign these at any time: a schedule of temperatures, ...      */
+    int gamma;                 /* you may assign gamma and tau at any time, as in a schedule     */
     float tau;
     bnn_params *params;        /* where the logits are                                           */
     size_t *logits;            /* block of each edge, (1,n_ops); (size_t)-1: the edge has none   */
     bnn_edge *edges;
     size_t n_edges, n_nodes;
-    size_t *blocks, *first;    /* private: of candidate k of edge e at blocks[first[e] + k]      */
+    size_t *blocks, *first;    /* private: candidate k of edge e has blocks[first[e] + k]        */
     size_t *order, *widths;    /* private: nodes in topological order, and their columns         */
     int *aggregates;
 } bnn_structure;
 
-/* structure NULL = w. Bad desc: w->mem->err, with the edge or node, and a dead net. */
+/* structure NULL = w. If the desc is bad, w->mem names the edge or node, and the net is dead. */
 BNNDEF bnn_net bnn_graph(bnn_params *w, bnn_params *structure, bnn_graph_desc desc);
-/* The discrete net in `to`, weights copied: the operations with the largest logit (in a cube: with
- * a > 0), without edges that are 0 in a sum and nodes that no longer reach the output */
+/* The discrete net, made in `to` with a copy of the weights. It keeps the operation with the
+ * largest logit (in a cube: those with a > 0) and drops edges that are 0 in a sum and nodes that no
+ * longer reach the output. */
 BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph);
-/* P(k is chosen on this edge), mean over the samples of the logits' store (NULL = present) */
+/* p[k] = P(k is chosen on this edge), averaged over samples of the logits (NULL = present ones) */
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p);
-BNNDEF void bnn_simplex_project(size_t k, float *x); /* Euclidean; Duchi et al. 2008. An entry that
-                                                        is not finite: all NaN */
+BNNDEF void bnn_simplex_project(size_t k, float *x); /* nearest point; Duchi et al. 2008. If an
+                                                        entry is not finite, all become NaN */
 
-/* The gradient of upper(a, w(a)) by a, w(a) near the minimum of lower(a, w), into a->grad: for
- * bnn_step. w stays, its gradient is zero after. upper and lower want disjoint data. */
+/* Writes the gradient of upper(a, w(a)) with respect to a into a->grad, for bnn_step; w(a) is near
+ * the minimum of lower(a, w). w does not change; its gradient is 0 afterwards. upper and lower
+ * should use disjoint data. */
 typedef struct bnn_hypergradient_desc {
     bnn_params *w, *a;         /* weights; structure or hyperparameters                          */
     bnn_loss_fn upper, lower;  /* both to be minimized                                           */
     void *user;
     float unroll;              /* > 0: through one gradient step of this size (DARTS, Liu et al.
                                   2019); 0: w is taken as a constant (first order)               */
-    int implicit;              /* 1: by the implicit function theorem, conjugate gradients       */
-    size_t iterations;         /* of those, default 20                                           */
+    int implicit;              /* 1: implicit function theorem, solved by conjugate gradients    */
+    size_t iterations;         /* of conjugate gradients, default 20                             */
     float damping;             /* added to the Hessian; raised where it is indefinite            */
     float tolerance;           /* relative residual, default 1e-3                                */
 } bnn_hypergradient_desc;
@@ -1520,14 +1575,15 @@ typedef struct bnn_hypergradient_result {
 } bnn_hypergradient_result;
 BNNDEF bnn_hypergradient_result bnn_hypergradient(bnn_tape *t, bnn_hypergradient_desc desc);
 
-/* Two-level choice of hyperparameters h (Bakhteev 2020), both levels as losses to be minimized and
- * of the type that bnn_hypergradient takes (user = the struct). q is what the lower level moves.
+/* Two-level choice of hyperparameters h (Bakhteev 2020). Both levels are losses to be minimized, of
+ * the type that bnn_hypergradient takes (user = the struct). The lower level moves q; G is the
+ * structure.
  *     upper  kl_upper KL(q||p(.|h)) - lik_upper E_q ln p(y|w,G) + sum_j structure_j KL_j - ln p(h)
  *     lower  kl_lower KL(q||p(.|h)) - E_q ln p(y|w,G)
- * (1,1,1): variational evidence. kl_upper = lik_upper kl_lower: one level. (1,0,1): likelihood of
- * the hyperparameters. kl_lower = 0: maximum likelihood. lik_upper = 0: least complexity.
- * structure_j > 0 pulls p(G|h) to a given p'_j, < 0 repels. Terms with coefficient 0 are not built:
- * they draw nothing. */
+ * Special cases (lik_upper, kl_upper, kl_lower): (1,1,1) is the variational evidence, (1,0,1) the
+ * likelihood of the hyperparameters. kl_upper = lik_upper kl_lower: one level. kl_lower = 0:
+ * maximum likelihood. lik_upper = 0: least complexity. structure_j > 0 pulls p(G|h) to a given
+ * p'_j, < 0 repels it. Terms with coefficient 0 are not built: they take no random numbers. */
 typedef struct bnn_two_level {
     float lik_upper, kl_upper, kl_lower;
     const float *structure;    /* n_structure coefficients                                       */
@@ -1540,146 +1596,153 @@ typedef struct bnn_two_level {
 BNNDEF bnn_var *bnn_two_level_upper(bnn_tape *t, void *two_level);
 BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level);
 
-/* Relevance. Linear regression with weights N(0, 1/alpha_j) and noise N(0, 1/beta): ln p(y), and
- * the posterior's mean (d,1) and cov (d,d) where they have data. d ln p(y)/d ln alpha_j = (1 -
- * alpha_j (cov_jj + mean_j^2))/2. NaN: shapes, or a matrix that is not positive. */
+/* Relevance of inputs. Linear regression with weights N(0, 1/alpha_j) and noise N(0, 1/beta):
+ * returns ln p(y), and fills the posterior's mean (d,1) and cov (d,d) if they have data.
+ * d ln p(y)/d ln alpha_j = (1 - alpha_j (cov_jj + mean_j^2))/2. NaN: shapes do not match, or a
+ * matrix is not positive definite. */
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d,
                                   const double *alpha, double beta);
-/* MacKay's fixed point for alpha (d values, started by you) and, if learn_noise, beta, to a change
- * of 1e-6 in their logarithms or `steps` (0 = 1000). Features whose best alpha is infinite (Tipping
- * and Faul 2003) get 1e12 and mean 0: prune them. Returns ln p(y). */
+/* MacKay's fixed point for alpha (d values; you give the first ones) and, if learn_noise is 1,
+ * beta. Ends when their logarithms change by less than 1e-6, or after `steps` (0 = 1000). Features
+ * whose best alpha is infinite (Tipping and Faul 2003) get 1e12 and mean 0: prune them. Returns
+ * ln p(y). */
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d, double *alpha,
                              double *beta, int learn_noise, size_t steps);
-/* The same for any weights of posterior mean and sd (n,k): prior variances var (n,k) per weight,
- * (n,1) per row (an input, or a unit by what it sends), (1,k) per column (a neuron by what it
- * hears), (1,1) for all. fast 0: mean of m^2 + s^2, the optimum for that posterior; 1: MacKay's
- * sum m^2/sum(1 - s^2/var). By gradient:
- * bnn_kl_standard_normal(bnn_mul(m, r), bnn_mul(s, r)), r the inverse prior sd as a node. */
+/* The same for any weights with posterior mean m and sd s, (n,k). The prior variances var are (n,k)
+ * per weight, (n,1) per row (the outgoing weights of an input or unit), (1,k) per column (the
+ * incoming weights of a neuron), or (1,1) for all. fast 0: mean of m^2 + s^2, the optimum for that
+ * posterior; 1: MacKay's sum m^2/sum(1 - s^2/var). To learn them by gradient instead, use
+ * bnn_kl_standard_normal(bnn_mul(m, r), bnn_mul(s, r)) with r, the inverse prior sd, as a node. */
 BNNDEF int bnn_ard_update(bnn_mat var, bnn_mat mean, bnn_mat sd, int fast);
-/* A really smaller copy of a bnn_mlp without the inputs j where keep[j] is 0. Of bnn_layers without
- * the channels j of the input, or, where it begins with a dense layer, the inputs j, with a
- * recurrent one, the numbers j of each step */
+/* A smaller copy of a bnn_mlp without the inputs j where keep[j] is 0. In a net of bnn_layers, j
+ * counts the channels of the input; if it begins with a dense layer, the inputs; if with a
+ * recurrent one, the numbers of each step. */
 BNNDEF bnn_net bnn_mlp_keep_inputs(bnn_params *to, const bnn_net *net,
                                    const unsigned char *keep);
 
 /* ---- distillation ----------------------------------------------------------------------------
- * One small net learns the predictive of many: Bayesian dark knowledge (Balan et al. 2015). */
+ * One small net, the student, learns the predictive of many, the teacher: Bayesian dark knowledge
+ * (Balan et al. 2015). */
 typedef struct bnn_inputs_desc { /* where the student's inputs come from */
     float noise;   /* rows of x plus N(0, noise^2) per column; in units of the column's standard
                       deviation where `net` is standardized                                    */
     const bnn_net *net; /* NULL = none; bnn_distill takes the student, or else the teacher     */
-    int box;       /* 1: uniform in [lo, hi] per column instead: the range of x widened by     */
-    float margin;  /*    margin times its width on both sides                                  */
-    void (*generate)(void *user, bnn_rng *rng, bnn_mat out); /* or your own                     */
+    int box;       /* 1: uniform in [lo, hi] per column instead: the range of x, widened on    */
+    float margin;  /*    both sides by margin times its width                                  */
+    void (*generate)(void *user, bnn_rng *rng, bnn_mat out); /* or fills out with your inputs   */
     void *user;
 } bnn_inputs_desc;
 typedef struct bnn_distill_desc {
     size_t steps;   /* default 10000                                                            */
     size_t batch;   /* default 64                                                               */
     float lr;       /* default 1e-3, Adam, cosine to 0                                          */
-    double n_data;  /* rows the student's prior is weighed against; default: without end, as the
-                       inputs are, so that the prior counts nothing                             */
+    double n_data;  /* the student's prior counts as 1/n_data per row; default: infinite, as the
+                       inputs are, so that the prior has no weight                              */
     bnn_inputs_desc inputs;
 } bnn_distill_desc;
 
 BNNDEF bnn_var *bnn_distill_inputs(bnn_tape *t, bnn_mat x, size_t n, bnn_inputs_desc desc);
 /* The student's loss against the teacher's present weights (post NULL) or one random sample of
- * post, mean over rows, plus the student's prior over t->n_data if that is given. The teacher is a
- * constant.
- * Classes: cross-entropy to its probabilities. Regression: expected Gaussian nll, the teacher's
- * noise included; it must have a variance (a Student's t with nu > 2). */
+ * post, as a mean over rows, plus the student's prior divided by t->n_data if that is set. The
+ * teacher gets no gradient. Classes: cross-entropy to the teacher's probabilities. Regression:
+ * expected Gaussian nll; the teacher's noise is included and needs a variance (Student: nu > 2). */
 BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_net *teacher,
                                  const bnn_ensemble *post);
 BNNDEF void bnn_distill(bnn_tape *t, const bnn_net *student, const bnn_net *teacher,
                         const bnn_ensemble *post, bnn_mat x, bnn_distill_desc desc);
 
-/* Losses on answers of teachers that are already there, one number per row: bnn_mean is the loss.
- * Answers travel with the labels as columns of data.y and come out of a batch by bnn_cols, so the
- * teacher may see other inputs than the student (privileged information, Vapnik). */
+/* Losses on answers of teachers that were computed before, one number per row: bnn_mean is the
+ * loss. Store the answers beside the labels as columns of data.y and take them from a batch by
+ * bnn_cols. Teacher and student may see different inputs (privileged information, Vapnik). */
 enum { BNN_CC_NONE, BNN_CC_EXACT, BNN_CC_PUBLISHED };
 typedef struct bnn_soft_desc {
     float lambda;      /* in [0,1], share of the teachers' answer; 0: bit for bit the plain loss */
     float temperature; /* Td, default 1                                                           */
     int no_square;     /* 1: without Hinton's factor Td^2                                         */
-    int teacher_only;  /* 1: the student is not tempered (the published code of Lopez-Paz et al.) */
+    int teacher_only;  /* 1: Td tempers only the teacher (published code of Lopez-Paz et al.)     */
     int reverse;       /* 1: KL(student||teacher), mode seeking, instead of the cross-entropy     */
-    int constant;      /* BNN_CC_...: ln C of the continuous categorical joins the soft term      */
+    int constant;      /* BNN_CC_...: adds ln C of the continuous categorical to the soft term    */
 } bnn_soft_desc;
 /* Mean over the teachers of softmax(v/Td), a constant (n,k); weights NULL = equal */
 BNNDEF bnn_var *bnn_soft_target(bnn_tape *t, size_t teachers, bnn_var *const *logit,
                                 const float *weights, float temperature);
-/* (1-lambda) CE(y, p) + lambda Td^2 CE(target, p_Td), p = softmax(z): Hinton, Vinyals, Dean 2015.
- * y (n,1) labels or (n,k) soft labels, NULL if lambda = 1 and everybody has an answer; target (n,k)
- * on the simplex; has (n,1) of 0 and 1, who has an answer, NULL = everybody. */
+/* (1-lambda) CE(y, p) + lambda Td^2 CE(target, p_Td), where CE is the cross-entropy, p = softmax(z)
+ * and p_Td = softmax(z/Td): Hinton, Vinyals, Dean 2015. y is (n,1) labels or (n,k) soft labels;
+ * NULL is allowed if lambda = 1 and every row has a teacher's answer. target (n,k): the answers, on
+ * the simplex. has (n,1): 1 for rows with an answer, 0 for others; NULL = every row has one. */
 BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_var *has,
                              bnn_soft_desc desc);
-/* The same for any two losses per row: (1 - lambda has) hard + lambda has soft. With Gaussian nlls
- * of labels and answers it is weighted least squares (Grabovoy and Strijov 2021). */
+/* The same for any two losses per row: (1 - lambda has) hard + lambda has soft. If these are
+ * Gaussian nlls of labels and answers, it is weighted least squares (Grabovoy and Strijov 2021). */
 BNNDEF bnn_var *bnn_soft_mix(bnn_var *hard, bnn_var *soft, bnn_var *has, float lambda);
 BNNDEF int bnn_soft_mask(bnn_mat has, const size_t *rows, size_t n); /* (N,1): 1 in these rows */
 /* KL(target||softmax z) per row, or, reverse = 1, KL(softmax z||target) */
 BNNDEF bnn_var *bnn_kl_target(bnn_var *logit, bnn_var *target, int reverse);
-/* ln C(g), g = softmax(z), (n,k) -> (n,1), of the density C prod g_k^s_k on the simplex (Gordon-
- * Rodriguez et al. 2020). exact: a convergent series; logits more than 500 below the largest count
- * as 500 below. published: K/2 ln K - K(K-1)/2 ln 2 + sum (ln g_k + ln ln 1/g_k), which is not the
- * normalizer (off by factors of 10 to 10^4): to reproduce, not to use. */
+/* ln C(g), g = softmax(z), (n,k) -> (n,1), where C prod g_k^s_k is a density on the simplex, the
+ * continuous categorical (Gordon-Rodriguez et al. 2020). EXACT: a convergent series; logits more
+ * than 500 below the largest count as 500 below. PUBLISHED: K/2 ln K - K(K-1)/2 ln 2 + sum (ln g_k
+ * + ln ln 1/g_k), which is not the normalizer (off by factors of 10 to 10^4): only to reproduce. */
 BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind);
 /* Area between two learning curves on one grid of steps, trapezoid rule; > 0: a lies above b */
 BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b);
 
-/* A teacher's posterior over a bnn_mlp becomes that of a smaller one (Grabovoy and Strijov 2021),
- * which is made in `to` (empty parameters) with the new mean as its weights; g is over all of mlp's
- * parameters, *out over all of to's. Bad arguments: to->mem->err and a dead net. Chains compose.
- *   neurons of hidden layer 1, 2, ...: outgoing weights conditioned on 0, incoming ones and bias
- *       integrated out; condition_all = 1 conditions those on 0 as well (printed in the source)
- *   layer: hidden layer 1, 2, ...; the matrix that enters it is conditioned on I, its bias on 0:
- *       the layer computes what the one before it does, and is gone. Needs equal widths and
- *       sigma(sigma(x)) = sigma(x): relu behind relu, or the identity */
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+/* Makes of a teacher's posterior over a net of layers that of a smaller one (Grabovoy and Strijov
+ * 2021). The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is
+ * over all parameters of net, *out over all those of to. Bad arguments: the error is in to->mem,
+ * and the net is dead. Calls can follow one another. layer counts from 1, and is not the last.
+ *   bnn_drop_neurons: outgoing weights are conditioned on 0, incoming ones and the bias integrated
+ *       out; condition_all = 1 conditions those on 0 as well (as printed in the article). In a net
+ *       of bnn_layers, whatever channels bnn_mlp_shrink can drop
+ *   bnn_drop_layer: the matrix into the layer is conditioned on I, its bias on 0. So it repeats
+ *       the layer before it and can go: needs equal widths and an activation s with s(s(x)) = s(x):
+ *       relu behind relu, or the identity. A convolution with an odd kernel that keeps the size of
+ *       the image is conditioned on I in the middle of the kernel and on 0 around it */
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer);
-/* In which order to drop the neurons of a hidden layer, the first to go first. Scores add over the
- * outgoing weights u: OBD h u^2/2 with h the diagonal of a Hessian or GGN (LeCun et al. 1990);
- * ratio u^2/(2 var), the log of density at u over density at 0. Belsley: the neuron that has the
- * largest share of the largest condition index, again and again, of the correlation of u averaged
- * over the outputs; it finds copies of neurons, not useless ones, which come last. curvature:
- * params->n values for OBD. rng: for random. */
+/* The order in which to drop the neurons of a hidden layer, first to go first. OBD and RATIO sum a
+ * score over a neuron's outgoing weights u. OBD: h u^2/2, h the diagonal of a Hessian or GGN (LeCun
+ * et al. 1990). RATIO: u^2/(2 var), the log of the density at u over that at 0. BELSLEY: the neuron
+ * with the largest share in the largest condition index of the correlation of u, averaged over the
+ * outputs; then again, given that one. It finds copies of neurons; useless ones come last.
+ * curvature: params->n values, for OBD. rng: for RANDOM. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
-/* Belsley, Kuh, Welsch 1980. a: a design X (n,d), n >= d, or with covariance = 1 that of the
- * coefficients (d,d), positive definite: (X'X)^-1 says the same as X. index (1,d) ascending: d_max/
- * d_k of the columns at length 1; share (d,d): row k = what direction k contributes to the variance
- * of each coefficient; columns sum to 1. */
+/* Belsley, Kuh, Welsch 1980. a is a design X (n,d), n >= d, or, with covariance = 1, a positive
+ * definite covariance of the coefficients (d,d): (X'X)^-1 says the same as X. index (1,d): the
+ * condition indices d_max/d_k, ascending; d are the singular values of X with columns of length 1.
+ * share (d,d): row k is direction k's share in each coefficient's variance; columns sum to 1. */
 BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, int covariance);
 
 /* ---- fit: a posterior in one call --------------------------------------------------------------
  *     bnn_posterior p = bnn_fit(&mem, &net, data, (bnn_fit_desc){ 0 });
  *     bnn_predictive y = bnn_predict(&mem, &tape, &net, &p.post, x);
- * Several chains from different starts, each with an arena (out of mem) and a tape of its own, in
- * parallel with -fopenmp, same bits on any number of threads; a step size from the curvature;
- * burn-in found in the trace of U; until the predictions are worth `ess` independent draws, or the
- * budget is spent. Made of what is declared above: outgrow it by copying. It prints nothing and
- * reads no clock. Standardizes a net without scaling (bnn_net_standardize); forward must touch no
- * other parameters than net->params, whose values stay. Priors with shape and rate are drawn from
- * their conditionals. What is wrong with the result is a note: read p.notes. */
+ * It runs several chains from different starts, each with its own arena (out of mem) and tape, in
+ * parallel with -fopenmp, with the same bits on any number of threads. It takes the step size from
+ * the curvature and finds burn-in in the trace of U. It ends when the predictions are worth `ess`
+ * independent draws or the budget is spent. It is made of functions declared above: if you need
+ * more, copy and change it. It prints nothing and reads no clock. It standardizes a net without
+ * scaling (bnn_net_standardize). forward must touch no other parameters than net->params, whose
+ * values stay. Priors with shape and rate are drawn from their conditionals. If something is wrong
+ * with the result, a note says so: read p.notes. */
 enum { BNN_FIT_NUTS = 1, BNN_FIT_HMC,                 /* samplers with all data     */
        BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT,    /* samplers with minibatches  */
        BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
        BNN_FIT_DROPOUT,  /* optima under dropout masks */
        BNN_FIT_MEANFIELD, BNN_FIT_LAPLACE, BNN_FIT_SWAG };  /* draws around optima */
 typedef struct bnn_fit_desc {
-    int method;       /* default: SGHMC where rows x weights > 2e6; else HMC, or NUTS for 50 weights
-                         and fewer: its trees are worth it where paths are short */
+    int method;       /* default: SGHMC if rows x weights > 2e6; else NUTS for up to 50 weights,
+                         where paths are short enough to be worth its trees; else HMC */
     size_t chains;    /* default 4; BNN_FIT_ENSEMBLE 5 */
     size_t draws;     /* of each chain, at most; default 250, less where memory would be 2^25 */
-    size_t batch;     /* of minibatches; default: what keeps their noise small, 100 to 1000 rows */
-    float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: own */
+    size_t batch;     /* rows of a minibatch; default 100 to 1000, so that their noise is small */
+    float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: found */
     double gradients; /* budget, in passes over all data (NUTS, HMC) or over a batch; default 4e5,
                          with all data less where rows x weights > 2e5 */
-    double ess;       /* target, default 400 */
+    double ess;       /* effective draws to reach, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
     int unscaled;     /* 1: no standardization */
@@ -1688,62 +1751,63 @@ typedef struct bnn_fit_desc {
 } bnn_fit_desc;
 
 typedef struct bnn_posterior {
-    bnn_ensemble post;     /* chain after chain, `draws` of each */
-    int err;               /* why draws are missing: BNN_ECANCEL, a chain's error */
+    bnn_ensemble post;     /* one chain after another, `draws` of each */
+    int err;               /* why draws are missing: BNN_ECANCEL or the error of a chain */
     int reached;           /* 1: ess was reached. 0: read the notes before you use it */
     int method;
-    size_t chains, draws;  /* chains that live, draws of each */
+    size_t chains, draws;  /* chains without an error, draws of each */
     double rhat, ess_bulk, ess_tail;     /* of predictions, the worst of all probe rows */
     double rhat_log_lik, ess_log_lik;    /* of ln p(data|theta) */
-    bnn_mat energy;        /* (chains, records): trace of U, the first `burn_in` not used */
-    size_t burn_in, thin;  /* steps, or transitions, between two records */
+    bnn_mat energy;        /* (chains, records): trace of U; the first `burn_in` are not used */
+    size_t burn_in, thin;  /* records; steps (or transitions) between two records */
     double temperature;    /* mean of theta dU/dtheta per weight: 1 in equilibrium, or NaN */
-    double kinetic;        /* that of velocities, SGHMC and SGNHT; else NaN */
+    double kinetic;        /* temperature of the velocities, SGHMC and SGNHT; else NaN */
     double noise_ratio;    /* minibatch noise over injected noise, in variance; 0 with all data */
     double accept, divergent, transitions; /* NUTS, HMC: mean acceptance, and how many */
-    double ebfmi;          /* the least of the chains: bnn_diag_ebfmi; else NaN */
-    double curvature;      /* largest of U/N, where steps come from it; else NaN */
+    double ebfmi;          /* bnn_diag_ebfmi, the smallest of the chains; NUTS, HMC; else NaN */
+    double curvature;      /* largest of U/N, if steps were derived from it; else NaN */
     double step_min, step_max; /* lr or leapfrog step of the chains */
     size_t batch;
     double gradients;      /* used */
     size_t n_notes;
-    char (*notes)[BNN_MSG]; /* at most 32 are kept; they went to mem's on_note, too */
+    char (*notes)[BNN_MSG]; /* at most 32 are kept; mem's on_note got them too */
     struct bnn__fitting *fit;  /* private */
 } bnn_posterior;
 BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc);
-/* Goes on where it ended, also after a cancellation, for a further budget (0 = as before), to twice
- * the ess if that was reached. Samplers only. Twice a budget has the bits of one of both. */
+/* Continues where p ended, also after a cancellation, with a further budget (0 = as before); if ess
+ * was reached, to twice that. Samplers only. Two budgets give the same bits as one of their sum. */
 BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients);
 #ifndef BNN_NO_STDIO
 BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
 #endif
 
 /* ---- a net as C source -------------------------------------------------------------------------
- * One file of C99 that is C++11, too, without malloc, stdio, data that change, or bnn.h: constants
- * and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`, which answers
- * one row of x in your units as bnn_predict does; the last two may be NULL, and of classes they are
- * one entropy and one mutual information. It returns 0, or 1 where x has NaN or inf, or 2 where an
- * answer is beyond floats. Of a bnn_mlp, or a bnn_layers of dense layers, convolutions and pools
- * without .add, with its present weights, or with those of an ensemble. */
+ * Writes one file that is both C99 and C++11 and needs no bnn.h, malloc, stdio or writable data. It
+ * has constants and `int NAME(const float *x, float *mean, float *aleatoric, float *epistemic)`,
+ * which answers one row of x in your units as bnn_predict does. The last two may be NULL; for
+ * classes they are one entropy and one mutual information. NAME returns 0, or 1 if x has NaN or
+ * inf, or 2 if an answer is too large for a float. The net is a bnn_mlp, or a bnn_layers of dense
+ * layers, convolutions and pools without .add, with its present weights or those of an ensemble. */
 enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
 typedef struct bnn_emit_desc {
     const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
     int storage;      /* of weights: float, float16, or int8 with a scale per unit, default
-                         BNN_EMIT_FLOAT; zeros take no room where that makes it smaller */
-    int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean where that has
-                         FMA, but for sin and unequal weights. Otherwise 1e-6 of the largest */
-    int scratch;      /* 1: `float *scratch` of NAME_scratch floats comes last, not on the stack */
-    const bnn_meanfield *moments; /* of net, without post: bnn_predict_moments instead */
-    bnn_mat x;        /* rows on which the error is measured; none: it is not */
-    const char *const *inputs, *const *classes; /* names, for two enumerations; may be NULL */
+                         BNN_EMIT_FLOAT; zeros are left out where that makes it smaller */
+    int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean with FMA,
+                         except for sin and unequal weights. 0: within 1e-6 of the largest */
+    int scratch;      /* 1: working memory is not on the stack but in NAME_scratch floats that the
+                         last argument, `float *scratch`, points to */
+    const bnn_meanfield *moments; /* a mean field of net, with post NULL: bnn_predict_moments */
+    bnn_mat x;        /* rows on which the error is measured; without rows it is not measured */
+    const char *const *inputs, *const *classes; /* names for two enumerations; may be NULL */
 } bnn_emit_desc;
 typedef struct bnn_emitted {
     char *text;        /* in mem, with a 0 at the end; NULL after an error */
     size_t size;       /* without that 0 */
     size_t flash, ram; /* bytes of the constants, and of NAME_scratch, wherever it is */
-    /* on desc.x beside bnn_predict of net and post, or of 1000 draws of the mean field: largest and
-     * root mean square difference of a mean (a probability), share of rows with another class; NaN
-     * without rows. What storage costs, and moments: float is as good as the net itself */
+    /* Compared on desc.x with bnn_predict of net and post, or of 1000 draws of the mean field: the
+     * largest and root mean square difference of a mean (a probability), and the share of rows with
+     * another class; NaN without rows. It is the cost of storage and of moments; float has none. */
     double error, rms, changed;
 } bnn_emitted;
 BNNDEF bnn_emitted bnn_emit_c(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
@@ -1753,23 +1817,23 @@ BNNDEF int bnn_emit_save(bnn_arena *mem, const char *path, const bnn_emitted *c)
 #endif
 
 /* ---- files -----------------------------------------------------------------------------------
- * Nothing is trusted: sizes are checked before memory is taken, and values are in the range of
- * their constructors. Writes go to a new file beside the old one that takes its place, its mode and
- * (where allowed) its owner when it is whole and on the disk; a link is followed, and what is no
- * regular file is left alone. Context, path, object, in this order. Errors return the code; the
- * sentence is in mem->msg (or in the msg of the arena of the net being saved) and mem->err is left
- * alone. */
+ * Readers trust nothing: they check sizes before they take memory, and values must be in the range
+ * that constructors allow. Writing makes a new file beside the old one. When it is whole and on the
+ * disk, it takes the old one's place, mode and (where allowed) owner. Links are followed; a path to
+ * anything but a regular file is refused. Arguments come as context, path, object. Errors return
+ * the code; the sentence is in mem->msg (or in the msg of the arena of the net being saved), and
+ * mem->err does not change. */
 typedef struct bnn_csv {
     bnn_mat values;   /* missing fields are NaN                              */
     char **names;     /* values.cols of them, or NULL without a header       */
     size_t missing;   /* how many                                            */
 } bnn_csv;
 typedef struct bnn_csv_desc {
-    char separator; /* default: comma, semicolon or tab, as the first line has; ' ' = any blanks */
-    int header; /* 1 the first line is names, -1 it is not; 0 it is where it is all words, and an
-                   error where it has both words and numbers */
-    int reject_missing; /* 1: a missing field is an error: empty, ?, -, NA, n/a, #N/A, NULL, None or
-                           nan, in any case of letters */
+    char separator; /* default: comma, semicolon or tab, as in the first line; ' ' = any blanks */
+    int header; /* 1: the first line has names; -1: it has none; 0: it has names if all its fields
+                   are words, and it is an error if some are words and some numbers */
+    int reject_missing; /* 1: a missing field is an error. Missing is: empty, ?, -, NA, n/a, #N/A,
+                           NULL, None or nan, in upper or lower case */
     char decimal;   /* default '.'; 12% is 0.12 */
     char thousands; /* between groups of three digits; default none */
 } bnn_csv_desc;
@@ -1778,8 +1842,8 @@ BNNDEF int bnn_csv_parse(bnn_arena *mem, bnn_csv *out, const char *text, size_t 
 /* IDX (MNIST): n items of any shape become (n, rest) with the raw numbers */
 BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size);
 
-/* What a file holds: nets, steppers, ensembles, generators, mean fields (their nets must be in the
- * same file, for the priors are theirs), bytes of yours (a recipe's); unused places NULL */
+/* What a file holds: nets, steppers, ensembles, generators, mean fields (with their nets, which
+ * have the priors) and bytes of yours (a recipe's). Unused places are NULL. */
 typedef struct bnn_bytes {
     void *data;
     size_t size;
@@ -1792,37 +1856,47 @@ typedef struct bnn_checkpoint {
     bnn_meanfield *meanfields[4];
     bnn_bytes *bytes[4]; /* read: data is new memory in mem */
 } bnn_checkpoint;
-/* Bytes of a file, in mem */
+/* Makes the bytes of a file, in mem */
 BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **bytes,
                                 size_t *size);
 /* Fills what c points to. A net without params is made anew in mem (bnn_mlp nets only); all others
  * must have the shapes that were saved. All or nothing. */
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
+/* A fit as bytes, for a checkpoint: all of its state, at whatever moment it ended or was canceled.
+ * bnn_fit_resume is bnn_fit from there on: of the same net, data and desc it makes the bits of the
+ * fit that nobody interrupted, and reads the report of one that was complete. `gradients` (all of
+ * them, from the beginning) and `ess` may be others; progress is yours. Of another net (but for its
+ * values, which do not matter) or data or desc: an error that names what differs. bnn_fit_more goes
+ * on as after bnn_fit. Errors stick in mem; then `data` is NULL, and nothing is made. */
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p);
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc);
+
 /* ---- tables ------------------------------------------------------------------------------------
- * A CSV whose columns are of any kind. Cells keep their text; a recipe makes numbers of it, the
- * same ones for the next table. Columns are found by name, or by number from 1 where no name is the
- * same; lists are names with commas between. */
+ * A table is a CSV whose columns are of any kind. Cells keep their text. A recipe turns the text
+ * into numbers, in the same way for every later table. Columns are found by name, or by number from
+ * 1 if no name fits; a list is names with commas between. */
 enum { BNN_COLUMN_NUMBER = 1, BNN_COLUMN_CLASS, BNN_COLUMN_YESNO, BNN_COLUMN_DATE };
 enum { BNN_DATE_DAY_FIRST = 1, BNN_DATE_MONTH_FIRST };
 typedef struct bnn_column {
     char *name;     /* "1", "2" .. without a header                                   */
     char **cells;   /* text of each row                                               */
-    int kind;       /* 0: numbers with words among them, dates of two orders, nothing */
-    int dates;      /* of dates: which order they have                                */
+    int kind;       /* 0: not clear: numbers and words, dates of two orders, or empty */
+    int dates;      /* the order of day and month in dates                            */
     size_t missing; /* how many                                                       */
 } bnn_column;
 typedef struct bnn_table {
     size_t rows, cols;
     bnn_column *columns;
-    size_t *lines;     /* of each row in the file; NULL in a table of yours */
+    size_t *lines;     /* the line of each row; NULL in a table of yours    */
     bnn_csv_desc desc; /* how its numbers are written                       */
-    char file[64];     /* for sentences                                     */
+    char file[64];     /* its name, for messages                            */
 } bnn_table;
 BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
                            bnn_csv_desc desc);
-/* A column behind the others, to write: of m, with as many digits as tell floats apart, NaN empty;
- * or of texts, which are borrowed. The first column gives an empty table its rows. */
+/* Adds a last column: column col of m, with enough digits to tell floats apart and NaN as an empty
+ * cell, or texts, which are borrowed. In an empty table the first column sets the number of rows */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
 /* As CSV; bnn_table_save (below) to a file */
@@ -1832,22 +1906,22 @@ enum { BNN_MISSING_REFUSE = 1, BNN_MISSING_DROP, BNN_MISSING_MEAN, BNN_MISSING_I
 enum { BNN_UNKNOWN_REFUSE = 1, BNN_UNKNOWN_ZERO };
 typedef struct bnn_recipe_desc {
     const char *target;  /* column of y; NULL = none                                              */
-    const char *inputs;  /* list of the columns of x, default all others                          */
-    const char *skip;    /* list of those that are not                                            */
-    const char *classes; /* list of columns that are classes though written in numbers            */
-    int date_order;      /* of dates that are a day and a month in either order; default: refused */
-    int missing;         /* fields of x: default refused; rows dropped; the mean of the column (of
-                            classes: frequencies), also with a column of 0 and 1 that says where  */
-    int unknown;         /* a class of x that the recipe has not: default refused; all zeros      */
-    size_t max_classes;  /* of a column, default 100                                              */
+    const char *inputs;  /* list of the columns of x, default all but the target                  */
+    const char *skip;    /* list of columns to leave out                                          */
+    const char *classes; /* list of columns that are classes although written as numbers          */
+    int date_order;      /* for dates that make sense in both orders; default: they are refused   */
+    int missing;         /* fields of x. Default: an error; DROP: the row goes; MEAN: column mean
+                            (classes: frequencies); INDICATOR: and a column of 1 where missing    */
+    int unknown;         /* a class of x that the recipe does not have: an error, or all zeros    */
+    size_t max_classes;  /* the most classes a column may have, default 100                       */
 } bnn_recipe_desc;
 typedef struct bnn_feature { /* a column of the table and what becomes of it */
     char *name;
     int kind, dates, indicator;
-    size_t n_classes;    /* YESNO has two, as first spelled               */
+    size_t n_classes;    /* YESNO has two, spelled as first seen          */
     char **classes;      /* in the order of their bytes                   */
-    size_t first, width; /* its columns of x: one, or one for each class; the indicator behind */
-    float *mean;         /* of them, over the rows where it is there      */
+    size_t first, width; /* its columns of x: one, or one per class; an indicator comes last */
+    float *mean;         /* of these columns, where it is not missing     */
 } bnn_feature;
 typedef struct bnn_recipe {
     bnn_feature *inputs, target; /* target.name NULL = none */
@@ -1855,38 +1929,39 @@ typedef struct bnn_recipe {
     char **x_names;              /* "age", "city=Rome", "age is missing" */
     int missing, unknown;
 } bnn_recipe;
-/* Errors of these stick in mem. Dates are days since 1970-01-01; yes, y, true, t, on are 1. */
+/* Errors stay in mem. Dates become days since 1970-01-01; yes, y, true, t and on become 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
-/* What stands for missing fields, anew from these n rows of the table (NULL: the first n): the ones
- * that train, where others of the same table test. Kinds and classes stay those of all rows. */
+/* Computes anew, from n rows of the table (NULL: the first n), the means that replace missing
+ * fields: from those that train, if others test. Kinds and classes stay those of all rows. */
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
-/* x and y (a class: its index); y is empty if the table has no target. rows (t->rows of them, or
- * NULL): which row of the table each row of x is. Columns in another order are found by name, which
- * a note says; so do notes of dropped rows and of unknown classes. */
+/* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
+ * them, or NULL) gets the table's row of each row of x. If columns are in another order they are
+ * found by name, with a note. Dropped rows and unknown classes also give a note. */
 BNNDEF bnn_data bnn_recipe_data(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t,
                                 size_t *rows);
 BNNDEF const char *bnn_recipe_label(const bnn_recipe *r, size_t label); /* text; "" = no class */
-/* For a checkpoint (.bytes) and back; the arena of the second keeps what is made */
+/* To the bytes of a checkpoint (.bytes) and back; mem keeps what is made */
 BNNDEF bnn_bytes bnn_recipe_write(bnn_arena *mem, const bnn_recipe *r);
 BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes);
 
-/* Folds 0 .. k-1 of the rows, at random, whose sizes differ by one at most; stratified: those of
- * each label in y, too. bnn_data_fold copies the rows of a fold, or (others) all but these: 5 folds
- * are 5 splits into 80 and 20 percent. NULL and empty: an error, which sticks in mem. */
+/* bnn_data_folds assigns each row at random to one of the folds 0 .. k-1, whose sizes differ by one
+ * at most; stratified = 1: the rows of each label in y are spread as evenly. bnn_data_fold copies
+ * the rows of a fold or, with others = 1, all other rows: 5 folds are 5 splits into 80 and 20
+ * percent. A result that is NULL or empty means an error, which stays in mem. */
 BNNDEF size_t *bnn_data_folds(bnn_arena *mem, bnn_data d, size_t k, int stratified, bnn_rng *rng);
 BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, size_t fold,
                               int others);
 
 /* ---- NumPy and PyTorch -------------------------------------------------------------------------
- * .npy, .npz (as np.savez writes it; with deflated members where there is BNN_INFLATE) and
- * .safetensors, told apart by their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8,
- * u1 to u8, bool, all read as floats. Out: .npy of one array without a name, else .npz. */
+ * Reads .npy, .npz (as np.savez writes it; deflated members need BNN_INFLATE) and .safetensors,
+ * recognized by their bytes: any order of axes and bytes, f2 f4 f8, bf16, i1 to i8, u1 to u8, bool,
+ * all read as floats. Writes .npy for one array without a name, otherwise .npz. */
 enum { BNN_MAX_DIMS = 8 };
 typedef struct bnn_array {
-    char *name;                       /* "" of a .npy */
+    char *name;                       /* "" in a .npy */
     size_t dims, shape[BNN_MAX_DIMS];
-    bnn_mat values;                   /* (shape[0], all the rest); (n,1) and (1,1) of fewer axes */
+    bnn_mat values;                   /* (shape[0], all the rest); (n,1), (1,1) with fewer axes */
 } bnn_array;
 typedef struct bnn_arrays {
     bnn_array *at;
@@ -1894,20 +1969,20 @@ typedef struct bnn_arrays {
 } bnn_arrays;
 BNNDEF int bnn_arrays_parse(bnn_arena *mem, bnn_arrays *out, const void *bytes, size_t size);
 BNNDEF bnn_array *bnn_arrays_find(const bnn_arrays *a, const char *name); /* NULL: not there */
-/* Tensors into the blocks of w from `first` on; `names` is a list. "fc1" without a tensor of that
- * name is fc1.weight and, if it is there, fc1.bias: "0, 2, 4" fills a bnn_mlp from a Sequential.
- * All or nothing; the sentence is in the msg of w's arena. */
-enum { BNN_IMPORT_LINEAR = 1, /* default: as PyTorch has them; weights (out, in) are transposed,
-                                 kernels (out, in, row, column) become (row, column, in; out);
+/* Copies tensors into the blocks of w from `first` on; `names` is a list. If no tensor has the name
+ * "fc1", it means fc1.weight and, if that exists, fc1.bias: "0, 2, 4" fills a bnn_mlp from a
+ * Sequential. All or nothing; the message is in w's arena. */
+enum { BNN_IMPORT_LINEAR = 1, /* default, for PyTorch's layout: weights (out, in) are transposed,
+                                 kernels (out, in, row, column) become (row, column, in; out).
                                  "rnn" with rnn.weight_ih_l0 is an nn.GRU or nn.LSTM: w, u, b of
-                                 each layer; "fc1:16" is a Linear behind a Flatten of 16 channels,
-                                 which are last here */
-       BNN_IMPORT_PLAIN };    /* as they are: (in, out), or the axes of Keras' kernels */
+                                 each layer. "fc1:16" is a Linear after a Flatten of 16 channels,
+                                 which come last in bnn.h */
+       BNN_IMPORT_PLAIN };    /* copied as they are: (in, out), or the axes of Keras' kernels */
 BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, const char *names,
                              int layout);
-/* To write; errors stick in mem. _chains: n matrices of (draws, k) become (n, draws, k); _draws:
- * each block of the samples of n ensembles becomes "posterior.NAME", (n, draws, rows, cols). ArviZ:
- * from_dict takes what stands before the first point of a name as the group. */
+/* To fill arrays for writing; errors stay in mem. _chains: n matrices (draws, k) become one array
+ * (n, draws, k). _draws: each block in the samples of n ensembles becomes "posterior.NAME", (n,
+ * draws, rows, cols). ArviZ's from_dict takes the part before the first point as the group. */
 BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_mat m);
 BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
                                   const bnn_mat *chains, size_t n);
@@ -1924,7 +1999,7 @@ BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
 BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_save(const char *path, const bnn_net *net);
-BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
+BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be zeroed, unread */
 #endif
 
 #ifdef __cplusplus
@@ -3342,6 +3417,19 @@ BNN__INLINE void bnn__row_affine(size_t n, const float *x, float a, float b, flo
 #endif
     for (; i < n; i++) y[i] = (x[i] - a) * b;
 }
+/* y = (x - m)/s, rows of k */
+static void bnn__rows_standard(size_t rows, size_t k, const float *x, const float *m,
+                               const float *s, float *y) {
+    size_t i;
+    for (; rows > 0; rows--, x += k, y += k) {
+        i = 0;
+#if BNN__SIMD
+        for (; i + 4 <= k; i += 4)
+            bnn__st_4(y + i, (bnn__ld_4(x + i) - bnn__ld_4(m + i)) / bnn__ld_4(s + i));
+#endif
+        for (; i < k; i++) y[i] = (x[i] - m[i]) / s[i];
+    }
+}
 BNN__CALLED void bnn__row_put(size_t n, const float *x, float *y) {
 #if BNN__SIMD
     for (; n >= 4; n -= 4, x += 4, y += 4) bnn__st_4(y, bnn__ld_4(x));
@@ -3359,6 +3447,32 @@ BNN__INLINE void bnn__row_top(size_t n, const float *x, float *y) {
 #endif
     for (; i < n; i++) y[i] = bnn__lt_1(y[i], x[i]) | bnn__nan_1(x[i]) ? x[i] : y[i];
 }
+/* Of such maxima y over windows of x, c channels a pixel: gx += g at the first that is y */
+#define BNN__TOP_BACK(S)                                                                         \
+    for (; j + S <= c; j += S) {                                                                 \
+        bnn__f##S top = bnn__ld_##S(y + j), d = bnn__ld_##S(g + j), v, old;                      \
+        bnn__u##S hit, past = bnn__lt_##S(top, top); /* none */                                  \
+        for (i = 0; i < rows; i++)                                                               \
+            for (l = j; l < cols * c; l += c) {                                                  \
+                v = bnn__ld_##S(x + i * ld + l), old = bnn__ld_##S(gx + i * ld + l);             \
+                hit = ~bnn__lt_##S(v, top) & (bnn__nan_##S(v) | ~bnn__nan_##S(top)) & ~past;     \
+                bnn__st_##S(gx + i * ld + l, bnn__sel_##S(hit, old + d, old));                   \
+                past |= hit;                                                                     \
+            }                                                                                    \
+    }
+#define BNN__TOP_BACKS(S, LOOPS)                                                                 \
+static BNN__AT_##S void bnn__top_back_##S(size_t c, size_t rows, size_t cols, size_t ld,         \
+                                          const float *x, const float *y, const float *g,        \
+                                          float *gx) {                                           \
+    size_t j = 0, i, l;                                                                          \
+    LOOPS BNN__TOP_BACK(1)                                                                       \
+}
+#if BNN__SIMD == 16
+BNN__TOP_BACKS(8, BNN__TOP_BACK(8) BNN__TOP_BACK(4))
+#elif BNN__SIMD == 4
+BNN__TOP_BACKS(4, BNN__TOP_BACK(4))
+#endif
+BNN__TOP_BACKS(1, )
 BNN__INLINE void bnn__row_add(size_t n, float a, const float *x, float *y) {
     size_t i = 0;
 #if BNN__SIMD
@@ -3372,12 +3486,14 @@ static int bnn__v_finite(size_t n, const float *x);
 
 BNN__COLD
 /* >>gemm  Matrix product. Every element of C is one chain s = a b + s in the order of k, fused if
- * there is FMA, begun at 0 or the old C: the same bits for any blocking and number of threads. */
+ * there is FMA: the same bits for any blocking and number of threads. It begins at `from`, whose
+ * rows are fs apart: the old C, or with fs = 0 one row for all (a bias); NULL = at 0. */
 static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
-                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+                        const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                        const float *from, size_t fs) {
     size_t i, j, p;
     for (i = 0; i < m; i++, a += ars, c += ldc) {
-        if (!more) for (j = 0; j < n; j++) c[j] = 0;
+        for (j = 0; j < n; j++) c[j] = from != NULL ? from[i * fs + j] : 0;
         if (bcs == 1) {
             for (p = 0; p < k; p++)
                 for (j = 0; j < n; j++) c[j] = c[j] + a[p * acs] * b[p * brs + j];
@@ -3393,44 +3509,45 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
 BNN__WIDE
 #if BNN__SIMD
 /* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
- * R broadcasts of A, R V multiply-adds. */
+ * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
-#define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
-#define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
+#define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
-#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(c + r * ldc);
-#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S);
+#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(from + r * fs);
+#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(from + r * fs + S);
 #define BNN__STEP_1(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
 #define BNN__STEP_2(r, S)  BNN__STEP_1(r, S) BNN__FMA_##S(t##r, x, v);
 #define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
 #define BNN__STORE_2(r, S) BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc + S, t##r);
+#define BNN__ADD_1(r, S)   s##r = bnn__ld_##S(c + r * ldc) + s##r;
+#define BNN__ADD_2(r, S)   BNN__ADD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S) + t##r;
 #define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
 #define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
 typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
-                       float *c, size_t ldc, int more);
+                       float *c, size_t ldc, const float *from, size_t fs);
 #define BNN__TILE(S, R, V)                                                                       \
 static BNN__AT_##S                                                                               \
 void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs, const float *b, \
-                               size_t brs, float *c, size_t ldc, int more) {                     \
+                               size_t brs, float *c, size_t ldc, const float *from, size_t fs) { \
     BNN__ROWS##R(BNN__ZERO_##V, S)                                                               \
-    if (more) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                                 \
+    if (from != NULL) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                         \
     for (; k > 0; k--, a += acs, b += brs) {                                                     \
         BNN__GETB_##V(S)                                                                         \
         BNN__ROWS##R(BNN__STEP_##V, S)                                                           \
     }                                                                                            \
     __asm__("" : "+r"(c));                /* or gcc keeps 12 addresses on the stack for this */  \
+    if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
-#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
-    BNN__TILE(S, 4, V) BNN__TILE(S, 6, V)
+#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 4, V) \
+    BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
     case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
     case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
-    case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
     case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
     case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__CHOICE(S, CASES)                                                                    \
@@ -3529,9 +3646,9 @@ BNN__CALLED size_t bnn__thin_lists(size_t m, size_t k, const float *a, size_t ar
     for (i = 0; i < (m + 1) / 2; i++) all += count[i];
     return all;
 }
-/* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
+/* Rows of the next tile where so many are left: 8 = 4 + 4, 10 = 6 + 4 */
 BNN__INLINE size_t bnn__tile_rows(size_t left) {
-    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
+    return left > 5 && left != 8 ? 6 : left > 3 ? 4 : left > 1 ? 2 : left;
 }
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
@@ -3567,43 +3684,24 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
-/* Small products, without blocking. Where C is new the last panel of columns overlaps the one
- * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
-enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
-static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
-                            size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, int more) {
-    float room[32 * BNN__SMALL_K], edge[6 * 32];
-    size_t j, i, r, l, w, nb;
-    for (j = 0; j < n; j += w) {
-        size_t v = S == 16 && n - j <= S ? 1 : 2, at = j, bs = brs;
-        const float *bj;
-        if (S == 16 && n - j < 2 * S && (more || n < 2 * S)) v = 1;
-        w = v * S;
-        if (n - j < w && !more && n >= w) at = n - w;
-        nb = n - at < w ? n - at : w;
-        bj = b + at * bcs;
-        if (bcs != 1 || nb < w) {
-            bnn__pack(k, nb, bj, brs, bcs, w, room);
-            bj = room, bs = w;
-        }
-        for (i = 0; i < m; i += r) {
-            float *ci = c + i * ldc + at;
-            r = bnn__tile_rows(m - i);
-            if (nb == w) {
-                bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, ci, ldc, more);
-                continue;
-            }
-            if (more) for (l = 0; l < r; l++) bnn__row_put(nb, ci + l * ldc, edge + l * w);
-            bnn__tile_of(S, v, r)(k, a + i * ars, ars, acs, bj, bs, edge, w, more);
-            for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, ci + l * ldc);
-        }
-    }
+/* A tile of w columns, of which fewer are there: nb */
+static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_t k, const float *a,
+                           size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
+    float edge[6 * 32];
+    size_t l;
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
+    tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
+    for (l = 0; l < r; l++)
+        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
+ * Where C is new the last panel overlaps the one before: the same bits twice are cheaper than an
+ * edge. What is small is done at once.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
     BNN__ROOM = 16384,                 /* on the stack, 64 KB: a panel of B, or that and A packed */
@@ -3613,18 +3711,23 @@ enum { /* in floats: */
 };
 static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
                         size_t acs, const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
-                        int more) {
+                        const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
-    float edge[6 * 32];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
-    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
-    size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
-    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
-    for (p = 0; p < k; p += kc, more = 1) {
+    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts, kc = k, kb, mb, mc, nb, p, i, j, x, r, l;
+    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2, v, w;
+    if (k > kmax) {
+        cuts = (k + kmax - 1) / kmax;
+        kc = (k + cuts - 1) / cuts;
+    }
+    for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
-        cuts = (m + mc - 1) / mc;
-        mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
+        mc = m;
+        if (packa || m * kb > block) {
+            mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
+            cuts = (m + mc - 1) / mc;
+            mc = ((m + cuts - 1) / cuts + 5) / 6 * 6;
+        }
         for (i = 0; i < m; i += mc) {
             const float *ai = a + i * ars + p * acs;
             size_t rs = ars, cs = acs;
@@ -3636,22 +3739,24 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
                 ai = d, rs = 1, cs = mc;
             }
-            for (j = 0; j < n; j += nb) {
-                const float *bj = b + p * brs + j * bcs, *next = 0;
-                size_t v, w, bs = brs;
-                nb = n - j < 2 * S ? n - j : 2 * S;
-                v = S == 16 && nb <= S ? 1 : 2;
+            for (j = 0; j < n; j += w) {
+                const float *bj, *next = 0;
+                size_t bs = brs, at = j, had = 0;
+                bnn__tile *tile = NULL;
+                v = S == 16 && (n - j <= S || (n < 2 * S && from != c)) ? 1 : 2;
                 w = v * S;
+                if (n - j < w && n >= w && from != c) at = n - w;
+                nb = n - at < w ? n - at : w;
+                bj = b + p * brs + at * bcs;
                 if (nb < w || bcs != 1 || (mb > BNN__FEW && (!packa || brs % 64 == 0))) {
                     bnn__pack(kb, nb, bj, brs, bcs, w, room);
                     if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
                     bj = room, bs = w;
                 }
                 for (x = 0; x < mb; x += r) {
-                    float *cx = c + (i + x) * ldc + j;
-                    bnn__tile *tile;
+                    float *cx = c + (i + x) * ldc + at;
+                    const float *fx = from != NULL ? from + (i + x) * fs + at : NULL;
                     r = bnn__tile_rows(mb - x);
-                    tile = bnn__tile_of(S, v, r);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
                         const float *cn = mb - x > r ? cx + r * ldc : c + i * ldc + j + w;
@@ -3662,13 +3767,10 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    if (nb == w) {
-                        tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, more);
-                        continue;
-                    }
-                    if (more) for (l = 0; l < r; l++) bnn__row_put(nb, cx + l * ldc, edge + l * w);
-                    tile(kb, ai + x * rs, rs, cs, bj, bs, edge, w, more);
-                    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, cx + l * ldc);
+                    if (r != had) tile = bnn__tile_of(S, v, r), had = r;
+                    if (nb == w) tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, fx, fs);
+                    else bnn__tile_edge(tile, w, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                        fx, fs);
                 }
             }
         }
@@ -3732,7 +3834,8 @@ static void bnn__gemm_blocks(size_t S, size_t m, size_t n, size_t k, const float
                                         ap + i * ars, ars, acs, bp, brs, c + i * ldc, ldc, more,
                                         minus);
         } else {
-            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more);
+            bnn__gemm_v(S, m, n, kb, ap, ars, acs, bp, brs, 1, c, ldc, more ? c : NULL,
+                        more ? ldc : 0);
             found = 1;
         }
     }
@@ -3757,41 +3860,53 @@ static int bnn__blas(size_t rows, size_t cols, size_t rs, size_t cs, enum CBLAS_
     return rs <= INT_MAX && rows <= INT_MAX && cols <= INT_MAX;
 }
 #endif
-/* C(i,j) = (accumulate ? C(i,j) : 0) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
- * B(p,j) = b[p brs + j bcs] and rows of c ldc apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+/* n rows that are b */
+static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
+    size_t done = 1;
+    memcpy(y, b, k * sizeof *y);
+    for (; done < n; done *= 2)
+        memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
+}
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
-                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc, int more) {
+                           const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
 #if BNN__SIMD
-    int lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : bnn__cpu();
+    size_t lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : (size_t)bnn__cpu(), i;
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
         a = b, ars = 0, acs = brs;
         b = ta, brs = tcs, bcs = trs;
+        if (from != NULL && from != c) bnn__rows_fill(m, 1, from, c), from = c;
         n = m, ldc = m, m = 1;
     }
-    if (lanes > 1 && bcs == 1 && n >= 4 * (size_t)lanes && m * n * k >= BNN__THIN_LEAST &&
+    if (lanes > 1 && bcs == 1 && n >= 4 * lanes && m * n * k >= BNN__THIN_LEAST &&
         bnn__is_thin(m, k, a, ars, acs)) {
-        bnn__gemm_blocks((size_t)lanes, m, n, k, a, ars, acs, b, brs, c, ldc, more);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k) {
-        if (lanes == 16 && (n < 16 || (m > 1 && (n - 1) % 16 < 8))) lanes = 8; /* less is wasted */
-        bnn__gemm_small((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        for (i = 0; i < m && from != NULL && from != c; i++)
+            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
+        bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
     } else if (lanes > 1 && k > 0)
-        bnn__gemm_v((size_t)lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
-        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, more);
+        bnn__gemm_1(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
 }
-BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
-                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                                  size_t ldc, int accumulate) {
+/* C(i,j) = from(i,j) + sum over p of A(i,p) B(p,j), with A(i,p) = a[i ars + p acs],
+ * B(p,j) = b[p brs + j bcs], from(i,j) = from[i fs + j], 0 where it is NULL, and rows of c ldc
+ * apart: (m,k) (k,n) -> (m,n), any of them may be 0. */
+BNN__UNUSED static void bnn__gemm_from(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                       size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                       size_t ldc, const float *from, size_t fs) {
 #if defined(BNN_CBLAS) && !defined(float)
     enum CBLAS_TRANSPOSE ta, tb;
     int lda, ldb;
+    size_t i;
     if (m && n && k && ldc <= INT_MAX && bnn__blas(m, k, ars, acs, &ta, &lda) &&
         bnn__blas(k, n, brs, bcs, &tb, &ldb)) {
+        for (i = 0; i < m && from != NULL && from != c; i++)
+            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, 1, a, lda, b, ldb,
-                    accumulate ? 1 : 0, c, (int)(ldc < n ? n : ldc));
+                    from != NULL ? 1 : 0, c, (int)(ldc < n ? n : ldc));
         return;
     }
 #elif defined(_OPENMP)
@@ -3807,15 +3922,21 @@ BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, 
             size_t at = t * part, len = whole - at < part ? whole - at : part;
             if (unit == 16)
                 bnn__gemm_here(m, len, k, a, ars, acs, b + at * bcs, brs, bcs, c + at, ldc,
-                               accumulate);
+                               from != NULL ? from + at : NULL, fs);
             else
                 bnn__gemm_here(len, n, k, a + at * ars, ars, acs, b, brs, bcs, c + at * ldc, ldc,
-                               accumulate);
+                               from != NULL ? from + at * fs : NULL, fs);
         }
         return;
     }
 #endif
-    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate);
+    bnn__gemm_here(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
+}
+BNN__UNUSED static void bnn__gemm(size_t m, size_t n, size_t k, const float *a, size_t ars,
+                                  size_t acs, const float *b, size_t brs, size_t bcs, float *c,
+                                  size_t ldc, int accumulate) {
+    bnn__gemm_from(m, n, k, a, ars, acs, b, brs, bcs, c, ldc, accumulate ? c : NULL,
+                   accumulate ? ldc : 0);
 }
 
 BNN__WARM
@@ -3863,6 +3984,42 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
     }
 }
 
+/* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
+ * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
+static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *from, float *to) {
+    size_t tap, done, len, all = s->kh * s->kw;
+    for (tap = all; tap-- > 0;) {
+        size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
+        size_t before = kx < s->left ? s->left - kx : 0, ky = tap / s->kw;
+        size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
+        size_t image = first / s->cols / s->rows * s->h * s->w;
+        for (done = 0; done < count; done += len, col = 0) {
+            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
+            float *p = a + tap * count + done;
+            len = s->cols - col < count - done ? s->cols - col : count - done;
+            hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
+            lo = before <= col ? 0 : before - col < hi ? before - col : hi;
+            at = image + y * s->w + col + lo + kx - s->left;
+            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
+            if (from != NULL) {
+                for (i = 0; i < lo; i++) p[i] = 0;
+                for (i = hi; i < len; i++) p[i] = 0;
+                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
+            }
+            if (++row == s->rows) row = 0, image += s->h * s->w;
+        }
+    }
+}
+/* Either, with the strides of what was copied */
+static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
+                              const float *x, size_t *ars, size_t *acs) {
+    int flat = bnn__patch_flat(s);
+    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
+    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
+}
+
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
 static size_t bnn__patch_rows(const bnn__slide *s) {
     size_t rows = (size_t)BNN__PATCH / (s->kh * s->kw * s->c);
@@ -3887,21 +4044,166 @@ static size_t bnn__thread(void) {
     return 0;
 #endif
 }
-/* y (n pixels, k) = patches of x times w, strides as in >>gemm; room: a tile for every thread */
+#if BNN__SIMD
+/* Where rows of the result are long enough for tiles, rows of patches are read where they lie: a
+ * tile has pixels of one row, and a run of the kernel at a time. An image with zeros around it is
+ * copied with them, a band of rows at a time. The weights are packed once, as panels of w columns
+ * of what a tile takes. */
+enum { BNN__DEEP = 256 };
+static size_t bnn__panel(size_t S, size_t left) { return S == 16 && left <= S ? S : 2 * S; }
+static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs, size_t bcs,
+                        float *d) {
+    size_t j, w;
+    for (j = 0; j < n; j += w) {
+        w = bnn__panel(S, n - j);
+        bnn__pack(k, n - j < w ? n - j : w, b + j * bcs, brs, bcs, w, d + j * k);
+    }
+}
+/* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
+static void bnn__tile_deep(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
+                           const float *b, float *c, size_t ldc, int more) {
+    size_t w = bnn__panel(S, left), fs = more != 0 ? ldc : 0;
+    const float *from = more > 0 ? c : NULL;
+    bnn__tile *tile = bnn__tile_of(S, w / S, r);
+    if (left >= w) tile(k, a, ars, 1, b, w, c, ldc, from, fs);
+    else bnn__tile_edge(tile, w, r, left, k, a, ars, 1, b, w, c, ldc, from, fs);
+}
+
+typedef struct bnn__band {
+    size_t rows, wide;   /* of the result at a time; pixels of a row with its zeros */
+    size_t size;         /* floats of the copy, 0 = there is none                   */
+} bnn__band;
+static bnn__band bnn__band_of(const bnn__slide *s) {
+    bnn__band p;
+    size_t cuts, high = (s->rows - 1) * s->down + s->kh;
+    p.wide = (s->cols - 1) * s->right + s->kw;
+    cuts = high * p.wide * s->c / BNN__PATCH + 1;
+    p.rows = (s->rows + cuts - 1) / cuts;
+    p.size = ((p.rows - 1) * s->down + s->kh) * p.wide * s->c;
+    if (s->top + s->left == 0 && high <= s->h && p.wide <= s->w) p.wide = s->w, p.size = 0;
+    return p;
+}
+/* Rows of the result from `row` on of an image x: what they see, in room if it is copied */
+static const float *bnn__band_put(const bnn__slide *s, const bnn__band *p, size_t row,
+                                   const float *x, float *room) {
+    size_t y, first = row * s->down, high = p->size / p->wide / s->c;
+    size_t cols = p->wide - s->left < s->w ? p->wide - s->left : s->w;
+    if (p->size == 0) return x + first * s->w * s->c;
+    memset(room, 0, p->size * sizeof *room);
+    for (y = 0; y < high; y++)
+        if (first + y >= s->top && first + y - s->top < s->h)
+            memcpy(room + (y * p->wide + s->left) * s->c,
+                   x + (first + y - s->top) * s->w * s->c, cols * s->c * sizeof *room);
+    return room;
+}
+/* y: rows of the result, w: panels of the weights */
+static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wide, size_t k,
+                            const float *x, const float *w, float *y, int more) {
+    size_t run = s->kw * s->c, cuts = (run + BNN__DEEP - 1) / BNN__DEEP, piece, ky, at, j, i, l, r;
+    piece = (run + cuts - 1) / cuts;
+    for (ky = 0; ky < s->kh; ky++)
+        for (at = 0; at < run; at += piece) {
+            size_t deep = run - at < piece ? run - at : piece;
+            for (j = 0; j < k; j += bnn__panel(S, k - j)) {
+                const float *b = w + j * s->kh * run + (ky * run + at) * bnn__panel(S, k - j);
+                for (i = 0; i < rows; i++)
+                    for (l = 0; l < s->cols; l += r) {
+                        r = bnn__tile_rows(s->cols - l);
+                        bnn__tile_deep(S, r, k - j, deep,
+                                       x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
+                                       s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
+                                       more || ky + at > 0);
+                    }
+            }
+        }
+}
+/* The adjoint for an image x: every pixel gets the products of the kernel's pixels that saw it with
+ * y there, in the order of y's pixels, as from patches; w: panels for every pixel of the kernel */
+static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const float *y,
+                             const float *w, float *x) {
+    size_t tap, j, i, l, r, size = (s->c + 31) / 32 * 32 * k;
+    for (tap = s->kh * s->kw; tap-- > 0;) {
+        size_t ky = tap / s->kw, kx = tap % s->kw, end = s->cols;
+        size_t first = kx < s->left ? (s->left - kx + s->right - 1) / s->right : 0;
+        while (end > first && (end - 1) * s->right + kx >= s->left + s->w) end--;
+        for (j = 0; j < s->c; j += bnn__panel(S, s->c - j))
+            for (i = 0; i < s->rows; i++) {
+                size_t row = i * s->down + ky - s->top; /* above the image: huge */
+                for (l = first; l < end && row < s->h; l += r) {
+                    r = bnn__tile_rows(end - l);
+                    bnn__tile_deep(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
+                                   w + tap * size + j * k,
+                                   x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
+                                   s->right * s->c, -1);
+                }
+            }
+    }
+}
+static int bnn__conv_lanes(const bnn__slide *s, size_t k) { /* 0 = by patches */
+    int lanes = bnn__cpu();
+    return lanes >= BNN__SIMD / 2 && s->cols >= 4 && s->kw * s->c >= 32 && k >= 8 ? lanes : 0;
+}
+#endif
+
+/* Floats of scratch: a tile or a band for every thread, and the panels of the weights */
+static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
+    size_t depth = s->kh * s->kw * s->c, size = bnn__mul(bnn__patch_rows(s), depth), panels = 0;
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k)) {
+        size_t own = bnn__band_of(s).size;
+        if (own > size) size = own;
+        panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
+    }
+#else
+    (void)k;
+#endif
+    size = bnn__mul(bnn__threads(), size);
+    return size < SIZE_MAX / 2 && panels < SIZE_MAX / 2 ? size + panels : SIZE_MAX;
+}
+
+/* y (n pixels, k) = patches of x times w, strides as in >>gemm, + b, which may be NULL, or + y if
+ * more; room: a tile for every thread */
 static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, const float *w,
-                      size_t wrs, size_t wcs, float *y, int more, float *room) {
+                      size_t wrs, size_t wcs, const float *b, float *y, int more, float *room) {
     size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), tasks, t;
+    more |= b != NULL;
     if (bnn__patch_free(s)) {
+        if (b != NULL && n > 0) bnn__rows_fill(n, k, b, y);
         bnn__gemm(n, k, depth, x, depth, 1, w, wrs, wcs, y, k, more);
         return;
     }
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k)) {
+        size_t S = (size_t)bnn__cpu(), pixels = s->rows * s->cols;
+        bnn__band p = bnn__band_of(s);
+        float *panels = room + bnn__threads() * p.size;
+        bnn__panels(S, depth, k, w, wrs, wcs, panels);
+        tasks = n / pixels;
+        BNN__PARALLEL(tasks > 1)
+        for (t = 0; t < tasks; t++) {
+            float *own = room + (tasks > 1 ? bnn__thread() : 0) * p.size;
+            size_t row, rows;
+            for (row = 0; row < s->rows; row += rows) {
+                float *to = y + (t * pixels + row * s->cols) * k;
+                rows = s->rows - row < p.rows ? s->rows - row : p.rows;
+                if (b != NULL) bnn__rows_fill(rows * s->cols, k, b, to);
+                bnn__conv_band(S, s, rows, p.wide, k,
+                               bnn__band_put(s, &p, row, x + t * s->h * s->w * s->c, own), panels,
+                               to, more);
+            }
+        }
+        return;
+    }
+#endif
     tasks = (n + unit - 1) / unit;
     BNN__PARALLEL(tasks > 1)
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
-        bnn__patches(s, first, count, a, x, NULL);
-        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
+        size_t ars, acs;
+        bnn__patches_copy(s, first, count, a, x, &ars, &acs);
+        if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
+        bnn__gemm(count, k, depth, a, ars, acs, w, wrs, wcs, y + first * k, k, more);
     }
 }
 /* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
@@ -3914,6 +4216,18 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         bnn__gemm(n, depth, k, y, k, 1, w, wcs, wrs, x, depth, 1);
         return;
     }
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k) && (s->c % 16 == 0 || s->c > 32)) { /* else lanes are idle */
+        size_t S = (size_t)bnn__cpu(), taps = s->kh * s->kw, size = (s->c + 31) / 32 * 32 * k;
+        for (t = 0; t < taps; t++)
+            bnn__panels(S, k, s->c, w + t * s->c * wrs, wcs, wrs, room + t * size);
+        tasks = n / pixels;
+        BNN__PARALLEL(tasks > 1)
+        for (t = 0; t < tasks; t++)
+            bnn__conv_spread(S, s, k, y + t * pixels * k, room, x + t * s->h * s->w * s->c);
+        return;
+    }
+#endif
     tasks = (n + part - 1) / part;
     BNN__PARALLEL(tasks > 1)
     for (t = 0; t < tasks; t++) {
@@ -3921,6 +4235,11 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
+            if (bnn__patch_flat(s)) {
+                bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
+                bnn__patches_flat(s, first, count, a, NULL, x);
+                continue;
+            }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
             bnn__patches(s, first, count, a, NULL, x);
         }
@@ -3933,12 +4252,13 @@ static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const flo
     if (bnn__patch_free(s)) unit = n;
     for (first = 0; first < n; first += count, more = 1) {
         const float *a = bnn__patch_free(s) ? x : room;
+        size_t ars = depth, acs = 1;
         count = n - first < unit ? n - first : unit;
-        if (a == room) bnn__patches(s, first, count, room, x, NULL);
+        if (a == room) bnn__patches_copy(s, first, count, room, x, &ars, &acs);
         if (transposed)
-            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, ars, acs, gw, depth, more);
         else
-            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
+            bnn__gemm(depth, k, count, a, acs, ars, y + first * k, k, 1, gw, k, more);
     }
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
@@ -5423,7 +5743,7 @@ static void bnn__matmul_backward(bnn_var *y) {
 static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var *b) {
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols, i;
+    size_t n = x->val.rows, d = x->val.cols, k = w->val.cols;
     if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
@@ -5434,9 +5754,8 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     y = bnn_op(t, n, k, bnn__matmul_backward, b != NULL ? 3 : 2, in);
     if (y->val.data == NULL) return y;
     y->lazy = 1;
-    if (b != NULL)
-        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
-    bnn__gemm(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k, b != NULL);
+    bnn__gemm_from(n, k, d, x->val.data, d, 1, w->val.data, k, 1, y->val.data, k,
+                   b != NULL ? b->val.data : NULL, 0);
     return y;
 }
 
@@ -6178,10 +6497,8 @@ static int bnn__window_fits(const char *who, const bnn_var *x, bnn_image m, bnn_
     return fits;
 }
 
-static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s) {
-    size_t depth = s->kh * s->kw * s->c;
-    if (bnn__patch_free(s)) return bnn__floats(t, 0);
-    return bnn__floats(t, bnn__mul(bnn__threads(), bnn__mul(bnn__patch_rows(s), depth)));
+static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s, size_t k) {
+    return bnn__floats(t, bnn__patch_free(s) ? 0 : bnn__conv_room(s, k));
 }
 
 static void bnn__conv_shift(bnn_var *y, size_t pixels, size_t channels) { /* b's gradient */
@@ -6195,7 +6512,7 @@ static void bnn__conv_backward(bnn_var *y) {
     bnn_var *x = y->in[0], *w = y->in[1];
     size_t k = w->val.cols, n = y->val.rows * s->rows * s->cols;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s);
+    float *room = bnn__patch_room(y->tape, s, k);
     if (room == NULL) return;
     if (w->grad.data != NULL)
         bnn__conv_weights(s, n, k, x->val.data, y->grad.data, w->grad.data, 0, bnn__claim(w),
@@ -6213,13 +6530,14 @@ static void bnn__conv_transpose_backward(bnn_var *y) {
     bnn_var *x = y->in[0], *w = y->in[1];
     size_t c = w->val.rows, depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s);
+    float *room = bnn__patch_room(y->tape, s, c);
     if (room == NULL) return;
     if (w->grad.data != NULL)
         bnn__conv_weights(s, n, c, y->grad.data, x->val.data, w->grad.data, 1, bnn__claim(w),
                           room);
     if (x->grad.data != NULL)
-        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, x->grad.data, bnn__claim(x), room);
+        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x),
+                  room);
     bnn__conv_shift(y, y->val.rows * s->h * s->w, s->c);
     bnn_arena_rewind(&y->tape->mem, mark);
 }
@@ -6231,7 +6549,7 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     int transposed = y->backward == bnn__conv_transpose_backward;
     size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
     size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
-    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s);
+    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s, k);
     if (own == NULL || room == NULL) return;
     memset(w, 0, size * sizeof *w);
     if (b != NULL) memset(b, 0, k * sizeof *b);
@@ -6248,10 +6566,10 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     }
 }
 
-/* Of both: a node whose rows begin as what b is, or 0; NULL = the tape's err is set */
+/* Of both: a node, transposed: whose rows begin as what b is, or 0; NULL = the tape's err is set */
 static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
                                const bnn__slide *s, int transposed) {
-    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, i, n;
+    size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, n;
     size_t pixels = transposed ? s->h * s->w : s->rows * s->cols;
     bnn_var *in[3], *y;
     if (bnn__apart(x->tape, x->val, w) || (b != NULL && bnn__apart(x->tape, x->val, b)))
@@ -6275,8 +6593,7 @@ static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var 
     y->lazy = 1;
     y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
-    if (b != NULL)
-        for (i = 0; i < n; i++) memcpy(y->val.data + i * k, b->val.data, k * sizeof(float));
+    if (transposed && b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
     else if (transposed) bnn_mat_fill(y->val, 0);
     return y;
 }
@@ -6293,10 +6610,10 @@ BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
     if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(t);
     y = bnn__conv_node("bnn_conv2d", x, w, b, &s, 0);
     mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s) : NULL;
+    room = y != NULL ? bnn__patch_room(t, &s, k) : NULL;
     if (room == NULL) return bnn__poison(t);
-    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1, y->val.data,
-              b != NULL, room);
+    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1,
+              b != NULL ? b->val.data : NULL, y->val.data, 0, room);
     bnn_arena_rewind(&t->mem, mark);
     return y;
 }
@@ -6318,7 +6635,7 @@ BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_ima
                          w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
     y = bnn__conv_node(who, x, w, b, &s, 1);
     mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s) : NULL;
+    room = y != NULL ? bnn__patch_room(t, &s, image.c) : NULL;
     if (room == NULL) return bnn__poison(t);
     bnn__conv_back(&s, x->val.rows * s.rows * s.cols, image.c, x->val.data, w->val.data, 1,
                    w->val.cols, y->val.data, room);
@@ -6353,20 +6670,12 @@ static bnn_var *bnn__pool_node(const char *who, bnn_var *x, bnn_image m, bnn_win
 
 static void bnn__max_pool_backward(bnn_var *y) {
     const bnn__slide *s = (const bnn__slide *)y->aux;
-    const float *xs = y->in[0]->val.data;
-    size_t p, j, i, l, c = s->c, n = y->val.rows * s->rows * s->cols;
+    size_t p, c = s->c, n = y->val.rows * s->rows * s->cols;
     for (p = 0; p < n; p++) {
         bnn__view v = bnn__view_of(s, p);
-        for (j = p * c; j < (p + 1) * c; j++) {
-            float top = y->val.data[j];
-            size_t found = BNN__NONE;
-            for (i = 0; i < v.rows && found == BNN__NONE; i++)
-                for (l = 0; l < v.cols && found == BNN__NONE; l++) {
-                    size_t at = v.at + (i * s->w + l) * c + j - p * c;
-                    if (xs[at] == top || (bnn__nan_1(top) && bnn__nan_1(xs[at]))) found = at;
-                }
-            if (found != BNN__NONE) y->in[0]->grad.data[found] += y->grad.data[j];
-        }
+        BNN__PICK(bnn__top_back)(c, v.rows, v.cols, s->w * c, y->in[0]->val.data + v.at,
+                                 y->val.data + p * c, y->grad.data + p * c,
+                                 y->in[0]->grad.data + v.at);
     }
 }
 
@@ -6562,43 +6871,75 @@ typedef struct bnn__cell {
     float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
 } bnn__cell;
 
-/* kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+/* The loops of a GRU over the units of a row, in lanes and for the rest. kept: r z (n,2k), m,
+ * q = h u + b', for which h' = (1-z) m + z h */
+#define BNN__GRU_SUM(S)     /* b: zeros, or its gate's */                                          \
+    for (; j + S <= n; j += S)                                                                     \
+        bnn__st_##S(y + j, bnn__ld_##S(a + j) + bnn__ld_##S(s + j) +                               \
+                    (b != NULL ? bnn__ld_##S(b + j) : bnn__set_##S(0)));
+#define BNN__GRU_NEW(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S no = bnn__set_##S(0), v;                                                         \
+        v = bnn__ld_##S(s + j) + (b != NULL ? bnn__ld_##S(b + k + j) : no);                        \
+        bnn__st_##S(q + j, v);                                                                     \
+        bnn__st_##S(m + j, bnn__ld_##S(a + j) + (b != NULL ? bnn__ld_##S(b + j) : no) +            \
+                    bnn__ld_##S(r + j) * v);                                                       \
+    }
+#define BNN__GRU_MIX(S)                                                                            \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S v = bnn__ld_##S(m + j);                                                          \
+        bnn__st_##S(y + j, v + bnn__ld_##S(z + j) * (bnn__ld_##S(h + j) - v));                     \
+    }
+#define BNN__GRU_SLOPE(S)                                                                          \
+    for (; j + S <= k; j += S) {                                                                   \
+        bnn__f##S one = bnn__set_##S(1), g = bnn__ld_##S(gy + j), zj = bnn__ld_##S(z + j);         \
+        bnn__f##S rj = bnn__ld_##S(r + j), mj = bnn__ld_##S(m + j);                                \
+        bnn__f##S dm = g * (one - zj) * (one - mj * mj);                                           \
+        bnn__st_##S(d + j, dm * bnn__ld_##S(q + j) * rj * (one - rj));                             \
+        bnn__st_##S(d + k + j, g * (bnn__ld_##S(h + j) - mj) * zj * (one - zj));                   \
+        bnn__st_##S(d + 2 * k + j, dm);                                                            \
+        bnn__st_##S(d + 3 * k + j, dm * rj);                                                       \
+        if (gh != NULL) bnn__st_##S(gh + j, bnn__ld_##S(gh + j) + g * zj);                         \
+    }
+#if BNN__SIMD
+#define BNN__IN_LANES(LOOP) LOOP(4) LOOP(1)
+#else
+#define BNN__IN_LANES(LOOP) LOOP(1)
+#endif
+static void bnn__gru_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_SUM)
+}
+static void bnn__gru_new(size_t k, const float *a, const float *s, const float *b, const float *r,
+                         float *m, float *q) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_NEW)
+}
+static void bnn__gru_mix(size_t k, const float *m, const float *z, const float *h, float *y) {
+    size_t j = 0;
+    BNN__IN_LANES(BNN__GRU_MIX)
+}
 static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
-    size_t i, j, n = y->val.rows, k = y->val.cols;
+    size_t i, n = y->val.rows, k = y->val.cols;
+    const float *a = y->in[0]->val.data, *s = y->in[1]->val.data;
     float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + 3 * i * k, *s = y->in[1]->val.data + 3 * i * k;
-        for (j = 0; j < 2 * k; j++) rz[2 * i * k + j] = a[j] + s[j] + (b != NULL ? b[j] : 0);
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
     bnn__v_sigmoid(2 * n * k, rz, rz);
-    for (i = 0; i < n; i++) {
-        const float *a = y->in[0]->val.data + (3 * i + 2) * k;
-        const float *s = y->in[1]->val.data + (3 * i + 2) * k;
-        for (j = 0; j < k; j++) {
-            q[i * k + j] = s[j] + (b != NULL ? b[3 * k + j] : 0);
-            m[i * k + j] = a[j] + (b != NULL ? b[2 * k + j] : 0)
-                           + rz[2 * i * k + j] * q[i * k + j];
-        }
-    }
+    for (i = 0; i < n; i++)
+        bnn__gru_new(k, a + (3 * i + 2) * k, s + (3 * i + 2) * k, b != NULL ? b + 2 * k : NULL,
+                     rz + 2 * i * k, m + i * k, q + i * k);
     bnn__v_tanh(n * k, m, m);
     for (i = 0; i < n; i++)
-        for (j = 0; j < k; j++) {
-            float z = rz[(2 * i + 1) * k + j], v = m[i * k + j];
-            y->val.data[i * k + j] = v + z * (y->in[2]->val.data[i * k + j] - v);
-        }
+        bnn__gru_mix(k, m + i * k, rz + (2 * i + 1) * k, y->in[2]->val.data + i * k,
+                     y->val.data + i * k);
 }
 
 static void bnn__gru_slopes(const bnn_var *y, const float *kept, size_t i, float *gh, float *d) {
-    size_t j, n = y->val.rows, k = y->val.cols;
+    size_t j = 0, n = y->val.rows, k = y->val.cols;
     const float *r = kept + 2 * i * k, *z = r + k, *m = kept + (2 * n + i) * k, *q = m + n * k;
-    for (j = 0; j < k; j++) {
-        float g = y->grad.data[i * k + j], dm = g * (1 - z[j]) * (1 - m[j] * m[j]);
-        d[j] = dm * q[j] * r[j] * (1 - r[j]);
-        d[k + j] = g * (y->in[2]->val.data[i * k + j] - m[j]) * z[j] * (1 - z[j]);
-        d[2 * k + j] = dm;
-        d[3 * k + j] = dm * r[j];
-        if (gh != NULL) gh[j] += g * z[j];
-    }
+    const float *gy = y->grad.data + i * k, *h = y->in[2]->val.data + i * k;
+    BNN__IN_LANES(BNN__GRU_SLOPE)
 }
 
 /* kept: i f (n,2k), g, o, tanh c' */
@@ -6647,7 +6988,7 @@ static void bnn__lstm_slopes(const bnn_var *y, const float *kept, size_t row, fl
 static void bnn__cell_backward(bnn_var *y) {
     const bnn__cell *cell = (const bnn__cell *)y->aux;
     bnn_mat ga = y->in[0]->grad, gs = y->in[1]->grad, gh = y->in[2]->grad;
-    size_t i, j, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
+    size_t i, n = y->val.rows, width = y->val.cols, k = cell->gates == 3 ? width : width / 2;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
     float *d = bnn__floats(y->tape, 4 * n * k);
     if (d == NULL) return;
@@ -6662,8 +7003,8 @@ static void bnn__cell_backward(bnn_var *y) {
         if (ga.data != NULL) bnn__row_add(ga.cols, 1, di, ga.data + i * ga.cols);
         if (gs.data == NULL) continue;
         bnn__row_add(2 * k, 1, di, gs.data + i * gs.cols);
-        for (j = 2 * k; j < gs.cols; j++)
-            gs.data[i * gs.cols + j] += di[cell->gates == 3 ? k + j : j];
+        bnn__row_add(gs.cols - 2 * k, 1, di + (cell->gates == 3 ? 3 : 2) * k,
+                     gs.data + i * gs.cols + 2 * k);
     }
     if (y->n_in == 4 && y->in[3]->grad.data != NULL)
         bnn__v_colsum(n, 4 * k, d, y->in[3]->grad.data);
@@ -6775,7 +7116,6 @@ static int bnn__row_done(const char *who, bnn_var *v, size_t row, double sum) {
 /* Where a term l(x, p, y) is taken, and its derivatives there; c is what all terms share */
 typedef struct bnn__point {
     double x, p, y, dx, dp;
-    float last_p, of_p; /* for a term to keep what a p gave: most rows repeat it */
 } bnn__point;
 typedef double (*bnn__term)(const double *c, bnn__point *at);
 
@@ -6804,23 +7144,35 @@ static bnn_var *bnn__sum_terms(const char *who, bnn__term term, const double *c,
 }
 
 /* ((y-m)^2 e^-a + a + ln 2 pi)/2, a = ln variance;  dm = (m-y) e^-a,  da = (1 - (y-m)^2 e^-a)/2.
- * Outside [-87,87], where both e^a and e^-a are floats, a is clamped, its gradient 0. */
-static double bnn__gaussian(const double *c, bnn__point *at) {
-    float raw = (float)at->p, a = raw < -87 ? -87 : raw > 87 ? 87 : raw, r, z, q;
-    (void)c;
-    if (raw != at->last_p || at->of_p == 0) at->last_p = raw, at->of_p = BNN_MATH_EXP(-a);
-    r = (float)at->x - (float)at->y, z = r * at->of_p, q = z * r;
-    at->dx = (double)z;
-    at->dp = raw < a || raw > a ? 0 : (double)((1 - q) / 2);
-    return ((double)(q + a) + BNN__LN_2PI) / 2;
-}
-
+ * Outside [-87,87], where both e^a and e^-a are floats, a is clamped, its gradient 0. Most rows
+ * repeat a: its exponential is kept. */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var) {
     const char *who = "bnn_gaussian_nll";
+    bnn_var *v;
+    size_t i, j, k = mean->val.cols, step = log_var->val.cols != 1;
+    const float *m = mean->val.data, *to = y->val.data;
+    float a = 0, e = 1, raw = 0, r, z, q, *dm, *da;
     if (!bnn__check_pair(who, mean, y) ||
         !bnn__fits(who, mean, "means are", log_var, "log variances are", 1))
         return bnn__poison(mean->tape);
-    return bnn__sum_terms(who, bnn__gaussian, NULL, mean, log_var, y);
+    v = bnn__rowwise(mean, log_var);
+    dm = bnn__slopes(v, 0), da = bnn__slopes(v, 1);
+    for (i = 0; i < v->val.rows; i++) {
+        const float *p = bnn__row(log_var->val, i);
+        double sum = 0;
+        for (j = 0; j < k; j++, p += step) {
+            if (raw != *p) {
+                raw = *p, a = raw < -87 ? -87 : raw > 87 ? 87 : raw;
+                e = BNN_MATH_EXP(-a);
+            }
+            r = *m++ - *to++, z = r * e, q = z * r;
+            *dm++ = z;
+            *da++ = raw < a || raw > a ? 0 : (1 - q) / 2;
+            sum += ((double)(q + a) + BNN__LN_2PI) / 2;
+        }
+        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(mean->tape);
+    }
+    return v;
 }
 
 /* |y-m|/b + ln 2b;  dm = sgn(m-y)/b, 0 at equality. c: 1/b, ln 2b */
@@ -8071,9 +8423,11 @@ struct bnn__mlp {
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
     struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
-    void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
+    void (*record)(struct bnn__io *io, bnn_net *net); /* of these in a file */
+    int (*fits)(const bnn_params *w, const struct bnn__mlp *m); /* are their blocks in w? */
     bnn_net (*less)(bnn_params *to, const bnn_net *net, bnn_image input,
-                    unsigned char *const *keep); /* with the units kept, of weights 0 */
+                    unsigned char *const *keep, size_t gone); /* with the units kept and without
+                    layer `gone`, counted from 1; of weights 0 */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -8416,6 +8770,13 @@ static bnn_var *bnn__layers_walk(bnn_tape *t, const bnn_net *net, bnn_var *x,
                                  bnn__layer_fn *layer) {
     bnn_var *out[BNN_MAX_LIST];
     size_t l;
+    if (net->mlp->at != NULL && x->val.cols != bnn__pixels(net->mlp->at[0].in) &&
+        t->err == BNN_OK) {
+        const bnn__stage *k = net->mlp->at;
+        return bnn__fail(t, BNN_ESHAPE, "bnn_layers: layer 1 (%s): x is %zx%z, its rows cannot be "
+                         "images of %zx%zx%z", bnn__kind_name(k), x->val.rows, x->val.cols,
+                         k->in.h, k->in.w, k->in.c);
+    }
     for (l = 0; l < net->mlp->n_layers; l++) {
         bnn__stage k = bnn__stage_of(net->mlp, l);
         if (t->training > 0) x = bnn__stage_dropout(&k, x);
@@ -8477,7 +8838,8 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
 
 /* ---- making one */
 
-static void bnn__io_list(struct bnn__io *io, const bnn_net *net); /* >>checkpoint */
+static void bnn__io_list(struct bnn__io *io, bnn_net *net);     /* >>checkpoint */
+static void bnn__io_list_new(struct bnn__io *io, bnn_net *net);
 
 static int bnn__images_equal(bnn_image a, bnn_image b) {
     return a.h == b.h && a.w == b.w && a.c == b.c;
@@ -8497,10 +8859,32 @@ static const char *bnn__stage_idle(const bnn__stage *k) {
     return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
 }
 
+/* The letter and shape of block i of a layer; 0 = it has no more */
+static char bnn__stage_block(const bnn__stage *k, size_t i, size_t *rows, size_t *cols) {
+    size_t size = k->d.size, c = k->in.c;
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    int norm = k->d.kind == BNN_NORM, cell = bnn__recurs(k);
+    size_t first = cell ? 2 : 1; /* that is no matrix */
+    if (!norm && !cell && !bnn__is_product(k)) return 0;
+    if (i > first || (k->d.no_bias && (norm || i == first))) return 0;
+    *rows = 1, *cols = norm ? c : cell ? bnn__mul(4, size) : size;
+    if (i == first) return norm ? 's' : 'b';
+    switch (k->d.kind) {
+    case BNN_DENSE: *rows = bnn__pixels(k->in); return 'w';
+    case BNN_CONV: *rows = bnn__mul(area, c); return 'w';
+    case BNN_CONV_TRANSPOSE: *rows = c, *cols = bnn__mul(area, size); return 'w';
+    case BNN_NORM: return 'g';
+    default: break;
+    }
+    *rows = i == 0 ? k->in.w * c : size, *cols = bnn__mul(bnn__gates(k), size);
+    return i == 0 ? 'w' : 'u';
+}
+
 static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     const char *name = bnn__kind_name(k), *idle = bnn__stage_idle(k);
     const bnn_layer *d = &k->d;
     bnn_image in = k->in, m = d->image;
+    size_t i, rows, cols;
     if (idle != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has no %s", l, name, idle);
     if (d->activation < BNN_RELU || d->activation > BNN_IDENTITY ||
@@ -8526,6 +8910,10 @@ static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     else if (bnn__mul(bnn__mul(k->out.h, k->out.w), k->out.c) > SIZE_MAX / 64)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): images of %zx%zx%z overflow",
                         l, name, k->out.h, k->out.w, k->out.c);
+    for (i = 0; bnn__stage_block(k, i, &rows, &cols) != 0; i++)
+        if (bnn__mul(rows, cols) > SIZE_MAX / 64)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): weights of %zx%z for "
+                            "images of %zx%zx%z overflow", l, name, rows, cols, in.h, in.w, in.c);
 }
 
 /* Defaults of a layer, what comes out of it and what does it */
@@ -8591,37 +8979,34 @@ static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
     return (double)rows * (double)k->d.kernel / step * kw / step;
 }
 
-static void bnn__stage_block(bnn_params *w, bnn__stage *k, size_t l, char letter, size_t rows,
-                             size_t cols) {
-    char name[4] = { letter, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
-    bnn_prior p = k->d.prior;
-    if (letter == 'g') p.mean += 1;
-    if (p.fan_in && letter == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
-        if (p.std == 0) p.std = 1;
-        p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
+    size_t rows, cols;
+    char name[4] = { 0, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
+    k->block = w->n_blocks;
+    while ((name[0] = bnn__stage_block(k, k->blocks, &rows, &cols)) != 0) {
+        bnn_prior p = k->d.prior;
+        if (name[0] == 'g') p.mean += 1;
+        if (p.fan_in && name[0] == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
+            if (p.std == 0) p.std = 1;
+            p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+        }
+        bnn_params_add(w, rows, cols, name, p);
+        k->blocks++;
     }
-    bnn_params_add(w, rows, cols, name, p);
-    k->blocks++;
 }
 
-static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
-    size_t size = k->d.size, c = k->in.c, gates = bnn__gates(k);
-    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
-    k->block = w->n_blocks;
-    switch (k->d.kind) {
-    case BNN_DENSE: bnn__stage_block(w, k, l, 'w', bnn__pixels(k->in), size); break;
-    case BNN_CONV: bnn__stage_block(w, k, l, 'w', bnn__mul(area, c), size); break;
-    case BNN_CONV_TRANSPOSE: bnn__stage_block(w, k, l, 'w', c, bnn__mul(area, size)); break;
-    case BNN_GRU: case BNN_LSTM:
-        bnn__stage_block(w, k, l, 'w', k->in.w * c, bnn__mul(gates, size));
-        bnn__stage_block(w, k, l, 'u', size, bnn__mul(gates, size));
-        size = bnn__mul(4, size);
-        break;
-    case BNN_NORM: if (!k->d.no_bias) bnn__stage_block(w, k, l, 'g', 1, c), size = c; break;
-    default: return;
-    }
-    if (!k->d.no_bias)
-        bnn__stage_block(w, k, l, k->d.kind == BNN_NORM ? 's' : 'b', 1, size);
+/* Gives the layers their blocks from m->first on; 0 = w, if there is one, has others */
+static int bnn__list_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    bnn__stage *k = m->at, *end = k + m->n_layers;
+    size_t at = m->first, rows, cols;
+    for (; k < end; k++)
+        for (k->block = at, k->blocks = 0; bnn__stage_block(k, k->blocks, &rows, &cols); at++) {
+            if (w != NULL && (at >= w->n_blocks || w->blocks[at].rows != rows ||
+                              w->blocks[at].cols != cols))
+                return 0;
+            k->blocks++;
+        }
+    return 1;
 }
 
 static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
@@ -8649,7 +9034,7 @@ static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
 }
 
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep); /* below */
+                              unsigned char *const *keep, size_t gone); /* below */
 
 /* The layers of a desc, as far as they are good: the arena has the error */
 static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
@@ -8665,9 +9050,11 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
             return;
         }
     if (!bnn__image_ok(in))
-        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer 1: an input of %zx%zx%z", in.h, in.w,
+                        in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
     m->record = bnn__io_list;
+    m->fits = bnn__list_fits;
     m->less = bnn__list_less;
     for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
         bnn__list_add(mem, m, l, d->layers[l], in, last);
@@ -8705,6 +9092,14 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     bnn__list_init(w, m);
     bnn__list_lr(w, m);
     net.forward = bnn__layers_forward;
+    return net;
+}
+
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem) {
+    bnn_net net = bnn__net_dead(mem);
+    if (mem == NULL) return net;
+    net.mlp = (struct bnn__mlp *)bnn_arena_alloc(mem, 1, sizeof *net.mlp);
+    if (net.mlp != NULL) net.mlp->record = bnn__io_list_new;
     return net;
 }
 
@@ -8768,12 +9163,6 @@ static bnn_net bnn__net_alike(bnn_net like, const bnn_net *net, const unsigned c
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* A bnn_mlp of other hidden sizes in `to` */
-static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d) {
-    d.init = BNN_INIT_ZERO;
-    return bnn__net_alike(bnn_mlp(to, d), net, NULL, 1);
-}
-
 /* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read.
  * Units are the channels of an image: rows and columns of weights are theirs in turn. Number 0 are
  * the inputs, number l what layer l, counted from 1, makes. */
@@ -8784,6 +9173,7 @@ typedef struct bnn__shrink {
     unsigned char *keep[BNN_MAX_LIST + 1]; /* NULL keeps all; a pool has those that it sees */
     size_t to[BNN_MAX_LIST + 1];           /* index of the layer that meets them, 0 but for inputs
                                               where they must stay */
+    size_t gone;                           /* a layer, counted from 1, that is left out; 0 = none */
 } bnn__shrink;
 
 static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
@@ -8847,10 +9237,11 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
 
 /* The desc of a list out of its layers, with what is kept of them */
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep) {
+                              unsigned char *const *keep, size_t gone) {
     const struct bnn__mlp *m = net->mlp;
     const bnn_mlp_desc *d = &m->desc;
     bnn_layers_desc less;
+    bnn_layer *to_layer = less.layers;
     size_t l;
     memset(&less, 0, sizeof less);
     less.input = input;
@@ -8860,12 +9251,13 @@ static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image inpu
     less.prior = d->prior, less.seed = d->seed, less.no_bias = d->no_bias;
     for (l = 0; l < m->n_layers; l++) {
         const bnn__stage *k = &m->at[l];
-        bnn_layer *to_layer = &less.layers[l];
         size_t c = bnn__kept(keep[l + 1], k->out.c);
+        if (l + 1 == gone) continue;
         *to_layer = k->d;
         if (k->d.kind == BNN_DENSE)
             to_layer->image.c = c, to_layer->size = c * k->out.h * k->out.w;
         else if (bnn__is_product(k)) to_layer->size = c;
+        to_layer++->add -= gone != 0 && k->d.add >= gone;
     }
     return bnn_layers(to, less);
 }
@@ -8879,9 +9271,16 @@ static bnn_net bnn__shrink_make(const bnn__shrink *s, bnn_params *to, const bnn_
         if (left < units && first.d.kind == BNN_DENSE) in.h = in.w = 1;
         if (left < units && bnn__recurs(&first)) in.w = 1;
         if (left < units) in.c = left;
-        return bnn__net_alike(s->m->less(to, net, in, s->keep), net, s->keep[0], units);
+        return bnn__net_alike(s->m->less(to, net, in, s->keep, s->gone), net, s->keep[0],
+                              units);
     }
     for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    if (s->gone != 0) {
+        size_t after = BNN_MAX_LAYERS - s->gone;
+        memmove(&d.sizes[s->gone], &d.sizes[s->gone + 1], after * sizeof *d.sizes);
+        memmove(&d.activations[s->gone - 1], &d.activations[s->gone], after * sizeof(int));
+        d.sizes[BNN_MAX_LAYERS] = 0;
+    }
     d.init = BNN_INIT_ZERO;
     return bnn__net_alike(bnn_mlp(to, d), net, s->keep[0], units);
 }
@@ -8900,7 +9299,7 @@ static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn
         bnn__stage k = bnn__stage_of(s->m, l);
         size_t in = l == 0 ? bnn__units_of(s->m, 0) : k.in.c;
         int product = bnn__is_product(&k);
-        for (i = 0; i < k.blocks; i++, at++) {
+        for (i = 0; i < k.blocks && l + 1 != s->gone; i++, at++) {
             bnn__block_like(to, at, &s->w.blocks[k.block + i]);
             bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, k.block + i),
                       i == 0 && (product || bnn__recurs(&k)) ? s->keep[l] : NULL, in,
@@ -9065,10 +9464,17 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step */
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step. 0 =
+ * there is another number of columns, which the net's arena says */
 static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
     const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
-    if (k == NULL || k->d.kind == BNN_DENSE || bnn__pixels(k->in) != cols) return cols;
+    if (k != NULL && bnn__pixels(k->in) != cols) {
+        bnn__arena_say(net->params->mem, BNN_ESHAPE, "bnn_net_standardize: x has %z columns, layer "
+                       "1 (%s) reads images of %zx%zx%z", cols, bnn__kind_name(k), k->in.h,
+                       k->in.w, k->in.c);
+        return 0;
+    }
+    if (k == NULL || k->d.kind == BNN_DENSE) return cols;
     return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
 }
 
@@ -9111,13 +9517,15 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
     bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
     int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
+    size_t own;
     if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
-    err = bnn__standardize(mem, "x", train.x, bnn__own_columns(net, train.x.cols), 0, &s.x_mean,
-                           &s.x_std);
+    own = bnn__own_columns(net, train.x.cols);
+    err = own == 0 && train.x.cols != 0 ? BNN_ESHAPE
+          : bnn__standardize(mem, "x", train.x, own, 0, &s.x_mean, &s.x_std);
     if (err == BNN_OK && real)
         err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
     if (err == BNN_OK) net->scaling = s;
@@ -9217,19 +9625,35 @@ static int bnn__has_data(bnn_tape *t, const char *who, bnn_mat x) {
 
 /* ---- outputs and losses */
 
-BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+static void bnn__standardized_backward(bnn_var *y) {
+    const float *std = (const float *)y->aux;
+    size_t i, n = bnn__mat_size(y->val);
+    for (i = 0; i < n; i++) y->in[0]->grad.data[i] += y->grad.data[i] / std[i % y->val.cols];
+}
+
+/* What the net's own forward takes: x in standardized units, or the poison */
+static bnn_var *bnn__standardized(const bnn_net *net, bnn_var *x) {
     bnn_tape *t = x->tape;
     const bnn_scaling *s = &net->scaling;
+    bnn_var *y;
+    size_t k = x->val.cols;
     if (net->params == NULL || net->forward == NULL)
         return bnn__dead_net(t, net, "bnn_net_forward");
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (s->x_mean.data != NULL) { /* one column would be repeated to all */
-        if (x->val.cols != s->x_mean.cols)
-            return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
-                             "standardized on %z", x->val.cols, s->x_mean.cols);
-        x = bnn_div(bnn_sub(x, bnn_input(t, s->x_mean)), bnn_input(t, s->x_std));
-    }
-    return net->forward(t, net, x);
+    if (s->x_mean.data == NULL) return x;
+    if (k != s->x_mean.cols) /* one column would be repeated to all */
+        return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
+                         "standardized on %z", k, s->x_mean.cols);
+    y = bnn_op(t, x->val.rows, k, bnn__standardized_backward, 1, &x);
+    y->aux = s->x_std.data;
+    bnn__rows_standard(y->val.rows, k, x->val.data, s->x_mean.data, s->x_std.data, y->val.data);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_net_forward(const bnn_net *net, bnn_var *x) {
+    bnn_tape *t = x->tape;
+    x = bnn__standardized(net, x);
+    return t->err == BNN_OK ? net->forward(t, net, x) : bnn__poison(t);
 }
 
 static float bnn__noise_std(const bnn_net *net) { /* 0 = the default, in a net made by hand */
@@ -11582,14 +12006,20 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     return t->err == BNN_OK;
 }
 
-static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+/* x as bnn__standardized gives it */
+static bnn_var *bnn__tour_forward(bnn__tour *v, size_t s, bnn_var *x) {
     int training = v->t->training;
     bnn_var *out;
+    if (v->t->err != BNN_OK) return bnn__poison(v->t);
     if (v->post != NULL) v->view.theta = v->post->samples.data + s * v->post->samples.cols;
     v->t->training = 0;
-    out = bnn_net_forward(&v->net, bnn_input(v->t, x));
+    out = v->net.forward(v->t, &v->net, x);
     v->t->training = training;
     return out;
+}
+
+static bnn_var *bnn__tour_answer(bnn__tour *v, size_t s, bnn_mat x) {
+    return bnn__tour_forward(v, s, bnn__standardized(&v->net, bnn_input(v->t, x)));
 }
 
 /* ---- gaps */
@@ -11687,23 +12117,27 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__time base = bnn__now(t), start;
+    bnn__time base = bnn__now(t), sums_end, start;
+    bnn_var *x;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
-    start = bnn__now(t);
+    sums_end = bnn__now(t);
     for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
         v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
         v->seen = 0;
+        x = bnn__standardized(&v->net, bnn_input(t, bnn__block_of(v, v->x, v->gaps)));
+        start = bnn__now(t);
         for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
             v->weight = bnn__tour_weight(v, v->s) / v->total;
             v->seen += v->weight;
-            v->out = bnn__tour_answer(v, v->s, bnn__block_of(v, v->x, v->gaps));
+            v->out = bnn__tour_forward(v, v->s, x);
             bnn__tour_check(v, "output", v->out->val, 0);
             if (t->err == BNN_OK) visit(v);
             bnn__back_to(t, start);
         }
         if (t->err == BNN_OK && close != NULL) close(v);
+        bnn__back_to(t, sums_end);
         if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
     }
     bnn__back_to(t, base);
@@ -11728,7 +12162,7 @@ static bnn_var *bnn__location(const bnn_net *net, bnn_var *out, bnn_var **log_va
 
 /* Mean and variance of y under one set of weights, in units of y. */
 static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_mat *var) {
-    bnn_var *a, *m = bnn__location(net, out, &a);
+    bnn_var *a, *m = bnn__location(net, out, &a), *e = a != NULL ? bnn_exp(a) : NULL;
     bnn_var *v = bnn_op(out->tape, m->val.rows, m->val.cols, NULL, 0, NULL);
     size_t i, n = bnn__mat_size(v->val), k = v->val.cols;
     double s = (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
@@ -11739,7 +12173,7 @@ static void bnn__moments(const bnn_net *net, bnn_var *out, bnn_mat *mean, bnn_ma
         else if (lik == BNN_POISSON) *to = p;
         else if (lik == BNN_DOUBLE_EXPONENTIAL) *to = (float)(2 * s * s);
         else if (lik == BNN_STUDENT) *to = (float)(nu > 2 ? s * s * nu / (nu - 2) : bnn__inf());
-        else p = bnn__spread(a->val, i / k, i % k), *to = BNN_MATH_EXP(p);
+        else *to = bnn__spread(e->val, i / k, i % k);
     }
     *mean = m->val;
     *var = v->val;
@@ -15064,137 +15498,161 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
  * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
  *
  * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t
- * and its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the
- * flat vector of the smaller net.
+ * and its outgoing ones in row j of w_t+1; of channels these are columns and rows in turn. What is
+ * kept stays in order, so the reduced vector is the flat vector of the smaller net.
  * --------------------------------------------------------------------------------------------- */
 
-/* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
-static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
-                           const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ||
-                               !bnn__mlp_only(NULL, mem, who, mlp) ? NULL : mlp->mlp;
-    size_t blocks, n = g == NULL ? 0 : g->n;
+/* 0 = not a net whose weights g covers, or there is no such layer */
+static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
+                           const bnn_gaussian *g, size_t layer) {
+    const struct bnn__mlp *m = net == NULL || net->params == NULL ? NULL : net->mlp;
+    size_t n = g == NULL ? 0 : g->n;
+    bnn__stage last;
     if (mem->err != BNN_OK) return 0;
-    if (m == NULL || n == 0 || n != mlp->params->n) {
+    if (m == NULL || n == 0 || n != net->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
-                        "be a bnn_mlp", who, n, m == NULL ? 0 : mlp->params->n);
+                        "be of bnn_mlp or bnn_layers", who, n, m == NULL ? 0 : net->params->n);
         return 0;
     }
-    blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
-    if (m->first != 0 || mlp->params->n_blocks != blocks) {
+    last = bnn__stage_of(m, m->n_layers - 1);
+    if (m->first != 0 ||
+        net->params->n_blocks != last.block + last.blocks + (net->noise_learned != 0)) {
         bnn__arena_fail(mem, BNN_EARG, "%s: the net must be alone in its parameters", who);
         return 0;
     }
-    if (layer == 0 || layer >= m->n_layers) {
+    if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-        return 0;
-    }
-    *d = m->desc;
-    d->init = BNN_INIT_ZERO;
-    memset(&d->prior, 0, sizeof d->prior);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
-static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
-                                     const void *neurons, const bnn_net *mlp,
-                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+static unsigned char *bnn__drop_open(const char *who, bnn__shrink *s, bnn_params *to,
+                                     const void *out, const void *neurons, const bnn_net *net,
+                                     const bnn_gaussian *g, size_t layer) {
     if (to == NULL || to->mem->err != BNN_OK) return NULL;
     if (to->n_blocks != 0 || out == NULL || neurons == NULL)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
                         "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
                         "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
-    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    if (!bnn__drop_ready(who, to->mem, net, g, layer) || !bnn__shrink_open(s, to, who, net))
+        return NULL;
     return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
-                               const bnn_gaussian *g, const bnn_mlp_desc *d,
-                               const unsigned char *what, const float *value, size_t gone) {
+/* The smaller net, with the priors of the larger one's blocks and the mean as its weights */
+static bnn_net bnn__drop_close(const bnn__shrink *s, bnn_params *to, bnn_gaussian *out,
+                               const bnn_net *net, const bnn_gaussian *g,
+                               const unsigned char *what, const float *value) {
     bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
-    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d) : bnn__net_dead(to->mem);
-    size_t b;
-    if (net.params == NULL) return net;
+    bnn_net small = less.n > 0 ? bnn__shrink_close(s, to, net) : bnn__net_dead(to->mem);
+    if (small.params == NULL) return small;
     BNN_ASSERT(to->n == less.n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior =
-            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
     memcpy(to->theta, less.mean, less.n * sizeof(float));
     *out = less;
-    return net;
+    return small;
 }
 
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+/* What becomes of the weights of unit j of units l: those that enter it, and those that leave */
+static void bnn__drop_unit(const bnn__shrink *s, size_t l, size_t j, unsigned char *what,
+                           int enter) {
+    bnn__strand e = bnn__strand_of(s, l, j);
+    size_t i, cols = e.out.cols;
+    for (i = 0; i < e.heard; i++)
+        what[(size_t)(e.hears - s->w.theta) + i * e.units] = (unsigned char)enter;
+    for (i = j; i < e.b.cols; i += e.units)
+        what[(size_t)(e.b.data - s->w.theta) + i] = (unsigned char)enter;
+    for (i = 0; i < e.sent; i++)
+        memset(what + (e.sends - s->w.theta) + i * e.units * cols, BNN_FIX, cols);
+    s->keep[l][j] = 0;
+}
+
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
-                                         layer, &d);
-    const bnn_block *in, *next;
-    size_t i, j, step, width;
-    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    in = &mlp->params->blocks[(layer - 1) * step];
-    next = in + step;
-    for (i = 0; i < n; i++) {
-        if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
-            break;
-        memset(what + next->offset + neurons[i] * next->cols, BNN_FIX, next->cols);
-        for (j = 0; j < in->rows + step - 1; j++) /* its column, and the bias behind the matrix */
-            what[in->offset + j * width + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
-    }
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, n > 0 ? (const void *)neurons : who, net,
+                                         g, layer);
+    size_t i, width;
+    if (what == NULL || bnn__stay(&s, to->mem, who, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    width = bnn__units_of(s.m, layer);
+    for (i = 0; i < n && n < width && neurons[i] < width && s.keep[layer][neurons[i]]; i++)
+        bnn__drop_unit(&s, layer, neurons[i], what, condition_all ? BNN_FIX : BNN_DROP);
     if (i < n) {
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
         return bnn__net_dead(to->mem);
     }
-    d.sizes[layer] = width - n;
-    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
+    return bnn__drop_close(&s, to, out, net, g, what, NULL);
+}
+
+/* Is nothing below 0 in what layer l, counted from 1, makes? */
+static int bnn__rectified(const struct bnn__mlp *m, size_t l) {
+    for (; l > 0; l--) {
+        bnn__stage k = bnn__stage_of(m, l - 1);
+        int between = k.d.kind >= BNN_MAX_POOL && k.d.kind <= BNN_UPSAMPLE && k.d.add == 0;
+        if (k.d.activation == BNN_RELU) return 1;
+        if (!between || k.d.activation != BNN_IDENTITY) return 0;
+    }
+    return 0;
+}
+
+/* Has the layer weights that make of an image the same, read in the same way? */
+static int bnn__has_identity(const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1), next = bnn__stage_of(m, layer);
+    int same = bnn__images_equal(k.in, k.out), free = layer > 1 && same;
+    size_t i, kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    for (i = layer; i < m->n_layers; i++)
+        if (bnn__stage_of(m, i).d.add == layer && !free) return 0;
+    if (k.d.add != 0 || (!same && next.d.kind != BNN_DENSE)) return 0;
+    return k.d.kind == BNN_DENSE || (k.d.kind == BNN_CONV && same && k.d.stride < 2 &&
+                                     k.d.kernel % 2 == 1 && kw % 2 == 1);
 }
 
 /* Can the layer be the identity, and gone? */
-static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) {
-    int act = d->activations[layer - 1];
-    if (d->sizes[layer - 1] != d->sizes[layer])
+static int bnn__layer_fits(bnn_arena *mem, const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1);
+    int act = k.d.activation;
+    if (k.d.kind == BNN_DENSE && bnn__pixels(k.in) != k.d.size)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_drop_layer: layer %z has width %z, the one before "
-                        "it %z", layer, d->sizes[layer], d->sizes[layer - 1]);
-    else if (act != BNN_IDENTITY &&
-             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] != BNN_RELU))
+                        "it %z", layer, k.d.size, bnn__pixels(k.in));
+    else if (!bnn__has_identity(m, layer))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z (%s) cannot be the identity: "
+                        "needs a dense layer, or a conv of odd kernel, stride 1 and equal images, "
+                        "in no sum", layer, bnn__kind_name(&k));
+    else if (act != BNN_IDENTITY && (act != BNN_RELU || !bnn__rectified(m, layer - 1)))
         bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z: activation %d: needs "
                         "sigma(sigma(x)) = sigma(x): relu behind relu, or identity", layer, act);
     return mem->err == BNN_OK;
 }
 
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, who, net, g, layer);
+    bnn__stage k;
+    bnn_mat a;
     float *value;
-    size_t i, l, step, width;
-    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+    size_t i, l, tap = 0, kw;
+    if (what == NULL || !bnn__layer_fits(to->mem, s.m, layer))
         return bnn__net_dead(to != NULL ? to->mem : NULL);
     value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
     if (value == NULL) return bnn__net_dead(to->mem);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    l = mlp->params->blocks[(layer - 1) * step].offset;
-    for (i = 0; i < width * (width + step - 1); i++) {
+    k = bnn__stage_of(s.m, layer - 1);
+    kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    if (k.d.kind == BNN_CONV) tap = (k.d.kernel / 2 * kw + kw / 2) * k.in.c; /* in the middle */
+    a = bnn_params_mat(&s.w, k.block);
+    l = s.w.blocks[k.block].offset;
+    for (i = 0; i < bnn__mat_size(a) + (k.blocks - 1) * a.cols; i++) { /* the bias is behind */
         what[l + i] = BNN_FIX;
-        value[l + i] = (float)(i < width * width && i / width == i % width);
+        value[l + i] = (float)(i < bnn__mat_size(a) && i / a.cols == tap + i % a.cols);
     }
-    for (l = layer; l < BNN_MAX_LAYERS; l++) {
-        d.sizes[l] = d.sizes[l + 1];
-        d.activations[l - 1] = d.activations[l];
-    }
-    d.sizes[BNN_MAX_LAYERS] = 0;
-    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
+    s.gone = layer;
+    return bnn__drop_close(&s, to, out, net, g, what, value);
 }
 
 /* ---- orders */
@@ -15292,28 +15750,31 @@ static int bnn__order_belsley(bnn_arena *mem, size_t *order, size_t width, bnn_m
     return err;
 }
 
-/* Scores of the rows of a layer's outgoing weights, or their mean correlation r. */
-static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, int kind,
+/* Scores of the outgoing weights of each unit, whose rows of `next` come in turn; or their mean
+ * correlation r. */
+static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size_t width, int kind,
                               const float *curvature, double *score, bnn_mat r) {
-    size_t i, j, k, width = next->rows;
+    size_t i, j, k, n = next->rows / width * next->cols; /* of a unit */
     for (i = 0; i < width; i++)
-        for (j = 0; j < next->cols; j++) {
-            size_t at = next->offset + i * next->cols + j, other;
+        for (j = 0; j < n; j++) {
+            size_t from = next->offset + j / next->cols * width * next->cols + j % next->cols;
+            size_t at = from + i * next->cols, other;
             double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
             if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
-                other = next->offset + k * next->cols + j;
+                other = from + k * next->cols;
                 r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
-                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
+                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)n);
             }
         }
 }
 
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
-    bnn_mlp_desc d;
+    static const char who[] = "bnn_drop_order";
     const bnn_block *next;
+    bnn__shrink s;
     bnn_mark mark;
     double *score;
     bnn_mat r;
@@ -15321,21 +15782,24 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
-    if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    if (!bnn__drop_ready(who, mem, net, g, layer)) return mem->err;
     mark = bnn_arena_mark(mem);
-    width = d.sizes[layer];
-    next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
+    memset(&s, 0, sizeof s);
+    s.m = net->mlp;
+    if (!bnn__shrink_new(mem, &s) || bnn__stay(&s, mem, who, layer)) return mem->err;
+    width = bnn__units_of(s.m, layer);
+    next = &net->params->blocks[bnn__stage_of(s.m, s.to[layer]).block];
     if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
         (kind == BNN_ORDER_RANDOM && rng == NULL) || (kind == BNN_ORDER_OBD && curvature == NULL))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: kind %d, or its rng or curvature is "
                                "missing", kind);
-    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
-    if (kind == BNN_ORDER_RANDOM) return BNN_OK;
     score = (double *)bnn_arena_alloc(mem, width, sizeof *score);
     r = bnn_mat_new(mem, kind == BNN_ORDER_BELSLEY ? width : 0, width);
     if (mem->err != BNN_OK) return mem->err;
-    bnn__order_scores(g, next, kind, curvature, score, r);
+    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
+    else bnn__order_scores(g, next, width, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
+    else if (kind == BNN_ORDER_RANDOM) err = BNN_OK;
     else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
     else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);
@@ -16854,10 +17318,9 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
     return mean;
 }
 
-static void bnn__fit_open(bnn__fit_chain *c) {
+static void bnn__fit_make(bnn__fit_chain *c) {
     bnn__fitting *f = c->fit;
-    int m = f->desc.method, samples = bnn__fit_samples(m), i;
-    double now, before = bnn__inf(), log_lik;
+    int m = f->desc.method;
     c->tape = bnn__fit_tape(f->mem);
     c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
     c->mem.alloc = c->tape.mem.alloc;
@@ -16867,9 +17330,15 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
     c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
     c->paths = (double *)bnn_arena_alloc(&c->mem, BNN__FIT_PATHS, sizeof(double));
-    if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
     if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
-    if (m == BNN_FIT_MEANFIELD) return;
+}
+
+static void bnn__fit_open(bnn__fit_chain *c) {
+    bnn__fitting *f = c->fit;
+    int m = f->desc.method, samples = bnn__fit_samples(m), i;
+    double now, before = bnn__inf(), log_lik;
+    bnn__fit_make(c);
+    if (c->mem.err != BNN_OK || !bnn__fit_begin(c) || m == BNN_FIT_MEANFIELD) return;
     if (!samples)
         bnn__fit_descend(c, (size_t)(f->budget / (double)f->desc.chains), 0);
     for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
@@ -17080,9 +17549,8 @@ static void bnn__fit_around(bnn__fit_chain *c) {
     if (m == BNN_FIT_MEANFIELD) mf = bnn__fit_meanfield(c);
     if (m == BNN_FIT_SWAG) swag = bnn__fit_swag(c);
     if (m == BNN_FIT_LAPLACE)
-        la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, w->n <= 300
-                             ? BNN_LAPLACE_FULL : bnn__ends_dense(&c->net) ? BNN_LAPLACE_LAST
-                                                                     : BNN_LAPLACE_DIAGONAL);
+        la = bnn_laplace_new(&c->mem, &c->tape, &c->net, c->fit->data, bnn__ends_dense(&c->net)
+                             ? BNN_LAPLACE_LAST : BNN_LAPLACE_DIAGONAL);
     if (here == NULL || c->tape.err != BNN_OK || c->mem.err != BNN_OK) return;
     memcpy(here, w->theta, w->n * sizeof *here), memcpy(c->center, here, w->n * sizeof *here);
     for (k = 0; k < draws && c->tape.err == BNN_OK; k++) {
@@ -17187,7 +17655,8 @@ static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
     while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
         size_t warm = 0;
         if (bnn__fit_canceled(f, p)) return;
-        for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
+        for (k = 0; k < f->desc.chains; k++)
+            if (bnn__fit_live(&f->chains[k])) warm += f->chains[k].warm;
         bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
         if (warm > 0) continue;
         records = bnn__fit_records(f);
@@ -17359,6 +17828,18 @@ static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* A chain that overflowed although lr was stable along the largest curvature where it began */
+static void bnn__fit_notes_late(const bnn__fitting *f) {
+    size_t k = 0;
+    const bnn_stepper *s;
+    while (k < f->desc.chains && (f->chains[k].err != BNN_ENONFINITE || f->chains[k].s.t == 0)) k++;
+    if (k == f->desc.chains) return;
+    s = &f->chains[k].s;
+    bnn__arena_note(f->mem, "bnn_fit: chain %z overflowed after %g steps of lr %g, stable where it "
+                    "began: the curvature grew on its way, others may follow: lr %g", k,
+                    (double)s->t, (double)s->lr, (double)s->lr / 3);
+}
+
 static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
     double lr = (double)f->desc.lr, error, T, bound;
     if (!bnn__fit_samples(p->method)) return;
@@ -17372,6 +17853,7 @@ static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) 
         if (lr * p->curvature > bound)
             bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
                             "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        else bnn__fit_notes_late(f);
         if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
             bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
                             "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
@@ -17450,12 +17932,39 @@ static void bnn__fit_notes_prior(bnn__fitting *f) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* Nats a row by which draws explain y worse than its mean does, or the shares of its classes */
+static double bnn__fit_behind(const bnn__fitting *f) {
+    bnn_mat y = f->data.y;
+    int lik = bnn__likelihood(f->net);
+    double n = (double)y.rows, of[2], s = (double)bnn__noise_std(f->net), constant = 0, error;
+    size_t i, j, k;
+    if (lik != BNN_GAUSSIAN && (lik != BNN_CATEGORICAL || y.cols > 1)) return 0;
+    for (j = 0; j < y.cols && lik == BNN_GAUSSIAN; j++) {
+        for (k = 0, of[0] = of[1] = 0; k < 2; k++) /* mean, variance */
+            for (i = 0; i < y.rows; i++)
+                of[k] += (k ? pow((double)y.data[i * y.cols + j] - of[0], 2)
+                            : (double)y.data[i * y.cols + j]) / n;
+        if (f->net->noise_learned) s = sqrt(of[1]);
+        constant -= 0.5 * bnn__dlog(2 * BNN__PI * s * s) + of[1] / (2 * s * s);
+    }
+    for (i = 0; i < y.rows && lik == BNN_CATEGORICAL; i++) {
+        for (k = 0, of[0] = 0; k < y.rows; k++) of[0] += y.data[k] == y.data[i];
+        constant += bnn__dlog(of[0] / n) / n;
+    }
+    return constant - bnn__fit_mean(f, BNN__FIT_LOG_LIK, &error) / n;
+}
+
 static void bnn__fit_notes_model(bnn__fitting *f, const bnn_posterior *p) {
     size_t k, i, n = p->energy.cols;
     int lik = bnn__likelihood(f->net);
     double first = 0, last = 0, T;
     bnn__fit_notes_data(f);
     if (n == 0) return;
+    T = bnn__fit_behind(f);
+    if (T > 0.25)
+        bnn__arena_note(f->mem, "bnn_fit: draws explain y worse than a constant does, by %g nats a "
+                        "row: a Gaussian far too wide, or no fit at all: NUTS, HMC, or a smaller "
+                        "net", T);
     for (k = 0; k < f->desc.chains; k++)
         for (i = f->burn_in; bnn__fit_live(&f->chains[k]) && i < n; i++) {
             first += f->chains[k].flat;
@@ -17509,6 +18018,7 @@ static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
     bnn__fit_notes_model(f, p);
     mem->on_note = f->on_note, mem->note_user = f->note_user;
     p->notes = f->notes, p->n_notes = f->n_notes;
+    if (p->err == BNN_OK) p->err = mem->err;
 }
 
 /* ---- the call */
@@ -17593,34 +18103,46 @@ static void bnn__fit_steps(bnn__fitting *f) {
     if (f->thin < 10) f->thin = 10;
 }
 
-BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
-    bnn_posterior p;
-    bnn__fitting *f;
+/* All but the chains; NULL = mem has the error */
+static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data data,
+                                      const bnn_fit_desc *desc, bnn_posterior *p) {
+    bnn__fitting *f = NULL;
     bnn_mat one = { 0, 0, NULL };
     bnn_tape t = bnn__fit_tape(mem);
     size_t room;
-    memset(&p, 0, sizeof p);
-    if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
-    f = bnn__fit_new(mem, net, data, desc);
+    memset(p, 0, sizeof *p);
+    if (bnn__fit_ready(mem, net, data, desc)) f = bnn__fit_new(mem, net, data, *desc);
     if (f != NULL) {
         one = bnn_predict(mem, &t, net, NULL, f->desc.probe).mean; /* how many numbers are seen */
         if (t.err != BNN_OK) bnn__arena_fail(mem, t.err, "bnn_fit: %s", t.msg);
     }
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    if ((p->err = mem->err) != BNN_OK) return NULL;
     f->cols = BNN__FIT_PROBES + one.rows * one.cols;
-    p.post.params = net->params;
+    p->post.params = net->params;
     room = bnn__mul(f->desc.chains, f->desc.draws);
-    p.post.samples = bnn_mat_new(mem, room, net->params->n);
-    p.post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
-    p.fit = f, p.method = f->desc.method;
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    p->post.samples = bnn_mat_new(mem, room, net->params->n);
+    p->post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
+    p->fit = f, p->method = f->desc.method;
+    p->err = mem->err;
+    return p->err == BNN_OK ? f : NULL;
+}
+
+/* To the end of the budget, from wherever the chains are, and the result */
+static void bnn__fit_go(bnn__fitting *f, bnn_posterior *p) {
+    if (bnn__fit_samples(p->method)) bnn__fit_run(f, p);
+    else if (bnn__fit_records(f) == 0 && !bnn__fit_canceled(f, p))
+        bnn__fit_each(f, bnn__fit_around);
+    bnn__fit_finish(f, p);
+}
+
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    if (f == NULL) return p;
     bnn__fit_each(f, bnn__fit_open);
     bnn__fit_steps(f);
-    if (bnn__fit_samples(p.method)) {
-        bnn__fit_each(f, bnn__fit_sampler);
-        bnn__fit_run(f, &p);
-    } else if (!bnn__fit_canceled(f, &p)) bnn__fit_each(f, bnn__fit_around);
-    bnn__fit_finish(f, &p);
+    if (bnn__fit_samples(p.method)) bnn__fit_each(f, bnn__fit_sampler);
+    bnn__fit_go(f, &p);
     return p;
 }
 
@@ -20173,16 +20695,17 @@ static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
         bnn__io_fail(io, bnn__io_bad(io), "%s", trial.msg);
 }
 
-static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
+static void bnn__io_chars(bnn__io *io, char *s, size_t room, const char *what) {
     size_t i;
+    for (i = 0; i < room; i++) s[i] = (char)bnn__io_word(io, (unsigned char)s[i], 1);
+    if (s[room - 1] != '\0') bnn__io_fail(io, BNN_EFORMAT, "%s does not end", what);
+    s[room - 1] = '\0';
+}
+
+static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_count(io, &b->rows, "rows");
     bnn__io_count(io, &b->cols, "cols");
-    for (i = 0; i < sizeof b->name; i++)
-        b->name[i] = (char)bnn__io_word(io, (unsigned char)b->name[i], 1);
-    if (b->name[sizeof b->name - 1] != '\0') {
-        b->name[sizeof b->name - 1] = '\0';
-        bnn__io_fail(io, BNN_EFORMAT, "the name of a block does not end");
-    }
+    bnn__io_chars(io, b->name, sizeof b->name, "the name of a block");
     bnn__io_prior(io, &b->prior, 1);
 }
 
@@ -20231,7 +20754,7 @@ struct bnn__file {
     size_t size, sections;
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     int made[BNN__CP_STORES];          /* it is a new one */
-    size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
+    size_t n[BNN__CP_STORES];
 };
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
@@ -20296,7 +20819,6 @@ static void bnn__io_store(bnn__file *f, int k) {
     }
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
-    f->n_blocks[k] = n_blocks;
     if (w == NULL || !io->apply) return;
     w->draw = 0;
     if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
@@ -20312,11 +20834,23 @@ static const bnn__field bnn__mlp_fields[] = {
     BNN__BELOW_1(bnn_mlp_desc, dropout),  BNN__BELOW_1(bnn_mlp_desc, dropout_input),
     BNN__U64(bnn_mlp_desc, seed) };
 
+static int bnn__mlp_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    size_t l;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
+        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
+            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
+            return 0;
+    }
+    return 1;
+}
+
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     bnn_mlp_desc *d = &m->desc, copy;
     bnn_arena trial;
     int layers = (int)m->n_layers;
     size_t l, n_layers = 0;
+    m->fits = bnn__mlp_fits;
     bnn__io_count(io, &m->first, "first block");
     bnn__io_int(io, &layers, 0, BNN_MAX_LAYERS, "number of layers");
     m->n_layers = (size_t)layers;
@@ -20350,25 +20884,30 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
     bnn__io_array(io, m->data, 0, n, low, what);
 }
 
-/* What the file says of a net must fit the parameters in the file; its blocks are compared when it
- * is made. */
-static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
+/* What the file says of a net must be of one mind; its blocks are compared when it is made. */
+static int bnn__net_fits(bnn__file *f, size_t slot) {
     const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
     size_t y;
     if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
-    if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
     if (!f->has_mlp[slot]) return 1;
     y = d->sizes[f->mlp[slot].n_layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
     return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
            (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
 
-static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
-    return b->at == NULL && a->first == b->first && a->n_layers == b->n_layers &&
-           (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
-           memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
+/* a: of the file */
+static void bnn__mlp_same(bnn__io *io, const struct bnn__mlp *a, const struct bnn__mlp *b,
+                          size_t slot) {
+    const size_t *s = a->desc.sizes, *z = b->desc.sizes;
+    size_t l;
+    if (b->at != NULL || a->first != b->first || (a->desc.no_bias != 0) != (b->desc.no_bias != 0))
+        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    for (l = 0; l < BNN_MAX_LAYERS; l++)
+        if (s[l] != z[l] || s[l + 1] != z[l + 1])
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %zx%z in the file, %zx%z in the net", l + 1,
+                         s[l], s[l + 1], z[l], z[l + 1]);
 }
 
 static void bnn__io_needs(bnn__io *io, int minor) { /* a version that others skip what is new in */
@@ -20399,43 +20938,101 @@ static void bnn__io_list_lr(bnn__io *io, bnn_params *w, const struct bnn__mlp *m
     if (io->in == NULL) bnn__io_needs(io, 3);
     io->of = "parameters";
     for (b = m->first; b < end && io->err == BNN_OK; b++) {
-        float lr = w->blocks[b].lr;
+        float lr = w != NULL ? w->blocks[b].lr : 1;
         bnn__io_array(io, &lr, 0, 1, 0, "factor of lr");
         if (io->apply) bnn_params_lr(w, b, lr);
     }
 }
 
-static void bnn__io_list(bnn__io *io, const bnn_net *net) {
-    enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
+static void bnn__io_head(bnn__io *io, size_t *first, size_t *n, bnn_image *in) {
+    bnn__io_count(io, first, "first block");
+    bnn__io_size(io, n, 1, BNN_MAX_LIST, "number of layers");
+    bnn__io_count(io, &in->h, "size");
+    bnn__io_count(io, &in->w, "size");
+    bnn__io_count(io, &in->c, "size");
+}
+
+/* Layer l of a file, one more than the net has at most, must be the net's. */
+static void bnn__io_layer(bnn__io *io, const struct bnn__mlp *m, size_t l) {
+    bnn__stage *own = &m->at[l], there;
+    const bnn__field *f = bnn__layer_fields, *end = f + sizeof bnn__layer_fields / sizeof *f - 1;
+    bnn_image a, b;
+    memset(&there, 0, sizeof there);
+    there.in = m->at[m->n_layers - 1].out;
+    if (l < m->n_layers) there = *own, io->of = bnn__kind_name(own);
+    BNN__FIELDS(io, &there.d, bnn__layer_fields);
+    if (io->in == NULL || io->err != BNN_OK) return;
+    bnn__stage_resolve(&there);
+    a = there.out;
+    if (l == m->n_layers) {
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, the net has %z "
+                     "layers", l + 1, bnn__kind_name(&there), a.h, a.w, a.c, l);
+        return;
+    }
+    b = own->out;
+    for (; f < end; f++) /* all but dropout */
+        if (memcmp((const char *)&there.d + f->offset, (const char *)&own->d + f->offset,
+                   f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, %s to %zx%zx%z "
+                         "in the net: another %s", l + 1, bnn__kind_name(&there), a.h, a.w, a.c,
+                         bnn__kind_name(own), b.h, b.w, b.c, f->name);
+    if (io->apply) own->d.dropout = there.d.dropout;
+}
+
+static void bnn__io_list(bnn__io *io, bnn_net *net) {
     const struct bnn__mlp *m = net->mlp;
-    size_t l, i, was[5], now[5], x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    size_t l, n = m->n_layers, first = m->first;
+    size_t x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    bnn_image own = m->at[0].in, in = own;
     if (io->in == NULL) bnn__io_needs(io, 2);
-    if ((x != 0 && x != bnn__pixels(m->at[0].in)) ||
+    if ((x != 0 && x != bnn__pixels(own)) ||
         (y != 0 && y * (net->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1) != bnn__net_outputs(m)))
         bnn__io_fail(io, bnn__io_bad(io), "scaling of %z inputs and %z outputs", x, y);
-    was[0] = m->first, was[1] = m->n_layers;
-    was[2] = m->at[0].in.h, was[3] = m->at[0].in.w, was[4] = m->at[0].in.c;
-    for (i = 0; i < 5; i++) {
-        now[i] = was[i];
-        bnn__io_count(io, &now[i], "size");
-        if (now[i] != was[i])
-            bnn__io_fail(io, BNN_ESHAPE, "first block, number of layers, input: %z, expected %z",
-                         now[i], was[i]);
-    }
-    for (l = 0; l < m->n_layers && io->err == BNN_OK; l++) {
-        bnn_layer *own = &m->at[l].d, d = *own;
-        io->of = bnn__kind_name(&m->at[l]);
-        BNN__FIELDS(io, &d, bnn__layer_fields);
-        for (i = 0; i < FIELDS && io->in != NULL; i++) {
-            const bnn__field *f = &bnn__layer_fields[i];
-            if (memcmp((const char *)&d + f->offset, (const char *)own + f->offset,
-                       f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
-                bnn__io_fail(io, BNN_ESHAPE, "layer %z (%s) has another %s", l + 1, io->of,
-                             f->name);
-        }
-        if (io->apply) own->dropout = d.dropout;
-    }
+    io->of = "a net";
+    bnn__io_head(io, &first, &n, &in);
+    if (first != m->first)
+        bnn__io_fail(io, BNN_ESHAPE, "first block is %z in the file, %z in the net", first,
+                     m->first);
+    if (!bnn__images_equal(own, in))
+        bnn__io_fail(io, BNN_ESHAPE, "layer 1 is for %zx%zx%z in the file, for %zx%zx%z in the net",
+                     in.h, in.w, in.c, own.h, own.w, own.c);
+    for (l = 0; l < n && io->err == BNN_OK; l++) bnn__io_layer(io, m, l);
+    if (n < m->n_layers)
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the net, the file has %z "
+                     "layers", n + 1, bnn__kind_name(&m->at[n]), m->at[n].out.h, m->at[n].out.w,
+                     m->at[n].out.c, n);
     bnn__io_list_lr(io, net->params, m);
+}
+
+/* A list as the file has it, in a net that has none: the first run of reading */
+static void bnn__io_list_new(bnn__io *io, bnn_net *net) {
+    size_t begin = io->pos, l, n = 0;
+    int err;
+    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(io->mem, 1, sizeof *m);
+    bnn_layers_desc d;
+    memset(&d, 0, sizeof d);
+    if ((io->err = io->mem->err) != BNN_OK) return;
+    io->of = "a net";
+    bnn__io_head(io, &m->first, &n, &d.input);
+    io->of = "a layer";
+    for (l = 0; l < n && io->err == BNN_OK; l++)
+        BNN__FIELDS(io, &d.layers[l], bnn__layer_fields);
+    if (io->err != BNN_OK) return;
+    m->desc.activation = BNN_RELU;
+    m->desc.likelihood = net->likelihood, m->desc.noise_std = net->noise_std, m->desc.nu = net->nu;
+    m->desc.noise_learned = net->noise_learned;
+    bnn__list_new(io->mem, m, &d);
+    if (io->mem->err == BNN_OK)
+        (void)bnn__desc_resolve(io->mem, "bnn_layers", &m->desc, bnn__net_outputs(m));
+    if ((err = io->mem->err) != BNN_OK) { /* what would be the caller's mistake is the file's */
+        io->mem->err = BNN_OK;
+        bnn__io_fail(io, err == BNN_ENOMEM ? err : BNN_EFORMAT, "%s", io->mem->msg);
+        return;
+    }
+    (void)bnn__list_fits(NULL, m);
+    net->mlp = m, net->forward = bnn__layers_forward;
+    io->pos = begin;
+    bnn__io_list(io, net);
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -20447,8 +21044,9 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io *io = &f->io;
     bnn_net *n = &bnn__copy_of(f, id)->net;
     bnn_scaling *s = &n->scaling;
-    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    size_t slot = bnn__slot(id);
     int keep = f->own[id] != NULL;
+    (void)bnn__io_owner(f, id);
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
@@ -20460,13 +21058,15 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
     bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
-    else if (n->mlp != NULL && n->mlp->record != NULL) n->mlp->record(io, n);
+    else if (n->mlp != NULL && n->mlp->record != NULL && (io->in == NULL || io->pos < io->end))
+        n->mlp->record(io, n);
     if (io->in == NULL || io->err != BNN_OK) return;
-    if (!bnn__net_fits(f, slot, k))
+    if (!bnn__net_fits(f, slot))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->mlp != NULL && (f->has_mlp[slot] ? !bnn__mlp_same(&f->mlp[slot], n->mlp)
-                                            : io->pos < io->end))
-        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    if (n->params != NULL && n->mlp != NULL) {
+        if (f->has_mlp[slot]) bnn__mlp_same(io, &f->mlp[slot], n->mlp, slot);
+        else if (io->pos < io->end) bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    }
     if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
@@ -20653,13 +21253,12 @@ static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
     for (i = 0; i < n; i++) v[i] = (uint32_t)bnn__io_word(io, v[i], 4);
 }
 
-static void bnn__io_rng(bnn__file *f, int id) {
-    bnn_rng *r = &bnn__copy_of(f, id)->rng;
-    f->io.of = "a generator";
-    bnn__io_words(&f->io, r->key, 2);
-    bnn__io_words(&f->io, r->ctr, 4);
-    bnn__io_words(&f->io, r->buf, 4);
-    bnn__io_int(&f->io, &r->left, 0, 4, "words left");
+static void bnn__io_generator(bnn__io *io, bnn_rng *r) {
+    io->of = "a generator";
+    bnn__io_words(io, r->key, 2);
+    bnn__io_words(io, r->ctr, 4);
+    bnn__io_words(io, r->buf, 4);
+    bnn__io_int(io, &r->left, 0, 4, "words left");
 }
 
 static void bnn__io_bytes(bnn__file *f, int id) {
@@ -20691,7 +21290,7 @@ static void bnn__layout_all(bnn__file *f, int id) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_generator(&f->io, &bnn__copy_of(f, id)->rng); break;
     case BNN__CP_BYTES: bnn__io_bytes(f, id); break;
     default: bnn__layout_nets(f, id); break;
     }
@@ -20876,8 +21475,10 @@ static void bnn__file_bind(bnn__file *f, int id) {
 }
 
 static void bnn__file_sections(bnn__file *f) {
-    int id;
-    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+    enum { NETS = BNN__CP_STORES, REST = 2 * BNN__CP_STORES };
+    int id, i;
+    for (i = 0; i < BNN__CP_SECTIONS; i++) { /* nets first: they say more than their blocks */
+        id = i < NETS ? i + NETS : i < REST ? i - NETS : i;
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
         bnn__file_seek(f, id);
         f->section(f, id);
@@ -20894,21 +21495,19 @@ static void bnn__file_make_store(bnn__file *f, int k) {
     else bnn__file_seek(f, k), bnn__io_store(f, k);
 }
 
-/* What bnn_mlp makes of a desc, over blocks that are there */
-static void bnn__file_make_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+/* What bnn_mlp makes of a desc, over blocks that are there; reading has made a list's layers. */
+static void bnn__file_make_layers(bnn__file *f, size_t slot, bnn_params *w) {
     bnn_net *net = bnn__net_of(f, slot);
-    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
-    size_t l;
-    if ((f->io.err = w->mem->err) != BNN_OK) return;
-    *m = f->mlp[slot];
-    net->params = w, net->forward = bnn__mlp_forward, net->user = NULL;
-    net->mlp = m;
-    for (l = 0; l < m->n_layers; l++) {
-        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
-        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
-            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
-            bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
+    struct bnn__mlp *m = net->mlp;
+    net->params = w, net->user = NULL;
+    if (f->has_mlp[slot]) {
+        m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+        if ((f->io.err = w->mem->err) != BNN_OK) return;
+        *m = f->mlp[slot];
+        net->mlp = m, net->forward = bnn__mlp_forward;
     }
+    if (!m->fits(w, m))
+        bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -20916,10 +21515,12 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn_net *net = bnn__net_of(f, slot);
     int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
-        if (!f->has_mlp[slot] || (f->store[k] != NULL && !f->made[k]))
-            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
+        int list = net->mlp != NULL && net->mlp->at != NULL;
+        if (!(list || f->has_mlp[slot]) || (f->store[k] != NULL && !f->made[k]))
+            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded, one of bnn_layers "
+                         "by bnn_layers_unread", slot);
         else if (!f->made[k]) bnn__file_make_store(f, k);
-        if (io->err == BNN_OK) bnn__file_make_mlp(f, slot, f->store[k]);
+        if (io->err == BNN_OK) bnn__file_make_layers(f, slot, f->store[k]);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
     if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)
@@ -21083,6 +21684,209 @@ static int bnn__recipe_parse(bnn__source s, void *out, const void *how) {
 
 BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
     return bnn__parse(mem, "recipe", bytes.data, bytes.size, bnn__recipe_parse, r, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>resume  The bytes of a fit: docs/format.md has the table. First what must be the same here as
+ * where they were written; then where the run stood, and each chain, between two rounds.
+ * --------------------------------------------------------------------------------------------- */
+
+static uint64_t bnn__fit_sum(bnn_mat m) { /* one value that differs makes another sum */
+    size_t i, n = bnn__mat_size(m);
+    uint64_t sum = 0, bits;
+    for (i = 0; i < n; i++) {
+        double v = (double)m.data[i];
+        memcpy(&bits, &v, sizeof bits);
+        sum = (sum ^ bits) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 32;
+    }
+    return sum;
+}
+
+/* Of layers, priors, likelihood and scaling, as a checkpoint has them; values are 0 */
+static uint64_t bnn__fit_sum_net(bnn_arena *mem, const bnn_net *of) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_params w = *of->params;
+    bnn_net net = *of;
+    bnn_checkpoint c;
+    void *bytes = NULL;
+    size_t size = 4; /* of the checksum at the end: a sum over it, too, is always the same */
+    int err;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = &net;
+    net.params = &w;
+    w.theta = (float *)bnn_arena_alloc(mem, w.n, sizeof(float));
+    err = bnn__cp_write(mem, &c, bnn__layout_nets, "the net of a fit", &bytes, &size);
+    mem->err = err; /* which is sticky here */
+    bnn_arena_rewind(mem, mark);
+    return bnn__crc32((const unsigned char *)bytes, size - 4);
+}
+
+static const char bnn__fit_marks[][24] = { "bytes of a float", "rows", "columns of x",
+    "columns of y", "checksum of x", "checksum of y", "checksum of probe", "method", "chains",
+    "draws", "batch", "bits of lr", "seed", "weights", "checksum of the net" };
+
+/* What differs here is named */
+static void bnn__io_marks(bnn__io *io, const bnn__fitting *f) {
+    enum { MARKS = sizeof bnn__fit_marks / sizeof *bnn__fit_marks };
+    const bnn_fit_desc *d = &f->desc;
+    double lr = (double)d->lr;
+    uint64_t v[MARKS], was;
+    size_t i = 0;
+    v[i++] = sizeof(float), v[i++] = f->data.x.rows, v[i++] = f->data.x.cols;
+    v[i++] = f->data.y.cols, v[i++] = bnn__fit_sum(f->data.x), v[i++] = bnn__fit_sum(f->data.y);
+    v[i++] = bnn__fit_sum(d->probe), v[i++] = (uint64_t)d->method, v[i++] = d->chains;
+    v[i++] = d->draws, v[i++] = d->batch;
+    memcpy(&v[i++], &lr, sizeof lr);
+    v[i++] = d->seed, v[i++] = f->net->params->n, v[i] = bnn__fit_sum_net(io->mem, f->net);
+    if (io->mem->err != BNN_OK) io->err = io->mem->err;
+    for (i = 0; i < MARKS && io->err == BNN_OK; i++) {
+        was = bnn__io_word(io, v[i], 8);
+        if (was != v[i])
+            bnn__io_fail(io, BNN_EARG, "%s: %z here, %z in the saved fit", bnn__fit_marks[i],
+                         (size_t)v[i], (size_t)was);
+    }
+}
+
+static const bnn__field bnn__fit_fields[] = {
+    BNN__ROW(bnn__fitting, desc.gradients, DOUBLE, BNN__POSITIVE, 1e18),
+    BNN__ROW(bnn__fitting, lr, DOUBLE, 0, DBL_MAX),
+    BNN__ROW(bnn__fitting, thin, SIZE, 1, 1 << 30),
+    BNN__ROW(bnn__fitting, batch, SIZE, 1, DBL_MAX) };
+
+static const bnn__field bnn__chain_fields[] = {
+    BNN__ROW(bnn__fit_chain, err, INT, 0, BNN_ECANCEL),
+    BNN__ROW(bnn__fit_chain, gradients, DOUBLE, 0, 1e18), BNN__DOUBLE(bnn__fit_chain, curvature),
+    BNN__DOUBLE(bnn__fit_chain, noise),  BNN__DOUBLE(bnn__fit_chain, falling),
+    BNN__DOUBLE(bnn__fit_chain, flat),
+    BNN__ROW(bnn__fit_chain, warm, SIZE, 0, BNN__FIT_WARMUP),
+    BNN__ROW(bnn__fit_chain, n_paths, SIZE, 0, BNN__FIT_PATHS) };
+
+/* An error and its sentence, or the first note */
+static void bnn__io_tape(bnn__io *io, const bnn__fit_chain *c, bnn_tape *t) {
+    char said[BNN_MSG];
+    memcpy(said, c->err == BNN_OK ? t->note : t->err != BNN_OK ? t->msg : c->mem.msg, sizeof said);
+    bnn__io_chars(io, said, sizeof said, "a sentence");
+    bnn__io_generator(io, &t->rng);
+    if (io->in == NULL) return;
+    memcpy(c->err == BNN_OK ? t->note : t->msg, said, sizeof said);
+    t->err = c->err, t->notes = t->note[0] != '\0';
+}
+
+static void bnn__io_sampler(bnn__io *io, bnn__fit_chain *c) {
+    bnn_stepper s = c->s; /* writing changes it */
+    io->of = "a sampler";
+    bnn__io_settings(io, &s);
+    bnn__io_vectors(io, &s, bnn__stepper_vectors(&s));
+    if (s.hmc != NULL) bnn__io_hmc(io, s.hmc, s.n, s.kind == BNN_NUTS);
+    if (io->in == NULL) return;
+    s.friction = c->s.friction; /* 1 - (1 - f) is not always f */
+    s.calm = 0;
+    c->s = s;
+}
+
+static void bnn__io_records(bnn__io *io, bnn__fit_chain *c) {
+    size_t i, kinetic = c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT; /* else it is NaN */
+    bnn__io_array(io, c->theta.data, 0, bnn__mul(c->records, c->theta.cols), -DBL_MAX, "draw");
+    for (i = 0; i < c->records && io->err == BNN_OK; i++) {
+        float *row = c->seen.data + i * c->seen.cols;
+        if (!kinetic) row[BNN__FIT_KINETIC] = 0;
+        bnn__io_array(io, row, 0, c->seen.cols, -DBL_MAX, "record");
+        if (!kinetic) row[BNN__FIT_KINETIC] = (float)bnn__nan();
+    }
+}
+
+static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
+    bnn_params *w = c->net.params;
+    int m = c->fit->desc.method;
+    size_t b;
+    io->of = "a chain";
+    BNN__FIELDS(io, c, bnn__chain_fields);
+    bnn__io_tape(io, c, &c->tape);
+    if (io->err != BNN_OK || c->err != BNN_OK) return; /* its draws are not used */
+    for (b = 0; b < w->n_blocks; b++) bnn__io_prior(io, &w->blocks[b].prior, 1);
+    io->of = "a chain";
+    bnn__io_array(io, w->theta, 0, w->n, -DBL_MAX, "weight");
+    bnn__io_array(io, c->center, 0, w->n, -DBL_MAX, "center");
+    if (io->in != NULL) bnn_params_zero_grad(w);
+    if (!bnn__fit_whole(m)) bnn__io_array(io, w->grad, 0, w->n, -DBL_MAX, "gradient");
+    if (bnn__fit_samples(m)) bnn__io_sampler(io, c);
+    bnn__io_array(io, c->paths, 1, c->n_paths, -DBL_MAX, "Hamiltonian");
+    bnn__io_records(io, c);
+}
+
+/* ess: the target, if it was reached, or 0 */
+static void bnn__io_fit(bnn__io *io, bnn__fitting *f, double *ess) {
+    int version = 1;
+    size_t k, records = bnn__fit_records(f);
+    io->of = "a fit";
+    bnn__io_int(io, &version, 1, 1, "version");
+    bnn__io_marks(io, f);
+    BNN__FIELDS(io, f, bnn__fit_fields);
+    bnn__io_size(io, &records, 0, (double)f->room, "number of records");
+    *ess = bnn__io_real(io, *ess, 8);
+    if (io->err == BNN_OK && io->in != NULL) {
+        bnn__fit_each(f, bnn__fit_make);
+        if (bnn__fit_samples(f->desc.method)) bnn__fit_each(f, bnn__fit_sampler);
+    }
+    for (k = 0; k < f->desc.chains && io->err == BNN_OK; k++) {
+        bnn__fit_chain *c = &f->chains[k];
+        if (io->in != NULL && !bnn__fit_live(c)) bnn__io_fail(io, c->err, "%s", c->mem.msg);
+        if (io->in != NULL) c->records = records;
+        bnn__io_chain(io, c);
+    }
+}
+
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p) {
+    bnn_bytes b = { NULL, 0 };
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    if (p->fit == NULL) bnn__arena_fail(mem, BNN_EARG, "bnn_fit_write: the fit was not made");
+    if (mem->err != BNN_OK) return b;
+    if (p->reached && p->err != BNN_ECANCEL) ess = p->fit->desc.ess;
+    io.mem = mem;
+    io.name = "bnn_fit_write";
+    io.element = sizeof(float);
+    bnn__io_fit(&io, p->fit, &ess);
+    if (io.err != BNN_OK) return mem->err = io.err, b;
+    b.size = io.pos;
+    io.pos = 0;
+    b.data = bnn__arena_take(mem, b.size, 1);
+    io.out = (unsigned char *)b.data;
+    if (b.data != NULL) bnn__io_fit(&io, p->fit, &ess);
+    return b;
+}
+
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_scaling scaling = net->scaling;
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    io.mem = mem;
+    io.name = "bnn_fit_resume";
+    io.in = saved.data != NULL ? (const unsigned char *)saved.data : (const unsigned char *)"";
+    io.end = saved.size;
+    io.element = sizeof(float);
+    io.apply = 1; /* all of it is new */
+    if (f != NULL) bnn__io_fit(&io, f, &ess);
+    if (io.err == BNN_OK && f != NULL && io.pos != io.end)
+        bnn__io_fail(&io, BNN_EFORMAT, "bytes behind the end");
+    if (f == NULL || io.err != BNN_OK) {
+        bnn_arena_rewind(mem, mark);
+        if (mem->err == BNN_OK) mem->err = io.err;
+        net->scaling = scaling;
+        memset(&p, 0, sizeof p);
+        p.err = mem->err;
+        return p;
+    }
+    p.reached = f->desc.ess <= ess;
+    bnn__fit_go(f, &p);
+    return p;
 }
 
 /* ------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 #!/bin/sh
-# plots.sh -- runs the examples that write data and draws docs/img/*.png from build/*.dat.
+# plots.sh -- runs the examples that write data and draws docs/img/*.png from build/*.dat; examples/
+# diagnostics.c writes docs/img/diagnostics_*.svg itself.
 # Needs cc and gnuplot with pngcairo. From anywhere: sh docs/plots.sh
 set -e
 cd "$(dirname "$0")/.."
@@ -10,6 +11,10 @@ for name in quickstart toy2d cubic kl_directions prior_from_teacher; do
     gnuplot -e "dat='build/$name.dat'; out='docs/img/$name.png'" "docs/plots/$name.gp"
     echo "docs/img/$name.png"
 done
+# the figures of docs/results.md, from the lines in docs/results/
+${CC:-cc} -O2 -I. docs/plots/results.c -o build/results_figures -lm
+./build/results_figures docs/img
+
 # of the last `make bench`, if there was one: the fastest peer of each workload
 if [ -f build/bench/results.txt ]; then
     awk '/^RESULT bench/ && /peer_us=/ { split($3, n, "="); split($NF, r, "=")
@@ -24,6 +29,10 @@ ${CC:-cc} -O2 -I${BNN:-.} examples/simplex.c -o build/simplex -lm
 ./build/simplex build > build/simplex.txt
 gnuplot -e "dir='build'; out='docs/img/simplex.png'" docs/plots/simplex.gp
 echo "docs/img/simplex.png"
+
+${CC:-cc} -O2 -I${BNN:-.} examples/diagnostics.c -o build/diagnostics -lm
+./build/diagnostics docs/img > build/diagnostics.txt
+for name in trace ranks energy; do echo "docs/img/diagnostics_${name}_good.svg and _bad.svg"; done
 
 # Latent variables: curves, and the sheets of images that the examples write with stb_image_write
 for name in autoencoder ppca gmm factorized sequence vae vae_uses estimators discrete_vae; do

@@ -1,6 +1,6 @@
 /* posteriordb.c -- the no-U-turn sampler on regressions whose posteriors others have published.
  *     cc -O2 -I.. posteriordb.c -lm -o posteriordb
- *     ./posteriordb [--diagonal] [folder [model ...]]
+ *     ./posteriordb [--diagonal] [--seed N] [folder [model ...]]
  * Without a folder: a straight line through 12 points, whose posterior is known in closed form.
  * folder holds <model>.data.csv and <model>.reference.csv of posteriordb (mean and sd of 10,000
  * draws). sigma > 0 is sampled as ln sigma, with the Jacobian. You should see R-hat below 1.01 and
@@ -10,6 +10,7 @@
 #include "bnn.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -170,7 +171,7 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m, int mass) {
         rhat = fmax(rhat, bnn_diag_rhat(mem, draws[j]));
         ess = fmin(ess, bnn_diag_ess_bulk(mem, draws[j]));
     }
-    printf("RESULT posteriordb model=%s worst_z=%.2f rhat=%.4f ess_per_grad=%.4f ess=%.0f "
+    printf("RESULT posteriordb model=%s worst_z=%.2f rhat=%.4f ess_per_grad=%.5f ess=%.0f "
            "seconds=%.2f\n", names[m->kind], worst, rhat, ess / (double)gradients, ess, seconds);
     return worst <= 4 && rhat < 1.01;
 }
@@ -180,6 +181,10 @@ int main(int argc, char **argv) {
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
     int good = 1, ran = 0, diagonal = argc > 1 && strcmp(argv[1], "--diagonal") == 0;
     argc -= diagonal, argv += diagonal;
+    if (argc > 2 && strcmp(argv[1], "--seed") == 0) {
+        tape.rng = bnn_rng_seed(strtoull(argv[2], NULL, 10));
+        argc -= 2, argv += 2;
+    }
     for (int k = argc > 1 ? KIDIQ : LINE; k < (argc > 1 ? MODELS : KIDIQ); k++) {
         model m = { .kind = k };
         int wanted = argc <= 2;

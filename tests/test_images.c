@@ -302,6 +302,56 @@ static void bits_are_those_of_any_level_and_number_of_threads(void) {
     close_all();
 }
 
+/* By patches: products with all of them at once, and what they add up to where they are from */
+static void by_patches(const bnn__slide *s, size_t n, size_t k, const bnn_mat *m, float *room) {
+    size_t depth = s->kh * s->kw * s->c, pixels = n * s->rows * s->cols;
+    bnn__patches(s, 0, pixels, room, m[0].data, NULL);
+    for (size_t i = 0; i < pixels * k; i++) m[4].data[i] = m[2].data[i % k];
+    bnn__gemm(pixels, k, depth, room, depth, 1, m[1].data, k, 1, m[4].data, k, 1);
+    bnn__gemm(depth, k, pixels, room, 1, depth, m[3].data, k, 1, m[5].data, k, 0);
+    bnn__gemm(pixels, depth, k, m[3].data, k, 1, m[1].data, 1, k, room, depth, 0);
+    bnn_mat_fill(m[6], 0);
+    bnn__patches(s, 0, pixels, room, NULL, m[6].data);
+}
+
+static void a_convolution_has_the_bits_of_its_patches(void) {
+    static const size_t c[] = { 1, 3, 16, 20, 33, 64 }, k[] = { 1, 8, 16, 20, 40, 64 };
+    int top = bnn__cpu();
+    open_all(21);
+    for (size_t i = 0; i < 72; i++) {
+        bnn__slide s;
+        bnn_mark mark = bnn_arena_mark(&mem);
+        bnn_image in = image(4 + i % 7, 4 + i % 11 * 2, c[i / 6 % 6]);
+        bnn_window v = window(1 + i % 5, 1 + i % 4, 1 + i % 3, 0, i % 2 == 0);
+        if (i == 70) in = image(65, 40, 33); /* more than one band */
+        v.pad = !v.same && v.kernel > 1 && v.kernel_w > 1;
+        if (!bnn__slide_of(&s, in, v, 0)) continue;
+        size_t n = 3, depth = s.kh * s.kw * s.c, many = k[i % 6], pixels = n * s.rows * s.cols;
+        bnn_mat m[7] = { normals(n, in.h * in.w * in.c, 1), normals(depth, many, 1),
+                         normals(1, many, 1), normals(pixels, many, 1), normals(pixels, many, 1),
+                         normals(depth, many, 1), normals(n, in.h * in.w * in.c, 1) };
+        float *room = bnn_mat_new(&mem, pixels, depth).data;
+        float *own = bnn_mat_new(&mem, 1, bnn__conv_room(&s, many)).data;
+        bnn_mat y = normals(pixels, many, 1), gw = normals(depth, many, 1);
+        bnn_mat gx = bnn_mat_new(&mem, n, m[6].cols);
+        for (size_t j = 0; j < pixels * many; j += 3) m[3].data[j] = 0;
+        by_patches(&s, n, many, m, room);
+        for (int level = top; level >= 8 || level == top; level /= 2) {
+            bnn__cpu_level = level;
+            bnn_mat_fill(gx, 0);
+            bnn__conv(&s, pixels, many, m[0].data, m[1].data, many, 1, m[2].data, y.data, 0, own);
+            bnn__conv_weights(&s, pixels, many, m[0].data, m[3].data, gw.data, 0, 0, own);
+            bnn__conv_back(&s, pixels, many, m[3].data, m[1].data, many, 1, gx.data, own);
+            CHECK_SAME_ARRAY(m[4].data, y.data, pixels * many);
+            CHECK_SAME_ARRAY(m[5].data, gw.data, depth * many);
+            CHECK_SAME_ARRAY(m[6].data, gx.data, n * m[6].cols);
+        }
+        bnn__cpu_level = top;
+        bnn_arena_rewind(&mem, mark);
+    }
+    close_all();
+}
+
 static void scratch_does_not_grow_with_the_batch(void) {
     bnn_image in = image(16, 16, 8);
     open_all(10);
@@ -430,6 +480,7 @@ int main(void) {
     RUN(a_norm_does_not_see_its_neighbors);
     RUN(the_first_of_equals_gets_the_gradient_and_nan_stays);
     RUN(bits_are_those_of_any_level_and_number_of_threads);
+    RUN(a_convolution_has_the_bits_of_its_patches);
     RUN(scratch_does_not_grow_with_the_batch);
     RUN(no_gradient_of_x_is_made_where_nobody_wants_it);
     RUN(what_does_not_fit_is_refused_with_its_shapes);

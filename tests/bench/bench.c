@@ -27,6 +27,8 @@ struct workload {
     bnn_ensemble post;
     bnn_data data;
     bnn_mat a, b, c;
+    bnn__slide sweep; /* convolutions */
+    float *room;
     size_t at;
 };
 
@@ -220,6 +222,108 @@ static void words(workload *b) {
         b->data.x.data[i / 12 * 16384 + bnn_rng_below(&b->tape.rng, 16384)] += 1;
 }
 
+/* ---- images and sequences */
+
+/* n pictures with labels below 10 */
+static void picture_data(workload *b, size_t n, size_t cols) {
+    b->data.x = random_mat(b, n, cols);
+    b->data.y = bnn_mat_new(&b->mem, n, 1);
+    for (size_t i = 0; i < n; i++) b->data.y.data[i] = (float)bnn_rng_below(&b->tape.rng, 10);
+    b->w = bnn_params_new(&b->mem);
+}
+
+static void lenet_net(workload *b) {
+    picture_data(b, 2000, 784);
+    b->net = bnn_layers(b->w, (bnn_layers_desc){
+        .input = { 28, 28, 1 },
+        .layers = { { BNN_CONV, 20, .kernel = 5 }, { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, 50, .kernel = 5 }, { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_DENSE, 500 }, { BNN_DENSE, 10 } },
+        .likelihood = BNN_CATEGORICAL });
+}
+
+static void lenet_sgd(workload *b) {
+    lenet_net(b);
+    b->step_w = bnn_sgd(b->w, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+static void lenet_sgld(workload *b) {
+    lenet_net(b);
+    b->step_w = bnn_sgld(b->w, (bnn_sgld_desc){ .lr = 0.12f });
+}
+
+static void vgg_sgd(workload *b) {
+    picture_data(b, 500, 3072);
+    b->net = bnn_layers(b->w, (bnn_layers_desc){
+        .input = { 32, 32, 3 },
+        .layers = { { BNN_CONV, 32, .kernel = 3, .same = 1 },
+                    { BNN_CONV, 32, .kernel = 3, .same = 1 },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, 64, .kernel = 3, .same = 1 },
+                    { BNN_CONV, 64, .kernel = 3, .same = 1 },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, 128, .kernel = 3, .same = 1 },
+                    { BNN_CONV, 128, .kernel = 3, .same = 1 },
+                    { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_DENSE, 256 }, { BNN_DENSE, 10 } },
+        .likelihood = BNN_CATEGORICAL });
+    b->step_w = bnn_sgd(b->w, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+/* The reader of examples/sequence.c: 8 rows of 8 pixels, 32 units, then the class */
+static bnn_var *reader(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    bnn_var *p[5], *h = bnn_op(t, x->val.rows, 32, NULL, 0, NULL);
+    bnn_mat_fill(h->val, 0);
+    for (size_t i = 0; i < 5; i++) p[i] = bnn_param(t, net->params, i);
+    for (size_t r = 0; r < 8; r++) h = bnn_gru(bnn_cols(x, 8 * r, 8), h, p[0], p[1], p[2], NULL);
+    return bnn_affine(h, p[3], p[4]);
+}
+
+static void gru_digits(workload *b) {
+    static const size_t rows[] = { 8, 32, 1, 32, 1 }, cols[] = { 96, 96, 128, 10, 10 };
+    picture_data(b, 2000, 64);
+    for (size_t i = 0; i < 5; i++) bnn_params_add(b->w, rows[i], cols[i], "w", (bnn_prior){ 0 });
+    bnn_rng_fill_normal(&b->tape.rng, b->w->n, b->w->theta);
+    for (size_t i = 0; i < b->w->n; i++) b->w->theta[i] *= 0.2f;
+    b->net = (bnn_net){ .params = b->w, .forward = reader, .likelihood = BNN_CATEGORICAL };
+    b->step_w = bnn_sgd(b->w, (bnn_sgd_desc){ .lr = 1e-3f });
+}
+
+static void sgd_step_50(workload *b) {
+    bnn_tape_reset(&b->tape);
+    bnn_backward(bnn_net_nll(&b->net, next(b, 50)));
+    bnn_step(&b->step_w, &b->tape);
+}
+
+/* A layer alone: m images of (k,k) pixels by n channels; form: what is computed, y, its gradients
+ * by the weights or by x. data.x, w and data.y are x, the kernel and y, or its gradient. */
+static void conv_make(workload *b) {
+    int wide = b->n > 1;
+    bnn_image image = { b->k, b->k, b->n };
+    bnn_window v = { .kernel = wide ? 3 : 5, .same = wide };
+    size_t depth = v.kernel * v.kernel * b->n, channels = wide ? 64 : 20;
+    bnn__slide_of(&b->sweep, image, v, 0);
+    b->data.x = random_mat(b, b->m, b->k * b->k * b->n);
+    b->w = bnn_params_new(&b->mem);
+    bnn_params_add(b->w, depth, channels, "w", (bnn_prior){ 0 });
+    bnn_rng_fill_normal(&b->tape.rng, b->w->n, b->w->theta);
+    b->data.y = random_mat(b, b->m, b->sweep.rows * b->sweep.cols * channels);
+    b->c = bnn_mat_new(&b->mem, b->m, b->k * b->k * b->n); /* the gradient by x */
+    b->room = bnn__patch_room(&b->tape, &b->sweep, channels);
+}
+
+static void conv_step(workload *b) {
+    size_t k = bnn_params_mat(b->w, 0).cols, n = b->m * b->sweep.rows * b->sweep.cols;
+    float *x = b->data.x.data, *y = b->data.y.data, *w = b->w->theta;
+    if (b->form == 0) bnn__conv(&b->sweep, n, k, x, w, k, 1, NULL, y, 0, b->room);
+    else if (b->form == 1)
+        bnn__conv_weights(&b->sweep, n, k, x, y, b->w->grad, 0, 0, b->room);
+    else {
+        bnn_mat_fill(b->c, 0);
+        bnn__conv_back(&b->sweep, n, k, y, w, k, 1, b->c.data, b->room);
+    }
+}
+
 static void random_make(workload *b) { b->a = bnn_mat_new(&b->mem, 1024, 1024); }
 static void normal_step(workload *b) { bnn_rng_fill_normal(&b->tape.rng, 1024 * 1024, b->a.data); }
 static void gumbel_step(workload *b) { bnn_rng_fill_gumbel(&b->tape.rng, 1024 * 1024, b->a.data); }
@@ -257,6 +361,16 @@ static workload works[] = {
     { "predict_mnist", predict_mnist, predict_step, 0, 0, 0, 0, 0 },
     { "bow_dense", dense_words, sgd_step, 0, 0, 0, 0, 0 },
     { "bow", words, sgd_step, 0, 0, 0, 0, 0 },
+    { "lenet_sgd", lenet_sgd, sgd_step, 0, 0, 0, 0, 0 },
+    { "lenet_sgld", lenet_sgld, sgld_step, 0, 0, 0, 0, 0 },
+    { "vgg_sgd", vgg_sgd, sgd_step_50, 0, 0, 0, 0, 0 },
+    { "gru_digits", gru_digits, sgd_step_50, 0, 0, 0, 0, 0 },
+    { "conv_3x3x64_y", conv_make, conv_step, 50, 16, 64, 0, 0 },
+    { "conv_3x3x64_gw", conv_make, conv_step, 50, 16, 64, 1, 0 },
+    { "conv_3x3x64_gx", conv_make, conv_step, 50, 16, 64, 2, 0 },
+    { "conv_5x5x1_y", conv_make, conv_step, 100, 28, 1, 0, 0 },
+    { "conv_5x5x1_gw", conv_make, conv_step, 100, 28, 1, 1, 0 },
+    { "conv_5x5x1_gx", conv_make, conv_step, 100, 28, 1, 2, 0 },
     { "rng_normal", random_make, normal_step, 0, 0, 0, 0, 0 },
     { "rng_gamma", random_make, gamma_step, 0, 0, 0, 0, 0 },
     { "rng_gumbel", random_make, gumbel_step, 0, 0, 0, 0, 0 },
@@ -270,7 +384,7 @@ typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alph
 
 static double now(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* others may use the core, too */
     return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
 }
 
@@ -309,6 +423,9 @@ double bench_peak(void);
 double bench_flops(int i);
 double bench_off(sgemm_fn *sgemm, int i);
 float *bench_floats(int i, int which);
+size_t bench_weights(int i);
+double bench_loss(int i, int rows);
+size_t bench_memory(int i, int which);
 void bench_blas(sgemm_fn *sgemm, int i, long times);
 const char *bench_name(int i);
 const char *bench_run(int i, long times);
@@ -374,10 +491,48 @@ double bench_off(sgemm_fn *sgemm, int i) {
     return off / (top * 6e-8 * (double)b->k);
 }
 
-/* 0 x, 1 y, 2 weights: so that a peer starts where we do */
+/* 0 x, 1 y, 2 weights, so that a peer starts where we do; 3 gradient by weights, 4 by x */
 float *bench_floats(int i, int which) {
+    const workload *b = &works[i];
     bench_run(i, 0); /* made */
-    return which == 2 ? works[i].w->theta : (which ? works[i].data.y : works[i].data.x).data;
+    return which == 0 ? b->data.x.data : which == 1 ? b->data.y.data : which == 2 ? b->w->theta :
+           which == 3 ? b->w->grad : b->c.data;
+}
+
+size_t bench_weights(int i) {
+    bench_run(i, 0);
+    return works[i].w->n;
+}
+
+/* Of the first rows, which the first step takes */
+double bench_loss(int i, int rows) {
+    workload *b = &works[i];
+    bench_run(i, 0);
+    bnn_tape_reset(&b->tape);
+    bnn_data d = bnn_data_rows(b->data, 0, (size_t)rows);
+    return (double)bnn_value(bnn_net_nll(&b->net, bnn_batch_all(&b->tape, d)));
+}
+
+/* Bytes: 0 a step's tape has held at most, and 1 all else but the data; 2 the scratch of the
+ * convolution that has most, or of this one */
+size_t bench_memory(int i, int which) {
+    const workload *b = &works[i];
+    size_t most = 0, l;
+    bench_run(i, 0);
+    if (which == 0) return bnn_arena_size(&b->tape.mem);
+    if (which == 1)
+        return bnn_arena_used(&b->mem) - b->data.x.rows * (b->data.x.cols + 1) * sizeof(float);
+    if (b->net.mlp == NULL)
+        return b->room == NULL ? 0 : sizeof(float) * bnn__conv_room(&b->sweep,
+                                                                    bnn_params_mat(b->w, 0).cols);
+    for (l = 0; l < b->net.mlp->n_layers; l++) {
+        bnn__stage k = bnn__stage_of(b->net.mlp, l);
+        bnn__slide s;
+        if (k.d.kind != BNN_CONV || !bnn__slide_of(&s, k.in, bnn__window_of(&k), 0)) continue;
+        size_t bytes = bnn__conv_room(&s, k.out.c) * sizeof(float);
+        if (bytes > most) most = bytes;
+    }
+    return most;
 }
 
 static int ascending(const void *a, const void *b) {

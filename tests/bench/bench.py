@@ -1,4 +1,5 @@
-"""Our workloads in turn with PyTorch, NumPy and OpenBLAS: A B C A B C ..., medians, microseconds.
+"""Our workloads in turn with PyTorch, NumPy and OpenBLAS: A B C A B C ..., medians, microseconds: of
+processor time with one thread, as others may use the core; else by the wall.
     bench.py LIBRARY [name ...]         one thread: ours beside the peers
     bench.py --avx2 LIBRARY [name ...]  the same on a machine that has AVX2 and no more (RESULT avx2)
     bench.py LIBRARY1 LIBRARY2          our one thread beside our two (OpenMP)
@@ -21,6 +22,7 @@ try:
     import torch
     import torch.nn.functional as F
     torch.manual_seed(1)
+    import images
 except ImportError:
     torch = None
 
@@ -35,6 +37,8 @@ class Ours:
         for f in (self.lib.bench_peak, self.lib.bench_flops, self.lib.bench_off):
             f.restype = ctypes.c_double
         self.lib.bench_floats.restype = ctypes.POINTER(ctypes.c_float)
+        self.lib.bench_loss.restype = ctypes.c_double
+        self.lib.bench_weights.restype = self.lib.bench_memory.restype = ctypes.c_size_t
         if AVX2:
             self.lib.bench_level(8)
         self.names = [self.lib.bench_name(i).decode() for i in range(self.lib.bench_count())]
@@ -55,21 +59,21 @@ def repeat(f):
     return run
 
 
-def median_times(ways, seconds=0.05, rounds=15):
+def median_times(ways, seconds=0.05, rounds=15, clock=time.process_time):
     """name -> microseconds of one call, the ways taken in turn."""
     counts, got = {}, {k: [] for k in ways}
     for k, run in ways.items():
         run(1)
-        t = time.perf_counter(); run(1); t = time.perf_counter() - t
+        t = clock(); run(1); t = clock() - t
         if t < 0.01:
             n = max(1, int(0.01 / max(t, 1e-7)))
-            t = time.perf_counter(); run(n); t = (time.perf_counter() - t) / n
+            t = clock(); run(n); t = (clock() - t) / n
         counts[k] = max(1, int(seconds / max(t, 1e-8)))
         if t > 1:
             rounds = 3
     for _ in range(rounds):
         for k, run in ways.items():
-            t = time.perf_counter(); run(counts[k]); t = time.perf_counter() - t
+            t = clock(); run(counts[k]); t = clock() - t
             got[k].append(1e6 * t / counts[k])
     return {k: sorted(v)[len(v) // 2] for k, v in got.items()}
 
@@ -414,17 +418,23 @@ def main():
     if len(sys.argv) == 3 and sys.argv[2].endswith(".so"):
         two = Ours(sys.argv[2])
         for name in ("sgd_400", "sgld_400", "bdk_400", "bbb_400_sgd", "bbb_1200_sgd", "gemm_nn_128x1200x1200"):
-            t = median_times({"two": two.way(name), "one": ours.way(name)})
+            t = median_times({"two": two.way(name), "one": ours.way(name)}, clock=time.perf_counter)
             show(name + "_t2", 2, t["two"], "ours_t1", t["one"])
         return
     if torch is not None:
         torch.set_num_threads(1)  # of OpenMP in this process, so not when ours has two
         check_steps(ours)
+        for name in ("lenet_sgd", "vgg_sgd", "gru_digits"):
+            if name in (sys.argv[2:] or ours.names):
+                images.check(ours, name)
     versions(ours)
     lib = blas()
     for name in sys.argv[2:] or ours.names:
         dense = DENSE.get(name)
-        more, ways = "", peers(ours, dense or name)
+        more, ways, settings = "", peers(ours, dense or name), {}
+        picture = torch is not None and (name in images.STEPS or name.startswith("conv_"))
+        if picture:
+            ways, settings = images.ways(ours, name, median_times, repeat)
         if dense:
             ways["ours_dense"] = ours.way(dense)
         t = median_times({"ours": ours.way(name), **ways})
@@ -434,9 +444,11 @@ def main():
                 flops, peak = ours.lib.bench_flops(ours.names.index(name)), ours.lib.bench_peak()
                 more = (f"kernel={kernel(lib)} gflops={1e-3 * flops / mine:.1f} "
                         f"peer_gflops={1e-3 * flops / us:.1f} of_peak={1e-3 * flops / mine / peak:.2f} ")
-            show(name, 1, mine, other, us, more)
+            show(name, 1, mine, other, us, more + settings.get(other, ""))
         if not t:
             print(f"RESULT {TABLE} name={name} threads=1 ours={mine:.2f} peer=none", flush=True)
+        if picture:
+            images.memory(ours, name)
 
 
 main()

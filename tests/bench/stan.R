@@ -25,13 +25,15 @@ for (name in args[-1]) {
                                           log(v$earn)),
     "diamonds-diamonds" = list(6, cbind(scale(as.matrix(v[, 2:25]), scale = FALSE), 1), v$Y))
   data <- list(N = length(m[[3]]), d = ncol(m[[2]]), kind = m[[1]], X = unname(m[[2]]), y = m[[3]])
-  t0 <- sum(proc.time()[1:2])
-  f <- sampling(sm, data = data, chains = 4, iter = 2000, refresh = 0, seed = 1, cores = 1)
-  seconds <- sum(proc.time()[1:2]) - t0
-  draws <- as.array(f)
-  ess <- min(sapply(1:(data$d + 1), function(j) ess_bulk(draws[, , j])))
-  gradients <- sum(sapply(get_sampler_params(f, inc_warmup = FALSE),
-                          function(x) sum(x[, "n_leapfrog__"] + 1)))
-  cat(sprintf("RESULT stan model=%s ess_per_grad=%.4f ess=%.0f seconds=%.2f\n", name,
-              ess / gradients, ess, seconds))
+  for (seed in seq_len(as.integer(Sys.getenv("SEEDS", "1")))) {
+    t0 <- sum(proc.time()[1:2])
+    f <- sampling(sm, data = data, chains = 4, iter = 2000, refresh = 0, seed = seed, cores = 1)
+    seconds <- sum(proc.time()[1:2]) - t0
+    draws <- as.array(f)
+    ess <- min(sapply(1:(data$d + 1), function(j) ess_bulk(draws[, , j])))
+    gradients <- sum(sapply(get_sampler_params(f, inc_warmup = FALSE),
+                            function(x) sum(x[, "n_leapfrog__"] + 1)))
+    cat(sprintf("RESULT stan model=%s ess_per_grad=%.5f ess=%.0f seconds=%.2f\n", name,
+                ess / gradients, ess, seconds))
+  }
 }
