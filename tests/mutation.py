@@ -202,8 +202,9 @@ def squeezed(place, lines):
         at -= 1
     where = re.match(r"#\s*define\s+(\w+)|.*?(\w+)(?=\(|\s*\{|$)", lines[at])
     before = re.sub(r"\s+", " ", line[:place["column"] - 1].lstrip())
-    return "%s %d %s -> %s | %s" % (where.group(1) or where.group(2), len(before), place["old"], place["new"].strip() or "nothing",
-                                 re.sub(r"\s+", " ", line.strip(" \\")))
+    return "%s %d %s -> %s | %s" % (where.group(1) or where.group(2), len(before), place["old"],
+                                    place["new"].strip() or "nothing",
+                                    re.sub(r"\s+", " ", line.strip(" \\")))
 
 
 def equivalents():
