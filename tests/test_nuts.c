@@ -392,7 +392,7 @@ static void a_funnel_diverges_and_a_walk_saturates_with_notes(void) {
 }
 
 /* 60 weights of sd 1e4 from 25 draws: no float holds what makes their covariance regular */
-/* Of one weight both are one number, and the paths the same. Where its variance is 1e-4, a few draws
+/* Of one weight both are one number, the paths the same. Where its variance is 1e-4, a few draws
  * are shrunk by as much. */
 static void a_dense_mass_of_one_weight_is_the_diagonal(void) {
     double mass[2];
