@@ -1193,8 +1193,9 @@ BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn
 /* The predictive of a mean field in one pass and without draws: it carries the mean and variance of
  * every unit through the layers, as if the units were independent normals (Frey and Hinton 1999;
  * Hernandez-Lobato and Adams 2015). q belongs to net, which is a bnn_mlp, or a bnn_layers of dense
- * layers without .add. The error comes from that assumption: measure it against bnn_meanfield_push
- * and bnn_predict on rows like yours. */
+ * layers, convolutions and pools without .add. The error comes from that assumption, which an
+ * average over many pixels of one kernel breaks: measure it against bnn_meanfield_push and
+ * bnn_predict on rows like yours. */
 BNNDEF bnn_predictive bnn_predict_moments(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                           const bnn_meanfield *q, bnn_mat x);
 
@@ -3062,6 +3063,10 @@ BNN__UNUSED static void bnn__seen(int *high, const void *lanes, size_t bytes) {
     *high = 1;
 }
 
+#define BNN__REST_1(NAME) bnn__p_##NAME##_1 /* for the elements after the last vector */
+#define BNN__REST_4(NAME) bnn__p_##NAME##_1
+#define BNN__REST_8(NAME) bnn__p_##NAME##_1
+#define BNN__REST_16(NAME) bnn__p_##NAME##_8
 #define BNN__PASS(S, NAME, ...) BNN__LOOP(S, NAME, ;, ;, __VA_ARGS__)
 #define BNN__LOOP(S, NAME, FIRST, LAST, ...) /* what comes before the vectors, and after */      \
 BNN__UNUSED static BNN__AT_##S                                                                   \
@@ -3070,7 +3075,7 @@ void bnn__p_##NAME##_##S(const bnn__job *job, size_t i, size_t n) {             
     FIRST                                                                                        \
     for (; i + S <= n; i += S) { __VA_ARGS__ }                                                   \
     LAST                                                                                         \
-    if (i < n) bnn__p_##NAME##_1(job, i, n);                                                     \
+    if (i < n) BNN__REST_##S(NAME)(job, i, n);                                                   \
 }
 #define BNN__GRAD(S)         /* the gradient with its weight decay */                            \
     bnn__f##S w = bnn__ld_##S(q.w + i), g = bnn__ld_##S(q.g + i) + w * q.pw
@@ -3877,7 +3882,8 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         size_t trs = ars, tcs = acs;
         a = b, ars = 0, acs = brs;
         b = ta, brs = tcs, bcs = trs;
-        if (from != NULL && from != c) bnn__rows_fill(m, 1, from, c), from = c;
+        for (i = 0; i < m && from != NULL && from != c; i++) c[i] = from[i * fs];
+        if (from != NULL) from = c;
         n = m, ldc = m, m = 1;
     }
     if (lanes > 1 && bcs == 1 && n >= 4 * lanes && m * n * k >= BNN__THIN_LEAST &&
@@ -8672,6 +8678,11 @@ struct bnn__stage {
 static int bnn__is_product(const bnn__stage *k) { /* linear in its weights */
     return k->d.kind <= BNN_CONV_TRANSPOSE;
 }
+static int bnn__is_plain(const bnn__stage *k) { /* what can be written as C, and has moments */
+    int kind = k->d.kind;
+    return k->d.add == 0 && (kind == BNN_DENSE || kind == BNN_CONV || kind == BNN_MAX_POOL ||
+                             kind == BNN_AVG_POOL);
+}
 static int bnn__recurs(const bnn__stage *k) { return k->d.kind >= BNN_GRU; }
 static size_t bnn__gates(const bnn__stage *k) { return k->d.kind == BNN_GRU ? 3 : 4; }
 static size_t bnn__pixels(bnn_image m) { return m.h * m.w * m.c; }
@@ -8707,21 +8718,6 @@ static bnn__stage bnn__stage_of(const struct bnn__mlp *m, size_t l) {
     k.blocks = d->no_bias ? 1 : 2;
     k.block = m->first + l * k.blocks;
     return k;
-}
-
-/* For what only a bnn_mlp has. 0 = it is none, and a list is told which layer is in the way */
-static int bnn__mlp_only(bnn_tape *t, bnn_arena *mem, const char *who, const bnn_net *net) {
-    const struct bnn__mlp *m = net->mlp;
-    size_t l = 0;
-    if (m == NULL || m->at == NULL) return m != NULL;
-    while (l + 1 < m->n_layers && m->at[l].d.kind == BNN_DENSE) l++;
-    if (t != NULL)
-        bnn__fail(t, BNN_EARG, "%s: layer %z (%s) is of bnn_layers, this is for a bnn_mlp", who,
-                  l + 1, bnn__kind_name(&m->at[l]));
-    else
-        bnn__arena_fail(mem, BNN_EARG, "%s: layer %z (%s) is of bnn_layers, this is for a bnn_mlp",
-                        who, l + 1, bnn__kind_name(&m->at[l]));
-    return 0;
 }
 
 /* Its outputs are linear in the weights of the last layer. */
@@ -12452,6 +12448,10 @@ BNNDEF bnn_mat bnn_predict_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *n
  *
  * Units are independent normals N(m, v), weights N(w, s^2):
  *     affine      m' = b + sum w m;  v' = s_b^2 + sum (s^2 (m^2 + v) + w^2 v)
+ *     conv        the same of each patch, zeros around having m = v = 0
+ *     avg pool    m' = mean of m;  v' = sum v/n^2
+ *     max pool    pair by pair (Clark 1961), a^2 = v + v2, d = m - m2, P = Phi(d/a), p = phi(d/a):
+ *                 m' = m2 + e,  e = d P + a p;  v' = (d^2 + v) P + v2 (1 - P) + d a p - e^2
  *     relu        a = m/sqrt v, P = Phi(a), p = phi(a):  m' = m P + sqrt v p
  *                 v' = v P + m^2 P(1 - P) + m sqrt v p (1 - 2P) - v p^2
  *     leaky relu  c x + (1 - c) relu(x), whose covariance with relu(x) is v P
@@ -12509,17 +12509,21 @@ typedef struct bnn__mean_net { /* a net, and the mean and sd of all its weights 
     const bnn_net *net;
     const float *mean, *std;
     double *m, *v, *to_m, *to_v; /* of a layer's input and output, as wide as the widest */
+    double *patch;               /* and of what a kernel sees, at most `seen` numbers */
+    size_t seen;
 } bnn__mean_net;
 
-/* What shares weights, as the pixels behind a kernel and the steps of a cell do, or comes twice to
- * a sum, varies together: taken for independent, its variance would be far too small. */
+/* Units are taken for independent. Pixels behind a kernel share its weights and are not quite: each
+ * is exact, a dense layer on them nearly so, but the mean of all of an image is too sure. What
+ * comes twice to a sum, or is one number again and again, is not independent at all. */
 static int bnn__moments_fit(bnn_tape *t, const char *who, const bnn_net *net) {
     size_t l;
     for (l = 0; net->mlp != NULL && l < net->mlp->n_layers; l++) {
         bnn__stage k = bnn__stage_of(net->mlp, l);
-        if (k.d.kind == BNN_DENSE && k.d.add == 0) continue;
-        bnn__fail(t, BNN_EARG, "%s: layer %z (%s): moments are of dense layers without .add, whose "
-                  "units are nearly independent", who, l + 1, bnn__kind_name(&k));
+        if (bnn__is_plain(&k)) continue;
+        bnn__fail(t, BNN_EARG, "%s: layer %z (%s): moments go through dense layers, convolutions "
+                  "and pools without .add, whose units are nearly independent", who, l + 1,
+                  bnn__kind_name(&k));
         return 0;
     }
     return net->mlp != NULL;
@@ -12532,7 +12536,8 @@ static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net
     size_t i;
     if (!bnn__moments_fit(t, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
-        bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp, and a mean field of its parameters",
+        bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp or bnn_layers, and a mean field of its "
+                  "parameters",
                   who);
         return NULL;
     }
@@ -12544,29 +12549,79 @@ static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net
     return s;
 }
 
+/* What a product makes of n inputs, which are all or those that a kernel sees */
+static void bnn__moments_affine(const bnn__mean_net *q, const bnn__stage *k, size_t n,
+                                const double *x, const double *u, double *to_m, double *to_v) {
+    const bnn_block *a = &q->net->params->blocks[k->block], *b = a + 1;
+    size_t i, j, at;
+    for (j = 0; j < a->cols; j++) {
+        double m = 0, s = 0, v, mu;
+        if (!k->d.no_bias) m = (double)q->mean[b->offset + j], s = (double)q->std[b->offset + j];
+        for (v = s * s, i = 0, at = a->offset + j; i < n; i++, at += a->cols) {
+            mu = (double)q->mean[at], s = (double)q->std[at];
+            m += x[i] * mu;
+            v += s * s * (x[i] * x[i] + u[i]) + mu * mu * u[i];
+        }
+        to_m[j] = m, to_v[j] = v;
+    }
+}
+
+/* The larger of two independent normals, as a normal (Clark 1961) */
+static void bnn__moments_max(double *m, double *v, double m2, double v2) {
+    double a = sqrt(*v + v2), d = *m - m2, P, p, first;
+    if (!(a > 0) || d > 9 * a || d < -9 * a) {
+        if (d < 0) *m = m2, *v = v2;
+        return;
+    }
+    P = bnn_normal_cdf(d / a);
+    p = a * bnn__dexp(-d * d / (2 * a * a)) / sqrt(2 * BNN__PI);
+    first = d * P + p; /* above m2, as is all here */
+    *v = (d * d + *v) * P + v2 * (1 - P) + d * p - first * first;
+    *m = m2 + first;
+}
+
+/* A window over the image: its numbers in turn, those outside 0, for a product, or the pool of each
+ * channel of it */
+static void bnn__moments_window(const bnn__mean_net *q, const bnn__stage *k, const bnn__slide *s) {
+    size_t i, r, c, n, at, pixels = s->rows * s->cols;
+    int pool = k->d.kind != BNN_CONV, mean = k->d.kind == BNN_AVG_POOL;
+    for (i = 0; i < pixels; i++) {
+        double *m = q->to_m + i * k->out.c, *v = q->to_v + i * k->out.c;
+        size_t seen = 0;
+        for (n = r = 0; r < s->kh * s->kw; r++) {
+            size_t y = i / s->cols * s->down + r / s->kw - s->top;
+            size_t x = i % s->cols * s->right + r % s->kw - s->left;
+            int in = y < s->h && x < s->w; /* also not below 0 */
+            for (at = (y * s->w + x) * s->c, c = 0; c < s->c; c++, at++) {
+                if (!pool) {
+                    q->patch[n] = in ? q->m[at] : 0, q->patch[q->seen + n] = in ? q->v[at] : 0;
+                    n++;
+                } else if (in && seen == 0) m[c] = q->m[at], v[c] = q->v[at];
+                else if (in && mean) m[c] += q->m[at], v[c] += q->v[at];
+                else if (in) bnn__moments_max(&m[c], &v[c], q->m[at], q->v[at]);
+            }
+            seen += in != 0;
+        }
+        if (!pool) bnn__moments_affine(q, k, n, q->patch, q->patch + q->seen, m, v);
+        for (c = 0; mean && c < s->c; c++)
+            m[c] /= (double)seen, v[c] /= (double)seen * (double)seen;
+    }
+}
+
 /* Standardized outputs of one standardized row, in q->m and q->v */
 static void bnn__moments_layers(bnn__mean_net *q) {
     const struct bnn__mlp *d = q->net->mlp;
-    const bnn_params *w = q->net->params;
-    size_t l, i, j;
+    size_t l, j;
     for (l = 0; l < d->n_layers; l++) {
         bnn__stage k = bnn__stage_of(d, l);
-        bnn_mat a = bnn_params_mat(w, k.block), b = bnn__mat(0, 0, NULL);
         double *swap;
-        if (!k.d.no_bias) b = bnn_params_mat(w, k.block + 1);
-        for (j = 0; j < a.cols; j++) {
-            size_t at = (size_t)(a.data - w->theta) + j;
-            size_t bias = b.data != NULL ? (size_t)(b.data - w->theta) + j : 0;
-            double m = b.data != NULL ? (double)q->mean[bias] : 0, s, v, mu;
-            s = b.data != NULL ? (double)q->std[bias] : 0;
-            for (v = s * s, i = 0; i < a.rows; i++, at += a.cols) {
-                mu = (double)q->mean[at], s = (double)q->std[at];
-                m += q->m[i] * mu;
-                v += s * s * (q->m[i] * q->m[i] + q->v[i]) + mu * mu * q->v[i];
-            }
-            bnn__activation_moments(k.d.activation, &m, &v);
-            q->to_m[j] = m, q->to_v[j] = v;
-        }
+        bnn__slide s;
+        if (k.d.kind == BNN_DENSE)
+            bnn__moments_affine(q, &k, bnn__pixels(k.in), q->m, q->v, q->to_m, q->to_v);
+        else if (bnn__slide_of(&s, k.in, bnn__window_of(&k), k.d.kind != BNN_CONV))
+            bnn__moments_window(q, &k, &s);
+        for (j = 0; j < bnn__pixels(k.out); j++)
+            bnn__activation_moments(k.d.activation, &q->to_m[j], &q->to_v[j]);
         swap = q->m, q->m = q->to_m, q->to_m = swap;
         swap = q->v, q->v = q->to_v, q->to_v = swap;
     }
@@ -12648,10 +12703,17 @@ static size_t bnn__dense_width(const struct bnn__mlp *m) {
 /* mean and std: of all weights of v's net */
 static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, const float *std) {
     bnn_mat x = v->x, constant, none;
-    size_t i, r, wide = bnn__dense_width(v->net.mlp);
+    size_t i, r, wide = bnn__dense_width(v->net.mlp), seen = 0;
     const bnn_scaling *s = &v->net.scaling;
-    double *room = (double *)bnn__scratch(v->t, bnn__mul(4, wide), sizeof(double));
+    double *room;
     bnn__mean_net q;
+    for (i = 0; i < v->net.mlp->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(v->net.mlp, i);
+        if (k.d.kind == BNN_CONV && v->net.params->blocks[k.block].rows > seen)
+            seen = v->net.params->blocks[k.block].rows;
+    }
+    room = (double *)bnn__scratch(v->t, bnn__mul(4, wide) + 2 * seen, sizeof(double));
+    q.patch = room + 4 * wide, q.seen = seen;
     q.net = &v->net, q.mean = mean, q.std = std;
     v->p = bnn__predictive_new(mem, bnn__likelihood(q.net), x.rows, v->k);
     bnn__moments(q.net, bnn_op(v->t, 1, v->cols, NULL, 0, NULL), &none, &constant);
@@ -18207,7 +18269,7 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p) {
 
 enum { /* parts of the text that not all need */
     BNN__EMIT_EXP = 1, BNN__EMIT_EM1 = 2, BNN__EMIT_LOG = 4, BNN__EMIT_ERF = 8,
-    BNN__EMIT_HERMITE = 16, BNN__EMIT_RELU = 32
+    BNN__EMIT_HERMITE = 16, BNN__EMIT_RELU = 32, BNN__EMIT_MAX = 64
 };
 
 typedef struct bnn__emit {
@@ -18576,6 +18638,9 @@ static void bnn__emit_functions(bnn__emit *e, int write) {
         if (used && two && text != NULL) e->needs |= BNN__EMIT_HERMITE;
         if (write && text != NULL) bnn__emit_put(e, text);
     }
+    for (l = 0; two && l < e->m->n_layers; l++)
+        if (bnn__stage_of(e->m, l).d.kind == BNN_MAX_POOL)
+            e->needs |= BNN__EMIT_MAX | BNN__EMIT_EXP | BNN__EMIT_ERF;
     if (bnn__emit_classes(e)) e->needs |= BNN__EMIT_EXP | BNN__EMIT_LOG;
     if (e->lik == BNN_GAUSSIAN_HETERO || e->lik == BNN_POISSON) e->needs |= BNN__EMIT_EXP;
     if (e->lik == BNN_POISSON && two) e->needs |= BNN__EMIT_EM1;
@@ -18622,6 +18687,20 @@ static void bnn__emit_moments(bnn__emit *e) {
         "}\n");
 }
 
+static void bnn__emit_larger(bnn__emit *e) {
+    bnn__emit_put(e,
+        "static void $_larger(float *m, float *v, float n, float w) {\n"
+        "    float a = sqrtf(*v + w), d = *m - n, c, p, z;\n"
+        "    if (d < 0 && !(d >= -9.0f * a)) *m = n, *v = w;\n"
+        "    if (d > 9.0f * a || d < -9.0f * a || !(a > 0)) return;\n"
+        "    c = $_cdf(d / a);\n"
+        "    p = 0.398942280f * a * $_exp(-0.5f * d * d / (a * a));\n"
+        "    z = d * c + p;\n"
+        "    *v = (d * d + *v) * c + w * (1.0f - c) + d * p - z * z;\n"
+        "    *m = n + z;\n"
+        "}\n");
+}
+
 static void bnn__emit_classes_text(bnn__emit *e) {
     if (e->lik == BNN_CATEGORICAL) bnn__emit_put(e,
         "static int $_softmax(float *p, const float *z, int k) {\n"
@@ -18664,9 +18743,10 @@ static void bnn__emit_affine(bnn__emit *e) {
                   e->gaps ? " const uint8_t *g;" : "");
     bnn__emit_put(e,
         "static void $_affine(struct $_at *at, const float *x, ");
-    bnn__emit_say(e, "%sint n, float *y, int k) {\n"
+    bnn__emit_say(e, "%sint n, float *y, int k%s) {\n"
         "    int i, j;\n"
-        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "");
+        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "",
+        two ? ", int apart" : "");
     bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
     bnn__emit_put(e, e->gaps ? "        for (i = 0; (i += *at->g) < n; at->g++) {\n"
@@ -18682,9 +18762,55 @@ static void bnn__emit_affine(bnn__emit *e) {
                                     : "            s += x[i] * %s;\n", load);
     }
     bnn__emit_put(e, e->gaps ? "            i++;\n        }\n        at->g++;\n" : "        }\n");
-    bnn__emit_put(e, two ? "        y[j] = m;\n        y[k + j] = v;\n" : narrow ?
+    bnn__emit_put(e, two ? "        y[j] = m;\n        y[apart + j] = v;\n" : narrow ?
                   "        y[j] = at->b[0] + at->b[1] * s;\n" : "        y[j] = s;\n");
     bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
+}
+
+/* The same with variances: those of an image, or NULL, and of a result lie behind all means */
+static void bnn__emit_conv_two(bnn__emit *e) {
+    bnn__emit_put(e,
+        "static void $_conv(struct $_at *at, const float *x, const float *spread, const int *s,\n"
+        "    float *patch, float *y) {\n"
+        "    struct $_at now = *at;\n"
+        "    int i, j, r, q, l, u, v, n, in, o, seen = s[6] * s[7] * s[2];\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++, y += s[5]) {\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            in = u >= 0 && v >= 0 && u < s[0] && v < s[1];\n"
+        "            for (l = 0; l < s[2]; l++, n++) {\n"
+        "                o = (u * s[1] + v) * s[2] + l;\n"
+        "                patch[n] = in ? x[o] : 0;\n"
+        "                patch[seen + n] = in && spread ? spread[o] : 0;\n"
+        "            }\n"
+        "        }\n"
+        "        now = *at;\n"
+        "        $_affine(&now, patch, patch + seen, n, y, s[5], s[3] * s[4] * s[5]);\n"
+        "    }\n"
+        "    *at = now;\n"
+        "}\n");
+}
+
+static void bnn__emit_pool_two(bnn__emit *e) {
+    bnn__emit_say(e,
+        "static void $_pool(const float *x, const float *spread, const int *s, int mean, float *y) "
+        "{\n"
+        "    int i, j, l, r, q, u, v, n, all = s[3] * s[4] * s[2];\n"
+        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++) for (l = 0; l < s[2]; l++) {\n"
+        "        float m = 0, w = 0, t, d, share = 1;\n"
+        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
+        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
+        "            if (u < 0 || v < 0 || u >= s[0] || v >= s[1]) continue;\n"
+        "            u = (u * s[1] + v) * s[2] + l;\n"
+        "            t = x[u], d = spread ? spread[u] : 0;\n"
+        "            if (n++ == 0) m = t, w = d;\n"
+        "            else if (mean) m += t, w += d;\n"
+        "%s        }\n"
+        "        if (mean) share /= (float)n;\n"
+        "        *y = m * share, y[all] = w * share * share;\n"
+        "        y++;\n"
+        "    }\n"
+        "}\n", e->needs & BNN__EMIT_MAX ? "            else $_larger(&m, &w, t, d);\n" : "");
 }
 
 static void bnn__emit_windows_text(bnn__emit *e, int conv, int pool) {
@@ -18738,7 +18864,9 @@ static void bnn__emit_windows(bnn__emit *e) {
         for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
         bnn__emit_put(e, "\n};\n");
     }
-    bnn__emit_windows_text(e, conv, pool);
+    if (e->parts == 1) bnn__emit_windows_text(e, conv, pool);
+    if (e->parts == 2 && conv) bnn__emit_conv_two(e);
+    if (e->parts == 2 && pool) bnn__emit_pool_two(e);
 }
 
 /* ---- the function */
@@ -18749,19 +18877,21 @@ static size_t bnn__emit_layer(bnn__emit *e, size_t l, const char *from, const ch
     bnn__stage k = bnn__stage_of(e->m, l);
     bnn__slide s;
     size_t n = bnn__pixels(k.in), patch;
-    if (!bnn__emit_window(&s, &k)) {
-        bnn__emit_say(e, "        $_affine(&at, %s, ", from);
-        if (e->parts == 2 && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
-        else if (e->parts == 2) bnn__emit_say(e, "%s + %z, ", from, n);
-        bnn__emit_say(e, "%z, %s, %z);\n", n, into, k.d.size);
+    int window = bnn__emit_window(&s, &k), two = e->parts == 2;
+    bnn__emit_say(e, "        $_%s%s, ", !window ? "affine(&at, " : k.d.kind == BNN_CONV ?
+                  "conv(&at, " : "pool(", from);
+    if (two && l == 0) bnn__emit_put(e, "0, "); /* inputs have no variance */
+    else if (two) bnn__emit_say(e, "%s + %z, ", from, n);
+    if (!window) {
+        bnn__emit_say(e, "%z, %s, %z", n, into, k.d.size);
+        if (two) bnn__emit_say(e, ", %z", k.d.size);
+        bnn__emit_put(e, ");\n");
         return k.d.size;
     }
-    patch = s.kh * s.kw * s.c;
+    patch = s.kh * s.kw * s.c * (size_t)e->parts;
     if (k.d.kind == BNN_CONV && patch > room[2]) room[2] = patch;
-    if (k.d.kind == BNN_CONV)
-        bnn__emit_say(e, "        $_conv(&at, %s, $_s%z, patch, %s);\n", from, l + 1, into);
-    else bnn__emit_say(e, "        $_pool(%s, $_s%z, %s, %s);\n", from, l + 1,
-                       k.d.kind == BNN_AVG_POOL ? "1" : "0", into);
+    if (k.d.kind == BNN_CONV) bnn__emit_say(e, "$_s%z, patch, %s);\n", l + 1, into);
+    else bnn__emit_say(e, "$_s%z, %s, %s);\n", l + 1, k.d.kind == BNN_AVG_POOL ? "1" : "0", into);
     return bnn__pixels(k.out);
 }
 
@@ -19072,6 +19202,7 @@ static void bnn__emit_file(bnn__emit *e) {
     bnn__emit_functions(e, 1);
     if (bnn__emit_classes(e)) bnn__emit_classes_text(e);
     if (e->parts == 2) bnn__emit_moments(e);
+    if (e->needs & BNN__EMIT_MAX) bnn__emit_larger(e);
     bnn__emit_affine(e);
     bnn__emit_windows(e);
     bnn__emit_function(e);
@@ -19163,8 +19294,7 @@ static void bnn__emit_kinds(const bnn__emit *e, bnn_tape *t) {
     size_t i;
     for (i = 0; i < e->m->n_layers; i++) {
         bnn__stage k = bnn__stage_of(e->m, i);
-        if (k.d.add != 0 || (k.d.kind != BNN_DENSE && k.d.kind != BNN_CONV &&
-                             k.d.kind != BNN_MAX_POOL && k.d.kind != BNN_AVG_POOL))
+        if (!bnn__is_plain(&k))
             bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
                       "pools without .add can", i + 1, bnn__kind_name(&k));
     }
@@ -19200,8 +19330,7 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
         if (bnn__emit_block(e, i, 0).rows > width) width = bnn__emit_block(e, i, 0).rows;
     e->weight = bnn__floats(t, bnn__mul(2, width));
     e->room = bnn__floats(t, e->v.samples + e->v.k);
-    if (e->parts == 2 && bnn__mlp_only(t, NULL, "bnn_emit_c", net))
-        e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
+    if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
     e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
     e->v.view.theta = net->params->theta;

@@ -254,7 +254,7 @@ static void what_cannot_be_emitted_is_said(void) {
     bnn_meanfield q = bnn_meanfield_new(other.w, (bnn_meanfield_desc){ 0 });
     d.moments = &q;
     bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
-    says(&u, "bnn_emit_c: moments need a bnn_mlp, and a mean field of its parameters");
+    says(&u, "bnn_emit_c: moments need a bnn_mlp or bnn_layers, and a mean field of its parameters");
     bnn_ensemble e = bnn_ensemble_new(u.w, 1);
     bnn_ensemble_push(&e);
     bnn_emit_c(&u.mem, &u.tape, &u.net, &e, d);
@@ -358,7 +358,7 @@ static void write_pictures(const char *folder) {
     enum { N = 10, D = 7 * 6 * 2 };
     char name[64];
     for (int lik = BNN_GAUSSIAN; lik <= BNN_CATEGORICAL; lik += BNN_CATEGORICAL - BNN_GAUSSIAN)
-        for (int kind = 0; kind < 6; kind++) { /* float, some, exact, pruned, half, int8 */
+        for (int kind = 0; kind < 7; kind++) { /* float, some, exact, pruned, half, int8, moments */
             world u;
             bnn_layers_desc l = pictures;
             open_world(&u, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
@@ -376,8 +376,11 @@ static void write_pictures(const char *folder) {
                 if (bnn_rng_uniform(&u.tape.rng) < (float)0.8) u.w->theta[i] = 0;
             if (kind == 4) d.storage = BNN_EMIT_HALF;
             if (kind == 5) d.storage = BNN_EMIT_INT8;
+            bnn_meanfield q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std =
+                                                                           (float)0.1 });
+            if (kind == 6) d.moments = &q;
             snprintf(name, sizeof name, "net_conv_%d_%d", lik, kind);
-            put_net(folder, &u, kind == 1 ? &e : NULL, d, x, 1e-6);
+            put_net(folder, &u, kind == 1 ? &e : NULL, d, x, kind == 6 ? 3e-6 : 1e-6);
             close_world(&u);
         }
 }
