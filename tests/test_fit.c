@@ -189,6 +189,8 @@ static void to_go_on_twice_is_to_go_on_once(void) {
         CHECK(b.gradients < a.gradients);
         bnn_fit_more(&b, 10000);
         check_equal(&a, &b);
+        bnn_fit_more(&a, 1);            /* the least that is asked for is not the default */
+        CHECK(a.gradients - b.gradients < first / 2);
         close_all();
     }
 }

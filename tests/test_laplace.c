@@ -263,7 +263,7 @@ static void two_mirror_modes_add_ln_2(void) {
 /* ---- kinds, units, and what they leave alone */
 
 static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
-    enum { N = 9, X = 4 };
+    enum { N = 9, X = 16 }; /* 48 numbers: behind a matrix is the next, no gap */
     for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
         open_all(7);
         bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 5, 3 }, .activation = BNN_TANH,
@@ -316,6 +316,7 @@ static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
                              ((j == k) - e[j] / sum) * e[k] / sum * e[k] / sum;
                 v = v < q * (1 - q) ? v : q * (1 - q); /* no more than there is */
                 CHECK_NEAR(p.epistemic.data[r * 3 + k], v, TIGHT);
+                CHECK_NEAR(p.aleatoric.data[r * 3 + k], q * (1 - q) - v, TIGHT);
             }
         }
         close_all();

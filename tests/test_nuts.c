@@ -392,6 +392,25 @@ static void a_funnel_diverges_and_a_walk_saturates_with_notes(void) {
 }
 
 /* 60 weights of sd 1e4 from 25 draws: no float holds what makes their covariance regular */
+/* Of one weight both are one number, the paths the same. Where its variance is 1e-4, a few draws
+ * are shrunk by as much. */
+static void a_dense_mass_of_one_weight_is_the_diagonal(void) {
+    double mass[2];
+    for (int dense = 0; dense < 2; dense++) {
+        open_all(24);
+        target u = target_of(1, NULL);
+        u.precision.data[0] = (float)1e4;
+        bnn_stepper s = bnn_nuts(u.w, (bnn_nuts_desc){ .energy = energy, .user = &u, .warmup = 150,
+                                 .mass = dense ? BNN_MASS_DENSE : BNN_MASS_DIAGONAL });
+        for (int i = 0; i < 150; i++) {
+            bnn_tape_reset(&tape);
+            bnn_step(&s, &tape);
+        }
+        mass[dense] = s.hmc->mass_inv[0];
+        close_all();
+    }
+    CHECK_NEAR(mass[1], mass[0], 1e-4 * mass[0]);
+}
 static void a_covariance_of_too_few_draws_is_told(void) {
     enum { N = 60, WARM = 150 };
     target u;
@@ -495,6 +514,7 @@ int main(void) {
     RUN(a_sampler_made_otherwise_does_not_load);
     RUN(bad_input_is_told);
     RUN(a_funnel_diverges_and_a_walk_saturates_with_notes);
+    RUN(a_dense_mass_of_one_weight_is_the_diagonal);
     RUN(a_covariance_of_too_few_draws_is_told);
     RUN(any_allocation_may_fail);
     RUN(ebfmi_is_its_definition);

@@ -353,6 +353,18 @@ static void fills_write_n_numbers_and_never_repeat_words(void) {
     }
 }
 
+static void a_fill_of_uniforms_is_the_single_draws_in_another_order(void) {
+    bnn_rng r = bnn_rng_seed(8), again = r;
+    if (sizeof(float) == sizeof(double)) return; /* of two words, the other fills have one */
+    bnn_rng_fill_uniform(&r, 128, draws);
+    for (size_t i = 0; i < 128; i++) {
+        size_t same = 0;
+        other[0] = bnn_rng_uniform(&again);
+        for (size_t j = 0; j < 128; j++) same += draws[j] == other[0];
+        CHECK(same == 1);
+    }
+}
+
 /* ---- integers ---- */
 
 static void below_is_uniform(void) {
@@ -637,6 +649,7 @@ int main(void) {
     RUN(exponential_gumbel_logistic_laplace_have_their_laws);
     RUN(fills_have_the_laws_of_single_draws);
     RUN(fills_write_n_numbers_and_never_repeat_words);
+    RUN(a_fill_of_uniforms_is_the_single_draws_in_another_order);
     RUN(below_is_uniform);
     RUN(below_has_no_bias_where_multiplying_alone_has);
     RUN(permutations_of_4_are_equally_likely);

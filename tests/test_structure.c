@@ -407,6 +407,23 @@ static void extraction_drops_absent_edges_and_the_nodes_behind_them(void) {
     world_close(&u);
 }
 
+static void extraction_drops_an_absent_edge_that_is_the_first(void) {
+    static const bnn_candidate some[2] = { { "tanh", bnn_tanh, 4 }, { "none", bnn_zero, 4 } };
+    world u;
+    bnn_edge edges[4] = { { 0, 2, some, 2 }, { 0, 1, some, 2 }, { 1, 2, some, 2 },
+                          { 2, 3, readout, 1 } };
+    bnn_graph_desc d = { .inputs = 3, .noise_std = 1, .edges = edges, .n_edges = 4 };
+    const bnn_structure *s;
+    bnn_net net, small;
+    world_open(&u, 151);
+    net = bnn_graph(u.w, u.a, d);
+    bnn_params_mat(u.a, 0).data[1] = 3;
+    small = bnn_graph_extract(bnn_params_new(&u.mem), &net);
+    s = (const bnn_structure *)small.user;
+    CHECK(s->n_nodes == 4 && s->n_edges == 3);
+    world_close(&u);
+}
+
 /* ---- a graph is a net */
 
 static bnn_data sine(world *u, size_t n) {
@@ -1804,6 +1821,7 @@ int main(void) {
     RUN(a_temperature_assigned_badly_fails_on_the_tape);
     RUN(extraction_gives_the_same_function_with_fewer_parameters);
     RUN(extraction_drops_absent_edges_and_the_nodes_behind_them);
+    RUN(extraction_drops_an_absent_edge_that_is_the_first);
     RUN(loss_predict_and_distill_take_a_graph);
     RUN(the_search_does_not_allocate_after_its_first_step);
     RUN(the_useful_operation_is_found_and_the_posterior_repeats);
