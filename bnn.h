@@ -820,6 +820,9 @@ typedef struct bnn_layers_desc {
 } bnn_layers_desc;
 
 BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc); /* errors count layers from 1 */
+/* A net for bnn_load, and what reads checkpoints, to make: of the layers that the file has. A
+ * zeroed one becomes a bnn_mlp only, so that a program which reads no list has no code of one. */
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem);
 /* A copy of a bnn_mlp in `to` with fewer units, not just zeroed ones. keep[l][j] = 0 drops unit j
  * of hidden layer l; keep[l] NULL keeps the whole layer. keep NULL drops the units whose incoming
  * or outgoing weights are all 0, but always leaves one in each layer: the function stays the same.
@@ -1106,8 +1109,8 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng); /* a
 /* ---- mean field: a Gaussian over every weight --------------------------------------------------
  * q(w) = prod N(mu, sigma^2), fitted by minimizing the free energy F = E_q[-ln p(D|w)] +
  * KL(q||prior) (Hinton and van Camp 1993; Graves 2011; Blundell et al. 2015). The priors are those
- * of w's blocks. The KL is in closed form for normal and Laplace priors and estimated at the draw
- * for mixture and Student-t; flat priors add nothing. One step:
+ * of w's blocks. The KL is in closed form for normal and double exponential priors and estimated at
+ * the draw for mixture and Student-t; flat priors add nothing. One step:
  *     bnn_meanfield_sample(&q, &tape);              w->theta = mu + sigma eps
  *     bnn_backward(bnn_net_nll(&net, batch));       nll, not loss: the KL has the prior in it
  *     bnn_meanfield_backward(&q, &tape);            adds grad F/N to q.params->grad
@@ -1180,9 +1183,9 @@ BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); 
  * yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
-/* The two as operations: means and sds (or noise) of weights (d,k) and biases (1,k); b may be NULL.
- * local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd), where o multiplies entry by entry.
- * flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
+/* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
+ * may be NULL. _local: N(x w + b, (x o x)(w_sd o w_sd) + b_sd o b_sd); o multiplies entry by entry.
+ * _flipout: x w + b + r o ((s o x) w_noise + b_noise), with random signs r and s for each row. */
 BNNDEF bnn_var *bnn_affine_local(bnn_var *x, bnn_var *w, bnn_var *w_sd, bnn_var *b, bnn_var *b_sd);
 BNNDEF bnn_var *bnn_affine_flipout(bnn_var *x, bnn_var *w, bnn_var *w_noise, bnn_var *b,
                                    bnn_var *b_noise);
@@ -1683,19 +1686,21 @@ BNNDEF bnn_var *bnn_cc_log_constant(bnn_var *logit, int kind);
 /* Area between two learning curves on one grid of steps, trapezoid rule; > 0: a lies above b */
 BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, const double *b);
 
-/* Makes of a teacher's posterior over a bnn_mlp that of a smaller one (Grabovoy and Strijov 2021).
- * The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is over
- * all parameters of mlp, *out over all those of to. Bad arguments: the error is in to->mem, and the
- * net is dead. Calls can follow one another. layer counts hidden layers from 1.
+/* Makes of a teacher's posterior over a net of layers that of a smaller one (Grabovoy and Strijov
+ * 2021). The smaller net is made in `to` (empty parameters), with the new mean as its weights. g is
+ * over all parameters of net, *out over all those of to. Bad arguments: the error is in to->mem,
+ * and the net is dead. Calls can follow one another. layer counts from 1, and is not the last.
  *   bnn_drop_neurons: outgoing weights are conditioned on 0, incoming ones and the bias integrated
- *       out; condition_all = 1 conditions those on 0 as well (as printed in the article)
+ *       out; condition_all = 1 conditions those on 0 as well (as printed in the article). In a net
+ *       of bnn_layers, whatever channels bnn_mlp_shrink can drop
  *   bnn_drop_layer: the matrix into the layer is conditioned on I, its bias on 0. So it repeats
  *       the layer before it and can go: needs equal widths and an activation s with s(s(x)) = s(x):
- *       relu behind relu, or the identity */
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+ *       relu behind relu, or the identity. A convolution with an odd kernel that keeps the size of
+ *       the image is conditioned on I in the middle of the kernel and on 0 around it */
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all);
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer);
 /* The order in which to drop the neurons of a hidden layer, first to go first. OBD and RATIO sum a
  * score over a neuron's outgoing weights u. OBD: h u^2/2, h the diagonal of a Hessian or GGN (LeCun
@@ -1704,7 +1709,7 @@ BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *
  * outputs; then again, given that one. It finds copies of neurons; useless ones come last.
  * curvature: params->n values, for OBD. rng: for RANDOM. */
 enum { BNN_ORDER_RANDOM, BNN_ORDER_OBD, BNN_ORDER_RATIO, BNN_ORDER_BELSLEY };
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng);
 /* Belsley, Kuh, Welsch 1980. a is a design X (n,d), n >= d, or, with covariance = 1, a positive
  * definite covariance of the coefficients (d,d): (X'X)^-1 says the same as X. index (1,d): the
@@ -1858,6 +1863,16 @@ BNNDEF int bnn_checkpoint_write(bnn_arena *mem, const bnn_checkpoint *c, void **
  * must have the shapes that were saved. All or nothing. */
 BNNDEF int bnn_checkpoint_read(bnn_arena *mem, const bnn_checkpoint *c, const void *bytes,
                                size_t size);
+/* A fit as bytes, for a checkpoint: all of its state, at whatever moment it ended or was canceled.
+ * bnn_fit_resume is bnn_fit from there on: of the same net, data and desc it makes the bits of the
+ * fit that nobody interrupted, and reads the report of one that was complete. `gradients` (all of
+ * them, from the beginning) and `ess` may be others; progress is yours. Of another net (but for its
+ * values, which do not matter) or data or desc: an error that names what differs. bnn_fit_more goes
+ * on as after bnn_fit. Errors stick in mem; then `data` is NULL, and nothing is made. */
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p);
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc);
+
 /* ---- tables ------------------------------------------------------------------------------------
  * A table is a CSV whose columns are of any kind. Cells keep their text. A recipe turns the text
  * into numbers, in the same way for every later table. Columns are found by name, or by number from
@@ -1916,8 +1931,8 @@ typedef struct bnn_recipe {
 } bnn_recipe;
 /* Errors stay in mem. Dates become days since 1970-01-01; yes, y, true, t and on become 1. */
 BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_desc desc);
-/* Computes the means that replace missing fields again, from n rows of the table (NULL: the first
- * n): those that train, if other rows of it test. Kinds and classes stay those of all rows. */
+/* Computes anew, from n rows of the table (NULL: the first n), the means that replace missing
+ * fields: from those that train, if others test. Kinds and classes stay those of all rows. */
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
 /* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
@@ -1984,7 +1999,7 @@ BNNDEF int bnn_idx_load(bnn_arena *mem, const char *path, bnn_mat *out);
 BNNDEF int bnn_checkpoint_save(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_checkpoint_load(bnn_arena *mem, const char *path, const bnn_checkpoint *c);
 BNNDEF int bnn_save(const char *path, const bnn_net *net);
-BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* net may be zeroed */
+BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be zeroed, unread */
 #endif
 
 #ifdef __cplusplus
@@ -3497,8 +3512,7 @@ BNN__WIDE
  * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
-#define BNN__ROWS3(X, S) BNN__ROWS2(X, S) X(2, S)
-#define BNN__ROWS4(X, S) BNN__ROWS3(X, S) X(3, S)
+#define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
@@ -3528,13 +3542,12 @@ void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs,
     if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
-#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 3, V) \
-    BNN__TILE(S, 4, V) BNN__TILE(S, 6, V)
+#define BNN__TILES(S, V) BNN__TILE(S, 1, V) BNN__TILE(S, 2, V) BNN__TILE(S, 4, V) \
+    BNN__TILE(S, 6, V)
 /* The tile of v vectors and r rows; no table, for that would be data to relocate */
 #define BNN__CASE(S, V) \
     case 6 * V + 1: return bnn__tile_##S##_##V##_1;                                          \
     case 6 * V + 2: return bnn__tile_##S##_##V##_2;                                          \
-    case 6 * V + 3: return bnn__tile_##S##_##V##_3;                                          \
     case 6 * V + 4: return bnn__tile_##S##_##V##_4;                                          \
     case 6 * V + 6: return bnn__tile_##S##_##V##_6;
 #define BNN__CHOICE(S, CASES)                                                                    \
@@ -3633,9 +3646,9 @@ BNN__CALLED size_t bnn__thin_lists(size_t m, size_t k, const float *a, size_t ar
     for (i = 0; i < (m + 1) / 2; i++) all += count[i];
     return all;
 }
-/* Rows of the next tile where so many are left: 7 = 4 + 3, 5 = 3 + 2 */
+/* Rows of the next tile where so many are left: 8 = 4 + 4, 10 = 6 + 4 */
 BNN__INLINE size_t bnn__tile_rows(size_t left) {
-    return left > 8 || left == 6 ? 6 : left > 6 ? 4 : left == 5 ? 3 : left;
+    return left > 5 && left != 8 ? 6 : left > 3 ? 4 : left > 1 ? 2 : left;
 }
 
 /* Rows of w floats from k rows and n <= w columns of B, zeros beyond. Transposing by 4 x 4. */
@@ -3671,54 +3684,24 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
     for (; j < n; j++) for (p = 0; p < k; p++) d[p * w + j] = b[p * brs + j * bcs];
 }
 BNN__WARM
-/* A tile of v vectors, of which `left` columns of C are there */
-static void bnn__tile_put(size_t S, size_t v, size_t r, size_t left, size_t k, const float *a,
-                          size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
-                          const float *from, size_t fs) {
-    bnn__tile *tile = bnn__tile_of(S, v, r);
+/* A tile of w columns, of which fewer are there: nb */
+static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_t k, const float *a,
+                           size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                           const float *from, size_t fs) {
     float edge[6 * 32];
-    size_t l, w = v * S;
-    if (left >= w) {
-        tile(k, a, ars, acs, b, brs, c, ldc, from, fs);
-        return;
-    }
-    for (l = 0; l < r && from != NULL; l++) bnn__row_put(left, from + l * fs, edge + l * w);
+    size_t l;
+    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
     tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
     for (l = 0; l < r; l++)
-        if (from == NULL && fs > 0) bnn__row_add(left, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(left, edge + l * w, c + l * ldc);
-}
-/* Small products, without blocking. Where C is new the last panel of columns overlaps the one
- * before: the same bits twice are cheaper than an edge. Else, or if B has no rows, it is packed. */
-enum { BNN__SMALL_K = 128, BNN__SMALL = 1 << 17 };
-static void bnn__gemm_small(size_t S, size_t m, size_t n, size_t k, const float *a, size_t ars,
-                            size_t acs, const float *b, size_t brs, size_t bcs, float *c,
-                            size_t ldc, const float *from, size_t fs) {
-    float room[32 * BNN__SMALL_K];
-    size_t j, i, r, w, nb;
-    for (j = 0; j < n; j += w) {
-        size_t v = 2, at = j, bs = brs;
-        const float *bj;
-        if (S == 16 && (n - j <= S || (n - j < 2 * S && (from == c || n < 2 * S)))) v = 1;
-        w = v * S;
-        if (n - j < w && from != c && n >= w) at = n - w;
-        nb = n - at < w ? n - at : w;
-        bj = b + at * bcs;
-        if (bcs != 1 || nb < w) {
-            bnn__pack(k, nb, bj, brs, bcs, w, room);
-            bj = room, bs = w;
-        }
-        for (i = 0; i < m; i += r) {
-            r = bnn__tile_rows(m - i);
-            bnn__tile_put(S, v, r, nb, k, a + i * ars, ars, acs, bj, bs, c + i * ldc + at, ldc,
-                          from != NULL ? from + i * fs + at : NULL, fs);
-        }
-    }
+        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
+        else bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
  * if that would touch a new page for every k (a wide A, transposed: the gradient of the weights) is
  * it copied, and then B is read where it lies, unless its rows would fight for the same cache sets.
+ * Where C is new the last panel overlaps the one before: the same bits twice are cheaper than an
+ * edge. What is small is done at once.
  * While a tile is computed, C of the next one and 16 lines of the next panel are on their way. */
 enum { /* in floats: */
     BNN__ROOM = 16384,                 /* on the stack, 64 KB: a panel of B, or that and A packed */
@@ -3731,14 +3714,20 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         const float *from, size_t fs) {
     __attribute__((aligned(64))) float room[BNN__ROOM];
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
-    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts = (k + kmax - 1) / kmax;
-    size_t kc = (k + cuts - 1) / cuts, kb, mb, mc, nb, p, i, j, x, r, l;
-    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2;
+    size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts, kc = k, kb, mb, mc, nb, p, i, j, x, r, l;
+    size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2, v, w;
+    if (k > kmax) {
+        cuts = (k + kmax - 1) / kmax;
+        kc = (k + cuts - 1) / cuts;
+    }
     for (p = 0; p < k; p += kc, from = c, fs = ldc) {
         kb = k - p < kc ? k - p : kc;
-        mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
-        cuts = (m + mc - 1) / mc;
-        mc = cuts ? ((m + cuts - 1) / cuts + 5) / 6 * 6 : 6;
+        mc = m;
+        if (packa || m * kb > block) {
+            mc = (packa ? BNN__ROOM - 2 * S * kb : block) / kb / 6 * 6;
+            cuts = (m + mc - 1) / mc;
+            mc = ((m + cuts - 1) / cuts + 5) / 6 * 6;
+        }
         for (i = 0; i < m; i += mc) {
             const float *ai = a + i * ars + p * acs;
             size_t rs = ars, cs = acs;
@@ -3750,19 +3739,23 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
                 ai = d, rs = 1, cs = mc;
             }
-            for (j = 0; j < n; j += nb) {
-                const float *bj = b + p * brs + j * bcs, *next = 0;
-                size_t v, w, bs = brs;
-                nb = n - j < 2 * S ? n - j : 2 * S;
-                v = S == 16 && nb <= S ? 1 : 2;
+            for (j = 0; j < n; j += w) {
+                const float *bj, *next = 0;
+                size_t bs = brs, at = j, had = 0;
+                bnn__tile *tile = NULL;
+                v = S == 16 && (n - j <= S || (n < 2 * S && from != c)) ? 1 : 2;
                 w = v * S;
+                if (n - j < w && n >= w && from != c) at = n - w;
+                nb = n - at < w ? n - at : w;
+                bj = b + p * brs + at * bcs;
                 if (nb < w || bcs != 1 || (mb > BNN__FEW && (!packa || brs % 64 == 0))) {
                     bnn__pack(kb, nb, bj, brs, bcs, w, room);
                     if (kb >= BNN__SHORT && n - j >= 2 * w) next = bj + w * bcs;
                     bj = room, bs = w;
                 }
                 for (x = 0; x < mb; x += r) {
-                    float *cx = c + (i + x) * ldc + j;
+                    float *cx = c + (i + x) * ldc + at;
+                    const float *fx = from != NULL ? from + (i + x) * fs + at : NULL;
                     r = bnn__tile_rows(mb - x);
                     if (kb >= BNN__SHORT) {
                         size_t q = x / 6 * 16, e = q + 16 < kb ? q + 16 : kb;
@@ -3774,8 +3767,10 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                         else if (next && q < e)
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
-                    bnn__tile_put(S, v, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
-                                  from != NULL ? from + (i + x) * fs + j : NULL, fs);
+                    if (r != had) tile = bnn__tile_of(S, v, r), had = r;
+                    if (nb == w) tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, fx, fs);
+                    else bnn__tile_edge(tile, w, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
+                                        fx, fs);
                 }
             }
         }
@@ -3890,9 +3885,7 @@ static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t 
         for (i = 0; i < m && from != NULL && from != c; i++)
             memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
         bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
-    } else if (lanes > 1 && k > 0 && n > 1 && k <= BNN__SMALL_K && m * n <= BNN__SMALL / k)
-        bnn__gemm_small(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
-    else if (lanes > 1 && k > 0)
+    } else if (lanes > 1 && k > 0)
         bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
     else
 #endif
@@ -4067,11 +4060,13 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
     }
 }
 /* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
-static void bnn__tile_edge(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
+static void bnn__tile_deep(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
                            const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left);
-    bnn__tile_put(S, w / S, r, left, k, a, ars, 1, b, w, c, ldc, more > 0 ? c : NULL,
-                  more != 0 ? ldc : 0);
+    size_t w = bnn__panel(S, left), fs = more != 0 ? ldc : 0;
+    const float *from = more > 0 ? c : NULL;
+    bnn__tile *tile = bnn__tile_of(S, w / S, r);
+    if (left >= w) tile(k, a, ars, 1, b, w, c, ldc, from, fs);
+    else bnn__tile_edge(tile, w, r, left, k, a, ars, 1, b, w, c, ldc, from, fs);
 }
 
 typedef struct bnn__band {
@@ -4114,7 +4109,7 @@ static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wi
                 for (i = 0; i < rows; i++)
                     for (l = 0; l < s->cols; l += r) {
                         r = bnn__tile_rows(s->cols - l);
-                        bnn__tile_edge(S, r, k - j, deep,
+                        bnn__tile_deep(S, r, k - j, deep,
                                        x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
                                        s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
                                        more || ky + at > 0);
@@ -4136,7 +4131,7 @@ static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const floa
                 size_t row = i * s->down + ky - s->top; /* above the image: huge */
                 for (l = first; l < end && row < s->h; l += r) {
                     r = bnn__tile_rows(end - l);
-                    bnn__tile_edge(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
+                    bnn__tile_deep(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
                                    w + tap * size + j * k,
                                    x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
                                    s->right * s->c, -1);
@@ -8430,9 +8425,11 @@ struct bnn__mlp {
     size_t first;      /* block of the first layer's weights */
     size_t n_layers;
     struct bnn__stage *at; /* of bnn_layers; NULL in a bnn_mlp, whose desc has them */
-    void (*record)(struct bnn__io *io, const bnn_net *net); /* of these in a file */
+    void (*record)(struct bnn__io *io, bnn_net *net); /* of these in a file */
+    int (*fits)(const bnn_params *w, const struct bnn__mlp *m); /* are their blocks in w? */
     bnn_net (*less)(bnn_params *to, const bnn_net *net, bnn_image input,
-                    unsigned char *const *keep); /* with the units kept, of weights 0 */
+                    unsigned char *const *keep, size_t gone); /* with the units kept and without
+                    layer `gone`, counted from 1; of weights 0 */
 };
 
 /* What is said of a net that was not made: the reason, which its arena knows */
@@ -8775,6 +8772,13 @@ static bnn_var *bnn__layers_walk(bnn_tape *t, const bnn_net *net, bnn_var *x,
                                  bnn__layer_fn *layer) {
     bnn_var *out[BNN_MAX_LIST];
     size_t l;
+    if (net->mlp->at != NULL && x->val.cols != bnn__pixels(net->mlp->at[0].in) &&
+        t->err == BNN_OK) {
+        const bnn__stage *k = net->mlp->at;
+        return bnn__fail(t, BNN_ESHAPE, "bnn_layers: layer 1 (%s): x is %zx%z, its rows cannot be "
+                         "images of %zx%zx%z", bnn__kind_name(k), x->val.rows, x->val.cols,
+                         k->in.h, k->in.w, k->in.c);
+    }
     for (l = 0; l < net->mlp->n_layers; l++) {
         bnn__stage k = bnn__stage_of(net->mlp, l);
         if (t->training > 0) x = bnn__stage_dropout(&k, x);
@@ -8836,7 +8840,8 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
 
 /* ---- making one */
 
-static void bnn__io_list(struct bnn__io *io, const bnn_net *net); /* >>checkpoint */
+static void bnn__io_list(struct bnn__io *io, bnn_net *net);     /* >>checkpoint */
+static void bnn__io_list_new(struct bnn__io *io, bnn_net *net);
 
 static int bnn__images_equal(bnn_image a, bnn_image b) {
     return a.h == b.h && a.w == b.w && a.c == b.c;
@@ -8856,10 +8861,32 @@ static const char *bnn__stage_idle(const bnn__stage *k) {
     return d->kind != BNN_DENSE && (d->image.h | d->image.w | d->image.c) != 0 ? "image" : NULL;
 }
 
+/* The letter and shape of block i of a layer; 0 = it has no more */
+static char bnn__stage_block(const bnn__stage *k, size_t i, size_t *rows, size_t *cols) {
+    size_t size = k->d.size, c = k->in.c;
+    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
+    int norm = k->d.kind == BNN_NORM, cell = bnn__recurs(k);
+    size_t first = cell ? 2 : 1; /* that is no matrix */
+    if (!norm && !cell && !bnn__is_product(k)) return 0;
+    if (i > first || (k->d.no_bias && (norm || i == first))) return 0;
+    *rows = 1, *cols = norm ? c : cell ? bnn__mul(4, size) : size;
+    if (i == first) return norm ? 's' : 'b';
+    switch (k->d.kind) {
+    case BNN_DENSE: *rows = bnn__pixels(k->in); return 'w';
+    case BNN_CONV: *rows = bnn__mul(area, c); return 'w';
+    case BNN_CONV_TRANSPOSE: *rows = c, *cols = bnn__mul(area, size); return 'w';
+    case BNN_NORM: return 'g';
+    default: break;
+    }
+    *rows = i == 0 ? k->in.w * c : size, *cols = bnn__mul(bnn__gates(k), size);
+    return i == 0 ? 'w' : 'u';
+}
+
 static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     const char *name = bnn__kind_name(k), *idle = bnn__stage_idle(k);
     const bnn_layer *d = &k->d;
     bnn_image in = k->in, m = d->image;
+    size_t i, rows, cols;
     if (idle != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_layers: layer %z (%s) has no %s", l, name, idle);
     if (d->activation < BNN_RELU || d->activation > BNN_IDENTITY ||
@@ -8885,6 +8912,10 @@ static void bnn__stage_check(bnn_arena *mem, size_t l, const bnn__stage *k) {
     else if (bnn__mul(bnn__mul(k->out.h, k->out.w), k->out.c) > SIZE_MAX / 64)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): images of %zx%zx%z overflow",
                         l, name, k->out.h, k->out.w, k->out.c);
+    for (i = 0; bnn__stage_block(k, i, &rows, &cols) != 0; i++)
+        if (bnn__mul(rows, cols) > SIZE_MAX / 64)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer %z (%s): weights of %zx%z for "
+                            "images of %zx%zx%z overflow", l, name, rows, cols, in.h, in.w, in.c);
 }
 
 /* Defaults of a layer, what comes out of it and what does it */
@@ -8950,37 +8981,34 @@ static double bnn__stage_fan(const bnn__stage *k, size_t rows) {
     return (double)rows * (double)k->d.kernel / step * kw / step;
 }
 
-static void bnn__stage_block(bnn_params *w, bnn__stage *k, size_t l, char letter, size_t rows,
-                             size_t cols) {
-    char name[4] = { letter, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
-    bnn_prior p = k->d.prior;
-    if (letter == 'g') p.mean += 1;
-    if (p.fan_in && letter == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
-        if (p.std == 0) p.std = 1;
-        p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
+    size_t rows, cols;
+    char name[4] = { 0, (char)('0' + l / 10), (char)('0' + l % 10), 0 };
+    k->block = w->n_blocks;
+    while ((name[0] = bnn__stage_block(k, k->blocks, &rows, &cols)) != 0) {
+        bnn_prior p = k->d.prior;
+        if (name[0] == 'g') p.mean += 1;
+        if (p.fan_in && name[0] == 'w' && k->d.kind == BNN_CONV_TRANSPOSE) {
+            if (p.std == 0) p.std = 1;
+            p.std *= (float)sqrt((double)rows / bnn__stage_fan(k, rows)); /* rows come by fan_in */
+        }
+        bnn_params_add(w, rows, cols, name, p);
+        k->blocks++;
     }
-    bnn_params_add(w, rows, cols, name, p);
-    k->blocks++;
 }
 
-static void bnn__stage_blocks(bnn_params *w, bnn__stage *k, size_t l) {
-    size_t size = k->d.size, c = k->in.c, gates = bnn__gates(k);
-    size_t area = bnn__mul(k->d.kernel, k->d.kernel_w != 0 ? k->d.kernel_w : k->d.kernel);
-    k->block = w->n_blocks;
-    switch (k->d.kind) {
-    case BNN_DENSE: bnn__stage_block(w, k, l, 'w', bnn__pixels(k->in), size); break;
-    case BNN_CONV: bnn__stage_block(w, k, l, 'w', bnn__mul(area, c), size); break;
-    case BNN_CONV_TRANSPOSE: bnn__stage_block(w, k, l, 'w', c, bnn__mul(area, size)); break;
-    case BNN_GRU: case BNN_LSTM:
-        bnn__stage_block(w, k, l, 'w', k->in.w * c, bnn__mul(gates, size));
-        bnn__stage_block(w, k, l, 'u', size, bnn__mul(gates, size));
-        size = bnn__mul(4, size);
-        break;
-    case BNN_NORM: if (!k->d.no_bias) bnn__stage_block(w, k, l, 'g', 1, c), size = c; break;
-    default: return;
-    }
-    if (!k->d.no_bias)
-        bnn__stage_block(w, k, l, k->d.kind == BNN_NORM ? 's' : 'b', 1, size);
+/* Gives the layers their blocks from m->first on; 0 = w, if there is one, has others */
+static int bnn__list_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    bnn__stage *k = m->at, *end = k + m->n_layers;
+    size_t at = m->first, rows, cols;
+    for (; k < end; k++)
+        for (k->block = at, k->blocks = 0; bnn__stage_block(k, k->blocks, &rows, &cols); at++) {
+            if (w != NULL && (at >= w->n_blocks || w->blocks[at].rows != rows ||
+                              w->blocks[at].cols != cols))
+                return 0;
+            k->blocks++;
+        }
+    return 1;
 }
 
 static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
@@ -9008,7 +9036,7 @@ static void bnn__list_init(bnn_params *w, const struct bnn__mlp *m) {
 }
 
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep); /* below */
+                              unsigned char *const *keep, size_t gone); /* below */
 
 /* The layers of a desc, as far as they are good: the arena has the error */
 static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_desc *d) {
@@ -9024,9 +9052,11 @@ static void bnn__list_new(bnn_arena *mem, struct bnn__mlp *m, const bnn_layers_d
             return;
         }
     if (!bnn__image_ok(in))
-        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: an input of %zx%zx%z", in.h, in.w, in.c);
+        bnn__arena_fail(mem, BNN_ESHAPE, "bnn_layers: layer 1: an input of %zx%zx%z", in.h, in.w,
+                        in.c);
     m->at = (bnn__stage *)bnn_arena_alloc(mem, m->n_layers, sizeof *m->at);
     m->record = bnn__io_list;
+    m->fits = bnn__list_fits;
     m->less = bnn__list_less;
     for (l = 0; l < m->n_layers && mem->err == BNN_OK; l++)
         bnn__list_add(mem, m, l, d->layers[l], in, last);
@@ -9064,6 +9094,14 @@ BNNDEF bnn_net bnn_layers(bnn_params *w, bnn_layers_desc desc) {
     bnn__list_init(w, m);
     bnn__list_lr(w, m);
     net.forward = bnn__layers_forward;
+    return net;
+}
+
+BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem) {
+    bnn_net net = bnn__net_dead(mem);
+    if (mem == NULL) return net;
+    net.mlp = (struct bnn__mlp *)bnn_arena_alloc(mem, 1, sizeof *net.mlp);
+    if (net.mlp != NULL) net.mlp->record = bnn__io_list_new;
     return net;
 }
 
@@ -9127,12 +9165,6 @@ static bnn_net bnn__net_alike(bnn_net like, const bnn_net *net, const unsigned c
     return to->mem->err == BNN_OK ? like : bnn__net_dead(to->mem);
 }
 
-/* A bnn_mlp of other hidden sizes in `to` */
-static bnn_net bnn__net_like(bnn_params *to, const bnn_net *net, bnn_mlp_desc d) {
-    d.init = BNN_INIT_ZERO;
-    return bnn__net_alike(bnn_mlp(to, d), net, NULL, 1);
-}
-
 /* ---- fewer inputs and units: all of it on a copy of the weights, out of which the net is read.
  * Units are the channels of an image: rows and columns of weights are theirs in turn. Number 0 are
  * the inputs, number l what layer l, counted from 1, makes. */
@@ -9143,6 +9175,7 @@ typedef struct bnn__shrink {
     unsigned char *keep[BNN_MAX_LIST + 1]; /* NULL keeps all; a pool has those that it sees */
     size_t to[BNN_MAX_LIST + 1];           /* index of the layer that meets them, 0 but for inputs
                                               where they must stay */
+    size_t gone;                           /* a layer, counted from 1, that is left out; 0 = none */
 } bnn__shrink;
 
 static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
@@ -9206,10 +9239,11 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
 
 /* The desc of a list out of its layers, with what is kept of them */
 static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image input,
-                              unsigned char *const *keep) {
+                              unsigned char *const *keep, size_t gone) {
     const struct bnn__mlp *m = net->mlp;
     const bnn_mlp_desc *d = &m->desc;
     bnn_layers_desc less;
+    bnn_layer *to_layer = less.layers;
     size_t l;
     memset(&less, 0, sizeof less);
     less.input = input;
@@ -9219,12 +9253,13 @@ static bnn_net bnn__list_less(bnn_params *to, const bnn_net *net, bnn_image inpu
     less.prior = d->prior, less.seed = d->seed, less.no_bias = d->no_bias;
     for (l = 0; l < m->n_layers; l++) {
         const bnn__stage *k = &m->at[l];
-        bnn_layer *to_layer = &less.layers[l];
         size_t c = bnn__kept(keep[l + 1], k->out.c);
+        if (l + 1 == gone) continue;
         *to_layer = k->d;
         if (k->d.kind == BNN_DENSE)
             to_layer->image.c = c, to_layer->size = c * k->out.h * k->out.w;
         else if (bnn__is_product(k)) to_layer->size = c;
+        to_layer++->add -= gone != 0 && k->d.add >= gone;
     }
     return bnn_layers(to, less);
 }
@@ -9238,9 +9273,16 @@ static bnn_net bnn__shrink_make(const bnn__shrink *s, bnn_params *to, const bnn_
         if (left < units && first.d.kind == BNN_DENSE) in.h = in.w = 1;
         if (left < units && bnn__recurs(&first)) in.w = 1;
         if (left < units) in.c = left;
-        return bnn__net_alike(s->m->less(to, net, in, s->keep), net, s->keep[0], units);
+        return bnn__net_alike(s->m->less(to, net, in, s->keep, s->gone), net, s->keep[0],
+                              units);
     }
     for (l = 0; l < s->m->n_layers; l++) d.sizes[l] = bnn__kept(s->keep[l], d.sizes[l]);
+    if (s->gone != 0) {
+        size_t after = BNN_MAX_LAYERS - s->gone;
+        memmove(&d.sizes[s->gone], &d.sizes[s->gone + 1], after * sizeof *d.sizes);
+        memmove(&d.activations[s->gone - 1], &d.activations[s->gone], after * sizeof(int));
+        d.sizes[BNN_MAX_LAYERS] = 0;
+    }
     d.init = BNN_INIT_ZERO;
     return bnn__net_alike(bnn_mlp(to, d), net, s->keep[0], units);
 }
@@ -9259,7 +9301,7 @@ static bnn_net bnn__shrink_close(const bnn__shrink *s, bnn_params *to, const bnn
         bnn__stage k = bnn__stage_of(s->m, l);
         size_t in = l == 0 ? bnn__units_of(s->m, 0) : k.in.c;
         int product = bnn__is_product(&k);
-        for (i = 0; i < k.blocks; i++, at++) {
+        for (i = 0; i < k.blocks && l + 1 != s->gone; i++, at++) {
             bnn__block_like(to, at, &s->w.blocks[k.block + i]);
             bnn__pick(bnn_params_mat(to, at), bnn_params_mat(&s->w, k.block + i),
                       i == 0 && (product || bnn__recurs(&k)) ? s->keep[l] : NULL, in,
@@ -9424,10 +9466,17 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step */
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step. 0 =
+ * there is another number of columns, which the net's arena says */
 static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
     const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
-    if (k == NULL || k->d.kind == BNN_DENSE || bnn__pixels(k->in) != cols) return cols;
+    if (k != NULL && bnn__pixels(k->in) != cols) {
+        bnn__arena_say(net->params->mem, BNN_ESHAPE, "bnn_net_standardize: x has %z columns, layer "
+                       "1 (%s) reads images of %zx%zx%z", cols, bnn__kind_name(k), k->in.h,
+                       k->in.w, k->in.c);
+        return 0;
+    }
+    if (k == NULL || k->d.kind == BNN_DENSE) return cols;
     return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
 }
 
@@ -9470,13 +9519,15 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
     bnn_arena *mem = net->params != NULL ? net->params->mem : net->mem;
     int err, real = bnn__likelihood(net) <= BNN_STUDENT;
     bnn_scaling s;
+    size_t own;
     if (net->params == NULL) return mem != NULL && mem->err != BNN_OK ? mem->err : BNN_EARG;
     if (train.x.rows == 0 || train.x.rows != train.y.rows)
         return bnn__arena_say(mem, BNN_ESHAPE, "bnn_net_standardize: x has %z rows, y has %z",
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
-    err = bnn__standardize(mem, "x", train.x, bnn__own_columns(net, train.x.cols), 0, &s.x_mean,
-                           &s.x_std);
+    own = bnn__own_columns(net, train.x.cols);
+    err = own == 0 && train.x.cols != 0 ? BNN_ESHAPE
+          : bnn__standardize(mem, "x", train.x, own, 0, &s.x_mean, &s.x_std);
     if (err == BNN_OK && real)
         err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
     if (err == BNN_OK) net->scaling = s;
@@ -15449,137 +15500,161 @@ BNNDEF bnn_evidence bnn_ladder_anneal(bnn_ladder *l, bnn_tape *t, size_t runs, s
  * >>drop: smaller nets from Gaussians over larger ones (Grabovoy and Strijov 2021)
  *
  * With weights in-by-out, neuron j of hidden layer t has its incoming weights in column j of w_t
- * and its outgoing ones in row j of w_t+1. Blocks keep their order, so the reduced vector is the
- * flat vector of the smaller net.
+ * and its outgoing ones in row j of w_t+1; of channels these are columns and rows in turn. What is
+ * kept stays in order, so the reduced vector is the flat vector of the smaller net.
  * --------------------------------------------------------------------------------------------- */
 
-/* The desc of mlp in a form that bnn_mlp takes again; 0 = not one whose weights g covers. */
-static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *mlp,
-                           const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
-    const struct bnn__mlp *m = mlp == NULL || mlp->params == NULL ||
-                               !bnn__mlp_only(NULL, mem, who, mlp) ? NULL : mlp->mlp;
-    size_t blocks, n = g == NULL ? 0 : g->n;
+/* 0 = not a net whose weights g covers, or there is no such layer */
+static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
+                           const bnn_gaussian *g, size_t layer) {
+    const struct bnn__mlp *m = net == NULL || net->params == NULL ? NULL : net->mlp;
+    size_t n = g == NULL ? 0 : g->n;
+    bnn__stage last;
     if (mem->err != BNN_OK) return 0;
-    if (m == NULL || n == 0 || n != mlp->params->n) {
+    if (m == NULL || n == 0 || n != net->params->n) {
         bnn__arena_fail(mem, BNN_ESHAPE, "%s: a Gaussian of %z weights for a net of %z that must "
-                        "be a bnn_mlp", who, n, m == NULL ? 0 : mlp->params->n);
+                        "be of bnn_mlp or bnn_layers", who, n, m == NULL ? 0 : net->params->n);
         return 0;
     }
-    blocks = m->n_layers * (m->desc.no_bias ? 1 : 2) + (mlp->noise_learned != 0);
-    if (m->first != 0 || mlp->params->n_blocks != blocks) {
+    last = bnn__stage_of(m, m->n_layers - 1);
+    if (m->first != 0 ||
+        net->params->n_blocks != last.block + last.blocks + (net->noise_learned != 0)) {
         bnn__arena_fail(mem, BNN_EARG, "%s: the net must be alone in its parameters", who);
         return 0;
     }
-    if (layer == 0 || layer >= m->n_layers) {
+    if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-        return 0;
-    }
-    *d = m->desc;
-    d->init = BNN_INIT_ZERO;
-    memset(&d->prior, 0, sizeof d->prior);
-    return 1;
+    return mem->err == BNN_OK;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
-static unsigned char *bnn__drop_open(const char *who, bnn_params *to, const void *out,
-                                     const void *neurons, const bnn_net *mlp,
-                                     const bnn_gaussian *g, size_t layer, bnn_mlp_desc *d) {
+static unsigned char *bnn__drop_open(const char *who, bnn__shrink *s, bnn_params *to,
+                                     const void *out, const void *neurons, const bnn_net *net,
+                                     const bnn_gaussian *g, size_t layer) {
     if (to == NULL || to->mem->err != BNN_OK) return NULL;
     if (to->n_blocks != 0 || out == NULL || neurons == NULL)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
                         "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
                         "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
-    if (!bnn__drop_ready(who, to->mem, mlp, g, layer, d)) return NULL;
+    if (!bnn__drop_ready(who, to->mem, net, g, layer) || !bnn__shrink_open(s, to, who, net))
+        return NULL;
     return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
 
-/* The smaller net, with the priors of the larger one's blocks (from `gone` on, those behind the
- * dropped layer's) and the mean as its weights. */
-static bnn_net bnn__drop_close(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
-                               const bnn_gaussian *g, const bnn_mlp_desc *d,
-                               const unsigned char *what, const float *value, size_t gone) {
+/* The smaller net, with the priors of the larger one's blocks and the mean as its weights */
+static bnn_net bnn__drop_close(const bnn__shrink *s, bnn_params *to, bnn_gaussian *out,
+                               const bnn_net *net, const bnn_gaussian *g,
+                               const unsigned char *what, const float *value) {
     bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
-    bnn_net net = less.n > 0 ? bnn__net_like(to, mlp, *d) : bnn__net_dead(to->mem);
-    size_t b;
-    if (net.params == NULL) return net;
+    bnn_net small = less.n > 0 ? bnn__shrink_close(s, to, net) : bnn__net_dead(to->mem);
+    if (small.params == NULL) return small;
     BNN_ASSERT(to->n == less.n);
-    for (b = 0; b < to->n_blocks; b++)
-        to->blocks[b].prior =
-            mlp->params->blocks[b < gone ? b : b + mlp->params->n_blocks - to->n_blocks].prior;
     memcpy(to->theta, less.mean, less.n * sizeof(float));
     *out = less;
-    return net;
+    return small;
 }
 
-BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+/* What becomes of the weights of unit j of units l: those that enter it, and those that leave */
+static void bnn__drop_unit(const bnn__shrink *s, size_t l, size_t j, unsigned char *what,
+                           int enter) {
+    bnn__strand e = bnn__strand_of(s, l, j);
+    size_t i, cols = e.out.cols;
+    for (i = 0; i < e.heard; i++)
+        what[(size_t)(e.hears - s->w.theta) + i * e.units] = (unsigned char)enter;
+    for (i = j; i < e.b.cols; i += e.units)
+        what[(size_t)(e.b.data - s->w.theta) + i] = (unsigned char)enter;
+    for (i = 0; i < e.sent; i++)
+        memset(what + (e.sends - s->w.theta) + i * e.units * cols, BNN_FIX, cols);
+    s->keep[l][j] = 0;
+}
+
+BNNDEF bnn_net bnn_drop_neurons(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                                 const bnn_gaussian *g, size_t layer, size_t n,
                                 const size_t *neurons, int condition_all) {
     const char *who = "bnn_drop_neurons";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, n > 0 ? (const void *)neurons : who, mlp, g,
-                                         layer, &d);
-    const bnn_block *in, *next;
-    size_t i, j, step, width;
-    if (what == NULL) return bnn__net_dead(to != NULL ? to->mem : NULL);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    in = &mlp->params->blocks[(layer - 1) * step];
-    next = in + step;
-    for (i = 0; i < n; i++) {
-        if (neurons[i] >= width || n >= width || what[next->offset + neurons[i] * next->cols] != 0)
-            break;
-        memset(what + next->offset + neurons[i] * next->cols, BNN_FIX, next->cols);
-        for (j = 0; j < in->rows + step - 1; j++) /* its column, and the bias behind the matrix */
-            what[in->offset + j * width + neurons[i]] = condition_all ? BNN_FIX : BNN_DROP;
-    }
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, n > 0 ? (const void *)neurons : who, net,
+                                         g, layer);
+    size_t i, width;
+    if (what == NULL || bnn__stay(&s, to->mem, who, layer))
+        return bnn__net_dead(to != NULL ? to->mem : NULL);
+    width = bnn__units_of(s.m, layer);
+    for (i = 0; i < n && n < width && neurons[i] < width && s.keep[layer][neurons[i]]; i++)
+        bnn__drop_unit(&s, layer, neurons[i], what, condition_all ? BNN_FIX : BNN_DROP);
     if (i < n) {
         bnn__arena_fail(to->mem, BNN_EARG, "%s: neuron %z (number %z of %z) of layer %z, which has "
                         "%z: out of range, twice, or all of them", who, neurons[i], i, n, layer,
                         width);
         return bnn__net_dead(to->mem);
     }
-    d.sizes[layer] = width - n;
-    return bnn__drop_close(to, out, mlp, g, &d, what, NULL, BNN__NONE);
+    return bnn__drop_close(&s, to, out, net, g, what, NULL);
+}
+
+/* Is nothing below 0 in what layer l, counted from 1, makes? */
+static int bnn__rectified(const struct bnn__mlp *m, size_t l) {
+    for (; l > 0; l--) {
+        bnn__stage k = bnn__stage_of(m, l - 1);
+        int between = k.d.kind >= BNN_MAX_POOL && k.d.kind <= BNN_UPSAMPLE && k.d.add == 0;
+        if (k.d.activation == BNN_RELU) return 1;
+        if (!between || k.d.activation != BNN_IDENTITY) return 0;
+    }
+    return 0;
+}
+
+/* Has the layer weights that make of an image the same, read in the same way? */
+static int bnn__has_identity(const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1), next = bnn__stage_of(m, layer);
+    int same = bnn__images_equal(k.in, k.out), free = layer > 1 && same;
+    size_t i, kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    for (i = layer; i < m->n_layers; i++)
+        if (bnn__stage_of(m, i).d.add == layer && !free) return 0;
+    if (k.d.add != 0 || (!same && next.d.kind != BNN_DENSE)) return 0;
+    return k.d.kind == BNN_DENSE || (k.d.kind == BNN_CONV && same && k.d.stride < 2 &&
+                                     k.d.kernel % 2 == 1 && kw % 2 == 1);
 }
 
 /* Can the layer be the identity, and gone? */
-static int bnn__layer_fits(bnn_arena *mem, const bnn_mlp_desc *d, size_t layer) {
-    int act = d->activations[layer - 1];
-    if (d->sizes[layer - 1] != d->sizes[layer])
+static int bnn__layer_fits(bnn_arena *mem, const struct bnn__mlp *m, size_t layer) {
+    bnn__stage k = bnn__stage_of(m, layer - 1);
+    int act = k.d.activation;
+    if (k.d.kind == BNN_DENSE && bnn__pixels(k.in) != k.d.size)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_drop_layer: layer %z has width %z, the one before "
-                        "it %z", layer, d->sizes[layer], d->sizes[layer - 1]);
-    else if (act != BNN_IDENTITY &&
-             (act != BNN_RELU || layer == 1 || d->activations[layer - 2] != BNN_RELU))
+                        "it %z", layer, k.d.size, bnn__pixels(k.in));
+    else if (!bnn__has_identity(m, layer))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z (%s) cannot be the identity: "
+                        "needs a dense layer, or a conv of odd kernel, stride 1 and equal images, "
+                        "in no sum", layer, bnn__kind_name(&k));
+    else if (act != BNN_IDENTITY && (act != BNN_RELU || !bnn__rectified(m, layer - 1)))
         bnn__arena_fail(mem, BNN_EARG, "bnn_drop_layer: layer %z: activation %d: needs "
                         "sigma(sigma(x)) = sigma(x): relu behind relu, or identity", layer, act);
     return mem->err == BNN_OK;
 }
 
-BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *mlp,
+BNNDEF bnn_net bnn_drop_layer(bnn_params *to, bnn_gaussian *out, const bnn_net *net,
                               const bnn_gaussian *g, size_t layer) {
     const char *who = "bnn_drop_layer";
-    bnn_mlp_desc d;
-    unsigned char *what = bnn__drop_open(who, to, out, who, mlp, g, layer, &d);
+    bnn__shrink s;
+    unsigned char *what = bnn__drop_open(who, &s, to, out, who, net, g, layer);
+    bnn__stage k;
+    bnn_mat a;
     float *value;
-    size_t i, l, step, width;
-    if (what == NULL || !bnn__layer_fits(to->mem, &d, layer))
+    size_t i, l, tap = 0, kw;
+    if (what == NULL || !bnn__layer_fits(to->mem, s.m, layer))
         return bnn__net_dead(to != NULL ? to->mem : NULL);
     value = (float *)bnn_arena_alloc(to->mem, g->n, sizeof *value);
     if (value == NULL) return bnn__net_dead(to->mem);
-    step = d.no_bias ? 1 : 2;
-    width = d.sizes[layer];
-    l = mlp->params->blocks[(layer - 1) * step].offset;
-    for (i = 0; i < width * (width + step - 1); i++) {
+    k = bnn__stage_of(s.m, layer - 1);
+    kw = k.d.kernel_w != 0 ? k.d.kernel_w : k.d.kernel;
+    if (k.d.kind == BNN_CONV) tap = (k.d.kernel / 2 * kw + kw / 2) * k.in.c; /* in the middle */
+    a = bnn_params_mat(&s.w, k.block);
+    l = s.w.blocks[k.block].offset;
+    for (i = 0; i < bnn__mat_size(a) + (k.blocks - 1) * a.cols; i++) { /* the bias is behind */
         what[l + i] = BNN_FIX;
-        value[l + i] = (float)(i < width * width && i / width == i % width);
+        value[l + i] = (float)(i < bnn__mat_size(a) && i / a.cols == tap + i % a.cols);
     }
-    for (l = layer; l < BNN_MAX_LAYERS; l++) {
-        d.sizes[l] = d.sizes[l + 1];
-        d.activations[l - 1] = d.activations[l];
-    }
-    d.sizes[BNN_MAX_LAYERS] = 0;
-    return bnn__drop_close(to, out, mlp, g, &d, what, value, (layer - 1) * step);
+    s.gone = layer;
+    return bnn__drop_close(&s, to, out, net, g, what, value);
 }
 
 /* ---- orders */
@@ -15677,28 +15752,31 @@ static int bnn__order_belsley(bnn_arena *mem, size_t *order, size_t width, bnn_m
     return err;
 }
 
-/* Scores of the rows of a layer's outgoing weights, or their mean correlation r. */
-static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, int kind,
+/* Scores of the outgoing weights of each unit, whose rows of `next` come in turn; or their mean
+ * correlation r. */
+static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size_t width, int kind,
                               const float *curvature, double *score, bnn_mat r) {
-    size_t i, j, k, width = next->rows;
+    size_t i, j, k, n = next->rows / width * next->cols; /* of a unit */
     for (i = 0; i < width; i++)
-        for (j = 0; j < next->cols; j++) {
-            size_t at = next->offset + i * next->cols + j, other;
+        for (j = 0; j < n; j++) {
+            size_t from = next->offset + j / next->cols * width * next->cols + j % next->cols;
+            size_t at = from + i * next->cols, other;
             double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
             if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
-                other = next->offset + k * next->cols + j;
+                other = from + k * next->cols;
                 r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
-                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)next->cols);
+                    sqrt(v * bnn__gaussian_at(g, other, other)) / (double)n);
             }
         }
 }
 
-BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, const bnn_gaussian *g,
+BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, const bnn_gaussian *g,
                           size_t layer, int kind, const float *curvature, bnn_rng *rng) {
-    bnn_mlp_desc d;
+    static const char who[] = "bnn_drop_order";
     const bnn_block *next;
+    bnn__shrink s;
     bnn_mark mark;
     double *score;
     bnn_mat r;
@@ -15706,21 +15784,24 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *mlp, con
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
-    if (!bnn__drop_ready("bnn_drop_order", mem, mlp, g, layer, &d)) return mem->err;
+    if (!bnn__drop_ready(who, mem, net, g, layer)) return mem->err;
     mark = bnn_arena_mark(mem);
-    width = d.sizes[layer];
-    next = &mlp->params->blocks[layer * (d.no_bias ? 1 : 2)];
+    memset(&s, 0, sizeof s);
+    s.m = net->mlp;
+    if (!bnn__shrink_new(mem, &s) || bnn__stay(&s, mem, who, layer)) return mem->err;
+    width = bnn__units_of(s.m, layer);
+    next = &net->params->blocks[bnn__stage_of(s.m, s.to[layer]).block];
     if (kind < BNN_ORDER_RANDOM || kind > BNN_ORDER_BELSLEY ||
         (kind == BNN_ORDER_RANDOM && rng == NULL) || (kind == BNN_ORDER_OBD && curvature == NULL))
         return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: kind %d, or its rng or curvature is "
                                "missing", kind);
-    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
-    if (kind == BNN_ORDER_RANDOM) return BNN_OK;
     score = (double *)bnn_arena_alloc(mem, width, sizeof *score);
     r = bnn_mat_new(mem, kind == BNN_ORDER_BELSLEY ? width : 0, width);
     if (mem->err != BNN_OK) return mem->err;
-    bnn__order_scores(g, next, kind, curvature, score, r);
+    if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
+    else bnn__order_scores(g, next, width, kind, curvature, score, r);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
+    else if (kind == BNN_ORDER_RANDOM) err = BNN_OK;
     else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
     else memcpy(order, sorted, width * sizeof *order);
     bnn_arena_rewind(mem, mark);
@@ -17239,10 +17320,9 @@ static double bnn__fit_noise(bnn__fit_chain *c, size_t batch) {
     return mean;
 }
 
-static void bnn__fit_open(bnn__fit_chain *c) {
+static void bnn__fit_make(bnn__fit_chain *c) {
     bnn__fitting *f = c->fit;
-    int m = f->desc.method, samples = bnn__fit_samples(m), i;
-    double now, before = bnn__inf(), log_lik;
+    int m = f->desc.method;
     c->tape = bnn__fit_tape(f->mem);
     c->tape.rng = bnn_rng_stream(f->desc.seed, c->id + 1);
     c->mem.alloc = c->tape.mem.alloc;
@@ -17252,9 +17332,15 @@ static void bnn__fit_open(bnn__fit_chain *c) {
     c->seen = bnn_mat_new(&c->mem, f->room, f->cols);
     c->center = (float *)bnn_arena_alloc(&c->mem, f->net->params->n, sizeof(float));
     c->paths = (double *)bnn_arena_alloc(&c->mem, BNN__FIT_PATHS, sizeof(double));
-    if (c->mem.err != BNN_OK || !bnn__fit_begin(c)) return;
     if (m != BNN_FIT_DROPOUT && m != BNN_FIT_ENSEMBLE) c->tape.training = -1; /* no dropout */
-    if (m == BNN_FIT_MEANFIELD) return;
+}
+
+static void bnn__fit_open(bnn__fit_chain *c) {
+    bnn__fitting *f = c->fit;
+    int m = f->desc.method, samples = bnn__fit_samples(m), i;
+    double now, before = bnn__inf(), log_lik;
+    bnn__fit_make(c);
+    if (c->mem.err != BNN_OK || !bnn__fit_begin(c) || m == BNN_FIT_MEANFIELD) return;
     if (!samples)
         bnn__fit_descend(c, (size_t)(f->budget / (double)f->desc.chains), 0);
     for (i = 0; i < 10 && samples && c->tape.err == BNN_OK; i++) { /* while it gains something */
@@ -17571,7 +17657,8 @@ static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
     while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
         size_t warm = 0;
         if (bnn__fit_canceled(f, p)) return;
-        for (k = 0; k < f->desc.chains; k++) warm += f->chains[k].warm;
+        for (k = 0; k < f->desc.chains; k++)
+            if (bnn__fit_live(&f->chains[k])) warm += f->chains[k].warm;
         bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
         if (warm > 0) continue;
         records = bnn__fit_records(f);
@@ -17743,6 +17830,18 @@ static void bnn__fit_notes_half(const bnn__fitting *f, double lr) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* A chain that overflowed although lr was stable along the largest curvature where it began */
+static void bnn__fit_notes_late(const bnn__fitting *f) {
+    size_t k = 0;
+    const bnn_stepper *s;
+    while (k < f->desc.chains && (f->chains[k].err != BNN_ENONFINITE || f->chains[k].s.t == 0)) k++;
+    if (k == f->desc.chains) return;
+    s = &f->chains[k].s;
+    bnn__arena_note(f->mem, "bnn_fit: chain %z overflowed after %g steps of lr %g, stable where it "
+                    "began: the curvature grew on its way, others may follow: lr %g", k,
+                    (double)s->t, (double)s->lr, (double)s->lr / 3);
+}
+
 static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) {
     double lr = (double)f->desc.lr, error, T, bound;
     if (!bnn__fit_samples(p->method)) return;
@@ -17756,6 +17855,7 @@ static void bnn__fit_notes_steps(const bnn__fitting *f, const bnn_posterior *p) 
         if (lr * p->curvature > bound)
             bnn__arena_note(f->mem, "bnn_fit: lr %g is beyond %g, where steps grow without end "
                             "along the largest curvature: leave lr 0", lr, bound / p->curvature);
+        else bnn__fit_notes_late(f);
         if (p->noise_ratio > 0.5 && p->method != BNN_FIT_SGNHT)
             bnn__arena_note(f->mem, "bnn_fit: minibatches of %z add %g times the injected noise: "
                             "intervals are too wide; a larger batch, or BNN_FIT_SGNHT", f->batch,
@@ -17920,6 +18020,7 @@ static void bnn__fit_finish(bnn__fitting *f, bnn_posterior *p) {
     bnn__fit_notes_model(f, p);
     mem->on_note = f->on_note, mem->note_user = f->note_user;
     p->notes = f->notes, p->n_notes = f->n_notes;
+    if (p->err == BNN_OK) p->err = mem->err;
 }
 
 /* ---- the call */
@@ -18004,34 +18105,46 @@ static void bnn__fit_steps(bnn__fitting *f) {
     if (f->thin < 10) f->thin = 10;
 }
 
-BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
-    bnn_posterior p;
-    bnn__fitting *f;
+/* All but the chains; NULL = mem has the error */
+static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data data,
+                                      const bnn_fit_desc *desc, bnn_posterior *p) {
+    bnn__fitting *f = NULL;
     bnn_mat one = { 0, 0, NULL };
     bnn_tape t = bnn__fit_tape(mem);
     size_t room;
-    memset(&p, 0, sizeof p);
-    if (!bnn__fit_ready(mem, net, data, &desc)) return p.err = mem->err, p;
-    f = bnn__fit_new(mem, net, data, desc);
+    memset(p, 0, sizeof *p);
+    if (bnn__fit_ready(mem, net, data, desc)) f = bnn__fit_new(mem, net, data, *desc);
     if (f != NULL) {
         one = bnn_predict(mem, &t, net, NULL, f->desc.probe).mean; /* how many numbers are seen */
         if (t.err != BNN_OK) bnn__arena_fail(mem, t.err, "bnn_fit: %s", t.msg);
     }
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    if ((p->err = mem->err) != BNN_OK) return NULL;
     f->cols = BNN__FIT_PROBES + one.rows * one.cols;
-    p.post.params = net->params;
+    p->post.params = net->params;
     room = bnn__mul(f->desc.chains, f->desc.draws);
-    p.post.samples = bnn_mat_new(mem, room, net->params->n);
-    p.post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
-    p.fit = f, p.method = f->desc.method;
-    if (mem->err != BNN_OK) return p.err = mem->err, p;
+    p->post.samples = bnn_mat_new(mem, room, net->params->n);
+    p->post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
+    p->fit = f, p->method = f->desc.method;
+    p->err = mem->err;
+    return p->err == BNN_OK ? f : NULL;
+}
+
+/* To the end of the budget, from wherever the chains are, and the result */
+static void bnn__fit_go(bnn__fitting *f, bnn_posterior *p) {
+    if (bnn__fit_samples(p->method)) bnn__fit_run(f, p);
+    else if (bnn__fit_records(f) == 0 && !bnn__fit_canceled(f, p))
+        bnn__fit_each(f, bnn__fit_around);
+    bnn__fit_finish(f, p);
+}
+
+BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    if (f == NULL) return p;
     bnn__fit_each(f, bnn__fit_open);
     bnn__fit_steps(f);
-    if (bnn__fit_samples(p.method)) {
-        bnn__fit_each(f, bnn__fit_sampler);
-        bnn__fit_run(f, &p);
-    } else if (!bnn__fit_canceled(f, &p)) bnn__fit_each(f, bnn__fit_around);
-    bnn__fit_finish(f, &p);
+    if (bnn__fit_samples(p.method)) bnn__fit_each(f, bnn__fit_sampler);
+    bnn__fit_go(f, &p);
     return p;
 }
 
@@ -20584,16 +20697,17 @@ static void bnn__io_prior(bnn__io *io, bnn_prior *p, int in_force) {
         bnn__io_fail(io, bnn__io_bad(io), "%s", trial.msg);
 }
 
-static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
+static void bnn__io_chars(bnn__io *io, char *s, size_t room, const char *what) {
     size_t i;
+    for (i = 0; i < room; i++) s[i] = (char)bnn__io_word(io, (unsigned char)s[i], 1);
+    if (s[room - 1] != '\0') bnn__io_fail(io, BNN_EFORMAT, "%s does not end", what);
+    s[room - 1] = '\0';
+}
+
+static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
     bnn__io_count(io, &b->rows, "rows");
     bnn__io_count(io, &b->cols, "cols");
-    for (i = 0; i < sizeof b->name; i++)
-        b->name[i] = (char)bnn__io_word(io, (unsigned char)b->name[i], 1);
-    if (b->name[sizeof b->name - 1] != '\0') {
-        b->name[sizeof b->name - 1] = '\0';
-        bnn__io_fail(io, BNN_EFORMAT, "the name of a block does not end");
-    }
+    bnn__io_chars(io, b->name, sizeof b->name, "the name of a block");
     bnn__io_prior(io, &b->prior, 1);
 }
 
@@ -20642,7 +20756,7 @@ struct bnn__file {
     size_t size, sections;
     bnn_params *store[BNN__CP_STORES]; /* reading: where it goes, or NULL */
     int made[BNN__CP_STORES];          /* it is a new one */
-    size_t n[BNN__CP_STORES], n_blocks[BNN__CP_STORES];
+    size_t n[BNN__CP_STORES];
 };
 
 static int bnn__section(int kind, size_t slot) { return kind * BNN__CP_STORES + (int)slot; }
@@ -20707,7 +20821,6 @@ static void bnn__io_store(bnn__file *f, int k) {
     }
     if (left != 0) bnn__io_fail(io, BNN_EFORMAT, "blocks hold %z values less than %z", left, n);
     f->n[k] = n;
-    f->n_blocks[k] = n_blocks;
     if (w == NULL || !io->apply) return;
     w->draw = 0;
     if (w->grad != NULL && n != 0) memset(w->grad, 0, n * sizeof(float));
@@ -20723,11 +20836,23 @@ static const bnn__field bnn__mlp_fields[] = {
     BNN__BELOW_1(bnn_mlp_desc, dropout),  BNN__BELOW_1(bnn_mlp_desc, dropout_input),
     BNN__U64(bnn_mlp_desc, seed) };
 
+static int bnn__mlp_fits(const bnn_params *w, const struct bnn__mlp *m) {
+    size_t l;
+    for (l = 0; l < m->n_layers; l++) {
+        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
+        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
+            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
+            return 0;
+    }
+    return 1;
+}
+
 static void bnn__io_mlp(bnn__io *io, struct bnn__mlp *m) {
     bnn_mlp_desc *d = &m->desc, copy;
     bnn_arena trial;
     int layers = (int)m->n_layers;
     size_t l, n_layers = 0;
+    m->fits = bnn__mlp_fits;
     bnn__io_count(io, &m->first, "first block");
     bnn__io_int(io, &layers, 0, BNN_MAX_LAYERS, "number of layers");
     m->n_layers = (size_t)layers;
@@ -20761,25 +20886,30 @@ static void bnn__io_row(bnn__io *io, bnn_mat *m, double low, int keep, const cha
     bnn__io_array(io, m->data, 0, n, low, what);
 }
 
-/* What the file says of a net must fit the parameters in the file; its blocks are compared when it
- * is made. */
-static int bnn__net_fits(bnn__file *f, size_t slot, size_t k) {
+/* What the file says of a net must be of one mind; its blocks are compared when it is made. */
+static int bnn__net_fits(bnn__file *f, size_t slot) {
     const bnn_net *n = bnn__net_of(f, slot);
     const bnn_mlp_desc *d = &f->mlp[slot].desc;
     const bnn_scaling *s = &n->scaling;
     size_t y;
     if (s->x_mean.cols != s->x_std.cols || s->y_mean.cols != s->y_std.cols) return 0;
-    if (n->noise_learned && n->noise >= f->n_blocks[k]) return 0;
     if (!f->has_mlp[slot]) return 1;
     y = d->sizes[f->mlp[slot].n_layers] / (n->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1);
     return y != 0 && (s->x_mean.cols == 0 || s->x_mean.cols == d->sizes[0]) &&
            (s->y_mean.cols == 0 || s->y_mean.cols == y);
 }
 
-static int bnn__mlp_same(const struct bnn__mlp *a, const struct bnn__mlp *b) {
-    return b->at == NULL && a->first == b->first && a->n_layers == b->n_layers &&
-           (a->desc.no_bias != 0) == (b->desc.no_bias != 0) &&
-           memcmp(a->desc.sizes, b->desc.sizes, (a->n_layers + 1) * sizeof(size_t)) == 0;
+/* a: of the file */
+static void bnn__mlp_same(bnn__io *io, const struct bnn__mlp *a, const struct bnn__mlp *b,
+                          size_t slot) {
+    const size_t *s = a->desc.sizes, *z = b->desc.sizes;
+    size_t l;
+    if (b->at != NULL || a->first != b->first || (a->desc.no_bias != 0) != (b->desc.no_bias != 0))
+        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    for (l = 0; l < BNN_MAX_LAYERS; l++)
+        if (s[l] != z[l] || s[l + 1] != z[l + 1])
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %zx%z in the file, %zx%z in the net", l + 1,
+                         s[l], s[l + 1], z[l], z[l + 1]);
 }
 
 static void bnn__io_needs(bnn__io *io, int minor) { /* a version that others skip what is new in */
@@ -20810,43 +20940,101 @@ static void bnn__io_list_lr(bnn__io *io, bnn_params *w, const struct bnn__mlp *m
     if (io->in == NULL) bnn__io_needs(io, 3);
     io->of = "parameters";
     for (b = m->first; b < end && io->err == BNN_OK; b++) {
-        float lr = w->blocks[b].lr;
+        float lr = w != NULL ? w->blocks[b].lr : 1;
         bnn__io_array(io, &lr, 0, 1, 0, "factor of lr");
         if (io->apply) bnn_params_lr(w, b, lr);
     }
 }
 
-static void bnn__io_list(bnn__io *io, const bnn_net *net) {
-    enum { FIELDS = sizeof bnn__layer_fields / sizeof *bnn__layer_fields - 1 };
+static void bnn__io_head(bnn__io *io, size_t *first, size_t *n, bnn_image *in) {
+    bnn__io_count(io, first, "first block");
+    bnn__io_size(io, n, 1, BNN_MAX_LIST, "number of layers");
+    bnn__io_count(io, &in->h, "size");
+    bnn__io_count(io, &in->w, "size");
+    bnn__io_count(io, &in->c, "size");
+}
+
+/* Layer l of a file, one more than the net has at most, must be the net's. */
+static void bnn__io_layer(bnn__io *io, const struct bnn__mlp *m, size_t l) {
+    bnn__stage *own = &m->at[l], there;
+    const bnn__field *f = bnn__layer_fields, *end = f + sizeof bnn__layer_fields / sizeof *f - 1;
+    bnn_image a, b;
+    memset(&there, 0, sizeof there);
+    there.in = m->at[m->n_layers - 1].out;
+    if (l < m->n_layers) there = *own, io->of = bnn__kind_name(own);
+    BNN__FIELDS(io, &there.d, bnn__layer_fields);
+    if (io->in == NULL || io->err != BNN_OK) return;
+    bnn__stage_resolve(&there);
+    a = there.out;
+    if (l == m->n_layers) {
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, the net has %z "
+                     "layers", l + 1, bnn__kind_name(&there), a.h, a.w, a.c, l);
+        return;
+    }
+    b = own->out;
+    for (; f < end; f++) /* all but dropout */
+        if (memcmp((const char *)&there.d + f->offset, (const char *)&own->d + f->offset,
+                   f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
+            bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the file, %s to %zx%zx%z "
+                         "in the net: another %s", l + 1, bnn__kind_name(&there), a.h, a.w, a.c,
+                         bnn__kind_name(own), b.h, b.w, b.c, f->name);
+    if (io->apply) own->d.dropout = there.d.dropout;
+}
+
+static void bnn__io_list(bnn__io *io, bnn_net *net) {
     const struct bnn__mlp *m = net->mlp;
-    size_t l, i, was[5], now[5], x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    size_t l, n = m->n_layers, first = m->first;
+    size_t x = net->scaling.x_mean.cols, y = net->scaling.y_mean.cols;
+    bnn_image own = m->at[0].in, in = own;
     if (io->in == NULL) bnn__io_needs(io, 2);
-    if ((x != 0 && x != bnn__pixels(m->at[0].in)) ||
+    if ((x != 0 && x != bnn__pixels(own)) ||
         (y != 0 && y * (net->likelihood == BNN_GAUSSIAN_HETERO ? 2 : 1) != bnn__net_outputs(m)))
         bnn__io_fail(io, bnn__io_bad(io), "scaling of %z inputs and %z outputs", x, y);
-    was[0] = m->first, was[1] = m->n_layers;
-    was[2] = m->at[0].in.h, was[3] = m->at[0].in.w, was[4] = m->at[0].in.c;
-    for (i = 0; i < 5; i++) {
-        now[i] = was[i];
-        bnn__io_count(io, &now[i], "size");
-        if (now[i] != was[i])
-            bnn__io_fail(io, BNN_ESHAPE, "first block, number of layers, input: %z, expected %z",
-                         now[i], was[i]);
-    }
-    for (l = 0; l < m->n_layers && io->err == BNN_OK; l++) {
-        bnn_layer *own = &m->at[l].d, d = *own;
-        io->of = bnn__kind_name(&m->at[l]);
-        BNN__FIELDS(io, &d, bnn__layer_fields);
-        for (i = 0; i < FIELDS && io->in != NULL; i++) {
-            const bnn__field *f = &bnn__layer_fields[i];
-            if (memcmp((const char *)&d + f->offset, (const char *)own + f->offset,
-                       f->type == BNN__IO_INT ? sizeof(int) : sizeof(size_t)) != 0)
-                bnn__io_fail(io, BNN_ESHAPE, "layer %z (%s) has another %s", l + 1, io->of,
-                             f->name);
-        }
-        if (io->apply) own->dropout = d.dropout;
-    }
+    io->of = "a net";
+    bnn__io_head(io, &first, &n, &in);
+    if (first != m->first)
+        bnn__io_fail(io, BNN_ESHAPE, "first block is %z in the file, %z in the net", first,
+                     m->first);
+    if (!bnn__images_equal(own, in))
+        bnn__io_fail(io, BNN_ESHAPE, "layer 1 is for %zx%zx%z in the file, for %zx%zx%z in the net",
+                     in.h, in.w, in.c, own.h, own.w, own.c);
+    for (l = 0; l < n && io->err == BNN_OK; l++) bnn__io_layer(io, m, l);
+    if (n < m->n_layers)
+        bnn__io_fail(io, BNN_ESHAPE, "layer %z is %s to %zx%zx%z in the net, the file has %z "
+                     "layers", n + 1, bnn__kind_name(&m->at[n]), m->at[n].out.h, m->at[n].out.w,
+                     m->at[n].out.c, n);
     bnn__io_list_lr(io, net->params, m);
+}
+
+/* A list as the file has it, in a net that has none: the first run of reading */
+static void bnn__io_list_new(bnn__io *io, bnn_net *net) {
+    size_t begin = io->pos, l, n = 0;
+    int err;
+    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(io->mem, 1, sizeof *m);
+    bnn_layers_desc d;
+    memset(&d, 0, sizeof d);
+    if ((io->err = io->mem->err) != BNN_OK) return;
+    io->of = "a net";
+    bnn__io_head(io, &m->first, &n, &d.input);
+    io->of = "a layer";
+    for (l = 0; l < n && io->err == BNN_OK; l++)
+        BNN__FIELDS(io, &d.layers[l], bnn__layer_fields);
+    if (io->err != BNN_OK) return;
+    m->desc.activation = BNN_RELU;
+    m->desc.likelihood = net->likelihood, m->desc.noise_std = net->noise_std, m->desc.nu = net->nu;
+    m->desc.noise_learned = net->noise_learned;
+    bnn__list_new(io->mem, m, &d);
+    if (io->mem->err == BNN_OK)
+        (void)bnn__desc_resolve(io->mem, "bnn_layers", &m->desc, bnn__net_outputs(m));
+    if ((err = io->mem->err) != BNN_OK) { /* what would be the caller's mistake is the file's */
+        io->mem->err = BNN_OK;
+        bnn__io_fail(io, err == BNN_ENOMEM ? err : BNN_EFORMAT, "%s", io->mem->msg);
+        return;
+    }
+    (void)bnn__list_fits(NULL, m);
+    net->mlp = m, net->forward = bnn__layers_forward;
+    io->pos = begin;
+    bnn__io_list(io, net);
 }
 
 static const bnn__field bnn__net_fields[] = {
@@ -20858,8 +21046,9 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io *io = &f->io;
     bnn_net *n = &bnn__copy_of(f, id)->net;
     bnn_scaling *s = &n->scaling;
-    size_t slot = bnn__slot(id), k = bnn__io_owner(f, id);
+    size_t slot = bnn__slot(id);
     int keep = f->own[id] != NULL;
+    (void)bnn__io_owner(f, id);
     bnn__io_fields(io, n, bnn__net_fields, 2);
     bnn__io_int(io, &f->has_mlp[slot], 0, 1, "kind");
     bnn__io_fields(io, n, bnn__net_fields + 2, 3);
@@ -20871,13 +21060,15 @@ static void bnn__io_net(bnn__file *f, int id) {
     bnn__io_row(io, &s->y_mean, -DBL_MAX, keep, "y_mean");
     bnn__io_row(io, &s->y_std, BNN__POSITIVE, keep, "y_std");
     if (f->has_mlp[slot]) bnn__io_mlp(io, &f->mlp[slot]);
-    else if (n->mlp != NULL && n->mlp->record != NULL) n->mlp->record(io, n);
+    else if (n->mlp != NULL && n->mlp->record != NULL && (io->in == NULL || io->pos < io->end))
+        n->mlp->record(io, n);
     if (io->in == NULL || io->err != BNN_OK) return;
-    if (!bnn__net_fits(f, slot, k))
+    if (!bnn__net_fits(f, slot))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->mlp != NULL && (f->has_mlp[slot] ? !bnn__mlp_same(&f->mlp[slot], n->mlp)
-                                            : io->pos < io->end))
-        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    if (n->params != NULL && n->mlp != NULL) {
+        if (f->has_mlp[slot]) bnn__mlp_same(io, &f->mlp[slot], n->mlp, slot);
+        else if (io->pos < io->end) bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    }
     if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
@@ -21064,13 +21255,12 @@ static void bnn__io_words(bnn__io *io, uint32_t *v, size_t n) {
     for (i = 0; i < n; i++) v[i] = (uint32_t)bnn__io_word(io, v[i], 4);
 }
 
-static void bnn__io_rng(bnn__file *f, int id) {
-    bnn_rng *r = &bnn__copy_of(f, id)->rng;
-    f->io.of = "a generator";
-    bnn__io_words(&f->io, r->key, 2);
-    bnn__io_words(&f->io, r->ctr, 4);
-    bnn__io_words(&f->io, r->buf, 4);
-    bnn__io_int(&f->io, &r->left, 0, 4, "words left");
+static void bnn__io_generator(bnn__io *io, bnn_rng *r) {
+    io->of = "a generator";
+    bnn__io_words(io, r->key, 2);
+    bnn__io_words(io, r->ctr, 4);
+    bnn__io_words(io, r->buf, 4);
+    bnn__io_int(io, &r->left, 0, 4, "words left");
 }
 
 static void bnn__io_bytes(bnn__file *f, int id) {
@@ -21102,7 +21292,7 @@ static void bnn__layout_all(bnn__file *f, int id) {
     case BNN__CP_STEPPER: bnn__io_stepper(f, id); break;
     case BNN__CP_ENSEMBLE: bnn__io_ensemble(f, id); break;
     case BNN__CP_MEAN: bnn__io_meanfield(f, id); break;
-    case BNN__CP_RNG: bnn__io_rng(f, id); break;
+    case BNN__CP_RNG: bnn__io_generator(&f->io, &bnn__copy_of(f, id)->rng); break;
     case BNN__CP_BYTES: bnn__io_bytes(f, id); break;
     default: bnn__layout_nets(f, id); break;
     }
@@ -21287,8 +21477,10 @@ static void bnn__file_bind(bnn__file *f, int id) {
 }
 
 static void bnn__file_sections(bnn__file *f) {
-    int id;
-    for (id = 0; id < BNN__CP_SECTIONS; id++) {
+    enum { NETS = BNN__CP_STORES, REST = 2 * BNN__CP_STORES };
+    int id, i;
+    for (i = 0; i < BNN__CP_SECTIONS; i++) { /* nets first: they say more than their blocks */
+        id = i < NETS ? i + NETS : i < REST ? i - NETS : i;
         if (f->io.err != BNN_OK || f->begin[id] == 0) continue;
         bnn__file_seek(f, id);
         f->section(f, id);
@@ -21305,21 +21497,19 @@ static void bnn__file_make_store(bnn__file *f, int k) {
     else bnn__file_seek(f, k), bnn__io_store(f, k);
 }
 
-/* What bnn_mlp makes of a desc, over blocks that are there */
-static void bnn__file_make_mlp(bnn__file *f, size_t slot, bnn_params *w) {
+/* What bnn_mlp makes of a desc, over blocks that are there; reading has made a list's layers. */
+static void bnn__file_make_layers(bnn__file *f, size_t slot, bnn_params *w) {
     bnn_net *net = bnn__net_of(f, slot);
-    struct bnn__mlp *m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
-    size_t l;
-    if ((f->io.err = w->mem->err) != BNN_OK) return;
-    *m = f->mlp[slot];
-    net->params = w, net->forward = bnn__mlp_forward, net->user = NULL;
-    net->mlp = m;
-    for (l = 0; l < m->n_layers; l++) {
-        bnn_mat a = bnn__layer(w, m, l, 0), b = bnn__layer(w, m, l, 1);
-        if (a.rows != m->desc.sizes[l] || a.cols != m->desc.sizes[l + 1] ||
-            (!m->desc.no_bias && (b.rows != 1 || b.cols != a.cols)))
-            bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
+    struct bnn__mlp *m = net->mlp;
+    net->params = w, net->user = NULL;
+    if (f->has_mlp[slot]) {
+        m = (struct bnn__mlp *)bnn_arena_alloc(w->mem, 1, sizeof *m);
+        if ((f->io.err = w->mem->err) != BNN_OK) return;
+        *m = f->mlp[slot];
+        net->mlp = m, net->forward = bnn__mlp_forward;
     }
+    if (!m->fits(w, m))
+        bnn__io_fail(&f->io, BNN_EFORMAT, "net %z has not the blocks of its layers", slot);
 }
 
 static void bnn__file_make_net(bnn__file *f, size_t slot) {
@@ -21327,10 +21517,12 @@ static void bnn__file_make_net(bnn__file *f, size_t slot) {
     bnn_net *net = bnn__net_of(f, slot);
     int k = f->owner[bnn__section(BNN__CP_NET, slot)];
     if (net->params == NULL) {
-        if (!f->has_mlp[slot] || (f->store[k] != NULL && !f->made[k]))
-            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded", slot);
+        int list = net->mlp != NULL && net->mlp->at != NULL;
+        if (!(list || f->has_mlp[slot]) || (f->store[k] != NULL && !f->made[k]))
+            bnn__io_fail(io, BNN_EARG, "net %z must be made before it is loaded, one of bnn_layers "
+                         "by bnn_layers_unread", slot);
         else if (!f->made[k]) bnn__file_make_store(f, k);
-        if (io->err == BNN_OK) bnn__file_make_mlp(f, slot, f->store[k]);
+        if (io->err == BNN_OK) bnn__file_make_layers(f, slot, f->store[k]);
     }
     if (io->err != BNN_OK || !net->noise_learned) return;
     if (bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)
@@ -21494,6 +21686,209 @@ static int bnn__recipe_parse(bnn__source s, void *out, const void *how) {
 
 BNNDEF int bnn_recipe_read(bnn_arena *mem, bnn_recipe *r, bnn_bytes bytes) {
     return bnn__parse(mem, "recipe", bytes.data, bytes.size, bnn__recipe_parse, r, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>resume  The bytes of a fit: docs/format.md has the table. First what must be the same here as
+ * where they were written; then where the run stood, and each chain, between two rounds.
+ * --------------------------------------------------------------------------------------------- */
+
+static uint64_t bnn__fit_sum(bnn_mat m) { /* one value that differs makes another sum */
+    size_t i, n = bnn__mat_size(m);
+    uint64_t sum = 0, bits;
+    for (i = 0; i < n; i++) {
+        double v = (double)m.data[i];
+        memcpy(&bits, &v, sizeof bits);
+        sum = (sum ^ bits) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 32;
+    }
+    return sum;
+}
+
+/* Of layers, priors, likelihood and scaling, as a checkpoint has them; values are 0 */
+static uint64_t bnn__fit_sum_net(bnn_arena *mem, const bnn_net *of) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_params w = *of->params;
+    bnn_net net = *of;
+    bnn_checkpoint c;
+    void *bytes = NULL;
+    size_t size = 4; /* of the checksum at the end: a sum over it, too, is always the same */
+    int err;
+    memset(&c, 0, sizeof c);
+    c.nets[0] = &net;
+    net.params = &w;
+    w.theta = (float *)bnn_arena_alloc(mem, w.n, sizeof(float));
+    err = bnn__cp_write(mem, &c, bnn__layout_nets, "the net of a fit", &bytes, &size);
+    mem->err = err; /* which is sticky here */
+    bnn_arena_rewind(mem, mark);
+    return bnn__crc32((const unsigned char *)bytes, size - 4);
+}
+
+static const char bnn__fit_marks[][24] = { "bytes of a float", "rows", "columns of x",
+    "columns of y", "checksum of x", "checksum of y", "checksum of probe", "method", "chains",
+    "draws", "batch", "bits of lr", "seed", "weights", "checksum of the net" };
+
+/* What differs here is named */
+static void bnn__io_marks(bnn__io *io, const bnn__fitting *f) {
+    enum { MARKS = sizeof bnn__fit_marks / sizeof *bnn__fit_marks };
+    const bnn_fit_desc *d = &f->desc;
+    double lr = (double)d->lr;
+    uint64_t v[MARKS], was;
+    size_t i = 0;
+    v[i++] = sizeof(float), v[i++] = f->data.x.rows, v[i++] = f->data.x.cols;
+    v[i++] = f->data.y.cols, v[i++] = bnn__fit_sum(f->data.x), v[i++] = bnn__fit_sum(f->data.y);
+    v[i++] = bnn__fit_sum(d->probe), v[i++] = (uint64_t)d->method, v[i++] = d->chains;
+    v[i++] = d->draws, v[i++] = d->batch;
+    memcpy(&v[i++], &lr, sizeof lr);
+    v[i++] = d->seed, v[i++] = f->net->params->n, v[i] = bnn__fit_sum_net(io->mem, f->net);
+    if (io->mem->err != BNN_OK) io->err = io->mem->err;
+    for (i = 0; i < MARKS && io->err == BNN_OK; i++) {
+        was = bnn__io_word(io, v[i], 8);
+        if (was != v[i])
+            bnn__io_fail(io, BNN_EARG, "%s: %z here, %z in the saved fit", bnn__fit_marks[i],
+                         (size_t)v[i], (size_t)was);
+    }
+}
+
+static const bnn__field bnn__fit_fields[] = {
+    BNN__ROW(bnn__fitting, desc.gradients, DOUBLE, BNN__POSITIVE, 1e18),
+    BNN__ROW(bnn__fitting, lr, DOUBLE, 0, DBL_MAX),
+    BNN__ROW(bnn__fitting, thin, SIZE, 1, 1 << 30),
+    BNN__ROW(bnn__fitting, batch, SIZE, 1, DBL_MAX) };
+
+static const bnn__field bnn__chain_fields[] = {
+    BNN__ROW(bnn__fit_chain, err, INT, 0, BNN_ECANCEL),
+    BNN__ROW(bnn__fit_chain, gradients, DOUBLE, 0, 1e18), BNN__DOUBLE(bnn__fit_chain, curvature),
+    BNN__DOUBLE(bnn__fit_chain, noise),  BNN__DOUBLE(bnn__fit_chain, falling),
+    BNN__DOUBLE(bnn__fit_chain, flat),
+    BNN__ROW(bnn__fit_chain, warm, SIZE, 0, BNN__FIT_WARMUP),
+    BNN__ROW(bnn__fit_chain, n_paths, SIZE, 0, BNN__FIT_PATHS) };
+
+/* An error and its sentence, or the first note */
+static void bnn__io_tape(bnn__io *io, const bnn__fit_chain *c, bnn_tape *t) {
+    char said[BNN_MSG];
+    memcpy(said, c->err == BNN_OK ? t->note : t->err != BNN_OK ? t->msg : c->mem.msg, sizeof said);
+    bnn__io_chars(io, said, sizeof said, "a sentence");
+    bnn__io_generator(io, &t->rng);
+    if (io->in == NULL) return;
+    memcpy(c->err == BNN_OK ? t->note : t->msg, said, sizeof said);
+    t->err = c->err, t->notes = t->note[0] != '\0';
+}
+
+static void bnn__io_sampler(bnn__io *io, bnn__fit_chain *c) {
+    bnn_stepper s = c->s; /* writing changes it */
+    io->of = "a sampler";
+    bnn__io_settings(io, &s);
+    bnn__io_vectors(io, &s, bnn__stepper_vectors(&s));
+    if (s.hmc != NULL) bnn__io_hmc(io, s.hmc, s.n, s.kind == BNN_NUTS);
+    if (io->in == NULL) return;
+    s.friction = c->s.friction; /* 1 - (1 - f) is not always f */
+    s.calm = 0;
+    c->s = s;
+}
+
+static void bnn__io_records(bnn__io *io, bnn__fit_chain *c) {
+    size_t i, kinetic = c->s.kind == BNN_SGHMC || c->s.kind == BNN_SGNHT; /* else it is NaN */
+    bnn__io_array(io, c->theta.data, 0, bnn__mul(c->records, c->theta.cols), -DBL_MAX, "draw");
+    for (i = 0; i < c->records && io->err == BNN_OK; i++) {
+        float *row = c->seen.data + i * c->seen.cols;
+        if (!kinetic) row[BNN__FIT_KINETIC] = 0;
+        bnn__io_array(io, row, 0, c->seen.cols, -DBL_MAX, "record");
+        if (!kinetic) row[BNN__FIT_KINETIC] = (float)bnn__nan();
+    }
+}
+
+static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
+    bnn_params *w = c->net.params;
+    int m = c->fit->desc.method;
+    size_t b;
+    io->of = "a chain";
+    BNN__FIELDS(io, c, bnn__chain_fields);
+    bnn__io_tape(io, c, &c->tape);
+    if (io->err != BNN_OK || c->err != BNN_OK) return; /* its draws are not used */
+    for (b = 0; b < w->n_blocks; b++) bnn__io_prior(io, &w->blocks[b].prior, 1);
+    io->of = "a chain";
+    bnn__io_array(io, w->theta, 0, w->n, -DBL_MAX, "weight");
+    bnn__io_array(io, c->center, 0, w->n, -DBL_MAX, "center");
+    if (io->in != NULL) bnn_params_zero_grad(w);
+    if (!bnn__fit_whole(m)) bnn__io_array(io, w->grad, 0, w->n, -DBL_MAX, "gradient");
+    if (bnn__fit_samples(m)) bnn__io_sampler(io, c);
+    bnn__io_array(io, c->paths, 1, c->n_paths, -DBL_MAX, "Hamiltonian");
+    bnn__io_records(io, c);
+}
+
+/* ess: the target, if it was reached, or 0 */
+static void bnn__io_fit(bnn__io *io, bnn__fitting *f, double *ess) {
+    int version = 1;
+    size_t k, records = bnn__fit_records(f);
+    io->of = "a fit";
+    bnn__io_int(io, &version, 1, 1, "version");
+    bnn__io_marks(io, f);
+    BNN__FIELDS(io, f, bnn__fit_fields);
+    bnn__io_size(io, &records, 0, (double)f->room, "number of records");
+    *ess = bnn__io_real(io, *ess, 8);
+    if (io->err == BNN_OK && io->in != NULL) {
+        bnn__fit_each(f, bnn__fit_make);
+        if (bnn__fit_samples(f->desc.method)) bnn__fit_each(f, bnn__fit_sampler);
+    }
+    for (k = 0; k < f->desc.chains && io->err == BNN_OK; k++) {
+        bnn__fit_chain *c = &f->chains[k];
+        if (io->in != NULL && !bnn__fit_live(c)) bnn__io_fail(io, c->err, "%s", c->mem.msg);
+        if (io->in != NULL) c->records = records;
+        bnn__io_chain(io, c);
+    }
+}
+
+BNNDEF bnn_bytes bnn_fit_write(bnn_arena *mem, const bnn_posterior *p) {
+    bnn_bytes b = { NULL, 0 };
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    if (p->fit == NULL) bnn__arena_fail(mem, BNN_EARG, "bnn_fit_write: the fit was not made");
+    if (mem->err != BNN_OK) return b;
+    if (p->reached && p->err != BNN_ECANCEL) ess = p->fit->desc.ess;
+    io.mem = mem;
+    io.name = "bnn_fit_write";
+    io.element = sizeof(float);
+    bnn__io_fit(&io, p->fit, &ess);
+    if (io.err != BNN_OK) return mem->err = io.err, b;
+    b.size = io.pos;
+    io.pos = 0;
+    b.data = bnn__arena_take(mem, b.size, 1);
+    io.out = (unsigned char *)b.data;
+    if (b.data != NULL) bnn__io_fit(&io, p->fit, &ess);
+    return b;
+}
+
+BNNDEF bnn_posterior bnn_fit_resume(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_bytes saved,
+                                    bnn_fit_desc desc) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_scaling scaling = net->scaling;
+    bnn_posterior p;
+    bnn__fitting *f = bnn__fit_prepare(mem, net, data, &desc, &p);
+    double ess = 0;
+    bnn__io io;
+    memset(&io, 0, sizeof io);
+    io.mem = mem;
+    io.name = "bnn_fit_resume";
+    io.in = saved.data != NULL ? (const unsigned char *)saved.data : (const unsigned char *)"";
+    io.end = saved.size;
+    io.element = sizeof(float);
+    io.apply = 1; /* all of it is new */
+    if (f != NULL) bnn__io_fit(&io, f, &ess);
+    if (io.err == BNN_OK && f != NULL && io.pos != io.end)
+        bnn__io_fail(&io, BNN_EFORMAT, "bytes behind the end");
+    if (f == NULL || io.err != BNN_OK) {
+        bnn_arena_rewind(mem, mark);
+        if (mem->err == BNN_OK) mem->err = io.err;
+        net->scaling = scaling;
+        memset(&p, 0, sizeof p);
+        p.err = mem->err;
+        return p;
+    }
+    p.reached = f->desc.ess <= ess;
+    bnn__fit_go(f, &p);
+    return p;
 }
 
 /* ------------------------------------------------------------------------------------------------

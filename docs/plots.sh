@@ -1,5 +1,6 @@
 #!/bin/sh
-# plots.sh -- runs the examples that write data and draws docs/img/*.png from build/*.dat.
+# plots.sh -- runs the examples that write data and draws docs/img/*.png from build/*.dat; examples/
+# diagnostics.c writes docs/img/diagnostics_*.svg itself.
 # Needs cc and gnuplot with pngcairo. From anywhere: sh docs/plots.sh
 set -e
 cd "$(dirname "$0")/.."

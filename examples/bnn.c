@@ -43,6 +43,7 @@ static const char help[] =
     "      --hidden 50,50  --method M  --budget N  --seed N  --folds K  --skip a,b\n"
     "      M: auto nuts hmc sghmc sgld sgnht ensemble dropout meanfield laplace swag\n"
     "      --missing refuse|drop|mean|indicator  --decimal ,  --thousands .\n"
+    "      --resume MODEL                               goes on where Ctrl-C ended it\n"
     "  bnn predict MODEL NEW.csv [-o OUT.csv]           mean, sd, 5 and 95 percent, or class,\n"
     "                                                   probabilities, doubt (nats)\n"
     "  bnn report MODEL TEST.csv [-o REPORT.html]       how good it is, in one file\n"
@@ -61,9 +62,10 @@ static bnn_tape tape;
 static volatile sig_atomic_t stop;
 
 typedef struct options {
-    const char *command, *files[2], *out, *target, *task, *hidden, *method, *skip, *missing, *name,
-        *storage, *decimal, *thousands;
-    int n_files, json;
+    char **words; /* as they were given */
+    const char *command, *files[2], *out, *resume, *target, *task, *hidden, *method, *skip, *missing,
+        *name, *storage, *decimal, *thousands;
+    int n_words, n_files, json;
     double budget, fraction;
     size_t folds, seed, steps, draws;
 } options;
@@ -72,7 +74,7 @@ typedef struct model {
     bnn_net net;
     bnn_ensemble post; /* count 0: one net */
     bnn_recipe recipe;
-    bnn_bytes recipe_bytes, about;
+    bnn_bytes recipe_bytes, about, unfinished; /* the last: the state of a fit */
     size_t chains;
     char method[16];
 } model;
@@ -146,11 +148,13 @@ static options parse(int argc, char **argv) {
         { "-o", &o.out, 0, 0 }, { "--target", &o.target, 0, 0 }, { "--task", &o.task, 0, 0 },
         { "--hidden", &o.hidden, 0, 0 }, { "--method", &o.method, 0, 0 },
         { "--skip", &o.skip, 0, 0 }, { "--missing", &o.missing, 0, 0 },
+        { "--resume", &o.resume, 0, 0 },
         { "--name", &o.name, 0, 0 }, { "--storage", &o.storage, 0, 0 },
         { "--decimal", &o.decimal, 0, 0 }, { "--thousands", &o.thousands, 0, 0 },
         { "--budget", 0, &o.budget, 0 }, { "--fraction", 0, &o.fraction, 0 },
         { "--folds", 0, 0, &o.folds }, { "--seed", 0, 0, &o.seed },
         { "--steps", 0, 0, &o.steps }, { "--draws", 0, 0, &o.draws } };
+    o.words = argv, o.n_words = argc;
     o.command = argc > 1 ? argv[1] : "--help";
     for (int i = 2; i < argc; i++) {
         size_t k, n = sizeof table / sizeof *table;
@@ -264,6 +268,7 @@ static void save_model(model *m, const char *path) {
     char about[64];
     m->recipe_bytes = bnn_recipe_write(&mem, &m->recipe);
     snprintf(about, sizeof about, "%s %zu", m->method, m->chains);
+    if (m->unfinished.size) c.bytes[2] = &m->unfinished;
     m->about = (bnn_bytes){ about, strlen(about) + 1 };
     c.bytes[0] = &m->recipe_bytes, c.bytes[1] = &m->about;
     if (m->post.count) c.ensembles[0] = &m->post;
@@ -288,6 +293,8 @@ static model load_model(const char *path) {
     if (bnn_recipe_read(&mem, &m.recipe, m.recipe_bytes) != BNN_OK) die(mem.msg);
     if (m.about.size > 0 && ((char *)m.about.data)[m.about.size - 1] == '\0')
         sscanf((char *)m.about.data, "%15s %zu", m.method, &m.chains);
+    if (strcmp(m.method, "unfinished") == 0)
+        die("this fit was interrupted before its first draw: bnn fit with --resume goes on");
     if (m.net.params == NULL || m.net.mlp == NULL || m.net.mlp->desc.sizes[0] != m.recipe.x_cols)
         die("the recipe in this model is not that of its net");
     if (m.chains == 0 || m.post.count % m.chains != 0) m.chains = 1;
@@ -345,12 +352,44 @@ static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood) {
     return bnn_mlp(bnn_params_new(&mem), d);
 }
 
-static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, time_t *start) {
+static bnn_bytes load_state(const char *path) {
+    bnn_bytes state = { 0 };
+    bnn_checkpoint c = { .bytes = { [2] = &state } };
+    int err = bnn_checkpoint_load(&mem, path, &c);
+    if (err == BNN_EFORMAT && strstr(mem.msg, "but it was asked for"))
+        die("what --resume names was not interrupted: there is nothing to resume");
+    if (err != BNN_OK) die(mem.msg);
+    return state;
+}
+
+/* The command again, for a shell; folds are done */
+static void say_resume(const options *o, const char *model) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=.,:/@%";
+    fputs("bnn", stderr);
+    for (int i = 1; i <= o->n_words; i++) {
+        const char *word = i < o->n_words ? o->words[i] : model;
+        int quote = word[strspn(word, plain)] != '\0' || *word == '\0';
+        if (strcmp(word, "--folds") == 0 || strcmp(word, "--resume") == 0) { i++; continue; }
+        fputs(i < o->n_words ? " " : " --resume ", stderr);
+        if (quote) fputc('\'', stderr);
+        for (; *word; word++) {
+            if (*word == '\'') fputs("'\\'", stderr);
+            fputc(*word, stderr);
+        }
+        if (quote) fputc('\'', stderr);
+    }
+    fputc('\n', stderr);
+}
+
+static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, bnn_bytes from,
+                             time_t *start) {
     int method = choice("--method is none of those in the help: ", o->method, methods,
                         (int)(sizeof methods / sizeof *methods));
-    bnn_posterior p = bnn_fit(&mem, net, data, (bnn_fit_desc){ .method = method > 1 ? method - 1
-                                                                                     : 0,
-        .gradients = o->budget, .seed = o->seed, .progress = progress, .progress_user = start });
+    bnn_fit_desc d = { .method = method > 1 ? method - 1 : 0, .gradients = o->budget,
+                       .seed = o->seed, .progress = progress, .progress_user = start };
+    bnn_posterior p = from.size ? bnn_fit_resume(&mem, net, data, from, d)
+                                : bnn_fit(&mem, net, data, d);
     if (is_terminal()) fprintf(stderr, "\r%40s\r", "");
     return p;
 }
@@ -383,8 +422,10 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
         bnn_data all = data_of(&one, t, &ignored, 1), test = bnn_data_fold(&mem, all, fold, k, 0);
         one.net = make_net(o, &one.recipe, likelihood);
         check();
-        bnn_posterior p = run_fit(o, &one.net, bnn_data_fold(&mem, all, fold, k, 1), start);
+        bnn_posterior p = run_fit(o, &one.net, bnn_data_fold(&mem, all, fold, k, 1),
+                                  (bnn_bytes){ 0 }, start);
         check();
+        if (p.err == BNN_ECANCEL) return;
         one.post = p.post;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
@@ -402,6 +443,8 @@ static int fit(const options *o) {
     static const char *const missing[] = { "refuse", "drop", "mean", "indicator" };
     time_t start = time(NULL);
     model m = { 0 };
+    bnn_bytes from = { 0 };
+    const char *out = o->out ? o->out : o->resume ? o->resume : "model.bnn";
     size_t *rows;
     int task = choice("--task is none of those in the help: ", o->task, tasks, 4), likelihood;
     int gaps = choice("--missing is none of those in the help: ", o->missing, missing, 4);
@@ -417,21 +460,24 @@ static int fit(const options *o) {
     if (likelihood == BNN_CATEGORICAL && m.recipe.target.n_classes < 2)
         die("the target has fewer than two classes");
     bnn_data d = data_of(&m, &t, &rows, 1);
+    if (o->resume) from = load_state(o->resume);
     (void)signal(SIGINT, interrupted);
     m.net = make_net(o, &m.recipe, likelihood);
     check();
     if (o->folds > 0) folds(o, &m, &t, d, rows, &start);
-    bnn_posterior p = run_fit(o, &m.net, d, &start);
-    check();
-    m.post = p.post, m.chains = p.chains;
-    snprintf(m.method, sizeof m.method, "%s", methods[p.method]);
-    if (p.post.count == 0 && stop) {
-        fprintf(stderr, "bnn: interrupted before the first draw: there is nothing to save\n");
+    if (o->folds > 0 && stop) {
+        fprintf(stderr, "bnn: interrupted in the folds, before the fit: nothing is saved\n");
         return CANCELED;
     }
-    if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
-    save_model(&m, o->out ? o->out : "model.bnn");
-    say_text("model", o->out ? o->out : "model.bnn");
+    bnn_posterior p = run_fit(o, &m.net, d, from, &start);
+    check();
+    int canceled = p.err == BNN_ECANCEL;
+    m.post = p.post, m.chains = p.chains;
+    snprintf(m.method, sizeof m.method, "%s", p.post.count ? methods[p.method] : "unfinished");
+    if (p.post.count == 0 && !canceled) die(p.n_notes ? p.notes[0] : "no draws");
+    if (canceled) m.unfinished = bnn_fit_write(&mem, &p);
+    save_model(&m, out);
+    say_text("model", out);
     say_text("task", tasks[task - 1]);
     say("rows", (double)d.x.rows);
     say("columns of x", (double)d.x.cols);
@@ -443,10 +489,11 @@ static int fit(const options *o) {
     say("seconds", difftime(time(NULL), start));
     say_end();
     for (size_t i = 0; i < p.n_notes; i++) fprintf(stderr, "bnn: note: %s\n", p.notes[i]);
-    if (stop)
-        fprintf(stderr, "bnn: interrupted; %zu draws are saved. The same command without an "
-                "interruption, or a smaller --budget, ends by itself\n", m.post.count);
-    return stop ? CANCELED : p.reached ? OK : ROUGH;
+    if (!canceled) return p.reached ? OK : ROUGH;
+    fprintf(stderr, "bnn: interrupted; %zu draws and the state of the fit are saved. This goes "
+            "on:\n", m.post.count);
+    say_resume(o, out);
+    return CANCELED;
 }
 
 /* ---- predict */

@@ -12,7 +12,7 @@ typedef struct world {
     bnn_tape tape;
     bnn_rng other;
     float x[20], y[20];
-    bnn_net net, list;
+    bnn_net net, list, unread;
     bnn_stepper steps[4];
     bnn_ensemble post;
     bnn_checkpoint all;
@@ -97,6 +97,7 @@ static int fail(const world *a, const char *what) {
 int main(int argc, char **argv) {
     static unsigned char bytes[1 << 20];
     static world here, there;
+    static bnn_checkpoint only;
     void *mine, *again;
     size_t size, size_again, n;
     FILE *f;
@@ -120,6 +121,12 @@ int main(int argc, char **argv) {
     if (memcmp(here.post.samples.data, there.post.samples.data,
                here.post.count * here.net.params->n * sizeof(float)))
         return fail(&there, "other samples");
+    only.nets[2] = &there.unread; /* which nobody has made */
+    there.unread = bnn_layers_unread(&there.mem);
+    if (bnn_checkpoint_load(&there.mem, argv[2], &only) != BNN_OK) return fail(&there, "load a list");
+    if (memcmp(here.list.params->theta, there.unread.params->theta,
+               here.list.params->n * sizeof(float)))
+        return fail(&there, "another list");
     if (bnn_rng_u32(&here.tape.rng) != bnn_rng_u32(&there.tape.rng)) return fail(&there, "other rng");
     world_run(&here); /* and both go on as one */
     world_run(&there);

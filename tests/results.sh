@@ -2,7 +2,7 @@
 # results.sh -- every number of the results pages stands in the lines that programs printed, and the
 # figures of docs/results.md are drawn from these lines.
 #     sh tests/results.sh            from anywhere; sh tests/results.sh list: what is missing
-# A section of docs/results*.md links the files of docs/results/ that it is about; those that the
+# A section of docs/results*.md or docs/scale.md links the files of docs/results/ that it is about; those that the
 # sections above it link, up to the page's head, count for it, too. Its numbers are looked up in these
 # files, rounded to the digits shown and without their sign; a share there may be percent here. Left
 # out are code, links, headings, heads of tables and, in sentences, whole numbers below 10, years and
@@ -29,7 +29,7 @@ for file in docs/results/*.txt; do
     grep -q "results/${file##*/})" docs/results*.md || wrong="$wrong no page links it"
     result "$file" "$wrong"
 done
-result "lines in the pages" "$(grep -n '^ *RESULT ' docs/results*.md)"
+result "lines in the pages" "$(grep -n '^ *RESULT ' docs/results*.md docs/scale.md)"
 if ${CC:-cc} -std=c99 -O2 -Wall -Wextra -Werror -I. docs/plots/results.c -o "$dir/figures" -lm &&
     "$dir/figures" "$dir"; then
     for file in "$dir"/results_*.svg; do
@@ -203,7 +203,7 @@ awk -v list="${1:-}" '
             }
         if (list) for (i = 1; i <= keys; i++) print order[i] " | ? |" miss[order[i]]
         print passed + 0, failed + 0
-    }' $other docs/results.md docs/results_*.md >"$dir/numbers"
+    }' $other docs/results.md docs/results_*.md docs/scale.md >"$dir/numbers"
 sed '$d' "$dir/numbers"
 # shellcheck disable=SC2046
 set -- $(tail -n 1 "$dir/numbers")

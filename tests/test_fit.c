@@ -341,6 +341,26 @@ static void an_lr_that_is_too_large_ends_in_notes(void) {
     close_all();
 }
 
+/* A relu net on which SGHMC at lr 1e-3 can run for thousands of steps before it overflows, as
+ * docs/guide.md shows: the note is there at once, and the step that a fit finds is stable */
+static float wider(size_t i) { return (float)1.5 * ramp(i); }
+static void a_step_that_would_fail_late_is_told_at_once(void) {
+    open_all(33);
+    bnn_data d = { column(300, wider), normals(300, 1, 0.1) };
+    for (size_t i = 0; i < 300; i++)
+        d.y.data[i] += d.x.data[i] * (1 - d.x.data[i] * d.x.data[i] / 6);
+    bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 32, 32, 1 },
+                          .noise_std = (float)0.1, .seed = 7 });
+    bnn_fit_desc q = { .method = BNN_FIT_SGHMC, .batch = 32, .gradients = 1e4, .unscaled = 1 };
+    q.lr = (float)1e-3;
+    bnn_posterior p = with(&net, d, q);
+    CHECK(noted(&p, "bnn_fit: lr 0.001 is beyond "));
+    q.lr = 0;
+    p = with(&net, d, q);
+    CHECK(p.chains == 4 && p.err == BNN_OK && p.step_max * p.curvature < 3.8);
+    close_all();
+}
+
 static void noise_of_minibatches_ends_in_notes(void) {
     open_all(22);
     bnn_data d = waves(2000, 1);
@@ -503,6 +523,26 @@ static void one_chain_that_fails_leaves_the_others(void) {
     close_all();
 }
 
+/* ... or that overflows once, long after its step was found stable */
+static bnn_var *overflows_once(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    bnn_var *y = bnn_matmul(x, bnn_param(t, net->params, 0));
+    return calls_left > 0 && --calls_left == 0 ? bnn_scale(y, (float)INFINITY) : y;
+}
+
+static void a_chain_that_overflows_late_is_told_of(void) {
+    open_all(34);
+    bnn_data d = waves(60, 1);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_params_add(w, 1, 1, "slope", (bnn_prior){ 0 });
+    bnn_net net = { .params = w, .forward = overflows_once, .noise_std = 1, .mem = &mem };
+    calls_left = 40000; /* behind all descents */
+    bnn_posterior p = with(&net, d, (bnn_fit_desc){ .method = BNN_FIT_SGHMC, .unscaled = 1,
+                                                    .ess = 1e9, .gradients = 1e5 });
+    CHECK(calls_left == 0 && p.chains == 3 && p.err == BNN_ENONFINITE);
+    CHECK(noted(&p, " overflowed after ") && noted(&p, ", stable where it began: "));
+    close_all();
+}
+
 static void a_note_of_a_chain_is_passed_on(void) {
     open_all(28);
     bnn_data d = waves(60, 1);
@@ -574,6 +614,7 @@ int main(void) {
     RUN(weights_that_are_nan_at_every_start_are_an_error);
     RUN(an_lr_of_a_millionth_ends_in_notes);
     RUN(an_lr_that_is_too_large_ends_in_notes);
+    RUN(a_step_that_would_fail_late_is_told_at_once);
     RUN(noise_of_minibatches_ends_in_notes);
     RUN(a_fit_that_is_no_better_than_a_constant_says_so);
     RUN(budgets_that_are_too_small_end_in_notes);
@@ -583,6 +624,7 @@ int main(void) {
     RUN(a_flat_prior_and_separable_classes_end_in_a_note);
     RUN(heavy_tails_end_in_a_note);
     RUN(one_chain_that_fails_leaves_the_others);
+    RUN(a_chain_that_overflows_late_is_told_of);
     RUN(a_note_of_a_chain_is_passed_on);
     RUN(dropout_wants_a_net_that_has_masks);
     RUN(the_report_prints);

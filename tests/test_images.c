@@ -441,6 +441,23 @@ static void what_does_not_fit_is_refused_with_its_shapes(void) {
     close_all();
 }
 
+/* A kernel of 684 numbers has tiles of 48 pixels: one is less. No patches overlap, so that gradients
+ * are plain sums; that of w lies where a tile too many would add to. */
+static void a_tile_that_lacks_one_pixel_is_the_last(void) {
+    open_all(14);
+    bnn_params *p = bnn_params_new(&mem);
+    bnn_prior flat = { .kind = BNN_PRIOR_FLAT };
+    bnn_params_add(p, 1, 47, "x", flat);
+    bnn_params_add(p, 1, 684, "w", flat);
+    bnn_mat_fill(bnn_params_mat(p, 0), 2);
+    bnn_mat_fill(bnn_params_mat(p, 1), (float)0.5);
+    bnn_var *x = bnn_param(&tape, p, 0), *w = bnn_param(&tape, p, 1);
+    bnn_backward(bnn_sum(bnn_conv2d_transpose(x, w, NULL, image(1, 47, 1),
+                                              window(2, 0, 2, 0, 0))));
+    for (size_t i = 0; i < p->n; i++) CHECK(p->grad[i] == (i < 47 ? 342 : 94));
+    close_all();
+}
+
 static void an_empty_batch_has_no_pixels(void) {
     bnn_mat none = { 0, 50, NULL };
     open_all(13);
@@ -467,6 +484,7 @@ int main(void) {
     RUN(scratch_does_not_grow_with_the_batch);
     RUN(no_gradient_of_x_is_made_where_nobody_wants_it);
     RUN(what_does_not_fit_is_refused_with_its_shapes);
+    RUN(a_tile_that_lacks_one_pixel_is_the_last);
     RUN(an_empty_batch_has_no_pixels);
     return check_done();
 }

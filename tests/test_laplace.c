@@ -212,9 +212,11 @@ static void laplace_of_a_logistic_model_is_near_quadrature(void) {
     bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL);
     CHECK_NEAR(la.log_evidence, base + log(sum), 0.1);
     bnn_predictive p = bnn_laplace_predict(&mem, &tape, &la, d.x);
+    bnn_mat cov, f = bnn_laplace_outputs(&mem, &tape, &la, d.x, &cov);
     for (size_t r = 0; r < N; r++) {
         CHECK_NEAR(p.mean.data[r], mean[r] / sum, 0.03);
-        double q = (double)p.mean.data[r];
+        double q = (double)p.mean.data[r], s = 1 / (1 + exp(-(double)f.data[r]));
+        CHECK_NEAR(p.epistemic.data[r], cov.data[r] * s * s * (1 - s) * (1 - s), TIGHT);
         CHECK_NEAR(p.aleatoric.data[r] + p.epistemic.data[r], q * (1 - q), TIGHT);
     }
     close_all();
@@ -304,6 +306,17 @@ static void the_predictive_of_each_kind_is_the_jacobians_sandwich(void) {
                 sum += e[k] = 1 / e[k];
             }
             for (size_t k = 0; k < 3; k++) CHECK_NEAR(p.mean.data[r * 3 + k], e[k] / sum, TIGHT);
+            sum = 0; /* the delta method: the slope of class k by logit i is s_k ([i = k] - s_i) */
+            for (size_t k = 0; k < 3; k++) sum += e[k] = exp((double)f.data[r * 3 + k]);
+            for (size_t k = 0; k < 3; k++) {
+                double v = 0, q = (double)p.mean.data[r * 3 + k];
+                for (size_t i = 0; i < 3; i++)
+                    for (size_t j = 0; j < 3; j++)
+                        v += (double)cov.data[r * 9 + 3 * i + j] * ((i == k) - e[i] / sum) *
+                             ((j == k) - e[j] / sum) * e[k] / sum * e[k] / sum;
+                v = v < q * (1 - q) ? v : q * (1 - q); /* no more than there is */
+                CHECK_NEAR(p.epistemic.data[r * 3 + k], v, TIGHT);
+            }
         }
         close_all();
     }
@@ -520,7 +533,7 @@ static int is_nan(float x) { return x != x; }
 static void a_gap_makes_all_answers_of_its_row_nan(void) {
     static const int kinds[] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_DOUBLE_EXPONENTIAL,
                                  BNN_STUDENT, BNN_BERNOULLI, BNN_CATEGORICAL, BNN_POISSON };
-    static const float hole[3] = { NAN, INFINITY, -INFINITY };
+    const float hole[3] = { NAN, INFINITY, -INFINITY };
     enum { N = 140, K = 2 };
     for (size_t q = 0; q < sizeof kinds / sizeof *kinds; q++)
         for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
@@ -565,7 +578,7 @@ static void a_gap_makes_all_answers_of_its_row_nan(void) {
 }
 
 static void a_number_that_is_none_has_no_curvature(void) {
-    static const float hole[3] = { NAN, INFINITY, -INFINITY };
+    const float hole[3] = { NAN, INFINITY, -INFINITY };
     for (int i = 0; i < 12; i++) {
         open_all(33);
         bnn_net net = make((bnn_mlp_desc){ .sizes = { 2, 3, 1 }, .noise_std = 1 });

@@ -205,9 +205,9 @@ static void bad_lists_are_refused(void) {
         { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, 2 }, { 0 }, { BNN_DENSE, 2 } } },
           "bnn_layers: layer 2 has no kind" },
         { { .input = { 0, 1, 8 }, .layers = { { BNN_GRU, 2 } } },
-          "bnn_layers: an input of 0x1x8" },
+          "bnn_layers: layer 1: an input of 0x1x8" },
         { { .input = { SIZE_MAX / 2, 3, 8 }, .layers = { { BNN_GRU, 2 } } },
-          "bnn_layers: an input" },
+          "bnn_layers: layer 1: an input of " },
         { { .input = { 4, 4, 1 }, .layers = { { 77, 2 } } },
           "bnn_layers: layer 1 is of kind 77 (1 to 9)" },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_CONV, 2, .kernel = 2 },
@@ -238,8 +238,11 @@ static void bad_lists_are_refused(void) {
         { { .input = { 4, 4, 1 }, .layers = { { BNN_UPSAMPLE, SIZE_MAX / 4 } } },
           "bnn_layers: layer 1 (upsample): a kernel of " },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, SIZE_MAX / 65 } } },
-          "bnn_params_add: w" },
-        { { .input = { 4, 4, 1 }, .layers = { { BNN_GRU, SIZE_MAX / 65 } } }, "bnn_params_add: w" },
+          "bnn_layers: layer 1 (dense): weights of 16x" },
+        { { .input = { 4, 4, 1 }, .layers = { { BNN_GRU, SIZE_MAX / 65 } } },
+          "bnn_layers: layer 1 (GRU): weights of 4x" },
+        { { .input = { 4, 4, 1 }, .layers = { { BNN_CONV, 2, .kernel = 2, .stride = SIZE_MAX } } },
+          "bnn_layers: layer 1 (conv): a kernel of 2x2, stride " },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, 2, .add = 1 } } },
           "bnn_layers: layer 1 (dense) adds layer 1, which is not before it" },
         { { .input = { 4, 4, 1 }, .layers = { { BNN_DENSE, 2 }, { BNN_DENSE, 3, .add = 1 } } },
@@ -269,6 +272,25 @@ static void bad_lists_are_refused(void) {
     CHECK(bnn_layers(NULL, bad[0].d).params == NULL);
 }
 
+static void rows_that_are_no_images_are_refused(void) {
+    open_all(17);
+    bnn_net net = make((bnn_layers_desc){ .input = { 4, 4, 2 }, .layers = {
+        { BNN_CONV, 2, .kernel = 3 }, { BNN_GRU, 2 } } });
+    bnn_data d = { normals(3, 31, 1), normals(3, 2, 1) };
+    static const char says[] = "bnn_layers: layer 1 (conv): x is 3x31, its rows cannot be images "
+                               "of 4x4x2";
+    bnn_net_loss(&net, bnn_batch_all(&tape, d));
+    CHECK(took(BNN_ESHAPE, says));
+    net.forward(&tape, &net, bnn_input(&tape, d.x));
+    CHECK(took(BNN_ESHAPE, says));
+    CHECK(bnn_predict(&mem, &tape, &net, NULL, d.x).mean.data == NULL);
+    CHECK(took(BNN_ESHAPE, "its rows cannot be images of 4x4x2"));
+    CHECK(bnn_net_standardize(&net, d) == BNN_ESHAPE && net.scaling.x_mean.data == NULL);
+    CHECK(strcmp(mem.msg, "bnn_net_standardize: x has 31 columns, layer 1 (conv) reads images of "
+                          "4x4x2") == 0);
+    close_all();
+}
+
 /* What a bnn_mlp can and a list cannot: the layer is named. */
 static void what_needs_a_bnn_mlp_names_the_layer(void) {
     open_all(14);
@@ -296,6 +318,7 @@ static void what_needs_a_bnn_mlp_names_the_layer(void) {
             size_t n = net.params->n, unit = 0;
             bnn_gaussian out, g = bnn_gaussian_new(&mem, n, NULL, bnn_mat_new(&mem, 1, n));
             bnn_drop_neurons(to, &out, &net, &g, 1, 1, &unit, 0);
+            want = "bnn_drop_neurons: layer 1 (dense) must keep its units";
         }
         if (i == 1) bnn_emit_c(&mem, &tape, &net, NULL, (bnn_emit_desc){ .moments = &q });
         const char *msg = tape.err ? tape.msg : mem.msg;
@@ -451,9 +474,9 @@ static void a_file_of_another_list_names_the_layer(void) {
     int err;
     CHECK(bnn_checkpoint_write(&mem, &c, &bytes, &size) == BNN_OK);
     for (int i = 0; i < 5; i++) {
-        static const char *const says[] = { "layer 2 (avg pool) has another kind",
-            "layer 1 (conv) has another activation", "layer 1 (conv) has another same",
-            "first block, number of layers, input: 3, expected 4", "net 0 has other layers" };
+        static const char *const says[] = { "layer 2 is max pool to 3x3x4 in the file, avg pool to "
+            "3x3x4 in the net: another kind", "another activation", "another same", "layer 4 is "
+            "norm to 1x1x3 in the net, the file has 3 layers", "net 0 has other layers" };
         bnn_layers_desc d = kept;
         if (i == 0) d.layers[1].kind = BNN_AVG_POOL;
         if (i == 1) d.layers[0].activation = BNN_TANH;
@@ -542,6 +565,7 @@ int main(void) {
     RUN(priors_are_by_fan_in_and_a_gain_is_around_1);
     RUN(a_draw_of_dropout_masks_rows_of_channels);
     RUN(laplace_of_the_last_layer_sees_features);
+    RUN(rows_that_are_no_images_are_refused);
     RUN(a_list_is_written_and_read);
     RUN(a_file_of_another_list_names_the_layer);
     RUN(bad_lists_are_refused);

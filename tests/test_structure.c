@@ -848,7 +848,7 @@ static void an_indefinite_hessian_is_damped_and_said_so(void) {
     d = quadratic_desc(&q);
     d.implicit = 1;
     r = bnn_hypergradient(&q.u.tape, d);
-    CHECK(r.damping > 0.79);
+    CHECK_NEAR(r.damping, 1.6, 1e-5); /* twice what it lacks */
     CHECK(bnn_mat_finite((bnn_mat){ 1, A, q.u.a->grad }));
     world_close(&q.u);
 }

@@ -80,6 +80,14 @@ H
 else
     echo "skipped the browser: apt-get install chromium"
 fi
+says() { # code, sentence, arguments
+    want=$1 sentence=$2
+    shift 2
+    ./bnn "$@" >out 2>err
+    got=$?
+    [ $got -eq "$want" ] && grep -qF "$sentence" err
+    check $? "exit $got, $(head -n 1 err), not: $sentence"
+}
 # interrupted after the first draw: it saves, and says how to go on
 for wait in 2 4 8 16 32; do
     ./bnn fit train.csv --target y --hidden 100,100 --budget 1e9 -o stopped.bnn >out 2>err &
@@ -87,13 +95,52 @@ for wait in 2 4 8 16 32; do
     kill -INT $!
     wait $!
     c=$?
-    ! grep -q 'before the first draw' err && break
+    ! grep -q '^bnn: interrupted; 0 draws' err && break
 done
-[ $c -eq 130 ] && grep -q '^bnn: interrupted; [0-9]* draws are saved. The same command without' err
+[ $c -eq 130 ] && grep -q '^bnn: interrupted; [0-9]* draws and the state of the fit are saved' err
 check $? "kill -INT: exit $c, $(tail -n 1 err)"
 code 0 "what was saved" predict stopped.bnn test.csv -o -
 [ "$(wc -l <out)" -eq "$(wc -l <test.csv)" ]
 check $? "its predictions"
+# the command that it prints goes on, to the file of a fit that nobody interrupted
+cp train.csv "my train.csv"
+parts() { # seconds between interruptions, what the first must say, options of the fit
+    seconds=$1 first=$2
+    shift 2
+    rm -f parts.bnn
+    ./bnn fit "my train.csv" --target y "$@" -o whole.bnn >out 2>err
+    line="bnn fit 'my train.csv' --target y $* -o parts.bnn"
+    for part in 1 2 3 4 5 6 7 8 9; do
+        eval "exec ./$line" >out 2>err &
+        [ $part -gt 3 ] || { sleep "$seconds"; kill -INT $!; } 2>/dev/null
+        wait $!
+        c=$?
+        [ $part -gt 1 ] || grep -q "$first" err || return 1
+        [ $c -eq 130 ] || break
+        line=$(tail -n 1 err)
+        [ -e parts.bnn ] && cp parts.bnn "part$part.bnn"
+    done
+    [ $part -gt 1 ] && [ $c -ne 130 ] && cmp parts.bnn whole.bnn
+}
+for wait in 0.2 0.4 0.1 0.8; do
+    parts $wait '^bnn: interrupted; 0 draws' --hidden 50 --method hmc --budget 20000
+    c=$?
+    [ $c -ne 0 ] || break
+done
+check $c "interrupted before the first draw: $(cat err)"
+says 1 "interrupted before its first draw" info part1.bnn
+for wait in 1 0.5 2 0.2; do
+    parts $wait '^bnn: interrupted; [1-9]' --hidden 20 --method sghmc --budget 300000 --seed 7
+    c=$?
+    [ $c -ne 0 ] || break
+done
+check $c "interrupted between draws: $(cat err)"
+code 0 "draws so far" predict part1.bnn test.csv -o -
+says 1 "there is nothing to resume" fit train.csv --target y --resume whole.bnn
+says 1 "method: 1 here, 3 in the saved fit" fit train.csv --target y --hidden 20 --method nuts --resume part1.bnn
+says 1 "seed: 8 here, 7 in the saved fit" fit train.csv --target y --hidden 20 --method sghmc --seed 8 --resume part1.bnn
+says 1 "rows: 100 here, 200 in the saved fit" fit test.csv --target y --hidden 20 --method sghmc --seed 7 --resume part1.bnn
+says 1 "weights: 135 here, 142 in the saved fit" fit train.csv --target y --hidden 19 --method sghmc --seed 7 --resume part1.bnn
 # gaps: what stands for them in a fold comes from the fold's own rows
 awk -F, 'BEGIN { OFS = "," } NR > 1 && NR % 9 == 0 { $2 = "NA" } { print }' train.csv >gaps.csv
 for m in nuts hmc ensemble laplace; do
@@ -104,14 +151,6 @@ for m in nuts hmc ensemble laplace; do
     ./bnn info o.bnn | grep -q "^method  *$m$"
     check $? "info says $m"
 done
-says() { # code, sentence, arguments
-    want=$1 sentence=$2
-    shift 2
-    ./bnn "$@" >out 2>err
-    got=$?
-    [ $got -eq "$want" ] && grep -qF "$sentence" err
-    check $? "exit $got, $(head -n 1 err), not: $sentence"
-}
 # what NumPy wrote, deflated: read where there is stb_image
 cp "$npy/table.npz" .
 if printf '#include <stb/stb_image.h>\n' | ${CC:-gcc} -E - >/dev/null 2>&1; then

@@ -4,8 +4,8 @@
  *     ./a.out -max_len=4096 corpus/checkpoint   (or afl-clang-fast -DFUZZ_MAIN, or cc -DFUZZ_MAIN)
  * The harness puts the right length and checksum into the input, so that the fuzzer gets past them;
  * -DFUZZ_RAW leaves the input alone. With -DFUZZ_SEEDS main writes the seed corpus into the folder
- * that is its argument. The input is read twice, into new nets and into the objects of a training
- * run, which must then go on: a step, a prediction and a save that is read again. */
+ * that is its argument. The input is read into new nets, into lists and into the objects of a
+ * training run, which must then go on: a step, a prediction and a save that is read again. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 
@@ -181,6 +181,34 @@ static void into_a_list(const unsigned char *bytes, size_t size) {
     bnn_arena_free(&mem);
 }
 
+/* A list that nobody made answers, if it is small. */
+static void into_an_unread_list(const unsigned char *bytes, size_t size) {
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_net net;
+    bnn_checkpoint c;
+    bnn_mat in;
+    size_t l, widest = 0;
+    memset(&mem, 0, sizeof mem);
+    memset(&tape, 0, sizeof tape);
+    memset(&c, 0, sizeof c);
+    net = bnn_layers_unread(&mem);
+    c.nets[0] = &net;
+    if (bnn_checkpoint_read(&mem, &c, bytes, size) != BNN_OK) {
+        MUST(net.params == NULL && net.mlp->at == NULL && mem.msg[0] != '\0');
+    } else if (net.mlp->at != NULL) {
+        MUST(net.params->n <= size);
+        for (l = 0; l < net.mlp->n_layers; l++) {
+            size_t n = bnn__pixels(net.mlp->at[l].in), k = bnn__pixels(net.mlp->at[l].out);
+            widest = n > widest ? n : widest, widest = k > widest ? k : widest;
+        }
+        in = bnn_mat_new(&mem, 1, widest < 4096 ? bnn__pixels(net.mlp->at[0].in) : 0);
+        (void)bnn_predict(&mem, &tape, &net, NULL, in);
+    }
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned char *bytes = (unsigned char *)malloc(size + 1); /* its own, so that ASan sees its end */
     memcpy(bytes, data, size);
@@ -196,6 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     into_new_objects(bytes, size);
     into_a_run(bytes, size);
     into_a_list(bytes, size);
+    into_an_unread_list(bytes, size);
     free(bytes);
     return 0;
 }
