@@ -4159,7 +4159,9 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
     if (bnn__conv_lanes(s, k)) {
         size_t own = bnn__band_of(s).size;
         if (own > size) size = own;
-        panels = bnn__mul(s->kh * s->kw * (s->c + 31), k + 31);
+        panels = bnn__mul(depth, (k + 31) / 32 * 32); /* forward, and for the gradient by x */
+        own = bnn__mul(s->kh * s->kw * k, (s->c + 31) / 32 * 32);
+        if (own > panels) panels = own;
     }
 #else
     (void)k;
