@@ -14104,7 +14104,7 @@ BNNDEF bnn_gaussian bnn_gaussian_new(bnn_arena *mem, size_t n, const float *mean
     g = bnn__gaussian_start(mem, n, 1);
     p = bnn__gaussian_add(&g, 0, n, cov.rows);
     if (p != NULL) memcpy(p->cov.data, cov.data, bnn__mat_size(cov) * sizeof(float));
-    if (p != NULL && mean != NULL) memcpy(g.mean, mean, n * sizeof *mean);
+    for (i = 0; p != NULL && mean != NULL && i < n; i++) g.mean[i] = mean[i];
     return bnn__gaussian_end(&g, mark);
 }
 
@@ -15610,12 +15610,12 @@ static bnn_net bnn__drop_close(const bnn__shrink *s, bnn_params *to, bnn_gaussia
                                const bnn_net *net, const bnn_gaussian *g,
                                const unsigned char *what, const float *value) {
     bnn_gaussian less = bnn_gaussian_reduce(to->mem, g, what, value);
-    bnn_net small = less.n > 0 ? bnn__shrink_close(s, to, net) : bnn__net_dead(to->mem);
-    if (small.params == NULL) return small;
+    bnn_net smaller = less.n > 0 ? bnn__shrink_close(s, to, net) : bnn__net_dead(to->mem);
+    if (smaller.params == NULL) return smaller;
     BNN_ASSERT(to->n == less.n);
     memcpy(to->theta, less.mean, less.n * sizeof(float));
     *out = less;
-    return small;
+    return smaller;
 }
 
 /* What becomes of the weights of unit j of units l: those that enter it, and those that leave */

@@ -215,9 +215,9 @@ static void another_list_is_named_by_layer_and_shapes(void) {
           "to 6x6x4 in the net: another kernel" },
         { { BNN_CONV, 4, .kernel = 3 }, 0, "layer 1 is conv to 6x6x4 in the file, conv to 4x4x4 in "
           "the net: another pad" },
-        { { BNN_DENSE, 7 }, 2, "layer 3 is dense to 1x1x3 in the file, dense to 1x1x7 in the net: "
+        { { BNN_DENSE, .size = 7 }, 2, "layer 3 is dense to 1x1x3 in the file, dense to 1x1x7 in the net: "
           "another size" },
-        { { BNN_NORM, 1 }, 3, "layer 4 is norm to 1x1x3 in the net, the file has 3 layers" } };
+        { { BNN_NORM, .size = 1 }, 3, "layer 4 is norm to 1x1x3 in the net, the file has 3 layers" } };
     const bnn_layers_desc kept = { .input = { 6, 6, 1 }, .noise_std = 1, .layers = {
         { BNN_CONV, 4, .kernel = 3, .pad = 1 }, { BNN_MAX_POOL, .kernel = 2 }, { BNN_DENSE, 3 } } };
     open_all(1);
