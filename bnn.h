@@ -2483,7 +2483,8 @@ BNN__CALLED int bnn__cpu(void) {
 #define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
 #if defined(_OPENMP)
 #include <omp.h>
-#define BNN__PARALLEL(cond) _Pragma(BNN__STR(omp parallel for if (cond)))
+/* Not within a region of the caller's, even if OpenMP may nest: scratch is for bnn__threads() */
+#define BNN__PARALLEL(cond) _Pragma(BNN__STR(omp parallel for if ((cond) && !omp_in_parallel())))
 #define BNN__ATOMIC _Pragma(BNN__STR(omp atomic write))
 #define BNN__STR(x) BNN__STR_(x)
 #define BNN__STR_(x) #x
@@ -6447,7 +6448,9 @@ static int bnn__slide_of(bnn__slide *s, bnn_image m, bnn_window v, int pool) {
     s->down = v.stride != 0 ? v.stride : pool ? s->kh : 1;
     s->right = v.stride != 0 ? v.stride : pool ? s->kw : 1;
     return bnn__slide_side(m.h, s->kh, s->down, &v, &s->top, &s->rows) &&
-           bnn__slide_side(m.w, s->kw, s->right, &v, &s->left, &s->cols);
+           bnn__slide_side(m.w, s->kw, s->right, &v, &s->left, &s->cols) &&
+           bnn__mul(bnn__mul((s->rows - 1) * s->down + s->kh, (s->cols - 1) * s->right + s->kw),
+                    m.c) < SIZE_MAX / 64; /* with the zeros around it */
 }
 
 /* The sweep over the larger image that has m for its result */
@@ -9640,9 +9643,10 @@ static bnn_var *bnn__standardized(const bnn_net *net, bnn_var *x) {
         return bnn__dead_net(t, net, "bnn_net_forward");
     if (t->err != BNN_OK) return bnn__poison(t);
     if (s->x_mean.data == NULL) return x;
-    if (k != s->x_mean.cols) /* one column would be repeated to all */
+    if (k != s->x_mean.cols || s->x_std.data == NULL || k != s->x_std.cols)
         return bnn__fail(t, BNN_ESHAPE, "bnn_net_forward: x has %z columns, the net was "
-                         "standardized on %z", k, s->x_mean.cols);
+                         "standardized on %z", k, k != s->x_mean.cols ? s->x_mean.cols
+                                                  : s->x_std.data != NULL ? s->x_std.cols : 0);
     y = bnn_op(t, x->val.rows, k, bnn__standardized_backward, 1, &x);
     y->aux = s->x_std.data;
     bnn__rows_standard(y->val.rows, k, x->val.data, s->x_mean.data, s->x_std.data, y->val.data);

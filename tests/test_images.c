@@ -469,6 +469,39 @@ static void an_empty_batch_has_no_pixels(void) {
     close_all();
 }
 
+#ifdef _OPENMP
+/* Two equal trainings in a parallel region, where OpenMP may nest: scratch is that of one thread */
+static void chains_in_a_region_that_nests_are_equal(void) {
+    float after[2][1000];
+    size_t n[2] = { 0, 0 };
+    omp_set_max_active_levels(2);
+#pragma omp parallel for num_threads(2) schedule(static, 1)
+    for (int q = 0; q < 2; q++) {
+        bnn_arena space = { 0 };
+        bnn_tape time = { .rng = bnn_rng_seed(5) };
+        bnn_data d = { bnn_mat_new(&space, 128, 1200), bnn_mat_new(&space, 128, 1) };
+        bnn_params *w = bnn_params_new(&space);
+        omp_set_num_threads(2);
+        bnn_rng_fill_normal(&time.rng, 128 * 1200, d.x.data);
+        bnn_net net = bnn_layers(w, (bnn_layers_desc){ .input = { 10, 10, 12 }, .noise_std = (float)0.5,
+            .layers = { { BNN_CONV, .size = 8, .kernel = 3, .same = 1 }, { BNN_DENSE, .size = 1 } } });
+        bnn_stepper sgd = bnn_sgd(w, (bnn_sgd_desc){ .lr = (float)1e-4 });
+        for (int i = 0; i < 10; i++) {
+            bnn_tape_reset(&time);
+            bnn_backward(bnn_net_loss(&net, bnn_minibatch(&time, d, 64)));
+            bnn_step(&sgd, &time);
+        }
+        n[q] = time.err == BNN_OK && w->n > 872 ? 872 : 0; /* the convolution's, and some more */
+        memcpy(after[q], w->theta, n[q] * sizeof(float));
+        bnn_tape_free(&time);
+        bnn_arena_free(&space);
+    }
+    CHECK(n[0] == 872 && n[1] == 872);
+    CHECK_SAME_ARRAY(after[0], after[1], 872);
+    omp_set_max_active_levels(1);
+}
+#endif
+
 int main(void) {
     RUN(convolutions_are_those_of_pytorch);
     RUN(pools_and_norms_are_those_of_pytorch);
@@ -486,5 +519,8 @@ int main(void) {
     RUN(what_does_not_fit_is_refused_with_its_shapes);
     RUN(a_tile_that_lacks_one_pixel_is_the_last);
     RUN(an_empty_batch_has_no_pixels);
+#ifdef _OPENMP
+    RUN(chains_in_a_region_that_nests_are_equal);
+#endif
     return check_done();
 }

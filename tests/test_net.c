@@ -209,6 +209,15 @@ static void standardization_uses_mean_and_deviation_and_spares_constant_columns(
     d.y.rows = 2;
     CHECK(bnn_net_standardize(&net, d) == BNN_ESHAPE && mem.err == BNN_OK);
     CHECK_NEAR(net.scaling.x_mean.data[0], 3, tol); /* as it was */
+    bnn_scaling whole = net.scaling;
+    for (int k = 0; k < 2; k++) { /* made by hand, and badly */
+        net.scaling.x_std = k ? bnn_mat_new(&mem, 1, whole.x_std.cols + 1) : (bnn_mat){ 0, 0, NULL };
+        CHECK(bnn_net_forward(&net, bnn_input(&t, d.x))->val.data == NULL || t.err == BNN_ESHAPE);
+        CHECK(t.err == BNN_ESHAPE && strstr(t.msg, "the net was standardized on ") != NULL);
+        bnn_tape_clear_error(&t);
+        bnn_tape_reset(&t);
+    }
+    net.scaling = whole;
     bnn_tape_free(&t);
     bnn_arena_free(&mem);
 }
