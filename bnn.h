@@ -12584,6 +12584,7 @@ static void bnn__moments_max(double *m, double *v, double m2, double v2) {
     p = a * bnn__dexp(-d * d / (2 * a * a)) / sqrt(2 * BNN__PI);
     first = d * P + p; /* above m2, as is all here */
     *v = (d * d + *v) * P + v2 * (1 - P) + d * p - first * first;
+    if (*v < 0) *v = 0; /* by rounding */
     *m = m2 + first;
 }
 
@@ -17721,21 +17722,27 @@ static int bnn__fit_canceled(bnn__fitting *f, bnn_posterior *p) {
     return 1;
 }
 
+static void bnn__fit_room(bnn__fitting *f) { /* for a round of records */
+    size_t k;
+    if (bnn__fit_records(f) + BNN__FIT_ROUND <= f->room) return;
+    for (k = 0; k < f->desc.chains; k++) bnn__fit_halve(&f->chains[k]);
+    f->thin *= 2;
+}
+
 /* Rounds until the target, the budget, a cancellation, or nobody is left */
 static void bnn__fit_run(bnn__fitting *f, bnn_posterior *p) {
     size_t k, records;
     while (bnn__fit_alive(f) > 0 && bnn__fit_gradients(f) < f->budget && !p->reached) {
         size_t warm = 0;
         if (bnn__fit_canceled(f, p)) return;
+        bnn__fit_room(f); /* a target may have been reached in the last of it */
         for (k = 0; k < f->desc.chains; k++)
             if (bnn__fit_live(&f->chains[k])) warm += f->chains[k].warm;
         bnn__fit_each(f, warm > 0 ? bnn__fit_warm : bnn__fit_round);
         if (warm > 0) continue;
         records = bnn__fit_records(f);
         if (records >= 4 * BNN__FIT_ROUND || records == f->room) bnn__fit_look(f, p);
-        if (p->reached || records + BNN__FIT_ROUND <= f->room) continue;
-        for (k = 0; k < f->desc.chains; k++) bnn__fit_halve(&f->chains[k]);
-        f->thin *= 2;
+        if (!p->reached) bnn__fit_room(f);
     }
 }
 
@@ -18707,6 +18714,7 @@ static void bnn__emit_larger(bnn__emit *e) {
         "    p = 0.398942280f * a * $_exp(-0.5f * d * d / (a * a));\n"
         "    z = d * c + p;\n"
         "    *v = (d * d + *v) * c + w * (1.0f - c) + d * p - z * z;\n"
+        "    if (*v < 0) *v = 0;\n"
         "    *m = n + z;\n"
         "}\n");
 }
@@ -21202,10 +21210,10 @@ static void bnn__io_net(bnn__file *f, int id) {
     if (io->in == NULL || io->err != BNN_OK) return;
     if (!bnn__net_fits(f, slot))
         bnn__io_fail(io, BNN_EFORMAT, "net %z does not fit its parameters", slot);
-    if (n->params != NULL && n->mlp != NULL) {
-        if (f->has_mlp[slot]) bnn__mlp_same(io, &f->mlp[slot], n->mlp, slot);
-        else if (io->pos < io->end) bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
-    }
+    if (n->mlp != NULL && !f->has_mlp[slot] && io->pos < io->end)
+        bnn__io_fail(io, BNN_ESHAPE, "net %z has other layers", slot);
+    else if (n->mlp != NULL && f->has_mlp[slot] && n->params != NULL)
+        bnn__mlp_same(io, &f->mlp[slot], n->mlp, slot);
     if (io->minor > 1) io->pos = io->end; /* a list, for a forward of the user's */
 }
 
@@ -21847,18 +21855,22 @@ static uint64_t bnn__fit_sum_net(bnn_arena *mem, const bnn_net *of) {
     bnn_mark mark = bnn_arena_mark(mem);
     bnn_params w = *of->params;
     bnn_net net = *of;
+    struct bnn__mlp m;
     bnn_checkpoint c;
     void *bytes = NULL;
-    size_t size = 4; /* of the checksum at the end: a sum over it, too, is always the same */
+    size_t size = 4, b; /* of the checksum at the end: a sum over it, too, is always the same */
+    uint64_t frozen = 0;
     int err;
     memset(&c, 0, sizeof c);
     c.nets[0] = &net;
     net.params = &w;
+    if (net.mlp != NULL) m = *net.mlp, m.desc.seed = 0, net.mlp = &m; /* of weights, 0 here */
     w.theta = (float *)bnn_arena_alloc(mem, w.n, sizeof(float));
     err = bnn__cp_write(mem, &c, bnn__layout_nets, "the net of a fit", &bytes, &size);
     mem->err = err; /* which is sticky here */
     bnn_arena_rewind(mem, mark);
-    return bnn__crc32((const unsigned char *)bytes, size - 4);
+    for (b = 0; b < w.n_blocks; b++) frozen = frozen * 31 + (w.blocks[b].lr > 0 ? 0 : b + 1);
+    return (frozen << 32) ^ bnn__crc32((const unsigned char *)bytes, size - 4);
 }
 
 static const char bnn__fit_marks[][24] = { "bytes of a float", "rows", "columns of x",
@@ -21905,6 +21917,7 @@ static const bnn__field bnn__chain_fields[] = {
 static void bnn__io_tape(bnn__io *io, const bnn__fit_chain *c, bnn_tape *t) {
     char said[BNN_MSG];
     memcpy(said, c->err == BNN_OK ? t->note : t->err != BNN_OK ? t->msg : c->mem.msg, sizeof said);
+    memset(said + strlen(said), 0, sizeof said - strlen(said));
     bnn__io_chars(io, said, sizeof said, "a sentence");
     bnn__io_generator(io, &t->rng);
     if (io->in == NULL) return;
@@ -21914,10 +21927,17 @@ static void bnn__io_tape(bnn__io *io, const bnn__fit_chain *c, bnn_tape *t) {
 
 static void bnn__io_sampler(bnn__io *io, bnn__fit_chain *c) {
     bnn_stepper s = c->s; /* writing changes it */
+    size_t leapfrog = s.hmc != NULL ? s.hmc->desc.leapfrog : 0;
+    size_t warmup = s.hmc != NULL ? s.hmc->desc.warmup : 0;
     io->of = "a sampler";
     bnn__io_settings(io, &s);
     bnn__io_vectors(io, &s, bnn__stepper_vectors(&s));
-    if (s.hmc != NULL) bnn__io_hmc(io, s.hmc, s.n, s.kind == BNN_NUTS);
+    if (s.hmc != NULL) {
+        bnn__io_hmc(io, s.hmc, s.n, s.kind == BNN_NUTS);
+        if (s.hmc->desc.leapfrog != leapfrog || s.hmc->desc.warmup != warmup)
+            bnn__io_fail(io, bnn__io_bad(io), "%z leapfrog steps, a warm-up of %z: this fit has %z "
+                         "and %z", s.hmc->desc.leapfrog, s.hmc->desc.warmup, leapfrog, warmup);
+    }
     if (io->in == NULL) return;
     s.friction = c->s.friction; /* 1 - (1 - f) is not always f */
     s.calm = 0;
@@ -21942,6 +21962,9 @@ static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
     io->of = "a chain";
     BNN__FIELDS(io, c, bnn__chain_fields);
     bnn__io_tape(io, c, &c->tape);
+    if ((double)c->fit->thin > 10 + (double)c->fit->data.x.rows + c->gradients)
+        bnn__io_fail(io, bnn__io_bad(io), "%z steps between two records are more than there were",
+                     c->fit->thin);
     if (io->err != BNN_OK || c->err != BNN_OK) return; /* its draws are not used */
     for (b = 0; b < w->n_blocks; b++) bnn__io_prior(io, &w->blocks[b].prior, 1);
     io->of = "a chain";

@@ -205,6 +205,27 @@ static void damage_behind_a_good_checksum_is_refused_or_harmless(void) {
     CHECK(refused > 1000);
 }
 
+/* Bytes behind the list, in its section, under a good checksum */
+static void what_stands_behind_the_layers_is_refused(void) {
+    open_all(1);
+    bnn_net net = make(lists[0]);
+    file f = write_it(&(bnn_checkpoint){ .nets = { &net } }), g;
+    g.size = f.size + 4;
+    g.bytes = bnn_arena_alloc(&mem, g.size, 1);
+    unsigned char *p = g.bytes;
+    size_t at = 0;
+    memcpy(p, f.bytes, f.size - 4);
+    for (size_t i = 32; i < f.size - 4; i++) if (memcmp(p + i, "NET ", 4) == 0) at = i;
+    p[16] = (unsigned char)(p[16] + 4), p[at + 8] = (unsigned char)(p[at + 8] + 4); /* no carry here */
+    CHECK(p[16] >= 4 && p[at + 8] >= 4);
+    seal(g);
+    bnn_net back = bnn_layers_unread(&mem);
+    struct bnn__mlp *was = back.mlp;
+    CHECK(read_it(&(bnn_checkpoint){ .nets = { &back } }, g) != BNN_OK);
+    CHECK(back.params == NULL && back.mlp == was && strstr(mem.msg, "net 0 has other layers") != NULL);
+    close_all();
+}
+
 static void another_list_is_named_by_layer_and_shapes(void) {
     static const struct { bnn_layer d; size_t at; const char *says; } others[] = {
         { { BNN_AVG_POOL, .kernel = 2 }, 1, "layer 2 is max pool to 3x3x4 in the file, avg pool to "
@@ -287,6 +308,7 @@ int main(void) {
     RUN(a_bnn_mlp_can_be_read_there_too);
     RUN(what_is_not_read_is_no_net);
     RUN(damage_behind_a_good_checksum_is_refused_or_harmless);
+    RUN(what_stands_behind_the_layers_is_refused);
     RUN(another_list_is_named_by_layer_and_shapes);
     RUN(without_memory_nothing_is_made);
     return check_done();

@@ -200,9 +200,24 @@ static void a_dense_list_is_written_as_a_bnn_mlp(void) {
     close_all();
 }
 
+/* A certain number beside one five to nine deviations below or above: all is rounding there */
+static void a_maximum_has_no_negative_variance(void) {
+    size_t below = 0;
+    for (int i = -5000; i <= 5000; i++) {
+        double m = 0, v = 0, d = i * 0.0018;
+        bnn__moments_max(&m, &v, d, 1);
+        below += !(v >= 0) || !(m >= -1e-9) || !(m >= d - 1e-9);
+        m = d, v = 1;
+        bnn__moments_max(&m, &v, 0, 0);
+        below += !(v >= 0) || !(m >= -1e-9) || !(m >= d - 1e-9);
+    }
+    CHECK(below == 0);
+}
+
 int main(void) {
     RUN(a_pixel_of_a_convolution_is_exact);
     RUN(pools_of_independent_units_are_near_draws);
+    RUN(a_maximum_has_no_negative_variance);
     RUN(lists_are_near_draws);
     RUN(a_trained_list_is_near_draws);
     RUN(what_is_not_independent_is_named);

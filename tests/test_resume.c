@@ -211,6 +211,9 @@ static void what_differs_is_named(void) {
     wide = a_net(6);
     wide.params->blocks[0].prior.rate = 2;
     CHECK(refused(&wide, d, saved, q, "checksum of the net: "));
+    wide = a_net(6);
+    bnn_params_lr(wide.params, 0, 0);
+    CHECK(refused(&wide, d, saved, q, "checksum of the net: ")); /* what is frozen */
     CHECK(refused(&net, bnn_data_rows(d, 0, 40), saved, q, "rows: 40 here, 41 in the saved fit"));
     d.y.data[7] += 1;
     CHECK(refused(&net, d, saved, q, "checksum of y: "));
@@ -240,6 +243,44 @@ static void what_differs_is_named(void) {
     memset(&none, 0, sizeof none);
     CHECK(bnn_fit_write(&mem, &none).data == NULL);
     CHECK(mem_took(BNN_EARG, "bnn_fit_write: the fit was not made"));
+    close_all();
+}
+
+/* Numbers with which it would run without end */
+static void paths_that_no_fit_has_are_refused(void) {
+    open_all(8);
+    bnn_net net = a_net(6), other = a_net(6);
+    bnn_fit_desc q = a_desc(BNN_FIT_HMC, 12000);
+    canceled_at = 0;
+    bnn_posterior p = bnn_fit(&mem, &net, waves(41), q);
+    p.fit->chains[1].s.hmc->desc.leapfrog = 1 << 19;
+    bnn_bytes saved = bnn_fit_write(&mem, &p);
+    CHECK(refused(&other, waves(41), saved, q, "524288 leapfrog steps, a warm-up of 200: this fit has 10 "));
+    p.fit->chains[1].s.hmc->desc.leapfrog = p.fit->chains[0].s.hmc->desc.leapfrog;
+    p.fit->thin = 1 << 29;
+    CHECK(bnn_fit_write(&mem, &p).data == NULL);
+    CHECK(mem_took(BNN_EARG, "536870912 steps between two records are more than there were"));
+    close_all();
+}
+
+/* A target that is reached with the last record there is room for */
+static void it_goes_on_where_its_room_is_full(void) {
+    open_all(9);
+    bnn_net net = a_net(6);
+    bnn_fit_desc q = a_desc(BNN_FIT_HMC, 60000);
+    q.draws = 25, q.ess = 2, q.chains = 2;
+    canceled_at = 0;
+    bnn_posterior p = bnn_fit(&mem, &net, waves(41), q), r;
+    CHECK(p.reached && p.fit->chains[0].records == p.fit->room);
+    bnn_bytes saved = bnn_fit_write(&mem, &p), again;
+    q.ess = 2 * fmin(p.ess_bulk, p.ess_tail);
+    r = resumed(saved, q);
+    CHECK(r.err == BNN_OK && r.gradients > p.gradients);
+    CHECK(r.fit->chains[0].records <= r.fit->room && r.fit->thin >= 2);
+    again = bnn_fit_write(&mem, &p); /* to the last byte */
+    CHECK(again.size == saved.size && memcmp(again.data, saved.data, saved.size) == 0);
+    bnn_fit_more(&p, 0);
+    CHECK(p.fit->chains[0].records <= p.fit->room && p.fit->thin >= 2);
     close_all();
 }
 
@@ -313,6 +354,8 @@ int main(void) {
     RUN(to_a_larger_budget_it_goes_on_as_more_does);
     RUN(a_chain_that_is_left_out_stays_out);
     RUN(what_differs_is_named);
+    RUN(paths_that_no_fit_has_are_refused);
+    RUN(it_goes_on_where_its_room_is_full);
     RUN(cut_or_changed_bytes_are_an_error);
     RUN(a_buffer_is_enough_or_an_error);
     return check_done();
