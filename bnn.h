@@ -3874,24 +3874,30 @@ static void bnn__rows_fill(size_t n, size_t k, const float *b, float *y) {
     for (; done < n; done *= 2)
         memcpy(y + done * k, y, (n - done < done ? n - done : done) * k * sizeof *y);
 }
+/* C = from, for what only adds to C */
+BNN__UNUSED static void bnn__gemm_begin(size_t m, size_t n, float *c, size_t ldc, const float *from,
+                                        size_t fs) {
+    size_t i;
+    for (i = 0; i < m && from != NULL && from != c; i++)
+        memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
+}
 static void bnn__gemm_here(size_t m, size_t n, size_t k, const float *a, size_t ars, size_t acs,
                            const float *b, size_t brs, size_t bcs, float *c, size_t ldc,
                            const float *from, size_t fs) {
 #if BNN__SIMD
-    size_t lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : (size_t)bnn__cpu(), i;
+    size_t lanes = bnn__cpu() < BNN__SIMD / 2 ? 1 : (size_t)bnn__cpu();
     if (n == 1 && m > 1 && ldc == 1) { /* a column is a row of the transposed product: has lanes */
         const float *ta = a;
         size_t trs = ars, tcs = acs;
         a = b, ars = 0, acs = brs;
         b = ta, brs = tcs, bcs = trs;
-        for (i = 0; i < m && from != NULL && from != c; i++) c[i] = from[i * fs];
+        bnn__gemm_begin(m, 1, c, 1, from, fs);
         if (from != NULL) from = c;
         n = m, ldc = m, m = 1;
     }
     if (lanes > 1 && bcs == 1 && n >= 4 * lanes && m * n * k >= BNN__THIN_LEAST &&
         bnn__is_thin(m, k, a, ars, acs)) {
-        for (i = 0; i < m && from != NULL && from != c; i++)
-            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
+        bnn__gemm_begin(m, n, c, ldc, from, fs);
         bnn__gemm_blocks(lanes, m, n, k, a, ars, acs, b, brs, c, ldc, from != NULL);
     } else if (lanes > 1 && k > 0)
         bnn__gemm_v(lanes, m, n, k, a, ars, acs, b, brs, bcs, c, ldc, from, fs);
@@ -3908,11 +3914,9 @@ BNN__UNUSED static void bnn__gemm_from(size_t m, size_t n, size_t k, const float
 #if defined(BNN_CBLAS) && !defined(float)
     enum CBLAS_TRANSPOSE ta, tb;
     int lda, ldb;
-    size_t i;
     if (m && n && k && ldc <= INT_MAX && bnn__blas(m, k, ars, acs, &ta, &lda) &&
         bnn__blas(k, n, brs, bcs, &tb, &ldb)) {
-        for (i = 0; i < m && from != NULL && from != c; i++)
-            memcpy(c + i * ldc, from + i * fs, n * sizeof *c);
+        bnn__gemm_begin(m, n, c, ldc, from, fs);
         cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, 1, a, lda, b, ldb,
                     from != NULL ? 1 : 0, c, (int)(ldc < n ? n : ldc));
         return;

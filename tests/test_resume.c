@@ -277,6 +277,9 @@ static void it_goes_on_where_its_room_is_full(void) {
     r = resumed(saved, q);
     CHECK(r.err == BNN_OK && r.gradients > p.gradients);
     CHECK(r.fit->chains[0].records <= r.fit->room && r.fit->thin >= 2);
+    char *note = p.fit->chains[0].tape.note;
+    size_t end = strlen(note) + 1;
+    memset(note + end, 'x', BNN_MSG - end); /* what stands behind a sentence is not saved */
     again = bnn_fit_write(&mem, &p); /* to the last byte */
     CHECK(again.size == saved.size && memcmp(again.data, saved.data, saved.size) == 0);
     bnn_fit_more(&p, 0);
