@@ -2058,15 +2058,20 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be z
 #define BNN__PRAGMA(x) _Pragma(#x)
 #define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
 #define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
-    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize", "no-tree-ccp", \
-    "no-tree-dominator-opts"
+    "no-schedule-insns2", "no-code-hoisting", "no-tree-vectorize", "no-tree-ccp", \
+    "no-tree-dominator-opts", "no-dse", "no-tree-dse", "no-ipa-modref", "no-cprop-registers", \
+    "no-tree-copy-prop", "no-lra-remat", "no-tree-slsr", "no-partial-inlining", \
+    "no-optimize-strlen", "no-tree-cselim", "no-compare-elim", "no-shrink-wrap", \
+    "no-tree-loop-distribute-patterns", "ira-region=one"
 #define BNN__PLAIN BNN__LEAN, "no-expensive-optimizations", "no-rerun-cse-after-loop", \
-    "no-forward-propagate", "no-tree-loop-optimize"
+    "no-forward-propagate", "no-tree-loop-optimize", "no-if-conversion", "no-if-conversion2", \
+    "no-ree", "no-tree-reassoc", "no-caller-saves", "no-ipa-pure-const"
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WIDE BNN__OPTIMIZE("O2", BNN__LEAN)
 #define BNN__WARM BNN__OPTIMIZE("O2", BNN__PLAIN, "no-align-functions", "no-align-loops", \
     "no-align-jumps", "no-align-labels")
-#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN)
+#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN, "no-tree-ch", "no-guess-branch-probability", \
+    "no-move-loop-invariants", "no-tree-sink", "no-tree-forwprop", "no-dce")
 #else
 #define BNN__HOT
 #define BNN__WIDE
@@ -2092,6 +2097,7 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be z
  * >>base: messages, sizes, finiteness
  * --------------------------------------------------------------------------------------------- */
 
+BNN__WARM
 static double bnn__of_bits(uint64_t bits) {
     double d;
     memcpy(&d, &bits, sizeof d);
@@ -2126,6 +2132,7 @@ static float bnn__or(float value, double standard) {
     return value == 0 ? (float)standard : value == (float)BNN_ZERO ? 0 : value;
 }
 
+BNN__COLD
 static void bnn__put(char *msg, size_t *n, const char *s) {
     while (*s != '\0' && *n + 1 < (size_t)BNN_MSG) msg[(*n)++] = *s++;
 }
@@ -2260,6 +2267,7 @@ static void bnn__arena_note(bnn_arena *mem, const char *fmt, ...) {
     va_end(args);
 }
 
+BNN__WARM
 static unsigned char *bnn__align_up(unsigned char *p) {
     return p + ((BNN__ALIGN - (uintptr_t)p % BNN__ALIGN) % BNN__ALIGN);
 }
@@ -5841,37 +5849,47 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     X(log,        bnn__v_log,        bnn__v_none,          xs, 1 / x)                              \
     X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : 0)         \
     X(abs,        bnn__v_abs,        bnn__v_none,          xs, (float)(x > 0) - (float)(x < 0))    \
-    X(sin,        bnn__v_sin,        bnn__v_cos,           xs, e[i])                               \
-    X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -e[i])                              \
-    X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
-    X(sigmoid,    bnn__v_sigmoid,    bnn__v_sigmoid_slope, ys, e[i])  /* y (1 - y) */              \
-    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,       xs, e[i])                               \
+    X(sin,        bnn__v_sin,        bnn__v_cos,           xs, *e)                                 \
+    X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -*e)                                \
+    X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, *e)  /* 1 - y^2 */                  \
+    X(sigmoid,    bnn__v_sigmoid,    bnn__v_sigmoid_slope, ys, *e)  /* y (1 - y) */                \
+    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,       xs, *e)                                 \
     X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,          xs, bnn__lt_1(0, x) ? 1 : (float)0.01)  \
     X(elu,        bnn__v_elu,        bnn__v_none,          xs, bnn__lt_1(0, x) ? 1 : y + 1)        \
-    X(silu,       bnn__v_silu,       bnn__v_sigmoid,       xs, e[i] + x * e[i] * (1 - e[i]))       \
-    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope,    xs, e[i])
+    X(silu,       bnn__v_silu,       bnn__v_sigmoid,       xs, *e + x * *e * (1 - *e))             \
+    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope,    xs, *e)
+
+BNN__CALLED bnn_var *bnn__unary(bnn_var *x, void (*forward)(size_t, const float *, float *),
+                                void (*backward)(bnn_var *)) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, backward, 1, &x);
+    forward(bnn__mat_size(y->val), x->val.data, y->val.data);
+    return y;
+}
+
+BNN__CALLED void bnn__unary_backward(bnn_var *y, void (*slope)(size_t, const float *, const float *,
+                                                               float *)) {
+    bnn_var *x = y->in[0];
+    size_t i, m, n = bnn__mat_size(y->val);
+    float e[BNN__BLOCK];
+    for (i = 0; i < n; i += m) {
+        m = n - i < (size_t)BNN__BLOCK ? n - i : (size_t)BNN__BLOCK;
+        slope(m, x->val.data + i, y->val.data + i, e);
+        bnn__v_muladd(m, y->grad.data + i, e, x->grad.data + i);
+    }
+}
 
 #define BNN__UNARY_OP(NAME, FORWARD, HELP, FROM, SLOPE)                                            \
-    static void bnn__##NAME##_backward(bnn_var *self) {                                            \
-        bnn_var *in = self->in[0];                                                                 \
-        const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
-        float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = bnn__mat_size(self->val);                                                 \
-        for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
-            m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
-            HELP(m, FROM, e);                                                                      \
-            for (i = 0; i < m; i++) {                                                              \
-                float x = xs[i], y = ys[i];                                                        \
-                (void)x, (void)y;                                                                  \
-                e[i] = (SLOPE);                                                                    \
-            }                                                                                      \
-            bnn__v_muladd(m, gs, e, gx);                                                           \
+    static void bnn__##NAME##_slope(size_t n, const float *xs, const float *ys, float *e) {        \
+        HELP(n, FROM, e);                                                                          \
+        for (; n > 0; n--, xs++, ys++, e++) {                                                      \
+            float x = *xs, y = *ys;                                                                \
+            (void)x, (void)y;                                                                      \
+            *e = (SLOPE);                                                                          \
         }                                                                                          \
     }                                                                                              \
+    static void bnn__##NAME##_backward(bnn_var *y) { bnn__unary_backward(y, bnn__##NAME##_slope); }\
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
-        bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                  \
-        return y;                                                                                  \
+        return bnn__unary(x, FORWARD, bnn__##NAME##_backward);                                     \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
@@ -5880,9 +5898,7 @@ static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for it
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__relu_backward, 1, &x);
-    bnn__v_relu(bnn__mat_size(y->val), x->val.data, y->val.data);
-    return y;
+    return bnn__unary(x, bnn__v_relu, bnn__relu_backward);
 }
 
 /* y = c x + d, and clamp: the slope is one number or 0/1 */
@@ -13210,7 +13226,7 @@ static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
 /* Draws of at least `least` per chain, finite, not all equal, no chain twice; else the arena says
  * why */
 static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
-    size_t a, b;
+    size_t a = 0, b = 0;
     if (mem == NULL || mem->err != BNN_OK) return 0;
     if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least)
         bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
