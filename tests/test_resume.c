@@ -279,7 +279,8 @@ static void paths_that_no_fit_has_are_refused(void) {
     bnn_posterior p = bnn_fit(&mem, &net, waves(41), q);
     p.fit->chains[1].s.hmc->desc.leapfrog = 1 << 19;
     bnn_bytes saved = bnn_fit_write(&mem, &p);
-    CHECK(refused(&other, waves(41), saved, q, "524288 leapfrog steps, a warm-up of 200: this fit has 10 "));
+    CHECK(refused(&other, waves(41), saved, q,
+                  "524288 leapfrog steps, a warm-up of 200: this fit has 10 "));
     p.fit->chains[1].s.hmc->desc.leapfrog = p.fit->chains[0].s.hmc->desc.leapfrog;
     p.fit->thin = 1 << 29;
     CHECK(bnn_fit_write(&mem, &p).data == NULL);
