@@ -253,7 +253,7 @@ BNNDEF int bnn_rng_dirichlet(bnn_rng *r, size_t k, const float *alpha, float *x,
 BNNDEF size_t bnn_rng_categorical(bnn_rng *r, size_t k, const float *weights); /* k = bad weights */
 BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out);
 /* n at once, vectorized; equal bits whatever the instruction set */
-BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out);
+BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out); /* (k + 1/2) 2^-23 */
 BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out);
 BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out);
 BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out);
@@ -833,7 +833,7 @@ BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem);
  * cannot be dropped, nor units of recurrent layers. keep has a row for each layer but the last. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
-BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
+BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation); /* BNN_RELU: bnn_relu(x), and so on */
 /* Standardizes by the mean and standard deviation of each column of the training data. They are
  * stored and saved with the net, and predictions undo them. If the first layer is a convolution, a
  * pool or a norm, there is one mean and sd per channel, over all pixels; if it is recurrent, one
@@ -5841,7 +5841,9 @@ static void bnn__v_gelu_slope(size_t n, const float *x, float *y) { /* n <= BNN_
 
 static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, (void)y; }
 
-/* name, forward, what the slope needs beside x and y: e = f(from), slope */
+/* name, forward, what the slope needs beside x and y: e = f(from), slope; they make bnn_neg,
+ * bnn_square, bnn_exp, bnn_log, bnn_sqrt, bnn_abs, bnn_sin, bnn_cos, bnn_tanh, bnn_sigmoid,
+ * bnn_softplus, bnn_leaky_relu, bnn_elu, bnn_silu and bnn_gelu */
 #define BNN__UNARY(X)                                                                              \
     X(neg,        bnn__v_neg,        bnn__v_none,          xs, -1)                                 \
     X(square,     bnn__v_square,     bnn__v_none,          xs, 2 * x)                              \
@@ -12316,16 +12318,22 @@ static void bnn__log_lik_add(bnn__tour *v) {
     }
 }
 
+static int bnn__log_lik_open(bnn__tour *v, bnn_tape *t, const char *who, const bnn_net *net,
+                             const bnn_ensemble *post, bnn_data d) {
+    if (t->err == BNN_OK && d.x.rows != d.y.rows)
+        bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
+    if (!bnn__has_data(t, who, d.y) || !bnn__tour_open(v, t, net, post, d.x, BNN__PREDICT_ROWS))
+        return 0;
+    v->y = d.y;
+    v->y_gaps = bnn__has_gaps(v, "y", d.y);
+    return 1;
+}
+
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
     bnn__tour v;
-    if (t->err == BNN_OK && d.x.rows != d.y.rows)
-        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
-    if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
-        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
+    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik", net, post, d))
         return bnn__mat(0, 0, NULL);
-    v.y = d.y;
-    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
     bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
     return v.p.mean;
@@ -13707,16 +13715,9 @@ static void bnn__log_liks_add(bnn__tour *v) {
 
 BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                            const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
-    if (t->err == BNN_OK && d.x.rows != d.y.rows)
-        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik_samples: %z inputs, %z targets", d.x.rows,
-                  d.y.rows);
-    if (!bnn__has_data(t, "bnn_predict_log_lik_samples", d.y) ||
-        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS) || d.x.rows == 0)
-        return none;
-    v.y = d.y;
-    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
+    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik_samples", net, post, d) || d.x.rows == 0)
+        return bnn__mat(0, 0, NULL);
     v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
     bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
     return bnn__by_count(&v, v.samples);
