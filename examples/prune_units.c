@@ -1,10 +1,10 @@
 /* prune_units.c -- a net of a twentieth: units die together, and what is left becomes a file of C.
- *     cc -O2 -I.. prune_units.c -lm && ./a.out [seed] [folder for C] [KL weight] [folder of MNIST]
+ *     cc -O2 -I.. prune_units.c -lm && ./a.out [seed] [folder for C] [KL weight] [MNIST] [epochs]
  * A mean field whose weights share one variance per row, the outgoing weights of an input or unit
  * (relevance determination), shows by the nats that a row holds whether the data need it. The
  * chain: a 64-200-200-10 net, its mean field, rows removed, a smaller net, taught by draws of the
  * large one, written as C. You should see about 4 percent of the weights, 1 percent of the bytes
- * and no more errors. With MNIST: 784-300-100-10, minutes. */
+ * and about as many errors. With the folder of MNIST: 784-300-100-10, minutes. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -19,6 +19,7 @@ static bnn_arena mem;
 static bnn_tape tape;
 static unsigned long seed = 1;
 static float kl; /* weight of the divergence */
+static size_t epochs;
 static bnn_data data, valid, test;
 
 static const struct job {
@@ -45,7 +46,7 @@ static bnn_mat read_idx(const char *folder, const char *name) {
 
 /* A mean field of `local`, fitted: Adam, and a divergence that grows during the first half */
 static void train(const bnn_net *local, bnn_meanfield *q) {
-    size_t steps = job->epochs * data.x.rows / job->batch;
+    size_t steps = epochs * data.x.rows / job->batch;
     bnn_stepper adam = bnn_adam(q->params, (bnn_adam_desc){ 0 });
     for (size_t s = 0; s < steps; s++) {
         bnn_tape_reset(&tape);
@@ -134,6 +135,7 @@ int main(int argc, char **argv) {
     if (argc > 1) seed = strtoul(argv[1], NULL, 10);
     if (argc > 4) folder = argv[4], job = &jobs[1];
     kl = argc > 3 ? (float)atof(argv[3]) : job->kl;
+    epochs = argc > 5 ? strtoul(argv[5], NULL, 10) : job->epochs;
     tape.rng = bnn_rng_seed(seed);
     bnn_data all = { read_idx(folder, job->files[0]), read_idx(folder, job->files[1]) };
     test = (bnn_data){ read_idx(folder, job->files[2]), read_idx(folder, job->files[3]) };
@@ -180,7 +182,7 @@ int main(int argc, char **argv) {
     bnn_net student = fewer;
     student.forward = look, student.user = &seen;
     bnn_distill(&tape, &student, &net, &post, data.x, (bnn_distill_desc){ .lr = 2e-3f,
-        .steps = job->epochs * data.x.rows / job->batch, .batch = job->batch,
+        .steps = epochs * data.x.rows / job->batch, .batch = job->batch,
         .inputs = { .noise = 0.05f } });
     report("distilled", &fewer, NULL, NULL, keep, n);
 
