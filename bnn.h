@@ -1214,6 +1214,12 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
  * returns how many are removed now. To go on, call bnn_meanfield_mean and bnn_mlp_shrink. */
 BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction);
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
+/* Pruning by units: removes the rows of a block, each the outgoing weights of an input or unit (or
+ * of the constant 1: a bias), whose KL to their prior is less than `nats`. Train with .ard =
+ * BNN_ARD_INPUT: the weights of a row then share one variance, the KL of a row that the data need
+ * not is near 0, and units leave as a whole. Flat blocks stay. Returns how many weights are removed
+ * now. Type II maximum likelihood for a group: Tipping 2001; Louizos, Ullrich, Welling 2017. */
+BNNDEF size_t bnn_meanfield_prune_rows(bnn_meanfield *q, double nats);
 
 /* Values for kl_weight as plain functions. Geometric: batch i of 0 .. batches-1 gets
  * batches 2^(batches-1-i) / (2^batches - 1) (Blundell et al. 2015; mean 1). Warm-up: a ramp from
@@ -11647,24 +11653,30 @@ static double bnn__kl_one(const bnn__law *law, double d, double s, double std, d
     }
 }
 
-static double bnn__kl_block(const bnn_meanfield *q, size_t b) {
-    const bnn_block *w = &q->of->blocks[b];
-    const float *mu = q->params->theta + w->offset, *s = q->sigma + w->offset;
-    const float *eps = q->eps + w->offset, floor = bnn__sigma_end(q, 0);
+/* sum + the divergence of row i; removed weights have none */
+static double bnn__kl_row(const bnn_meanfield *q, const bnn_block *w, const bnn__law *law, size_t i,
+                          double sum) {
+    size_t j, o = w->offset + i * w->cols;
+    const float *mu = q->params->theta + o, *s = q->sigma + o, *eps = q->eps + o;
+    const float floor = bnn__sigma_end(q, 0);
     int ard = bnn__ard(q, &w->prior);
-    bnn__law law = bnn__law_of(&w->prior);
-    double sum = 0, std = law.scale;
-    size_t i, j;
-    for (i = 0; i < w->rows; i++, mu += w->cols, s += w->cols, eps += w->cols) {
-        if (ard == BNN_ARD_INPUT)
-            std = sqrt(bnn__square_sum(w->cols, mu, s, w->prior.mean) / (double)w->cols);
-        for (j = 0; j < w->cols; j++) {
-            double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
-            if (mu[j] == 0 && s[j] <= floor) continue; /* removed */
-            if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
-            sum += bnn__kl_one(&law, d, sd, std, (double)eps[j]);
-        }
+    double std = law->scale;
+    if (ard == BNN_ARD_INPUT)
+        std = sqrt(bnn__square_sum(w->cols, mu, s, w->prior.mean) / (double)w->cols);
+    for (j = 0; j < w->cols; j++) {
+        double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
+        if (mu[j] == 0 && s[j] <= floor) continue;
+        if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
+        sum += bnn__kl_one(law, d, sd, std, (double)eps[j]);
     }
+    return sum;
+}
+
+static double bnn__kl_block(const bnn_meanfield *q, const bnn_block *w) {
+    bnn__law law = bnn__law_of(&w->prior);
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < w->rows; i++) sum = bnn__kl_row(q, w, &law, i, sum);
     return sum;
 }
 
@@ -11678,7 +11690,7 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
         return 0 - bnn_params_log_prior(&mean); /* flat: 0, not -0 */
     }
     bnn__sigma(q);
-    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, b);
+    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, &q->of->blocks[b]);
     return sum;
 }
 
@@ -11896,19 +11908,40 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
     return (double)at;
 }
 
-BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
+static void bnn__remove(bnn_meanfield *q, size_t i) {
+    q->params->theta[i] = 0;
+    q->params->theta[q->n + i] = bnn__rho_removed(q);
+}
+
+static size_t bnn__removed(bnn_meanfield *q) { /* how many are, and from now on held */
     size_t i, gone = 0;
-    if (!bnn__prunable(q)) return 0;
-    for (i = 0; i < q->n; i++) {
-        if (!((double)bnn__snr(q, i) < snr)) continue;
-        q->params->theta[i] = 0;
-        q->params->theta[q->n + i] = bnn__rho_removed(q);
-    }
     q->drawn = 0;
     bnn__sigma(q);
     bnn__meanfield_hold(q);
     for (i = 0; i < q->n; i++) gone += q->held[i];
     return gone;
+}
+
+BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
+    size_t i;
+    if (!bnn__prunable(q)) return 0;
+    for (i = 0; i < q->n; i++)
+        if ((double)bnn__snr(q, i) < snr) bnn__remove(q, i);
+    return bnn__removed(q);
+}
+
+BNNDEF size_t bnn_meanfield_prune_rows(bnn_meanfield *q, double nats) {
+    size_t b, i, j;
+    if (!bnn__prunable(q)) return 0;
+    for (b = 0; b < q->of->n_blocks; b++) {
+        const bnn_block *w = &q->of->blocks[b];
+        bnn__law law = bnn__law_of(&w->prior);
+        for (i = 0; i < w->rows && w->prior.kind != BNN_PRIOR_FLAT; i++) {
+            if (!(bnn__kl_row(q, w, &law, i, 0) < nats)) continue;
+            for (j = 0; j < w->cols; j++) bnn__remove(q, w->offset + i * w->cols + j);
+        }
+    }
+    return bnn__removed(q);
 }
 
 /* ---- schedules and Graves's table */
