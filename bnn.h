@@ -2058,9 +2058,10 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be z
 /* Half of gcc's time at -O2 and above goes where no program does: what follows BNN__COLD is made
  * small and quickly; BNN__WARM is code around the kernels of a step, BNN__WIDE is kernels in lanes,
  * and BNN__HOT ends each. Same bits: nothing here depends on the level. All options stand in one
- * pragma, for each begins anew; one with a level would bring -ffast-math back. */
+ * pragma, for each begins anew; one with a level would bring -ffast-math back. A gcc before 11
+ * would warn of options that it does not know. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
-    !defined(__OPTIMIZE_SIZE__) && !defined(BNN__FAST_MATH)
+    !defined(__OPTIMIZE_SIZE__) && !defined(BNN__FAST_MATH) && __GNUC__ >= 11
 #define BNN__PRAGMA(x) _Pragma(#x)
 #define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
 #define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
