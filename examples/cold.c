@@ -1,5 +1,5 @@
 /* cold.c -- cold posteriors: what does a temperature below 1 do to error and NLL?
- *     cc -O2 -I.. cold.c -lm && ./a.out [folder of the digits [seeds [lr of SGLD]]]
+ *     cc -O2 -I.. cold.c -lm && ./a.out [folder of the digits [seeds [lr of SGLD [length]]]]
  * Samples at temperature T have the density p(w|D)^(1/T); T = 1 is the posterior. Wenzel et al.
  * (2020) found colder ones better, Izmailov et al. (2021) that augmented data are the reason: 3823
  * digits shifted by random pixels are more data than 3823 rows, while the likelihood still counts
@@ -19,6 +19,8 @@ enum { SIDE = 8, BATCH = 100, MAP_STEPS = 2000, BURN_IN = 4000, THIN = 200, KEEP
 static const float temperatures[T_N] = { .01f, .03f, .1f, .3f, 1 };
 enum { SGLD, SGHMC, NUTS, WIDTHS };
 static const char *const samplers[] = { "sgld", "sghmc", "nuts", "nuts_widths" };
+
+static size_t length = 1; /* of the chains of SGLD and SGHMC */
 
 typedef struct { bnn_net net; bnn_data data; size_t rows; } target; /* rows: without copies */
 
@@ -95,11 +97,11 @@ static void descend(bnn_tape *t, bnn_net *net, bnn_data d, int shifts) {
 
 static void minibatches(bnn_tape *t, bnn_net *net, bnn_data d, int shifts, bnn_stepper s,
                         bnn_ensemble *post) {
-    for (size_t k = 0; k < BURN_IN + (size_t)KEEP * THIN; k++) {
+    for (size_t k = 0; k < length * (BURN_IN + (size_t)KEEP * THIN); k++) {
         bnn_tape_reset(t);
         bnn_backward(bnn_net_loss(net, batch(t, d, shifts)));
         bnn_step(&s, t);
-        if (k >= BURN_IN && k % THIN == THIN - 1) bnn_ensemble_push(post);
+        if (k >= length * BURN_IN && (k + 1) % (length * THIN) == 0) bnn_ensemble_push(post);
     }
 }
 
@@ -155,6 +157,8 @@ int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
     int failed = 0, seeds = argc > 2 ? atoi(argv[2]) : 1;
     float lr = argc > 3 ? (float)atof(argv[3]) : .3f;
+    int last = argc > 4 || argc < 3 ? SGLD : WIDTHS;
+    if (argc > 4) length = (size_t)atoi(argv[4]);
     if (here) fclose(here);
     bnn_data train = { read_idx(&mem, folder, "train-images"),
                        read_idx(&mem, folder, "train-labels") };
@@ -164,7 +168,7 @@ int main(int argc, char **argv) {
     bnn_mat_scale(test.x, test.x, 1 / 16.0f);
     for (int seed = 1; seed <= seeds; seed++)
         for (int shifts = 0; shifts < 2; shifts++)
-            for (int method = SGLD; method <= (argc > 2 ? WIDTHS : SGLD); method++)
+            for (int method = SGLD; method <= last; method++)
                 failed |= run(method, shifts, seed, lr, train, test);
     bnn_arena_free(&mem);
     return failed;
