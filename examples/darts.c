@@ -1,6 +1,6 @@
 /* darts.c -- structures searched by gradients of a two-level problem.
  *     cc -O2 -I.. darts.c -lm && ./a.out [sine [seeds [sd of w]] | quadratic | FOLDER [steps] |
- *                                         cells FOLDER [seeds [steps [cells]]]]
+ *                                   cells FOLDER [seeds [steps [cells [search [warm]]]]]]
  * Weights learn on one half of the data, the structure on the other, by its first-order gradient
  * (weights constant), second-order (through one step, DARTS) and implicit (at the weights'
  * optimum). A cell for the digits: edges of a small graph mix four operations by softmax weights,
@@ -183,12 +183,12 @@ static int same_cell(int c) { /* the number of the cell without idle edges; 0 = 
     return c;
 }
 
-static int chosen(bnn_data all, int order, uint64_t seed) {
+static int chosen(bnn_data all, int order, uint64_t seed, int steps, int warm) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(seed) };
     search s = halves(&mem, all, seed);
     int c = 0;
-    explore(&tape, &s, order, SEARCH, 0, 3e-3f, 2e-2f);
+    explore(&tape, &s, order, steps, warm, 3e-3f, 2e-2f);
     for (size_t e = 0; e < 5 && !tape.err && !mem.err; e++)
         c |= (int)bnn_mat_row_argmax(bnn_params_mat(s.a, e), 0) << 2 * e;
     bnn_tape_free(&tape);
@@ -242,7 +242,7 @@ static size_t enumerate(bnn_data all, bnn_data test, size_t steps, size_t most, 
     return n;
 }
 
-static int cells(const char *folder, int seeds, size_t steps, size_t most) {
+static int cells(const char *folder, int seeds, size_t steps, size_t most, int length, int warm) {
     static double sorted[CHOICES], of[CHOICES];
     bnn_arena data = { 0 };
     bnn_data all, test;
@@ -252,15 +252,16 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most) {
     for (int order = 0; order < 3; order++)
         for (int s = 0; s < seeds && s < 64; s++) {
             char who[64], more[64];
-            found[order][s] = chosen(all, order, (uint64_t)s + 1);
+            found[order][s] = chosen(all, order, (uint64_t)s + 1, length, warm);
             double e = error_of(found[order][s], all, test, (uint64_t)s + 1, steps, &weights);
-            snprintf(who, sizeof who, "order=%s seed=%d", names[order], s + 1);
+            snprintf(who, sizeof who, "order=%s%s seed=%d", names[order], warm ? " warm=1" : "",
+                     s + 1);
             snprintf(more, sizeof more, "error=%.2f weights=%zu\n", e, weights);
             print_cell(who, found[order][s], more);
             fflush(stdout);
             failed |= e < 0;
         }
-    n = enumerate(all, test, steps, most, sorted, of);
+    n = most > 0 ? enumerate(all, test, steps, most, sorted, of) : 0;
     double mean = 0, sd = 0;
     for (size_t i = 0; i < n; i++) mean += sorted[i] / (double)n;
     for (size_t i = 0; i < n; i++) sd += pow(sorted[i] - mean, 2) / (double)n;
@@ -275,12 +276,12 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most) {
         if (c == CHOICES - 1 && of[c] >= 0) print_cell("rank=relu", c, more);
     }
     for (int order = 0; order < 3; order++)
-        for (int s = 0; s < seeds && s < 64; s++) { /* what share of the cells is better? */
+        for (int s = 0; s < seeds && s < 64 && n > 0; s++) { /* what share is better? */
             double e = error_of(found[order][s], all, test, 1, steps, &weights);
             size_t better = 0;
             for (size_t i = 0; i < n; i++) better += sorted[i] < e;
             printf("RESULT darts_cells order=%s seed=%d better=%.3f\n", names[order], s + 1,
-                   n > 0 ? (double)better / (double)n : 0);
+                   (double)better / (double)n);
         }
     bnn_arena_free(&data);
     return failed;
@@ -480,7 +481,8 @@ int main(int argc, char **argv) {
     if (argc > 2 && strcmp(what, "cells") == 0)
         return cells(argv[2], argc > 3 ? atoi(argv[3]) : 10,
                      argc > 4 ? (size_t)atoi(argv[4]) : 3000,
-                     argc > 5 ? (size_t)atoi(argv[5]) : CHOICES);
+                     argc > 5 ? (size_t)atoi(argv[5]) : CHOICES,
+                     argc > 6 ? atoi(argv[6]) : SEARCH, argc > 7 ? atoi(argv[7]) : 0);
     failed |= digits(what, argc > 2 ? (size_t)number : 3000);
     if (argc == 1) failed |= sine(10, .5f) | quadratics();
     return failed;

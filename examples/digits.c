@@ -4,8 +4,8 @@
  * ensemble of SGLD samples, then distills the ensemble into a net of the same shape and into one
  * with an eleventh of the weights. You should see that the students keep the ensemble's error and
  * log likelihood at one net's cost, that the small one errs less often than the large MAP net, and
- * that the predictive entropy rises on inputs that are not digits. With a third argument students of
- * more sizes are trained: how small may one be? */
+ * that the predictive entropy rises on inputs that are not digits. A third argument trains students
+ * of more sizes: how small may one be? */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

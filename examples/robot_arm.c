@@ -145,9 +145,12 @@ static void report(const task *k, const char *method, uint64_t seed, bnn_arena *
         if (!k->classes) error += pow(mean.data[i] - p->test.y.data[i], 2) / n;
         if (p->truth.data) excess += pow(mean.data[i] - p->truth.data[i], 2) / n;
     }
-    printf("RESULT robot_arm task=%s method=%s seed=%d error=%.5f excess=%.5f loglik=%.4f "
-           "rhat=%.3f seconds=%.1f\n", k->name, method, (int)seed, error, excess,
-           bnn_mat_sum(log_lik) / n, rhat, seconds);
+    printf("RESULT robot_arm task=%s method=%s seed=%d error=%.5f", k->name, method, (int)seed,
+           error);
+    if (p->truth.data) printf(" excess=%.5f", excess); /* squared distance from the truth */
+    printf(" loglik=%.4f", bnn_mat_sum(log_lik) / n);
+    if (rhat > 0) printf(" rhat=%.3f", rhat);
+    printf(" seconds=%.1f\n", seconds);
     fflush(stdout);
 }
 

@@ -36,8 +36,8 @@ enum { SPLITS = 100, SETS = 64, SMALL = 2000, HIDDEN = 50, BATCH = 100, MAP_STEP
  * hidden units; steps. GAUSSIAN is none: the mean and the variance of the teacher itself */
 typedef struct { float noise; int prior; size_t hidden, steps; } variant;
 static const variant variants[] = { { 0, 0, 0, 0 }, { .1f, 1, 50, 1 }, { .1f, 0, 50, 1 },
-    { .03f, 0, 50, 1 }, { .01f, 0, 50, 1 }, { 0, 0, 50, 1 }, { .03f, 0, 50, 4 },
-    { .03f, 0, 12, 4 }, { .03f, 0, 25, 4 }, { .03f, 0, 100, 4 }, { .03f, 0, 200, 4 } };
+    { .03f, 0, 50, 1 }, { .01f, 0, 50, 1 }, { 0, 0, 50, 1 }, { .01f, 0, 12, 4 },
+    { .01f, 0, 25, 4 }, { .01f, 0, 50, 4 }, { .01f, 0, 100, 4 }, { .01f, 0, 200, 4 } };
 enum { GAUSSIAN, VARIANTS = sizeof variants / sizeof *variants };
 static size_t chains = CHAINS;
 static int more_students;
@@ -303,10 +303,10 @@ static int run_split(set *s, size_t split, uint64_t seed, int last, int validate
     }
     if (rough.count) judge(&s->scores[SGHMC], &mem, &tape, &net, &rough, test);
     if (fine.count) judge(&s->scores[HMC], &mem, &tape, &net, &fine, test);
+    const bnn_ensemble *teacher = fine.count ? &fine : &rough;
+    if (more_students && teacher->count) gaussian(s, &mem, &tape, &net, teacher, test);
     if (last == STUDENT) {
-        const bnn_ensemble *teacher = fine.count ? &fine : &rough;
         teach(&s->scores[STUDENT], &mem, &tape, &net, teacher, train, test, variants[1]);
-        if (more_students) gaussian(s, &mem, &tape, &net, teacher, test);
         for (int v = 1; v < VARIANTS && more_students; v++)
             teach(&s->students[v], &mem, &tape, &net, teacher, train, test, variants[v]);
     }
