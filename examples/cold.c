@@ -1,5 +1,5 @@
 /* cold.c -- cold posteriors: what does a temperature below 1 do to error and NLL?
- *     cc -O2 -I.. cold.c -lm && ./a.out [folder of the digits [seeds [lr of SGLD [length]]]]
+ *     cc -O2 -I.. cold.c -lm && ./a.out [folder of the digits [seeds [lr [length [method]]]]]
  * Samples at temperature T have the density p(w|D)^(1/T); T = 1 is the posterior. Wenzel et al.
  * (2020) found colder ones better, Izmailov et al. (2021) that augmented data are the reason: 3823
  * digits shifted by random pixels are more data than 3823 rows, while the likelihood still counts
@@ -20,7 +20,8 @@ static const float temperatures[T_N] = { .01f, .03f, .1f, .3f, 1 };
 enum { SGLD, SGHMC, NUTS, WIDTHS };
 static const char *const samplers[] = { "sgld", "sghmc", "nuts", "nuts_widths" };
 
-static size_t length = 1; /* of the chains of SGLD and SGHMC */
+static size_t length = 1; /* of the chains: a factor */
+static float lr = .3f;    /* of SGLD, and of SGHMC over its friction */
 
 typedef struct { bnn_net net; bnn_data data; size_t rows; } target; /* rows: without copies */
 
@@ -78,8 +79,9 @@ static void report(const char *method, int shifts, float temperature, int seed, 
                    clock_t start) {
     bnn_mat p = bnn_predict(mem, t, net, post, test.x).mean;
     if (!p.data) return; /* main says why */
-    printf("RESULT cold method=%s shifts=%d temperature=%g seed=%d error=%.2f nll=%.4f ece=%.4f "
-           "seconds=%.1f\n", method, shifts, temperature, seed, 100 * bnn_metric_error(p, test.y),
+    printf("RESULT cold method=%s shifts=%d temperature=%g lr=%g length=%zu seed=%d error=%.2f "
+           "nll=%.4f ece=%.4f seconds=%.1f\n", method, shifts, temperature, lr, length, seed,
+           100 * bnn_metric_error(p, test.y),
            bnn_metric_nll(p, test.y), bnn_metric_ece(p, test.y, 15),
            (double)(clock() - start) / CLOCKS_PER_SEC);
     fflush(stdout);
@@ -107,16 +109,16 @@ static void minibatches(bnn_tape *t, bnn_net *net, bnn_data d, int shifts, bnn_s
 
 static void nuts(bnn_tape *t, target *u, float temperature, int gibbs, bnn_ensemble *post) {
     bnn_stepper s = bnn_nuts(u->net.params, (bnn_nuts_desc){ .energy = energy, .user = u,
-        .warmup = WARMUP, .temperature = temperature, .max_depth = 7 });
-    for (size_t k = 0; k < WARMUP + DRAWS; k++) {
+        .warmup = length * WARMUP, .temperature = temperature, .max_depth = length > 1 ? 9 : 7 });
+    for (size_t k = 0; k < length * (WARMUP + DRAWS); k++) {
         bnn_tape_reset(t);
         bnn_step(&s, t);
         if (gibbs) bnn_params_update_priors(u->net.params, &t->rng);
-        if (k >= WARMUP) bnn_ensemble_push(post);
+        if (k >= length * WARMUP) bnn_ensemble_push(post);
     }
 }
 
-static int run(int method, int shifts, int seed, float lr, bnn_data train, bnn_data test) {
+static int run(int method, int shifts, int seed, bnn_data train, bnn_data test) {
     bnn_arena mem = { 0 };
     bnn_tape t = { .rng = bnn_rng_seed((uint64_t)seed) };
     int small = method >= NUTS;
@@ -132,7 +134,7 @@ static int run(int method, int shifts, int seed, float lr, bnn_data train, bnn_d
     if (method == SGLD || method == NUTS)
         report(small ? "map_small" : "map", shifts, 0, seed, &mem, &t, &u.net, NULL, test, start);
     for (int k = method == WIDTHS ? T_N - 1 : 0; k < T_N; k++) { /* from cold to warm */
-        bnn_ensemble post = bnn_ensemble_new(w, small ? DRAWS : KEEP);
+        bnn_ensemble post = bnn_ensemble_new(w, small ? length * DRAWS : KEEP);
         start = clock();
         if (method == SGLD)
             minibatches(&t, &u.net, train, shifts, bnn_sgld(w, (bnn_sgld_desc){ .lr = lr,
@@ -156,8 +158,8 @@ int main(int argc, char **argv) {
     FILE *here = fopen("data/digits-test-labels.idx", "rb");
     const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
     int failed = 0, seeds = argc > 2 ? atoi(argv[2]) : 1;
-    float lr = argc > 3 ? (float)atof(argv[3]) : .3f;
-    int last = argc > 4 || argc < 3 ? SGLD : WIDTHS;
+    int last = argc < 3 ? SGLD : WIDTHS;
+    if (argc > 3) lr = (float)atof(argv[3]);
     if (argc > 4) length = (size_t)atoi(argv[4]);
     if (here) fclose(here);
     bnn_data train = { read_idx(&mem, folder, "train-images"),
@@ -169,7 +171,8 @@ int main(int argc, char **argv) {
     for (int seed = 1; seed <= seeds; seed++)
         for (int shifts = 0; shifts < 2; shifts++)
             for (int method = SGLD; method <= last; method++)
-                failed |= run(method, shifts, seed, lr, train, test);
+                if (argc < 6 || !strcmp(argv[5], samplers[method]))
+                    failed |= run(method, shifts, seed, train, test);
     bnn_arena_free(&mem);
     return failed;
 }

@@ -215,9 +215,9 @@ static double error_of(int c, bnn_data all, bnn_data test, uint64_t seed, size_t
     return error;
 }
 
-static void print_cell(const char *who, int c, const char *more) {
+static void print_cell(const char *what, const char *who, int c, const char *more) {
     static const char letter[4] = { '-', 'l', 't', 'r' }; /* by edge: none, linear, tanh, relu */
-    printf("RESULT darts_cells %s cell=", who);
+    printf("RESULT darts_%s %s cell=", what, who);
     for (int e = 0; e < 5; e++) putchar(letter[c >> 2 * e & 3]);
     printf(" %s", more);
 }
@@ -254,10 +254,9 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most, int l
             char who[64], more[64];
             found[order][s] = chosen(all, order, (uint64_t)s + 1, length, warm);
             double e = error_of(found[order][s], all, test, (uint64_t)s + 1, steps, &weights);
-            snprintf(who, sizeof who, "order=%s%s seed=%d", names[order], warm ? " warm=1" : "",
-                     s + 1);
+            snprintf(who, sizeof who, "order=%s seed=%d", names[order], s + 1);
             snprintf(more, sizeof more, "error=%.2f weights=%zu\n", e, weights);
-            print_cell(who, found[order][s], more);
+            print_cell(warm ? "warm" : "cells", who, found[order][s], more);
             fflush(stdout);
             failed |= e < 0;
         }
@@ -271,9 +270,9 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most, int l
     for (int c = 1; c < CHOICES && n > 0; c++) { /* the best, the worst, and all relu */
         char more[64];
         snprintf(more, sizeof more, "error=%.2f\n", of[c]);
-        if (of[c] == sorted[0]) print_cell("rank=best", c, more);
-        if (of[c] == sorted[n - 1]) print_cell("rank=worst", c, more);
-        if (c == CHOICES - 1 && of[c] >= 0) print_cell("rank=relu", c, more);
+        if (of[c] == sorted[0]) print_cell("cells", "rank=best", c, more);
+        if (of[c] == sorted[n - 1]) print_cell("cells", "rank=worst", c, more);
+        if (c == CHOICES - 1 && of[c] >= 0) print_cell("cells", "rank=relu", c, more);
     }
     for (int order = 0; order < 3; order++)
         for (int s = 0; s < seeds && s < 64 && n > 0; s++) { /* what share is better? */
