@@ -22007,6 +22007,7 @@ static void bnn__io_chain(bnn__io *io, bnn__fit_chain *c) {
     if ((double)c->fit->thin > 10 + (double)c->fit->data.x.rows + c->gradients)
         bnn__io_fail(io, bnn__io_bad(io), "%z steps between two records are more than there were",
                      c->fit->thin);
+    if (c->err != BNN_OK && bnn__fit_samples(m)) c->s.t = bnn__io_word(io, c->s.t, 8);
     if (io->err != BNN_OK || c->err != BNN_OK) return; /* its draws are not used */
     for (b = 0; b < w->n_blocks; b++) bnn__io_prior(io, &w->blocks[b].prior, 1);
     io->of = "a chain";

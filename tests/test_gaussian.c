@@ -684,10 +684,12 @@ static void belsley_drops_copies_first_and_loses_little(void) {
     bnn_net net = teacher((bnn_mlp_desc){ .sizes = { 4, H, 1 }, .noise_std = (float)0.1,
                                           .activation = BNN_TANH, .no_bias = 1,
                                           .prior = { .std = 3 } });
+    double apart[2] = { 0, 0 }; /* squares of the differences */
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j += 2) {
-            float *w = net.params->theta + i * H + j;
-            w[1] = w[0] + (float)0.02 * bnn_rng_normal(&tape.rng);
+            float *w = net.params->theta + i * H + j, d = (float)0.02 * bnn_rng_normal(&tape.rng);
+            w[1] = w[0] + d;
+            apart[j / 2] += (double)d * (double)d;
         }
     for (int j = 0; j < H; j++) net.params->theta[4 * H + j] = 1;
     bnn_data d = { normals(N, 4, 1), bnn_mat_new(&mem, N, 1) };
@@ -703,7 +705,8 @@ static void belsley_drops_copies_first_and_loses_little(void) {
                                         k == 0 ? o : alone, 0);
         loss[k] = bnn_metric_rmse(outputs(&less, d.x), f);
     }
-    CHECK(loss[0] < 0.05 && loss[1] > 0.3);
+    /* tanh is no steeper than 1, and x is standard normal: its 300 rows may be a fifth wider */
+    CHECK(loss[0] < 1.2 * (sqrt(apart[0]) + sqrt(apart[1])) && loss[1] > 0.3);
     close_all();
 }
 

@@ -157,15 +157,20 @@ static bnn_var *fails_once(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     return bnn_matmul(x, bnn_param(t, net->params, 0));
 }
 
-static bnn_net own_net(void) {
+static bnn_var *overflows_once(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    bnn_var *y = bnn_matmul(x, bnn_param(t, net->params, 0));
+    return calls_left > 0 && --calls_left == 0 ? bnn_scale(y, (float)INFINITY) : y;
+}
+
+static bnn_net own_net(bnn_var *(*forward)(bnn_tape *, const bnn_net *, bnn_var *)) {
     bnn_params *w = bnn_params_new(&mem);
     bnn_params_add(w, 1, 1, "slope", (bnn_prior){ 0 });
-    return (bnn_net){ .params = w, .forward = fails_once, .noise_std = 1, .mem = &mem };
+    return (bnn_net){ .params = w, .forward = forward, .noise_std = 1, .mem = &mem };
 }
 
 static void a_chain_that_is_left_out_stays_out(void) {
     open_all(4);
-    bnn_net net = own_net(), other = own_net(), third = own_net();
+    bnn_net net = own_net(fails_once), other = own_net(fails_once), third = own_net(fails_once);
     bnn_fit_desc q = a_desc(BNN_FIT_NUTS, 3e4);
     canceled_at = 0, calls_left = 9500;
     bnn_posterior a = bnn_fit(&mem, &net, waves(41), q);
@@ -178,6 +183,25 @@ static void a_chain_that_is_left_out_stays_out(void) {
     check_equal(&a, &b);
     CHECK(b.n_notes > 0 && strstr(b.notes[0], "is left out after ") != NULL);
     CHECK(strstr(b.notes[0], "mine: enough") != NULL);
+    close_all();
+}
+
+/* ... and how many steps it made is known */
+static void a_chain_that_overflowed_late_is_told_of(void) {
+    open_all(9);
+    bnn_net net = own_net(overflows_once), other = own_net(overflows_once);
+    bnn_fit_desc q = a_desc(BNN_FIT_SGHMC, 6e4);
+    canceled_at = 0, calls_left = 24000;
+    bnn_posterior a = bnn_fit(&mem, &net, waves(41), q);
+    bnn_posterior b = bnn_fit_resume(&mem, &other, waves(41), bnn_fit_write(&mem, &a), q);
+    CHECK(a.err == BNN_ENONFINITE && calls_left == 0);
+    check_equal(&a, &b);
+    int told = 0;
+    for (size_t i = 0; i < a.n_notes && i < b.n_notes; i++) {
+        CHECK(strcmp(a.notes[i], b.notes[i]) == 0);
+        told |= strstr(b.notes[i], " overflowed after ") != NULL;
+    }
+    CHECK(told && a.n_notes == b.n_notes);
     close_all();
 }
 
@@ -255,7 +279,8 @@ static void paths_that_no_fit_has_are_refused(void) {
     bnn_posterior p = bnn_fit(&mem, &net, waves(41), q);
     p.fit->chains[1].s.hmc->desc.leapfrog = 1 << 19;
     bnn_bytes saved = bnn_fit_write(&mem, &p);
-    CHECK(refused(&other, waves(41), saved, q, "524288 leapfrog steps, a warm-up of 200: this fit has 10 "));
+    CHECK(refused(&other, waves(41), saved, q,
+                  "524288 leapfrog steps, a warm-up of 200: this fit has 10 "));
     p.fit->chains[1].s.hmc->desc.leapfrog = p.fit->chains[0].s.hmc->desc.leapfrog;
     p.fit->thin = 1 << 29;
     CHECK(bnn_fit_write(&mem, &p).data == NULL);
@@ -356,6 +381,7 @@ int main(void) {
     RUN(other_methods_do);
     RUN(to_a_larger_budget_it_goes_on_as_more_does);
     RUN(a_chain_that_is_left_out_stays_out);
+    RUN(a_chain_that_overflowed_late_is_told_of);
     RUN(what_differs_is_named);
     RUN(paths_that_no_fit_has_are_refused);
     RUN(it_goes_on_where_its_room_is_full);
