@@ -3516,10 +3516,10 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
 BNN__WIDE
 #if BNN__SIMD
 /* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
- * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. Row r of A is
- * at[r] behind a, and k is `runs` runs of k steps with a skip behind each: patches of an image. */
+ * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. Row r > 0 of
+ * A is at[r] behind a; a skip is behind each of `runs` runs of k steps: patches of an image. */
 typedef struct bnn__left { size_t at[6], step, runs, skip; } bnn__left;
-#define BNN__BASE(r, S)    const float *a##r = a + q->at[r]; __asm__("" : "+r"(a##r));
+#define BNN__BASE(r, S)    const float *a##r = r > 0 ? a + q->at[r] : a; __asm__("" : "+r"(a##r));
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
 #define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
@@ -3708,11 +3708,11 @@ static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_
                            const float *from, size_t fs) {
     float edge[6 * 32];
     size_t l;
-    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
-    tile(k, a, q, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
-    for (l = 0; l < r; l++)
-        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(nb, edge + l * w, c + l * ldc);
+    const float *old = from == NULL && fs > 0 ? c : from;
+    for (l = 0; l < r && old != NULL; l++)
+        bnn__row_put(nb, old + l * (old == c ? ldc : fs), edge + l * w);
+    tile(k, a, q, b, brs, edge, w, from != NULL ? edge : NULL, old != NULL ? w : 0);
+    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
@@ -4094,22 +4094,22 @@ static void bnn__grid_product(size_t S, size_t begin, size_t end, const bnn__gri
                               const float *from, size_t fs) {
     size_t w = bnn__panel(S, left), cuts = (k->count + BNN__DEEP - 1) / BNN__DEEP;
     size_t piece = (k->count + cuts - 1) / cuts, many = cuts > 1 ? 1 : BNN__DEEP / k->count;
-    size_t turn, at, x, r, i;
+    size_t turn, at, x, r, i, here, wrap = rows->jump - rows->count * rows->step;
     int over = from != c && (last || (cuts == 1 && many >= runs));
     for (turn = 0; turn < runs; turn += many)
         for (at = 0; at < k->count; at += piece, from = c, fs = ldc) {
             size_t deep = k->count - at < piece ? k->count - at : piece, col = begin % rows->count;
-            size_t here = begin / rows->count * rows->jump + col * rows->step;
+            const float *ax = a + turn * k->jump + at * k->step + col * rows->step
+                              + begin / rows->count * rows->jump;
             bnn__left q;
             q.step = k->step, q.skip = k->jump - deep * k->step;
             q.runs = runs - turn < many ? runs - turn : many;
-            for (x = begin; x < end; x += r) {
-                const float *ax = a + turn * k->jump + at * k->step;
+            for (x = begin; x < end; x += r, ax += here) {
                 const float *fx = from != NULL ? from + x * fs : NULL;
                 r = bnn__tile_rows(end - x);
-                for (i = 0; i < r; i++) {
+                for (i = 0, here = 0; i < r; i++) {
                     q.at[i] = here, here += rows->step;
-                    if (++col == rows->count) col = 0, here += rows->jump - rows->count * rows->step;
+                    if (++col == rows->count) col = 0, here += wrap;
                 }
                 if (left >= w || (over && (end - x - r) * ldc >= w - left))
                     bnn__tile_of(S, w / S, r)(deep, ax, &q, b, w, c + x * ldc, ldc, fx, fs);
@@ -4228,7 +4228,8 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
     if (bnn__conv_lanes(s, k)) {
         size_t S = (size_t)bnn__cpu(), pixels = s->rows * s->cols;
         bnn__band p = bnn__band_of(s);
-        float *panels = room + bnn__threads() * p.size, *first = panels + depth * ((k + 31) / 32 * 32);
+        float *panels = room + bnn__threads() * p.size;
+        float *first = panels + depth * ((k + 31) / 32 * 32);
         bnn__panels(S, depth, k, w, wrs, wcs, panels);
         if (b != NULL) bnn__panels(S, 1, k, b, 0, 1, first);
         tasks = n / pixels;
