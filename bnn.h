@@ -4011,9 +4011,8 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
 
 /* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
  * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
-static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
-static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *from, float *to) {
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, const float *a,
+                              float *to) {
     size_t tap, done, len, all = s->kh * s->kw;
     for (tap = all; tap-- > 0;) {
         size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
@@ -4021,28 +4020,16 @@ static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, f
         size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
         size_t image = first / s->cols / s->rows * s->h * s->w;
         for (done = 0; done < count; done += len, col = 0) {
-            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
-            float *p = a + tap * count + done;
+            size_t y = row * s->down + ky - s->top, lo, hi;
             len = s->cols - col < count - done ? s->cols - col : count - done;
             hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
             lo = before <= col ? 0 : before - col < hi ? before - col : hi;
-            at = image + y * s->w + col + lo + kx - s->left;
-            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
-            if (from != NULL) {
-                for (i = 0; i < lo; i++) p[i] = 0;
-                for (i = hi; i < len; i++) p[i] = 0;
-                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
-            }
+            if (hi > lo)
+                bnn__row_add(hi - lo, 1, a + tap * count + done + lo,
+                             to + image + y * s->w + col + lo + kx - s->left);
             if (++row == s->rows) row = 0, image += s->h * s->w;
         }
     }
-}
-/* Either, with the strides of what was copied */
-static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *x, size_t *ars, size_t *acs) {
-    int flat = bnn__patch_flat(s);
-    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
-    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
 }
 
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
@@ -4162,6 +4149,35 @@ static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wi
         if (j == 0) return;
     }
 }
+/* Rows begin..end of c, panels of k columns: += patches^T y. A product again, with the two grids
+ * changed about; pixels that make one panel of y at a time. own: room for a band */
+static void bnn__conv_sum(size_t S, const bnn__slide *s, size_t begin, size_t end, size_t images,
+                          size_t k, const float *x, const float *y, float *c, float *own) {
+    __attribute__((aligned(64))) float panel[BNN__DEEP * 32];
+    bnn__band p = bnn__band_of(s);
+    size_t most = s->cols < BNN__DEEP ? BNN__DEEP / s->cols : 1, row, i, j, l, w, high, done;
+    bnn__grid taps, pixels;
+    taps.count = s->kw * s->c, taps.step = 1, taps.jump = p.wide * s->c;
+    pixels.step = s->right * s->c, pixels.jump = s->down * p.wide * s->c;
+    for (row = 0; row < images * s->rows; row += done) {
+        size_t at = row % s->rows;
+        const float *from = bnn__band_put(s, &p, at, x + row / s->rows * s->h * s->w * s->c, own);
+        done = s->rows - at < p.rows ? s->rows - at : p.rows;
+        for (i = 0; i < done; i += high)
+            for (l = 0, high = done - i < most ? done - i : most; l < s->cols; l += pixels.count) {
+                const float *yi = y + ((row + i) * s->cols + l) * k;
+                pixels.count = s->cols - l < BNN__DEEP ? s->cols - l : (size_t)BNN__DEEP;
+                for (j = 0; j < k; j += w) {
+                    float *cj = c + j * s->kh * taps.count;
+                    w = bnn__panel(S, k - j);
+                    bnn__pack(high * pixels.count, k - j < w ? k - j : w, yi + j, k, 1, w, panel);
+                    bnn__grid_product(S, begin, end, &taps, high, &pixels, w, 0,
+                                      from + i * pixels.jump + l * pixels.step, panel, cj, w, cj,
+                                      w);
+                }
+            }
+    }
+}
 /* The adjoint for an image x: every pixel gets the products of the kernel's pixels that saw it with
  * y there, in the order of y's pixels, as from patches; w: panels for every pixel of the kernel */
 static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const float *y,
@@ -4191,7 +4207,7 @@ static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const floa
 }
 static int bnn__conv_lanes(const bnn__slide *s, size_t k) { /* 0 = by patches */
     int lanes = bnn__cpu();
-    return lanes >= BNN__SIMD / 2 && s->rows * s->cols >= 48 && k >= 8 ? lanes : 0;
+    return lanes >= BNN__SIMD / 2 && s->rows * s->cols >= 16 && k > 1 ? lanes : 0;
 }
 #endif
 
@@ -4253,10 +4269,9 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
-        size_t ars, acs;
-        bnn__patches_copy(s, first, count, a, x, &ars, &acs);
+        bnn__patches(s, first, count, a, x, NULL);
         if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
-        bnn__gemm(count, k, depth, a, ars, acs, w, wrs, wcs, y + first * k, k, more);
+        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
     }
 }
 /* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
@@ -4270,7 +4285,7 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         return;
     }
 #if BNN__SIMD
-    if (bnn__conv_lanes(s, k) && (s->c % 16 == 0 || s->c > 32)) { /* else lanes are idle */
+    if (bnn__conv_lanes(s, k) && s->cols >= 4 && k >= 8 && (s->c % 16 == 0 || s->c > 32)) {
         size_t S = (size_t)bnn__cpu(), taps = s->kh * s->kw, size = (s->c + 31) / 32 * 32 * k;
         for (t = 0; t < taps; t++)
             bnn__panels(S, k, s->c, w + t * s->c * wrs, wcs, wrs, room + t * size);
@@ -4288,9 +4303,9 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
-            if (bnn__patch_flat(s)) {
+            if (s->c == 1 && s->right == 1) {
                 bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
-                bnn__patches_flat(s, first, count, a, NULL, x);
+                bnn__patches_flat(s, first, count, a, x);
                 continue;
             }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
@@ -4298,20 +4313,51 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         }
     }
 }
+#if BNN__SIMD
+/* The same with strides of gw: it grows in panels, of which threads take rows */
+static void bnn__conv_weights_here(const bnn__slide *s, size_t n, size_t k, const float *x,
+                                   const float *y, float *gw, size_t grs, size_t gcs, int more,
+                                   float *room) {
+    size_t S = (size_t)bnn__cpu(), own = bnn__band_of(s).size, depth = s->kh * s->kw * s->c;
+    size_t threads = bnn__threads(), part = (depth + threads - 1) / threads, tasks, i, j, l, w, t;
+    float *c = room + threads * own;
+    if (n * k * depth < (size_t)1 << 21) part = depth;
+    part = (part + 5) / 6 * 6, tasks = (depth + part - 1) / part;
+    if (more) bnn__panels(S, depth, k, gw, grs, gcs, c);
+    else memset(c, 0, depth * ((k + 31) / 32 * 32) * sizeof *c);
+    BNN__PARALLEL(tasks > 1)
+    for (t = 0; t < tasks; t++)
+        bnn__conv_sum(S, s, t * part, t + 1 < tasks ? (t + 1) * part : depth,
+                      n / s->rows / s->cols, k, x, y, c,
+                      room + (tasks > 1 ? bnn__thread() : 0) * own);
+    for (j = 0; j < k; j += w)
+        for (w = bnn__panel(S, k - j), i = 0; i < depth; i++) {
+            const float *ci = c + j * depth + i * w;
+            if (gcs == 1) bnn__row_put(k - j < w ? k - j : w, ci, gw + i * grs + j);
+            else for (l = 0; l < w && j + l < k; l++) gw[i * grs + (j + l) * gcs] = ci[l];
+        }
+}
+#endif
 /* gw (+)= patches^T y, or y^T patches for the transposed layout: one chain over all pixels */
 static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const float *x,
                               const float *y, float *gw, int transposed, int more, float *room) {
     size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), first, count;
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k) && s->rows * s->cols >= 32 && !bnn__patch_free(s)) {
+        bnn__conv_weights_here(s, n, k, x, y, gw, transposed ? 1 : k, transposed ? depth : 1, more,
+                               room);
+        return;
+    }
+#endif
     if (bnn__patch_free(s)) unit = n;
     for (first = 0; first < n; first += count, more = 1) {
         const float *a = bnn__patch_free(s) ? x : room;
-        size_t ars = depth, acs = 1;
         count = n - first < unit ? n - first : unit;
-        if (a == room) bnn__patches_copy(s, first, count, room, x, &ars, &acs);
+        if (a == room) bnn__patches(s, first, count, room, x, NULL);
         if (transposed)
-            bnn__gemm(k, depth, count, y + first * k, 1, k, a, ars, acs, gw, depth, more);
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
         else
-            bnn__gemm(depth, k, count, a, acs, ars, y + first * k, k, 1, gw, k, more);
+            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
     }
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }
