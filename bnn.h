@@ -253,7 +253,7 @@ BNNDEF int bnn_rng_dirichlet(bnn_rng *r, size_t k, const float *alpha, float *x,
 BNNDEF size_t bnn_rng_categorical(bnn_rng *r, size_t k, const float *weights); /* k = bad weights */
 BNNDEF void bnn_rng_permutation(bnn_rng *r, size_t n, size_t *out);
 /* n at once, vectorized; equal bits whatever the instruction set */
-BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out);
+BNNDEF void bnn_rng_fill_uniform(bnn_rng *r, size_t n, float *out); /* (k + 1/2) 2^-23 */
 BNNDEF void bnn_rng_fill_normal(bnn_rng *r, size_t n, float *out);
 BNNDEF void bnn_rng_fill_exponential(bnn_rng *r, size_t n, float *out);
 BNNDEF void bnn_rng_fill_gumbel(bnn_rng *r, size_t n, float *out);
@@ -833,7 +833,7 @@ BNNDEF bnn_net bnn_layers_unread(bnn_arena *mem);
  * cannot be dropped, nor units of recurrent layers. keep has a row for each layer but the last. */
 BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
                               const unsigned char *const *keep);
-BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation);
+BNNDEF bnn_var *bnn_activation(bnn_var *x, int activation); /* BNN_RELU: bnn_relu(x), and so on */
 /* Standardizes by the mean and standard deviation of each column of the training data. They are
  * stored and saved with the net, and predictions undo them. If the first layer is a convolution, a
  * pool or a norm, there is one mean and sd per channel, over all pixels; if it is recurrent, one
@@ -1214,6 +1214,12 @@ BNNDEF bnn_meanfield_cost bnn_meanfield_measure(bnn_meanfield *q, bnn_tape *t, c
  * returns how many are removed now. To go on, call bnn_meanfield_mean and bnn_mlp_shrink. */
 BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction);
 BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
+/* Pruning by units: removes the rows of a block, each the outgoing weights of an input or unit (or
+ * of the constant 1: a bias), whose KL to their prior is less than `nats`. Train with .ard =
+ * BNN_ARD_INPUT: the weights of a row then share one variance, the KL of a row that the data need
+ * not is near 0, and units leave as a whole. Flat blocks stay. Returns how many weights are removed
+ * now. Type II maximum likelihood for a group: Tipping 2001; Louizos, Ullrich, Welling 2017. */
+BNNDEF size_t bnn_meanfield_prune_rows(bnn_meanfield *q, double nats);
 
 /* Values for kl_weight as plain functions. Geometric: batch i of 0 .. batches-1 gets
  * batches 2^(batches-1-i) / (2^batches - 1) (Blundell et al. 2015; mean 1). Warm-up: a ramp from
@@ -2052,21 +2058,27 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be z
 /* Half of gcc's time at -O2 and above goes where no program does: what follows BNN__COLD is made
  * small and quickly; BNN__WARM is code around the kernels of a step, BNN__WIDE is kernels in lanes,
  * and BNN__HOT ends each. Same bits: nothing here depends on the level. All options stand in one
- * pragma, for each begins anew; one with a level would bring -ffast-math back. */
+ * pragma, for each begins anew; one with a level would bring -ffast-math back. A gcc before 11
+ * would warn of options that it does not know. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
-    !defined(__OPTIMIZE_SIZE__) && !defined(BNN__FAST_MATH)
+    !defined(__OPTIMIZE_SIZE__) && !defined(BNN__FAST_MATH) && __GNUC__ >= 11
 #define BNN__PRAGMA(x) _Pragma(#x)
 #define BNN__OPTIMIZE(...) BNN__HOT BNN__PRAGMA(GCC optimize(__VA_ARGS__))
 #define BNN__LEAN "no-gcse", "no-tree-pre", "no-tree-pta", "no-tree-vrp", "no-thread-jumps", \
-    "no-schedule-insns2", "no-code-hoisting", "no-tree-slp-vectorize", "no-tree-ccp", \
-    "no-tree-dominator-opts"
+    "no-schedule-insns2", "no-code-hoisting", "no-tree-vectorize", "no-tree-ccp", \
+    "no-tree-dominator-opts", "no-dse", "no-tree-dse", "no-ipa-modref", "no-cprop-registers", \
+    "no-tree-copy-prop", "no-lra-remat", "no-tree-slsr", "no-partial-inlining", \
+    "no-optimize-strlen", "no-tree-cselim", "no-compare-elim", "no-shrink-wrap", \
+    "no-tree-loop-distribute-patterns", "ira-region=one"
 #define BNN__PLAIN BNN__LEAN, "no-expensive-optimizations", "no-rerun-cse-after-loop", \
-    "no-forward-propagate", "no-tree-loop-optimize"
+    "no-forward-propagate", "no-tree-loop-optimize", "no-if-conversion", "no-if-conversion2", \
+    "no-ree", "no-tree-reassoc", "no-caller-saves", "no-ipa-pure-const"
 #define BNN__HOT _Pragma("GCC pop_options") _Pragma("GCC push_options")
 #define BNN__WIDE BNN__OPTIMIZE("O2", BNN__LEAN)
 #define BNN__WARM BNN__OPTIMIZE("O2", BNN__PLAIN, "no-align-functions", "no-align-loops", \
     "no-align-jumps", "no-align-labels")
-#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN)
+#define BNN__COLD BNN__OPTIMIZE("Os", BNN__PLAIN, "no-tree-ch", "no-guess-branch-probability", \
+    "no-move-loop-invariants", "no-tree-sink", "no-tree-forwprop", "no-dce")
 #else
 #define BNN__HOT
 #define BNN__WIDE
@@ -2092,6 +2104,7 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be z
  * >>base: messages, sizes, finiteness
  * --------------------------------------------------------------------------------------------- */
 
+BNN__WARM
 static double bnn__of_bits(uint64_t bits) {
     double d;
     memcpy(&d, &bits, sizeof d);
@@ -2126,6 +2139,7 @@ static float bnn__or(float value, double standard) {
     return value == 0 ? (float)standard : value == (float)BNN_ZERO ? 0 : value;
 }
 
+BNN__COLD
 static void bnn__put(char *msg, size_t *n, const char *s) {
     while (*s != '\0' && *n + 1 < (size_t)BNN_MSG) msg[(*n)++] = *s++;
 }
@@ -2260,6 +2274,7 @@ static void bnn__arena_note(bnn_arena *mem, const char *fmt, ...) {
     va_end(args);
 }
 
+BNN__WARM
 static unsigned char *bnn__align_up(unsigned char *p) {
     return p + ((BNN__ALIGN - (uintptr_t)p % BNN__ALIGN) % BNN__ALIGN);
 }
@@ -5918,7 +5933,9 @@ static void bnn__v_gelu_slope(size_t n, const float *x, float *y) { /* n <= BNN_
 
 static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, (void)y; }
 
-/* name, forward, what the slope needs beside x and y: e = f(from), slope */
+/* name, forward, what the slope needs beside x and y: e = f(from), slope; they make bnn_neg,
+ * bnn_square, bnn_exp, bnn_log, bnn_sqrt, bnn_abs, bnn_sin, bnn_cos, bnn_tanh, bnn_sigmoid,
+ * bnn_softplus, bnn_leaky_relu, bnn_elu, bnn_silu and bnn_gelu */
 #define BNN__UNARY(X)                                                                              \
     X(neg,        bnn__v_neg,        bnn__v_none,          xs, -1)                                 \
     X(square,     bnn__v_square,     bnn__v_none,          xs, 2 * x)                              \
@@ -5926,37 +5943,47 @@ static void bnn__v_none(size_t n, const float *x, float *y) { (void)n, (void)x, 
     X(log,        bnn__v_log,        bnn__v_none,          xs, 1 / x)                              \
     X(sqrt,       bnn__v_sqrt,       bnn__v_none,          xs, y > 0 ? (float)0.5 / y : 0)         \
     X(abs,        bnn__v_abs,        bnn__v_none,          xs, (float)(x > 0) - (float)(x < 0))    \
-    X(sin,        bnn__v_sin,        bnn__v_cos,           xs, e[i])                               \
-    X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -e[i])                              \
-    X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, e[i])  /* 1 - y^2 */                \
-    X(sigmoid,    bnn__v_sigmoid,    bnn__v_sigmoid_slope, ys, e[i])  /* y (1 - y) */              \
-    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,       xs, e[i])                               \
+    X(sin,        bnn__v_sin,        bnn__v_cos,           xs, *e)                                 \
+    X(cos,        bnn__v_cos,        bnn__v_sin,           xs, -*e)                                \
+    X(tanh,       bnn__v_tanh,       bnn__v_tanh_slope,    ys, *e)  /* 1 - y^2 */                  \
+    X(sigmoid,    bnn__v_sigmoid,    bnn__v_sigmoid_slope, ys, *e)  /* y (1 - y) */                \
+    X(softplus,   bnn__v_softplus,   bnn__v_sigmoid,       xs, *e)                                 \
     X(leaky_relu, bnn__v_leaky_relu, bnn__v_none,          xs, bnn__lt_1(0, x) ? 1 : (float)0.01)  \
     X(elu,        bnn__v_elu,        bnn__v_none,          xs, bnn__lt_1(0, x) ? 1 : y + 1)        \
-    X(silu,       bnn__v_silu,       bnn__v_sigmoid,       xs, e[i] + x * e[i] * (1 - e[i]))       \
-    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope,    xs, e[i])
+    X(silu,       bnn__v_silu,       bnn__v_sigmoid,       xs, *e + x * *e * (1 - *e))             \
+    X(gelu,       bnn__v_gelu,       bnn__v_gelu_slope,    xs, *e)
+
+BNN__CALLED bnn_var *bnn__unary(bnn_var *x, void (*forward)(size_t, const float *, float *),
+                                void (*backward)(bnn_var *)) {
+    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, backward, 1, &x);
+    forward(bnn__mat_size(y->val), x->val.data, y->val.data);
+    return y;
+}
+
+BNN__CALLED void bnn__unary_backward(bnn_var *y, void (*slope)(size_t, const float *, const float *,
+                                                               float *)) {
+    bnn_var *x = y->in[0];
+    size_t i, m, n = bnn__mat_size(y->val);
+    float e[BNN__BLOCK];
+    for (i = 0; i < n; i += m) {
+        m = n - i < (size_t)BNN__BLOCK ? n - i : (size_t)BNN__BLOCK;
+        slope(m, x->val.data + i, y->val.data + i, e);
+        bnn__v_muladd(m, y->grad.data + i, e, x->grad.data + i);
+    }
+}
 
 #define BNN__UNARY_OP(NAME, FORWARD, HELP, FROM, SLOPE)                                            \
-    static void bnn__##NAME##_backward(bnn_var *self) {                                            \
-        bnn_var *in = self->in[0];                                                                 \
-        const float *xs = in->val.data, *ys = self->val.data, *gs = self->grad.data;               \
-        float *gx = in->grad.data, e[BNN__BLOCK];                                                  \
-        size_t i, m, n = bnn__mat_size(self->val);                                                 \
-        for (; n > 0; n -= m, xs += m, ys += m, gs += m, gx += m) {                                \
-            m = n < (size_t)BNN__BLOCK ? n : (size_t)BNN__BLOCK;                                   \
-            HELP(m, FROM, e);                                                                      \
-            for (i = 0; i < m; i++) {                                                              \
-                float x = xs[i], y = ys[i];                                                        \
-                (void)x, (void)y;                                                                  \
-                e[i] = (SLOPE);                                                                    \
-            }                                                                                      \
-            bnn__v_muladd(m, gs, e, gx);                                                           \
+    static void bnn__##NAME##_slope(size_t n, const float *xs, const float *ys, float *e) {        \
+        HELP(n, FROM, e);                                                                          \
+        for (; n > 0; n--, xs++, ys++, e++) {                                                      \
+            float x = *xs, y = *ys;                                                                \
+            (void)x, (void)y;                                                                      \
+            *e = (SLOPE);                                                                          \
         }                                                                                          \
     }                                                                                              \
+    static void bnn__##NAME##_backward(bnn_var *y) { bnn__unary_backward(y, bnn__##NAME##_slope); }\
     BNNDEF bnn_var *bnn_##NAME(bnn_var *x) {                                                       \
-        bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__##NAME##_backward, 1, &x);     \
-        FORWARD(bnn__mat_size(y->val), x->val.data, y->val.data);                                  \
-        return y;                                                                                  \
+        return bnn__unary(x, FORWARD, bnn__##NAME##_backward);                                     \
     }
 BNN__UNARY(BNN__UNARY_OP)
 
@@ -5965,9 +5992,7 @@ static void bnn__relu_backward(bnn_var *y) { /* apart from the table only for it
 }
 
 BNNDEF bnn_var *bnn_relu(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__relu_backward, 1, &x);
-    bnn__v_relu(bnn__mat_size(y->val), x->val.data, y->val.data);
-    return y;
+    return bnn__unary(x, bnn__v_relu, bnn__relu_backward);
 }
 
 /* y = c x + d, and clamp: the slope is one number or 0/1 */
@@ -11714,24 +11739,30 @@ static double bnn__kl_one(const bnn__law *law, double d, double s, double std, d
     }
 }
 
-static double bnn__kl_block(const bnn_meanfield *q, size_t b) {
-    const bnn_block *w = &q->of->blocks[b];
-    const float *mu = q->params->theta + w->offset, *s = q->sigma + w->offset;
-    const float *eps = q->eps + w->offset, floor = bnn__sigma_end(q, 0);
+/* sum + the divergence of row i; removed weights have none */
+static double bnn__kl_row(const bnn_meanfield *q, const bnn_block *w, const bnn__law *law, size_t i,
+                          double sum) {
+    size_t j, o = w->offset + i * w->cols;
+    const float *mu = q->params->theta + o, *s = q->sigma + o, *eps = q->eps + o;
+    const float floor = bnn__sigma_end(q, 0);
     int ard = bnn__ard(q, &w->prior);
-    bnn__law law = bnn__law_of(&w->prior);
-    double sum = 0, std = law.scale;
-    size_t i, j;
-    for (i = 0; i < w->rows; i++, mu += w->cols, s += w->cols, eps += w->cols) {
-        if (ard == BNN_ARD_INPUT)
-            std = sqrt(bnn__square_sum(w->cols, mu, s, w->prior.mean) / (double)w->cols);
-        for (j = 0; j < w->cols; j++) {
-            double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
-            if (mu[j] == 0 && s[j] <= floor) continue; /* removed */
-            if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
-            sum += bnn__kl_one(&law, d, sd, std, (double)eps[j]);
-        }
+    double std = law->scale;
+    if (ard == BNN_ARD_INPUT)
+        std = sqrt(bnn__square_sum(w->cols, mu, s, w->prior.mean) / (double)w->cols);
+    for (j = 0; j < w->cols; j++) {
+        double d = (double)mu[j] - (double)w->prior.mean, sd = (double)s[j];
+        if (mu[j] == 0 && s[j] <= floor) continue;
+        if (ard == BNN_ARD_WEIGHT) std = sqrt(d * d + sd * sd);
+        sum += bnn__kl_one(law, d, sd, std, (double)eps[j]);
     }
+    return sum;
+}
+
+static double bnn__kl_block(const bnn_meanfield *q, const bnn_block *w) {
+    bnn__law law = bnn__law_of(&w->prior);
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < w->rows; i++) sum = bnn__kl_row(q, w, &law, i, sum);
     return sum;
 }
 
@@ -11745,7 +11776,7 @@ BNNDEF double bnn_meanfield_kl(const bnn_meanfield *q) {
         return 0 - bnn_params_log_prior(&mean); /* flat: 0, not -0 */
     }
     bnn__sigma(q);
-    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, b);
+    for (b = 0; b < q->of->n_blocks; b++) sum += bnn__kl_block(q, &q->of->blocks[b]);
     return sum;
 }
 
@@ -11963,19 +11994,40 @@ BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
     return (double)at;
 }
 
-BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
+static void bnn__remove(bnn_meanfield *q, size_t i) {
+    q->params->theta[i] = 0;
+    q->params->theta[q->n + i] = bnn__rho_removed(q);
+}
+
+static size_t bnn__removed(bnn_meanfield *q) { /* how many are, and from now on held */
     size_t i, gone = 0;
-    if (!bnn__prunable(q)) return 0;
-    for (i = 0; i < q->n; i++) {
-        if (!((double)bnn__snr(q, i) < snr)) continue;
-        q->params->theta[i] = 0;
-        q->params->theta[q->n + i] = bnn__rho_removed(q);
-    }
     q->drawn = 0;
     bnn__sigma(q);
     bnn__meanfield_hold(q);
     for (i = 0; i < q->n; i++) gone += q->held[i];
     return gone;
+}
+
+BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr) {
+    size_t i;
+    if (!bnn__prunable(q)) return 0;
+    for (i = 0; i < q->n; i++)
+        if ((double)bnn__snr(q, i) < snr) bnn__remove(q, i);
+    return bnn__removed(q);
+}
+
+BNNDEF size_t bnn_meanfield_prune_rows(bnn_meanfield *q, double nats) {
+    size_t b, i, j;
+    if (!bnn__prunable(q)) return 0;
+    for (b = 0; b < q->of->n_blocks; b++) {
+        const bnn_block *w = &q->of->blocks[b];
+        bnn__law law = bnn__law_of(&w->prior);
+        for (i = 0; i < w->rows && w->prior.kind != BNN_PRIOR_FLAT; i++) {
+            if (!(bnn__kl_row(q, w, &law, i, 0) < nats)) continue;
+            for (j = 0; j < w->cols; j++) bnn__remove(q, w->offset + i * w->cols + j);
+        }
+    }
+    return bnn__removed(q);
 }
 
 /* ---- schedules and Graves's table */
@@ -12385,16 +12437,22 @@ static void bnn__log_lik_add(bnn__tour *v) {
     }
 }
 
+static int bnn__log_lik_open(bnn__tour *v, bnn_tape *t, const char *who, const bnn_net *net,
+                             const bnn_ensemble *post, bnn_data d) {
+    if (t->err == BNN_OK && d.x.rows != d.y.rows)
+        bnn__fail(t, BNN_ESHAPE, "%s: %z inputs, %z targets", who, d.x.rows, d.y.rows);
+    if (!bnn__has_data(t, who, d.y) || !bnn__tour_open(v, t, net, post, d.x, BNN__PREDICT_ROWS))
+        return 0;
+    v->y = d.y;
+    v->y_gaps = bnn__has_gaps(v, "y", d.y);
+    return 1;
+}
+
 BNNDEF bnn_mat bnn_predict_log_lik(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                    const bnn_ensemble *post, bnn_data d) {
     bnn__tour v;
-    if (t->err == BNN_OK && d.x.rows != d.y.rows)
-        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik: %z inputs, %z targets", d.x.rows, d.y.rows);
-    if (!bnn__has_data(t, "bnn_predict_log_lik", d.y) ||
-        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS))
+    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik", net, post, d))
         return bnn__mat(0, 0, NULL);
-    v.y = d.y;
-    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
     v.p.mean = bnn_mat_new(mem, d.x.rows, 1);
     bnn__tour_run(&v, mem, v.block, bnn__log_lik_add, NULL);
     return v.p.mean;
@@ -13295,7 +13353,7 @@ static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
 /* Draws of at least `least` per chain, finite, not all equal, no chain twice; else the arena says
  * why */
 static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
-    size_t a, b;
+    size_t a = 0, b = 0;
     if (mem == NULL || mem->err != BNN_OK) return 0;
     if (!bnn__mat_ok(draws) || draws.rows == 0 || draws.cols < least)
         bnn__arena_say(mem, BNN_ESHAPE, "%s: %z chains of %z draws; it needs %z", who, draws.rows,
@@ -13776,16 +13834,9 @@ static void bnn__log_liks_add(bnn__tour *v) {
 
 BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                            const bnn_ensemble *post, bnn_data d) {
-    bnn_mat none = { 0, 0, NULL };
     bnn__tour v;
-    if (t->err == BNN_OK && d.x.rows != d.y.rows)
-        bnn__fail(t, BNN_ESHAPE, "bnn_predict_log_lik_samples: %z inputs, %z targets", d.x.rows,
-                  d.y.rows);
-    if (!bnn__has_data(t, "bnn_predict_log_lik_samples", d.y) ||
-        !bnn__tour_open(&v, t, net, post, d.x, BNN__PREDICT_ROWS) || d.x.rows == 0)
-        return none;
-    v.y = d.y;
-    v.y_gaps = bnn__has_gaps(&v, "y", d.y);
+    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik_samples", net, post, d) || d.x.rows == 0)
+        return bnn__mat(0, 0, NULL);
     v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
     bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
     return bnn__by_count(&v, v.samples);

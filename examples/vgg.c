@@ -1,12 +1,12 @@
 /* vgg.c -- a posterior over a VGG on CIFAR-10, and single nets that stand for it. Long: half an
  * hour a method on one core.
  *     cc -O2 -I.. vgg.c -o vgg -lm
- *     ./vgg FOLDER [epochs, 60] [images, all] [seed] [folder of Fashion-MNIST]
+ *     ./vgg FOLDER [epochs, 60] [images, all] [seed] [folder of Fashion-MNIST] [samples | dropout]
  * FOLDER holds test_batch.bin and any of data_batch_1.bin to data_batch_5.bin (CIFAR-10, binary
  * version, gunzipped). 3x3 convolutions 32-32-P-64-64-P-128-128-P-256-10, shifts and mirrors. You
- * should see samples of cyclical SGLD below SGD in error and in NLL, masks of dropout below both in
- * NLL, and a student that keeps most of the masks' gain and little of the samples'. Entropy tells
- * clothes, shown as 32x32 pictures, from CIFAR badly (docs/results.md). */
+ * should see samples of cyclical SGHMC below SGD in error and in NLL, and a student of one net's
+ * cost between the two. Entropy tells clothes, shown as 32x32 pictures, from CIFAR badly
+ * (docs/results.md). */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -126,10 +126,17 @@ static bnn_batch batch(task *k) {
     return b;
 }
 
-static void inputs(void *user, bnn_rng *rng, bnn_mat out) { /* what a student is asked */
+/* What a student is asked: pictures, every second one mixed with another */
+static void inputs(void *user, bnn_rng *rng, bnn_mat out) {
     const bnn_mat x = ((const task *)user)->train.x;
-    for (size_t i = 0; i < out.rows; i++)
-        disturb(rng, out.data + i * PIXELS, x.data + bnn_rng_below(rng, x.rows) * PIXELS);
+    static float other[PIXELS];
+    for (size_t i = 0; i < out.rows; i++) {
+        float *row = out.data + i * PIXELS, share = bnn_rng_uniform(rng);
+        disturb(rng, row, x.data + bnn_rng_below(rng, x.rows) * PIXELS);
+        if (bnn_rng_below(rng, 2)) continue;
+        disturb(rng, other, x.data + bnn_rng_below(rng, x.rows) * PIXELS);
+        for (size_t j = 0; j < PIXELS; j++) row[j] += share * (other[j] - row[j]);
+    }
 }
 
 /* ---- the net; dropout: of the units that the last layer reads, and less of the channels before */
@@ -201,39 +208,72 @@ static void sgd(task *k, const char *method, const bnn_net *net) {
     }
 }
 
-/* Zhang et al. 2020: a cycle explores at a high rate without noise, then samples at low ones */
-static void sgld(task *k, const bnn_net *net, bnn_ensemble *post) {
-    bnn_stepper s = bnn_sgld(net->params, (bnn_sgld_desc){ .lr = 0.05f });
+/* Zhang et al. 2020: a cycle explores at a high rate without noise, then samples at low ones. SGHMC
+ * at a rate and friction of an SGD with momentum leaves the place where it began, and each cycle
+ * ends somewhere else. */
+static void sghmc(task *k, const bnn_net *net, bnn_ensemble *post) {
+    bnn_stepper s = bnn_sghmc(net->params, (bnn_sghmc_desc){ .friction = 0.1f });
     size_t drawn = 0, each = k->steps / CYCLES / 5 / (KEEP / CYCLES);
     for (size_t i = 0; i < k->steps && !k->tape.err; i++) {
         int sampling;
         bnn_tape_reset(&k->tape);
-        s.lr = (float)bnn_lr_cyclical(0.05, CYCLES, 0.8, i, k->steps, &sampling);
+        s.lr = (float)bnn_lr_cyclical(0.03, CYCLES, 0.8, i, k->steps, &sampling);
         s.temperature = sampling ? temperature : 0;
         bnn_backward(bnn_net_loss(net, batch(k)));
         bnn_step(&s, &k->tape);
         drawn = sampling ? drawn + 1 : 0;
         if (drawn > 0 && (each < 2 || drawn % each == 0) && post->count < KEEP)
             bnn_ensemble_push(post);
-        progress(k, "sgld", i + 1);
+        progress(k, "sghmc", i + 1);
     }
     if (post->count == 0) bnn_ensemble_push(post); /* a run of a few steps */
 }
 
-static int said(void *user, size_t done, size_t total) {
-    (void)total;
-    progress((const task *)user, "student", done);
-    return 0;
-}
-
+/* A student begins at the teacher's last weights, and is asked about pictures and mixed pictures,
+ * which its teacher does not know by heart */
 static void learn(task *k, const char *method, const bnn_net *teacher, const bnn_ensemble *post) {
     clock_t start = clock();
     bnn_net student = make(k, 0);
-    k->tape.progress = said, k->tape.progress_user = k;
-    bnn_distill(&k->tape, &student, teacher, post, k->train.x, (bnn_distill_desc){
-        .steps = k->steps, .batch = BATCH, .inputs = { .generate = inputs, .user = k } });
-    k->tape.progress = NULL;
+    bnn_stepper s = bnn_sgd(student.params, (bnn_sgd_desc){ .momentum = 0.9f, .clip = 5 });
+    memcpy(student.params->theta, teacher->params->theta, student.params->n * sizeof(float));
+    k->tape.n_data = 0; /* mixtures have no end: the prior does not count */
+    for (size_t i = 0; i < k->steps && !k->tape.err; i++) {
+        bnn_tape_reset(&k->tape);
+        s.lr = (float)bnn_lr_cosine(0.02, i, k->steps);
+        bnn_var *x = bnn_distill_inputs(&k->tape, k->train.x, BATCH,
+                                        (bnn_inputs_desc){ .generate = inputs, .user = k });
+        bnn_backward(bnn_distill_loss(&student, x, teacher, post));
+        bnn_step(&s, &k->tape);
+        progress(k, method, i + 1);
+    }
     report(k, method, &student, NULL, start);
+}
+
+static void teach_by_samples(task *k) {
+    clock_t start = clock();
+    bnn_net net = make(k, 0);
+    sgd(k, "sgd", &net);
+    report(k, "sgd", &net, NULL, start);
+
+    start = clock();
+    bnn_ensemble post = bnn_ensemble_new(net.params, KEEP);
+    k->steps *= 2; /* four cycles, each of half the steps */
+    sghmc(k, &net, &post);
+    report(k, "sghmc", &net, &post, start);
+    report(k, "sghmc_last", &net, NULL, start); /* one net that was trained as long */
+    k->steps /= 2;
+    learn(k, "student", &net, &post);
+}
+
+static void teach_by_dropout(task *k) {
+    clock_t start = clock();
+    bnn_net net = make(k, 0.5f);
+    bnn_ensemble masks = bnn_ensemble_new(net.params, MASKS);
+    sgd(k, "dropout", &net);
+    while (masks.count < MASKS && !k->mem.err)
+        bnn_ensemble_push_dropout(&masks, &net, &k->tape.rng);
+    report(k, "dropout", &net, &masks, start);
+    learn(k, "student_dropout", &net, &masks);
 }
 
 int main(int argc, char **argv) {
@@ -243,33 +283,24 @@ int main(int argc, char **argv) {
         return 2;
     }
     long epochs = argc > 2 ? atol(argv[2]) : 60, images = argc > 3 ? atol(argv[3]) : 50000;
+    const char *only = argc > 6 ? argv[6] : "";
+    if (*only && strcmp(only, "samples") != 0 && strcmp(only, "dropout") != 0) {
+        fprintf(stderr, "vgg: the sixth word is samples or dropout, not %s\n", only);
+        return 2;
+    }
     if (epochs < 1 || images < BATCH || images > 50000) {
         fprintf(stderr, "vgg: epochs are 1 or more, images %d to 50000\n", BATCH);
         return 2;
     }
-    k.tape.rng = bnn_rng_seed(argc > 4 ? (uint64_t)atol(argv[4]) : 1);
+    uint64_t seed = argc > 4 ? (uint64_t)atol(argv[4]) : 1;
+    k.tape.rng = bnn_rng_seed(seed);
     load(&k, argv[1], (size_t)images);
     if (argc > 5) load_other(&k, argv[5]);
     k.steps = (size_t)epochs * (k.train.x.rows / BATCH);
 
-    clock_t start = clock();
-    bnn_net net = make(&k, 0), drop = make(&k, 0.5f);
-    sgd(&k, "sgd", &net);
-    report(&k, "sgd", &net, NULL, start);
-
-    start = clock();
-    bnn_ensemble post = bnn_ensemble_new(net.params, KEEP);
-    sgld(&k, &net, &post);
-    report(&k, "sgld", &net, &post, start);
-    learn(&k, "student", &net, &post);
-
-    start = clock();
-    bnn_ensemble masks = bnn_ensemble_new(drop.params, MASKS);
-    sgd(&k, "dropout", &drop);
-    while (masks.count < MASKS && !k.mem.err)
-        bnn_ensemble_push_dropout(&masks, &drop, &k.tape.rng);
-    report(&k, "dropout", &drop, &masks, start);
-    learn(&k, "student_dropout", &drop, &masks);
+    if (strcmp(only, "dropout") != 0) teach_by_samples(&k);
+    k.tape.rng = bnn_rng_seed(seed + 1); /* each half is the same without the other */
+    if (strcmp(only, "samples") != 0) teach_by_dropout(&k);
 
     int failed = k.tape.err || k.mem.err;
     if (failed) fprintf(stderr, "vgg: %s\n", k.tape.err ? k.tape.msg : k.mem.msg);

@@ -175,6 +175,27 @@ static void weight_noise(void) {
     done(&s);
 }
 
+static void pruning(void) {
+    static const char *const words[] = { "prune", "prune_units data=digits stage=distilled kl=0.1",
+        "prune_units data=digits stage=distilled kl=0.3",
+        "prune_units data=digits stage=distilled kl=1" };
+    static const char *const names[] = { "one weight at a time, 0 to 90 percent removed",
+        "by units, KL weight 0.1", "by units, KL weight 0.3", "by units, KL weight 1" };
+    svg s = picture("pruning", "Digits, 64-200-200-10: what is left of the net");
+    svg_axes(&s, 0, 100, 0, 18, "weights in the smaller net, percent",
+             "error on test images, percent");
+    for (int i = 0; i < 5; i++) {
+        double e[MAX], left[MAX];
+        size_t n = values(i < 4 ? "prune" : "weight_noise", words[i % 4], "error", e);
+        values(i < 4 ? "prune" : "weight_noise", words[i % 4], i % 4 ? "weights" : "params", left);
+        for (size_t k = 0; k < n; k++)
+            if (e[k] < 18)
+                svg_mark(&s, svg_x(&s, left[k] / 552.10), svg_y(&s, e[k]), i % 4);
+    }
+    for (int i = 0; i < 4; i++) svg_key(&s, names[i], i, 1);
+    done(&s);
+}
+
 static void distillation(void) {
     static const char *const method[] = { "sgld", "map", "student", "small_student" };
     static const char *const names[] = { "120 samples of SGLD", "one net", "student",
@@ -313,6 +334,7 @@ int main(int argc, char **argv) {
     sampling();
     images();
     weight_noise();
+    pruning();
     distillation();
     structure();
     two_levels();
