@@ -529,7 +529,8 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
         bnn_recipe_means(&mem, &one.recipe, t, train, used);
         bnn_data all = data_of(&one, t, &ignored, 1), test = bnn_data_fold(&mem, all, fold, k, 0);
         bnn_bytes none[KINDS] = { { 0 } };
-        bnn_posterior p = fit_models(o, &one, bnn_data_fold(&mem, all, fold, k, 1), likelihood, none);
+        bnn_data rest = bnn_data_fold(&mem, all, fold, k, 1);
+        bnn_posterior p = fit_models(o, &one, rest, likelihood, none);
         if (p.err == BNN_ECANCEL) return;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
