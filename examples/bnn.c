@@ -64,8 +64,8 @@ static volatile sig_atomic_t stop;
 
 typedef struct options {
     char **words; /* as they were given */
-    const char *command, *files[2], *out, *resume, *target, *task, *hidden, *method, *skip, *missing,
-        *name, *storage, *decimal, *thousands;
+    const char *command, *files[2], *out, *resume, *target, *task, *hidden, *method, *skip,
+        *missing, *name, *storage, *decimal, *thousands;
     int n_words, n_files, json;
     double budget, fraction;
     size_t folds, seed, steps, draws;

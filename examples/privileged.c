@@ -241,7 +241,8 @@ int main(int argc, char **argv) {
     static world u;
     int count = argc > 1 ? atoi(argv[1]) : 5;
     if (argc > 1 && count == 0) {
-        bnn_data d = read_set(&u, argv[1], "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
+        bnn_data d = read_set(&u, argv[1], "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                              255);
         bnn_data t = read_set(&u, argv[1], "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
         images(&u, "mnist", d, t, 4, 300, 10);
         images(&u, "mnist", d, t, 4, 500, 10);
