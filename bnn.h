@@ -3531,36 +3531,47 @@ static void bnn__gemm_1(size_t m, size_t n, size_t k, const float *a, size_t ars
 BNN__WIDE
 #if BNN__SIMD
 /* One tile: R rows by V vectors of C stay in registers for a whole block of k; per k, V loads of B,
- * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. */
+ * R broadcasts of A, R V multiply-adds. With from NULL and fs > 0 they are added to C. Row r > 0 of
+ * A is at[r] behind a; a skip is behind each of `runs` runs of k steps: patches of an image. */
+typedef struct bnn__left { size_t at[6], step, runs, skip; } bnn__left;
+#define BNN__BASE(r, S)    const float *a##r = r > 0 ? a + q->at[r] : a; __asm__("" : "+r"(a##r));
 #define BNN__ROWS1(X, S) X(0, S)
 #define BNN__ROWS2(X, S) BNN__ROWS1(X, S) X(1, S)
 #define BNN__ROWS4(X, S) BNN__ROWS2(X, S) X(2, S) X(3, S)
 #define BNN__ROWS6(X, S) BNN__ROWS4(X, S) X(4, S) X(5, S)
 #define BNN__ZERO_1(r, S)  bnn__f##S s##r = bnn__set_##S(0);
 #define BNN__ZERO_2(r, S)  BNN__ZERO_1(r, S) bnn__f##S t##r = s##r;
-#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(from + r * fs);
-#define BNN__LOAD_2(r, S)  BNN__LOAD_1(r, S) t##r = bnn__ld_##S(from + r * fs + S);
-#define BNN__STEP_1(r, S)  x = bnn__set_##S(a[r * ars]); BNN__FMA_##S(s##r, x, u);
+#define BNN__LOAD_1(r, S)  s##r = bnn__ld_##S(f); f += fs;
+#define BNN__LOAD_2(r, S)  t##r = bnn__ld_##S(f + S); BNN__LOAD_1(r, S)
+#define BNN__STEP_1(r, S)  x = bnn__set_##S(a##r[i]); BNN__FMA_##S(s##r, x, u);
 #define BNN__STEP_2(r, S)  BNN__STEP_1(r, S) BNN__FMA_##S(t##r, x, v);
-#define BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc, s##r);
-#define BNN__STORE_2(r, S) BNN__STORE_1(r, S) bnn__st_##S(c + r * ldc + S, t##r);
-#define BNN__ADD_1(r, S)   s##r = bnn__ld_##S(c + r * ldc) + s##r;
-#define BNN__ADD_2(r, S)   BNN__ADD_1(r, S) t##r = bnn__ld_##S(c + r * ldc + S) + t##r;
+#define BNN__STORE_1(r, S) bnn__st_##S(c, s##r); c += ldc;
+#define BNN__STORE_2(r, S) bnn__st_##S(c + S, t##r); BNN__STORE_1(r, S)
+#define BNN__ADD_1(r, S)   s##r += bnn__ld_##S(d); d += ldc;
+#define BNN__ADD_2(r, S)   t##r += bnn__ld_##S(d + S); BNN__ADD_1(r, S)
 #define BNN__GETB_1(S)     bnn__f##S x, u = bnn__ld_##S(b);
 #define BNN__GETB_2(S)     BNN__GETB_1(S) bnn__f##S v = bnn__ld_##S(b + S);
-typedef void bnn__tile(size_t k, const float *a, size_t ars, size_t acs, const float *b, size_t brs,
+typedef void bnn__tile(size_t k, const float *a, const bnn__left *q, const float *b, size_t brs,
                        float *c, size_t ldc, const float *from, size_t fs);
 #define BNN__TILE(S, R, V)                                                                       \
 static BNN__AT_##S                                                                               \
-void bnn__tile_##S##_##V##_##R(size_t k, const float *a, size_t ars, size_t acs, const float *b, \
+void bnn__tile_##S##_##V##_##R(size_t k, const float *a, const bnn__left *q, const float *b,     \
                                size_t brs, float *c, size_t ldc, const float *from, size_t fs) { \
+    size_t i = 0, p, step = q->step, runs = q->runs;                                             \
+    const float *f = from, *d = c;                                                               \
+    BNN__ROWS##R(BNN__BASE, S)                                                                   \
     BNN__ROWS##R(BNN__ZERO_##V, S)                                                               \
     if (from != NULL) { BNN__ROWS##R(BNN__LOAD_##V, S) }                                         \
-    for (; k > 0; k--, a += acs, b += brs) {                                                     \
-        BNN__GETB_##V(S)                                                                         \
-        BNN__ROWS##R(BNN__STEP_##V, S)                                                           \
-    }                                                                                            \
-    __asm__("" : "+r"(c));                /* or gcc keeps 12 addresses on the stack for this */  \
+    do {                                                                                         \
+        p = k;                                                                                   \
+        do {                                                                                     \
+            BNN__GETB_##V(S)                                                                     \
+            BNN__ROWS##R(BNN__STEP_##V, S)                                                       \
+            i += step, b += brs;                                                                 \
+            __asm__("" : "+r"(b), "+r"(i));                                                      \
+        } while (--p > 0);                                                                       \
+        i += q->skip;                                                                            \
+    } while (--runs > 0);                                                                        \
     if (from == NULL && fs > 0) { BNN__ROWS##R(BNN__ADD_##V, S) }                                \
     BNN__ROWS##R(BNN__STORE_##V, S)                                                              \
 }
@@ -3708,15 +3719,15 @@ static void bnn__pack(size_t k, size_t n, const float *b, size_t brs, size_t bcs
 BNN__WARM
 /* A tile of w columns, of which fewer are there: nb */
 static void bnn__tile_edge(bnn__tile *tile, size_t w, size_t r, size_t nb, size_t k, const float *a,
-                           size_t ars, size_t acs, const float *b, size_t brs, float *c, size_t ldc,
+                           const bnn__left *q, const float *b, size_t brs, float *c, size_t ldc,
                            const float *from, size_t fs) {
     float edge[6 * 32];
     size_t l;
-    for (l = 0; l < r && from != NULL; l++) bnn__row_put(nb, from + l * fs, edge + l * w);
-    tile(k, a, ars, acs, b, brs, edge, w, from != NULL ? edge : NULL, from != NULL ? w : 0);
-    for (l = 0; l < r; l++)
-        if (from == NULL && fs > 0) bnn__row_add(nb, 1, edge + l * w, c + l * ldc);
-        else bnn__row_put(nb, edge + l * w, c + l * ldc);
+    const float *old = from == NULL && fs > 0 ? c : from;
+    for (l = 0; l < r && old != NULL; l++)
+        bnn__row_put(nb, old + l * (old == c ? ldc : fs), edge + l * w);
+    tile(k, a, q, b, brs, edge, w, from != NULL ? edge : NULL, old != NULL ? w : 0);
+    for (l = 0; l < r; l++) bnn__row_put(nb, edge + l * w, c + l * ldc);
 }
 /* The loops around the tiles. k is cut so that a panel of B (k by 2 S, packed) stays in the first
  * cache, m so that the block of A used with it stays in the second. A is read where it lies; only
@@ -3738,6 +3749,8 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
     int packa = acs != 1 && m > BNN__FEW && n > 2 * S && k * acs > BNN__FAR;
     size_t kmax = packa ? 128 : S == 16 ? 256 : 320, cuts, kc = k, kb, mb, mc, nb, p, i, j, x, r, l;
     size_t block = S == 16 ? (size_t)BNN__L2_16 : (size_t)BNN__L2, v, w;
+    size_t rs = packa ? 1 : ars;
+    bnn__left left = { { 0, rs, 2 * rs, 3 * rs, 4 * rs, 5 * rs }, acs, 1, 0 };
     if (k > kmax) {
         cuts = (k + kmax - 1) / kmax;
         kc = (k + cuts - 1) / cuts;
@@ -3750,16 +3763,16 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
             cuts = (m + mc - 1) / mc;
             mc = ((m + cuts - 1) / cuts + 5) / 6 * 6;
         }
+        if (packa) left.step = mc;
         for (i = 0; i < m; i += mc) {
             const float *ai = a + i * ars + p * acs;
-            size_t rs = ars, cs = acs;
             mb = m - i < mc ? m - i : mc;
             if (packa) {
                 float *d = room + 2 * S * kb;
                 for (l = 0; l < kb; l++)
                     if (ars == 1) memcpy(d + l * mc, ai + l * acs, mb * sizeof *d);
                     else for (x = 0; x < mb; x++) d[l * mc + x] = ai[l * acs + x * ars];
-                ai = d, rs = 1, cs = mc;
+                ai = d;
             }
             for (j = 0; j < n; j += w) {
                 const float *bj, *next = 0;
@@ -3776,6 +3789,7 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                     bj = room, bs = w;
                 }
                 for (x = 0; x < mb; x += r) {
+                    const float *ax = ai + x * rs;
                     float *cx = c + (i + x) * ldc + at;
                     const float *fx = from != NULL ? from + (i + x) * fs + at : NULL;
                     r = bnn__tile_rows(mb - x);
@@ -3790,9 +3804,8 @@ static void bnn__gemm_v(size_t S, size_t m, size_t n, size_t k, const float *a, 
                             for (l = 0; l < w; l++) __builtin_prefetch(next + l * bcs + q * brs);
                     }
                     if (r != had) tile = bnn__tile_of(S, v, r), had = r;
-                    if (nb == w) tile(kb, ai + x * rs, rs, cs, bj, bs, cx, ldc, fx, fs);
-                    else bnn__tile_edge(tile, w, r, nb, kb, ai + x * rs, rs, cs, bj, bs, cx, ldc,
-                                        fx, fs);
+                    if (nb == w) tile(kb, ax, &left, bj, bs, cx, ldc, fx, fs);
+                    else bnn__tile_edge(tile, w, r, nb, kb, ax, &left, bj, bs, cx, ldc, fx, fs);
                 }
             }
         }
@@ -4013,9 +4026,8 @@ static void bnn__patches(const bnn__slide *s, size_t first, size_t count, float 
 
 /* Those of one channel the other way round, (kh kw, count): what one pixel of the kernel sees are
  * whole rows then. Added to where they are from in the order of the patches: last pixel first. */
-static int bnn__patch_flat(const bnn__slide *s) { return s->c == 1 && s->right == 1; }
-static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *from, float *to) {
+static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, const float *a,
+                              float *to) {
     size_t tap, done, len, all = s->kh * s->kw;
     for (tap = all; tap-- > 0;) {
         size_t row = first / s->cols % s->rows, col = first % s->cols, kx = tap % s->kw;
@@ -4023,28 +4035,16 @@ static void bnn__patches_flat(const bnn__slide *s, size_t first, size_t count, f
         size_t end = kx < s->left + s->w ? s->left + s->w - kx : 0;
         size_t image = first / s->cols / s->rows * s->h * s->w;
         for (done = 0; done < count; done += len, col = 0) {
-            size_t y = row * s->down + ky - s->top, i, lo, hi, at;
-            float *p = a + tap * count + done;
+            size_t y = row * s->down + ky - s->top, lo, hi;
             len = s->cols - col < count - done ? s->cols - col : count - done;
             hi = y >= s->h || end <= col ? 0 : end - col < len ? end - col : len;
             lo = before <= col ? 0 : before - col < hi ? before - col : hi;
-            at = image + y * s->w + col + lo + kx - s->left;
-            if (to != NULL && hi > lo) bnn__row_add(hi - lo, 1, p + lo, to + at);
-            if (from != NULL) {
-                for (i = 0; i < lo; i++) p[i] = 0;
-                for (i = hi; i < len; i++) p[i] = 0;
-                if (hi > lo) bnn__row_put(hi - lo, from + at, p + lo);
-            }
+            if (hi > lo)
+                bnn__row_add(hi - lo, 1, a + tap * count + done + lo,
+                             to + image + y * s->w + col + lo + kx - s->left);
             if (++row == s->rows) row = 0, image += s->h * s->w;
         }
     }
-}
-/* Either, with the strides of what was copied */
-static void bnn__patches_copy(const bnn__slide *s, size_t first, size_t count, float *a,
-                              const float *x, size_t *ars, size_t *acs) {
-    int flat = bnn__patch_flat(s);
-    *ars = flat ? 1 : s->kh * s->kw * s->c, *acs = flat ? count : 1;
-    (flat ? bnn__patches_flat : bnn__patches)(s, first, count, a, x, NULL);
 }
 
 enum { BNN__PATCH = 32768, BNN__PATCHES = 48 }; /* floats of a tile, but rows enough for B's sake */
@@ -4072,10 +4072,9 @@ static size_t bnn__thread(void) {
 #endif
 }
 #if BNN__SIMD
-/* Where rows of the result are long enough for tiles, rows of patches are read where they lie: a
- * tile has pixels of one row, and a run of the kernel at a time. An image with zeros around it is
- * copied with them, a band of rows at a time. The weights are packed once, as panels of w columns
- * of what a tile takes. */
+/* Patches are read where they lie: a tile has six pixels of the result, wherever they are, and runs
+ * of the kernel. An image with zeros around it is copied with them, a band of rows at a time. The
+ * weights are packed once, as panels of w columns of what a tile takes. */
 enum { BNN__DEEP = 256 };
 static size_t bnn__panel(size_t S, size_t left) { return S == 16 && left <= S ? S : 2 * S; }
 static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs, size_t bcs,
@@ -4086,14 +4085,42 @@ static void bnn__panels(size_t S, size_t k, size_t n, const float *b, size_t brs
         bnn__pack(k, n - j < w ? n - j : w, b + j * bcs, brs, bcs, w, d + j * k);
     }
 }
-/* r rows of c, `left` columns of which are there; more < 0: c += a b, not c + a b in one chain */
-static void bnn__tile_deep(size_t S, size_t r, size_t left, size_t k, const float *a, size_t ars,
-                           const float *b, float *c, size_t ldc, int more) {
-    size_t w = bnn__panel(S, left), fs = more != 0 ? ldc : 0;
-    const float *from = more > 0 ? c : NULL;
-    bnn__tile *tile = bnn__tile_of(S, w / S, r);
-    if (left >= w) tile(k, a, ars, 1, b, w, c, ldc, from, fs);
-    else bnn__tile_edge(tile, w, r, left, k, a, ars, 1, b, w, c, ldc, from, fs);
+/* Element i of many: `count` are `step` apart, then the next so many, a jump from the first */
+typedef struct bnn__grid { size_t count, step, jump; } bnn__grid;
+/* Rows from..to of a panel of C, `left` columns of which are there: A has its rows along one walk,
+ * its k along another, as often as `runs`. What lies behind a row of a new C may be overwritten if
+ * it is written after it: the next row, or, after the last panel, the panels before it. */
+static void bnn__grid_product(size_t S, size_t begin, size_t end, const bnn__grid *rows,
+                              size_t runs, const bnn__grid *k, size_t left, int last,
+                              const float *a, const float *b, float *c, size_t ldc,
+                              const float *from, size_t fs) {
+    size_t w = bnn__panel(S, left), cuts = (k->count + BNN__DEEP - 1) / BNN__DEEP;
+    size_t piece = (k->count + cuts - 1) / cuts, many = cuts > 1 ? 1 : BNN__DEEP / k->count;
+    size_t turn, at, x, r, i, here, wrap = rows->jump - rows->count * rows->step;
+    int over = from != c && (last || (cuts == 1 && many >= runs));
+    for (turn = 0; turn < runs; turn += many)
+        for (at = 0; at < k->count; at += piece, from = c, fs = ldc) {
+            size_t deep = k->count - at < piece ? k->count - at : piece, col = begin % rows->count;
+            const float *ax = a + turn * k->jump + at * k->step + col * rows->step
+                              + begin / rows->count * rows->jump;
+            bnn__left q;
+            q.step = k->step, q.skip = k->jump - deep * k->step;
+            q.runs = runs - turn < many ? runs - turn : many;
+            for (x = begin; x < end; x += r, ax += here) {
+                const float *fx = from != NULL ? from + x * fs : NULL;
+                r = bnn__tile_rows(end - x);
+                for (i = 0, here = 0; i < r; i++) {
+                    q.at[i] = here, here += rows->step;
+                    if (++col == rows->count) col = 0, here += wrap;
+                }
+                if (left >= w || (over && (end - x - r) * ldc >= w - left))
+                    bnn__tile_of(S, w / S, r)(deep, ax, &q, b, w, c + x * ldc, ldc, fx, fs);
+                else
+                    bnn__tile_edge(bnn__tile_of(S, w / S, r), w, r, left, deep, ax, &q, b, w,
+                                   c + x * ldc, ldc, fx, fs);
+            }
+            b += q.runs * deep * w;
+        }
 }
 
 typedef struct bnn__band {
@@ -4125,50 +4152,77 @@ static const float *bnn__band_put(const bnn__slide *s, const bnn__band *p, size_
 }
 /* y: rows of the result, w: panels of the weights */
 static void bnn__conv_band(size_t S, const bnn__slide *s, size_t rows, size_t wide, size_t k,
-                            const float *x, const float *w, float *y, int more) {
-    size_t run = s->kw * s->c, cuts = (run + BNN__DEEP - 1) / BNN__DEEP, piece, ky, at, j, i, l, r;
-    piece = (run + cuts - 1) / cuts;
-    for (ky = 0; ky < s->kh; ky++)
-        for (at = 0; at < run; at += piece) {
-            size_t deep = run - at < piece ? run - at : piece;
-            for (j = 0; j < k; j += bnn__panel(S, k - j)) {
-                const float *b = w + j * s->kh * run + (ky * run + at) * bnn__panel(S, k - j);
-                for (i = 0; i < rows; i++)
-                    for (l = 0; l < s->cols; l += r) {
-                        r = bnn__tile_rows(s->cols - l);
-                        bnn__tile_deep(S, r, k - j, deep,
-                                       x + ((i * s->down + ky) * wide + l * s->right) * s->c + at,
-                                       s->right * s->c, b, y + (i * s->cols + l) * k + j, k,
-                                       more || ky + at > 0);
-                    }
+                            const float *x, const float *w, float *y, const float *from,
+                            size_t fs) {
+    size_t j = (k - 1) / (2 * S) * 2 * S, depth = s->kh * s->kw * s->c;
+    bnn__grid pixels, taps;
+    pixels.count = s->cols, pixels.step = s->right * s->c, pixels.jump = s->down * wide * s->c;
+    taps.count = s->kw * s->c, taps.step = 1, taps.jump = wide * s->c;
+    for (;; j -= 2 * S) {
+        bnn__grid_product(S, 0, rows * s->cols, &pixels, s->kh, &taps, k - j, j > 0, x,
+                          w + j * depth, y + j, k, from != NULL ? from + j : NULL, fs);
+        if (j == 0) return;
+    }
+}
+/* Rows begin..end of c, panels of k columns: += patches^T y. A product again, with the two grids
+ * changed about; pixels that make one panel of y at a time. own: room for a band */
+static void bnn__conv_sum(size_t S, const bnn__slide *s, size_t begin, size_t end, size_t images,
+                          size_t k, const float *x, const float *y, float *c, float *own) {
+    __attribute__((aligned(64))) float panel[BNN__DEEP * 32];
+    bnn__band p = bnn__band_of(s);
+    size_t most = s->cols < BNN__DEEP ? BNN__DEEP / s->cols : 1, row, i, j, l, w, high, done;
+    bnn__grid taps, pixels;
+    taps.count = s->kw * s->c, taps.step = 1, taps.jump = p.wide * s->c;
+    pixels.step = s->right * s->c, pixels.jump = s->down * p.wide * s->c;
+    for (row = 0; row < images * s->rows; row += done) {
+        size_t at = row % s->rows;
+        const float *from = bnn__band_put(s, &p, at, x + row / s->rows * s->h * s->w * s->c, own);
+        done = s->rows - at < p.rows ? s->rows - at : p.rows;
+        for (i = 0; i < done; i += high)
+            for (l = 0, high = done - i < most ? done - i : most; l < s->cols; l += pixels.count) {
+                const float *yi = y + ((row + i) * s->cols + l) * k;
+                pixels.count = s->cols - l < BNN__DEEP ? s->cols - l : (size_t)BNN__DEEP;
+                for (j = 0; j < k; j += w) {
+                    float *cj = c + j * s->kh * taps.count;
+                    w = bnn__panel(S, k - j);
+                    bnn__pack(high * pixels.count, k - j < w ? k - j : w, yi + j, k, 1, w, panel);
+                    bnn__grid_product(S, begin, end, &taps, high, &pixels, w, 0,
+                                      from + i * pixels.jump + l * pixels.step, panel, cj, w, cj,
+                                      w);
+                }
             }
-        }
+    }
 }
 /* The adjoint for an image x: every pixel gets the products of the kernel's pixels that saw it with
  * y there, in the order of y's pixels, as from patches; w: panels for every pixel of the kernel */
 static void bnn__conv_spread(size_t S, const bnn__slide *s, size_t k, const float *y,
                              const float *w, float *x) {
-    size_t tap, j, i, l, r, size = (s->c + 31) / 32 * 32 * k;
+    size_t tap, j, i, l, r, width, size = (s->c + 31) / 32 * 32 * k, ldc = s->right * s->c;
+    bnn__left q = { { 0, k, 2 * k, 3 * k, 4 * k, 5 * k }, 1, 1, 0 };
     for (tap = s->kh * s->kw; tap-- > 0;) {
         size_t ky = tap / s->kw, kx = tap % s->kw, end = s->cols;
         size_t first = kx < s->left ? (s->left - kx + s->right - 1) / s->right : 0;
         while (end > first && (end - 1) * s->right + kx >= s->left + s->w) end--;
-        for (j = 0; j < s->c; j += bnn__panel(S, s->c - j))
+        for (j = 0; j < s->c; j += width) {
+            const float *b = w + tap * size + j * k;
+            width = bnn__panel(S, s->c - j);
             for (i = 0; i < s->rows; i++) {
                 size_t row = i * s->down + ky - s->top; /* above the image: huge */
                 for (l = first; l < end && row < s->h; l += r) {
-                    r = bnn__tile_rows(end - l);
-                    bnn__tile_deep(S, r, s->c - j, k, y + (i * s->cols + l) * k, k,
-                                   w + tap * size + j * k,
-                                   x + (row * s->w + l * s->right + kx - s->left) * s->c + j,
-                                   s->right * s->c, -1);
+                    const float *a = y + (i * s->cols + l) * k;
+                    float *c = x + (row * s->w + l * s->right + kx - s->left) * s->c + j;
+                    bnn__tile *tile = bnn__tile_of(S, width / S, r = bnn__tile_rows(end - l));
+                    if (s->c - j >= width) tile(k, a, &q, b, width, c, ldc, NULL, ldc);
+                    else bnn__tile_edge(tile, width, r, s->c - j, k, a, &q, b, width, c, ldc, NULL,
+                                        ldc);
                 }
             }
+        }
     }
 }
 static int bnn__conv_lanes(const bnn__slide *s, size_t k) { /* 0 = by patches */
     int lanes = bnn__cpu();
-    return lanes >= BNN__SIMD / 2 && s->cols >= 4 && s->kw * s->c >= 32 && k >= 8 ? lanes : 0;
+    return lanes >= BNN__SIMD / 2 && s->rows * s->cols >= 16 && k > 1 ? lanes : 0;
 }
 #endif
 
@@ -4179,7 +4233,7 @@ static size_t bnn__conv_room(const bnn__slide *s, size_t k) {
     if (bnn__conv_lanes(s, k)) {
         size_t own = bnn__band_of(s).size;
         if (own > size) size = own;
-        panels = bnn__mul(depth, (k + 31) / 32 * 32); /* forward, and for the gradient by x */
+        panels = bnn__mul(depth + 1, (k + 31) / 32 * 32); /* forward, and for the gradient by x */
         own = bnn__mul(s->kh * s->kw * k, (s->c + 31) / 32 * 32);
         if (own > panels) panels = own;
     }
@@ -4206,7 +4260,9 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
         size_t S = (size_t)bnn__cpu(), pixels = s->rows * s->cols;
         bnn__band p = bnn__band_of(s);
         float *panels = room + bnn__threads() * p.size;
+        float *first = panels + depth * ((k + 31) / 32 * 32);
         bnn__panels(S, depth, k, w, wrs, wcs, panels);
+        if (b != NULL) bnn__panels(S, 1, k, b, 0, 1, first);
         tasks = n / pixels;
         BNN__PARALLEL(tasks > 1)
         for (t = 0; t < tasks; t++) {
@@ -4215,10 +4271,9 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
             for (row = 0; row < s->rows; row += rows) {
                 float *to = y + (t * pixels + row * s->cols) * k;
                 rows = s->rows - row < p.rows ? s->rows - row : p.rows;
-                if (b != NULL) bnn__rows_fill(rows * s->cols, k, b, to);
                 bnn__conv_band(S, s, rows, p.wide, k,
                                bnn__band_put(s, &p, row, x + t * s->h * s->w * s->c, own), panels,
-                               to, more);
+                               to, b != NULL ? first : more ? to : NULL, b == NULL && more ? k : 0);
             }
         }
         return;
@@ -4229,10 +4284,9 @@ static void bnn__conv(const bnn__slide *s, size_t n, size_t k, const float *x, c
     for (t = 0; t < tasks; t++) {
         size_t first = t * unit, count = n - first < unit ? n - first : unit;
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
-        size_t ars, acs;
-        bnn__patches_copy(s, first, count, a, x, &ars, &acs);
+        bnn__patches(s, first, count, a, x, NULL);
         if (b != NULL) bnn__rows_fill(count, k, b, y + first * k);
-        bnn__gemm(count, k, depth, a, ars, acs, w, wrs, wcs, y + first * k, k, more);
+        bnn__gemm(count, k, depth, a, depth, 1, w, wrs, wcs, y + first * k, k, more);
     }
 }
 /* The adjoint: x += what each patch of its image gets from y times w^T. A thread has whole images:
@@ -4246,7 +4300,7 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         return;
     }
 #if BNN__SIMD
-    if (bnn__conv_lanes(s, k) && (s->c % 16 == 0 || s->c > 32)) { /* else lanes are idle */
+    if (bnn__conv_lanes(s, k) && s->cols >= 4 && k >= 8 && (s->c % 16 == 0 || s->c > 32)) {
         size_t S = (size_t)bnn__cpu(), taps = s->kh * s->kw, size = (s->c + 31) / 32 * 32 * k;
         for (t = 0; t < taps; t++)
             bnn__panels(S, k, s->c, w + t * s->c * wrs, wcs, wrs, room + t * size);
@@ -4264,9 +4318,9 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         float *a = room + (tasks > 1 ? bnn__thread() : 0) * unit * depth;
         for (first = t * part; first < end; first += count) {
             count = end - first < unit ? end - first : unit;
-            if (bnn__patch_flat(s)) {
+            if (s->c == 1 && s->right == 1) {
                 bnn__gemm(depth, count, k, w, wrs, wcs, y + first * k, 1, k, a, count, 0);
-                bnn__patches_flat(s, first, count, a, NULL, x);
+                bnn__patches_flat(s, first, count, a, x);
                 continue;
             }
             bnn__gemm(count, depth, k, y + first * k, k, 1, w, wcs, wrs, a, depth, 0);
@@ -4274,20 +4328,51 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
         }
     }
 }
+#if BNN__SIMD
+/* The same with strides of gw: it grows in panels, of which threads take rows */
+static void bnn__conv_weights_here(const bnn__slide *s, size_t n, size_t k, const float *x,
+                                   const float *y, float *gw, size_t grs, size_t gcs, int more,
+                                   float *room) {
+    size_t S = (size_t)bnn__cpu(), own = bnn__band_of(s).size, depth = s->kh * s->kw * s->c;
+    size_t threads = bnn__threads(), part = (depth + threads - 1) / threads, tasks, i, j, l, w, t;
+    float *c = room + threads * own;
+    if (n * k * depth < (size_t)1 << 21) part = depth;
+    part = (part + 5) / 6 * 6, tasks = (depth + part - 1) / part;
+    if (more) bnn__panels(S, depth, k, gw, grs, gcs, c);
+    else memset(c, 0, depth * ((k + 31) / 32 * 32) * sizeof *c);
+    BNN__PARALLEL(tasks > 1)
+    for (t = 0; t < tasks; t++)
+        bnn__conv_sum(S, s, t * part, t + 1 < tasks ? (t + 1) * part : depth,
+                      n / s->rows / s->cols, k, x, y, c,
+                      room + (tasks > 1 ? bnn__thread() : 0) * own);
+    for (j = 0; j < k; j += w)
+        for (w = bnn__panel(S, k - j), i = 0; i < depth; i++) {
+            const float *ci = c + j * depth + i * w;
+            if (gcs == 1) bnn__row_put(k - j < w ? k - j : w, ci, gw + i * grs + j);
+            else for (l = 0; l < w && j + l < k; l++) gw[i * grs + (j + l) * gcs] = ci[l];
+        }
+}
+#endif
 /* gw (+)= patches^T y, or y^T patches for the transposed layout: one chain over all pixels */
 static void bnn__conv_weights(const bnn__slide *s, size_t n, size_t k, const float *x,
                               const float *y, float *gw, int transposed, int more, float *room) {
     size_t depth = s->kh * s->kw * s->c, unit = bnn__patch_rows(s), first, count;
+#if BNN__SIMD
+    if (bnn__conv_lanes(s, k) && s->rows * s->cols >= 32 && !bnn__patch_free(s)) {
+        bnn__conv_weights_here(s, n, k, x, y, gw, transposed ? 1 : k, transposed ? depth : 1, more,
+                               room);
+        return;
+    }
+#endif
     if (bnn__patch_free(s)) unit = n;
     for (first = 0; first < n; first += count, more = 1) {
         const float *a = bnn__patch_free(s) ? x : room;
-        size_t ars = depth, acs = 1;
         count = n - first < unit ? n - first : unit;
-        if (a == room) bnn__patches_copy(s, first, count, room, x, &ars, &acs);
+        if (a == room) bnn__patches(s, first, count, room, x, NULL);
         if (transposed)
-            bnn__gemm(k, depth, count, y + first * k, 1, k, a, ars, acs, gw, depth, more);
+            bnn__gemm(k, depth, count, y + first * k, 1, k, a, depth, 1, gw, depth, more);
         else
-            bnn__gemm(depth, k, count, a, acs, ars, y + first * k, k, 1, gw, k, more);
+            bnn__gemm(depth, k, count, a, 1, depth, y + first * k, k, 1, gw, k, more);
     }
     if (n == 0 && !more) memset(gw, 0, depth * k * sizeof *gw);
 }

@@ -41,6 +41,7 @@ static const char help[] =
     "  bnn fit TRAIN.csv --target COLUMN [-o MODEL]     a posterior; -o model.bnn\n"
     "      --task auto|regression|classes|counts        default: by the target's values\n"
     "      --hidden 50,50  --method M  --budget N  --seed N  --folds K  --skip a,b\n"
+    "      without --hidden: the better of a line, 50 units, noise by row; 0: a line\n"
     "      M: auto nuts hmc sghmc sgld sgnht ensemble dropout meanfield laplace swag\n"
     "      --missing refuse|drop|mean|indicator  --decimal ,  --thousands .\n"
     "      --resume MODEL                               goes on where Ctrl-C ended it\n"
@@ -74,9 +75,9 @@ typedef struct model {
     bnn_net net;
     bnn_ensemble post; /* count 0: one net */
     bnn_recipe recipe;
-    bnn_bytes recipe_bytes, about, unfinished; /* the last: the state of a fit */
+    bnn_bytes recipe_bytes, about, unfinished; /* the last: the states of fits */
     size_t chains;
-    char method[16];
+    char method[16], kept[24], why[200]; /* the last two: of the models that were compared */
 } model;
 
 static void quit(int code) {
@@ -188,11 +189,11 @@ static int choice(const char *option, const char *text, const char *const *words
 static const char *const methods[] = { "auto", "nuts", "hmc", "sghmc", "sgld", "sgnht", "ensemble",
                                        "dropout", "meanfield", "laplace", "swag" };
 
-/* 0-ended widths between d inputs and k outputs */
+/* 0-ended widths between d inputs and k outputs; "0": none */
 static void sizes_of(size_t sizes[BNN_MAX_LAYERS + 1], const char *hidden, size_t d, size_t k) {
     size_t n = 0;
     sizes[n++] = d;
-    for (const char *at = hidden; *at; ) {
+    for (const char *at = strcmp(hidden, "0") ? hidden : ""; *at; ) {
         char *end;
         long v = strtol(at, &end, 10);
         if (end == at || v < 1 || v > 100000 || (*end != ',' && *end != '\0') ||
@@ -265,9 +266,9 @@ static bnn_table load_table(const options *o, const char *path) {
 
 static void save_model(model *m, const char *path) {
     bnn_checkpoint c = { .nets = { &m->net } };
-    char about[64];
+    char about[300];
     m->recipe_bytes = bnn_recipe_write(&mem, &m->recipe);
-    snprintf(about, sizeof about, "%s %zu", m->method, m->chains);
+    snprintf(about, sizeof about, "%s %zu\n%s\n%s", m->method, m->chains, m->kept, m->why);
     if (m->unfinished.size) c.bytes[2] = &m->unfinished;
     m->about = (bnn_bytes){ about, strlen(about) + 1 };
     c.bytes[0] = &m->recipe_bytes, c.bytes[1] = &m->about;
@@ -292,7 +293,8 @@ static model load_model(const char *path) {
     if (err != BNN_OK) die(mem.msg);
     if (bnn_recipe_read(&mem, &m.recipe, m.recipe_bytes) != BNN_OK) die(mem.msg);
     if (m.about.size > 0 && ((char *)m.about.data)[m.about.size - 1] == '\0')
-        sscanf((char *)m.about.data, "%15s %zu", m.method, &m.chains);
+        sscanf((char *)m.about.data, "%15s %zu\n%23[^\n]\n%199[^\n]", m.method, &m.chains, m.kept,
+               m.why);
     if (strcmp(m.method, "unfinished") == 0)
         die("this fit was interrupted before its first draw: bnn fit with --resume goes on");
     if (m.net.params == NULL || m.net.mlp == NULL || m.net.mlp->desc.sizes[0] != m.recipe.x_cols)
@@ -327,39 +329,72 @@ static int is_terminal(void) {
 #endif
 }
 
+enum { LINEAR, NET, BY_ROW, KINDS }; /* models, from the simplest */
+static const char *const kind_names[] = { "linear", "net", "net, noise by row" };
+
+typedef struct run { /* of fits: which, of how many, since when */
+    size_t at, n;
+    time_t start;
+} run;
+
 static int progress(void *user, size_t done, size_t total) { /* total: the budget at most */
-    const time_t *start = (const time_t *)user;
+    const run *r = (const run *)user;
     static time_t last;
     time_t now = time(NULL);
     if (now != last && done > 0 && is_terminal()) {
-        double left = difftime(now, *start) * ((double)total - (double)done) / (double)done;
-        fprintf(stderr, "\r%3.0f %% of the budget, at most %.0f s left ",
+        double left = difftime(now, r->start) * ((double)total - (double)done) / (double)done;
+        fputs("\r", stderr);
+        if (r->n > 1) fprintf(stderr, "model %zu of %zu: ", r->at + 1, r->n);
+        fprintf(stderr, "%3.0f %% of the budget, at most %.0f s left ",
                 100 * (double)done / (double)total, left);
         last = now;
     }
     return stop;
 }
 
-static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood) {
+static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood, int kind) {
     int classes = likelihood == BNN_CATEGORICAL;
-    bnn_mlp_desc d = { .activation = BNN_TANH, .likelihood = likelihood, .seed = o->seed,
+    bnn_mlp_desc d = { .activation = BNN_TANH, .seed = o->seed,
+                       .likelihood = kind == BY_ROW ? BNN_GAUSSIAN_HETERO : likelihood,
                        .prior = { .std = 1.5f, .fan_in = 1 },
-                       .noise_learned = likelihood == BNN_GAUSSIAN };
-    size_t k = classes ? r->target.n_classes : 1;
+                       .noise_learned = likelihood == BNN_GAUSSIAN && kind != BY_ROW };
+    size_t k = classes ? r->target.n_classes : kind == BY_ROW ? 2 : 1;
     /* how far logits may go, the data say: classes apart need them large, noisy labels small */
     if (classes) d.prior.shape = d.prior.rate = 1;
-    sizes_of(d.sizes, o->hidden ? o->hidden : "50", r->x_cols, k);
+    sizes_of(d.sizes, kind == LINEAR ? "" : o->hidden ? o->hidden : "50", r->x_cols, k);
     return bnn_mlp(bnn_params_new(&mem), d);
 }
 
-static bnn_bytes load_state(const char *path) {
-    bnn_bytes state = { 0 };
-    bnn_checkpoint c = { .bytes = { [2] = &state } };
+/* States of fits in one record: before each its size, 8 bytes with the lowest first */
+static bnn_bytes pack_states(bnn_bytes one[KINDS]) {
+    bnn_bytes all = { 0 };
+    unsigned char *p;
+    for (int k = 0; k < KINDS; k++) all.size += 8 + one[k].size;
+    all.data = p = (unsigned char *)bnn_arena_alloc(&mem, all.size, 1);
+    check();
+    for (int k = 0; k < KINDS; k++) {
+        for (int i = 0; i < 8; i++) *p++ = (unsigned char)((uint64_t)one[k].size >> 8 * i & 255);
+        if (one[k].size) memcpy(p, one[k].data, one[k].size);
+        p += one[k].size;
+    }
+    return all;
+}
+
+static void load_states(const char *path, bnn_bytes one[KINDS]) {
+    bnn_bytes all = { 0 };
+    bnn_checkpoint c = { .bytes = { [2] = &all } };
     int err = bnn_checkpoint_load(&mem, path, &c);
     if (err == BNN_EFORMAT && strstr(mem.msg, "but it was asked for"))
         die("what --resume names was not interrupted: there is nothing to resume");
     if (err != BNN_OK) die(mem.msg);
-    return state;
+    unsigned char *p = (unsigned char *)all.data;
+    for (int k = 0; k < KINDS; k++) {
+        uint64_t size = 0;
+        for (int i = 0; i < 8 && all.size >= 8; i++) size |= (uint64_t)p[i] << 8 * i;
+        if (all.size < 8 || size > all.size - 8) die("the state of the fit is not whole");
+        one[k].data = p + 8, one[k].size = (size_t)size;
+        p += 8 + one[k].size, all.size -= 8 + one[k].size;
+    }
 }
 
 /* The command again, for a shell; folds are done */
@@ -383,15 +418,89 @@ static void say_resume(const options *o, const char *model) {
 }
 
 static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, bnn_bytes from,
-                             time_t *start) {
+                             double budget, run *r) {
     int method = choice("--method is none of those in the help: ", o->method, methods,
                         (int)(sizeof methods / sizeof *methods));
-    bnn_fit_desc d = { .method = method > 1 ? method - 1 : 0, .gradients = o->budget,
-                       .seed = o->seed, .progress = progress, .progress_user = start };
+    bnn_fit_desc d = { .method = method > 1 ? method - 1 : 0, .gradients = budget,
+                       .seed = o->seed, .progress = progress, .progress_user = r };
+    r->start = time(NULL);
     bnn_posterior p = from.size ? bnn_fit_resume(&mem, net, data, from, d)
                                 : bnn_fit(&mem, net, data, d);
-    if (is_terminal()) fprintf(stderr, "\r%40s\r", "");
+    if (is_terminal()) fprintf(stderr, "\r%60s\r", "");
     return p;
+}
+
+/* elpd of each row left out by PSIS; k above its limit: the row's is too high. Of very many rows
+ * every so many are enough to compare by. Empty if it cannot be said. */
+static bnn_mat left_out(const model *m, bnn_data d, bnn_mat *k_hat, double *limit) {
+    size_t step = m->post.count * d.x.rows / ((size_t)1 << 23) + 1, n = (d.x.rows - 1) / step + 1;
+    bnn_data some = { bnn_mat_new(&mem, n, d.x.cols), bnn_mat_new(&mem, n, d.y.cols) };
+    bnn_mat points = bnn_mat_new(&mem, 1, n), none = { 0 };
+    check();
+    for (size_t i = 0; i < n; i++) {
+        memcpy(some.x.data + i * d.x.cols, d.x.data + i * step * d.x.cols,
+               d.x.cols * sizeof(float));
+        memcpy(some.y.data + i * d.y.cols, d.y.data + i * step * d.y.cols,
+               d.y.cols * sizeof(float));
+    }
+    *k_hat = bnn_mat_new(&mem, 1, n);
+    bnn_mat lp = bnn_predict_log_lik_samples(&mem, &tape, &m->net, &m->post, some);
+    check();
+    bnn_loo l = bnn_diag_loo(&mem, points, *k_hat, lp, 0);
+    *limit = l.k_max;
+    return l.elpd - l.elpd == 0 ? points : none;
+}
+
+/* Has the richer model b the higher elpd_loo? Where its k-hat is too high, PSIS flatters it: such a
+ * row may speak against it, not for it. */
+static int is_better(model *a, const model *b, bnn_data d) {
+    bnn_mat k[2], pa, pb;
+    double limit[2];
+    size_t unsure = 0, used = strlen(a->why);
+    pa = left_out(a, d, &k[0], &limit[0]), pb = left_out(b, d, &k[1], &limit[1]);
+    if (pb.data == NULL) return 0;
+    if (pa.data == NULL) return 1;
+    for (size_t i = 0; i < pb.cols; i++)
+        if (!(k[1].data[i] <= (float)limit[1]) && pb.data[i] > pa.data[i])
+            pb.data[i] = pa.data[i], unsure++;
+    bnn_comparison c = bnn_diag_compare(pb, pa);
+    snprintf(a->why + used, sizeof a->why - used, "%s%s over %s: elpd_loo %+.1f, se %.1f",
+             used ? "; " : "", b->kept, a->kept, c.difference, c.se);
+    used = strlen(a->why);
+    if (unsure) snprintf(a->why + used, sizeof a->why - used, " (%zu rows not counted)", unsure);
+    return c.difference > 0;
+}
+
+/* Fits one model, or a few and keeps one of them. Samplers only: other draws are no posterior that
+ * a row could be left out of. On the way what was interrupted is written, and what was made. */
+static bnn_posterior fit_models(const options *o, model *m, bnn_data d, int likelihood,
+                                bnn_bytes states[KINDS]) {
+    int method = choice("", o->method, methods, (int)(sizeof methods / sizeof *methods));
+    int one = o->hidden != NULL || method > 6, last = likelihood == BNN_GAUSSIAN ? BY_ROW : NET;
+    bnn_net *net = (bnn_net *)bnn_arena_alloc(&mem, KINDS, sizeof *net); /* as long as the fits */
+    bnn_posterior p[KINDS], best = { 0 };
+    run r = { .n = one ? 1 : (size_t)last + 1 };
+    check();
+    for (int kind = one ? NET : LINEAR; kind <= (one ? NET : last); kind++, r.at++) {
+        model next = *m;
+        net[kind] = make_net(o, &m->recipe, likelihood, kind);
+        check();
+        p[kind] = run_fit(o, &net[kind], d, states[kind], o->budget / (double)r.n, &r);
+        check();
+        next.net = net[kind], next.post = p[kind].post, next.chains = p[kind].chains;
+        if (!one) snprintf(next.kept, sizeof next.kept, "%s", kind_names[kind]);
+        int canceled = p[kind].err == BNN_ECANCEL, first = best.post.count == 0;
+        if (first || (!canceled && p[kind].post.count && is_better(m, &next, d))) {
+            snprintf(next.why, sizeof next.why, "%s", m->why);
+            *m = next, best = p[kind];
+        }
+        if (!canceled) continue;
+        for (int k = one ? NET : LINEAR; k <= kind; k++) states[k] = bnn_fit_write(&mem, &p[k]);
+        check();
+        best.err = BNN_ECANCEL;
+        break;
+    }
+    return best;
 }
 
 /* Error of classes or root mean square, and ln p per row */
@@ -405,9 +514,8 @@ static void score(const model *m, bnn_data d, double *error, double *nll) {
 
 /* What stands for missing fields comes from the rows that train */
 static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, const size_t *rows,
-                  time_t *start) {
+                  int likelihood) {
     bnn_rng rng = bnn_rng_seed(o->seed);
-    int likelihood = m->net.likelihood;
     size_t *fold = bnn_data_folds(&mem, d, o->folds, likelihood == BNN_CATEGORICAL, &rng);
     size_t *train = (size_t *)bnn_arena_alloc(&mem, d.x.rows, sizeof *train);
     double error = 0, nll = 0, n = 0;
@@ -420,13 +528,9 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
             if (fold[i] != k) train[used++] = rows[i];
         bnn_recipe_means(&mem, &one.recipe, t, train, used);
         bnn_data all = data_of(&one, t, &ignored, 1), test = bnn_data_fold(&mem, all, fold, k, 0);
-        one.net = make_net(o, &one.recipe, likelihood);
-        check();
-        bnn_posterior p = run_fit(o, &one.net, bnn_data_fold(&mem, all, fold, k, 1),
-                                  (bnn_bytes){ 0 }, start);
-        check();
+        bnn_bytes none[KINDS] = { { 0 } };
+        bnn_posterior p = fit_models(o, &one, bnn_data_fold(&mem, all, fold, k, 1), likelihood, none);
         if (p.err == BNN_ECANCEL) return;
-        one.post = p.post;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
         error += e * (double)test.y.rows, nll += l * (double)test.y.rows;
@@ -443,7 +547,7 @@ static int fit(const options *o) {
     static const char *const missing[] = { "refuse", "drop", "mean", "indicator" };
     time_t start = time(NULL);
     model m = { 0 };
-    bnn_bytes from = { 0 };
+    bnn_bytes states[KINDS] = { { 0 } };
     const char *out = o->out ? o->out : o->resume ? o->resume : "model.bnn";
     size_t *rows;
     int task = choice("--task is none of those in the help: ", o->task, tasks, 4), likelihood;
@@ -460,27 +564,24 @@ static int fit(const options *o) {
     if (likelihood == BNN_CATEGORICAL && m.recipe.target.n_classes < 2)
         die("the target has fewer than two classes");
     bnn_data d = data_of(&m, &t, &rows, 1);
-    if (o->resume) from = load_state(o->resume);
+    if (o->resume) load_states(o->resume, states);
     (void)signal(SIGINT, interrupted);
-    m.net = make_net(o, &m.recipe, likelihood);
-    check();
-    if (o->folds > 0) folds(o, &m, &t, d, rows, &start);
+    if (o->folds > 0) folds(o, &m, &t, d, rows, likelihood);
     if (o->folds > 0 && stop) {
         fprintf(stderr, "bnn: interrupted in the folds, before the fit: nothing is saved\n");
         return CANCELED;
     }
-    bnn_posterior p = run_fit(o, &m.net, d, from, &start);
-    check();
+    bnn_posterior p = fit_models(o, &m, d, likelihood, states);
     int canceled = p.err == BNN_ECANCEL;
-    m.post = p.post, m.chains = p.chains;
     snprintf(m.method, sizeof m.method, "%s", p.post.count ? methods[p.method] : "unfinished");
     if (p.post.count == 0 && !canceled) die(p.n_notes ? p.notes[0] : "no draws");
-    if (canceled) m.unfinished = bnn_fit_write(&mem, &p);
+    if (canceled) m.unfinished = pack_states(states);
     save_model(&m, out);
     say_text("model", out);
     say_text("task", tasks[task - 1]);
     say("rows", (double)d.x.rows);
     say("columns of x", (double)d.x.cols);
+    if (m.why[0]) say_text("kept", m.kept), say_text("why", m.why);
     say("weights", (double)m.net.params->n);
     say_text("method", m.method);
     say("draws", (double)m.post.count);
@@ -733,6 +834,10 @@ static int report(const options *o) {
     fprintf(f, "</h1>\n<p>%zu rows, %zu columns of x, %zu weights, %zu draws of %zu chains by "
                "%s</p>\n<table>\n", d.y.rows, d.x.cols, m.net.params->n, m.post.count, m.chains,
             m.method);
+    if (m.why[0]) {
+        fputs("<tr><td>model kept<td>", f), svg_escape(f, m.kept);
+        fputs("</tr>\n<tr><td>why<td>", f), svg_escape(f, m.why), fputs("</tr>\n", f);
+    }
     html_row(f, "mean ln p per row, nats", mean);
     say("nll", -mean);
     if (is_classes(&m)) report_classes(f, &m, d);
@@ -886,6 +991,7 @@ static int info(const options *o) {
         say(text, (double)m.net.mlp->desc.sizes[l + 1]);
     }
     say("weights", (double)m.net.params->n);
+    if (m.why[0]) say_text("kept", m.kept), say_text("why", m.why);
     say_text("method", m.method);
     say("draws", (double)m.post.count), say("chains", (double)m.chains);
     say_end();

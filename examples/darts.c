@@ -1,12 +1,14 @@
 /* darts.c -- structures searched by gradients of a two-level problem.
- *     cc -O2 -I.. darts.c -lm && ./a.out [sine [seeds [sd of w]] | quadratic | FOLDER [steps]]
+ *     cc -O2 -I.. darts.c -lm && ./a.out [sine [seeds [sd of w]] | quadratic | FOLDER [steps] |
+ *                                   cells FOLDER [seeds [steps [cells [search [warm]]]]]]
  * Weights learn on one half of the data, the structure on the other, by its first-order gradient
  * (weights constant), second-order (through one step, DARTS) and implicit (at the weights'
  * optimum). A cell for the digits: edges of a small graph mix four operations by softmax weights,
  * the winner of each is cut out and trained from scratch; you should see the cells drawn and three
- * errors that differ by little. One layer for y = sin(2x) out of linear, tanh, relu and sin, over
- * seeds: sin. Quadratics: each gradient beside its closed form, and where its search ends; the
- * implicit one and the second-order one through a Newton step are the true gradient. */
+ * errors that differ by little; cells does this for many seeds and trains all cells, or every n-th,
+ * for comparison. One layer for y = sin(2x) out of linear, tanh, relu and sin, over seeds: sin.
+ * Quadratics: each gradient beside its closed form, and where its search ends; the implicit one and
+ * the second-order one through a Newton step are the true gradient. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -111,24 +113,39 @@ static void train(bnn_tape *t, bnn_net *net, bnn_data d, size_t steps) {
     }
 }
 
+static void read_digits(bnn_arena *mem, const char *folder, bnn_data *all, bnn_data *test) {
+    all->x = read_idx(mem, folder, "train-images"), all->y = read_idx(mem, folder, "train-labels");
+    test->x = read_idx(mem, folder, "test-images"), test->y = read_idx(mem, folder, "test-labels");
+    bnn_mat_scale(all->x, all->x, 1 / 16.0f);
+    bnn_mat_scale(test->x, test->x, 1 / 16.0f);
+}
+
+static void scratch(bnn_params *w, bnn_rng *rng) { /* N(0, 1/fan in) */
+    bnn_rng_fill_normal(rng, w->n, w->theta);
+    for (size_t b = 0; b < w->n_blocks; b++) {
+        bnn_mat m = bnn_params_mat(w, b);
+        bnn_mat_scale(m, m, m.rows == 1 ? 0 : 1 / sqrtf((float)m.rows));
+    }
+}
+
+static search halves(bnn_arena *mem, bnn_data all, uint64_t seed) {
+    size_t half = all.x.rows / 2;
+    search s = { .train = bnn_data_rows(all, 0, half), .w = bnn_params_new(mem),
+                 .valid = bnn_data_rows(all, half, all.x.rows - half), .a = bnn_params_new(mem) };
+    s.net = bnn_graph(s.w, s.a, cell(seed));
+    return s;
+}
+
 static int digits(const char *folder, size_t steps) {
     bnn_arena data = { 0 };
     int failed = 0;
-    bnn_data all = { read_idx(&data, folder, "train-images"),
-                     read_idx(&data, folder, "train-labels") };
-    bnn_data test = { read_idx(&data, folder, "test-images"),
-                      read_idx(&data, folder, "test-labels") };
-    bnn_mat_scale(all.x, all.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
+    bnn_data all, test;
+    read_digits(&data, folder, &all, &test);
     for (int order = 0; order < 3; order++) {
         bnn_arena mem = { 0 };
         bnn_tape tape = { .rng = bnn_rng_seed(1) };
-        size_t half = all.x.rows / 2;
         bnn_params *v = bnn_params_new(&mem);
-        search s = { .train = bnn_data_rows(all, 0, half), .w = bnn_params_new(&mem),
-                     .valid = bnn_data_rows(all, half, all.x.rows - half),
-                     .a = bnn_params_new(&mem) };
-        s.net = bnn_graph(s.w, s.a, cell(1));
+        search s = halves(&mem, all, 1);
         explore(&tape, &s, order, SEARCH, 0, 3e-3f, 2e-2f);
         printf("order %s", names[order]);
         if (order == 2)
@@ -136,11 +153,7 @@ static int digits(const char *folder, size_t steps) {
         printf("\n");
         draw_cell(&s.net);
         bnn_net small = bnn_graph_extract(v, &s.net);
-        bnn_rng_fill_normal(&tape.rng, v->n, v->theta); /* from scratch: N(0, 1/fan in) */
-        for (size_t b = 0; b < v->n_blocks; b++) {
-            bnn_mat m = bnn_params_mat(v, b);
-            bnn_mat_scale(m, m, m.rows == 1 ? 0 : 1 / sqrtf((float)m.rows));
-        }
+        scratch(v, &tape.rng);
         train(&tape, &small, all, steps);
         bnn_predictive p = bnn_predict(&mem, &tape, &small, NULL, test.x);
         if (!tape.err && !mem.err)
@@ -151,6 +164,124 @@ static int digits(const char *folder, size_t steps) {
         bnn_tape_free(&tape);
         bnn_arena_free(&mem);
     }
+    bnn_arena_free(&data);
+    return failed;
+}
+
+/* ---- all cells: 4^5 choices, of which those that differ only where nothing flows are one */
+
+enum { CHOICES = 1024 };
+
+static int same_cell(int c) { /* the number of the cell without idle edges; 0 = no way through */
+    int op[5];
+    for (int e = 0; e < 5; e++) op[e] = c >> 2 * e & 3;
+    if (!op[0]) op[2] = op[3] = 0;          /* nothing reaches node 1 */
+    if (!op[1] && !op[2]) op[4] = 0;        /* node 2 */
+    if (!op[4]) op[1] = op[2] = 0;          /* node 2 reaches nothing */
+    if (!op[2] && !op[3]) op[0] = 0;        /* node 1 */
+    for (int e = c = 0; e < 5; e++) c |= op[e] << 2 * e;
+    return c;
+}
+
+static int chosen(bnn_data all, int order, uint64_t seed, int steps, int warm) {
+    bnn_arena mem = { 0 };
+    bnn_tape tape = { .rng = bnn_rng_seed(seed) };
+    search s = halves(&mem, all, seed);
+    int c = 0;
+    explore(&tape, &s, order, steps, warm, 3e-3f, 2e-2f);
+    for (size_t e = 0; e < 5 && !tape.err && !mem.err; e++)
+        c |= (int)bnn_mat_row_argmax(bnn_params_mat(s.a, e), 0) << 2 * e;
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+    return same_cell(c);
+}
+
+/* Error of cell c, trained from scratch on all rows; -1 = it failed */
+static double error_of(int c, bnn_data all, bnn_data test, uint64_t seed, size_t steps, size_t *n) {
+    bnn_arena mem = { 0 };
+    bnn_tape tape = { .rng = bnn_rng_stream(seed, 1) };
+    bnn_params *w = bnn_params_new(&mem), *a = bnn_params_new(&mem), *v = bnn_params_new(&mem);
+    bnn_net whole = bnn_graph(w, a, cell(seed));
+    for (size_t e = 0; e < 5 && !mem.err; e++) bnn_params_mat(a, e).data[c >> 2 * e & 3] = 1;
+    bnn_net small = bnn_graph_extract(v, &whole);
+    if (!mem.err) scratch(v, &tape.rng);
+    train(&tape, &small, all, steps);
+    bnn_mat p = bnn_predict(&mem, &tape, &small, NULL, test.x).mean;
+    double error = tape.err || mem.err ? -1 : 100 * bnn_metric_error(p, test.y);
+    if (error < 0) fprintf(stderr, "darts: %s\n", tape.err ? tape.msg : mem.msg);
+    *n = v->n;
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+    return error;
+}
+
+static void print_cell(const char *what, const char *who, int c, const char *more) {
+    static const char letter[4] = { '-', 'l', 't', 'r' }; /* by edge: none, linear, tanh, relu */
+    printf("RESULT darts_%s %s cell=", what, who);
+    for (int e = 0; e < 5; e++) putchar(letter[c >> 2 * e & 3]);
+    printf(" %s", more);
+}
+
+static int by_value(const void *a, const void *b) {
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+/* every cell, or every n-th of them so that about `most` are trained: sorted errors */
+static size_t enumerate(bnn_data all, bnn_data test, size_t steps, size_t most, double *sorted,
+                        double *of) {
+    size_t n = 0, count = 0, weights, k = 0;
+    for (int c = 1; c < CHOICES; c++) count += same_cell(c) == c;
+    size_t every = most < count ? count / most : 1;
+    for (int c = 1; c < CHOICES; c++) {
+        of[c] = -1;
+        if (same_cell(c) != c || k++ % every) continue;
+        sorted[n++] = of[c] = error_of(c, all, test, 1, steps, &weights);
+        if (n % 20 == 0) fprintf(stderr, "%zu of %zu cells\n", n, count / every);
+    }
+    qsort(sorted, n, sizeof *sorted, by_value);
+    return n;
+}
+
+static int cells(const char *folder, int seeds, size_t steps, size_t most, int length, int warm) {
+    static double sorted[CHOICES], of[CHOICES];
+    bnn_arena data = { 0 };
+    bnn_data all, test;
+    int found[3][64] = { { 0 } }, failed = 0;
+    size_t weights, n;
+    read_digits(&data, folder, &all, &test);
+    for (int order = 0; order < 3; order++)
+        for (int s = 0; s < seeds && s < 64; s++) {
+            char who[64], more[64];
+            found[order][s] = chosen(all, order, (uint64_t)s + 1, length, warm);
+            double e = error_of(found[order][s], all, test, (uint64_t)s + 1, steps, &weights);
+            snprintf(who, sizeof who, "order=%s seed=%d", names[order], s + 1);
+            snprintf(more, sizeof more, "error=%.2f weights=%zu\n", e, weights);
+            print_cell(warm ? "warm" : "cells", who, found[order][s], more);
+            fflush(stdout);
+            failed |= e < 0;
+        }
+    n = most > 0 ? enumerate(all, test, steps, most, sorted, of) : 0;
+    double mean = 0, sd = 0;
+    for (size_t i = 0; i < n; i++) mean += sorted[i] / (double)n;
+    for (size_t i = 0; i < n; i++) sd += pow(sorted[i] - mean, 2) / (double)n;
+    if (n > 0) printf("RESULT darts_cells trained=%zu steps=%zu mean=%.3f sd=%.3f least=%.2f "
+                      "tenth=%.2f median=%.2f most=%.2f\n", n, steps, mean, sqrt(sd), sorted[0],
+                      sorted[n / 10], sorted[n / 2], sorted[n - 1]);
+    for (int c = 1; c < CHOICES && n > 0; c++) { /* the best, the worst, and all relu */
+        char more[64];
+        snprintf(more, sizeof more, "error=%.2f\n", of[c]);
+        if (of[c] == sorted[0]) print_cell("cells", "rank=best", c, more);
+        if (of[c] == sorted[n - 1]) print_cell("cells", "rank=worst", c, more);
+        if (c == CHOICES - 1 && of[c] >= 0) print_cell("cells", "rank=relu", c, more);
+    }
+    for (int order = 0; order < 3; order++)
+        for (int s = 0; s < seeds && s < 64 && n > 0; s++) { /* what share is better? */
+            double e = error_of(found[order][s], all, test, 1, steps, &weights);
+            size_t better = 0;
+            for (size_t i = 0; i < n; i++) better += sorted[i] < e;
+            printf("RESULT darts_cells order=%s seed=%d better=%.3f\n", names[order], s + 1,
+                   (double)better / (double)n);
+        }
     bnn_arena_free(&data);
     return failed;
 }
@@ -346,6 +477,11 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(what, "sine") == 0)
         return sine(number ? number : 10, argc > 3 ? (float)atof(argv[3]) : .5f);
     if (argc > 1 && strcmp(what, "quadratic") == 0) return quadratics();
+    if (argc > 2 && strcmp(what, "cells") == 0)
+        return cells(argv[2], argc > 3 ? atoi(argv[3]) : 10,
+                     argc > 4 ? (size_t)atoi(argv[4]) : 3000,
+                     argc > 5 ? (size_t)atoi(argv[5]) : CHOICES,
+                     argc > 6 ? atoi(argv[6]) : SEARCH, argc > 7 ? atoi(argv[7]) : 0);
     failed |= digits(what, argc > 2 ? (size_t)number : 3000);
     if (argc == 1) failed |= sine(10, .5f) | quadratics();
     return failed;

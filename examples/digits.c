@@ -1,10 +1,11 @@
 /* digits.c -- a posterior over digit classifiers, and what it leaves behind: two single nets.
- *     cc -O2 -I.. digits.c -lm && ./a.out [folder of the digits] [seed]
+ *     cc -O2 -I.. digits.c -lm && ./a.out [folder of the digits] [seed] [sizes]
  * Trains a 64-200-200-10 net on 3823 real handwritten digits as one best net (MAP) and as an
  * ensemble of SGLD samples, then distills the ensemble into a net of the same shape and into one
  * with an eleventh of the weights. You should see that the students keep the ensemble's error and
  * log likelihood at one net's cost, that the small one errs less often than the large MAP net, and
- * that the predictive entropy rises on inputs that are not digits. */
+ * that the predictive entropy rises on inputs that are not digits. A third argument trains students
+ * of more sizes: how small may one be? */
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -73,6 +74,29 @@ static bnn_net distill(bnn_arena *mem, bnn_tape *tape, bnn_mlp_desc shape, size_
     return student;
 }
 
+/* Students of one and two hidden layers beside the ensemble: how far apart are their answers? */
+static void sizes(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, const bnn_ensemble *post,
+                  digits d) {
+    static const size_t hidden[][2] = { { 16, 0 }, { 32, 0 }, { 48, 0 }, { 64, 0 }, { 96, 0 },
+                                        { 128, 0 }, { 32, 32 }, { 48, 48 }, { 64, 64 } };
+    bnn_mat teacher = bnn_predict(mem, tape, net, post, d.test.x).mean;
+    for (size_t k = 0; k < sizeof hidden / sizeof *hidden && !tape->err && !mem->err; k++) {
+        size_t a = hidden[k][0], b = hidden[k][1];
+        bnn_mlp_desc shape = { .sizes = { 64, a, b ? b : 10, b ? 10 : 0 },
+                               .likelihood = BNN_CATEGORICAL };
+        bnn_net s = distill(mem, tape, shape, 30000, net, post, d.train.x);
+        bnn_mat p = bnn_predict(mem, tape, &s, NULL, d.test.x).mean;
+        if (!p.data || !teacher.data) return;
+        double nll = bnn_metric_nll(p, d.test.y);
+        printf("RESULT digits_students hidden=%zu second=%zu weights=%zu error=%.2f nll=%.4f "
+               "ece=%.4f gap=%.4f agreement=%.4f kl=%.4f\n", a, b, s.params->n,
+               100 * bnn_metric_error(p, d.test.y), nll, bnn_metric_ece(p, d.test.y, 15),
+               nll - bnn_metric_nll(teacher, d.test.y), bnn_metric_agreement(p, teacher),
+               bnn_metric_kl(teacher, p));
+        fflush(stdout);
+    }
+}
+
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(argc > 2 ? (uint64_t)atoi(argv[2]) : 1) };
@@ -105,6 +129,7 @@ int main(int argc, char **argv) {
         if (s >= BURN_IN && s % THIN == THIN - 1) bnn_ensemble_push(&post);
     }
     report("sgld", &mem, &tape, &net, &post, d.test);
+    if (argc > 3) sizes(&mem, &tape, &net, &post, d);
 
     bnn_net student = distill(&mem, &tape, shape, 15000, &net, &post, d.train.x);
     report("student", &mem, &tape, &student, NULL, d.test);

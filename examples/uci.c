@@ -1,13 +1,15 @@
 /* uci.c -- regression with error bars on the six UCI sets and splits that papers compare on.
  *     cc -O2 -I.. uci.c -lm -o uci && ./uci folder [--quick] [--validate] [--splits n] [--seed n]
- *                              [--method map|sghmc|hmc|student|fit] [set ...]
+ *                     [--method map|sghmc|hmc|student|fit] [--students] [--chains n] [set ...]
  * folder holds <set>/data.txt, index_features.txt, index_target.txt, n_splits.txt and
  * index_train_0.txt, index_test_0.txt, ..., the form of Hernandez-Lobato and Adams (2015); without
  * names all sets in it run. A net of 50 relu units with learned noise and hierarchical priors by
  * MAP, SGHMC and HMC (small sets), and a student that distills the posterior; --method stops after
- * one of them (fit: bnn_fit alone, with its defaults), --quick is one split of one set. Ctrl-C ends
- * after the split at hand, and what is done is printed. You should see test log likelihoods (units
- * of y) far above MAP's and MC dropout's. */
+ * one of them (fit: bnn_fit alone, with its defaults), --quick is one split of one set. --students
+ * adds students of other inputs and sizes, beside the Gaussian that has the teacher's mean and
+ * variance at each row; --chains shares the draws among more chains. Ctrl-C ends after the split at
+ * hand, and what is done is printed. You should see test log likelihoods (units of y) far above
+ * MAP's and MC dropout's. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -30,10 +32,20 @@ enum { SPLITS = 100, SETS = 64, SMALL = 2000, HIDDEN = 50, BATCH = 100, MAP_STEP
        CHAINS = 2, KEEP = 100, SGHMC_BURN_IN = 6000, SGHMC_THIN = 240, HMC_WARMUP = 100,
        STUDENT_STEPS = 10000 };
 
+/* Students: the width of the noise on their inputs, in sds of a column; with their prior or not;
+ * hidden units; steps. GAUSSIAN is none: the mean and the variance of the teacher itself */
+typedef struct { float noise; int prior; size_t hidden, steps; } variant;
+static const variant variants[] = { { 0, 0, 0, 0 }, { .1f, 1, 50, 1 }, { .1f, 0, 50, 1 },
+    { .03f, 0, 50, 1 }, { .01f, 0, 50, 1 }, { 0, 0, 50, 1 }, { .01f, 0, 12, 4 },
+    { .01f, 0, 25, 4 }, { .01f, 0, 50, 4 }, { .01f, 0, 100, 4 }, { .01f, 0, 200, 4 } };
+enum { GAUSSIAN, VARIANTS = sizeof variants / sizeof *variants };
+static size_t chains = CHAINS;
+static int more_students;
+
 typedef struct { size_t n; float values[SPLITS * 2]; double seconds; } score; /* rmse, ln p */
 typedef struct { double rhat, ess, gradients; size_t notes; } report; /* the worst of the splits */
 typedef struct { const char *folder, *name; int small; size_t splits; score scores[BEST];
-                 score fit; report said; } set;
+                 score fit; report said; score students[VARIANTS]; double z2; } set;
 
 /* HMC takes all data at each step: for sets that are small. Others than these: up to SMALL rows. */
 static const struct { const char *name; int small; } known[] = {
@@ -178,14 +190,15 @@ static void sample(bnn_tape *tape, bnn_net *net, bnn_data train, bnn_stepper s, 
     }
 }
 
-/* Student inputs: rows of the training set plus a tenth of each column's standard deviation. */
+/* Student inputs: rows of the training set plus a part of each column's standard deviation. */
+typedef struct { bnn_mat x, x_std; float noise; } near;
 static void near_data(void *user, bnn_rng *rng, bnn_mat out) {
-    const bnn_mat *x = (const bnn_mat *)user, *x_std = x + 1;
+    const near *n = (const near *)user;
     bnn_rng_fill_normal(rng, out.rows * out.cols, out.data);
     for (size_t i = 0, at = 0; i < out.rows; i++) {
-        const float *row = x->data + bnn_rng_below(rng, x->rows) * out.cols;
+        const float *row = n->x.data + bnn_rng_below(rng, n->x.rows) * out.cols;
         for (size_t c = 0; c < out.cols; c++, at++)
-            out.data[at] = row[c] + 0.1f * x_std->data[c] * out.data[at];
+            out.data[at] = row[c] + n->noise * n->x_std.data[c] * out.data[at];
     }
 }
 
@@ -196,6 +209,41 @@ static void judge(score *c, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
     if (mean.data == NULL || log_lik.data == NULL) return; /* run_split says why */
     c->values[2 * c->n] = (float)bnn_metric_rmse(mean, test.y);
     c->values[2 * c->n++ + 1] = (float)(bnn_mat_sum(log_lik) / (double)log_lik.rows);
+}
+
+static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static void teach(score *c, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
+                  const bnn_ensemble *post, bnn_data train, bnn_data test, variant v) {
+    double t0 = now();
+    near inputs = { train.x, net->scaling.x_std, v.noise };
+    bnn_mlp_desc shape = { .sizes = { train.x.cols, v.hidden, 2 },
+        .likelihood = BNN_GAUSSIAN_HETERO, .seed = bnn_rng_u32(&tape->rng) };
+    bnn_net student = bnn_mlp(bnn_params_new(mem), shape);
+    bnn_net_standardize(&student, train);
+    bnn_distill_desc desc = { .steps = v.steps * STUDENT_STEPS, .batch = BATCH, .lr = 5e-3f,
+        .n_data = v.prior ? (double)train.x.rows : 0,
+        .inputs = { .generate = near_data, .user = &inputs } };
+    bnn_distill(tape, &student, net, post, train.x, desc);
+    c->seconds += now() - t0;
+    judge(c, mem, tape, &student, NULL, test);
+}
+
+/* The best that a Gaussian per row can do to the teacher's mixture, and whether that is too narrow:
+ * the mean of (y - mean)^2/variance, 1 if it is right */
+static void gaussian(set *s, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
+                     const bnn_ensemble *post, bnn_data test) {
+    score *c = &s->students[GAUSSIAN];
+    bnn_predictive p = bnn_predict(mem, tape, net, post, test.x);
+    double ll = 0, z2 = 0, n = (double)test.x.rows;
+    for (size_t i = 0; i < test.x.rows && p.mean.data; i++) {
+        double v = p.aleatoric.data[i] + p.epistemic.data[i], d = p.mean.data[i] - test.y.data[i];
+        ll -= (log(2 * 3.14159265358979 * v) + d * d / v) / 2 / n;
+        z2 += d * d / v / n;
+    }
+    c->values[2 * c->n] = (float)bnn_metric_rmse(p.mean, test.y);
+    c->values[2 * c->n++ + 1] = (float)ll;
+    s->z2 += z2;
 }
 
 /* The whole of it: nothing is set but the seed */
@@ -209,8 +257,6 @@ static void fit(set *s, bnn_arena *mem, bnn_tape *tape, bnn_data train, bnn_data
     s->said.notes = p.n_notes > s->said.notes ? p.n_notes : s->said.notes;
     for (size_t i = 0; i < p.n_notes; i++) fprintf(stderr, "\n%s: %s\n", s->name, p.notes[i]);
 }
-
-static double now(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
 static int finished(const set *s, size_t split, bnn_arena *mem, bnn_tape *tape) {
     int good = !tape->err && !mem->err;
@@ -240,34 +286,29 @@ static int run_split(set *s, size_t split, uint64_t seed, int last, int validate
     bnn_net net = fit_map(&mem, &tape, train);
     s->scores[MAP].seconds += now() - t0;
     judge(&s->scores[MAP], &mem, &tape, &net, NULL, test);
+    size_t keep = CHAINS * KEEP / chains;
     bnn_ensemble rough = bnn_ensemble_new(net.params, CHAINS * KEEP);
     bnn_ensemble fine = bnn_ensemble_new(net.params, CHAINS * KEEP);
-    for (int c = 0; c < CHAINS && last > MAP; c++) {
+    for (size_t c = 0; c < chains && last > MAP; c++) {
         t0 = now();
         bnn_net chain = fit_map(&mem, &tape, train);
         sample(&tape, &chain, train, bnn_sghmc(chain.params, (bnn_sghmc_desc){ .friction = 0.1f }),
-               SGHMC_BURN_IN, KEEP, SGHMC_THIN, &rough);
+               SGHMC_BURN_IN, keep, SGHMC_THIN, &rough);
         s->scores[SGHMC].seconds += now() - t0;
         if (!s->small || last < HMC) continue;
         bnn_hmc_desc desc = { .net = &chain, .data = train, .leapfrog = 40,
                               .warmup = HMC_WARMUP, .adapt_mass = 1 };
-        sample(&tape, &chain, train, bnn_hmc(chain.params, desc), HMC_WARMUP, KEEP, 1, &fine);
+        sample(&tape, &chain, train, bnn_hmc(chain.params, desc), HMC_WARMUP, keep, 1, &fine);
         s->scores[HMC].seconds += now() - t0; /* with its start */
     }
     if (rough.count) judge(&s->scores[SGHMC], &mem, &tape, &net, &rough, test);
     if (fine.count) judge(&s->scores[HMC], &mem, &tape, &net, &fine, test);
+    const bnn_ensemble *teacher = fine.count ? &fine : &rough;
+    if (more_students && teacher->count) gaussian(s, &mem, &tape, &net, teacher, test);
     if (last == STUDENT) {
-        t0 = now();
-        bnn_mat inputs[] = { train.x, net.scaling.x_std };
-        bnn_mlp_desc shape = { .sizes = { train.x.cols, HIDDEN, 2 },
-            .likelihood = BNN_GAUSSIAN_HETERO, .seed = bnn_rng_u32(&tape.rng) };
-        bnn_net student = bnn_mlp(bnn_params_new(&mem), shape);
-        bnn_net_standardize(&student, train);
-        bnn_distill_desc desc = { .steps = STUDENT_STEPS, .batch = BATCH, .lr = 5e-3f,
-            .n_data = (double)train.x.rows, .inputs = { .generate = near_data, .user = inputs } };
-        bnn_distill(&tape, &student, &net, fine.count ? &fine : &rough, train.x, desc);
-        s->scores[STUDENT].seconds += now() - t0;
-        judge(&s->scores[STUDENT], &mem, &tape, &student, NULL, test);
+        teach(&s->scores[STUDENT], &mem, &tape, &net, teacher, train, test, variants[1]);
+        for (int v = 1; v < VARIANTS && more_students; v++)
+            teach(&s->students[v], &mem, &tape, &net, teacher, train, test, variants[v]);
     }
     return finished(s, split, &mem, &tape);
 }
@@ -295,6 +336,29 @@ static void print_results(set *sets, size_t n_sets, int method) {
                       ll / n, sqrt(ll_var) / n, seconds, n);
 }
 
+/* gap: nats by which a student, or the Gaussian, is ahead of its teacher, split by split */
+static void print_students(const set *sets, size_t n_sets) {
+    for (size_t i = 0; i < n_sets; i++)
+        for (int k = 0; k < VARIANTS; k++) {
+            const score *c = &sets[i].students[k];
+            const score *t = &sets[i].scores[sets[i].small ? HMC : SGHMC];
+            double ll = 0, rmse = 0, gap = 0, square = 0, n = (double)c->n;
+            for (size_t j = 0; j < c->n; j++) {
+                double g = c->values[2 * j + 1] - t->values[2 * j + 1];
+                rmse += c->values[2 * j] / n, ll += c->values[2 * j + 1] / n;
+                gap += g / n, square += g * g / n;
+            }
+            double se = n > 1 ? sqrt(fmax(square - gap * gap, 0) / (n - 1)) : 0;
+            if (c->n == 0) continue;
+            printf("RESULT students set=%s chains=%zu splits=%zu ", sets[i].name, chains, c->n);
+            if (k == GAUSSIAN) printf("method=gaussian z2=%.3f", sets[i].z2 / n);
+            else printf("noise=%g prior=%d hidden=%zu steps=%zu", variants[k].noise,
+                        variants[k].prior, variants[k].hidden, variants[k].steps * STUDENT_STEPS);
+            printf(" rmse=%.4f loglik=%.4f gap=%.4f gap_se=%.4f seconds=%.1f\n", rmse, ll, gap, se,
+                   c->seconds);
+        }
+}
+
 static void print_fits(const set *sets, size_t n_sets) {
     for (size_t i = 0; i < n_sets; i++) {
         const score *c = &sets[i].fit;
@@ -316,6 +380,8 @@ int main(int argc, char **argv) {
     for (int i = 2; i < argc && !bad; i++) {
         if (!strcmp(argv[i], "--quick")) quick = 1;
         else if (!strcmp(argv[i], "--validate")) validate = 1;
+        else if (!strcmp(argv[i], "--students")) more_students = 1;
+        else if (!strcmp(argv[i], "--chains") && i + 1 < argc) chains = (size_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--splits") && i + 1 < argc) splits = (size_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = strtoul(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
@@ -326,9 +392,11 @@ int main(int argc, char **argv) {
     }
     if (!bad && n_sets == 0) n_sets = find_sets(sets, argv[1]);
     if (quick) splits = 1, n_sets = n_sets > 0;
-    if (bad || n_sets == 0 || splits < 1 || splits > SPLITS || last == BEST || last > FIT) {
+    if (bad || n_sets == 0 || splits < 1 || splits > SPLITS || last == BEST || last > FIT ||
+        chains < 1 || chains > CHAINS * KEEP) {
         fprintf(stderr, "uci: give a folder of sets (with <set>/data.txt, ...), then --quick,\n"
-                "--validate, --splits n, --seed n, --method map|sghmc|hmc|student|fit, sets\n");
+                "--validate, --splits n, --seed n, --method map|sghmc|hmc|student|fit,\n"
+                "--students, --chains n, sets\n");
         return 2;
     }
     signal(SIGINT, stop);
@@ -345,6 +413,7 @@ int main(int argc, char **argv) {
         }
     if (isatty(2)) fputc('\n', stderr);
     for (int m = MAP; m <= BEST; m++) print_results(sets, n_sets, m);
+    print_students(sets, n_sets);
     print_fits(sets, n_sets);
     return failed || stopped;
 }

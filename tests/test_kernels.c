@@ -129,6 +129,57 @@ static void gemm_packs_a_wide_transposed_operand_without_changing_a_bit(void) {
         for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
             CHECK(gemm_matches(levels[l], 470, 33, 133, forms[i]));
 }
+/* a convolution and its gradient by the kernel, from whole patches: the same chains. form: 1 the
+ * other layout of the weights, 2 accumulate, 4 a bias, 8 NaN and infinity */
+static int same_numbers(const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!(isnan(a[i]) && isnan(b[i])) && memcmp(a + i, b + i, sizeof *a) != 0) return 0;
+    return 1;
+}
+static int convolution_matches(int level, const bnn__slide *s, size_t images, size_t k, int form) {
+    size_t pixels = s->rows * s->cols, n = images * pixels, depth = s->kh * s->kw * s->c, ok;
+    size_t sizex = images * s->h * s->w * s->c, wrs = form & 1 ? 1 : k, wcs = form & 1 ? depth : 1;
+    float *x = room(sizex), *p = room(n * depth), *w = room(depth * k), *b = room(k), *scratch;
+    float *y = room(n * k), *z = room(n * k), *gw = room(depth * k), *hw = room(depth * k);
+    fill(x, sizex), fill(w, depth * k), fill(b, k), fill(y, n * k), fill(gw, depth * k);
+    if (form & 8) x[sizex / 2] = INFINITY, x[0] = NAN, x[sizex - 1] = -0.0f, w[depth] = NAN;
+    for (size_t i = 0; i < n; i++)
+        for (size_t t = 0; t < depth; t++) {
+            size_t row = i % pixels / s->cols * s->down + t / s->c / s->kw - s->top;
+            size_t col = i % s->cols * s->right + t / s->c % s->kw - s->left;
+            p[i * depth + t] = row >= s->h || col >= s->w ? 0 :
+                x[((i / pixels * s->h + row) * s->w + col) * s->c + t % s->c];
+        }
+    for (size_t i = 0; i < n * k; i++) z[i] = form & 4 ? b[i % k] : y[i];
+    memcpy(hw, gw, depth * k * sizeof *gw);
+    chain(level, n, k, depth, p, depth, 1, w, wrs, wcs, z, k, form & 6);
+    bnn__cpu_level = level;
+    scratch = room(bnn__conv_room(s, k));
+    bnn__conv(s, n, k, x, w, wrs, wcs, form & 4 ? b : NULL, y, form & 2, scratch);
+    ok = same_numbers(y, z, n * k) && guards_hold(y, n * k);
+    if (form & 1) chain(level, k, depth, n, y, 1, k, p, depth, 1, hw, depth, form & 2);
+    else chain(level, depth, k, n, p, 1, depth, y, k, 1, hw, k, form & 2);
+    bnn__conv_weights(s, n, k, x, y, gw, form & 1, form & 2, scratch);
+    ok = ok && same_numbers(gw, hw, depth * k) && guards_hold(gw, depth * k) &&
+         guards_hold(scratch, bnn__conv_room(s, k));
+    if (!ok) printf("level %d, depth %zu, k %zu, form %d\n", level, depth, k, form);
+    done(x), done(p), done(w), done(b), done(y), done(z), done(gw), done(hw), done(scratch);
+    return (int)ok;
+}
+static void a_convolution_is_the_product_of_its_patches_at_every_level(void) {
+    /* h, w, c, rows, cols, kh, kw, down, right, top, left */
+    static const bnn__slide shapes[] = { { 9, 11, 1, 5, 7, 5, 5, 1, 1, 0, 0 },
+        { 12, 7, 3, 12, 7, 3, 3, 1, 1, 1, 1 }, { 13, 14, 2, 6, 5, 4, 3, 2, 3, 1, 0 },
+        { 5, 5, 100, 4, 4, 3, 3, 1, 1, 1, 1 }, { 8, 8, 20, 6, 6, 3, 3, 1, 1, 0, 0 },
+        { 2, 300, 1, 2, 300, 2, 3, 1, 1, 0, 1 }, { 40, 33, 33, 20, 17, 2, 2, 2, 2, 0, 1 },
+        { 6, 9, 4, 6, 9, 1, 1, 1, 1, 0, 0 }, { 3, 3, 2, 2, 2, 2, 2, 1, 1, 0, 0 } };
+    static const size_t ks[] = { 1, 2, 8, 15, 17, 20, 33, 50, 64 };
+    for (int l = 0; l < level_count; l++)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            for (size_t j = 0; j < sizeof ks / sizeof *ks; j += i == 6 ? 5 : 1)
+                CHECK(convolution_matches(levels[l], &shapes[i], 1 + word() % 3, ks[j],
+                                          (int)(word() >> 8 & 15)));
+}
 static void sums_of_squares_and_finiteness_agree_at_every_level(void) {
     float x[100];
     fill(x, 100);
@@ -637,6 +688,7 @@ int main(int argc, char **argv) {
     RUN(gemm_is_a_chain_of_multiply_adds_at_every_level_and_shape);
     RUN(gemm_may_cut_long_sums_in_blocks_without_changing_a_bit);
     RUN(gemm_packs_a_wide_transposed_operand_without_changing_a_bit);
+    RUN(a_convolution_is_the_product_of_its_patches_at_every_level);
     RUN(sums_of_squares_and_finiteness_agree_at_every_level);
     RUN(gemm_takes_a_broadcast_operand);
     RUN(functions_are_as_accurate_as_promised);

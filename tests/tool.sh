@@ -31,6 +31,13 @@ c=$?
 check $? "fit: $c"
 grep -q '^model *m.bnn' out && ! grep -q '%' err
 check $? "fit says its model, and no progress where there is no terminal"
+for k in kept why; do
+    line=$(grep "^$k " out)
+    ./bnn info m.bnn | grep -qxF "$line" && [ -n "$line" ]
+    check $? "info says what was kept, and why: $line"
+done
+grep -q '^why  *net over linear: elpd_loo [+-][0-9.]*, se [0-9.]*.*; net, noise by row over ' out
+check $? "three models are compared: $(grep '^why' out)"
 code 0 info info m.bnn
 code 0 predict predict m.bnn test.csv -o p.csv
 [ "$(wc -l <p.csv)" -eq "$(wc -l <test.csv)" ] && head -n 1 p.csv | grep -q '^y,sd,5 percent,95 percent$'
@@ -38,6 +45,25 @@ check $? "a row of predictions for each row"
 code 0 report report m.bnn test.csv -o r.html --json
 grep -q '"coverage90": 0\.[6-9]' out
 check $? "report as JSON: $(cat out)"
+grep -q '<td>model kept<td>net' r.html
+check $? "the report says what was kept"
+# noise that grows with a, about a line; a line with the same noise everywhere; widths given
+awk 'BEGIN { srand(1); print "a,z,y"; for (i = 0; i < 150; i++) { a = i / 50; e = 0
+    for (k = 0; k < 12; k++) e += rand() - 0.5
+    printf "%.3f,%.3f,%.3f\n", a, 2 * a + (0.05 + a * a / 3) * e, 2 * a + e } }' >noise.csv
+for want in "y net, noise by row:z" "z linear:y"; do
+    target=${want%% *} skip=${want##*:} kept=${want#* }
+    ./bnn fit noise.csv --target "$skip" --skip "$target" --budget 60000 -o n.bnn --json >out 2>err
+    grep -qF "\"kept\": \"${kept%:*}\"" out
+    check $? "kept is ${kept%:*}: $(cat out err)"
+    code 0 "C source of what was kept" emit n.bnn noise.csv -o n.c --draws 5
+    ${CC:-gcc} -std=c99 -Wall -Wextra -Wconversion -pedantic -Werror -c n.c -o n.o
+    check $? "it compiles"
+    code 0 "a student of what was kept" distill n.bnn noise.csv -o ns.bnn --steps 100
+done
+./bnn fit noise.csv --target y --skip z --hidden 0 --budget 20000 -o n.bnn >out 2>err
+grep -q '^weights  *3$' out && ! grep -q '^kept' out
+check $? "widths that are given are not compared; 0: a line: $(cat out)"
 code 0 distill distill m.bnn train.csv -o s.bnn --steps 2000
 code 0 prune prune s.bnn --fraction 0.5 -o small.bnn
 code 1 "prune of several optima" prune m.bnn --fraction 0.5
@@ -129,6 +155,12 @@ for wait in 0.2 0.4 0.1 0.8; do
 done
 check $c "interrupted before the first draw: $(cat err)"
 says 1 "interrupted before its first draw" info part1.bnn
+for wait in 0.5 1 2 0.25; do # among models that are compared
+    parts $wait '^bnn: interrupted; [0-9]' --budget 60000
+    c=$?
+    [ $c -ne 0 ] || break
+done
+check $c "interrupted among models: $(cat err)"
 for wait in 1 0.5 2 0.2; do
     parts $wait '^bnn: interrupted; [1-9]' --hidden 20 --method sghmc --budget 300000 --seed 7
     c=$?

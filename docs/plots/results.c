@@ -329,6 +329,111 @@ static void tool(void) {
     done(&s);
 }
 
+static double mean_of(const char *file, const char *words, const char *of) {
+    double v[MAX] = { 0 }, mean = 0;
+    size_t n = values(file, words, of, v);
+    for (size_t k = 0; k < n; k++) mean += v[k] / (double)n;
+    return mean;
+}
+
+static void cold(void) { /* means over seeds as lines, seeds as points */
+    static const char *const t[] = { "0.01", "0.03", "0.1", "0.3", "1" };
+    static const char *const names[] = { "short chains", "long chains", "short, shifted images",
+                                         "long, shifted images" };
+    svg s = picture("cold", "Digits at temperatures below 1: SGLD");
+    svg_axes(&s, -2.1, 0.1, 0.06, 0.16, "log10 of the temperature", "NLL, nats per image");
+    for (int i = 0; i < 4; i++) {
+        float x[5], y[5];
+        for (int k = 0; k < 5; k++) {
+            char words[96];
+            double v[MAX];
+            snprintf(words, sizeof words, "cold method=sgld lr=0.3 length=%d shifts=%d "
+                     "temperature=%s", i % 2 ? 8 : 1, i / 2, t[k]);
+            size_t n = values("cold", words, "nll", v);
+            x[k] = (float)log10(atof(t[k])), y[k] = (float)mean_of("cold", words, "nll");
+            for (size_t j = 0; j < n; j++) svg_mark(&s, svg_x(&s, x[k]), svg_y(&s, v[j]), i);
+        }
+        svg_line(&s, 5, x, y, i);
+        svg_key(&s, names[i], i, 1);
+    }
+    done(&s);
+}
+
+static void robot_arm(void) {
+    static const char *const names[] = { "one net, 2 inputs", "one net, 6 inputs", "NUTS, 2 inputs",
+        "NUTS, 6 inputs", "Neal, 2 inputs", "Neal, 6 inputs", "MacKay, 2 inputs" };
+    static const double published[] = { 1.094 / 200, 1.098 / 200, 1.146 / 200 };
+    svg s = picture("robot_arm", "MacKay's robot arm, 200 rows");
+    rows(&s, 0.004, 0.014, "squared error per test row", 130, 7, names);
+    upright(&s, 0.005);
+    points(&s, "robot_arm", "robot_arm task=arm method=map", "error", 0, 0);
+    points(&s, "robot_arm", "robot_arm task=arm6 method=map", "error", 1, 0);
+    points(&s, "robot_arm", "robot_arm task=arm method=nuts", "error", 2, 0);
+    points(&s, "robot_arm", "robot_arm task=arm6 method=nuts", "error", 3, 0);
+    for (int i = 0; i < 3; i++) svg_mark(&s, svg_x(&s, published[i]), svg_y(&s, 4 + i), 1);
+    key(&s, 160, "here, draws of the data", 0);
+    key(&s, 340, "published", 1);
+    done(&s);
+}
+
+static void cells(void) {
+    static const char *const names[] = { "first order", "second order", "implicit",
+        "first, warmed up", "second, warmed up", "implicit, warmed up", "107 of all cells" };
+    static const char *const order[] = { "cells order=1", "cells order=2", "cells order=implicit",
+        "warm order=1", "warm order=2", "warm order=implicit" };
+    static const char *const of[] = { "least", "tenth", "median", "most" };
+    svg s = picture("cells", "A cell for digits: found, or drawn at random?");
+    rows(&s, 3, 5, "error on test images, percent", 150, 7, names);
+    for (int i = 0; i < 6; i++) {
+        char words[80];
+        snprintf(words, sizeof words, "darts_%s", order[i]);
+        points(&s, "structure", words, "error", i, 0);
+    }
+    for (int i = 0; i < 4; i++)
+        svg_mark(&s, svg_x(&s, value("structure", "darts_cells steps=3000", of[i])), svg_y(&s, 6),
+                 1);
+    key(&s, 160, "found, ten seeds", 0);
+    key(&s, 290, "least, tenth, median, most", 1);
+    done(&s);
+}
+
+static void student_sizes(void) {
+    svg s = picture("student_sizes", "Digits: how small may a student be?");
+    double w[MAX], g[MAX];
+    size_t n = values("students", "digits_students", "weights", w);
+    svg_axes(&s, 3, 4.1, -0.01, 0.05, "size, log10 of the weights",
+             "NLL above that of the ensemble, nats");
+    n = values("students", "digits_students", "gap", g) < n ? 0 : n;
+    for (size_t k = 0; k < n; k++)
+        svg_mark(&s, svg_x(&s, log10(w[k])), svg_y(&s, g[k]), k % 9 > 5); /* 9 shapes a seed */
+    svg_line(&s, 2, (float[2]){ 3, 4.1f }, (float[2]){ 0.005f, 0.005f }, 2);
+    svg_key(&s, "one hidden layer", 0, 1);
+    svg_key(&s, "two hidden layers", 1, 1);
+    svg_key(&s, "0.005 nats", 2, 0);
+    done(&s);
+}
+
+static void students(void) { /* of the teachers of energy */
+    static const char *const words[] = { "noise=0.1 prior=1 steps=10000",
+        "noise=0.1 prior=0 steps=10000", "noise=0.03 steps=10000", "noise=0.01 steps=10000",
+        "noise=0 steps=10000", "noise=0.01 steps=40000" };
+    static const char *const names[] = { ".1, with a prior", ".1", ".03", ".01", "no noise",
+                                         ".01, four times the steps" };
+    svg s = picture("students", "Energy: the noise on a student's inputs");
+    rows(&s, -0.7, 0.1, "log likelihood less that of the teacher, nats", 170, 6, names);
+    upright(&s, 0);
+    for (int i = 0; i < 6; i++) {
+        char all[96];
+        double gap, se;
+        snprintf(all, sizeof all, "students set=energy hidden=50 %s", words[i]);
+        gap = value("students", all, "gap"), se = value("students", all, "gap_se");
+        fprintf(s.f, "<path d=\"M%.1f %.1fH%.1f\" stroke=\"#0072b2\"/>\n",
+                svg_x(&s, gap - 2 * se), svg_y(&s, i), svg_x(&s, gap + 2 * se));
+        svg_mark(&s, svg_x(&s, gap), svg_y(&s, i), 0);
+    }
+    done(&s);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) folder = argv[1];
     sampling();
@@ -342,5 +447,10 @@ int main(int argc, char **argv) {
     sequences();
     uci();
     tool();
+    cold();
+    robot_arm();
+    cells();
+    student_sizes();
+    students();
     return missing;
 }

@@ -13,6 +13,7 @@ hold .9. Mean over the splits; the last line counts the sets on which the tool's
 import csv
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -182,7 +183,7 @@ def main(folder, splits=3, *names):
     best = 0
     for name in names:
         nll = {}
-        for method in ("bnn", "linear", "forest", "gp"):
+        for method in os.environ.get("METHODS", "bnn linear forest gp").split():
             got = []
             for split in range(1 if name in ("digits", "kin8nm", "power-plant") else int(splits)):
                 columns, x, y, (train, test) = load(folder, name, split)
@@ -191,9 +192,10 @@ def main(folder, splits=3, *names):
             error, nll[method], coverage, seconds = np.mean(got, 0)
             print(f"RESULT tool set={name} method={method} error={error:.4g} nll={nll[method]:.4f} "
                   f"coverage90={coverage:.3f} seconds={seconds:.1f} splits={len(got)}", flush=True)
-        best += nll["bnn"] <= min(nll.values())
-    print(f"RESULT tool sets={len(names)} best={best}", flush=True)
-    tweets(folder)
+        best += nll.get("bnn", 9e9) <= min(nll.values())
+    if "METHODS" not in os.environ:
+        print(f"RESULT tool sets={len(names)} best={best}", flush=True)
+        tweets(folder)
 
 
 main(*sys.argv[1:])

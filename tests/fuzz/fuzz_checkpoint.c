@@ -5,7 +5,8 @@
  * The harness puts the right length and checksum into the input, so that the fuzzer gets past them;
  * -DFUZZ_RAW leaves the input alone. With -DFUZZ_SEEDS main writes the seed corpus into the folder
  * that is its argument. The input is read into new nets, into lists and into the objects of a
- * training run, which must then go on: a step, a prediction and a save that is read again. */
+ * training run, which must then go on: a step, a prediction and a save that is read again; and into
+ * a net with its recipe, which must then read a table. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 
@@ -209,6 +210,41 @@ static void into_an_unread_list(const unsigned char *bytes, size_t size) {
     bnn_arena_free(&mem);
 }
 
+/* What examples/bnn.c saves: one net, its draws, its recipe and what else there is to say of it. */
+static void into_a_model(const unsigned char *bytes, size_t size) {
+    static const char csv[] = "a,b,y\n1,x,2020-01-01\n2,z,\n,x,yes\n";
+    bnn_arena mem;
+    bnn_tape tape;
+    bnn_net net;
+    bnn_ensemble post;
+    bnn_bytes recipe, about, again;
+    bnn_checkpoint c;
+    bnn_recipe r, s;
+    bnn_table t;
+    bnn_csv_desc csv_desc;
+    bnn_data d;
+    memset(&mem, 0, sizeof mem), memset(&tape, 0, sizeof tape), memset(&net, 0, sizeof net);
+    memset(&post, 0, sizeof post), memset(&recipe, 0, sizeof recipe), memset(&c, 0, sizeof c);
+    memset(&about, 0, sizeof about), memset(&r, 0, sizeof r), memset(&s, 0, sizeof s);
+    memset(&t, 0, sizeof t), memset(&csv_desc, 0, sizeof csv_desc);
+    c.nets[0] = &net, c.ensembles[0] = &post, c.bytes[0] = &recipe, c.bytes[1] = &about;
+    if (bnn_checkpoint_read(&mem, &c, bytes, size) != BNN_OK)
+        MUST(net.params == NULL && recipe.data == NULL && about.data == NULL && mem.used == 0);
+    else if (bnn_recipe_read(&mem, &r, recipe) != BNN_OK)
+        MUST(r.n_inputs == 0 && mem.err == BNN_OK && mem.msg[0] != '\0');
+    else if (r.n_inputs != 0) {
+        MUST(bnn_table_parse(&mem, &t, csv, sizeof csv - 1, csv_desc) == BNN_OK);
+        again = bnn_recipe_write(&mem, &r);
+        MUST(bnn_recipe_read(&mem, &s, again) == BNN_OK && s.x_cols == r.x_cols);
+        d = bnn_recipe_data(&mem, &r, &t, NULL);
+        MUST(d.x.data == NULL || d.x.cols == r.x_cols);
+        if (d.x.data != NULL && net.mlp != NULL && net.mlp->desc.sizes[0] == r.x_cols)
+            (void)bnn_predict(&mem, &tape, &net, post.count ? &post : NULL, d.x);
+    }
+    bnn_tape_free(&tape);
+    bnn_arena_free(&mem);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned char *bytes = (unsigned char *)malloc(size + 1); /* its own, so that ASan sees its end */
     memcpy(bytes, data, size);
@@ -225,6 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     into_a_run(bytes, size);
     into_a_list(bytes, size);
     into_an_unread_list(bytes, size);
+    into_a_model(bytes, size);
     free(bytes);
     return 0;
 }
@@ -236,11 +273,41 @@ static void seed_write(const char *folder, const char *name, bnn_arena *mem, con
     MUST(n > 0 && n < (int)sizeof path && bnn_checkpoint_save(mem, path, c) == BNN_OK);
 }
 
+static void seed_model(const char *folder) {
+    static const char csv[] = "a,b,y\n1,x,1\n2,z,2\n,x,3\n4,z,1\n";
+    static char about[] = "nuts 1";
+    world a;
+    bnn_table t;
+    bnn_csv_desc none;
+    bnn_recipe_desc desc;
+    bnn_recipe r;
+    bnn_mlp_desc net;
+    bnn_bytes recipe, text;
+    bnn_checkpoint c;
+    world_make(&a);
+    memset(&t, 0, sizeof t), memset(&none, 0, sizeof none), memset(&desc, 0, sizeof desc);
+    memset(&net, 0, sizeof net), memset(&c, 0, sizeof c);
+    desc.target = "y", desc.missing = BNN_MISSING_INDICATOR;
+    MUST(bnn_table_parse(&a.mem, &t, csv, sizeof csv - 1, none) == BNN_OK);
+    r = bnn_recipe_new(&a.mem, &t, desc);
+    recipe = bnn_recipe_write(&a.mem, &r);
+    net.sizes[0] = r.x_cols, net.sizes[1] = 1, net.noise_learned = 1;
+    a.net = bnn_mlp(bnn_params_new(&a.mem), net);
+    MUST(bnn_net_standardize(&a.net, bnn_recipe_data(&a.mem, &r, &t, NULL)) == BNN_OK);
+    a.post = bnn_ensemble_new(a.net.params, 3);
+    MUST(bnn_ensemble_push(&a.post) == BNN_OK);
+    text.data = about, text.size = sizeof about;
+    c.nets[0] = &a.net, c.ensembles[0] = &a.post, c.bytes[0] = &recipe, c.bytes[1] = &text;
+    seed_write(folder, "model.bnn", &a.mem, &c);
+    world_free(&a);
+}
+
 int main(int argc, char **argv) {
     world a, b;
     bnn_checkpoint one;
     int i;
     MUST(argc == 2);
+    seed_model(argv[1]);
     world_make(&a);
     seed_write(argv[1], "begun.bnn", &a.mem, &a.all);
     for (i = 0; i < 6; i++) {
