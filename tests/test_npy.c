@@ -266,7 +266,9 @@ static void a_bad_npy_gets_a_sentence(void) {
     for (i = 0; i < sizeof headers / sizeof *headers; i++) CHECK(bad_npy(headers[i], "is not .npy of numbers"));
     CHECK(bad_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}",
                   "array \"\" promises 3 items of 4 bytes, there are 8 bytes"));
-    CHECK(bad_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4294967296)}", "promises"));
+    CHECK(bad_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4294967296)}",
+                  sizeof(size_t) < 8 ? "is not .npy of numbers" : "promises"));
+    CHECK(bad_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (65536, 65536, 65536, 65536)}", "promises"));
     CHECK(bad_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4)}", "arrays: array \"\" is empty"));
     if (sizeof(float) == 4)
         CHECK(bad_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", "arrays: item 0 of \"\", "));
