@@ -1217,8 +1217,9 @@ BNNDEF size_t bnn_meanfield_prune(bnn_meanfield *q, double snr);
 /* Pruning by units: removes the rows of a block, each the outgoing weights of an input or unit (or
  * of the constant 1: a bias), whose KL to their prior is less than `nats`. Train with .ard =
  * BNN_ARD_INPUT: the weights of a row then share one variance, the KL of a row that the data need
- * not is near 0, and units leave as a whole. Flat blocks stay. Returns how many weights are removed
- * now. Type II maximum likelihood for a group: Tipping 2001; Louizos, Ullrich, Welling 2017. */
+ * not is near 0, and units leave as a whole. Flat blocks stay; of priors whose KL is taken at the
+ * last draw (bnn_meanfield_kl) it is an estimate. Returns how many weights are removed now. Type II
+ * maximum likelihood for a group: Tipping 2001; Louizos, Ullrich, Welling 2017. */
 BNNDEF size_t bnn_meanfield_prune_rows(bnn_meanfield *q, double nats);
 
 /* Values for kl_weight as plain functions. Geometric: batch i of 0 .. batches-1 gets
@@ -6675,15 +6676,15 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     int transposed = y->backward == bnn__conv_transpose_backward;
     size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
     size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
-    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s, k);
+    size_t columns = transposed ? y->in[1]->val.rows : k; /* transposed: channels of x */
+    float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s, columns);
     if (own == NULL || room == NULL) return;
     memset(w, 0, size * sizeof *w);
     if (b != NULL) memset(b, 0, k * sizeof *b);
     for (i = 0; i < n; i++) {
         const float *a = x->val.data + i * x->val.cols, *g = y->grad.data + i * y->val.cols;
-        if (transposed)
-            bnn__conv_weights(s, pixels, y->in[1]->val.rows, g, a, own, 1, 0, room);
-        else bnn__conv_weights(s, pixels, k, a, g, own, 0, 0, room);
+        bnn__conv_weights(s, pixels, columns, transposed ? g : a, transposed ? a : g, own,
+                          transposed, 0, room);
         memset(own + size, 0, k * sizeof *own);
         bnn__v_colsum(many, k, g, own + size);
         bnn__v_scale(size + k, (float)n, own, own);

@@ -432,8 +432,8 @@ static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, bnn_
 
 /* elpd of each row left out by PSIS; k above its limit: the row's is too high. Of very many rows
  * every so many are enough to compare by. Empty if it cannot be said. */
-static bnn_mat left_out(const model *m, bnn_data d, bnn_mat *k_hat, double *limit) {
-    size_t step = m->post.count * d.x.rows / ((size_t)1 << 23) + 1, n = (d.x.rows - 1) / step + 1;
+static bnn_mat left_out(const model *m, bnn_data d, size_t step, bnn_mat *k_hat, double *limit) {
+    size_t n = (d.x.rows - 1) / step + 1;
     bnn_data some = { bnn_mat_new(&mem, n, d.x.cols), bnn_mat_new(&mem, n, d.y.cols) };
     bnn_mat points = bnn_mat_new(&mem, 1, n), none = { 0 };
     check();
@@ -451,19 +451,28 @@ static bnn_mat left_out(const model *m, bnn_data d, bnn_mat *k_hat, double *limi
     return l.elpd - l.elpd == 0 ? points : none;
 }
 
+static void explain(model *m, const char *who, const char *what) {
+    size_t used = strlen(m->why);
+    snprintf(m->why + used, sizeof m->why - used, "%s%s: %s", used ? "; " : "", who, what);
+}
+
 /* Has the richer model b the higher elpd_loo? Where its k-hat is too high, PSIS flatters it: such a
  * row may speak against it, not for it. */
 static int is_better(model *a, const model *b, bnn_data d) {
     bnn_mat k[2], pa, pb;
     double limit[2];
-    size_t unsure = 0, used = strlen(a->why);
-    pa = left_out(a, d, &k[0], &limit[0]), pb = left_out(b, d, &k[1], &limit[1]);
-    if (pb.data == NULL) return 0;
-    if (pa.data == NULL) return 1;
+    size_t unsure = 0, used, most = a->post.count > b->post.count ? a->post.count : b->post.count;
+    size_t step = most * d.x.rows / ((size_t)1 << 23) + 1; /* the same rows of both */
+    pa = left_out(a, d, step, &k[0], &limit[0]), pb = left_out(b, d, step, &k[1], &limit[1]);
+    if (pa.data == NULL || pb.data == NULL) {
+        explain(a, pb.data == NULL ? b->kept : a->kept, "elpd_loo is not finite");
+        return pb.data != NULL;
+    }
     for (size_t i = 0; i < pb.cols; i++)
         if (!(k[1].data[i] <= (float)limit[1]) && pb.data[i] > pa.data[i])
             pb.data[i] = pa.data[i], unsure++;
     bnn_comparison c = bnn_diag_compare(pb, pa);
+    used = strlen(a->why);
     snprintf(a->why + used, sizeof a->why - used, "%s%s over %s: elpd_loo %+.1f, se %.1f",
              used ? "; " : "", b->kept, a->kept, c.difference, c.se);
     used = strlen(a->why);
@@ -490,6 +499,8 @@ static bnn_posterior fit_models(const options *o, model *m, bnn_data d, int like
         next.net = net[kind], next.post = p[kind].post, next.chains = p[kind].chains;
         if (!one) snprintf(next.kept, sizeof next.kept, "%s", kind_names[kind]);
         int canceled = p[kind].err == BNN_ECANCEL, first = best.post.count == 0;
+        if (!one && !canceled && p[kind].post.count == 0)
+            explain(m, next.kept, "no draws in its part of the budget");
         if (first || (!canceled && p[kind].post.count && is_better(m, &next, d))) {
             snprintf(next.why, sizeof next.why, "%s", m->why);
             *m = next, best = p[kind];

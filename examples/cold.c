@@ -5,7 +5,8 @@
  * digits shifted by random pixels are more data than 3823 rows, while the likelihood still counts
  * 3823. Here: SGLD and SGHMC on all rows, NUTS on 300 of them, without and with shifts by one
  * pixel, and NUTS at T = 1 where the widths of the prior are drawn, too. You should see the least
- * NLL well below T = 1, with shifts or without, and a part of that gain by the widths alone. */
+ * NLL well below T = 1, with shifts or without, and a part of that gain by the widths alone.
+ * Without arguments only SGLD runs, at one seed. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -159,8 +160,19 @@ int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
     int failed = 0, seeds = argc > 2 ? atoi(argv[2]) : 1;
     int last = argc < 3 ? SGLD : WIDTHS;
+    int known = argc < 6;
     if (argc > 3) lr = (float)atof(argv[3]);
-    if (argc > 4) length = (size_t)atoi(argv[4]);
+    if (argc > 4) length = atoi(argv[4]) > 0 ? (size_t)atoi(argv[4]) : 0;
+    for (int method = SGLD; method <= WIDTHS && !known; method++)
+        known = !strcmp(argv[5], samplers[method]);
+    if (seeds < 1 || !(lr > 0) || length == 0 || !known) {
+        fprintf(stderr, "usage: cold [folder [seeds [lr [length [method]]]]], numbers above 0; "
+                "methods:");
+        for (int method = SGLD; method <= WIDTHS; method++)
+            fprintf(stderr, " %s", samplers[method]);
+        fputc('\n', stderr);
+        return 2;
+    }
     if (here) fclose(here);
     bnn_data train = { read_idx(&mem, folder, "train-images"),
                        read_idx(&mem, folder, "train-labels") };

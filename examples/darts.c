@@ -228,14 +228,16 @@ static int by_value(const void *a, const void *b) {
 
 /* every cell, or every n-th of them so that about `most` are trained: sorted errors */
 static size_t enumerate(bnn_data all, bnn_data test, size_t steps, size_t most, double *sorted,
-                        double *of) {
+                        double *of, int *failed) {
     size_t n = 0, count = 0, weights, k = 0;
     for (int c = 1; c < CHOICES; c++) count += same_cell(c) == c;
     size_t every = most < count ? count / most : 1;
     for (int c = 1; c < CHOICES; c++) {
         of[c] = -1;
         if (same_cell(c) != c || k++ % every) continue;
-        sorted[n++] = of[c] = error_of(c, all, test, 1, steps, &weights);
+        of[c] = error_of(c, all, test, 1, steps, &weights);
+        if (of[c] < 0) *failed = 1;
+        else sorted[n++] = of[c];
         if (n % 20 == 0) fprintf(stderr, "%zu of %zu cells\n", n, count / every);
     }
     qsort(sorted, n, sizeof *sorted, by_value);
@@ -248,9 +250,13 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most, int l
     bnn_data all, test;
     int found[3][64] = { { 0 } }, failed = 0;
     size_t weights, n;
+    if (seeds < 1 || seeds > 64 || steps < 1) {
+        fprintf(stderr, "darts: cells takes 1 to 64 seeds and steps from 1\n");
+        return 2;
+    }
     read_digits(&data, folder, &all, &test);
     for (int order = 0; order < 3; order++)
-        for (int s = 0; s < seeds && s < 64; s++) {
+        for (int s = 0; s < seeds; s++) {
             char who[64], more[64];
             found[order][s] = chosen(all, order, (uint64_t)s + 1, length, warm);
             double e = error_of(found[order][s], all, test, (uint64_t)s + 1, steps, &weights);
@@ -260,7 +266,7 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most, int l
             fflush(stdout);
             failed |= e < 0;
         }
-    n = most > 0 ? enumerate(all, test, steps, most, sorted, of) : 0;
+    n = most > 0 ? enumerate(all, test, steps, most, sorted, of, &failed) : 0;
     double mean = 0, sd = 0;
     for (size_t i = 0; i < n; i++) mean += sorted[i] / (double)n;
     for (size_t i = 0; i < n; i++) sd += pow(sorted[i] - mean, 2) / (double)n;
@@ -275,9 +281,10 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most, int l
         if (c == CHOICES - 1 && of[c] >= 0) print_cell("cells", "rank=relu", c, more);
     }
     for (int order = 0; order < 3; order++)
-        for (int s = 0; s < seeds && s < 64 && n > 0; s++) { /* what share is better? */
+        for (int s = 0; s < seeds && n > 0; s++) { /* what share is better? */
             double e = error_of(found[order][s], all, test, 1, steps, &weights);
             size_t better = 0;
+            failed |= e < 0;
             for (size_t i = 0; i < n; i++) better += sorted[i] < e;
             printf("RESULT darts_cells order=%s seed=%d better=%.3f\n", names[order], s + 1,
                    (double)better / (double)n);

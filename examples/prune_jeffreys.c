@@ -4,7 +4,7 @@
  * are z_i w_ij, w_ij ~ N(0,1), p(z_i) = 1/|z_i|, and a mean field is fitted over z and w. A unit
  * goes where the noise of its z is large beside its mean. The net is a forward function of ours, so
  * this is also how to write a prior that the library does not have. You should see a net of about a
- * twentieth of the weights; prune_units.c gets one without the z, by one variance per row. */
+ * tenth of the weights; prune_units.c gets one without the z, by one variance per row. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -111,6 +111,11 @@ int main(int argc, char **argv) {
     bnn_data test = { read_idx(folder, files[2]), read_idx(folder, files[3]) };
     bnn_mat_scale(all.x, all.x, large ? 1 / 255.0f : 1 / 16.0f);
     bnn_mat_scale(test.x, test.x, large ? 1 / 255.0f : 1 / 16.0f);
+    if (all.x.rows <= held) {
+        fprintf(stderr, "prune_jeffreys: %s: %zu rows, of which %zu are held out\n", folder,
+                all.x.rows, held);
+        return 1;
+    }
     bnn_data data = bnn_data_rows(all, 0, all.x.rows - held);
     bnn_data valid = bnn_data_rows(all, data.x.rows, held);
     clock_t start = clock();

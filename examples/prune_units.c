@@ -141,6 +141,11 @@ int main(int argc, char **argv) {
     test = (bnn_data){ read_idx(folder, job->files[2]), read_idx(folder, job->files[3]) };
     bnn_mat_scale(all.x, all.x, 1 / job->range);
     bnn_mat_scale(test.x, test.x, 1 / job->range);
+    if (all.x.rows <= job->valid) {
+        fprintf(stderr, "prune_units: %s: %zu rows, of which %zu are held out\n", folder,
+                all.x.rows, (size_t)job->valid);
+        return 1;
+    }
     data = bnn_data_rows(all, 0, all.x.rows - job->valid);
     valid = bnn_data_rows(all, data.x.rows, job->valid);
     clock_t start = clock();

@@ -61,12 +61,12 @@ static problem make(bnn_arena *mem, bnn_rng *rng, const task *k, const char *fil
     bnn_mat truth = bnn_mat_new(mem, n, k->outputs), table = { 0, 0, NULL };
     problem p = { all, all, truth };
     bnn_csv csv;
-    if (file && bnn_csv_load(mem, file, &csv, (bnn_csv_desc){ .separator = ' ', .header = -1 }) ==
-                BNN_OK)
-        table = csv.values;
-    if (mem->err || (table.data && (table.rows < n || table.cols != k->inputs + y_cols))) {
+    int bad = file && bnn_csv_load(mem, file, &csv, (bnn_csv_desc){ .separator = ' ',
+                                                                    .header = -1 }) != BNN_OK;
+    if (file && !bad) table = csv.values;
+    if (bad || mem->err || (table.data && (table.rows < n || table.cols != k->inputs + y_cols))) {
         fprintf(stderr, "robot_arm: %s: %s\n", file ? file : "",
-                mem->err ? mem->msg : "other numbers of rows and columns than the task has");
+                bad || mem->err ? mem->msg : "other numbers of rows and columns than the task has");
         exit(1);
     }
     for (size_t i = 0; i < n; i++) {
@@ -198,11 +198,18 @@ static int run(const task *k, uint64_t seed, size_t draws, const char *file) {
 }
 
 int main(int argc, char **argv) {
-    int failed = 0, seeds = argc > 2 ? atoi(argv[2]) : 1;
-    size_t draws = argc > 3 ? (size_t)atoi(argv[3]) : argc > 1 ? 300 : 60;
+    int failed = 0, known = argc < 2, seeds = argc > 2 ? atoi(argv[2]) : 1;
+    int draws = argc > 3 ? atoi(argv[3]) : argc > 1 ? 300 : 60;
+    for (int i = 0; i < TASKS && !known; i++) known = !strcmp(argv[1], tasks[i].name);
+    if (!known || seeds < 1 || draws < 1) {
+        fprintf(stderr, "usage: robot_arm [task [seeds [draws [file]]]], counts from 1; tasks:");
+        for (int i = 0; i < TASKS; i++) fprintf(stderr, " %s", tasks[i].name);
+        fputc('\n', stderr);
+        return 2;
+    }
     for (int i = 0; i < TASKS; i++)
         for (int s = 1; s <= seeds; s++)
             if (argc > 1 ? !strcmp(argv[1], tasks[i].name) : i < 2)
-                failed |= run(&tasks[i], (uint64_t)s, draws, argc > 4 ? argv[4] : NULL);
+                failed |= run(&tasks[i], (uint64_t)s, (size_t)draws, argc > 4 ? argv[4] : NULL);
     return failed;
 }

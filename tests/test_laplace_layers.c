@@ -39,6 +39,32 @@ static void squares_of_convolutions_are_those_of_single_passes(void) {
     }
 }
 
+/* Many channels in, few out, and back: the scratch is that of the product, whose columns they are */
+static void a_wide_transposed_convolution_has_room_for_its_squares(void) {
+    enum { ROWS = 2, SIDE = 8, IN = 520, OUT = 16 };
+    open_all(6);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_params_add(w, IN, 4 * 4 * OUT, "kernel", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
+    for (size_t k = 0; k < w->n; k++) w->theta[k] = (float)0.02 * bnn_rng_normal(&tape.rng);
+    bnn_mat x = normals(ROWS, SIDE * SIDE * IN, 1), got = bnn_mat_new(&mem, 2, w->n);
+    for (size_t i = 0; i <= ROWS; i++) { /* one after the other, then together */
+        bnn_tape_reset(&tape);
+        bnn_params_zero_grad(w);
+        bnn_var *in = bnn_input(&tape, i < ROWS ? bnn_mat_rows(x, i, 1) : x);
+        bnn_backward(bnn_mean(bnn_square(bnn_conv2d_transpose(in, bnn_param(&tape, w, 0), NULL,
+            (bnn_image){ SIDE, SIDE, IN }, (bnn_window){ .kernel = 4, .stride = 2, .same = 1 }))));
+        for (size_t k = 0; k < w->n && i < ROWS; k++) got.data[k] += w->grad[k] * w->grad[k];
+    }
+    bnn_grad_squares(got.data + w->n, &tape, w);
+    CHECK(tape.err == BNN_OK && mem.err == BNN_OK);
+    size_t bad = 0;
+    for (size_t k = 0; k < w->n; k++)
+        bad += !(fabs((double)(got.data[k] - got.data[w->n + k])) <=
+                 BUILD_TOL(1e-3, 1e-11) * (double)got.data[k] + 1e-12);
+    CHECK(bad == 0);
+    close_all();
+}
+
 /* ---- a linear convolution is the regression on its patches, channels apart: precision A of each
  * output channel, A = 1/s0^2 + P^T P/s^2, of all its weights and the bias */
 
@@ -219,6 +245,7 @@ static void a_frozen_body_leaves_laplace_of_the_head(void) {
 
 int main(void) {
     RUN(squares_of_convolutions_are_those_of_single_passes);
+    RUN(a_wide_transposed_convolution_has_room_for_its_squares);
     RUN(laplace_of_a_linear_convolution_is_its_posterior);
     RUN(on_one_pixel_a_convolution_is_a_dense_layer);
     RUN(factors_of_a_hidden_convolution_are_sums_over_pixels);

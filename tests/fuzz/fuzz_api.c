@@ -598,7 +598,7 @@ static void do_net(world *a) {
     case 4: bnn_params_lr(m->net.params, wild(a), number(a)); return;
     case 5: if (m->net.params->n == o->net.params->n) bnn_params_copy(m->net.params, o->net.params);
         return;
-    case 6: keep(a, bnn_prior_nll(&a->tape, m->net.params)); 
+    case 6: keep(a, bnn_prior_nll(&a->tape, m->net.params));
         mix_double(a, bnn_params_log_prior(m->net.params)); return;
     case 7: if (rarely(a)) bnn_params_add(m->net.params, dim(a), dim(a), "late", prior(a)); return;
     default: break;
