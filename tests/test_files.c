@@ -1016,9 +1016,11 @@ static void values_that_no_constructor_takes_are_not_loaded(void) {
     bnn_hmc_desc hd;
     void *bytes;
     unsigned char *b;
-    const uint64_t far = (uint64_t)1 << (sizeof(size_t) < 8 ? 31 : 60); /* a size of this machine */
-    uint64_t words[6][2] = { { 23, far }, { 23, 0 }, { 29, far }, { 31, far }, { 31, 0 }, { 37, 41 } };
-    const char *says[6] = { sizeof(size_t) < 8 ? "leapfrog of HMC is 2" : "leapfrog of HMC is 1.15292e18", "leapfrog of HMC is 0", "warmup of HMC",
+    const uint64_t beyond = (uint64_t)1 << (sizeof(size_t) < 8 ? 31 : 60); /* a size of this machine */
+    uint64_t words[6][2] = { { 23, beyond }, { 23, 0 }, { 29, beyond }, { 31, beyond }, { 31, 0 },
+                             { 37, 41 } };
+    const char *says[6] = { sizeof(size_t) < 8 ? "leapfrog of HMC is 2" : "leapfrog of HMC is 1.15292e18",
+                            "leapfrog of HMC is 0", "warmup of HMC",
                             "draws of a mean field", "draws of a mean field is 0", "accepted more" };
     size_t size, i, k;
     memset(&space, 0, sizeof space);
