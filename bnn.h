@@ -6306,7 +6306,8 @@ static void bnn__copy_backward(bnn_var *y) {
 static bnn_var *bnn__value_of(bnn_var *x, size_t rows, size_t cols, void (*backward)(bnn_var *self),
                           bnn_mat value) {
     bnn_var *y = bnn_op(x->tape, rows, cols, backward, 1, &x);
-    if (y->val.data != NULL) memcpy(y->val.data, value.data, bnn__mat_size(value) * sizeof(float));
+    if (y->val.data != NULL && value.data != NULL)
+        memcpy(y->val.data, value.data, bnn__mat_size(value) * sizeof(float));
     return y;
 }
 
@@ -14758,7 +14759,8 @@ static int bnn__probe_init(bnn__tour *v, bnn_tape *t, const char *who, const bnn
     v->view.grad = bnn__floats(t, v->view.n);
     v->view.blocks = (bnn_block *)bnn__scratch(t, v->view.n_blocks, sizeof *v->view.blocks);
     if (t->err != BNN_OK) return 0;
-    memcpy(v->view.blocks, net->params->blocks, v->view.n_blocks * sizeof *v->view.blocks);
+    if (v->view.n_blocks > 0) /* else from NULL */
+        memcpy(v->view.blocks, net->params->blocks, v->view.n_blocks * sizeof *v->view.blocks);
     return 1;
 }
 
@@ -17244,7 +17246,7 @@ BNNDEF bnn_var *bnn_soft_nll(bnn_var *logit, bnn_var *y, bnn_var *target, bnn_va
         if (y == NULL) return bnn__fail(t, BNN_EARG, "bnn_soft_nll: labels are missing");
         hard = bnn__soft_hard(logit, y, has, d.lambda);
     }
-    if (d.lambda == 0 || count == 0) return hard;
+    if (hard != NULL && (d.lambda == 0 || count == 0)) return hard; /* no rows: none */
     if (target == NULL) return bnn__fail(t, BNN_EARG, "bnn_soft_nll: the target is missing");
     if (!bnn__check_pair("bnn_soft_nll", logit, target) ||
         !bnn__on_simplex("bnn_soft_nll: targets", t, target->val))

@@ -792,6 +792,20 @@ static void *limited(void *user, void *ptr, size_t old, size_t size) {
     return realloc(ptr, size);
 }
 
+static bnn_var *itself(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    (void)t, (void)net;
+    return x;
+}
+
+static void a_net_without_weights_has_no_curvature(void) { /* nothing is copied from NULL */
+    open_all(3);
+    bnn_net net = { .params = bnn_params_new(&mem), .forward = itself, .noise_std = 1, .mem = &mem };
+    bnn_data d = { normals(3, 1, 1), normals(3, 1, 1) };
+    bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_FULL);
+    CHECK(tape.err == BNN_OK && mem.err == BNN_OK && la.n == 0);
+    close_all();
+}
+
 static void every_failing_allocation_is_an_error(void) {
     for (size_t allowed = 0; allowed < 16; allowed++) {
         bnn_arena m = { .alloc = { limited, NULL } };
@@ -991,6 +1005,7 @@ int main(void) {
     RUN(the_evidence_knows_no_units);
     RUN(a_learned_noise_is_bounded_as_in_its_likelihood);
     RUN(bad_input_is_named);
+    RUN(a_net_without_weights_has_no_curvature);
     RUN(every_failing_allocation_is_an_error);
     return check_done();
 }

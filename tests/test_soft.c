@@ -126,6 +126,16 @@ static void at_a_high_temperature_logits_are_matched(void) { /* S8.2: to 1e-3 at
 }
 #endif
 
+static void of_no_rows_there_is_a_loss(void) {
+    open_all(5);
+    bnn_var *z = bnn_input(&tape, bnn_mat_new(&mem, 0, 2));
+    bnn_var *v = bnn_soft_nll(z, NULL, z, NULL, (bnn_soft_desc){ .lambda = 1 });
+    CHECK(v != NULL && v->val.rows == 0 && tape.err == BNN_OK);
+    bnn_mat none = { 0, 2, NULL };
+    CHECK(bnn_reshape(bnn_input(&tape, none), 2, 0)->val.cols == 0 && tape.err == BNN_OK);
+    close_all();
+}
+
 static void the_teacher_alone_can_be_tempered(void) {
     enum { N = 3, K = 3 };
     open_all(5);
@@ -663,6 +673,7 @@ int main(void) {
 #ifdef BNN_TEST_DOUBLE
     RUN(at_a_high_temperature_logits_are_matched);
 #endif
+    RUN(of_no_rows_there_is_a_loss);
     RUN(the_teacher_alone_can_be_tempered);
     RUN(without_answers_training_is_the_plain_one_bit_for_bit);
     RUN(the_objective_is_linear_in_lambda_and_counts_each_row_once);
