@@ -6147,7 +6147,7 @@ static int bnn__broadcast_shape(const char *who, const bnn_var *a, const bnn_var
 static bnn_var *bnn__repeat(const char *who, int op, bnn_var *a, bnn_var *b) {
     bnn_tape *t = a->tape;
     bnn_var *in[2], *y;
-    size_t i, n, k;
+    size_t i, n = 0, k = 0;
     if (!bnn__broadcast_shape(who, a, b, &n, &k)) return bnn__poison(t);
     in[0] = a, in[1] = b;
     y = bnn__op_with(t, n, k, bnn__binary_backward, 2, in, &op, sizeof op);
@@ -6518,7 +6518,7 @@ BNNDEF bnn_var *bnn_dropout(bnn_var *x, float p) {
 BNNDEF bnn_var *bnn_normal(bnn_var *mu, bnn_var *sd) {
     bnn_tape *t = mu->tape;
     bnn_var *eps;
-    size_t n, k;
+    size_t n = 0, k = 0;
     if (!bnn__broadcast_shape("bnn_normal", mu, sd, &n, &k)) return bnn__poison(t);
     eps = bnn_op(t, n, k, NULL, 0, NULL);
     if (eps->val.data != NULL) bnn__v_normal(&t->rng, n * k, eps->val.data);
@@ -13171,7 +13171,8 @@ static double bnn__in_scratch(bnn_arena *mem, bnn_mat a, bnn_mat b, double par,
 }
 
 static double bnn__ece_sorted(bnn_arena *mem, bnn_mat prob, bnn_mat label, double number) {
-    size_t bins = (size_t)number, n = prob.rows, i, j = 0, b, end = 0, *order;
+    size_t n = prob.rows, bins = number < (double)n ? (size_t)number : n;
+    size_t i, j = 0, b, end = 0, *order;
     double *confidence = (double *)bnn__arena_take(mem, n, sizeof(double)), sum = 0;
     if (confidence == NULL) return bnn__nan();
     for (i = 0; i < n; i++) confidence[i] = bnn__class_prob(prob, i, bnn__top_class(prob, i));

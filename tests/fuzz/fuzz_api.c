@@ -1,12 +1,14 @@
-/* fuzz_api.c -- bytes as a program: each chooses a call of the library, those behind it its arguments.
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I../.. fuzz_api.c -lm
- *     ./a.out -max_len=600            (or cc -DFUZZ_MAIN for replay)
- *     cc -g -O1 -fsanitize=address,undefined -DFUZZ_RANDOM .. && ./a.out SEED COUNT
+/* fuzz_api.c -- bytes as a program: each chooses a call of the library, those behind it its
+ * arguments.
+ *     clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize=pointer-overflow
+ *         -fno-sanitize-recover=undefined -I../.. fuzz_api.c -lm     (NULL + 0 is not looked for)
+ *     ./a.out -len_control=0 -max_len=600     (or cc -DFUZZ_MAIN for replay)
+ *     cc -g -O1 -fsanitize=address,undefined -DFUZZ_RANDOM ... && ./a.out SEED COUNT
  * Calls of all layers with shapes that mostly fit and values that are mostly tame; allocations that
- * fail after a while; memory that holds garbage when it comes. The caller keeps what the header asks
- * of him: pointers are to living things, arrays are as long as is said, counts are small where a call
- * runs that often. Whatever comes: no crash, no leak; an error has a code and a sentence; parameters
- * stay finite; and a second run over other garbage ends with the same bits. */
+ * fail after a while; memory that holds garbage when it comes. The caller keeps what the header
+ * asks of him: pointers are to living things, arrays are as long as is said, counts are small where
+ * a call runs that often. Whatever comes: no crash, no leak; an error has a code and a sentence;
+ * parameters stay finite; and a second run over other garbage ends with the same bits. */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #ifdef BNN__POSIX
@@ -15,7 +17,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(cond) do { if (!(cond)) abort(); } while (0)
+#define MUST(cond)                                                                                 \
+    do {                                                                                           \
+        if (!(cond)) abort();                                                                      \
+    } while (0)
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 enum { MANY = 2048, MATS = 16, VARS = 16, NETS = 6, KINDS = 4 };
 
@@ -65,13 +70,14 @@ static size_t dim(world *a) {
     return dims[below(a, sizeof dims)];
 }
 static size_t wild(world *a) { /* a size that no memory holds, now and then */
-    static const size_t far[] = { (size_t)-1, (size_t)-1 / 2, (size_t)-1 / 4 + 2, 65536, 0x7fffffff,
-                                  0x10001 };
+    static const size_t far[] = { (size_t)-1, (size_t)-1 / 2, (size_t)-1 / 4 + 2,
+                                  65536,      0x7fffffff,     0x10001 };
     return rarely(a) ? far[below(a, COUNT(far))] : dim(a);
 }
 static float number(world *a) {
-    static const float edges[] = { 0, -0.f, 1e-45f, -1e-38f, 3.4e38f, -3.4e38f, 1e30f, -1e20f, 88.8f,
-                                   -104, 1e-20f, 16777216, (float)BNN_ZERO, 2147483648.f };
+    static const float edges[] = { 0,        -0.f,     1e-45f,          -1e-38f,     3.4e38f,
+                                   -3.4e38f, 1e30f,    -1e20f,          88.8f,       -104,
+                                   1e-20f,   16777216, (float)BNN_ZERO, 2147483648.f };
     size_t b = byte(a);
     if (a->edges && b > 250) return (float)(b > 253 ? INFINITY : b > 252 ? -INFINITY : NAN);
     if (a->edges && b > 230) return edges[below(a, COUNT(edges))];
@@ -150,7 +156,8 @@ static bnn_mat tame(world *a, size_t rows, size_t cols, int kind) { /* 0: > 0; k
     for (i = 0; i < n && !(a->edges && rarely(a)); i++) {
         double v = (double)m.data[i];
         v = v < 0 ? -v : v;
-        m.data[i] = kind == 0 ? (float)v + 0.01f : (float)((size_t)(v < 1e6 ? v * 8 : 0) % (size_t)kind);
+        m.data[i] =
+            kind == 0 ? (float)v + 0.01f : (float)((size_t)(v < 1e6 ? v * 8 : 0) % (size_t)kind);
     }
     return m;
 }
@@ -196,34 +203,60 @@ static bnn_var *above(world *a, size_t rows, size_t cols) {
 static bnn_var *partner(world *a, const bnn_var *x) { /* of a shape that may be broadcast */
     size_t r = x->val.rows, c = x->val.cols, how = byte(a);
     if (rarely(a)) return any(a);
-    return how & 64 ? above(a, how & 1 ? 1 : r, how & 2 ? 1 : c) : of(a, how & 1 ? 1 : r, how & 2 ? 1 : c);
+    return how & 64 ? above(a, how & 1 ? 1 : r, how & 2 ? 1 : c)
+                    : of(a, how & 1 ? 1 : r, how & 2 ? 1 : c);
 }
 
 /* ---- operations ---- */
 typedef bnn_var *(*op_1)(bnn_var *);
 typedef bnn_var *(*op_2)(bnn_var *, bnn_var *);
 typedef bnn_var *(*op_f)(bnn_var *, float);
-static const op_1 ones[] = {
-    bnn_neg, bnn_square, bnn_exp, bnn_log, bnn_sqrt, bnn_abs, bnn_sin, bnn_cos, bnn_tanh, bnn_sigmoid,
-    bnn_softplus, bnn_relu, bnn_leaky_relu, bnn_elu, bnn_silu, bnn_gelu, bnn_sum, bnn_mean, bnn_rowsum,
-    bnn_colsum, bnn_transpose, bnn_softmax, bnn_log_softmax, bnn_logsumexp, bnn_detach, bnn_gumbel,
-    bnn_one_hot, bnn_categorical, bnn_gamma, bnn_log_gamma, bnn_dirichlet, bnn_log_dirichlet,
-    bnn_dirichlet_entropy, bnn_zero };
-static const op_2 twos[] = {
-    bnn_add, bnn_sub, bnn_mul, bnn_div, bnn_normal, bnn_straight_through, bnn_beta, bnn_logit_beta,
-    bnn_beta_entropy, bnn_logit_normal, bnn_log_logit_normal, bnn_dirichlet_log_prob,
-    bnn_kl_standard_normal, bnn_bernoulli_nll, bnn_categorical_nll, bnn_poisson_nll, bnn_matmul };
-static const op_f scaled[] = { bnn_scale, bnn_shift, bnn_dropout, bnn_gumbel_softmax,
-                               bnn_log_gumbel_softmax, bnn_relaxed_bernoulli };
+static const op_1 ones[] = { bnn_neg,         bnn_square,        bnn_exp,
+                             bnn_log,         bnn_sqrt,          bnn_abs,
+                             bnn_sin,         bnn_cos,           bnn_tanh,
+                             bnn_sigmoid,     bnn_softplus,      bnn_relu,
+                             bnn_leaky_relu,  bnn_elu,           bnn_silu,
+                             bnn_gelu,        bnn_sum,           bnn_mean,
+                             bnn_rowsum,      bnn_colsum,        bnn_transpose,
+                             bnn_softmax,     bnn_log_softmax,   bnn_logsumexp,
+                             bnn_detach,      bnn_gumbel,        bnn_one_hot,
+                             bnn_categorical, bnn_gamma,         bnn_log_gamma,
+                             bnn_dirichlet,   bnn_log_dirichlet, bnn_dirichlet_entropy,
+                             bnn_zero };
+static const op_2 twos[] = { bnn_add,
+                             bnn_sub,
+                             bnn_mul,
+                             bnn_div,
+                             bnn_normal,
+                             bnn_straight_through,
+                             bnn_beta,
+                             bnn_logit_beta,
+                             bnn_beta_entropy,
+                             bnn_logit_normal,
+                             bnn_log_logit_normal,
+                             bnn_dirichlet_log_prob,
+                             bnn_kl_standard_normal,
+                             bnn_bernoulli_nll,
+                             bnn_categorical_nll,
+                             bnn_poisson_nll,
+                             bnn_matmul };
+static const op_f scaled[] = { bnn_scale,
+                               bnn_shift,
+                               bnn_dropout,
+                               bnn_gumbel_softmax,
+                               bnn_log_gumbel_softmax,
+                               bnn_relaxed_bernoulli };
 
 static void do_one(world *a) { keep(a, ones[below(a, COUNT(ones))](any(a))); }
 static void do_two(world *a) {
     op_2 op = twos[below(a, COUNT(twos))];
     bnn_var *x = any(a);
-    if (op == bnn_matmul) keep(a, op(x, of(a, x->val.cols, dim(a))));
+    if (op == bnn_matmul)
+        keep(a, op(x, of(a, x->val.cols, dim(a))));
     else if (op == bnn_categorical_nll)
         keep(a, op(x, node(a, tame(a, x->val.rows, 1, 1 + (int)below(a, 4)))));
-    else keep(a, op(x, partner(a, x)));
+    else
+        keep(a, op(x, partner(a, x)));
 }
 static void do_scaled(world *a) {
     op_f op = scaled[below(a, COUNT(scaled))];
@@ -252,13 +285,16 @@ static void do_shape(world *a) {
     case 3: keep(a, bnn_concat(&a->tape, n, in)); break;
     case 4: keep(a, bnn_reshape(x, byte(a) & 1 ? x->val.cols : wild(a), x->val.rows)); break;
     case 5: keep(a, bnn_clamp(x, number(a), number(a))); break;
-    default: in[1] = in[2] = in[0];
-        keep(a, bnn_mix(of(a, byte(a) & 1 ? 1 : x->val.rows, n), in, n)); break;
+    default:
+        in[1] = in[2] = in[0];
+        keep(a, bnn_mix(of(a, byte(a) & 1 ? 1 : x->val.rows, n), in, n));
+        break;
     }
 }
 static bnn_window window(world *a) {
     bnn_window w;
-    w.kernel = below(a, 4), w.kernel_w = byte(a) & 3 ? 0 : dim(a), w.stride = byte(a) & 3 ? 1 : wild(a);
+    w.kernel = below(a, 4), w.kernel_w = byte(a) & 3 ? 0 : dim(a),
+    w.stride = byte(a) & 3 ? 1 : wild(a);
     w.pad = byte(a) & 3 ? 0 : wild(a), w.same = byte(a) % 4 == 0;
     return w;
 }
@@ -272,21 +308,28 @@ static void do_image(world *a) {
     x = of(a, n, im.h * im.w * im.c);
     m = w.kernel * (w.kernel_w > 0 ? w.kernel_w : w.kernel);
     switch (below(a, 8)) {
-    case 0: keep(a, bnn_conv2d(x, of(a, m * im.c, k), byte(a) & 1 ? of(a, 1, k) : NULL, im, w)); break;
+    case 0:
+        keep(a, bnn_conv2d(x, of(a, m * im.c, k), byte(a) & 1 ? of(a, 1, k) : NULL, im, w));
+        break;
     case 1: keep(a, bnn_conv2d_transpose(x, of(a, im.c, m * k), NULL, im, w)); break;
     case 2: keep(a, bnn_max_pool2d(x, im, w)); break;
     case 3: keep(a, bnn_avg_pool2d(x, im, w)); break;
     case 4: keep(a, bnn_upsample2d(x, im, byte(a) & 3 ? 2 : wild(a))); break;
     case 5: keep(a, bnn_layer_norm(x, of(a, 1, x->val.cols), of(a, 1, x->val.cols))); break;
-    case 6: keep(a, bnn_group_norm(x, of(a, 1, im.c), of(a, 1, im.c), im, byte(a) & 1 ? 1 : wild(a))); break;
-    default: out = bnn_image_conv(im, k, w), mix(a, &out, sizeof out);
+    case 6:
+        keep(a, bnn_group_norm(x, of(a, 1, im.c), of(a, 1, im.c), im, byte(a) & 1 ? 1 : wild(a)));
+        break;
+    default:
+        out = bnn_image_conv(im, k, w), mix(a, &out, sizeof out);
         out = bnn_image_conv_transpose(im, k, w), mix(a, &out, sizeof out);
         out = bnn_image_pool(im, w), mix(a, &out, sizeof out);
     }
 }
 static void do_recurrent(world *a) {
-    size_t n = 1 + below(a, 4), d = dim(a), k = 1 + below(a, 4), lstm = byte(a) & 1, g = lstm ? 4 : 3;
-    bnn_var *x = of(a, n, d), *h = of(a, n, lstm ? 2 * k : k), *w = of(a, d, g * k), *u = of(a, k, g * k);
+    size_t n = 1 + below(a, 4), d = dim(a), k = 1 + below(a, 4), lstm = byte(a) & 1,
+           g = lstm ? 4 : 3;
+    bnn_var *x = of(a, n, d), *h = of(a, n, lstm ? 2 * k : k), *w = of(a, d, g * k),
+            *u = of(a, k, g * k);
     bnn_var *b = byte(a) & 1 ? of(a, 1, 4 * k) : NULL;
     bnn_var *mask = byte(a) & 1 ? bnn_input(&a->tape, tame(a, n, 1, 2)) : NULL;
     keep(a, lstm ? bnn_lstm(x, h, w, u, b, mask) : bnn_gru(x, h, w, u, b, mask));
@@ -310,7 +353,8 @@ static void do_density(world *a) {
     case 10: keep(a, bnn_beta_log_prob(x, y, z)); break;
     case 11: keep(a, bnn_kl_beta(x, y, positive(a), positive(a))); break;
     case 12: keep(a, bnn_logit_normal_log_prob(x, y, byte(a) & 1 ? z : of(a, k, k))); break;
-    default: keep(a, bnn_score_function(of(a, x->val.rows, 1), bnn_rowsum(x), byte(a) & 1 ? y : NULL));
+    default:
+        keep(a, bnn_score_function(of(a, x->val.rows, 1), bnn_rowsum(x), byte(a) & 1 ? y : NULL));
     }
 }
 static double algebraic(void *user, double w, const double *theta) {
@@ -341,7 +385,9 @@ static void do_soft(world *a) {
     in[0] = z, in[1] = of(a, n, k);
     a->one[0] = share(a), a->one[1] = share(a);
     switch (below(a, 5)) {
-    case 0: keep(a, bnn_soft_target(&a->tape, 1 + below(a, 2), in, byte(a) & 1 ? a->one : NULL, maybe(a)));
+    case 0:
+        keep(a,
+             bnn_soft_target(&a->tape, 1 + below(a, 2), in, byte(a) & 1 ? a->one : NULL, maybe(a)));
         break;
     case 1: keep(a, bnn_soft_nll(z, y, t, has, d)); break;
     case 2: keep(a, bnn_soft_mix(bnn_rowsum(z), bnn_rowsum(t), has, share(a))); break;
@@ -353,8 +399,10 @@ static void do_backward(world *a) {
     bnn_var *x = any(a);
     float v;
     if (byte(a) & 3) x = keep(a, bnn_mean(x));
-    if (byte(a) & 7) bnn_backward(x);
-    else bnn_backward_from(x, fits(a, x->val.rows, x->val.cols));
+    if (byte(a) & 7)
+        bnn_backward(x);
+    else
+        bnn_backward_from(x, fits(a, x->val.rows, x->val.cols));
     v = bnn_value(x);
     mix_double(a, (double)v);
     if (x->grad.data != NULL) mix_mat(a, x->grad);
@@ -422,7 +470,9 @@ static void do_rng(world *a) {
     case 0: *r = bnn_rng_seed(byte(a)); break;
     case 1: *r = bnn_rng_stream(byte(a), byte(a)); break;
     case 2: a->other.rng = bnn_rng_split(r); break;
-    case 3: o[0] = (float)bnn_rng_below(r, 1 + wild(a) % 1000), o[1] = bnn_rng_beta(r, number(a), number(a));
+    case 3:
+        o[0] = (float)bnn_rng_below(r, 1 + wild(a) % 1000),
+        o[1] = bnn_rng_beta(r, number(a), number(a));
         break;
     case 4: o[0] = bnn_rng_gamma(r, number(a)), o[1] = bnn_rng_log_gamma(r, number(a)); break;
     case 5: bnn_rng_dirichlet(r, n, a->two, o, byte(a) & 1 ? o + 64 : NULL); break;
@@ -430,9 +480,12 @@ static void do_rng(world *a) {
     case 7: bnn_rng_permutation(r, n, a->index), mix(a, a->index, n * sizeof *a->index); break;
     case 8: bnn_rng_fill_uniform(r, n, o), bnn_rng_fill_normal(r, n, o + 64); break;
     case 9: bnn_rng_fill_exponential(r, n, o), bnn_rng_fill_gumbel(r, n, o + 64); break;
-    case 10: bnn_rng_fill_log_gamma(r, n, number(a), o), bnn_rng_fill_gamma(r, n, number(a), o + 64);
+    case 10:
+        bnn_rng_fill_log_gamma(r, n, number(a), o), bnn_rng_fill_gamma(r, n, number(a), o + 64);
         break;
-    default: o[0] = bnn_rng_double_exponential(r), o[1] = bnn_rng_uniform(r), o[2] = bnn_rng_exponential(r);
+    default:
+        o[0] = bnn_rng_double_exponential(r), o[1] = bnn_rng_uniform(r),
+        o[2] = bnn_rng_exponential(r);
     }
     for (i = 0; i < 128; i++) mix_double(a, (double)o[i]);
 }
@@ -453,14 +506,16 @@ static bnn_prior prior(world *a) {
     if (byte(a) & 1) return p;
     p.kind = (int)below(a, rarely(a) ? 9 : 6);
     p.std = maybe(a), p.fan_in = byte(a) & 1;
-    if (byte(a) & 1) p.mean = number(a), p.std2 = maybe(a), p.weight = maybe(a) / 4, p.nu = maybe(a);
+    if (byte(a) & 1)
+        p.mean = number(a), p.std2 = maybe(a), p.weight = maybe(a) / 4, p.nu = maybe(a);
     if (byte(a) % 4 == 0) p.adapt_mean = byte(a) & 1, p.adapt_std = byte(a) & 1;
     if (byte(a) % 4 == 0) p.shape = positive(a), p.rate = positive(a);
     return p;
 }
 static size_t targets(bnn_net net, size_t outputs) {
-    return net.likelihood == BNN_CATEGORICAL ? 1 : net.likelihood == BNN_GAUSSIAN_HETERO ? outputs / 2
-                                                                                          : outputs;
+    return net.likelihood == BNN_CATEGORICAL       ? 1
+           : net.likelihood == BNN_GAUSSIAN_HETERO ? outputs / 2
+                                                   : outputs;
 }
 static void got_net(world *a, bnn_net net, size_t in, size_t outputs) {
     made m;
@@ -576,10 +631,12 @@ static bnn_data data_of(world *a, const made *m) {
     size_t n = 1 + below(a, 6), soft = m->net.likelihood == BNN_CATEGORICAL && byte(a) % 8 == 0;
     bnn_data d;
     d.x = fits(a, n, m->in);
-    if (soft) d.y = simplex(a, n, 2);
+    if (soft)
+        d.y = simplex(a, n, 2);
     else if (m->net.likelihood >= BNN_BERNOULLI && m->net.likelihood <= BNN_POISSON)
         d.y = tame(a, n, m->out, 2);
-    else d.y = fits(a, n, m->out);
+    else
+        d.y = fits(a, n, m->out);
     return d;
 }
 static void do_net(world *a) {
@@ -596,16 +653,22 @@ static void do_net(world *a) {
     case 2: bnn_params_update_priors(m->net.params, byte(a) & 1 ? &a->tape.rng : NULL); return;
     case 3: bnn_params_sample_prior(m->net.params, &a->tape.rng); return;
     case 4: bnn_params_lr(m->net.params, wild(a), number(a)); return;
-    case 5: if (m->net.params->n == o->net.params->n) bnn_params_copy(m->net.params, o->net.params);
+    case 5:
+        if (m->net.params->n == o->net.params->n) bnn_params_copy(m->net.params, o->net.params);
         return;
-    case 6: keep(a, bnn_prior_nll(&a->tape, m->net.params));
-        mix_double(a, bnn_params_log_prior(m->net.params)); return;
-    case 7: if (rarely(a)) bnn_params_add(m->net.params, dim(a), dim(a), "late", prior(a)); return;
+    case 6:
+        keep(a, bnn_prior_nll(&a->tape, m->net.params));
+        mix_double(a, bnn_params_log_prior(m->net.params));
+        return;
+    case 7:
+        if (rarely(a)) bnn_params_add(m->net.params, dim(a), dim(a), "late", prior(a));
+        return;
     default: break;
     }
     n = dim(a);
-    b = byte(a) & 1 ? bnn_minibatch(&a->tape, d, n)
-                    : byte(a) & 1 ? bnn_batch_rows(&a->tape, d, n % 4, a->index) : bnn_batch_all(&a->tape, d);
+    b = byte(a) & 1   ? bnn_minibatch(&a->tape, d, n)
+        : byte(a) & 1 ? bnn_batch_rows(&a->tape, d, n % 4, a->index)
+                      : bnn_batch_all(&a->tape, d);
     keep(a, byte(a) & 1 ? bnn_net_loss(&m->net, b) : bnn_net_nll(&m->net, b));
 }
 static void do_theta(world *a) { /* as a program does that keeps weights elsewhere */
@@ -631,9 +694,12 @@ static void do_smaller(world *a) {
     for (i = 0; i < 64; i++) a->flags[i] = byte(a) % 4 != 0;
     for (i = 64; i < MANY; i++) a->flags[i] = i % 3 != 0;
     for (i = 0; i < BNN_MAX_LIST; i++) rows[i] = byte(a) & 1 ? a->flags + i : NULL;
-    if (byte(a) & 1) net = bnn_mlp_shrink(to, &m->net, byte(a) & 1 ? rows : NULL);
-    else if (byte(a) & 1) net = bnn_graph_extract(to, &m->net);
-    else net = bnn_mlp_keep_inputs(to, &m->net, a->flags);
+    if (byte(a) & 1)
+        net = bnn_mlp_shrink(to, &m->net, byte(a) & 1 ? rows : NULL);
+    else if (byte(a) & 1)
+        net = bnn_graph_extract(to, &m->net);
+    else
+        net = bnn_mlp_keep_inputs(to, &m->net, a->flags);
     got_net(a, net, net.params != NULL ? m->in : 1, m->out);
 }
 
@@ -666,7 +732,8 @@ static void noted(void *user, const char *note) {
 }
 static bnn_params *weights(world *a) {
     made *m = some_net(a);
-    if (byte(a) & 1 && a->n_fields > 0) return a->fields[below(a, a->n_fields < KINDS ? a->n_fields : KINDS)].params;
+    if (byte(a) & 1 && a->n_fields > 0)
+        return a->fields[below(a, a->n_fields < KINDS ? a->n_fields : KINDS)].params;
     return m != NULL ? m->net.params : NULL;
 }
 static void do_sampler(world *a) {
@@ -679,13 +746,16 @@ static void do_sampler(world *a) {
     memset(&h, 0, sizeof h);
     memset(&n, 0, sizeof n);
     h.net = n.net = &m->net, h.data = n.data = a->data[m - a->nets];
-    h.step = n.step = byte(a) & 1 ? 0 : positive(a) / 8, h.accept = n.accept = byte(a) & 3 ? 0 : share(a);
+    h.step = n.step = byte(a) & 1 ? 0 : positive(a) / 8,
+    h.accept = n.accept = byte(a) & 3 ? 0 : share(a);
     h.temperature = n.temperature = maybe(a), h.warmup = n.warmup = below(a, 6);
     h.leapfrog = 1 + below(a, 3), h.adapt_mass = byte(a) & 1, h.jitter = byte(a) & 1 ? 0 : share(a);
     n.mass = (int)below(a, 4), n.max_depth = 1 + (int)below(a, 4);
     if (rarely(a)) n.max_depth = 40, h.leapfrog = (size_t)-1;
-    if (byte(a) & 1) *s = bnn_hmc(m->net.params, h);
-    else *s = bnn_nuts(m->net.params, n);
+    if (byte(a) & 1)
+        *s = bnn_hmc(m->net.params, h);
+    else
+        *s = bnn_nuts(m->net.params, n);
     a->n_steppers++;
 }
 static void do_stepper(world *a) {
@@ -700,11 +770,13 @@ static void do_stepper(world *a) {
     bnn_psgld_desc psgld;
     bnn_sghmc_desc sghmc;
     bnn_sgnht_desc sgnht;
-    float lr = maybe(a) / 16, t = maybe(a), x = byte(a) & 3 ? 0 : share(a), y = byte(a) & 3 ? 0 : share(a);
+    float lr = maybe(a) / 16, t = maybe(a), x = byte(a) & 3 ? 0 : share(a),
+          y = byte(a) & 3 ? 0 : share(a);
     int one = byte(a) & 1, two = byte(a) & 1;
     memset(&sgd, 0, sizeof sgd), memset(&adam, 0, sizeof adam), memset(&rms, 0, sizeof rms);
     memset(&grad, 0, sizeof grad), memset(&delta, 0, sizeof delta), memset(&sgld, 0, sizeof sgld);
-    memset(&psgld, 0, sizeof psgld), memset(&sghmc, 0, sizeof sghmc), memset(&sgnht, 0, sizeof sgnht);
+    memset(&psgld, 0, sizeof psgld), memset(&sghmc, 0, sizeof sghmc),
+        memset(&sgnht, 0, sizeof sgnht);
     if (w == NULL) return;
     sgd.lr = adam.lr = rms.lr = grad.lr = delta.lr = sgld.lr = psgld.lr = sghmc.lr = sgnht.lr = lr;
     sgd.clip = adam.clip = rms.clip = grad.clip = delta.clip = byte(a) & 3 ? 0 : positive(a);
@@ -712,7 +784,8 @@ static void do_stepper(world *a) {
     sgd.momentum = rms.momentum = y, sgd.nesterov = one && y > 0, sgd.dampening = two ? x : 0;
     adam.decoupled = one, adam.amsgrad = two, adam.beta1 = y, adam.eps = x, rms.centered = one;
     grad.lr_decay = y, delta.rho = y, sgld.temperature = psgld.temperature = sghmc.temperature = t;
-    psgld.burn_in = below(a, 4), psgld.alpha = y, sghmc.friction = sgnht.friction = x, sgnht.temperature = t;
+    psgld.burn_in = below(a, 4), psgld.alpha = y, sghmc.friction = sgnht.friction = x,
+    sgnht.temperature = t;
     sghmc.noise_estimate = two ? x / 2 : 0;
     switch (below(a, 9)) {
     case 0: *s = bnn_sgd(w, sgd); break;
@@ -729,12 +802,14 @@ static void do_stepper(world *a) {
 }
 static made *net_of(world *a, const bnn_params *w) {
     size_t i;
-    for (i = 0; i < a->n_nets; i++) if (a->nets[i].net.params == w) return &a->nets[i];
+    for (i = 0; i < a->n_nets; i++)
+        if (a->nets[i].net.params == w) return &a->nets[i];
     return NULL;
 }
 static bnn_meanfield *field_of(world *a, const bnn_params *w) {
     size_t i;
-    for (i = 0; i < KINDS; i++) if (w != NULL && a->fields[i].params == w) return &a->fields[i];
+    for (i = 0; i < KINDS; i++)
+        if (w != NULL && a->fields[i].params == w) return &a->fields[i];
     return NULL;
 }
 static void do_step(world *a) { /* as it is meant, mostly */
@@ -769,17 +844,22 @@ static void do_check(world *a) {
     made *m = some_net(a);
     problem p;
     size_t i;
-    if (m == NULL || m->net.params == NULL || m->net.params->n > MANY || m->net.params->n_blocks == 0) return;
+    if (m == NULL || m->net.params == NULL || m->net.params->n > MANY ||
+        m->net.params->n_blocks == 0)
+        return;
     p = problem_of(a, m);
     for (i = 0; i < MANY; i++) a->one[i] = i < 8 ? number(a) : 1, a->two[i] = 0;
     switch (below(a, 4)) {
-    case 0: if (m->net.params->n < 30) mix_double(a, bnn_grad_check(&a->tape, m->net.params, loss, &p));
+    case 0:
+        if (m->net.params->n < 30) mix_double(a, bnn_grad_check(&a->tape, m->net.params, loss, &p));
         break;
     case 1: bnn_hessian_vector(a->two, &a->tape, m->net.params, loss, &p, a->one); break;
-    case 2: if (m->net.params->n < 30 || byte(a) & 1)
+    case 2:
+        if (m->net.params->n < 30 || byte(a) & 1)
             bnn_hessian_diagonal(a->two, &a->tape, m->net.params, loss, &p, 1 + below(a, 2));
         break;
-    default: do_reset(a);
+    default:
+        do_reset(a);
         bnn_backward(bnn_net_nll(&m->net, bnn_batch_all(&a->tape, p.data)));
         bnn_grad_squares(a->two, &a->tape, m->net.params);
     }
@@ -812,10 +892,14 @@ static void do_field_part(world *a) {
     case 3: bnn_meanfield_curvature(q, &a->tape, loss, &p, 1 + below(a, 2)); break;
     case 4: bnn_meanfield_update_priors(q, (double)positive(a)); break;
     case 5: mix_double(a, bnn_meanfield_kl(q)); break;
-    case 6: c = bnn_meanfield_measure(q, &a->tape, &m->net, p.data, below(a, 4));
-        mix_double(a, c.error), mix_double(a, c.bits); break;
-    case 7: mix_double(a, bnn_meanfield_snr(q, (double)share(a)));
-        mix_double(a, (double)bnn_meanfield_prune(q, (double)share(a))); break;
+    case 6:
+        c = bnn_meanfield_measure(q, &a->tape, &m->net, p.data, below(a, 4));
+        mix_double(a, c.error), mix_double(a, c.bits);
+        break;
+    case 7:
+        mix_double(a, bnn_meanfield_snr(q, (double)share(a)));
+        mix_double(a, (double)bnn_meanfield_prune(q, (double)share(a)));
+        break;
     default: mix_mat(a, bnn_predict_moments(&a->out, &a->tape, &m->net, q, inputs(a, m)).mean);
     }
 }
@@ -832,12 +916,15 @@ static void do_post(world *a) {
     }
     switch (below(a, 7)) {
     case 0: bnn_ensemble_push(e); break;
-    case 1: bnn_ensemble_push_from(e, rarely(a) ? m->net.params : e->params, (double)share(a)); break;
+    case 1:
+        bnn_ensemble_push_from(e, rarely(a) ? m->net.params : e->params, (double)share(a));
+        break;
     case 2: bnn_ensemble_reservoir(e, &a->tape.rng); break;
     case 3: bnn_ensemble_push_dropout(e, &m->net, &a->tape.rng); break;
     case 4: bnn_meanfield_push(&a->fields[below(a, KINDS)], e, &a->tape.rng); break;
     case 5: bnn_swag_push(&a->swag, e, &a->tape.rng); break;
-    default: v = bnn_ensemble_sample(e, below(a, 6));
+    default:
+        v = bnn_ensemble_sample(e, below(a, 6));
         if (v.theta != NULL && m->net.params != NULL && v.n == m->net.params->n)
             bnn_params_copy(m->net.params, &v);
     }
@@ -880,12 +967,15 @@ static void do_predict(world *a) {
     x = inputs(a, m), d = data_of(a, m);
     memset(&r, 0, sizeof r);
     switch (below(a, 8)) {
-    case 0: case 1: predicted(a, bnn_predict(&a->out, &a->tape, &m->net, e, x), x); break;
+    case 0:
+    case 1: predicted(a, bnn_predict(&a->out, &a->tape, &m->net, e, x), x); break;
     case 2: r = bnn_predict_log_lik(&a->out, &a->tape, &m->net, e, d); break;
     case 3: r = bnn_predict_quantile(&a->out, &a->tape, &m->net, e, x, share(a)); break;
     case 4: r = bnn_predict_samples(&a->out, &a->tape, &m->net, e, x); break;
-    case 5: r = bnn_predict_draws(&a->out, &a->tape, &m->net, e, d.x, 1 + below(a, 8));
-        mix_double(a, bnn_predict_check(fits(a, 1, r.rows), r, d.y, statistic, NULL)); break;
+    case 5:
+        r = bnn_predict_draws(&a->out, &a->tape, &m->net, e, d.x, 1 + below(a, 8));
+        mix_double(a, bnn_predict_check(fits(a, 1, r.rows), r, d.y, statistic, NULL));
+        break;
     case 6: r = bnn_predict_log_lik_samples(&a->out, &a->tape, &m->net, e, d); break;
     default: r = bnn_predict_chains(&a->out, &a->tape, &m->net, e, x, 1 + below(a, 3));
     }
@@ -898,9 +988,12 @@ static void do_swag(world *a) {
     if (m == NULL) return;
     memset(&d, 0, sizeof d);
     d.rank = rarely(a) ? wild(a) : 2 + below(a, 3), d.diagonal = byte(a) % 4 == 0;
-    if (a->swag.params == NULL || rarely(a)) a->swag = bnn_swag_new(m->net.params, d);
-    else if (byte(a) & 1) bnn_swag_collect(&a->swag);
-    else bnn_swag_mean(&a->swag);
+    if (a->swag.params == NULL || rarely(a))
+        a->swag = bnn_swag_new(m->net.params, d);
+    else if (byte(a) & 1)
+        bnn_swag_collect(&a->swag);
+    else
+        bnn_swag_mean(&a->swag);
 }
 
 /* ---- metrics, diagnostics, judging ---- */
@@ -912,19 +1005,33 @@ static void do_metric(world *a) {
     switch (below(a, 9)) {
     case 0: mix_double(a, bnn_metric_error(p, y)), mix_double(a, bnn_metric_nll(p, y)); break;
     case 1: mix_double(a, bnn_metric_rmse(r, t)), mix_double(a, bnn_metric_mae(r, t)); break;
-    case 2: c = bnn_metric_reliability(p, y, wild(a)), mix_double(a, c.ece);
-        mix_double(a, bnn_metric_brier(p, y)); break;
-    case 3: mix_double(a, bnn_metric_ece_equal_count(&a->out, p, y, wild(a)));
-        mix_double(a, bnn_metric_ece(p, y, dim(a))); break;
+    case 2:
+        c = bnn_metric_reliability(p, y, wild(a)), mix_double(a, c.ece);
+        mix_double(a, bnn_metric_brier(p, y));
+        break;
+    case 3:
+        mix_double(a, bnn_metric_ece_equal_count(&a->out, p, y, wild(a)));
+        mix_double(a, bnn_metric_ece(p, y, dim(a)));
+        break;
     case 4: mix_double(a, bnn_metric_auroc(&a->out, fits(a, n, 1), tame(a, n, 1, 2))); break;
-    case 5: mix_double(a, bnn_metric_gaussian_nll(r, s, t)), mix_double(a, bnn_metric_gaussian_crps(r, s, t));
-        mix_double(a, bnn_metric_width(r, t)); break;
-    case 6: mix_double(a, bnn_metric_sample_crps(&a->out, fits(a, 1, n), (double)number(a), byte(a) & 1));
-        mix_double(a, bnn_metric_coverage(r, s, t)), mix_double(a, bnn_metric_pinball(r, t, (double)share(a)));
-        mix_double(a, bnn_metric_interval_score(r, s, t, (double)share(a))); break;
-    case 7: mix_double(a, bnn_metric_temperature(r, y)), mix_double(a, bnn_metric_agreement(p, o));
-        mix_double(a, bnn_metric_total_variation(p, o)), mix_double(a, bnn_metric_kl(p, o)); break;
-    default: mix_double(a, bnn_metric_conformal(&a->out, fits(a, n, 1), (double)share(a)));
+    case 5:
+        mix_double(a, bnn_metric_gaussian_nll(r, s, t)),
+            mix_double(a, bnn_metric_gaussian_crps(r, s, t));
+        mix_double(a, bnn_metric_width(r, t));
+        break;
+    case 6:
+        mix_double(a,
+                   bnn_metric_sample_crps(&a->out, fits(a, 1, n), (double)number(a), byte(a) & 1));
+        mix_double(a, bnn_metric_coverage(r, s, t)),
+            mix_double(a, bnn_metric_pinball(r, t, (double)share(a)));
+        mix_double(a, bnn_metric_interval_score(r, s, t, (double)share(a)));
+        break;
+    case 7:
+        mix_double(a, bnn_metric_temperature(r, y)), mix_double(a, bnn_metric_agreement(p, o));
+        mix_double(a, bnn_metric_total_variation(p, o)), mix_double(a, bnn_metric_kl(p, o));
+        break;
+    default:
+        mix_double(a, bnn_metric_conformal(&a->out, fits(a, n, 1), (double)share(a)));
         for (n = 0; n < 64; n++) a->wide[n] = (double)n;
         mix_double(a, bnn_metric_area(below(a, 60), a->wide, a->wide, a->wide));
     }
@@ -936,41 +1043,68 @@ static void do_diag(world *a) {
     size_t i;
     for (i = 0; i < 64; i++) a->wide[i] = i < 8 ? (double)number(a) : (double)(i % 7);
     switch (below(a, 10)) {
-    case 0: mix_double(a, bnn_diag_rhat(&a->out, d)), mix_double(a, bnn_diag_ess(&a->out, d)); break;
-    case 1: mix_double(a, bnn_diag_ess_bulk(&a->out, d)), mix_double(a, bnn_diag_ess_tail(&a->out, d)); break;
-    case 2: mix_double(a, bnn_diag_mcse(&a->out, d)), mix_double(a, bnn_diag_autocorrelation(b, wild(a))); break;
+    case 0:
+        mix_double(a, bnn_diag_rhat(&a->out, d)), mix_double(a, bnn_diag_ess(&a->out, d));
+        break;
+    case 1:
+        mix_double(a, bnn_diag_ess_bulk(&a->out, d)), mix_double(a, bnn_diag_ess_tail(&a->out, d));
+        break;
+    case 2:
+        mix_double(a, bnn_diag_mcse(&a->out, d)),
+            mix_double(a, bnn_diag_autocorrelation(b, wild(a)));
+        break;
     case 3: mix_double(a, bnn_diag_waic(d).elpd); break;
-    case 4: mix_double(a, bnn_diag_ks(&a->out, b, f)), mix_double(a, bnn_diag_wasserstein(&a->out, b, f));
-        mix_double(a, bnn_diag_energy(&a->out, b, f)), mix_double(a, bnn_diag_ks_pvalue((double)share(a), 9)); break;
+    case 4:
+        mix_double(a, bnn_diag_ks(&a->out, b, f)),
+            mix_double(a, bnn_diag_wasserstein(&a->out, b, f));
+        mix_double(a, bnn_diag_energy(&a->out, b, f)),
+            mix_double(a, bnn_diag_ks_pvalue((double)share(a), 9));
+        break;
     case 5: mix_double(a, bnn_diag_mmd(d, fits(a, 3, d.cols), (double)positive(a))); break;
-    case 6: c = fits(a, 1, d.cols), bnn_diag_noise_ratio(c, d, (double)positive(a), 9, 1), mix_mat(a, c); break;
-    case 7: mix_double(a, bnn_diag_ebfmi(a->wide, below(a, 65)));
-        mix_double(a, bnn_diag_temperature(d, fits(a, d.rows, d.cols), (double)number(a))); break;
-    case 8: l = bnn_diag_loo(&a->out, fits(a, 1, d.cols), fits(a, 1, d.cols), d, (double)share(a));
-        mix_double(a, l.elpd), mix_double(a, l.worst_k); break;
+    case 6:
+        c = fits(a, 1, d.cols), bnn_diag_noise_ratio(c, d, (double)positive(a), 9, 1),
+        mix_mat(a, c);
+        break;
+    case 7:
+        mix_double(a, bnn_diag_ebfmi(a->wide, below(a, 65)));
+        mix_double(a, bnn_diag_temperature(d, fits(a, d.rows, d.cols), (double)number(a)));
+        break;
+    case 8:
+        l = bnn_diag_loo(&a->out, fits(a, 1, d.cols), fits(a, 1, d.cols), d, (double)share(a));
+        mix_double(a, l.elpd), mix_double(a, l.worst_k);
+        break;
     default: mix_double(a, bnn_diag_compare(b, f).se);
     }
 }
 static void do_judge(world *a) {
     size_t n = 1 + below(a, 5), k = 1 + below(a, 3), m = 1 + below(a, 12);
-    bnn_mat lo = fits(a, n, k), hi = fits(a, n, k), o = fits(a, n, k), p = simplex(a, n, k), knots, x;
+    bnn_mat lo = fits(a, n, k), hi = fits(a, n, k), o = fits(a, n, k), p = simplex(a, n, k), knots,
+            x;
     size_t *folds;
     bnn_data d, e;
     bnn_epoch ep;
     bnn_batch b;
     d.x = fits(a, m, k), d.y = tame(a, m, 1, 2);
     switch (below(a, 6)) {
-    case 0: bnn_conformal_interval(&a->out, lo, hi, fits(a, m, k), fits(a, m, k), fits(a, m, k),
-                                   (double)share(a)); break;
-    case 1: bnn_conformal_set(&a->out, o, p, simplex(a, m, k), tame(a, m, 1, (int)k), (double)share(a)); break;
+    case 0:
+        bnn_conformal_interval(&a->out, lo, hi, fits(a, m, k), fits(a, m, k), fits(a, m, k),
+                               (double)share(a));
+        break;
+    case 1:
+        bnn_conformal_set(&a->out, o, p, simplex(a, m, k), tame(a, m, 1, (int)k), (double)share(a));
+        break;
     case 2: bnn_recalibrate(byte(a) & 1 ? p : o, p, (double)number(a)); break;
-    case 3: knots = bnn_isotonic(&a->out, fits(a, m, 1), fits(a, m, 1)), x = fits(a, n, 1);
-        bnn_isotonic_apply(byte(a) & 1 ? x : fits(a, n, 1), knots, x), mix_mat(a, x); break;
-    case 4: folds = bnn_data_folds(&a->out, d, wild(a), byte(a) & 1, &a->tape.rng);
+    case 3:
+        knots = bnn_isotonic(&a->out, fits(a, m, 1), fits(a, m, 1)), x = fits(a, n, 1);
+        bnn_isotonic_apply(byte(a) & 1 ? x : fits(a, n, 1), knots, x), mix_mat(a, x);
+        break;
+    case 4:
+        folds = bnn_data_folds(&a->out, d, wild(a), byte(a) & 1, &a->tape.rng);
         if (folds == NULL) break;
         e = bnn_data_fold(&a->out, d, folds, below(a, 4), byte(a) & 1), mix_mat(a, e.x);
         break;
-    default: ep = bnn_epoch_new(&a->out, d, wild(a));
+    default:
+        ep = bnn_epoch_new(&a->out, d, wild(a));
         for (n = 0; n < 20 && bnn_epoch_next(&ep, &a->tape, &b); n++) keep(a, b.x);
     }
     mix_mat(a, lo), mix_mat(a, o);
@@ -980,7 +1114,8 @@ static void do_judge(world *a) {
 static bnn_gaussian *gaussian_of(world *a, size_t n) {
     size_t i, from = below(a, KINDS);
     for (i = 0; i < KINDS && !rarely(a); i++)
-        if (a->gaussians[(from + i) % KINDS].n == n && n > 0) return &a->gaussians[(from + i) % KINDS];
+        if (a->gaussians[(from + i) % KINDS].n == n && n > 0)
+            return &a->gaussians[(from + i) % KINDS];
     return &a->gaussians[from];
 }
 static void do_gaussian(world *a) {
@@ -990,17 +1125,28 @@ static void do_gaussian(world *a) {
     bnn_gaussian *g = &a->gaussians[a->n_gaussians++ % KINDS];
     const bnn_ensemble *e;
     if (m == NULL) return;
-    for (i = 0; i < MANY; i++) a->one[i] = i < 6 ? number(a) : 0, a->flags[i] = (unsigned char)(i < 8 ? below(a, 4) : i % 3);
+    for (i = 0; i < MANY; i++)
+        a->one[i] = i < 6 ? number(a) : 0,
+        a->flags[i] = (unsigned char)(i < 8 ? below(a, 4) : i % 3);
     if (byte(a) & 1 && m->net.params != NULL) n = m->net.params->n;
     e = post_of(a, m->net.params);
     if (n > 60) n = 60;
     switch (below(a, 4)) {
-    case 0: cov = matrix(a, n, n);
-        for (i = 0; cov.data != NULL && i < n * n; i++) cov.data[i] = i % (n + 1) == 0 ? positive(a) : cov.data[i] / 64;
-        *g = bnn_gaussian_new(&a->mem, n, byte(a) & 1 ? a->one : NULL, cov); break;
+    case 0:
+        cov = matrix(a, n, n);
+        for (i = 0; cov.data != NULL && i < n * n; i++)
+            cov.data[i] = i % (n + 1) == 0 ? positive(a) : cov.data[i] / 64;
+        *g = bnn_gaussian_new(&a->mem, n, byte(a) & 1 ? a->one : NULL, cov);
+        break;
     case 1: *g = bnn_gaussian_new(&a->mem, n, a->one, tame(a, 1, n, 0)); break;
-    case 2: if (e != NULL) *g = bnn_gaussian_fit(&a->mem, e, &m->net, (int)below(a, 4), (double)share(a)); break;
-    default: if (g->n <= MANY) *g = bnn_gaussian_reduce(&a->mem, gaussian_of(a, n), a->flags, byte(a) & 1 ? a->one : NULL);
+    case 2:
+        if (e != NULL)
+            *g = bnn_gaussian_fit(&a->mem, e, &m->net, (int)below(a, 4), (double)share(a));
+        break;
+    default:
+        if (g->n <= MANY)
+            *g = bnn_gaussian_reduce(&a->mem, gaussian_of(a, n), a->flags,
+                                     byte(a) & 1 ? a->one : NULL);
     }
 }
 static void do_gaussian_use(world *a) {
@@ -1030,12 +1176,20 @@ static void do_laplace(world *a) {
     memset(&cov, 0, sizeof cov);
     switch (la->net.params == NULL ? 0 : below(a, 6)) {
     case 0: *la = bnn_laplace_new(&a->mem, &a->tape, &m->net, d, (int)below(a, 5)); break;
-    case 1: x = fits(a, dim(a), la->net.mlp != NULL ? net_of(a, la->net.params) ? net_of(a, la->net.params)->in : 1 : 1);
-        predicted(a, bnn_laplace_predict(&a->out, &a->tape, la, x), x); break;
+    case 1:
+        x = fits(a, dim(a),
+                 la->net.mlp != NULL ? net_of(a, la->net.params) ? net_of(a, la->net.params)->in : 1
+                                     : 1);
+        predicted(a, bnn_laplace_predict(&a->out, &a->tape, la, x), x);
+        break;
     case 2: mix_mat(a, bnn_laplace_outputs(&a->out, &a->tape, la, x, &cov)), mix_mat(a, cov); break;
     case 3: bnn_laplace_push(la, &a->posts[below(a, KINDS)], &a->tape.rng); break;
-    case 4: a->gaussians[a->n_gaussians++ % KINDS] = bnn_gaussian_laplace(&a->mem, la, (int)below(a, 4)); break;
-    default: if (n > 40) break;
+    case 4:
+        a->gaussians[a->n_gaussians++ % KINDS] =
+            bnn_gaussian_laplace(&a->mem, la, (int)below(a, 4));
+        break;
+    default:
+        if (n > 40) break;
         bnn_ggn(o = fits(a, byte(a) & 1 ? 1 : n, n), &a->tape, &m->net, x), mix_mat(a, o);
     }
 }
@@ -1045,12 +1199,14 @@ static void do_ladder(world *a) {
     bnn_evidence e;
     if (m == NULL || m->net.params == NULL) return;
     memset(&d, 0, sizeof d);
-    d.rungs = rarely(a) ? wild(a) % 70000 : 2 + below(a, 2), d.bend = maybe(a), d.warmup = 1 + below(a, 3);
+    d.rungs = rarely(a) ? wild(a) % 70000 : 2 + below(a, 2), d.bend = maybe(a),
+    d.warmup = 1 + below(a, 3);
     d.leapfrog = 1 + below(a, 3);
     if (a->ladder.rungs == 0 || rarely(a)) {
         a->data[m - a->nets] = data_of(a, m);
         if (d.rungs < 8) a->ladder = bnn_ladder_new(&a->mem, &m->net, a->data[m - a->nets], d);
-    } else if (byte(a) & 1) bnn_ladder_step(&a->ladder, &a->tape);
+    } else if (byte(a) & 1)
+        bnn_ladder_step(&a->ladder, &a->tape);
     else {
         e = byte(a) & 1 ? bnn_ladder_integrate(&a->ladder, &a->tape, below(a, 4))
                         : bnn_ladder_anneal(&a->ladder, &a->tape, below(a, 3), below(a, 3));
@@ -1065,7 +1221,8 @@ static void do_structure(world *a) {
     problem p;
     size_t n = 1 + below(a, 4), i;
     bnn_data d;
-    if (m == NULL || m->net.params == NULL || o->net.params == NULL || o->net.params->n_blocks == 0) return;
+    if (m == NULL || m->net.params == NULL || o->net.params == NULL || o->net.params->n_blocks == 0)
+        return;
     memset(&h, 0, sizeof h);
     p = problem_of(a, m);
     for (i = 0; i < 64; i++) a->wide[i] = (double)positive(a), a->one[i] = number(a);
@@ -1073,35 +1230,47 @@ static void do_structure(world *a) {
     switch (below(a, 6)) {
     case 0: bnn_graph_probs(&m->net, post_of(a, m->net.params), wild(a), a->one); break;
     case 1: bnn_simplex_project(1 + below(a, 9), a->one), mix_double(a, (double)a->one[0]); break;
-    case 2: if (m->net.params->n_blocks == 0 || m->net.params->n > 200) break;
+    case 2:
+        if (m->net.params->n_blocks == 0 || m->net.params->n > 200) break;
         h.w = m->net.params, h.a = o->net.params, h.upper = h.lower = loss, h.user = &p;
-        h.unroll = byte(a) & 1 ? 0 : share(a), h.implicit = byte(a) & 1, h.iterations = 1 + below(a, 4);
+        h.unroll = byte(a) & 1 ? 0 : share(a), h.implicit = byte(a) & 1,
+        h.iterations = 1 + below(a, 4);
         h.damping = maybe(a), h.tolerance = maybe(a);
-        mix_double(a, bnn_hypergradient(&a->tape, h).value); break;
-    case 3: mix_double(a, bnn_linear_evidence(&a->out, fits(a, n, 1), fits(a, n, n), d, a->wide, (double)positive(a)));
+        mix_double(a, bnn_hypergradient(&a->tape, h).value);
         break;
-    case 4: mix_double(a, bnn_linear_ard(&a->out, fits(a, n, 1), fits(a, n, n), d, a->wide, a->wide + 32, byte(a) & 1,
-                                         1 + below(a, 9)));
+    case 3:
+        mix_double(a, bnn_linear_evidence(&a->out, fits(a, n, 1), fits(a, n, n), d, a->wide,
+                                          (double)positive(a)));
         break;
-    default: d.x = tame(a, n, 2, 0), bnn_ard_update(tame(a, byte(a) & 1 ? n : 1, byte(a) & 1 ? 2 : 1, 0), fits(a, n, 2), d.x,
-                                                   byte(a) & 1);
+    case 4:
+        mix_double(a, bnn_linear_ard(&a->out, fits(a, n, 1), fits(a, n, n), d, a->wide,
+                                     a->wide + 32, byte(a) & 1, 1 + below(a, 9)));
+        break;
+    default:
+        d.x = tame(a, n, 2, 0), bnn_ard_update(tame(a, byte(a) & 1 ? n : 1, byte(a) & 1 ? 2 : 1, 0),
+                                               fits(a, n, 2), d.x, byte(a) & 1);
     }
 }
 static void do_distill(world *a) {
     made *s = some_net(a), *m = some_net(a);
     bnn_distill_desc d;
     bnn_mat x;
-    if (m == NULL || m->net.params == NULL || s->net.params == NULL) return;
+    if (m == NULL || s == NULL || m->net.params == NULL || s->net.params == NULL) return;
     memset(&d, 0, sizeof d);
-    d.steps = 1 + below(a, 3), d.batch = byte(a) & 1 ? 1 + below(a, 5) : rarely(a) ? wild(a) % 70000 : 2;
-    d.lr = maybe(a), d.n_data = (double)maybe(a), d.inputs.noise = maybe(a), d.inputs.box = byte(a) & 1;
+    d.steps = 1 + below(a, 3), d.batch = byte(a) & 1 ? 1 + below(a, 5)
+                                         : rarely(a) ? wild(a) % 70000
+                                                     : 2;
+    d.lr = maybe(a), d.n_data = (double)maybe(a), d.inputs.noise = maybe(a),
+    d.inputs.box = byte(a) & 1;
     d.inputs.margin = maybe(a), d.inputs.net = byte(a) & 3 ? NULL : &m->net;
     x = inputs(a, m);
     a->tape.progress = called, a->tape.progress_user = a, a->stop = (int)below(a, 6);
-    if (byte(a) & 1) bnn_distill(&a->tape, &s->net, &m->net, post_of(a, m->net.params), x, d);
+    if (byte(a) & 1)
+        bnn_distill(&a->tape, &s->net, &m->net, post_of(a, m->net.params), x, d);
     else
-        keep(a, bnn_distill_loss(&s->net, keep(a, bnn_distill_inputs(&a->tape, x, dim(a), d.inputs)), &m->net,
-                                 post_of(a, m->net.params)));
+        keep(a,
+             bnn_distill_loss(&s->net, keep(a, bnn_distill_inputs(&a->tape, x, dim(a), d.inputs)),
+                              &m->net, post_of(a, m->net.params)));
 }
 static void do_drop(world *a) {
     made *m = some_net(a);
@@ -1117,8 +1286,14 @@ static void do_drop(world *a) {
     switch (below(a, 4)) {
     case 0: net = bnn_drop_neurons(to, &out, &m->net, g, layer, n, a->index, byte(a) & 1); break;
     case 1: net = bnn_drop_layer(to, &out, &m->net, g, layer); break;
-    case 2: bnn_drop_order(&a->out, a->index, &m->net, g, layer, (int)below(a, 5), a->one, &a->tape.rng); return;
-    default: bnn_belsley(&a->out, fits(a, 1, 2), fits(a, 2, 2), fits(a, 2 + below(a, 3), 2), byte(a) & 1); return;
+    case 2:
+        bnn_drop_order(&a->out, a->index, &m->net, g, layer, (int)below(a, 5), a->one,
+                       &a->tape.rng);
+        return;
+    default:
+        bnn_belsley(&a->out, fits(a, 1, 2), fits(a, 2, 2), fits(a, 2 + below(a, 3), 2),
+                    byte(a) & 1);
+        return;
     }
     if (net.params != NULL) a->gaussians[a->n_gaussians++ % KINDS] = out;
     got_net(a, net, m->in, m->out);
@@ -1131,8 +1306,10 @@ static void do_fit(world *a) {
     if (m == NULL || m->net.params == NULL || m->net.params->n > 60) return;
     memset(&d, 0, sizeof d);
     data = data_of(a, m);
-    d.method = (int)below(a, rarely(a) ? 13 : 11), d.chains = 1 + below(a, 2), d.draws = 1 + below(a, 3);
-    d.batch = byte(a) & 3 ? 0 : dim(a), d.lr = byte(a) & 3 ? 0 : share(a), d.gradients = (double)(1 + byte(a));
+    d.method = (int)below(a, rarely(a) ? 13 : 11), d.chains = 1 + below(a, 2),
+    d.draws = 1 + below(a, 3);
+    d.batch = byte(a) & 3 ? 0 : dim(a), d.lr = byte(a) & 3 ? 0 : share(a),
+    d.gradients = (double)(1 + byte(a));
     d.ess = (double)maybe(a), d.seed = byte(a), d.unscaled = byte(a) & 1;
     if (byte(a) & 1) d.probe = inputs(a, m);
     d.progress = called, d.progress_user = a, a->stop = byte(a) & 1 ? 0 : (int)byte(a);
@@ -1145,7 +1322,8 @@ static void do_fit(world *a) {
     MUST(a->mem.err == BNN_OK || p.post.count == 0 || p.err != BNN_OK);
     a->stop = byte(a) & 1 ? 0 : (int)byte(a);
     if (p.fit != NULL && a->mem.err == BNN_OK && byte(a) & 1) a->saved = bnn_fit_write(&a->mem, &p);
-    if (p.fit != NULL && a->mem.err == BNN_OK && byte(a) & 1) bnn_fit_more(&p, (double)(1 + byte(a)));
+    if (p.fit != NULL && a->mem.err == BNN_OK && byte(a) & 1)
+        bnn_fit_more(&p, (double)(1 + byte(a)));
     if (p.post.count > 0) a->posts[below(a, KINDS)] = p.post;
 }
 
@@ -1204,15 +1382,20 @@ static void do_table(world *a) {
     bnn_recipe_desc r;
     memset(&d, 0, sizeof d), memset(&r, 0, sizeof r), memset(&csv, 0, sizeof csv);
     d.header = (int)below(a, 3) - 1, d.reject_missing = byte(a) % 4 == 0;
-    if (byte(a) % 8 == 0) d.separator = (char)byte(a), d.decimal = (char)byte(a), d.thousands = (char)byte(a);
-    r.missing = (int)below(a, 6), r.unknown = (int)below(a, 4), r.max_classes = dim(a), r.date_order = (int)below(a, 4);
-    r.target = byte(a) & 1 ? "1" : NULL, r.inputs = byte(a) % 4 ? NULL : "2,1", r.classes = byte(a) & 1 ? "2" : NULL;
+    if (byte(a) % 8 == 0)
+        d.separator = (char)byte(a), d.decimal = (char)byte(a), d.thousands = (char)byte(a);
+    r.missing = (int)below(a, 6), r.unknown = (int)below(a, 4), r.max_classes = dim(a),
+    r.date_order = (int)below(a, 4);
+    r.target = byte(a) & 1 ? "1" : NULL, r.inputs = byte(a) % 4 ? NULL : "2,1",
+    r.classes = byte(a) & 1 ? "2" : NULL;
     r.skip = byte(a) % 4 ? NULL : "2";
     switch (below(a, 7)) {
     case 0: bnn_csv_parse(&a->out, &csv, s, n, d), mix_mat(a, csv.values); break;
-    case 1: case 2: bnn_table_parse(&a->mem, &a->table, s, n, d); break;
+    case 1:
+    case 2: bnn_table_parse(&a->mem, &a->table, s, n, d); break;
     case 3: bnn_table_add(&a->mem, &a->table, s, some(a), below(a, 3)); break;
-    case 4: if (bnn_table_write(&a->out, &a->table, &bytes, &size) == BNN_OK) mix(a, bytes, size);
+    case 4:
+        if (bnn_table_write(&a->out, &a->table, &bytes, &size) == BNN_OK) mix(a, bytes, size);
         break;
     case 5: a->recipe = bnn_recipe_new(&a->mem, &a->table, r); break;
     default: bnn_idx_parse(&a->out, &csv.values, s, n);
@@ -1225,7 +1408,9 @@ static void do_table(world *a) {
         b = bnn_recipe_write(&a->mem, &a->recipe);
         if (b.data != NULL && byte(a) & 1) bnn_recipe_read(&a->mem, &a->recipe, b);
         for (n = 0; n < 4; n++) a->index[n] = below(a, 1 + a->table.rows);
-        if (byte(a) & 1) bnn_recipe_means(&a->mem, &a->recipe, &a->table, byte(a) & 1 ? a->index : NULL, below(a, 4));
+        if (byte(a) & 1)
+            bnn_recipe_means(&a->mem, &a->recipe, &a->table, byte(a) & 1 ? a->index : NULL,
+                             below(a, 4));
     }
 }
 static void do_arrays(world *a) {
@@ -1236,12 +1421,18 @@ static void do_arrays(world *a) {
     if (m == NULL) return;
     c[0] = some(a), c[1] = some(a);
     switch (below(a, 5)) {
-    case 0: bnn_arrays_add(&a->mem, &a->arrays, byte(a) & 1 ? "w" : byte(a) & 1 ? "" : "a/b", some(a)); break;
+    case 0:
+        bnn_arrays_add(&a->mem, &a->arrays, byte(a) & 1 ? "w" : byte(a) & 1 ? "" : "a/b", some(a));
+        break;
     case 1: bnn_arrays_add_chains(&a->mem, &a->arrays, "posterior.f", c, below(a, 3)); break;
     case 2: bnn_arrays_add_draws(&a->mem, &a->arrays, a->posts, 1 + below(a, 2)); break;
-    case 3: if (m->net.params != NULL) bnn_params_import(m->net.params, wild(a), &a->arrays, byte(a) & 1 ? "w" : "w, 0", (int)below(a, 4));
+    case 3:
+        if (m->net.params != NULL)
+            bnn_params_import(m->net.params, wild(a), &a->arrays, byte(a) & 1 ? "w" : "w, 0",
+                              (int)below(a, 4));
         break;
-    default: if (bnn_arrays_write(&a->out, &a->arrays, &bytes, &n) != BNN_OK) break;
+    default:
+        if (bnn_arrays_write(&a->out, &a->arrays, &bytes, &n) != BNN_OK) break;
         mix(a, bytes, n);
         if (byte(a) % 4 == 0 && n > 0) ((unsigned char *)bytes)[byte(a) * 7 % n] ^= 1;
         bnn_arrays_parse(&a->mem, &a->arrays, bytes, n);
@@ -1257,7 +1448,8 @@ static void do_emit(world *a) {
     d.name = byte(a) & 7 ? NULL : byte(a) & 1 ? "int" : "f_1";
     if (byte(a) % 4 == 0) d.moments = &a->fields[below(a, KINDS)];
     if (byte(a) & 1) d.x = inputs(a, m);
-    c = bnn_emit_c(&a->out, &a->tape, &m->net, d.moments != NULL ? NULL : post_of(a, m->net.params), d);
+    c = bnn_emit_c(&a->out, &a->tape, &m->net, d.moments != NULL ? NULL : post_of(a, m->net.params),
+                   d);
     MUST((c.text != NULL) == (a->out.err == BNN_OK && a->tape.err == BNN_OK));
     if (c.text == NULL) return;
     MUST(strlen(c.text) == c.size);
@@ -1270,22 +1462,29 @@ static void do_memory(world *a) {
     case 0: a->left = byte(a) % 64; break; /* then allocations fail */
     case 1: bnn_arena_alloc(&a->out, n, k); break;
     case 2: (void)bnn_arena_used(&a->out), (void)bnn_arena_size(&a->out); break;
-    default: bnn_tape_reset(&a->other);
+    default:
+        bnn_tape_reset(&a->other);
         mark = bnn_arena_mark(&a->other.mem);
-        if (bnn_mat_new(&a->other.mem, dim(a), dim(a)).data != NULL) bnn_arena_rewind(&a->other.mem, mark);
+        if (bnn_mat_new(&a->other.mem, dim(a), dim(a)).data != NULL)
+            bnn_arena_rewind(&a->other.mem, mark);
     }
 }
 
 /* ---- the program ---- */
 typedef void (*call)(world *);
 static const call calls[] = {
-    do_one, do_one, do_two, do_two, do_scaled, do_affine, do_shape, do_image, do_recurrent, do_density,
-    do_implicit, do_soft, do_backward, do_backward, do_reset, do_mat, do_linear, do_rng, do_special, do_mlp,
-    do_mlp, do_layers, do_layers, do_own_net, do_graph, do_net, do_net, do_theta, do_smaller, do_sampler,
-    do_stepper, do_stepper, do_step, do_step, do_step, do_check, do_field, do_field_part, do_field_part,
-    do_post, do_post, do_predict, do_predict, do_swag, do_metric, do_diag, do_judge, do_gaussian,
-    do_gaussian_use, do_laplace, do_laplace, do_ladder, do_structure, do_distill, do_drop, do_fit,
-    do_checkpoint, do_table, do_arrays, do_emit, do_memory };
+    do_one,          do_one,        do_two,        do_two,     do_scaled,    do_affine,
+    do_shape,        do_image,      do_recurrent,  do_density, do_implicit,  do_soft,
+    do_backward,     do_backward,   do_reset,      do_mat,     do_linear,    do_rng,
+    do_special,      do_mlp,        do_mlp,        do_layers,  do_layers,    do_own_net,
+    do_graph,        do_net,        do_net,        do_theta,   do_smaller,   do_sampler,
+    do_stepper,      do_stepper,    do_step,       do_step,    do_step,      do_check,
+    do_field,        do_field_part, do_field_part, do_post,    do_post,      do_predict,
+    do_predict,      do_swag,       do_metric,     do_diag,    do_judge,     do_gaussian,
+    do_gaussian_use, do_laplace,    do_laplace,    do_ladder,  do_structure, do_distill,
+    do_drop,         do_fit,        do_checkpoint, do_table,   do_arrays,    do_emit,
+    do_memory
+};
 
 static void said(world *a, int *err, char *msg) {
     MUST(*err >= BNN_OK && *err <= BNN_ECANCEL);
@@ -1324,7 +1523,8 @@ static uint64_t run(const uint8_t *data, size_t size, int garbage) {
         arenas[i]->on_note = noted, arenas[i]->note_user = a;
         if (i < 3 && how % 16 == 7) {
             memset(buffers[i], garbage, sizeof buffers[i]);
-            arenas[i]->buffer = buffers[i], arenas[i]->capacity = sizeof buffers[i] >> (how / 16 % 4);
+            arenas[i]->buffer = buffers[i],
+            arenas[i]->capacity = sizeof buffers[i] >> (how / 16 % 4);
         }
     }
     a->tape.on_note = noted, a->tape.note_user = a;
@@ -1357,7 +1557,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #ifdef FUZZ_RANDOM /* programs from a generator, without a fuzzer */
 int main(int argc, char **argv) {
     static unsigned char bytes[600];
-    unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 10) : 1, n = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+    unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 10) : 1,
+                  n = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
     for (; n > 0; n--, seed++) {
         bnn_rng r = bnn_rng_seed(seed);
         size_t i;
