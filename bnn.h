@@ -4330,7 +4330,7 @@ static void bnn__conv_back(const bnn__slide *s, size_t n, size_t k, const float 
     }
 }
 #if BNN__SIMD
-/* The same with strides of gw: it grows in panels, of which threads take rows */
+/* gw (+)= patches^T y with strides of gw, which grows in panels; threads take rows of them */
 static void bnn__conv_weights_here(const bnn__slide *s, size_t n, size_t k, const float *x,
                                    const float *y, float *gw, size_t grs, size_t gcs, int more,
                                    float *room) {
@@ -12024,7 +12024,8 @@ BNNDEF size_t bnn_meanfield_prune_rows(bnn_meanfield *q, double nats) {
     for (b = 0; b < q->of->n_blocks; b++) {
         const bnn_block *w = &q->of->blocks[b];
         bnn__law law = bnn__law_of(&w->prior);
-        for (i = 0; i < w->rows && w->prior.kind != BNN_PRIOR_FLAT; i++) {
+        if (w->prior.kind == BNN_PRIOR_FLAT) continue;
+        for (i = 0; i < w->rows; i++) {
             if (!(bnn__kl_row(q, w, &law, i, 0) < nats)) continue;
             for (j = 0; j < w->cols; j++) bnn__remove(q, w->offset + i * w->cols + j);
         }

@@ -461,7 +461,8 @@ static void explain(model *m, const char *who, const char *what) {
 static int is_better(model *a, const model *b, bnn_data d) {
     bnn_mat k[2], pa, pb;
     double limit[2];
-    size_t unsure = 0, used, most = a->post.count > b->post.count ? a->post.count : b->post.count;
+    char who[64], what[96];
+    size_t unsure = 0, most = a->post.count > b->post.count ? a->post.count : b->post.count;
     size_t step = most * d.x.rows / ((size_t)1 << 23) + 1; /* the same rows of both */
     pa = left_out(a, d, step, &k[0], &limit[0]), pb = left_out(b, d, step, &k[1], &limit[1]);
     if (pa.data == NULL || pb.data == NULL) {
@@ -472,11 +473,10 @@ static int is_better(model *a, const model *b, bnn_data d) {
         if (!(k[1].data[i] <= (float)limit[1]) && pb.data[i] > pa.data[i])
             pb.data[i] = pa.data[i], unsure++;
     bnn_comparison c = bnn_diag_compare(pb, pa);
-    used = strlen(a->why);
-    snprintf(a->why + used, sizeof a->why - used, "%s%s over %s: elpd_loo %+.1f, se %.1f",
-             used ? "; " : "", b->kept, a->kept, c.difference, c.se);
-    used = strlen(a->why);
-    if (unsure) snprintf(a->why + used, sizeof a->why - used, " (%zu rows not counted)", unsure);
+    int len = snprintf(what, sizeof what, "elpd_loo %+.1f, se %.1f", c.difference, c.se);
+    if (unsure) snprintf(what + len, sizeof what - (size_t)len, " (%zu rows not counted)", unsure);
+    snprintf(who, sizeof who, "%s over %s", b->kept, a->kept);
+    explain(a, who, what);
     return c.difference > 0;
 }
 

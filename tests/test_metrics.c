@@ -98,6 +98,8 @@ static void equal_count_bins_may_outnumber_the_rows(void) {
     prob.rows = 3;
     prob.cols = 2;
     CHECK_NEAR(bnn_metric_ece_equal_count(&mem, prob, label, 100), (0.25 + 0.5 + 0) / 3, EXACT);
+    CHECK_NEAR(bnn_metric_ece_equal_count(&mem, prob, label, SIZE_MAX), (0.25 + 0.5 + 0) / 3,
+               EXACT);
     CHECK_NEAR(bnn_metric_ece_equal_count(&mem, prob, label, 1), fabs(2 - 2.25) / 3, EXACT);
     CHECK_NEAR(bnn_metric_ece_equal_count(&mem, prob, label, 2), (0.25 + 0) / 3, EXACT);
 }
