@@ -1,47 +1,98 @@
 /* weight_noise_mnist.c -- Bayes by backprop on MNIST (Blundell et al. 2015) beside plain SGD and MC
  * dropout, all trained alike. Long: 784-400-400-10 takes about 4 s an epoch on one core.
- *     cc -O2 -I.. weight_noise_mnist.c -o wnm -lm && ./wnm FOLDER [units] [epochs] [method] [seed]
- * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... methods:
- * mixture, gauss, sgd, dropout, or all. You should see the weight noise below plain SGD in error,
- * and a mean field that loses most of its weights for nothing: the curve of that is printed. */
+ *     cc -O2 -I.. weight_noise_mnist.c -o wnm -lm && ./wnm FOLDER METHOD [name=value] ...
+ * FOLDER holds the four IDX files of MNIST, gunzipped; METHOD is mixture, gauss, sgd or dropout;
+ * the options are below. Without test=1 the errors are those of the last 10,000 training images.
+ * You should see weight noise below plain SGD in error, and how many weights can go for nothing. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 128, DRAWS = 50 };
+enum { BATCH = 128, HELD = 10000 };
+enum { UNITS, EPOCHS, SEED, ROWS, TEST, LR, RHO, SIGMA, S1, S2, FROM, WIDE, DRAWS, GEOMETRIC, LOCAL,
+       ADAM, AVERAGE, KL, SAMPLES, OPTIONS };
+
+static struct { const char *name; double value; const char *what; } options[OPTIONS] = {
+    { "units", 400, "in each of the two hidden layers" },
+    { "epochs", 20, "over the training images" },
+    { "seed", 1, "of the first weights, the order of the images and the noise" },
+    { "rows", 50000, "training images, the first of the file" },
+    { "test", 0, "1: errors on the test images; 0: on the last 10,000 training images" },
+    { "lr", 0.04, "the rate of mu, falling to 0 as a cosine" },
+    { "rho", 1, "the rate of rho, sigma = softplus(rho), as a multiple of that of mu" },
+    { "sigma", 0.04, "at the start" },
+    { "s1", 0, "-ln of the wide standard deviation of the prior" },
+    { "s2", 7, "-ln of the narrow one (mixture)" },
+    { "from", 0, "s2 at the start; it goes to s2 in the first half. 0: it is s2 at once" },
+    { "wide", 0.25, "the probability of the wide one" },
+    { "draws", 1, "of the weights in each step" },
+    { "geometric", 0, "1: the KL of step i of an epoch is weighted by 2^-i" },
+    { "local", 0, "1: every image has noise of its own (local reparametrization)" },
+    { "adam", 0, "1: Adam in place of SGD with momentum 0.9" },
+    { "average", 0, "1: a constant rate, and the mean of mu and rho in the second half" },
+    { "kl", 1, "the weight of the KL" },
+    { "samples", 50, "of the weights that predict" },
+};
 
 typedef struct {
     bnn_arena mem;
     bnn_tape tape;
     bnn_data train, test;
-    size_t units, epochs, *order;
-    uint64_t seed;
+    size_t *order;
+    char settings[256]; /* as given, for the lines */
 } task;
+
+static size_t whole(int option) { return (size_t)options[option].value; }
+static float real(int option) { return (float)options[option].value; }
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static void die(const char *text) {
+    fprintf(stderr, "weight_noise_mnist: %s\n", text);
+    exit(1);
+}
 
 static bnn_mat load(bnn_arena *mem, const char *folder, const char *name) {
     char path[1024];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "weight_noise_mnist: %s\n", mem->msg);
-        exit(1);
-    }
+    if (bnn_idx_load(mem, path, &m) != BNN_OK) die(mem->msg);
     return m;
 }
 
-static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+static bnn_mat rows_of(bnn_mat m, size_t first, size_t n) {
+    return (bnn_mat){ n, m.cols, m.data + first * m.cols };
+}
+
+static void load_all(task *k, const char *folder) {
+    bnn_mat x = load(&k->mem, folder, "train-images-idx3-ubyte");
+    bnn_mat y = load(&k->mem, folder, "train-labels-idx1-ubyte");
+    size_t held = x.rows - HELD, rows = whole(ROWS);
+    if (x.rows < HELD + BATCH || rows < BATCH || rows > (whole(TEST) ? x.rows : held))
+        die("too many training rows, or too few");
+    k->train = (bnn_data){ rows_of(x, 0, rows), rows_of(y, 0, rows) };
+    k->test = (bnn_data){ rows_of(x, held, HELD), rows_of(y, held, HELD) };
+    if (whole(TEST)) {
+        k->test.x = load(&k->mem, folder, "t10k-images-idx3-ubyte");
+        k->test.y = load(&k->mem, folder, "t10k-labels-idx1-ubyte");
+        bnn_mat_scale(k->test.x, k->test.x, 1 / 126.0f);
+    }
+    bnn_mat_scale(x, x, 1 / 126.0f);
+    k->order = (size_t *)bnn_arena_alloc(&k->mem, rows, sizeof *k->order);
+    if (k->order == NULL) die(k->mem.msg);
+}
 
 static bnn_batch next(task *k, size_t step) { /* epochs: every image once, in random order */
-    size_t per_epoch = k->train.x.rows / BATCH, i = step % per_epoch;
+    size_t i = step % (k->train.x.rows / BATCH);
     if (i == 0) bnn_rng_permutation(&k->tape.rng, k->train.x.rows, k->order);
     return bnn_batch_rows(&k->tape, k->train, BATCH, k->order + i * BATCH);
 }
 
-static double test_error(task *k, const bnn_net *net, const bnn_ensemble *post, double *nll) {
+static double error_of(task *k, const bnn_net *net, const bnn_ensemble *post, double *nll) {
     bnn_mark mark = bnn_arena_mark(&k->mem);
     bnn_mat p = bnn_predict(&k->mem, &k->tape, net, post, k->test.x).mean;
     double error = 100 * bnn_metric_error(p, k->test.y);
@@ -50,97 +101,166 @@ static double test_error(task *k, const bnn_net *net, const bnn_ensemble *post, 
     return error;
 }
 
-static void report(task *k, const bnn_net *net, const bnn_ensemble *post, const char *prior,
-                   size_t steps, double start) {
-    double nll, error = test_error(k, net, post, &nll);
-    printf("RESULT bbb_mnist hidden=%zu prior=%s error=%.2f nll=%.4f steps=%zu seconds=%.0f\n",
-           k->units, prior, error, nll, steps, seconds() - start);
-    fflush(stdout);
+/* Where sigma and |mu|/sigma are: their quantiles */
+static void report_noise(task *k, bnn_meanfield *q) {
+    const double at[] = { 0.05, 0.5, 0.9, 0.95, 0.98 };
+    printf("RESULT bbb_noise hidden=%zu kl_per_row=%.3f", whole(UNITS),
+           bnn_meanfield_kl(q) / (double)k->train.x.rows);
+    for (int i = 0; i < 5; i++) {
+        float sigma = 0;
+        bnn_mat_col_quantile(&k->mem, (bnn_mat){ 1, 1, &sigma }, (bnn_mat){ q->n, 1, q->sigma },
+                             at[i]);
+        printf(" sigma_%.0f=%.4g snr_%.0f=%.3g", 100 * at[i], (double)sigma, 100 * at[i],
+               bnn_meanfield_snr(q, at[i]));
+    }
+    printf("%s\n", k->settings);
 }
 
 /* Error of the mean, and of really smaller nets, as the weakest weights go */
 static void prune(task *k, bnn_meanfield *q, const bnn_net *net) {
     const double removed[] = { 0, 0.5, 0.75, 0.9, 0.95, 0.98 };
-    bnn_ensemble whole = bnn_ensemble_new(q->params, 1);
-    bnn_ensemble_push(&whole);
-    bnn_params all = bnn_ensemble_sample(&whole, 0);
+    bnn_ensemble whole_q = bnn_ensemble_new(q->params, 1);
+    bnn_ensemble_push(&whole_q);
+    bnn_params all = bnn_ensemble_sample(&whole_q, 0);
     for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) {
         bnn_mark mark = bnn_arena_mark(&k->mem);
         bnn_params_copy(q->params, &all);
         bnn_meanfield_prune(q, bnn_meanfield_snr(q, removed[i]));
         bnn_meanfield_mean(q);
         bnn_net small = bnn_mlp_shrink(bnn_params_new(&k->mem), net, NULL);
-        printf("RESULT prune removed=%.0f error=%.2f params=%zu\n", 100 * removed[i],
-               test_error(k, &small, NULL, NULL), small.params ? small.params->n : 0);
-        fflush(stdout);
+        printf("RESULT bbb_prune hidden=%zu removed=%.0f error=%.2f params=%zu%s\n", whole(UNITS),
+               100 * removed[i], error_of(k, &small, NULL, NULL),
+               small.params ? small.params->n : 0, k->settings);
         bnn_arena_rewind(&k->mem, mark);
     }
 }
 
-static void train(task *k, const char *method) {
-    int noisy = strcmp(method, "mixture") == 0 || strcmp(method, "gauss") == 0;
-    int mixture = strcmp(method, "mixture") == 0, dropout = strcmp(method, "dropout") == 0;
-    bnn_mark mark = bnn_arena_mark(&k->mem);
-    size_t per_epoch = k->train.x.rows / BATCH, steps = k->epochs * per_epoch;
-    float lr = noisy ? 0.04f : 0.02f; /* of SGD with momentum 0.9, cosine to 0 */
-    double start = seconds();
-    bnn_prior wide = { .kind = BNN_PRIOR_MIXTURE, .std = 1, .std2 = 9.11882e-4f /* e^-7 */,
-                       .weight = 0.25f };
-    if (!mixture) wide = (bnn_prior){ .kind = noisy ? BNN_PRIOR_NORMAL : BNN_PRIOR_FLAT };
-    bnn_params *w = bnn_params_new(&k->mem);
-    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 784, k->units, k->units, 10 },
-            .likelihood = BNN_CATEGORICAL, .prior = wide, .seed = k->seed,
-            .dropout = dropout ? 0.5f : 0, .dropout_input = dropout ? 0.2f : 0 });
-    bnn_meanfield q = { 0 };
-    if (noisy) q = bnn_meanfield_new(w, (bnn_meanfield_desc){ .init_std = 0.04f });
-    bnn_stepper sgd = bnn_sgd(noisy ? q.params : w, (bnn_sgd_desc){ .lr = lr, .momentum = 0.9f });
-    for (size_t s = 0; s < steps && !k->tape.err; s++) {
-        bnn_tape_reset(&k->tape);
-        sgd.lr = (float)bnn_lr_cosine((double)lr, s, steps);
-        if (noisy) bnn_meanfield_sample(&q, &k->tape);
-        bnn_backward(bnn_net_nll(&net, next(k, s)));
-        if (noisy) bnn_meanfield_backward(&q, &k->tape);
-        bnn_step(&sgd, &k->tape);
-        if ((s + 1) % (10 * per_epoch)) continue;
-        if (noisy) bnn_meanfield_mean(&q);
-        fprintf(stderr, "%s epoch %zu: test error %.2f, KL/N %.2f\n", method, (s + 1) / per_epoch,
-                test_error(k, &net, NULL, NULL),
-                noisy ? bnn_meanfield_kl(&q) / (double)k->train.x.rows : 0);
+static bnn_prior prior_of(const char *method) {
+    bnn_prior p = { .kind = BNN_PRIOR_FLAT };
+    if (strcmp(method, "gauss") == 0 || strcmp(method, "mixture") == 0) {
+        p.kind = method[0] == 'g' ? BNN_PRIOR_NORMAL : BNN_PRIOR_MIXTURE;
+        p.std = expf(-real(S1));
+        p.std2 = expf(-real(S2));
+        p.weight = real(WIDE);
     }
-    bnn_ensemble post = bnn_ensemble_new(w, DRAWS);
-    for (int i = 0; i < DRAWS && noisy; i++) bnn_meanfield_push(&q, &post, &k->tape.rng);
-    for (int i = 0; i < DRAWS && dropout; i++) bnn_ensemble_push_dropout(&post, &net, &k->tape.rng);
-    report(k, &net, noisy || dropout ? &post : NULL, method, steps, start);
-    if (noisy) prune(k, &q, &net);
-    bnn_arena_rewind(&k->mem, mark);
+    return p;
+}
+
+typedef struct {
+    const char *method;
+    int noisy, dropout;
+    bnn_params *w, *moved; /* weights; what the stepper moves: w, or mu and rho */
+    bnn_net net, trained;  /* trained: net, or net with noise for each image    */
+    bnn_meanfield q;
+} model;
+
+static model model_of(task *k, const char *method) {
+    model m = { .method = method, .dropout = strcmp(method, "dropout") == 0 };
+    m.noisy = strcmp(method, "mixture") == 0 || strcmp(method, "gauss") == 0;
+    if (!m.noisy && !m.dropout && strcmp(method, "sgd") != 0) die("no such method");
+    m.w = m.moved = bnn_params_new(&k->mem);
+    m.net = m.trained = bnn_mlp(m.w, (bnn_mlp_desc){
+        .sizes = { 784, whole(UNITS), whole(UNITS), 10 }, .likelihood = BNN_CATEGORICAL,
+        .prior = prior_of(method), .seed = whole(SEED),
+        .dropout = m.dropout ? 0.5f : 0, .dropout_input = m.dropout ? 0.2f : 0 });
+    if (!m.noisy) return m;
+    m.q = bnn_meanfield_new(m.w, (bnn_meanfield_desc){ .init_std = real(SIGMA),
+                                                       .draws = whole(DRAWS) });
+    if (whole(LOCAL)) m.trained = bnn_meanfield_net(&m.q, &m.net, BNN_NOISE_LOCAL);
+    m.moved = m.q.params;
+    for (size_t b = 0; b < m.w->n_blocks; b++)
+        bnn_params_lr(m.moved, m.w->n_blocks + b, real(RHO));
+    return m;
+}
+
+/* One step of Bayes by backprop: draw, backward and backward again, as often as there are draws */
+static void noisy_step(task *k, model *m, size_t step) {
+    size_t per_epoch = k->train.x.rows / BATCH;
+    double geometric = bnn_kl_weight_geometric(step % per_epoch, per_epoch);
+    m->q.kl_weight = real(KL) * (whole(GEOMETRIC) ? (float)geometric : 1);
+    if (real(FROM) > 0) {
+        double part = fmin(2 * (double)step / (double)(whole(EPOCHS) * per_epoch), 1);
+        double s2 = options[FROM].value + (options[S2].value - options[FROM].value) * part;
+        for (size_t b = 0; b < m->w->n_blocks; b++) m->w->blocks[b].prior.std2 = (float)exp(-s2);
+    }
+    bnn_batch batch = next(k, step);
+    for (size_t d = 0; d < m->q.draws; d++) {
+        bnn_meanfield_sample(&m->q, &k->tape);
+        bnn_var *nll = bnn_net_nll(&m->trained, batch);
+        bnn_backward(whole(LOCAL) ? bnn_scale(nll, 1 / (float)m->q.draws) : nll);
+        bnn_meanfield_backward(&m->q, &k->tape);
+    }
+}
+
+/* Returns the seconds */
+static double train(task *k, model *m) {
+    size_t per_epoch = k->train.x.rows / BATCH, steps = whole(EPOCHS) * per_epoch;
+    double start = seconds();
+    bnn_stepper opt = whole(ADAM) ? bnn_adam(m->moved, (bnn_adam_desc){ .lr = real(LR) })
+                    : bnn_sgd(m->moved, (bnn_sgd_desc){ .lr = real(LR), .momentum = 0.9f });
+    bnn_swag average = { 0 };
+    if (whole(AVERAGE)) average = bnn_swag_new(m->moved, (bnn_swag_desc){ .rank = 1 });
+    for (size_t s = 0; s < steps && !k->tape.err && !k->mem.err; s++) {
+        bnn_tape_reset(&k->tape);
+        if (!whole(AVERAGE)) opt.lr = (float)bnn_lr_cosine(options[LR].value, s, steps);
+        if (m->noisy) noisy_step(k, m, s);
+        else bnn_backward(bnn_net_nll(&m->net, next(k, s)));
+        bnn_step(&opt, &k->tape);
+        if (whole(AVERAGE) && s >= steps / 2 && s % 10 == 0) bnn_swag_collect(&average);
+        if ((s + 1) % (5 * per_epoch)) continue;
+        fprintf(stderr, "%s epoch %zu of %zu, %.0f s, KL/N %.2f\n", m->method, (s + 1) / per_epoch,
+                whole(EPOCHS), seconds() - start,
+                m->noisy ? bnn_meanfield_kl(&m->q) / (double)k->train.x.rows : 0);
+    }
+    if (whole(AVERAGE)) bnn_swag_mean(&average);
+    return seconds() - start;
+}
+
+static void report(task *k, model *m, double trained) {
+    double nll, error, mean_nll, mean_error;
+    bnn_ensemble post = bnn_ensemble_new(m->w, whole(SAMPLES));
+    if (m->noisy) bnn_meanfield_mean(&m->q);
+    mean_error = error_of(k, &m->net, NULL, &mean_nll);
+    for (size_t i = 0; i < whole(SAMPLES) && m->noisy; i++)
+        bnn_meanfield_push(&m->q, &post, &k->tape.rng);
+    for (size_t i = 0; i < whole(SAMPLES) && m->dropout; i++)
+        bnn_ensemble_push_dropout(&post, &m->net, &k->tape.rng);
+    error = error_of(k, &m->net, m->noisy || m->dropout ? &post : NULL, &nll);
+    printf("RESULT bbb_mnist hidden=%zu prior=%s error=%.2f nll=%.4f steps=%zu seconds=%.0f "
+           "mean_error=%.2f mean_nll=%.4f images=%zu%s\n", whole(UNITS), m->method, error, nll,
+           whole(EPOCHS) * (k->train.x.rows / BATCH), trained, mean_error, mean_nll,
+           k->train.x.rows, k->settings);
+    if (!m->noisy) return;
+    report_noise(k, &m->q);
+    prune(k, &m->q, &m->net);
+}
+
+static void read_option(task *k, const char *arg) {
+    const char *equals = strchr(arg, '=');
+    size_t used = strlen(k->settings);
+    snprintf(k->settings + used, sizeof k->settings - used, " %s", arg);
+    for (int i = 0; i < OPTIONS && equals; i++)
+        if (strlen(options[i].name) == (size_t)(equals - arg) &&
+            strncmp(options[i].name, arg, (size_t)(equals - arg)) == 0) {
+            options[i].value = atof(equals + 1);
+            return;
+        }
+    die(arg);
 }
 
 int main(int argc, char **argv) {
-    static const char *const methods[] = { "mixture", "gauss", "sgd", "dropout" };
-    if (argc < 2) {
-        fprintf(stderr, "weight_noise_mnist: give the folder of the four MNIST files (IDX, "
-                "gunzipped)\n");
+    if (argc < 3) {
+        fprintf(stderr, "weight_noise_mnist FOLDER mixture|gauss|sgd|dropout [name=value] ...\n");
+        for (int i = 0; i < OPTIONS; i++)
+            fprintf(stderr, "    %s=%g  %s\n", options[i].name, options[i].value, options[i].what);
         return 2;
     }
-    task k = { .units = argc > 2 ? (size_t)atol(argv[2]) : 400,
-               .epochs = argc > 3 ? (size_t)atol(argv[3]) : 20,
-               .seed = argc > 5 ? (uint64_t)atol(argv[5]) : 1 };
-    k.tape.rng = bnn_rng_seed(k.seed);
-    k.train.x = load(&k.mem, argv[1], "train-images-idx3-ubyte");
-    k.train.y = load(&k.mem, argv[1], "train-labels-idx1-ubyte");
-    k.test.x = load(&k.mem, argv[1], "t10k-images-idx3-ubyte");
-    k.test.y = load(&k.mem, argv[1], "t10k-labels-idx1-ubyte");
-    k.order = (size_t *)bnn_arena_alloc(&k.mem, k.train.x.rows, sizeof *k.order);
-    if (k.units == 0 || k.epochs == 0 || k.train.x.rows < BATCH || k.order == NULL) {
-        fprintf(stderr, "weight_noise_mnist: units and epochs must be positive\n");
-        bnn_arena_free(&k.mem);
-        return 1;
-    }
-    bnn_mat_scale(k.train.x, k.train.x, 1 / 126.0f);
-    bnn_mat_scale(k.test.x, k.test.x, 1 / 126.0f);
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (argc < 5 || strcmp(argv[4], "all") == 0 || strcmp(argv[4], methods[i]) == 0)
-            train(&k, methods[i]);
+    task k = { 0 };
+    for (int i = 3; i < argc; i++) read_option(&k, argv[i]);
+    k.tape.rng = bnn_rng_seed(whole(SEED));
+    load_all(&k, argv[1]);
+    model m = model_of(&k, argv[2]);
+    report(&k, &m, train(&k, &m));
     if (k.tape.err || k.mem.err)
         fprintf(stderr, "weight_noise_mnist: %s\n", k.tape.err ? k.tape.msg : k.mem.msg);
     int failed = k.tape.err || k.mem.err;
