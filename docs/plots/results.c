@@ -196,6 +196,30 @@ static void pruning(void) {
     done(&s);
 }
 
+static void pruning_mnist(void) {
+    static const char *const words[] = { "bbb_prune hidden=400 epochs=40 test=1",
+        "bbb_prune hidden=1200 epochs=20 test=1" };
+    static const float at[] = { 0, 50, 75, 95, 98 }, all[] = { 0, 50, 75, 90, 95, 98 };
+    static const float published[] = { 1.24f, 1.24f, 1.24f, 1.29f, 1.39f };
+    static const float before[] = { 1.39f, 1.40f, 1.68f, 2.05f, 2.86f, 9.28f };
+    svg s = picture("pruning_mnist", "MNIST: errors of the means as weights go");
+    svg_axes(&s, 0, 100, 0, 5, "weights removed, percent", "error on test images, percent");
+    svg_line(&s, 5, at, published, 0);
+    svg_line(&s, 6, all, before, 1);
+    for (int i = 0; i < 2; i++) {
+        double e[MAX];
+        float y[6];
+        values("weight_noise_mnist", words[i], "error", e);
+        for (int k = 0; k < 6; k++) y[k] = (float)e[k]; /* of the first run that has the words */
+        svg_line(&s, 6, all, y, 2 + i);
+    }
+    svg_key(&s, "1200 units, 600 epochs, published", 0, 0);
+    svg_key(&s, "400 units, 600 epochs, first settings", 1, 0);
+    svg_key(&s, "400 units, 40 epochs", 2, 0);
+    svg_key(&s, "1200 units, 20 epochs", 3, 0);
+    done(&s);
+}
+
 static void distillation(void) {
     static const char *const method[] = { "sgld", "map", "student", "small_student" };
     static const char *const names[] = { "120 samples of SGLD", "one net", "student",
@@ -440,6 +464,7 @@ int main(int argc, char **argv) {
     images();
     weight_noise();
     pruning();
+    pruning_mnist();
     distillation();
     structure();
     two_levels();
