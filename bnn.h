@@ -104,8 +104,8 @@
  * THREADS
  *     The only global is the cached answer of CPUID. Two threads may use the library at once if
  *     they share no tape, no arena that one of them allocates from, and no parameters that one of
- *     them moves: one chain = one arena + one tape. With -fopenmp large products and passes use
- *     several threads and give the same bits.
+ *     them moves: one chain = one arena + one tape. With -fopenmp large products, passes and
+ *     predictions use several threads and give the same bits.
  *
  * COMPILE OPTIONS, all to be defined before the include
  *     BNN_IMPLEMENTATION  make the implementation here
@@ -1053,7 +1053,8 @@ typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilit
  * you read them. Rows of x (or y) with NaN or inf become NaN in every result, and a note says so.
  * It is an error if a sample's output is NaN, if all its logits are -inf, or if its mean is too
  * large for a float. A member counts by its share of the weights, so only their ratios matter; it
- * is an error if all are 0. */
+ * is an error if all are 0. With -fopenmp threads share the members and blocks of a bnn_mlp or
+ * bnn_layers, each with memory of its own in the tape; any of them may call progress, in order. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
 /* ln p(y|x) of the mixture over the samples, one number per row, (n,1), in units of y */
@@ -12106,7 +12107,10 @@ typedef struct bnn__tour {
     double total, weight;  /* sum of the weights; the sample's share of it                 */
     double seen;           /* sum of the shares so far                                     */
     double *sums;          /* what bnn__tour_run was asked for                             */
-    bnn_var *out;          /* the sample's standardized answer                             */
+    bnn_var *in, *out;     /* the block and the sample's answer, standardized              */
+    bnn__time base, start; /* of a block, of a turn                                        */
+    void (*visit)(struct bnn__tour *v), (*close)(struct bnn__tour *v);
+    int alone;             /* one thread: visits take longer than answers                  */
     double q, z;           /* of a quantile: bnn__member_quantile                          */
     bnn_predictive p;      /* the result; `mean` alone where it is one matrix              */
 } bnn__tour;
@@ -12259,35 +12263,119 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
     bnn__blank(p->mutual_information, x);
 }
 
-/* `visit` for every sample of every block of rows, with v->out its answer and so many v->sums, and
- * `close`, if given, behind the last one of a block. After an error v->p is empty. */
+/* Threads call no forward of the user's: it may write to what is his. */
+static size_t bnn__tour_threads(const bnn__tour *v, size_t turns) {
+    int ours = v->net.forward == bnn__mlp_forward || v->net.forward == bnn__layers_forward;
+    return ours && !v->alone && turns > 2 * bnn__threads() &&
+           bnn__mul(v->block, v->view.n) >= (size_t)1 << 16 ? bnn__threads() : 1;
+}
+
+/* Turn u of a tour: sample u mod samples of a block of rows, whose answer is v->out */
+static void bnn__tour_turn(bnn__tour *v, size_t u) {
+    size_t first = u / v->samples * v->block;
+    if (v->in == NULL || v->first != first) {
+        bnn__back_to(v->t, v->base);
+        v->first = first;
+        v->rows = v->x.rows - first < v->block ? v->x.rows - first : v->block;
+        v->in = bnn__standardized(&v->net, bnn_input(v->t, bnn__block_of(v, v->x, v->gaps)));
+        v->start = bnn__now(v->t);
+    }
+    bnn__back_to(v->t, v->start);
+    v->s = u % v->samples;
+    v->weight = bnn__tour_weight(v, v->s) / v->total;
+    v->out = bnn__tour_forward(v, v->s, v->in);
+    bnn__tour_check(v, "output", v->out->val, 0);
+}
+
+/* What is made of turn u, at hand in w: v, or the tour of a thread. What that could not do, v does
+ * again: it has more memory, and fails with the words of one thread. */
+static void bnn__tour_visit(bnn__tour *v, bnn__tour *w, size_t u) {
+    for (;; w = v) {
+        if (w->t->err == BNN_OK && v->t->err == BNN_OK) {
+            w->seen = (w->s > 0 ? v->seen : 0) + w->weight, w->z = v->z;
+            w->t->rng = v->t->rng;
+            v->visit(w);
+        }
+        if (v->t->err != BNN_OK) w->t->err = v->t->err; /* its next turns do nothing */
+        if (w == v || w->t->err == BNN_OK || v->t->err != BNN_OK) break;
+        bnn_tape_clear_error(w->t);
+        w->in = NULL;
+        bnn__tour_turn(v, u);
+    }
+    if (v->t->err != BNN_OK) return;
+    v->seen = w->seen, v->z = w->z;
+    v->t->rng = w->t->rng;
+    if (w->s + 1 < v->samples) return;
+    if (v->close != NULL) v->close(w);
+    bnn__report(v->t, w->first + w->rows, v->x.rows);
+}
+
+/* Tours of threads, as many as there is memory for, each with a tape of so many bytes out of v's */
+typedef struct bnn__hand {
+    bnn__tour v;
+    bnn_tape t;
+} bnn__hand;
+
+static unsigned char *bnn__tour_hands(bnn__tour *v, size_t *threads, size_t *bytes) {
+    bnn_arena *mem = &v->t->mem;
+    unsigned char *room;
+    size_t i;
+    bnn__back_to(v->t, v->base);
+    v->in = NULL;
+    *bytes = (*bytes + sizeof(bnn__hand)) / BNN__ALIGN * BNN__ALIGN + 6 * BNN__ALIGN;
+    while (*threads > 1 && bnn__arena_take(mem, *threads + 1, *bytes) == NULL) /* v needs one too */
+        *threads /= 2, mem->err = BNN_OK, mem->msg[0] = '\0';
+    if (*threads == 1) return NULL;
+    bnn__back_to(v->t, v->base);
+    room = (unsigned char *)bnn__arena_take(mem, *threads, *bytes);
+    v->base = bnn__now(v->t);
+    for (i = 0; i < *threads; i++) {
+        bnn__hand *h = (bnn__hand *)(void *)(room + i * *bytes);
+        memset(&h->t, 0, sizeof h->t);
+        h->t.mem.buffer = h + 1, h->t.mem.capacity = *bytes - sizeof *h;
+        h->v = *v;
+        h->v.t = &h->t, h->v.net.params = &h->v.view;
+        h->v.base = bnn__now(&h->t);
+    }
+    return room;
+}
+
+/* v->visit for every sample of every block of rows, with v->out its answer and so many v->sums, and
+ * v->close, if given, behind the last one of a block, all in their order. Threads take turns. The
+ * first is alone, but in a region: what it needs is what a thread needs. After an error v->p is
+ * empty. */
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__time base = bnn__now(t), sums_end, start;
-    bnn_var *x;
+    bnn__time start = bnn__now(t);
+    size_t turns = v->x.rows == 0 ? 0 : ((v->x.rows - 1) / v->block + 1) * v->samples, u, bytes;
+    size_t threads = bnn__tour_threads(v, turns);
+    unsigned char *hands = NULL;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
-    sums_end = bnn__now(t);
-    for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
-        v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
-        v->seen = 0;
-        x = bnn__standardized(&v->net, bnn_input(t, bnn__block_of(v, v->x, v->gaps)));
-        start = bnn__now(t);
-        for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
-            v->weight = bnn__tour_weight(v, v->s) / v->total;
-            v->seen += v->weight;
-            v->out = bnn__tour_forward(v, v->s, x);
-            bnn__tour_check(v, "output", v->out->val, 0);
-            if (t->err == BNN_OK) visit(v);
-            bnn__back_to(t, start);
-        }
-        if (t->err == BNN_OK && close != NULL) close(v);
-        bnn__back_to(t, sums_end);
-        if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
+    v->visit = visit, v->close = close;
+    v->base = bnn__now(t);
+    bytes = bnn_arena_used(&t->mem);
+    if (t->err != BNN_OK) turns = 0;
+    BNN__PARALLEL(threads > 1)
+    for (u = 0; u < threads; u++)
+        if (u == 0 && turns > 0) bnn__tour_turn(v, 0);
+    if (turns > 0) bnn__tour_visit(v, v, 0);
+    bytes = bnn_arena_used(&t->mem) - bytes;
+    if (threads > 1 && t->err == BNN_OK) hands = bnn__tour_hands(v, &threads, &bytes);
+#ifdef _OPENMP
+#pragma omp parallel for ordered schedule(static, 1) num_threads((int)threads) if (hands != NULL)
+#endif
+    for (u = 1; u < turns; u++) {
+        bnn__tour *w = hands == NULL ? v : (bnn__tour *)(void *)(hands + bnn__thread() * bytes);
+        bnn__tour_turn(w, u);
+#ifdef _OPENMP
+#pragma omp ordered
+#endif
+        bnn__tour_visit(v, w, u);
     }
-    bnn__back_to(t, base);
+    bnn__back_to(t, start);
     if (t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
     if (v->gaps) bnn__tour_blank(v, v->x);
     if (v->y_gaps) bnn__tour_blank(v, v->y);
@@ -12554,11 +12642,12 @@ static void bnn__quantile_add(bnn__tour *v) {
 
 static void bnn__quantile_close(bnn__tour *v) {
     size_t i, count = v->rows * v->k;
-    bnn__members mix;
-    mix.net = &v->net;
-    mix.n = v->samples;
-    mix.weight = v->sums;
+    BNN__PARALLEL(count * v->samples > 256)
     for (i = 0; i < count; i++) {
+        bnn__members mix;
+        mix.net = &v->net;
+        mix.n = v->samples;
+        mix.weight = v->sums;
         mix.location = mix.weight + (1 + i) * mix.n;
         mix.scale = mix.location + count * mix.n;
         v->p.mean.data[v->first * v->k + i] = (float)bnn__mixture_quantile(&mix, v->q, v->z);
@@ -12576,6 +12665,7 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
     if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return v.p.mean;
     v.q = (double)q;
     v.z = bnn__member_quantile(net, v.q);
+    v.alone = 1;
     v.p.mean = bnn_mat_new(mem, x.rows, v.k);
     bnn__tour_run(&v, mem, bnn__mul(v.samples, bnn__mul(2 * ROWS, v.k) + 1), bnn__quantile_add,
                   bnn__quantile_close);
@@ -15364,7 +15454,7 @@ static int bnn__laplace_open(bnn__tour *v, bnn_tape *t, const char *who, const b
     enum { ROWS = 128, ROOM = 4096 }; /* rows at a time, so that their covariances stay small */
     memset(v, 0, sizeof *v);
     if (!bnn__probe_init(v, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
-    v->laplace = la;
+    v->laplace = la, v->alone = 1;
     v->view.theta = la->mean;
     if (!bnn__tour_over(v, x, ROWS)) return 0;
     if (v->cols > ROOM / ROWS) v->block = ROOM / v->cols + 1;
