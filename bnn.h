@@ -2500,15 +2500,17 @@ BNN__CALLED int bnn__cpu(void) {
 #define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
 #if defined(_OPENMP)
 #include <omp.h>
-/* Not within a region of the caller's, even if OpenMP may nest: scratch is for bnn__threads() */
-#define BNN__PARALLEL(cond) _Pragma(BNN__STR(omp parallel for if ((cond) && !omp_in_parallel())))
-#define BNN__ATOMIC _Pragma(BNN__STR(omp atomic write))
-#define BNN__STR(x) BNN__STR_(x)
-#define BNN__STR_(x) #x
+#define BNN__STR(x) #x
+#define BNN__OMP(x) _Pragma(BNN__STR(omp x))
+static size_t bnn__threads(void) { return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads(); }
+static size_t bnn__thread(void) { return (size_t)omp_get_thread_num(); }
 #else
-#define BNN__PARALLEL(cond)
-#define BNN__ATOMIC
+#define BNN__OMP(x)
+static size_t bnn__threads(void) { return 1; }
+static size_t bnn__thread(void) { return 0; }
 #endif
+/* Not within a region of the caller's, even if OpenMP may nest: scratch is for bnn__threads() */
+#define BNN__PARALLEL(cond) BNN__OMP(parallel for if ((cond) && !omp_in_parallel()))
 
 /* >>primitives  f, i, u: float, int32_t, uint32_t lanes. A comparison yields all ones or zero in a
  * u, and sel(m, a, b) takes a where m is set. Loads and stores need no alignment. */
@@ -3078,7 +3080,7 @@ BNN__INLINE bnn__job bnn__no_job(void) {
 BNN__UNUSED static void bnn__seen(int *high, const void *lanes, size_t bytes) {
     static const unsigned char none[64] = { 0 };
     if (high == NULL || memcmp(lanes, none, bytes) == 0) return;
-    BNN__ATOMIC
+    BNN__OMP(atomic write)
     *high = 1;
 }
 
@@ -3954,12 +3956,12 @@ BNN__UNUSED static void bnn__gemm_from(size_t m, size_t n, size_t k, const float
 #elif defined(_OPENMP)
     /* threads take columns of a wide C, so that no panel is packed twice; rows of a tall one: then
      * a gradient lies in the cache of the core that will also move its weights */
-    size_t threads = (size_t)omp_get_max_threads(), unit = m < n ? 16 : 6, t;
+    size_t threads = bnn__threads(), unit = m < n ? 16 : 6, t;
     size_t whole = unit == 16 ? n : m, part = (whole + threads - 1) / threads;
     part = (part + unit - 1) / unit * unit;
-    if (threads > 1 && !omp_in_parallel() && m * n * k >= (size_t)1 << 21) {
+    if (threads > 1 && m * n * k >= (size_t)1 << 21) {
         threads = (whole + part - 1) / part;
-#pragma omp parallel for
+        BNN__OMP(parallel for)
         for (t = 0; t < threads; t++) {
             size_t at = t * part, len = whole - at < part ? whole - at : part;
             if (unit == 16)
@@ -4058,20 +4060,6 @@ static size_t bnn__patch_rows(const bnn__slide *s) {
 static int bnn__patch_free(const bnn__slide *s) {
     return s->kh == 1 && s->kw == 1 && s->down == 1 && s->right == 1 && s->top + s->left == 0 &&
            s->rows == s->h && s->cols == s->w;
-}
-static size_t bnn__threads(void) {
-#ifdef _OPENMP
-    return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
-static size_t bnn__thread(void) {
-#ifdef _OPENMP
-    return (size_t)omp_get_thread_num();
-#else
-    return 0;
-#endif
 }
 #if BNN__SIMD
 /* Patches are read where they lie: a tile has six pixels of the result, wherever they are, and runs
@@ -4470,7 +4458,7 @@ static void bnn__p_watched(const bnn__job *q, size_t i, size_t n) {
         size_t end = n - i < 1024 ? n : i + 1024;
         q->pass(q, i, end);
         if (bnn__calm(q, i, end)) continue;
-        BNN__ATOMIC
+        BNN__OMP(atomic write)
         *q->high = 1;
     }
 }
@@ -12364,15 +12352,11 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
     if (turns > 0) bnn__tour_visit(v, v, 0);
     bytes = bnn_arena_used(&t->mem) - bytes;
     if (threads > 1 && t->err == BNN_OK) hands = bnn__tour_hands(v, &threads, &bytes);
-#ifdef _OPENMP
-#pragma omp parallel for ordered schedule(static, 1) num_threads((int)threads) if (hands != NULL)
-#endif
+    BNN__OMP(parallel for ordered schedule(static, 1) num_threads((int)threads) if (hands != NULL))
     for (u = 1; u < turns; u++) {
         bnn__tour *w = hands == NULL ? v : (bnn__tour *)(void *)(hands + bnn__thread() * bytes);
         bnn__tour_turn(w, u);
-#ifdef _OPENMP
-#pragma omp ordered
-#endif
+        BNN__OMP(ordered)
         bnn__tour_visit(v, w, u);
     }
     bnn__back_to(t, start);
@@ -17421,9 +17405,7 @@ static void *bnn__fit_alloc(void *user, void *ptr, size_t old_size, size_t size)
     void *p = NULL;
     (void)ptr, (void)old_size;
     if (size == 0) return NULL;
-#ifdef _OPENMP
-#pragma omp critical(bnn__fit_memory)
-#endif
+    BNN__OMP(critical(bnn__fit_memory))
     p = bnn_arena_alloc((bnn_arena *)user, 1, size);
     return p;
 }
@@ -17438,9 +17420,7 @@ static bnn_tape bnn__fit_tape(bnn_arena *mem) {
 /* `one` for every chain that lives, in parallel */
 static void bnn__fit_each(bnn__fitting *f, void (*one)(bnn__fit_chain *c)) {
     int k, chains = (int)f->desc.chains;
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static, 1)
-#endif
+    BNN__OMP(parallel for schedule(static, 1))
     for (k = 0; k < chains; k++) {
         bnn__fit_chain *c = &f->chains[k];
         if (bnn__fit_live(c)) one(c);
