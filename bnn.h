@@ -19858,10 +19858,13 @@ static int bnn__number_marks(const char *s, size_t n) { /* 1, 2: a number with o
 }
 
 /* What is wrong with a word among numbers */
-static const char *bnn__number_hint(const char *s, size_t n) {
-    int marks = bnn__number_marks(s, n);
+static const char *bnn__number_hint(const char *s, size_t n, const bnn_csv_desc *d) {
+    int marks = bnn__number_marks(s, n), groups = memchr(s, '.', n) != NULL;
     return marks == 2 ? "is not a number: say .thousands = ',' (or .decimal = ',')"
-           : marks == 1 ? "is not a number: say .decimal = ','" : "is not a number";
+           : marks == 0 ? "is not a number" : d->decimal == ',' && groups
+           ? "is not a number: say .thousands = '.'" : groups
+           ? "is not a number: say .decimal = ',' and .thousands = '.'"
+           : "is not a number: say .decimal = ','";
 }
 
 /* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
@@ -19938,7 +19941,7 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
         kind = bnn__csv_value(c, &out->values.data[i]);
         if (kind == BNN__INFINITE) return bnn__csv_fail(c, "is not finite as a float");
         if (kind == BNN__WORD)
-            return bnn__csv_fail(c, bnn__number_hint(c->field, c->length));
+            return bnn__csv_fail(c, bnn__number_hint(c->field, c->length, c->desc));
         out->missing += kind == BNN__MISSING;
         if (out->missing != 0 && reject_missing) return bnn__csv_fail(c, "is missing");
     }
@@ -20101,7 +20104,7 @@ static void bnn__column_look(const bnn_table *t, bnn_column *c) { /* what all it
         either |= order == 3 && (day < month || day > month);
     }
     there = t->rows - c->missing;
-    c->dates = orders == 3 && !either ? BNN_DATE_DAY_FIRST : orders; /* 3: in either order */
+    c->dates = dates < there || (orders == 3 && !either) ? BNN_DATE_DAY_FIRST : orders;
     c->kind = there == 0 ? 0 : numbers == there ? BNN_COLUMN_NUMBER
               : yesno == there ? BNN_COLUMN_YESNO
               : dates == there && (c->dates == 1 || c->dates == 2) ? BNN_COLUMN_DATE
@@ -20375,7 +20378,7 @@ static void bnn__column_unclear(bnn_arena *mem, const bnn_table *t, size_t c) {
     }
     for (i = 0; i < t->rows; i++) {
         int kind = bnn__cell_value(t, at->cells[i], &v);
-        const char *hint = bnn__number_hint(at->cells[i], strlen(at->cells[i]));
+        const char *hint = bnn__number_hint(at->cells[i], strlen(at->cells[i]), &t->desc);
         if (kind == BNN__MISSING || kind == BNN__NUMBER) continue;
         if (bnn__date(at->cells[i], &v, &w) == 3 && at->dates == 3)
             hint = "is a day and a month in either order: say .date_order, or .skip it";
@@ -20450,8 +20453,9 @@ static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const ch
     return found ? BNN__NUMBER : BNN__WORD;
 }
 
-static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
-                              const size_t *rows, size_t n_rows) {
+/* Into mean, which stays as it is where no row has a value */
+static void bnn__feature_mean(bnn_arena *mem, const bnn_feature *f, float *mean, const bnn_table *t,
+                              size_t c, const size_t *rows, size_t n_rows) {
     double *sum = (double *)bnn_arena_alloc(mem, f->width, sizeof *sum), v;
     size_t i, n = 0;
     for (i = 0; i < n_rows && sum != NULL; i++) {
@@ -20461,34 +20465,28 @@ static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t
         else sum[0] += v;
         n++;
     }
-    for (i = 0; i < f->width && n != 0; i++) f->mean[i] = (float)(sum[i] / (double)n);
+    for (i = 0; i < f->width && n != 0; i++) mean[i] = (float)(sum[i] / (double)n);
 }
 
 static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
                              int as_class, const bnn_recipe_desc *d) {
     const bnn_column *from = &t->columns[c];
+    if (mem->err == BNN_OK && bnn__table_find(t, from->name, strlen(from->name)) != c)
+        bnn__column_fail(mem, t, c, "has the name of an earlier column: rename it, or put its "
+                         "number into .skip");
     if (mem->err != BNN_OK) return;
     f->name = bnn__keep(mem, from->name);
     f->kind = as_class && from->missing < t->rows ? BNN_COLUMN_CLASS : from->kind;
     f->dates = from->dates;
-    if (f->kind == 0 && from->dates == 3 && d->date_order != 0) {
-        bnn_column trial = *from;
-        f->dates = d->date_order;
-        trial.dates = 1; /* all of it dates? */
-        for (trial.missing = 0; trial.missing < t->rows; trial.missing++) {
-            double v, w;
-            const char *s = from->cells[trial.missing];
-            if (bnn__cell_value(t, s, &v) != BNN__MISSING && bnn__date(s, &v, &w) == 0) break;
-        }
-        if (trial.missing == t->rows) f->kind = BNN_COLUMN_DATE;
-    }
+    if (f->kind == 0 && from->dates == 3 && d->date_order != 0) /* all are, in either order */
+        f->kind = BNN_COLUMN_DATE, f->dates = d->date_order;
     if (f->kind == 0) bnn__column_unclear(mem, t, c);
     if (f->kind == BNN_COLUMN_CLASS)
         bnn__classes_collect(mem, f, t, c, d->max_classes != 0 ? d->max_classes : 100);
     if (f->kind == BNN_COLUMN_YESNO) bnn__yesno_collect(mem, f, from, t->rows);
     f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
     f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
-    if (f->mean != NULL) bnn__feature_mean(mem, f, t, c, NULL, t->rows);
+    if (f->mean != NULL) bnn__feature_mean(mem, f, f->mean, t, c, NULL, t->rows);
 }
 
 static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
@@ -20585,16 +20583,21 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n) {
     bnn_mark mark = bnn_arena_mark(mem);
+    float *mean = (float *)bnn__arena_take(mem, r->x_cols, sizeof *mean);
     size_t i;
     for (i = 0; i < n && mem->err == BNN_OK; i++)
         if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
             bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
                             : n, t->rows);
     for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
-        bnn_feature *f = &r->inputs[i];
+        const bnn_feature *f = &r->inputs[i];
         size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
-        if (c != BNN__NONE) bnn__feature_mean(mem, f, t, c, rows, n);
+        if (c == BNN__NONE) break;
+        memcpy(mean + f->first, f->mean, f->width * sizeof *mean);
+        bnn__feature_mean(mem, f, mean + f->first, t, c, rows, n);
     }
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) /* all of them or none */
+        memcpy(r->inputs[i].mean, mean + r->inputs[i].first, r->inputs[i].width * sizeof *mean);
     bnn_arena_rewind(mem, mark);
 }
 
@@ -20647,7 +20650,7 @@ static int bnn__pour_field(bnn__pour *p, const bnn_feature *f, size_t row, size_
         return 1;
     }
     if (f->kind == BNN_COLUMN_NUMBER)
-        bnn__cell_fail(p->mem, p->t, row, c, bnn__number_hint(s, strlen(s)));
+        bnn__cell_fail(p->mem, p->t, row, c, bnn__number_hint(s, strlen(s), &p->t->desc));
     else if (f->kind != BNN_COLUMN_CLASS)
         bnn__cell_fail(p->mem, p->t, row, c, f->kind == BNN_COLUMN_DATE
                        ? "is not a date in the order of the recipe" : "is neither yes nor no");
@@ -22425,19 +22428,14 @@ static int bnn__literal_key(bnn__literal *l, const char *const keys[3]) {
     return 3;
 }
 
-static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
-    size_t n;
+static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings, any escapes in them */
+    int inside = 0;
     bnn__literal_need(l, "{");
-    while (!l->bad && !bnn__literal_take(l, "}")) {
-        const char *p = l->p;
-        if (bnn__literal_take(l, ":,")) continue;
-        (void)bnn__literal_string(l, &n);
-        while (l->bad && l->p > p && l->p + 1 < l->end && *l->p == '\\') { /* any escapes here */
-            char quote = *p == '\'' ? '\'' : '"';
-            for (l->p += 2; l->p < l->end && *l->p != quote && *l->p != '\\';) l->p++;
-            if (l->p < l->end && *l->p == quote) l->p++, l->bad = 0;
-        }
+    for (; l->p < l->end && (inside || (*l->p != '}' && *l->p != '{')); l->p++) {
+        inside ^= *l->p == '"';
+        if (inside && *l->p == '\\' && ++l->p == l->end) break;
     }
+    bnn__literal_need(l, "}");
 }
 
 /* ---- .npy */
