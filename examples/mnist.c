@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
     /* SGLD, and its students: after burn-in every fourth step they learn what the teacher of the
      * moment says about noisy inputs */
     static const size_t width[SIZES] = { 400, 200, 100, 50, 25 };
-    size_t sizes = argc > 4 ? SIZES : 1, every = sizes > 1 ? 2 : 4;
+    size_t sizes = argc > 4 ? SIZES : 1;
     bnn_params *w = bnn_params_new(&mem);
     bnn_net net = bnn_mlp(w, shape), student[SIZES];
     bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 0.12f }), adam[SIZES];
@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
         bnn_tape_reset(&tape);
         bnn_backward(bnn_net_loss(&net, bnn_minibatch(&tape, train, BATCH)));
         bnn_step(&sgld, &tape);
-        if (s >= burn_in && s % every == 0) {
+        if (s >= burn_in && s % 4 == 0) {
             double t0 = seconds();
             bnn_inputs_desc near = { .noise = 0.05f };
             bnn_var *x = bnn_distill_inputs(&tape, train.x, BATCH, near);
@@ -135,7 +135,7 @@ int main(int argc, char **argv) {
     printf("\n");
     for (size_t k = 0; k < sizes && p.data; k++) {
         bnn_mat q = report("student", &mem, &tape, &student[k], NULL, test,
-                           (steps - burn_in) / every, learning[k]);
+                           (steps - burn_in) / 4, learning[k]);
         if (!q.data) break;
         printf(" hidden=%zu weights=%zu gap=%.4f agreement=%.4f kl=%.4f\n", width[k],
                student[k].params->n, bnn_metric_nll(q, test.y) - bnn_metric_nll(p, test.y),

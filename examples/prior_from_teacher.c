@@ -1,13 +1,14 @@
 /* prior_from_teacher.c -- Bayesian distillation (Grabovoy and Strijov 2021): a teacher's posterior,
  * shrunk to the student's shape, is the student's prior; then variational training under it.
- *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [seeds | FOLDER [WIDTH [SEED]]]
+ *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [seeds | FOLDER [WIDTH SEED [KL]]]
  * Regression [10,100,50,1] to [10,10,10,1] (neurons) and [10,50,1] (neurons, then a layer), orders
  * of removal, digits, and, with a folder of Fashion-MNIST, [784,800,50,10] to [784,50,10]. `area`
  * compares test curves with the plain student's: -MSE, or log likelihood; > 0 is better. You should
  * see distilled students lead at first, copied means explain most of that, and narrow variances
- * cost at the end: the data was used twice. With a WIDTH it is used once: half of the images for
- * the teacher, up to 25,000 others for students [784,WIDTH,10]. There the posterior wins while the
- * student's rows are few. Curves go to build/prior_from_teacher.dat where there is a build/. */
+ * cost at the end: the data was used twice. With a WIDTH and a SEED it is used once: half of the
+ * images for the teacher, up to 25,000 others for students [784,WIDTH,10]; KL is their KL's weight.
+ * There the posterior of the neurons that matter wins where the student's rows are few, and its
+ * means where they are many. Curves go to build/prior_from_teacher.dat where there is a build/. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -25,6 +26,7 @@ typedef struct {
     bnn_data train, test;
     size_t steps, batch, every;
     float lr, kl_weight; /* 1 is the ELBO */
+    const char *fixed;   /* a weight for all students of curve(); NULL: chosen by held-out rows */
     FILE *dat;
 } world;
 
@@ -286,13 +288,14 @@ static grade student(world *u, bnn_mlp_desc shape, bnn_gaussian *prior, int with
     static const float weight[] = { 1, 0.1f, 0.01f };
     static run r;
     grade best = { INFINITY, 0, 0, 0 };
-    for (int k = 0; k < 3 && !u->mem.err; k++) {
+    for (int k = 0; k < (u->fixed ? 1 : 3) && !u->mem.err; k++) {
         bnn_mark mark = bnn_arena_mark(&u->mem);
         r.net = bnn_mlp(bnn_params_new(&u->mem), shape);
         if (prior->mean[0] != 0) memcpy(r.net.params->theta, prior->mean, prior->n * sizeof(float));
-        u->train = rows, u->test = held, u->kl_weight = weight[k];
+        u->train = rows, u->test = held;
+        u->kl_weight = u->fixed ? (float)atof(u->fixed) : weight[k];
         train(u, &r, prior, with_sd ? 0 : 0.02f);
-        grade g = { by_draws(u, &r, held, NULL), 0, 0, (double)weight[k] };
+        grade g = { by_draws(u, &r, held, NULL), 0, 0, (double)u->kl_weight };
         if (g.held < best.held) {
             g.nll = by_draws(u, &r, test, &g.error);
             best = g;
@@ -302,60 +305,57 @@ static grade student(world *u, bnn_mlp_desc shape, bnn_gaussian *prior, int with
     return best;
 }
 
-/* Teacher [784,800,10], or with the hidden layer of `width`; half of the images teach it */
-static void teach(world *u, run *t, bnn_mlp_desc shape, bnn_gaussian *g, bnn_mat *curvature) {
-    t->net = bnn_mlp(bnn_params_new(&u->mem), shape);
-    bnn_gaussian prior = standard(u, t->net.params->n, NULL);
-    u->steps = 1500, u->batch = 100, u->every = 1500, u->lr = 3e-3f, u->kl_weight = 0.2f;
-    train(u, t, &prior, 0.02f);
-    *g = posterior(u, t);
-    *curvature = bnn_mat_new(&u->mem, 1, t->net.params->n);
-    bnn_ggn(*curvature, &u->tape, &t->net, bnn_mat_rows(u->train.x, 0, 500));
+/* A teacher [784,800,10], or one with the student's hidden layer behind; cut by three orders to the
+ * student's shape. Which of the cuts do the held-out rows like best? */
+static int cuts(world *u, bnn_mlp_desc shape, int layer, bnn_data test, bnn_gaussian *cut) {
+    static const char *order[3] = { "random", "obd", "ratio" };
+    static run t;
+    size_t width = shape.sizes[1];
+    int best = 0, seed = (int)shape.seed;
+    double error, nll, least = INFINITY;
+    bnn_mlp_desc wide = shape;
+    wide.sizes[1] = 800;
+    if (layer) wide.sizes[2] = width, wide.sizes[3] = 10;
+    t.net = bnn_mlp(bnn_params_new(&u->mem), wide);
+    bnn_gaussian prior = standard(u, t.net.params->n, NULL);
+    u->steps = u->every = 1500, u->batch = 100, u->lr = 3e-3f, u->kl_weight = 0.2f;
+    train(u, &t, &prior, 0.02f);
+    bnn_gaussian g = posterior(u, &t);
+    bnn_mat curvature = bnn_mat_new(&u->mem, 1, t.net.params->n);
+    bnn_ggn(curvature, &u->tape, &t.net, bnn_mat_rows(u->train.x, 0, 500));
+    nll = by_draws(u, &t, test, &error);
+    printf("RESULT prior_rows width=%zu seed=%d teacher=%s nll=%.4f error=%.2f\n", width, seed,
+           layer ? "784-800-W-10" : "784-800-10", nll, error);
+    for (int k = 0; k < 3 && !u->mem.err; k++) {
+        bnn_net net = t.net;
+        cut[k] = drop(u, &net, &g, 1, width, k, curvature.data);
+        if (layer) net = bnn_drop_layer(bnn_params_new(&u->mem), &cut[k], &net, &cut[k], 2);
+        nll = -judge(u, &net);
+        if (nll < least) least = nll, best = k;
+        printf("RESULT prior_rows width=%zu seed=%d cut=%s order=%s held_nll=%.4f\n", width, seed,
+               layer ? "neurons_layer" : "neurons", order[k], nll);
+        fflush(stdout);
+    }
+    return best;
 }
 
-/* Neurons [784,800,10] to [784,WIDTH,10], and also [784,800,WIDTH,10], where then a layer goes:
- * data counted once, by the rows of the student */
+/* Students [784,width,10] by their rows, which are not the teacher's: data counted once */
 static void curve(world *u, size_t width, uint64_t seed) {
-    enum { HALF = 30000, MOST = 25000, CUTS = 6, SIZES = 4, PRIORS = 5 };
+    enum { HALF = 30000, MOST = 25000, SIZES = 4, PRIORS = 5 };
     static const size_t rows[SIZES] = { 100, 1000, 5000, MOST };
-    static const char *order[3] = { "random", "obd", "ratio" };
     static const char *prior_name[PRIORS] = { "standard", "means", "posterior", "posterior_random",
                                               "posterior_layer" };
     bnn_data all = u->train, test = u->test, held = bnn_data_rows(all, HALF + MOST, 5000);
-    bnn_gaussian cut[CUTS];
-    double least[2] = { INFINITY, INFINITY };
-    int best[2] = { 0, 0 };
-    static run t;
-    u->tape.rng = bnn_rng_seed(seed);
-    u->train = bnn_data_rows(all, 0, HALF), u->test = held;
     bnn_mlp_desc shape = { .sizes = { 784, width, 10 }, .likelihood = BNN_CATEGORICAL,
                            .no_bias = 1, .seed = seed };
-    for (int layer = 0; layer < 2; layer++) {
-        bnn_mlp_desc wide = shape;
-        bnn_gaussian g;
-        bnn_mat curvature;
-        wide.sizes[1] = 800;
-        if (layer) wide.sizes[2] = width, wide.sizes[3] = 10;
-        teach(u, &t, wide, &g, &curvature);
-        double error, nll = by_draws(u, &t, test, &error);
-        printf("RESULT prior_rows width=%zu seed=%d teacher=%s nll=%.4f error=%.2f\n", width,
-               (int)seed, layer ? "784-800-W-10" : "784-800-10", nll, error);
-        for (int k = 0; k < 3 && !u->mem.err; k++) {
-            bnn_net net = t.net;
-            bnn_gaussian *to = &cut[3 * layer + k];
-            *to = drop(u, &net, &g, 1, width, k, curvature.data);
-            if (layer) net = bnn_drop_layer(bnn_params_new(&u->mem), to, &net, to, 2);
-            nll = -judge(u, &net);
-            if (nll < least[layer]) least[layer] = nll, best[layer] = 3 * layer + k;
-            printf("RESULT prior_rows width=%zu seed=%d cut=%s order=%s held_nll=%.4f\n", width,
-                   (int)seed, layer ? "neurons_layer" : "neurons", order[k], nll);
-            fflush(stdout);
-        }
-    }
-    bnn_gaussian flat = standard(u, cut[0].n, NULL), means = standard(u, cut[0].n,
-                                                                      cut[best[0]].mean);
-    bnn_gaussian *prior[PRIORS] = { &flat, &means, &cut[best[0]], &cut[0], &cut[best[1]] };
-    u->steps = 1000, u->batch = 32, u->every = 1000;
+    bnn_gaussian cut[2][3];
+    u->tape.rng = bnn_rng_seed(seed);
+    u->train = bnn_data_rows(all, 0, HALF), u->test = held;
+    bnn_gaussian *best = &cut[0][cuts(u, shape, 0, test, cut[0])];
+    bnn_gaussian *layer = &cut[1][cuts(u, shape, 1, test, cut[1])];
+    bnn_gaussian flat = standard(u, best->n, NULL), means = standard(u, best->n, best->mean);
+    bnn_gaussian *prior[PRIORS] = { &flat, &means, best, &cut[0][0], layer };
+    u->steps = u->every = 1000, u->batch = 32;
     for (int k = 0; k < SIZES; k++)
         for (int m = 0; m < PRIORS && !u->mem.err; m++) {
             grade g = student(u, shape, prior[m], m > 1, bnn_data_rows(all, HALF, rows[k]), held,
@@ -364,6 +364,7 @@ static void curve(world *u, size_t width, uint64_t seed) {
                    "kl_weight=%g held_nll=%.4f\n", width, (int)seed, prior_name[m], rows[k], g.nll,
                    g.error, g.kl_weight, g.held);
             fflush(stdout);
+            fprintf(stderr, "%zu rows, %s: %.4f\n", rows[k], prior_name[m], g.nll);
         }
 }
 
@@ -387,12 +388,13 @@ int main(int argc, char **argv) {
     if (seeds > 0)
         printf("\nnever active: %.1f of 50; Belsley's largest index: %.1f", sum[0][9] / seeds,
                sum[3][9] / seeds);
-    printf("\n");
+    if (seeds > 0) printf("\n");
     if (full && seeds == 0) {
         const char *f = argv[1];
         u.train = read_set(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
         u.test = read_set(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
-        if (argc > 2) curve(&u, (size_t)atol(argv[2]), argc > 3 ? (uint64_t)atol(argv[3]) : 1);
+        u.fixed = argc > 4 ? argv[4] : NULL;
+        if (argc > 3) curve(&u, (size_t)atol(argv[2]), (uint64_t)atol(argv[3]));
         else images(&u, "fashion", 800, 50, 15000);
     } else if (!full) {
         FILE *here = fopen("data/digits-test-labels.idx", "rb");
