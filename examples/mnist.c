@@ -62,6 +62,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     size_t steps = argc > 2 ? (size_t)atol(argv[2]) : 200000;
+    if (steps < 1000) steps = 1000;
     uint64_t seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
     size_t sgd_steps = steps / 8;
     bnn_arena mem = { 0 };
