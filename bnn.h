@@ -104,8 +104,8 @@
  * THREADS
  *     The only global is the cached answer of CPUID. Two threads may use the library at once if
  *     they share no tape, no arena that one of them allocates from, and no parameters that one of
- *     them moves: one chain = one arena + one tape. With -fopenmp large products and passes use
- *     several threads and give the same bits.
+ *     them moves: one chain = one arena + one tape. With -fopenmp large products, passes and
+ *     predictions use several threads and give the same bits.
  *
  * COMPILE OPTIONS, all to be defined before the include
  *     BNN_IMPLEMENTATION  make the implementation here
@@ -1053,7 +1053,8 @@ typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilit
  * you read them. Rows of x (or y) with NaN or inf become NaN in every result, and a note says so.
  * It is an error if a sample's output is NaN, if all its logits are -inf, or if its mean is too
  * large for a float. A member counts by its share of the weights, so only their ratios matter; it
- * is an error if all are 0. */
+ * is an error if all are 0. With -fopenmp threads share the members and blocks of a bnn_mlp or
+ * bnn_layers, each with memory of its own in the tape; any of them may call progress, in order. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
 /* ln p(y|x) of the mixture over the samples, one number per row, (n,1), in units of y */
@@ -2499,15 +2500,17 @@ BNN__CALLED int bnn__cpu(void) {
 #define BNN__TASK ((size_t)1 << 15)     /* elements of a pass that one thread takes at a time */
 #if defined(_OPENMP)
 #include <omp.h>
-/* Not within a region of the caller's, even if OpenMP may nest: scratch is for bnn__threads() */
-#define BNN__PARALLEL(cond) _Pragma(BNN__STR(omp parallel for if ((cond) && !omp_in_parallel())))
-#define BNN__ATOMIC _Pragma(BNN__STR(omp atomic write))
-#define BNN__STR(x) BNN__STR_(x)
-#define BNN__STR_(x) #x
+#define BNN__STR(x) #x
+#define BNN__OMP(x) _Pragma(BNN__STR(omp x))
+static size_t bnn__threads(void) { return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads(); }
+static size_t bnn__thread(void) { return (size_t)omp_get_thread_num(); }
 #else
-#define BNN__PARALLEL(cond)
-#define BNN__ATOMIC
+#define BNN__OMP(x)
+static size_t bnn__threads(void) { return 1; }
+static size_t bnn__thread(void) { return 0; }
 #endif
+/* Not within a region of the caller's, even if OpenMP may nest: scratch is for bnn__threads() */
+#define BNN__PARALLEL(cond) BNN__OMP(parallel for if ((cond) && !omp_in_parallel()))
 
 /* >>primitives  f, i, u: float, int32_t, uint32_t lanes. A comparison yields all ones or zero in a
  * u, and sel(m, a, b) takes a where m is set. Loads and stores need no alignment. */
@@ -3077,7 +3080,7 @@ BNN__INLINE bnn__job bnn__no_job(void) {
 BNN__UNUSED static void bnn__seen(int *high, const void *lanes, size_t bytes) {
     static const unsigned char none[64] = { 0 };
     if (high == NULL || memcmp(lanes, none, bytes) == 0) return;
-    BNN__ATOMIC
+    BNN__OMP(atomic write)
     *high = 1;
 }
 
@@ -3953,12 +3956,12 @@ BNN__UNUSED static void bnn__gemm_from(size_t m, size_t n, size_t k, const float
 #elif defined(_OPENMP)
     /* threads take columns of a wide C, so that no panel is packed twice; rows of a tall one: then
      * a gradient lies in the cache of the core that will also move its weights */
-    size_t threads = (size_t)omp_get_max_threads(), unit = m < n ? 16 : 6, t;
+    size_t threads = bnn__threads(), unit = m < n ? 16 : 6, t;
     size_t whole = unit == 16 ? n : m, part = (whole + threads - 1) / threads;
     part = (part + unit - 1) / unit * unit;
-    if (threads > 1 && !omp_in_parallel() && m * n * k >= (size_t)1 << 21) {
+    if (threads > 1 && m * n * k >= (size_t)1 << 21) {
         threads = (whole + part - 1) / part;
-#pragma omp parallel for
+        BNN__OMP(parallel for)
         for (t = 0; t < threads; t++) {
             size_t at = t * part, len = whole - at < part ? whole - at : part;
             if (unit == 16)
@@ -4057,20 +4060,6 @@ static size_t bnn__patch_rows(const bnn__slide *s) {
 static int bnn__patch_free(const bnn__slide *s) {
     return s->kh == 1 && s->kw == 1 && s->down == 1 && s->right == 1 && s->top + s->left == 0 &&
            s->rows == s->h && s->cols == s->w;
-}
-static size_t bnn__threads(void) {
-#ifdef _OPENMP
-    return omp_in_parallel() ? 1 : (size_t)omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
-static size_t bnn__thread(void) {
-#ifdef _OPENMP
-    return (size_t)omp_get_thread_num();
-#else
-    return 0;
-#endif
 }
 #if BNN__SIMD
 /* Patches are read where they lie: a tile has six pixels of the result, wherever they are, and runs
@@ -4469,7 +4458,7 @@ static void bnn__p_watched(const bnn__job *q, size_t i, size_t n) {
         size_t end = n - i < 1024 ? n : i + 1024;
         q->pass(q, i, end);
         if (bnn__calm(q, i, end)) continue;
-        BNN__ATOMIC
+        BNN__OMP(atomic write)
         *q->high = 1;
     }
 }
@@ -12106,7 +12095,10 @@ typedef struct bnn__tour {
     double total, weight;  /* sum of the weights; the sample's share of it                 */
     double seen;           /* sum of the shares so far                                     */
     double *sums;          /* what bnn__tour_run was asked for                             */
-    bnn_var *out;          /* the sample's standardized answer                             */
+    bnn_var *in, *out;     /* the block and the sample's answer, standardized              */
+    bnn__time base, start; /* of a block, of a turn                                        */
+    void (*visit)(struct bnn__tour *v), (*close)(struct bnn__tour *v);
+    int alone;             /* one thread: visits take longer than answers                  */
     double q, z;           /* of a quantile: bnn__member_quantile                          */
     bnn_predictive p;      /* the result; `mean` alone where it is one matrix              */
 } bnn__tour;
@@ -12259,35 +12251,115 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
     bnn__blank(p->mutual_information, x);
 }
 
-/* `visit` for every sample of every block of rows, with v->out its answer and so many v->sums, and
- * `close`, if given, behind the last one of a block. After an error v->p is empty. */
+/* Threads call no forward of the user's: it may write to what is his. */
+static size_t bnn__tour_threads(const bnn__tour *v, size_t turns) {
+    int ours = v->net.forward == bnn__mlp_forward || v->net.forward == bnn__layers_forward;
+    return ours && !v->alone && turns > 2 * bnn__threads() &&
+           bnn__mul(v->block, v->view.n) >= (size_t)1 << 16 ? bnn__threads() : 1;
+}
+
+/* Turn u of a tour: sample u mod samples of a block of rows, whose answer is v->out */
+static void bnn__tour_turn(bnn__tour *v, size_t u) {
+    size_t first = u / v->samples * v->block;
+    if (v->in == NULL || v->first != first) {
+        bnn__back_to(v->t, v->base);
+        v->first = first;
+        v->rows = v->x.rows - first < v->block ? v->x.rows - first : v->block;
+        v->in = bnn__standardized(&v->net, bnn_input(v->t, bnn__block_of(v, v->x, v->gaps)));
+        v->start = bnn__now(v->t);
+    }
+    bnn__back_to(v->t, v->start);
+    v->s = u % v->samples;
+    v->weight = bnn__tour_weight(v, v->s) / v->total;
+    v->out = bnn__tour_forward(v, v->s, v->in);
+    bnn__tour_check(v, "output", v->out->val, 0);
+}
+
+/* What is made of turn u, at hand in w: v, or the tour of a thread. What that could not do, v does
+ * again: it has more memory, and fails with the words of one thread. */
+static void bnn__tour_visit(bnn__tour *v, bnn__tour *w, size_t u) {
+    for (;; w = v) {
+        if (w->t->err == BNN_OK && v->t->err == BNN_OK) {
+            w->seen = (w->s > 0 ? v->seen : 0) + w->weight, w->z = v->z;
+            w->t->rng = v->t->rng;
+            v->visit(w);
+        }
+        if (v->t->err != BNN_OK) w->t->err = v->t->err; /* its next turns do nothing */
+        if (w == v || w->t->err == BNN_OK || v->t->err != BNN_OK) break;
+        bnn_tape_clear_error(w->t);
+        w->in = NULL;
+        bnn__tour_turn(v, u);
+    }
+    if (v->t->err != BNN_OK) return;
+    v->seen = w->seen, v->z = w->z;
+    v->t->rng = w->t->rng;
+    if (w->s + 1 < v->samples) return;
+    if (v->close != NULL) v->close(w);
+    bnn__report(v->t, w->first + w->rows, v->x.rows);
+}
+
+/* Tours of threads, as many as there is memory for, each with a tape of so many bytes out of v's */
+typedef struct bnn__hand {
+    bnn__tour v;
+    bnn_tape t;
+} bnn__hand;
+
+static unsigned char *bnn__tour_hands(bnn__tour *v, size_t *threads, size_t *bytes) {
+    bnn_arena *mem = &v->t->mem;
+    unsigned char *room;
+    size_t i;
+    bnn__back_to(v->t, v->base);
+    v->in = NULL;
+    *bytes = (*bytes + sizeof(bnn__hand)) / BNN__ALIGN * BNN__ALIGN + 6 * BNN__ALIGN;
+    while (*threads > 1 && bnn__arena_take(mem, *threads + 1, *bytes) == NULL) /* v needs one too */
+        *threads /= 2, mem->err = BNN_OK, mem->msg[0] = '\0';
+    if (*threads == 1) return NULL;
+    bnn__back_to(v->t, v->base);
+    room = (unsigned char *)bnn__arena_take(mem, *threads, *bytes);
+    v->base = bnn__now(v->t);
+    for (i = 0; i < *threads; i++) {
+        bnn__hand *h = (bnn__hand *)(void *)(room + i * *bytes);
+        memset(&h->t, 0, sizeof h->t);
+        h->t.mem.buffer = h + 1, h->t.mem.capacity = *bytes - sizeof *h;
+        h->v = *v;
+        h->v.t = &h->t, h->v.net.params = &h->v.view;
+        h->v.base = bnn__now(&h->t);
+    }
+    return room;
+}
+
+/* v->visit for every sample of every block of rows, with v->out its answer and so many v->sums, and
+ * v->close, if given, behind the last one of a block, all in their order. Threads take turns. The
+ * first is alone, but in a region: what it needs is what a thread needs. After an error v->p is
+ * empty. */
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
-    bnn__time base = bnn__now(t), sums_end, start;
-    bnn_var *x;
+    bnn__time start = bnn__now(t);
+    size_t turns = v->x.rows == 0 ? 0 : ((v->x.rows - 1) / v->block + 1) * v->samples, u, bytes;
+    size_t threads = bnn__tour_threads(v, turns);
+    unsigned char *hands = NULL;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
-    sums_end = bnn__now(t);
-    for (v->first = 0; t->err == BNN_OK && v->first < v->x.rows; v->first += v->rows) {
-        v->rows = v->x.rows - v->first < v->block ? v->x.rows - v->first : v->block;
-        v->seen = 0;
-        x = bnn__standardized(&v->net, bnn_input(t, bnn__block_of(v, v->x, v->gaps)));
-        start = bnn__now(t);
-        for (v->s = 0; t->err == BNN_OK && v->s < v->samples; v->s++) {
-            v->weight = bnn__tour_weight(v, v->s) / v->total;
-            v->seen += v->weight;
-            v->out = bnn__tour_forward(v, v->s, x);
-            bnn__tour_check(v, "output", v->out->val, 0);
-            if (t->err == BNN_OK) visit(v);
-            bnn__back_to(t, start);
-        }
-        if (t->err == BNN_OK && close != NULL) close(v);
-        bnn__back_to(t, sums_end);
-        if (t->err == BNN_OK) bnn__report(t, v->first + v->rows, v->x.rows);
+    v->visit = visit, v->close = close;
+    v->base = bnn__now(t);
+    bytes = bnn_arena_used(&t->mem);
+    if (t->err != BNN_OK) turns = 0;
+    BNN__PARALLEL(threads > 1)
+    for (u = 0; u < threads; u++)
+        if (u == 0 && turns > 0) bnn__tour_turn(v, 0);
+    if (turns > 0) bnn__tour_visit(v, v, 0);
+    bytes = bnn_arena_used(&t->mem) - bytes;
+    if (threads > 1 && t->err == BNN_OK) hands = bnn__tour_hands(v, &threads, &bytes);
+    BNN__OMP(parallel for ordered schedule(static, 1) num_threads((int)threads) if (hands != NULL))
+    for (u = 1; u < turns; u++) {
+        bnn__tour *w = hands == NULL ? v : (bnn__tour *)(void *)(hands + bnn__thread() * bytes);
+        bnn__tour_turn(w, u);
+        BNN__OMP(ordered)
+        bnn__tour_visit(v, w, u);
     }
-    bnn__back_to(t, base);
+    bnn__back_to(t, start);
     if (t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
     if (v->gaps) bnn__tour_blank(v, v->x);
     if (v->y_gaps) bnn__tour_blank(v, v->y);
@@ -12554,11 +12626,12 @@ static void bnn__quantile_add(bnn__tour *v) {
 
 static void bnn__quantile_close(bnn__tour *v) {
     size_t i, count = v->rows * v->k;
-    bnn__members mix;
-    mix.net = &v->net;
-    mix.n = v->samples;
-    mix.weight = v->sums;
+    BNN__PARALLEL(count * v->samples > 256)
     for (i = 0; i < count; i++) {
+        bnn__members mix;
+        mix.net = &v->net;
+        mix.n = v->samples;
+        mix.weight = v->sums;
         mix.location = mix.weight + (1 + i) * mix.n;
         mix.scale = mix.location + count * mix.n;
         v->p.mean.data[v->first * v->k + i] = (float)bnn__mixture_quantile(&mix, v->q, v->z);
@@ -12576,6 +12649,7 @@ BNNDEF bnn_mat bnn_predict_quantile(bnn_arena *mem, bnn_tape *t, const bnn_net *
     if (!bnn__tour_open(&v, t, net, post, x, ROWS)) return v.p.mean;
     v.q = (double)q;
     v.z = bnn__member_quantile(net, v.q);
+    v.alone = 1;
     v.p.mean = bnn_mat_new(mem, x.rows, v.k);
     bnn__tour_run(&v, mem, bnn__mul(v.samples, bnn__mul(2 * ROWS, v.k) + 1), bnn__quantile_add,
                   bnn__quantile_close);
@@ -15364,7 +15438,7 @@ static int bnn__laplace_open(bnn__tour *v, bnn_tape *t, const char *who, const b
     enum { ROWS = 128, ROOM = 4096 }; /* rows at a time, so that their covariances stay small */
     memset(v, 0, sizeof *v);
     if (!bnn__probe_init(v, t, who, la == NULL || la->n == 0 ? NULL : &la->net, x)) return 0;
-    v->laplace = la;
+    v->laplace = la, v->alone = 1;
     v->view.theta = la->mean;
     if (!bnn__tour_over(v, x, ROWS)) return 0;
     if (v->cols > ROOM / ROWS) v->block = ROOM / v->cols + 1;
@@ -17331,9 +17405,7 @@ static void *bnn__fit_alloc(void *user, void *ptr, size_t old_size, size_t size)
     void *p = NULL;
     (void)ptr, (void)old_size;
     if (size == 0) return NULL;
-#ifdef _OPENMP
-#pragma omp critical(bnn__fit_memory)
-#endif
+    BNN__OMP(critical(bnn__fit_memory))
     p = bnn_arena_alloc((bnn_arena *)user, 1, size);
     return p;
 }
@@ -17348,9 +17420,7 @@ static bnn_tape bnn__fit_tape(bnn_arena *mem) {
 /* `one` for every chain that lives, in parallel */
 static void bnn__fit_each(bnn__fitting *f, void (*one)(bnn__fit_chain *c)) {
     int k, chains = (int)f->desc.chains;
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static, 1)
-#endif
+    BNN__OMP(parallel for schedule(static, 1))
     for (k = 0; k < chains; k++) {
         bnn__fit_chain *c = &f->chains[k];
         if (bnn__fit_live(c)) one(c);
@@ -19788,10 +19858,13 @@ static int bnn__number_marks(const char *s, size_t n) { /* 1, 2: a number with o
 }
 
 /* What is wrong with a word among numbers */
-static const char *bnn__number_hint(const char *s, size_t n) {
-    int marks = bnn__number_marks(s, n);
+static const char *bnn__number_hint(const char *s, size_t n, const bnn_csv_desc *d) {
+    int marks = bnn__number_marks(s, n), groups = memchr(s, '.', n) != NULL;
     return marks == 2 ? "is not a number: say .thousands = ',' (or .decimal = ',')"
-           : marks == 1 ? "is not a number: say .decimal = ','" : "is not a number";
+           : marks == 0 ? "is not a number" : d->decimal == ',' && groups
+           ? "is not a number: say .thousands = '.'" : groups
+           ? "is not a number: say .decimal = ',' and .thousands = '.'"
+           : "is not a number: say .decimal = ','";
 }
 
 /* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
@@ -19868,7 +19941,7 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
         kind = bnn__csv_value(c, &out->values.data[i]);
         if (kind == BNN__INFINITE) return bnn__csv_fail(c, "is not finite as a float");
         if (kind == BNN__WORD)
-            return bnn__csv_fail(c, bnn__number_hint(c->field, c->length));
+            return bnn__csv_fail(c, bnn__number_hint(c->field, c->length, c->desc));
         out->missing += kind == BNN__MISSING;
         if (out->missing != 0 && reject_missing) return bnn__csv_fail(c, "is missing");
     }
@@ -20031,7 +20104,7 @@ static void bnn__column_look(const bnn_table *t, bnn_column *c) { /* what all it
         either |= order == 3 && (day < month || day > month);
     }
     there = t->rows - c->missing;
-    c->dates = orders == 3 && !either ? BNN_DATE_DAY_FIRST : orders; /* 3: in either order */
+    c->dates = dates < there || (orders == 3 && !either) ? BNN_DATE_DAY_FIRST : orders;
     c->kind = there == 0 ? 0 : numbers == there ? BNN_COLUMN_NUMBER
               : yesno == there ? BNN_COLUMN_YESNO
               : dates == there && (c->dates == 1 || c->dates == 2) ? BNN_COLUMN_DATE
@@ -20305,7 +20378,7 @@ static void bnn__column_unclear(bnn_arena *mem, const bnn_table *t, size_t c) {
     }
     for (i = 0; i < t->rows; i++) {
         int kind = bnn__cell_value(t, at->cells[i], &v);
-        const char *hint = bnn__number_hint(at->cells[i], strlen(at->cells[i]));
+        const char *hint = bnn__number_hint(at->cells[i], strlen(at->cells[i]), &t->desc);
         if (kind == BNN__MISSING || kind == BNN__NUMBER) continue;
         if (bnn__date(at->cells[i], &v, &w) == 3 && at->dates == 3)
             hint = "is a day and a month in either order: say .date_order, or .skip it";
@@ -20380,8 +20453,9 @@ static int bnn__feature_value(const bnn_feature *f, const bnn_table *t, const ch
     return found ? BNN__NUMBER : BNN__WORD;
 }
 
-static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
-                              const size_t *rows, size_t n_rows) {
+/* Into mean, which stays as it is where no row has a value */
+static void bnn__feature_mean(bnn_arena *mem, const bnn_feature *f, float *mean, const bnn_table *t,
+                              size_t c, const size_t *rows, size_t n_rows) {
     double *sum = (double *)bnn_arena_alloc(mem, f->width, sizeof *sum), v;
     size_t i, n = 0;
     for (i = 0; i < n_rows && sum != NULL; i++) {
@@ -20391,34 +20465,28 @@ static void bnn__feature_mean(bnn_arena *mem, bnn_feature *f, const bnn_table *t
         else sum[0] += v;
         n++;
     }
-    for (i = 0; i < f->width && n != 0; i++) f->mean[i] = (float)(sum[i] / (double)n);
+    for (i = 0; i < f->width && n != 0; i++) mean[i] = (float)(sum[i] / (double)n);
 }
 
 static void bnn__feature_new(bnn_arena *mem, bnn_feature *f, const bnn_table *t, size_t c,
                              int as_class, const bnn_recipe_desc *d) {
     const bnn_column *from = &t->columns[c];
+    if (mem->err == BNN_OK && bnn__table_find(t, from->name, strlen(from->name)) != c)
+        bnn__column_fail(mem, t, c, "has the name of an earlier column: rename it, or put its "
+                         "number into .skip");
     if (mem->err != BNN_OK) return;
     f->name = bnn__keep(mem, from->name);
     f->kind = as_class && from->missing < t->rows ? BNN_COLUMN_CLASS : from->kind;
     f->dates = from->dates;
-    if (f->kind == 0 && from->dates == 3 && d->date_order != 0) {
-        bnn_column trial = *from;
-        f->dates = d->date_order;
-        trial.dates = 1; /* all of it dates? */
-        for (trial.missing = 0; trial.missing < t->rows; trial.missing++) {
-            double v, w;
-            const char *s = from->cells[trial.missing];
-            if (bnn__cell_value(t, s, &v) != BNN__MISSING && bnn__date(s, &v, &w) == 0) break;
-        }
-        if (trial.missing == t->rows) f->kind = BNN_COLUMN_DATE;
-    }
+    if (f->kind == 0 && from->dates == 3 && d->date_order != 0) /* all are, in either order */
+        f->kind = BNN_COLUMN_DATE, f->dates = d->date_order;
     if (f->kind == 0) bnn__column_unclear(mem, t, c);
     if (f->kind == BNN_COLUMN_CLASS)
         bnn__classes_collect(mem, f, t, c, d->max_classes != 0 ? d->max_classes : 100);
     if (f->kind == BNN_COLUMN_YESNO) bnn__yesno_collect(mem, f, from, t->rows);
     f->width = f->kind == BNN_COLUMN_CLASS ? f->n_classes : 1;
     f->mean = (float *)bnn_arena_alloc(mem, f->width, sizeof *f->mean);
-    if (f->mean != NULL) bnn__feature_mean(mem, f, t, c, NULL, t->rows);
+    if (f->mean != NULL) bnn__feature_mean(mem, f, f->mean, t, c, NULL, t->rows);
 }
 
 static char *bnn__name_join(bnn_arena *mem, const char *a, const char *b, const char *c) {
@@ -20515,16 +20583,21 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n) {
     bnn_mark mark = bnn_arena_mark(mem);
+    float *mean = (float *)bnn__arena_take(mem, r->x_cols, sizeof *mean);
     size_t i;
     for (i = 0; i < n && mem->err == BNN_OK; i++)
         if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
             bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
                             : n, t->rows);
     for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
-        bnn_feature *f = &r->inputs[i];
+        const bnn_feature *f = &r->inputs[i];
         size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
-        if (c != BNN__NONE) bnn__feature_mean(mem, f, t, c, rows, n);
+        if (c == BNN__NONE) break;
+        memcpy(mean + f->first, f->mean, f->width * sizeof *mean);
+        bnn__feature_mean(mem, f, mean + f->first, t, c, rows, n);
     }
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) /* all of them or none */
+        memcpy(r->inputs[i].mean, mean + r->inputs[i].first, r->inputs[i].width * sizeof *mean);
     bnn_arena_rewind(mem, mark);
 }
 
@@ -20577,7 +20650,7 @@ static int bnn__pour_field(bnn__pour *p, const bnn_feature *f, size_t row, size_
         return 1;
     }
     if (f->kind == BNN_COLUMN_NUMBER)
-        bnn__cell_fail(p->mem, p->t, row, c, bnn__number_hint(s, strlen(s)));
+        bnn__cell_fail(p->mem, p->t, row, c, bnn__number_hint(s, strlen(s), &p->t->desc));
     else if (f->kind != BNN_COLUMN_CLASS)
         bnn__cell_fail(p->mem, p->t, row, c, f->kind == BNN_COLUMN_DATE
                        ? "is not a date in the order of the recipe" : "is neither yes nor no");
@@ -22355,19 +22428,14 @@ static int bnn__literal_key(bnn__literal *l, const char *const keys[3]) {
     return 3;
 }
 
-static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings */
-    size_t n;
+static void bnn__literal_skip(bnn__literal *l) { /* a flat object of strings, any escapes in them */
+    int inside = 0;
     bnn__literal_need(l, "{");
-    while (!l->bad && !bnn__literal_take(l, "}")) {
-        const char *p = l->p;
-        if (bnn__literal_take(l, ":,")) continue;
-        (void)bnn__literal_string(l, &n);
-        while (l->bad && l->p > p && l->p + 1 < l->end && *l->p == '\\') { /* any escapes here */
-            char quote = *p == '\'' ? '\'' : '"';
-            for (l->p += 2; l->p < l->end && *l->p != quote && *l->p != '\\';) l->p++;
-            if (l->p < l->end && *l->p == quote) l->p++, l->bad = 0;
-        }
+    for (; l->p < l->end && (inside || (*l->p != '}' && *l->p != '{')); l->p++) {
+        inside ^= *l->p == '"';
+        if (inside && *l->p == '\\' && ++l->p == l->end) break;
     }
+    bnn__literal_need(l, "}");
 }
 
 /* ---- .npy */

@@ -37,16 +37,18 @@ static int inflated(void *to, size_t n, const void *from, size_t size) {
 enum { OK, FAILED, USAGE, ROUGH, CANCELED = 130 }; /* exit codes */
 
 static const char help[] =
-    "bnn: Bayesian neural networks on tables\n"
+    "bnn: Bayesian neural networks on tables (CSV, .npy, .npz, .safetensors)\n"
     "  bnn fit TRAIN.csv --target COLUMN [-o MODEL]     a posterior; -o model.bnn\n"
     "      --task auto|regression|classes|counts        default: by the target's values\n"
     "      --hidden 50,50  --method M  --budget N  --seed N  --folds K  --skip a,b\n"
     "      without --hidden: the better of a line, 50 units, noise by row; 0: a line\n"
     "      M: auto nuts hmc sghmc sgld sgnht ensemble dropout meanfield laplace swag\n"
     "      --missing refuse|drop|mean|indicator  --decimal ,  --thousands .\n"
+    "      --classes a,b  --max-classes N  --date-order day|month  --header yes|no\n"
     "      --resume MODEL                               goes on where Ctrl-C ended it\n"
     "  bnn predict MODEL NEW.csv [-o OUT.csv]           mean, sd, 5 and 95 percent, or class,\n"
-    "                                                   probabilities, doubt (nats)\n"
+    "      --missing and --unknown zero: a class     probabilities, doubt (nats)\n"
+    "      that is new, in predict and report\n"
     "  bnn report MODEL TEST.csv [-o REPORT.html]       how good it is, in one file\n"
     "  bnn distill MODEL [DATA.csv] [-o SMALL] [--hidden 32] [--steps N]\n"
     "                                                   one net for all draws\n"
@@ -65,10 +67,10 @@ static volatile sig_atomic_t stop;
 typedef struct options {
     char **words; /* as they were given */
     const char *command, *files[2], *out, *resume, *target, *task, *hidden, *method, *skip,
-        *missing, *name, *storage, *decimal, *thousands;
+        *missing, *name, *storage, *decimal, *thousands, *classes, *dates, *header, *unknown;
     int n_words, n_files, json;
     double budget, fraction;
-    size_t folds, seed, steps, draws;
+    size_t folds, seed, steps, draws, max_classes;
 } options;
 
 typedef struct model {
@@ -78,6 +80,7 @@ typedef struct model {
     bnn_bytes recipe_bytes, about, unfinished; /* the last: the states of fits */
     size_t chains;
     char method[16], kept[24], why[200]; /* the last two: of the models that were compared */
+    struct { bnn_mat elpd, k_hat; double limit; size_t step; int finite; } loo; /* each step rows */
 } model;
 
 static void quit(int code) {
@@ -86,9 +89,38 @@ static void quit(int code) {
     exit(code);
 }
 
+/* A sentence of bnn.h, whose fields are options here: .max_classes is --max-classes, and
+ * .decimal = ',' is --decimal , */
+static void put_sentence(const char *s) {
+    static const char *const fields[] = { "missing", "skip", "classes", "max_classes", "decimal",
+                                          "thousands", "date_order", "unknown", "header" };
+    for (; *s; s++) {
+        size_t k = 0, n = 0, all = sizeof fields / sizeof *fields;
+        fputc(*s, stderr);
+        if (*s != ' ' || s[1] != '.') continue;
+        for (; k < all; k++) {
+            n = strlen(fields[k]);
+            if (strncmp(s + 2, fields[k], n) == 0 && strchr(" ,:;.)_", s[2 + n])) break;
+        }
+        if (k == all) continue;
+        fputs("--", stderr);
+        for (s += 2; n > 0; n--, s++) fputc(*s == '_' ? '-' : *s, stderr);
+        if (strncmp(s, " = '", 4) == 0 && s[4] && s[5] == '\'')
+            fprintf(stderr, " %c", s[4]), s += 6;
+        s--;
+    }
+    fputc('\n', stderr);
+}
+
 static void die(const char *what) {
-    fprintf(stderr, "bnn: %s\n", what);
+    fputs("bnn: ", stderr);
+    put_sentence(what);
     quit(FAILED);
+}
+
+static void note(const char *what) {
+    fputs("bnn: note: ", stderr);
+    put_sentence(what);
 }
 
 static void usage(const char *what, const char *which) {
@@ -152,6 +184,9 @@ static options parse(int argc, char **argv) {
         { "--resume", &o.resume, 0, 0 },
         { "--name", &o.name, 0, 0 }, { "--storage", &o.storage, 0, 0 },
         { "--decimal", &o.decimal, 0, 0 }, { "--thousands", &o.thousands, 0, 0 },
+        { "--classes", &o.classes, 0, 0 }, { "--date-order", &o.dates, 0, 0 },
+        { "--header", &o.header, 0, 0 }, { "--unknown", &o.unknown, 0, 0 },
+        { "--max-classes", 0, 0, &o.max_classes },
         { "--budget", 0, &o.budget, 0 }, { "--fraction", 0, &o.fraction, 0 },
         { "--folds", 0, 0, &o.folds }, { "--seed", 0, 0, &o.seed },
         { "--steps", 0, 0, &o.steps }, { "--draws", 0, 0, &o.draws } };
@@ -250,17 +285,37 @@ static bnn_table table_of_arrays(const char *path) {
                 p += sprintf(p, "%.9g,", (double)a.at[k].values.data[i * a.at[k].values.cols + j]);
     bnn_csv_desc d = { .header = 1 };
     if (bnn_table_parse(&mem, &t, text, (size_t)(p - text), d) != BNN_OK) die(mem.msg);
+    snprintf(t.file, sizeof t.file, "%s", path);
     return t;
 }
 
+/* Names that are all numbers are the first row of a table that has none */
+static int has_names(const bnn_table *t) {
+    size_t j = 0;
+    for (; j < t->cols; j++) {
+        char *end;
+        (void)strtod(t->columns[j].name, &end);
+        if (end == t->columns[j].name || *end != '\0') return 1;
+    }
+    return 0;
+}
+
 static bnn_table load_table(const options *o, const char *path) {
+    static const char *const yes_no[] = { "yes", "no" }, *const arrays[] = { ".npz", ".npy",
+                                                                           ".safetensors" };
     bnn_table t = { 0 };
-    bnn_csv_desc d = { .header = 1 };
+    int header = choice("--header is yes or no and not ", o->header, yes_no, 2);
+    bnn_csv_desc d = { .header = header == 2 ? -1 : 1 };
     const char *end = strrchr(path, '.');
-    if (end && (strcmp(end, ".npz") == 0 || strcmp(end, ".npy") == 0)) return table_of_arrays(path);
+    for (int i = 0; i < 3 && end; i++)
+        if (strcmp(end, arrays[i]) == 0) return table_of_arrays(path);
     if (o->decimal) d.decimal = o->decimal[0];
     if (o->thousands) d.thousands = o->thousands[0];
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
+    if (header != 0 || has_names(&t)) return t;
+    d.header = -1;
+    if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
+    note("the first row is numbers, so the columns are 1, 2 ...; if it is names: .header yes");
     return t;
 }
 
@@ -300,6 +355,18 @@ static model load_model(const char *path) {
     if (m.net.params == NULL || m.net.mlp == NULL || m.net.mlp->desc.sizes[0] != m.recipe.x_cols)
         die("the recipe in this model is not that of its net");
     if (m.chains == 0 || m.post.count % m.chains != 0) m.chains = 1;
+    return m;
+}
+
+/* A model for rows to come, which may have gaps or classes that those of the fit had not */
+static model load_for(const options *o) {
+    static const char *const missing[] = { "refuse", "drop", "mean" }, *const unknown[] =
+        { "refuse", "zero" };
+    int gaps = choice("--missing is refuse, drop or mean here and not ", o->missing, missing, 3);
+    int other = choice("--unknown is refuse or zero and not ", o->unknown, unknown, 2);
+    model m = load_model(o->files[0]);
+    if (gaps) m.recipe.missing = gaps;
+    if (other) m.recipe.unknown = other;
     return m;
 }
 
@@ -431,11 +498,12 @@ static bnn_posterior run_fit(const options *o, bnn_net *net, bnn_data data, bnn_
 }
 
 /* elpd of each row left out by PSIS; k above its limit: the row's is too high. Of very many rows
- * every so many are enough to compare by. Empty if it cannot be said. */
-static bnn_mat left_out(const model *m, bnn_data d, size_t step, bnn_mat *k_hat, double *limit) {
+ * every so many are enough to compare by. */
+static void left_out(model *m, bnn_data d, size_t step) {
     size_t n = (d.x.rows - 1) / step + 1;
+    if (m->loo.step == step) return; /* it was compared before */
     bnn_data some = { bnn_mat_new(&mem, n, d.x.cols), bnn_mat_new(&mem, n, d.y.cols) };
-    bnn_mat points = bnn_mat_new(&mem, 1, n), none = { 0 };
+    m->loo.elpd = bnn_mat_new(&mem, 1, n), m->loo.k_hat = bnn_mat_new(&mem, 1, n);
     check();
     for (size_t i = 0; i < n; i++) {
         memcpy(some.x.data + i * d.x.cols, d.x.data + i * step * d.x.cols,
@@ -443,12 +511,10 @@ static bnn_mat left_out(const model *m, bnn_data d, size_t step, bnn_mat *k_hat,
         memcpy(some.y.data + i * d.y.cols, d.y.data + i * step * d.y.cols,
                d.y.cols * sizeof(float));
     }
-    *k_hat = bnn_mat_new(&mem, 1, n);
     bnn_mat lp = bnn_predict_log_lik_samples(&mem, &tape, &m->net, &m->post, some);
     check();
-    bnn_loo l = bnn_diag_loo(&mem, points, *k_hat, lp, 0);
-    *limit = l.k_max;
-    return l.elpd - l.elpd == 0 ? points : none;
+    bnn_loo l = bnn_diag_loo(&mem, m->loo.elpd, m->loo.k_hat, lp, 0);
+    m->loo.limit = l.k_max, m->loo.step = step, m->loo.finite = l.elpd - l.elpd == 0;
 }
 
 static void explain(model *m, const char *who, const char *what) {
@@ -458,19 +524,19 @@ static void explain(model *m, const char *who, const char *what) {
 
 /* Has the richer model b the higher elpd_loo? Where its k-hat is too high, PSIS flatters it: such a
  * row may speak against it, not for it. */
-static int is_better(model *a, const model *b, bnn_data d) {
-    bnn_mat k[2], pa, pb;
-    double limit[2];
+static int is_better(model *a, model *b, bnn_data d) {
     char who[64], what[96];
     size_t unsure = 0, most = a->post.count > b->post.count ? a->post.count : b->post.count;
     size_t step = most * d.x.rows / ((size_t)1 << 23) + 1; /* the same rows of both */
-    pa = left_out(a, d, step, &k[0], &limit[0]), pb = left_out(b, d, step, &k[1], &limit[1]);
-    if (pa.data == NULL || pb.data == NULL) {
-        explain(a, pb.data == NULL ? b->kept : a->kept, "elpd_loo is not finite");
-        return pb.data != NULL;
+    left_out(a, d, step), left_out(b, d, step);
+    if (!a->loo.finite || !b->loo.finite) {
+        explain(a, b->loo.finite ? a->kept : b->kept, "elpd_loo is not finite");
+        return b->loo.finite;
     }
+    bnn_mat pa = a->loo.elpd, pb = bnn_mat_copy(&mem, b->loo.elpd); /* its own stay as they are */
+    check();
     for (size_t i = 0; i < pb.cols; i++)
-        if (!(k[1].data[i] <= (float)limit[1]) && pb.data[i] > pa.data[i])
+        if (!(b->loo.k_hat.data[i] <= (float)b->loo.limit) && pb.data[i] > pa.data[i])
             pb.data[i] = pa.data[i], unsure++;
     bnn_comparison c = bnn_diag_compare(pb, pa);
     int len = snprintf(what, sizeof what, "elpd_loo %+.1f, se %.1f", c.difference, c.se);
@@ -497,6 +563,7 @@ static bnn_posterior fit_models(const options *o, model *m, bnn_data d, int like
         p[kind] = run_fit(o, &net[kind], d, states[kind], o->budget / (double)r.n, &r);
         check();
         next.net = net[kind], next.post = p[kind].post, next.chains = p[kind].chains;
+        next.loo.step = 0;
         if (!one) snprintf(next.kept, sizeof next.kept, "%s", kind_names[kind]);
         int canceled = p[kind].err == BNN_ECANCEL, first = best.post.count == 0;
         if (!one && !canceled && p[kind].post.count == 0)
@@ -563,11 +630,19 @@ static int fit(const options *o) {
     const char *out = o->out ? o->out : o->resume ? o->resume : "model.bnn";
     size_t *rows;
     int task = choice("--task is none of those in the help: ", o->task, tasks, 4), likelihood;
+    static const char *const orders[] = { "day", "month" }, *const unknown[] = { "refuse", "zero" };
     int gaps = choice("--missing is none of those in the help: ", o->missing, missing, 4);
+    int order = choice("--date-order is day or month and not ", o->dates, orders, 2);
     if (o->target == NULL || o->n_files != 1) usage("fit wants a table and --target", "");
     bnn_table t = load_table(o, o->files[0]);
+    char *classes = (char *)bnn_arena_alloc(&mem, strlen(o->target) + 2 +
+                                            (o->classes ? strlen(o->classes) : 0), 1);
+    check();
+    strcpy(classes, o->classes ? o->classes : "");
+    if (task == 3) strcat(strcat(classes, ","), o->target);
     m.recipe = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = o->target, .skip = o->skip,
-        .missing = gaps, .classes = task == 3 ? o->target : NULL });
+        .missing = gaps, .classes = classes, .max_classes = o->max_classes, .date_order = order,
+        .unknown = choice("--unknown is refuse or zero and not ", o->unknown, unknown, 2) });
     check();
     if (task < 2)
         task = m.recipe.target.kind == BNN_COLUMN_CLASS ||
@@ -601,7 +676,7 @@ static int fit(const options *o) {
     say("ESS", p.ess_bulk < p.ess_tail ? p.ess_bulk : p.ess_tail);
     say("seconds", difftime(time(NULL), start));
     say_end();
-    for (size_t i = 0; i < p.n_notes; i++) fprintf(stderr, "bnn: note: %s\n", p.notes[i]);
+    for (size_t i = 0; i < p.n_notes; i++) note(p.notes[i]);
     if (!canceled) return p.reached ? OK : ROUGH;
     fprintf(stderr, "bnn: interrupted; %zu draws and the state of the fit are saved. This goes "
             "on:\n", m.post.count);
@@ -626,7 +701,7 @@ static int predict(const options *o) {
     size_t *rows, size;
     void *bytes;
     if (o->n_files != 2) usage("predict wants a model and a table", "");
-    model m = load_model(o->files[0]);
+    model m = load_for(o);
     bnn_table t = load_table(o, o->files[1]);
     bnn_data d = data_of(&m, &t, &rows, 0);
     bnn_predictive p = bnn_predict(&mem, &tape, &m.net, post_of(&m), d.x);
@@ -658,7 +733,7 @@ static int predict(const options *o) {
     check();
     if (bnn_table_write(&mem, &out, &bytes, &size) != BNN_OK) die(mem.msg);
     put_text(o->out, bytes, size);
-    if (mem.note[0]) fprintf(stderr, "bnn: note: %s\n", mem.note);
+    if (mem.note[0]) note(mem.note);
     return OK;
 }
 
@@ -764,6 +839,26 @@ static void report_classes(FILE *f, const model *m, bnn_data d) {
     svg_close(&s);
 }
 
+/* Where the draws of each chain stand among those of all: flat, if chains say the same */
+static void report_chain_ranks(FILE *f, const model *m, bnn_mat y) {
+    enum { BINS = 10 };
+    size_t n = y.rows / m->chains;
+    float *key = (float *)bnn_arena_alloc(&mem, 2 * y.rows, sizeof(float));
+    check();
+    for (size_t i = 0; i < y.rows; i++) key[2 * i] = y.data[i], key[2 * i + 1] = (float)i;
+    qsort(key, y.rows, 2 * sizeof(float), by_float);
+    for (size_t k = 0; m->chains > 1 && k < m->chains && k < 4; k++) {
+        size_t count[BINS] = { 0 };
+        char name[80];
+        for (size_t i = 0; i < y.rows; i++)
+            if ((size_t)key[2 * i + 1] / n == k) count[i * BINS / y.rows]++;
+        snprintf(name, sizeof name, "Ranks of the same in chain %zu, among all draws", k + 1);
+        svg s = svg_inline(f, name);
+        svg_ranks(&s, BINS, count, "rank; gray: 99 percent of flat ones, if draws were apart");
+        svg_close(&s);
+    }
+}
+
 /* Draws of mean ln p, one line per chain */
 static void report_traces(FILE *f, const model *m, bnn_data d) {
     size_t n = m->post.count / m->chains, k = 0;
@@ -786,6 +881,7 @@ static void report_traces(FILE *f, const model *m, bnn_data d) {
         if (k < 4) svg_key(&s, name, (int)k, 0);
     }
     svg_close(&s);
+    report_chain_ranks(f, m, y);
 }
 
 /* Which inputs matter: what is lost of mean ln p if a column's values change places */
@@ -830,7 +926,7 @@ static int report(const options *o) {
     size_t *rows;
     const char *path = o->out ? o->out : "report.html";
     if (o->n_files != 2) usage("report wants a model and a table", "");
-    model m = load_model(o->files[0]);
+    model m = load_for(o);
     bnn_table t = load_table(o, o->files[1]);
     bnn_data d = data_of(&m, &t, &rows, 1);
     FILE *f = strcmp(path, "-") == 0 ? stdout : fopen(path, "wb");

@@ -1,8 +1,9 @@
 /* mnist.c -- Bayesian dark knowledge on MNIST (Balan et al. 2015): plain SGD, an SGLD posterior and
  * the student that learns from it while it runs. Long: tens of minutes on one core.
- *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps] [seed]
+ *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps [seed [sizes]]]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
- * SGLD well below SGD in error, and the student, one net that heard far more samples, near it. */
+ * SGLD well below SGD in error, and the student, one net that heard far more samples, near it. With
+ * `sizes` smaller students learn beside it: how many weights hold what the samples know? */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -13,7 +14,7 @@
 #include <unistd.h>
 #endif
 
-enum { BATCH = 100, KEEP = 300 };
+enum { BATCH = 100, SIZES = 5 };
 
 static bnn_mat load(bnn_arena *mem, const char *folder, const char *name) {
     char path[1024];
@@ -38,19 +39,19 @@ static void progress(const char *what, size_t done, size_t total, double error) 
     if (done == total) fputc('\n', stderr);
 }
 
-static void report(const char *name, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
-                   const bnn_ensemble *post, bnn_data test, size_t steps, double time) {
+static bnn_mat report(const char *name, bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
+                      const bnn_ensemble *post, bnn_data test, size_t steps, double time) {
     bnn_mat p = bnn_predict(mem, tape, net, post, test.x).mean;
-    printf("RESULT mnist method=%s error=%.2f nll=%.4f ece=%.4f steps=%zu seconds=%.0f\n", name,
+    printf("RESULT mnist method=%s error=%.2f nll=%.4f ece=%.4f steps=%zu seconds=%.0f", name,
            100 * bnn_metric_error(p, test.y), bnn_metric_nll(p, test.y),
            bnn_metric_ece(p, test.y, 15), steps, time);
-    fflush(stdout);
+    return p;
 }
 
-static double quick_error(bnn_arena *mem, bnn_tape *tape, const bnn_net *net,
-                          const bnn_ensemble *post, bnn_data test) {
+/* of one net, the last: the whole ensemble would take minutes */
+static double quick_error(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, bnn_data test) {
     bnn_mark mark = bnn_arena_mark(mem);
-    double error = bnn_metric_error(bnn_predict(mem, tape, net, post, test.x).mean, test.y);
+    double error = bnn_metric_error(bnn_predict(mem, tape, net, NULL, test.x).mean, test.y);
     bnn_arena_rewind(mem, mark);
     return error;
 }
@@ -61,6 +62,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     size_t steps = argc > 2 ? (size_t)atol(argv[2]) : 200000;
+    if (steps < 1000) steps = 1000;
     uint64_t seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
     size_t sgd_steps = steps / 8;
     bnn_arena mem = { 0 };
@@ -87,19 +89,28 @@ int main(int argc, char **argv) {
         bnn_backward(bnn_net_loss(&plain, bnn_minibatch(&tape, train, BATCH)));
         bnn_step(&sgd, &tape);
         if ((s + 1) % (sgd_steps / 10) == 0)
-            progress("sgd", s + 1, sgd_steps, quick_error(&mem, &tape, &plain, NULL, test));
+            progress("sgd", s + 1, sgd_steps, quick_error(&mem, &tape, &plain, test));
     }
     report("sgd", &mem, &tape, &plain, NULL, test, sgd_steps, seconds() - start);
+    printf("\n");
+    fflush(stdout);
 
-    /* SGLD, and its student: after burn-in every fourth step it learns what the teacher of the
+    /* SGLD, and its students: after burn-in every fourth step they learn what the teacher of the
      * moment says about noisy inputs */
-    bnn_params *w = bnn_params_new(&mem), *v = bnn_params_new(&mem);
-    bnn_net net = bnn_mlp(w, shape), student = bnn_mlp(v, shape);
-    bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 0.12f });
-    bnn_stepper adam = bnn_adam(v, (bnn_adam_desc){ .lr = 1e-3f });
-    bnn_ensemble post = bnn_ensemble_new(w, KEEP);
-    size_t burn_in = steps / 20, thin = (steps - burn_in) / KEEP;
-    double student_time = 0;
+    static const size_t width[SIZES] = { 400, 200, 100, 50, 25 };
+    size_t sizes = argc > 4 ? SIZES : 1;
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_net net = bnn_mlp(w, shape), student[SIZES];
+    bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 0.12f }), adam[SIZES];
+    for (size_t k = 0; k < sizes; k++) {
+        shape.sizes[1] = shape.sizes[2] = width[k];
+        student[k] = bnn_mlp(bnn_params_new(&mem), shape);
+        adam[k] = bnn_adam(student[k].params, (bnn_adam_desc){ .lr = 1e-3f });
+    }
+    size_t burn_in = steps / 20, keep = steps < 120000 ? steps / 400 : 300;
+    size_t thin = (steps - burn_in) / keep;
+    bnn_ensemble post = bnn_ensemble_new(w, keep);
+    double learning[SIZES] = { 0 }, all = 0;
     start = seconds();
     for (size_t s = 0; s < steps; s++) {
         bnn_tape_reset(&tape);
@@ -109,18 +120,28 @@ int main(int argc, char **argv) {
             double t0 = seconds();
             bnn_inputs_desc near = { .noise = 0.05f };
             bnn_var *x = bnn_distill_inputs(&tape, train.x, BATCH, near);
-            adam.lr = (float)bnn_lr_cosine(1e-3, s - burn_in, steps - burn_in);
-            bnn_backward(bnn_distill_loss(&student, x, &net, NULL));
-            bnn_step(&adam, &tape);
-            student_time += seconds() - t0;
+            for (size_t k = 0; k < sizes; k++, t0 = seconds()) {
+                adam[k].lr = (float)bnn_lr_cosine(1e-3, s - burn_in, steps - burn_in);
+                bnn_backward(bnn_distill_loss(&student[k], x, &net, NULL));
+                bnn_step(&adam[k], &tape);
+                learning[k] += seconds() - t0, all += seconds() - t0;
+            }
         }
-        if (s >= burn_in && (s - burn_in) % thin == thin - 1 && post.count < KEEP)
+        if (s >= burn_in && (s - burn_in) % thin == thin - 1 && post.count < keep)
             bnn_ensemble_push(&post);
         if ((s + 1) % (steps / 4) == 0)
-            progress("sgld", s + 1, steps, quick_error(&mem, &tape, &net, &post, test));
+            progress("sgld", s + 1, steps, quick_error(&mem, &tape, &net, test));
     }
-    report("sgld", &mem, &tape, &net, &post, test, steps, seconds() - start - student_time);
-    report("student", &mem, &tape, &student, NULL, test, (steps - burn_in) / 4, student_time);
+    bnn_mat p = report("sgld", &mem, &tape, &net, &post, test, steps, seconds() - start - all);
+    printf("\n");
+    for (size_t k = 0; k < sizes && p.data; k++) {
+        bnn_mat q = report("student", &mem, &tape, &student[k], NULL, test,
+                           (steps - burn_in) / 4, learning[k]);
+        if (!q.data) break;
+        printf(" hidden=%zu weights=%zu gap=%.4f agreement=%.4f kl=%.4f\n", width[k],
+               student[k].params->n, bnn_metric_nll(q, test.y) - bnn_metric_nll(p, test.y),
+               bnn_metric_agreement(q, p), bnn_metric_kl(p, q));
+    }
 
     if (tape.err || mem.err) fprintf(stderr, "mnist: %s\n", tape.err ? tape.msg : mem.msg);
     int failed = tape.err || mem.err;

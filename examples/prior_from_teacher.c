@@ -1,11 +1,14 @@
 /* prior_from_teacher.c -- Bayesian distillation (Grabovoy and Strijov 2021): a teacher's posterior,
  * shrunk to the student's shape, is the student's prior; then variational training under it.
- *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [folder of Fashion-MNIST | seeds]
+ *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [seeds | FOLDER [WIDTH SEED [KL]]]
  * Regression [10,100,50,1] to [10,10,10,1] (neurons) and [10,50,1] (neurons, then a layer), orders
- * of removal, digits, and, with a folder, [784,800,50,10] to [784,50,10]. `area` compares test
- * curves with the plain student's: -MSE, or log likelihood; > 0 is better. You should see distilled
- * students lead at first, copied means explain most of that, and narrow variances cost at the end:
- * the data was used twice. Curves go to build/prior_from_teacher.dat where there is a build/. */
+ * of removal, digits, and, with a folder of Fashion-MNIST, [784,800,50,10] to [784,50,10]. `area`
+ * compares test curves with the plain student's: -MSE, or log likelihood; > 0 is better. You should
+ * see distilled students lead at first, copied means explain most of that, and narrow variances
+ * cost at the end: the data was used twice. With a WIDTH and a SEED it is used once: half of the
+ * images for the teacher, up to 25,000 others for students [784,WIDTH,10]; KL is their KL's weight.
+ * There the posterior of the neurons that matter wins where the student's rows are few, and its
+ * means where they are many. Curves go to build/prior_from_teacher.dat where there is a build/. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -23,6 +26,7 @@ typedef struct {
     bnn_data train, test;
     size_t steps, batch, every;
     float lr, kl_weight; /* 1 is the ELBO */
+    const char *fixed;   /* a weight for all students of curve(); NULL: chosen by held-out rows */
     FILE *dat;
 } world;
 
@@ -40,7 +44,8 @@ static double judge(world *u, const bnn_net *net) { /* -MSE, or log likelihood p
 }
 
 /* q = N(mu, diag softplus(rho)^2) over the weights of net: E_q of the nll by one draw per step, the
- * KL in closed form, both per example. Starts from net's weights. */
+ * KL in closed form, both per example. Starts from net's weights, with the prior's sd if start_sd
+ * is 0. */
 static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
     bnn_params *w = r->net.params, *q = bnn_params_new(&u->mem);
     size_t n = w->n;
@@ -48,7 +53,9 @@ static void train(world *u, run *r, bnn_gaussian *prior, float start_sd) {
     bnn_params_add(q, 1, n, "rho", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
     float *eps = bnn_mat_new(&u->mem, 1, n).data, *mu = q->theta, *rho = q->theta + n;
     memcpy(mu, w->theta, n * sizeof *mu);
-    for (size_t i = 0; i < n; i++) rho[i] = logf(expm1f(start_sd));
+    for (size_t i = 0, k = 0; k < prior->n_pieces; k++)
+        for (size_t j = 0; j < prior->pieces[k].n; j++, i++)
+            rho[i] = logf(expm1f(start_sd > 0 ? start_sd : sqrtf(prior->pieces[k].cov.data[j])));
     bnn_stepper adam = bnn_adam(q, (bnn_adam_desc){ .lr = u->lr });
     r->q = q, r->n = 0;
     for (size_t s = 0; s <= u->steps && !u->tape.err && !u->mem.err; s++) {
@@ -135,10 +142,11 @@ static void students(world *u, const char *setting, bnn_mlp_desc shape, bnn_gaus
     if (u->dat) fprintf(u->dat, "\n\n");
 }
 
-static bnn_gaussian drop(world *u, bnn_net *net, const bnn_gaussian *g, size_t layer, size_t keep) {
+static bnn_gaussian drop(world *u, bnn_net *net, const bnn_gaussian *g, size_t layer, size_t keep,
+                         int kind, const float *curvature) {
     size_t width = net->params->blocks[layer].rows, *order = malloc(width * sizeof *order);
     bnn_gaussian out = { 0 };
-    bnn_drop_order(&u->mem, order, net, g, layer, BNN_ORDER_RANDOM, NULL, &u->tape.rng);
+    bnn_drop_order(&u->mem, order, net, g, layer, kind, curvature, &u->tape.rng);
     *net = bnn_drop_neurons(bnn_params_new(&u->mem), &out, net, g, layer, width - keep, order, 0);
     free(order);
     return out;
@@ -205,12 +213,12 @@ static void regression(world *u, uint64_t seed, int print, double sum[ORDERS][10
         report(u, "regression", "teacher", &t, 0);
         bnn_gaussian g = posterior(u, &t), ga, gb;
         bnn_net net = t.net;
-        ga = drop(u, &net, &g, 1, 10);
-        ga = drop(u, &net, &ga, 2, 10); /* 10, 10, 10, 1 */
+        ga = drop(u, &net, &g, 1, 10, BNN_ORDER_RANDOM, NULL);
+        ga = drop(u, &net, &ga, 2, 10, BNN_ORDER_RANDOM, NULL); /* 10, 10, 10, 1 */
         shape.sizes[1] = shape.sizes[2] = 10;
         students(u, "regression_A", shape, &ga);
         net = t.net;
-        gb = drop(u, &net, &g, 1, 50);
+        gb = drop(u, &net, &g, 1, 50, BNN_ORDER_RANDOM, NULL);
         net = bnn_drop_layer(bnn_params_new(&u->mem), &gb, &net, &gb, 2); /* 10, 50, 1 */
         shape.sizes[1] = 50, shape.sizes[2] = 1, shape.sizes[3] = 0;
         students(u, "regression_B", shape, &gb);
@@ -250,10 +258,114 @@ static void images(world *u, const char *setting, size_t wide, size_t narrow, si
     report(u, setting, "teacher", &t, 0);
     g = posterior(u, &t);
     bnn_net net = t.net;
-    g = drop(u, &net, &g, 1, narrow);
+    g = drop(u, &net, &g, 1, narrow, BNN_ORDER_RANDOM, NULL);
     net = bnn_drop_layer(bnn_params_new(&u->mem), &g, &net, &g, 2);
     shape.sizes[1] = narrow, shape.sizes[2] = 10, shape.sizes[3] = 0;
     students(u, setting, shape, &g);
+}
+
+/* Of a run by draws from its q */
+typedef struct { double held, nll, error, kl_weight; } grade;
+
+static double by_draws(world *u, run *r, bnn_data d, double *error) {
+    bnn_mark mark = bnn_arena_mark(&u->mem);
+    bnn_gaussian g = posterior(u, r);
+    bnn_ensemble e = bnn_ensemble_new(r->net.params, DRAWS);
+    for (int k = 0; k < DRAWS / 3; k++) {
+        bnn_gaussian_sample(&g, &u->tape.rng, r->net.params->theta);
+        bnn_ensemble_push(&e);
+    }
+    bnn_mat p = bnn_predict(&u->mem, &u->tape, &r->net, &e, d.x).mean;
+    double nll = bnn_metric_nll(p, d.y);
+    if (error) *error = 100 * bnn_metric_error(p, d.y);
+    bnn_arena_rewind(&u->mem, mark);
+    return nll;
+}
+
+/* A student of these rows; the weight of the KL is what the held-out rows like best */
+static grade student(world *u, bnn_mlp_desc shape, bnn_gaussian *prior, int with_sd, bnn_data rows,
+                     bnn_data held, bnn_data test) {
+    static const float weight[] = { 1, 0.1f, 0.01f };
+    static run r;
+    grade best = { INFINITY, 0, 0, 0 };
+    for (int k = 0; k < (u->fixed ? 1 : 3) && !u->mem.err; k++) {
+        bnn_mark mark = bnn_arena_mark(&u->mem);
+        r.net = bnn_mlp(bnn_params_new(&u->mem), shape);
+        if (prior->mean[0] != 0) memcpy(r.net.params->theta, prior->mean, prior->n * sizeof(float));
+        u->train = rows, u->test = held;
+        u->kl_weight = u->fixed ? (float)atof(u->fixed) : weight[k];
+        train(u, &r, prior, with_sd ? 0 : 0.02f);
+        grade g = { by_draws(u, &r, held, NULL), 0, 0, (double)u->kl_weight };
+        if (g.held < best.held) {
+            g.nll = by_draws(u, &r, test, &g.error);
+            best = g;
+        }
+        bnn_arena_rewind(&u->mem, mark);
+    }
+    return best;
+}
+
+/* A teacher [784,800,10], or one with the student's hidden layer behind; cut by three orders to the
+ * student's shape. Which of the cuts do the held-out rows like best? */
+static int cuts(world *u, bnn_mlp_desc shape, int layer, bnn_data test, bnn_gaussian *cut) {
+    static const char *order[3] = { "random", "obd", "ratio" };
+    static run t;
+    size_t width = shape.sizes[1];
+    int best = 0, seed = (int)shape.seed;
+    double error, nll, least = INFINITY;
+    bnn_mlp_desc wide = shape;
+    wide.sizes[1] = 800;
+    if (layer) wide.sizes[2] = width, wide.sizes[3] = 10;
+    t.net = bnn_mlp(bnn_params_new(&u->mem), wide);
+    bnn_gaussian prior = standard(u, t.net.params->n, NULL);
+    u->steps = u->every = 1500, u->batch = 100, u->lr = 3e-3f, u->kl_weight = 0.2f;
+    train(u, &t, &prior, 0.02f);
+    bnn_gaussian g = posterior(u, &t);
+    bnn_mat curvature = bnn_mat_new(&u->mem, 1, t.net.params->n);
+    bnn_ggn(curvature, &u->tape, &t.net, bnn_mat_rows(u->train.x, 0, 500));
+    nll = by_draws(u, &t, test, &error);
+    printf("RESULT prior_rows width=%zu seed=%d teacher=%s nll=%.4f error=%.2f\n", width, seed,
+           layer ? "784-800-W-10" : "784-800-10", nll, error);
+    for (int k = 0; k < 3 && !u->mem.err; k++) {
+        bnn_net net = t.net;
+        cut[k] = drop(u, &net, &g, 1, width, k, curvature.data);
+        if (layer) net = bnn_drop_layer(bnn_params_new(&u->mem), &cut[k], &net, &cut[k], 2);
+        nll = -judge(u, &net);
+        if (nll < least) least = nll, best = k;
+        printf("RESULT prior_rows width=%zu seed=%d cut=%s order=%s held_nll=%.4f\n", width, seed,
+               layer ? "neurons_layer" : "neurons", order[k], nll);
+        fflush(stdout);
+    }
+    return best;
+}
+
+/* Students [784,width,10] by their rows, which are not the teacher's: data counted once */
+static void curve(world *u, size_t width, uint64_t seed) {
+    enum { HALF = 30000, MOST = 25000, SIZES = 4, PRIORS = 5 };
+    static const size_t rows[SIZES] = { 100, 1000, 5000, MOST };
+    static const char *prior_name[PRIORS] = { "standard", "means", "posterior", "posterior_random",
+                                              "posterior_layer" };
+    bnn_data all = u->train, test = u->test, held = bnn_data_rows(all, HALF + MOST, 5000);
+    bnn_mlp_desc shape = { .sizes = { 784, width, 10 }, .likelihood = BNN_CATEGORICAL,
+                           .no_bias = 1, .seed = seed };
+    bnn_gaussian cut[2][3];
+    u->tape.rng = bnn_rng_seed(seed);
+    u->train = bnn_data_rows(all, 0, HALF), u->test = held;
+    bnn_gaussian *best = &cut[0][cuts(u, shape, 0, test, cut[0])];
+    bnn_gaussian *layer = &cut[1][cuts(u, shape, 1, test, cut[1])];
+    bnn_gaussian flat = standard(u, best->n, NULL), means = standard(u, best->n, best->mean);
+    bnn_gaussian *prior[PRIORS] = { &flat, &means, best, &cut[0][0], layer };
+    u->steps = u->every = 1000, u->batch = 32;
+    for (int k = 0; k < SIZES; k++)
+        for (int m = 0; m < PRIORS && !u->mem.err; m++) {
+            grade g = student(u, shape, prior[m], m > 1, bnn_data_rows(all, HALF, rows[k]), held,
+                              test);
+            printf("RESULT prior_rows width=%zu seed=%d prior=%s rows=%zu nll=%.4f error=%.2f "
+                   "kl_weight=%g held_nll=%.4f\n", width, (int)seed, prior_name[m], rows[k], g.nll,
+                   g.error, g.kl_weight, g.held);
+            fflush(stdout);
+            fprintf(stderr, "%zu rows, %s: %.4f\n", rows[k], prior_name[m], g.nll);
+        }
 }
 
 int main(int argc, char **argv) {
@@ -276,12 +388,14 @@ int main(int argc, char **argv) {
     if (seeds > 0)
         printf("\nnever active: %.1f of 50; Belsley's largest index: %.1f", sum[0][9] / seeds,
                sum[3][9] / seeds);
-    printf("\n");
+    if (seeds > 0) printf("\n");
     if (full && seeds == 0) {
         const char *f = argv[1];
         u.train = read_set(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
         u.test = read_set(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
-        images(&u, "fashion", 800, 50, 15000);
+        u.fixed = argc > 4 ? argv[4] : NULL;
+        if (argc > 3) curve(&u, (size_t)atol(argv[2]), (uint64_t)atol(argv[3]));
+        else images(&u, "fashion", 800, 50, 15000);
     } else if (!full) {
         FILE *here = fopen("data/digits-test-labels.idx", "rb");
         const char *f = here ? "data" : "examples/data";

@@ -4,9 +4,13 @@
 # edge of a matrix hold anything and are never stored, which the sanitizer cannot see through assembly.
 #     sh tests/memory.sh                   these
 #     sh tests/memory.sh test_net ...      others
+#     TOOLS=msan sh tests/memory.sh all    the whole suite, under one of the two
 # Ends with "N passed, M failed", counted in tests.
 cd "$(dirname "$0")/.." || exit 1
 [ $# -gt 0 ] || set -- test_files test_faults test_edge
+# shellcheck disable=SC2046
+[ "$1" != all ] || set -- $(cd tests && echo test_*.c | sed 's/\.c//g')
+wants() { case " ${TOOLS:-msan valgrind} " in *" $1 "*) ;; *) return 1 ;; esac; }
 out=build/memory
 mkdir -p $out
 passed=0
@@ -21,7 +25,8 @@ take() { # take NAME: the last line of the log
     passed=$((passed + p)) failed=$((failed + f))
 }
 for test in "$@"; do
-    if ! command -v clang >/dev/null; then
+    if ! wants msan; then :
+    elif ! command -v clang >/dev/null; then
         echo "skipped MemorySanitizer: apt-get install clang libclang-rt-14-dev"
     elif clang -std=c99 -O1 -g -DBNN_NO_SIMD -fsanitize=memory -I. -Itests "tests/$test.c" -o "$out/$test" \
         -lm >$out/log 2>&1; then
@@ -32,7 +37,8 @@ for test in "$@"; do
         echo "FAIL msan/$test does not build"
         head -n 5 $out/log
     fi
-    if ! command -v valgrind >/dev/null; then
+    if ! wants valgrind; then :
+    elif ! command -v valgrind >/dev/null; then
         echo "skipped valgrind: apt-get install valgrind"
     elif gcc -std=c99 -O1 -g -DBNN_NO_SIMD -I. -Itests "tests/$test.c" -o "$out/$test" -lm >$out/log 2>&1; then
         valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$out/$test" >$out/log 2>&1

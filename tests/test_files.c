@@ -2,6 +2,7 @@
  * is left behind after a failure, and that a resumed run continues bit for bit. */
 #if defined(__unix__) || defined(__APPLE__)
 #define _XOPEN_SOURCE 700
+#define _FILE_OFFSET_BITS 64
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +12,13 @@
 #include "build.h"
 
 /* ---- helpers */
+
+static void little(unsigned char *to, const void *from, size_t n) { /* a number as files have it */
+    const uint16_t one = 1;
+    int forward = *(const unsigned char *)&one == 1;
+    size_t i;
+    for (i = 0; i < n; i++) to[i] = ((const unsigned char *)from)[forward ? i : n - 1 - i];
+}
 
 typedef struct heap { /* an allocator that fails call number `fail` and counts what is out */
     long calls, fail;
@@ -747,7 +755,7 @@ static void parameters_that_are_not_finite_are_neither_saved_nor_loaded(void) {
     world a;
     bnn_checkpoint c;
     void *bytes;
-    unsigned char *b;
+    unsigned char *b, sought[8];
     size_t size, i;
     float *w, keep;
     world_make(&a, 0, 1);
@@ -762,8 +770,9 @@ static void parameters_that_are_not_finite_are_neither_saved_nor_loaded(void) {
     CHECK(has(a.mem.msg, "w02") && a.mem.err == BNN_OK);
     w[3] = keep;
     b = (unsigned char *)bytes;
+    little(sought, &keep, sizeof keep);
     for (i = 0; i + sizeof keep < size; i++) /* all bits of the first such number set: NaN */
-        if (memcmp(b + i, &keep, sizeof keep) == 0) {
+        if (memcmp(b + i, sought, sizeof keep) == 0) {
             uint32_t crc;
             memset(b + i, 0xff, sizeof keep);
             crc = bnn__crc32(b, size - 4);
@@ -978,10 +987,12 @@ static void a_flipped_bit_with_a_right_checksum_is_refused_whole_or_harmless(voi
 /* ---- hostile values behind a right checksum */
 
 static int set_double(unsigned char *b, size_t size, double old, double now) { /* all of them */
+    unsigned char sought[8];
     size_t i;
     int n = 0;
+    little(sought, &old, 8);
     for (i = 0; i + 8 <= size; i++)
-        if (memcmp(b + i, &old, 8) == 0) memcpy(b + i, &now, 8), n++;
+        if (memcmp(b + i, sought, 8) == 0) little(b + i, &now, 8), n++;
     set_crc(b, size);
     return n;
 }
@@ -1015,7 +1026,7 @@ static void values_that_no_constructor_takes_are_not_loaded(void) {
     bnn_checkpoint c;
     bnn_hmc_desc hd;
     void *bytes;
-    unsigned char *b;
+    unsigned char *b, sought[8];
     const uint64_t beyond = (uint64_t)1 << (sizeof(size_t) < 8 ? 31 : 60); /* a size of this machine */
     uint64_t words[6][2] = { { 23, beyond }, { 23, 0 }, { 29, beyond }, { 31, beyond }, { 31, 0 },
                              { 37, 41 } };
@@ -1071,9 +1082,10 @@ static void values_that_no_constructor_takes_are_not_loaded(void) {
         }
         for (i = 0; i < 6; i++) {
             memcpy(b, bytes, size);
+            little(sought, &words[i][0], 8);
             for (k = 0; k + 8 <= size; k++)
-                if (memcmp(b + k, &words[i][0], 8) == 0) {
-                    memcpy(b + k + (i == 5 ? 8 : 0), &words[i][1], 8); /* accepted is behind draws */
+                if (memcmp(b + k, sought, 8) == 0) {
+                    little(b + k + (i == 5 ? 8 : 0), &words[i][1], 8); /* accepted is behind draws */
                     break;
                 }
             set_crc(b, size);
@@ -1169,7 +1181,8 @@ static void settings_of_every_method_come_back(void) {
 static void what_a_newer_minor_version_adds_is_skipped(void) {
     small s;
     unsigned char *b;
-    size_t size, length;
+    uint32_t total, length;
+    size_t size;
     void *bytes;
     int minor;
     small_make(&s);
@@ -1185,9 +1198,8 @@ static void what_a_newer_minor_version_adds_is_skipped(void) {
         b[8] = 3;
         b[28] = (unsigned char)minor;
         b[24]++;
-        memcpy(b + 16, &size, 4);
-        length = 44 + 24; /* of the generator */
-        memcpy(b + s.size - 4 - 44 - 8, &length, 4);
+        total = (uint32_t)size, length = 44 + 24; /* of the generator */
+        little(b + 16, &total, 4), little(b + s.size - 4 - 44 - 8, &length, 4);
         memcpy(b + s.size - 4 + 24, "NEW\0\7\0\0\0\5\0\0\0\0\0\0\0hello", 21);
         set_crc(b, size);
         CHECK(bnn_checkpoint_read(&s.b.mem, &s.b.all, b, size) ==

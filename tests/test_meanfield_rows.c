@@ -143,7 +143,7 @@ static void channels_leave_where_all_their_taps_do(void) {
     close_all();
 }
 
-/* ---- a scale per unit under p(z) = 1/|z|: the divergence that examples/prune_jeffreys.c adds */
+/* ---- a scale per unit under p(z) = 1/|z|: the divergence that examples/prune_scales.c adds */
 
 /* E ln|z| of z ~ N(m, 1) by the trapezoid, which is exact for a smooth integrand that dies out;
  * x = e^t on either side removes the singularity at 0 */
@@ -168,11 +168,26 @@ static void the_divergence_to_a_log_uniform_scale_is_near_its_integral(void) {
     printf("    the fit is off by at most %.4f nats\n", worst);
 }
 
+/* q: ln g ~ N(m, s^2), p: g ~ Gamma(1/2, 1), the horseshoe's halves: the formula beside the
+ * trapezoid over t = ln g, where p(t) = e^(t/2 - e^t) / sqrt(pi) */
+static void the_divergence_to_half_a_horseshoe_is_its_integral(void) {
+    for (double m = -9; m < 2; m += 1.5)
+        for (double s = 0.05; s < 1.5; s *= 1.9) {
+            double sum = 0, h = s / 200;
+            for (double t = m - 12 * s; t < m + 12 * s; t += h) {
+                double log_q = -(t - m) * (t - m) / (2 * s * s) - log(s) - log(2 * acos(-1)) / 2;
+                sum += h * exp(log_q) * (log_q - t / 2 + exp(t) + log(acos(-1)) / 2);
+            }
+            CHECK_NEAR(exp(m + s * s / 2) - m / 2 - log(s) - 0.5 - log(2) / 2, sum, 1e-9);
+        }
+}
+
 int main(void) {
     RUN(rows_below_the_nats_of_the_formula_leave_and_no_others);
     RUN(a_point_or_an_empty_mean_field_has_no_rows_to_remove);
     RUN(units_without_use_leave_together_and_the_rest_answers_the_same);
     RUN(channels_leave_where_all_their_taps_do);
     RUN(the_divergence_to_a_log_uniform_scale_is_near_its_integral);
+    RUN(the_divergence_to_half_a_horseshoe_is_its_integral);
     return check_done();
 }

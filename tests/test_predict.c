@@ -1136,6 +1136,179 @@ static void fixed_noise_has_its_size_in_any_units(void) {
     }
 }
 
+/* ---- threads: with OpenMP as many as are asked for, else one */
+
+static void threads_are(int n) {
+#ifdef _OPENMP
+    omp_set_num_threads(n);
+#else
+    (void)n;
+#endif
+}
+
+static void keep(bnn_mat all, size_t *at, bnn_mat m) {
+    CHECK(m.data != NULL && *at + m.rows * m.cols <= all.cols);
+    memcpy(all.data + *at, m.data, m.rows * m.cols * sizeof *m.data);
+    *at += m.rows * m.cols;
+}
+
+/* All that can be asked, one after the other; the last numbers are the tape's next */
+static bnn_mat asked(world *u, bnn_mat x, bnn_mat y) {
+    bnn_mat all = bnn_mat_new(&u->mem, 1, x.rows * 10 * (12 + u->post.count));
+    int lik = u->net.likelihood, classes = lik == BNN_CATEGORICAL || lik == BNN_BERNOULLI;
+    bnn_data d = { x, y };
+    bnn_predictive p = predict(u, x), one;
+    size_t at = 0;
+    one = bnn_predict(&u->out, &u->tape, &u->net, NULL, x);
+    keep(all, &at, p.mean), keep(all, &at, p.aleatoric), keep(all, &at, p.epistemic);
+    keep(all, &at, one.mean);
+    if (classes) keep(all, &at, p.entropy), keep(all, &at, p.expected_entropy);
+    keep(all, &at, bnn_predict_log_lik(&u->out, &u->tape, &u->net, &u->post, d));
+    keep(all, &at, bnn_predict_samples(&u->out, &u->tape, &u->net, &u->post, x));
+    keep(all, &at, bnn_predict_draws(&u->out, &u->tape, &u->net, &u->post, x, 3));
+    if (!classes && bnn_mat_finite(x))
+        keep(all, &at, bnn_predict_quantile(&u->out, &u->tape, &u->net, &u->post,
+                                            bnn_mat_rows(x, 0, 33), (float)0.2));
+    bnn_rng_fill_normal(&u->tape.rng, 4, all.data + at);
+    return all;
+}
+
+/* A net of 1200 numbers: 1 = dense layers of numbers, 2 = classes, 3 = their images */
+static void threads_open(world *u, int kind, size_t samples) {
+    bnn_mlp_desc d = { .sizes = { 24, 40, 5 }, .activation = BNN_TANH, .noise_std = (float)0.3 };
+    if (kind == 2) d.likelihood = BNN_CATEGORICAL;
+    world_open(u, d, samples, 470);
+    if (kind != 3) return;
+    bnn_params *w = bnn_params_new(&u->mem);
+    u->net = bnn_layers(w, (bnn_layers_desc){ .input = { 6, 4, 1 }, .likelihood = BNN_BERNOULLI,
+        .layers = { { BNN_CONV, .size = 9, .kernel = 3, .same = 1, .activation = BNN_RELU },
+                    { BNN_MAX_POOL, .kernel = 2 }, { BNN_CONV, .size = 10, .kernel = 2 },
+                    { BNN_DENSE, .size = 5 } } });
+    u->post = bnn_ensemble_new(w, samples);
+    for (size_t k = 0; k < samples; k++) {
+        bnn_params_sample_prior(w, &u->tape.rng);
+        CHECK(bnn_ensemble_push_from(&u->post, w, 1 + (double)(k % 3)) == BNN_OK);
+    }
+}
+
+static void any_number_of_threads_gives_the_same_bits(void) {
+    static const size_t rows[] = { 1, 77, 1100, 2049 }, samples[] = { 1, 23, 13, 2 };
+    for (int kind = 1; kind <= 3; kind++) {
+        for (int shape = 0; shape < 4; shape++) {
+            bnn_arena kept = { 0 };
+            bnn_mat first = { 0, 0, NULL };
+            for (int threads = 1; threads <= 8; threads += threads == 3 ? 5 : 1) {
+                world u;
+                threads_are(threads);
+                threads_open(&u, kind, samples[shape]);
+                bnn_mat x = grid(&u.mem, rows[shape], 24);
+                bnn_mat y = bnn_mat_new(&u.mem, x.rows, kind == 2 ? 1 : 5), all;
+                if (shape == 3) x.data[24 * 700 + 3] = (float)NAN; /* a gap */
+                all = asked(&u, x, y);
+                if (threads == 1) first = bnn_mat_copy(&kept, all);
+                CHECK_SAME_ARRAY(first.data, all.data, all.cols);
+                size_t held = bnn_arena_size(&u.tape.mem);
+                predict(&u, x);
+                CHECK(bnn_arena_size(&u.tape.mem) == held); /* no more than the first time */
+                world_close(&u);
+            }
+            bnn_arena_free(&kept);
+        }
+    }
+    threads_are(1);
+}
+
+/* In a tape of any size and with any error in it: what one thread says */
+static void threads_fail_as_one_does(void) {
+    char says[BNN_MSG];
+    for (size_t bytes = 1 << 17, gave = 0; bytes < 1 << 23; bytes += bytes / 4) {
+        for (int threads = 1, err = 0; threads <= 4; threads++) {
+            world u;
+            void *room = malloc(bytes);
+            bnn_mat x;
+            threads_are(threads);
+            threads_open(&u, 2, 9);
+            x = grid(&u.mem, 1100, 24);
+            u.tape.mem.buffer = room, u.tape.mem.capacity = bytes;
+            gave += predict(&u, x).mean.data != NULL;
+            if (threads == 1) err = u.tape.err, memcpy(says, u.tape.msg, sizeof says);
+            CHECK(u.tape.err == err && strcmp(u.tape.msg, says) == 0);
+            CHECK(err == (gave > 0 ? BNN_OK : BNN_ENOMEM));
+            bnn_tape_clear_error(&u.tape);
+            world_close(&u);
+            free(room);
+        }
+    }
+    for (size_t sample = 0; sample < 9; sample++) {
+        for (int threads = 1; threads <= 3; threads++) {
+            world u;
+            threads_are(threads);
+            threads_open(&u, 1, 9);
+            u.post.samples.data[sample * u.w->n + 3] = (float)NAN;
+            u.post.samples.data[8 * u.w->n + 4] = (float)NAN; /* which nobody hears of */
+            CHECK(predict(&u, grid(&u.mem, 1100, 24)).mean.data == NULL);
+            CHECK(u.tape.err == BNN_ENONFINITE);
+            if (threads == 1) memcpy(says, u.tape.msg, sizeof says);
+            CHECK(strcmp(u.tape.msg, says) == 0);
+            bnn_tape_clear_error(&u.tape);
+            world_close(&u);
+        }
+    }
+    threads_are(1);
+}
+
+typedef struct guest {
+    bnn_net net;
+    size_t calls; /* a forward may count without a lock */
+} guest;
+
+static bnn_var *counting(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    guest *g = (guest *)net->user;
+    bnn_net of = g->net;
+    of.params = net->params;
+    g->calls++;
+#ifdef _OPENMP
+    CHECK(!omp_in_parallel());
+#endif
+    return of.forward(t, &of, x);
+}
+
+static void a_forward_of_ones_own_is_called_by_one_thread(void) {
+    world u;
+    guest g = { .calls = 0 };
+    bnn_mat x, first;
+    threads_are(4);
+    threads_open(&u, 1, 12);
+    x = grid(&u.mem, 1100, 24);
+    first = predict(&u, x).mean;
+    g.net = u.net;
+    u.net.forward = counting, u.net.user = &g;
+    CHECK_SAME_ARRAY(first.data, predict(&u, x).mean.data, 1100 * 5);
+    CHECK(g.calls == 3 * 12 + 1);
+    world_close(&u);
+    threads_are(1);
+}
+
+static size_t heard;
+static int hearing(void *user, size_t done, size_t total) {
+    CHECK(done == (heard + 1) * 512 || done == total);
+    return ++heard == *(size_t *)user;
+}
+
+static void threads_report_in_order_and_can_be_canceled(void) {
+    for (size_t stop = 0; stop <= 5; stop++) {
+        world u;
+        threads_are(3);
+        threads_open(&u, 1, 7);
+        u.tape.progress = hearing, u.tape.progress_user = &stop, heard = 0;
+        CHECK((predict(&u, grid(&u.mem, 2300, 24)).mean.data == NULL) == (stop > 0));
+        CHECK(u.tape.err == (stop > 0 ? BNN_ECANCEL : BNN_OK) && heard == (stop > 0 ? stop : 5));
+        bnn_tape_clear_error(&u.tape);
+        world_close(&u);
+    }
+    threads_are(1);
+}
+
 int main(void) {
     RUN(every_likelihood_obeys_the_law_of_total_variance);
     RUN(permuting_the_samples_leaves_the_result);
@@ -1172,5 +1345,9 @@ int main(void) {
     RUN(quantiles_of_heavy_tails_and_large_rates_are_right);
     RUN(a_student_without_a_variance_says_so);
     RUN(fixed_noise_has_its_size_in_any_units);
+    RUN(any_number_of_threads_gives_the_same_bits);
+    RUN(threads_fail_as_one_does);
+    RUN(a_forward_of_ones_own_is_called_by_one_thread);
+    RUN(threads_report_in_order_and_can_be_canceled);
     return check_done();
 }

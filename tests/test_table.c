@@ -94,6 +94,10 @@ static void numbers_have_marks_and_percent(void) {
                     "table: line 2, column 1 (a): \"1,5\" is not a number: say .decimal = ','"));
     CHECK(no_recipe("a;b\n1;\"1,234,567\"\n2;1\n", (bnn_recipe_desc){ 0 },
                     "line 2, column 2 (b): \"1,234,567\" is not a number: say .thousands = ','"));
+    CHECK(no_recipe("a;b\n1.234,5;1\n2,5;2\n", (bnn_recipe_desc){ 0 }, "say .decimal = ',' and .thousands = '.'"));
+    t = table_of("a;b\n1.234,5;1\n2,5;2\n", (bnn_csv_desc){ .decimal = ',' });
+    r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ 0 });
+    CHECK(r.x_cols == 0 && mem_took(BNN_EFORMAT, "\"1.234,5\" is not a number: say .thousands = '.'"));
     bnn_csv c; /* the numeric reader has the same marks and the same hint */
     CHECK(bnn_csv_parse(&mem, &c, "a;b\n1,5;2\n", 10, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
     CHECK_NEAR(c.values.data[0], 1.5, 1e-6);
@@ -124,6 +128,10 @@ static void dates_are_days_and_their_order_is_never_guessed(void) {
     t = plain(both);
     r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .date_order = BNN_DATE_MONTH_FIRST });
     CHECK_NEAR(bnn_recipe_data(&mem, &r, &t, NULL).x.data[0], 1, 0);
+    t = plain("d,x\n1/2/1970,1\nsoon,2\n"); /* an order of dates, but a word among them */
+    r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .date_order = BNN_DATE_MONTH_FIRST });
+    CHECK(r.x_cols == 0 && mem_took(BNN_EFORMAT, "\"1/2/1970\" is none of what others are"));
+    t = plain(both);
     r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .skip = "d" });
     CHECK(r.x_cols == 1);
     static const char *const not[] = { "2021-02-29", "1900-02-29", "2020-13-01", "2020-00-10", "2020-01-1x",
@@ -184,6 +192,10 @@ static void missing_fields_are_refused_dropped_or_imputed_as_asked(void) {
     CHECK(mat_is(bnn_recipe_data(&mem, &r, &t, NULL).x, 4, 5, flags) && noted("1 of 5"));
     bnn_recipe_means(&mem, &r, &t, bad, 2);
     CHECK(mem_took(BNN_EARG, "bnn_recipe_means: row 5 of 5"));
+    bnn_table less = plain("a,y\n7,1\n9,2\n"); /* no column c: the mean of a stays, too */
+    bnn_recipe_means(&mem, &r, &less, NULL, 2);
+    CHECK(mem_took(BNN_EARG, "table: there is no column \"c\""));
+    CHECK(mat_is(bnn_recipe_data(&mem, &r, &t, NULL).x, 4, 5, flags) && noted("1 of 5"));
     t = plain("a,c,y\n,u,1\n2,,2\n"); /* nothing left */
     r.missing = BNN_MISSING_DROP;
     d = bnn_recipe_data(&mem, &r, &t, NULL);
@@ -231,6 +243,11 @@ static void bad_tables_get_a_sentence(void) {
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "3" }, "there is no column \"3\""));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .skip = "x, q" }, "there is no column \"q\""));
     CHECK(no_recipe("x,y\n1,a\n2,3\n", (bnn_recipe_desc){ 0 }, "column 2 (y): \"a\" is none of what others are"));
+    CHECK(no_recipe("x,x,y\n1,2,3\n2,5,4\n", (bnn_recipe_desc){ .target = "y" },
+                    "table: column 2 (x) has the name of an earlier column: rename it, or put its number into .skip"));
+    t = plain("x,x,y\n1,2,3\n2,5,4\n");
+    r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "y", .skip = "2" });
+    CHECK(r.x_cols == 1 && mem.err == BNN_OK);
     CHECK(no_recipe("x,y\n1,NA\n2,\n", (bnn_recipe_desc){ 0 }, "column 2 (y) has no values: put it into .skip"));
     CHECK(no_recipe("x,y\n1,1e999\n2,1\n", (bnn_recipe_desc){ 0 }, "\"1e999\" is not finite as a float"));
     CHECK(no_recipe("x,y\n1,2\n", (bnn_recipe_desc){ .missing = 9 }, "missing 9, unknown 1, date_order 0"));

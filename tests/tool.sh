@@ -85,6 +85,8 @@ for page in r.html k.html; do
     ! grep -v 'xmlns="http://www.w3.org/2000/svg"' $page | grep -qiE '<script|<img|<link|src=|href=|@import|http'
     check $? "$page loads nothing"
 done
+grep -q 'Ranks of the same in chain 2, among all draws' r.html
+check $? "traces and ranks"
 ! grep -q '<second>' k.html
 check $? "names are escaped"
 # a real browser: every figure has shapes and a size, and nothing was fetched
@@ -205,6 +207,39 @@ says 1 "column 2 (y) is the same in all rows: a target must vary" fit same.csv -
 awk 'BEGIN { print "c,y"; for (i = 0; i < 1000; i++) printf "word%d,%d\n", i, i % 7 }' >words.csv
 says 1 "column 1 (c) has too many classes: .skip it, or raise .max_classes" fit words.csv --target y
 says 1 "column 1 (c) has too many classes" fit words.csv --target c
+says 1 "raise --max-classes" fit words.csv --target c # options, not fields of a desc
+printf 'a;y\n1.234,5;1\n2,5;2\n3,5;3\n' >marks.csv
+says 1 '"1.234,5" is not a number: say --decimal , and --thousands .' fit marks.csv --target y
+says 1 'say --thousands .' fit marks.csv --target y --decimal ,
+printf 'd,y\n1/2/2024,1\n3/4/2024,2\n5/6/2024,3\n' >dates.csv
+says 1 'in either order: say --date-order, or --skip it' fit dates.csv --target y
+printf 'a,a,y\n1,2,3\n2,3,4\n' >twice.csv
+says 1 'column 2 (a) has the name of an earlier column' fit twice.csv --target y
+fits() { # what must be in the output or the notes, arguments
+    want=$1
+    shift
+    ./bnn fit "$@" --hidden 2 --method laplace --budget 500 -o g.bnn >out 2>err
+    c=$?
+    { [ $c -eq 0 ] || [ $c -eq 3 ]; } && grep -q "$want" out err
+    check $? "fit $*: $c, $(head -n 1 err), not: $want"
+}
+fits '^rows  *3$' marks.csv --target y --decimal , --thousands .
+fits '^columns of x  *1$' dates.csv --target y --date-order month
+fits '^columns of x  *1000$' words.csv --target y --max-classes 1000
+tail -n +2 train.csv >bare.csv
+fits 'the first row is numbers, so the columns are 1, 2 ...; if it is names: --header yes' bare.csv --target 6
+fits '^rows  *200$' bare.csv --target 6 --header no
+fits '^columns of x  *7$' gaps.csv --target y --missing indicator
+printf 'a,c,y\n1,u,2\n2,v,3\n3,u,5\n4,v,6\n' >new.csv
+fits '^columns of x  *3$' new.csv --target y
+printf 'a,c\n1,w\nNA,u\n' >later.csv
+says 1 '"w" is a class that the recipe does not have' predict g.bnn later.csv
+says 1 '"NA" is missing: say --missing' predict g.bnn later.csv --unknown zero
+code 0 "gaps and new classes, as asked" predict g.bnn later.csv --unknown zero --missing mean
+[ "$(wc -l <out)" -eq 3 ]
+check $? "a row for each"
+printf '\0\0\0\0\0\0\0\200{"a":{}}' >far.safetensors
+says 1 'a header of 9.22337e18 bytes is promised, there are 8' fit far.safetensors --target y
 says 1 "the name must be an identifier" emit s.bnn --name "../x"
 code 2 "no command" nothing
 code 2 "no target" fit train.csv

@@ -4,6 +4,7 @@
  *         -fno-sanitize-recover=undefined -I../.. fuzz_api.c -lm     (NULL + 0 is not looked for)
  *     ./a.out -len_control=0 -max_len=600     (or cc -DFUZZ_MAIN for replay)
  *     cc -g -O1 -fsanitize=address,undefined -DFUZZ_RANDOM ... && ./a.out SEED COUNT
+ *     cc -g -O1 -fsanitize=thread -DFUZZ_THREADS ... -pthread && ./a.out SEED COUNT
  * Calls of all layers with shapes that mostly fit and values that are mostly tame; allocations that
  * fail after a while; memory that holds garbage when it comes. The caller keeps what the header
  * asks of him: pointers are to living things, arrays are as long as is said, counts are small where
@@ -58,6 +59,7 @@ typedef struct world {
     size_t index[MANY];
     unsigned char flags[MANY];
     uint64_t digest;
+    unsigned long name; /* of its file, while others run in threads of theirs */
 } world;
 
 /* ---- bytes ---- */
@@ -758,47 +760,62 @@ static void do_sampler(world *a) {
         *s = bnn_nuts(m->net.params, n);
     a->n_steppers++;
 }
-static void do_stepper(world *a) {
-    bnn_stepper *s = &a->steppers[a->n_steppers % KINDS];
-    bnn_params *w = weights(a);
+typedef struct rates { /* what the steppers have in common */
+    float lr, t, x, y, clip;
+    int one, two;
+    size_t burn_in;
+} rates;
+
+static bnn_stepper optimizer(bnn_params *w, size_t kind, rates r) {
     bnn_sgd_desc sgd;
     bnn_adam_desc adam;
     bnn_rmsprop_desc rms;
     bnn_adagrad_desc grad;
     bnn_adadelta_desc delta;
+    memset(&sgd, 0, sizeof sgd), memset(&adam, 0, sizeof adam), memset(&rms, 0, sizeof rms);
+    memset(&grad, 0, sizeof grad), memset(&delta, 0, sizeof delta);
+    sgd.lr = adam.lr = rms.lr = grad.lr = delta.lr = r.lr;
+    sgd.clip = adam.clip = rms.clip = grad.clip = delta.clip = r.clip;
+    sgd.weight_decay = adam.weight_decay = rms.weight_decay = grad.weight_decay = r.x;
+    sgd.momentum = rms.momentum = r.y, sgd.nesterov = r.one && r.y > 0;
+    sgd.dampening = r.two ? r.x : 0, adam.decoupled = r.one, adam.amsgrad = r.two;
+    adam.beta1 = r.y, adam.eps = r.x, rms.centered = r.one, grad.lr_decay = r.y, delta.rho = r.y;
+    switch (kind) {
+    case 0: return bnn_sgd(w, sgd);
+    case 1: return bnn_adam(w, adam);
+    case 2: return bnn_rmsprop(w, rms);
+    case 3: return bnn_adagrad(w, grad);
+    default: return bnn_adadelta(w, delta);
+    }
+}
+static bnn_stepper langevin(bnn_params *w, size_t kind, rates r) {
     bnn_sgld_desc sgld;
     bnn_psgld_desc psgld;
     bnn_sghmc_desc sghmc;
     bnn_sgnht_desc sgnht;
-    float lr = maybe(a) / 16, t = maybe(a), x = byte(a) & 3 ? 0 : share(a),
-          y = byte(a) & 3 ? 0 : share(a);
-    int one = byte(a) & 1, two = byte(a) & 1;
-    memset(&sgd, 0, sizeof sgd), memset(&adam, 0, sizeof adam), memset(&rms, 0, sizeof rms);
-    memset(&grad, 0, sizeof grad), memset(&delta, 0, sizeof delta), memset(&sgld, 0, sizeof sgld);
-    memset(&psgld, 0, sizeof psgld), memset(&sghmc, 0, sizeof sghmc),
-        memset(&sgnht, 0, sizeof sgnht);
-    if (w == NULL) return;
-    sgd.lr = adam.lr = rms.lr = grad.lr = delta.lr = sgld.lr = psgld.lr = sghmc.lr = sgnht.lr = lr;
-    sgd.clip = adam.clip = rms.clip = grad.clip = delta.clip = byte(a) & 3 ? 0 : positive(a);
-    sgd.weight_decay = adam.weight_decay = rms.weight_decay = grad.weight_decay = x;
-    sgd.momentum = rms.momentum = y, sgd.nesterov = one && y > 0, sgd.dampening = two ? x : 0;
-    adam.decoupled = one, adam.amsgrad = two, adam.beta1 = y, adam.eps = x, rms.centered = one;
-    grad.lr_decay = y, delta.rho = y, sgld.temperature = psgld.temperature = sghmc.temperature = t;
-    psgld.burn_in = below(a, 4), psgld.alpha = y, sghmc.friction = sgnht.friction = x,
-    sgnht.temperature = t;
-    sghmc.noise_estimate = two ? x / 2 : 0;
-    switch (below(a, 9)) {
-    case 0: *s = bnn_sgd(w, sgd); break;
-    case 1: *s = bnn_adam(w, adam); break;
-    case 2: *s = bnn_rmsprop(w, rms); break;
-    case 3: *s = bnn_adagrad(w, grad); break;
-    case 4: *s = bnn_adadelta(w, delta); break;
-    case 5: *s = bnn_sgld(w, sgld); break;
-    case 6: *s = bnn_psgld(w, psgld); break;
-    case 7: *s = bnn_sghmc(w, sghmc); break;
-    default: *s = bnn_sgnht(w, sgnht);
+    memset(&sgld, 0, sizeof sgld), memset(&psgld, 0, sizeof psgld);
+    memset(&sghmc, 0, sizeof sghmc), memset(&sgnht, 0, sizeof sgnht);
+    sgld.lr = psgld.lr = sghmc.lr = sgnht.lr = r.lr;
+    sgld.temperature = psgld.temperature = sghmc.temperature = sgnht.temperature = r.t;
+    psgld.burn_in = r.burn_in, psgld.alpha = r.y, sghmc.friction = sgnht.friction = r.x;
+    sghmc.noise_estimate = r.two ? r.x / 2 : 0;
+    switch (kind) {
+    case 5: return bnn_sgld(w, sgld);
+    case 6: return bnn_psgld(w, psgld);
+    case 7: return bnn_sghmc(w, sghmc);
+    default: return bnn_sgnht(w, sgnht);
     }
-    a->n_steppers++;
+}
+static void do_stepper(world *a) {
+    bnn_params *w = weights(a);
+    rates r;
+    size_t kind;
+    r.lr = maybe(a) / 16, r.t = maybe(a), r.x = byte(a) & 3 ? 0 : share(a);
+    r.y = byte(a) & 3 ? 0 : share(a);
+    r.one = byte(a) & 1, r.two = byte(a) & 1;
+    if (w == NULL) return;
+    r.clip = byte(a) & 3 ? 0 : positive(a), r.burn_in = below(a, 4), kind = below(a, 9);
+    a->steppers[a->n_steppers++ % KINDS] = kind < 5 ? optimizer(w, kind, r) : langevin(w, kind, r);
 }
 static made *net_of(world *a, const bnn_params *w) {
     size_t i;
@@ -1346,7 +1363,7 @@ static void do_checkpoint(world *a) {
     if (byte(a) & 1) c.meanfields[0] = &a->fields[below(a, KINDS)];
     if (byte(a) & 1) c.bytes[2] = &a->saved;
     if (byte(a) % 8 == 0) {
-        (void)snprintf(path, sizeof path, "build/fuzz/api-%ld.bnn", (long)getpid());
+        (void)snprintf(path, sizeof path, "build/fuzz/api-%ld-%lx.bnn", (long)getpid(), a->name);
         if (bnn_save(path, &m->net) == BNN_OK) {
             if (byte(a) & 1) fresh = bnn_layers_unread(&a->mem);
             bnn_load(&a->mem, path, &fresh);
@@ -1508,13 +1525,15 @@ static void after(world *a) { /* each call */
 }
 
 static uint64_t run(const uint8_t *data, size_t size, int garbage) {
-    static char buffers[3][1 << 18];
+    const size_t room = (size_t)1 << 18;
     world *a = (world *)calloc(1, sizeof *a);
+    char *buffers = (char *)malloc(3 * room);
     uint64_t digest;
     size_t i, how, calls_left = 60;
     bnn_arena *arenas[4];
-    MUST(a != NULL);
+    MUST(a != NULL && buffers != NULL);
     a->at = data, a->end = data + size, a->garbage = garbage, a->left = (size_t)-1;
+    a->name = bnn__crc32(data, size);
     arenas[0] = &a->mem, arenas[1] = &a->out, arenas[2] = &a->tape.mem, arenas[3] = &a->other.mem;
     how = byte(a);
     a->edges = how & 1;
@@ -1522,9 +1541,8 @@ static uint64_t run(const uint8_t *data, size_t size, int garbage) {
         arenas[i]->alloc.fn = hook, arenas[i]->alloc.user = a;
         arenas[i]->on_note = noted, arenas[i]->note_user = a;
         if (i < 3 && how % 16 == 7) {
-            memset(buffers[i], garbage, sizeof buffers[i]);
-            arenas[i]->buffer = buffers[i],
-            arenas[i]->capacity = sizeof buffers[i] >> (how / 16 % 4);
+            arenas[i]->buffer = memset(buffers + i * room, garbage, room);
+            arenas[i]->capacity = room >> (how / 16 % 4);
         }
     }
     a->tape.on_note = noted, a->tape.note_user = a;
@@ -1542,7 +1560,7 @@ static uint64_t run(const uint8_t *data, size_t size, int garbage) {
     bnn_arena_free(&a->mem), bnn_arena_free(&a->out);
     MUST(a->live == 0);
     digest = a->digest;
-    free(a);
+    free(a), free(buffers);
     return digest;
 }
 
@@ -1554,17 +1572,51 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
 }
 
+#if defined FUZZ_RANDOM || defined FUZZ_THREADS
+static size_t program(unsigned char bytes[600], unsigned long seed) {
+    bnn_rng r = bnn_rng_seed(seed);
+    size_t i;
+    for (i = 0; i < 600; i++) bytes[i] = (unsigned char)(bnn_rng_u32(&r) & 255);
+    return 50 + bnn_rng_below(&r, 550);
+}
+#endif
 #ifdef FUZZ_RANDOM /* programs from a generator, without a fuzzer */
 int main(int argc, char **argv) {
     static unsigned char bytes[600];
     unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 10) : 1,
                   n = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
     for (; n > 0; n--, seed++) {
-        bnn_rng r = bnn_rng_seed(seed);
-        size_t i;
-        for (i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)(bnn_rng_u32(&r) & 255);
         if (argc > 3) printf("%lu\n", seed), fflush(stdout);
-        LLVMFuzzerTestOneInput(bytes, 50 + bnn_rng_below(&r, sizeof bytes - 50));
+        LLVMFuzzerTestOneInput(bytes, program(bytes, seed));
+    }
+    return 0;
+}
+#endif
+#ifdef FUZZ_THREADS /* four of them at once, each with what it owns; they end as they do alone */
+#include <pthread.h>
+typedef struct job {
+    unsigned char bytes[600];
+    size_t n;
+    uint64_t digest;
+} job;
+static void *job_run(void *user) {
+    job *j = (job *)user;
+    j->digest = run(j->bytes, j->n, 0xa5);
+    return NULL;
+}
+int main(int argc, char **argv) {
+    static job jobs[4];
+    pthread_t threads[4];
+    unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 10) : 1,
+                  n = argc > 2 ? strtoul(argv[2], NULL, 10) : 100;
+    size_t i;
+    for (; n > 0; n--) {
+        for (i = 0; i < 4; i++) {
+            jobs[i].n = program(jobs[i].bytes, seed++);
+            MUST(pthread_create(&threads[i], NULL, job_run, &jobs[i]) == 0);
+        }
+        for (i = 0; i < 4; i++) MUST(pthread_join(threads[i], NULL) == 0);
+        for (i = 0; i < 4; i++) MUST(jobs[i].digest == run(jobs[i].bytes, jobs[i].n, 0x5a));
     }
     return 0;
 }
