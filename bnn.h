@@ -2136,6 +2136,11 @@ static size_t bnn__mul(size_t a, size_t b) {
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
+/* Numbers of a new matrix; loops go over its rows or columns even if there are none of the other */
+static size_t bnn__count(size_t rows, size_t cols) {
+    return rows * cols == 0 && (rows | cols) > 0x7fffffff ? SIZE_MAX : bnn__mul(rows, cols);
+}
+
 /* A field of a desc: 0 = the default, BNN_ZERO = 0 */
 static float bnn__or(float value, double standard) {
     return value == 0 ? (float)standard : value == (float)BNN_ZERO ? 0 : value;
@@ -4499,14 +4504,12 @@ static int bnn__mat_overlap(bnn_mat a, bnn_mat b) {
 
 static bnn_mat bnn__mat(size_t rows, size_t cols, float *data) {
     bnn_mat m;
-    m.rows = rows;
-    m.cols = cols;
-    m.data = data;
+    m.rows = rows, m.cols = cols, m.data = data;
     return m;
 }
 
 BNNDEF bnn_mat bnn_mat_new(bnn_arena *mem, size_t rows, size_t cols) {
-    float *data = (float *)bnn_arena_alloc(mem, bnn__mul(rows, cols), sizeof(float));
+    float *data = (float *)bnn_arena_alloc(mem, bnn__count(rows, cols), sizeof(float));
     return data == NULL ? bnn__mat(0, 0, NULL) : bnn__mat(rows, cols, data);
 }
 
@@ -5631,10 +5634,8 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
     bnn_var *v = (bnn_var *)bnn__scratch(t, 1, head + bnn__mul(n_in, sizeof(bnn_var *)));
     if (v == NULL) return bnn__poison(t);
     memset(v, 0, sizeof *v);
-    v->tape = t;
+    v->tape = t, v->n_in = n_in, v->prev = t->last;
     v->in = (bnn_var **)(void *)((unsigned char *)v + head);
-    v->n_in = n_in;
-    v->prev = t->last;
     t->last = v;
     return v;
 }
@@ -5646,11 +5647,10 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
     size_t i;
     for (i = 0; i < n_in; i++)
         if (bnn__apart(t, m, in[i])) break;
-    m.data = bnn__floats(t, bnn__mul(rows, cols));
+    m.data = bnn__floats(t, bnn__count(rows, cols));
     v = bnn__node(t, n_in);
     if (t->err != BNN_OK) return bnn__poison(t);
-    v->val = m;
-    v->backward = backward;
+    v->val = m, v->backward = backward;
     for (i = 0; i < n_in; i++) {
         v->in[i] = in[i];
         if (in[i]->wants && backward != NULL) v->wants = 1;
@@ -5672,7 +5672,7 @@ static bnn_var *bnn__op_with(bnn_tape *t, size_t rows, size_t cols, void (*backw
 static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
     bnn_var *v;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (bnn__mul(bnn__mul(m.rows, m.cols), sizeof(float)) == SIZE_MAX)
+    if (bnn__mul(bnn__count(m.rows, m.cols), sizeof(float)) == SIZE_MAX)
         return bnn__fail(t, BNN_ESHAPE, "%s: no memory holds %zx%z", who, m.rows, m.cols);
     if (m.data == NULL && bnn__mat_size(m) != 0)
         return bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", who, m.rows, m.cols);
@@ -8180,7 +8180,7 @@ static int bnn__params_grow(bnn_params *w, size_t n) {
 BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char *name,
                              bnn_prior prior) {
     bnn_block *b;
-    size_t i, n = bnn__mul(rows, cols);
+    size_t i, n = bnn__count(rows, cols);
     if (w == NULL || w->mem->err != BNN_OK) return BNN__NONE;
     if (name == NULL) name = "";
     if (n > SIZE_MAX / 64 - w->n)
