@@ -132,7 +132,13 @@ int main(int argc, char **argv) {
         if ((s + 1) % (steps / 4) == 0)
             progress("sgld", s + 1, steps, quick_error(&mem, &tape, &net, test));
     }
-    bnn_mat p = report("sgld", &mem, &tape, &net, &post, test, steps, seconds() - start - all);
+    double sampling = seconds() - start - all;
+    bnn_mat p = report("sgld", &mem, &tape, &net, &post, test, steps, sampling);
+    bnn_ensemble late = post; /* the half that was drawn last */
+    late.count -= post.count / 2, late.weights += post.count / 2;
+    late.samples = bnn_mat_rows(post.samples, post.count / 2, late.count);
+    printf("\n");
+    report("sgld_late", &mem, &tape, &net, &late, test, steps, sampling);
     printf("\n");
     for (size_t k = 0; k < sizes && p.data; k++) {
         bnn_mat q = report("student", &mem, &tape, &student[k], NULL, test,
