@@ -2136,6 +2136,11 @@ static size_t bnn__mul(size_t a, size_t b) {
     return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
+/* Numbers of a new matrix; loops go over its rows or columns even if there are none of the other */
+static size_t bnn__count(size_t rows, size_t cols) {
+    return rows * cols == 0 && (rows | cols) > 0x7fffffff ? SIZE_MAX : bnn__mul(rows, cols);
+}
+
 /* A field of a desc: 0 = the default, BNN_ZERO = 0 */
 static float bnn__or(float value, double standard) {
     return value == 0 ? (float)standard : value == (float)BNN_ZERO ? 0 : value;
@@ -4499,14 +4504,12 @@ static int bnn__mat_overlap(bnn_mat a, bnn_mat b) {
 
 static bnn_mat bnn__mat(size_t rows, size_t cols, float *data) {
     bnn_mat m;
-    m.rows = rows;
-    m.cols = cols;
-    m.data = data;
+    m.rows = rows, m.cols = cols, m.data = data;
     return m;
 }
 
 BNNDEF bnn_mat bnn_mat_new(bnn_arena *mem, size_t rows, size_t cols) {
-    float *data = (float *)bnn_arena_alloc(mem, bnn__mul(rows, cols), sizeof(float));
+    float *data = (float *)bnn_arena_alloc(mem, bnn__count(rows, cols), sizeof(float));
     return data == NULL ? bnn__mat(0, 0, NULL) : bnn__mat(rows, cols, data);
 }
 
@@ -5631,10 +5634,8 @@ static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
     bnn_var *v = (bnn_var *)bnn__scratch(t, 1, head + bnn__mul(n_in, sizeof(bnn_var *)));
     if (v == NULL) return bnn__poison(t);
     memset(v, 0, sizeof *v);
-    v->tape = t;
+    v->tape = t, v->n_in = n_in, v->prev = t->last;
     v->in = (bnn_var **)(void *)((unsigned char *)v + head);
-    v->n_in = n_in;
-    v->prev = t->last;
     t->last = v;
     return v;
 }
@@ -5646,11 +5647,10 @@ BNNDEF bnn_var *bnn_op(bnn_tape *t, size_t rows, size_t cols, void (*backward)(b
     size_t i;
     for (i = 0; i < n_in; i++)
         if (bnn__apart(t, m, in[i])) break;
-    m.data = bnn__floats(t, bnn__mul(rows, cols));
+    m.data = bnn__floats(t, bnn__count(rows, cols));
     v = bnn__node(t, n_in);
     if (t->err != BNN_OK) return bnn__poison(t);
-    v->val = m;
-    v->backward = backward;
+    v->val = m, v->backward = backward;
     for (i = 0; i < n_in; i++) {
         v->in[i] = in[i];
         if (in[i]->wants && backward != NULL) v->wants = 1;
@@ -5672,7 +5672,7 @@ static bnn_var *bnn__op_with(bnn_tape *t, size_t rows, size_t cols, void (*backw
 static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
     bnn_var *v;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (bnn__mul(bnn__mul(m.rows, m.cols), sizeof(float)) == SIZE_MAX)
+    if (bnn__mul(bnn__count(m.rows, m.cols), sizeof(float)) == SIZE_MAX)
         return bnn__fail(t, BNN_ESHAPE, "%s: no memory holds %zx%z", who, m.rows, m.cols);
     if (m.data == NULL && bnn__mat_size(m) != 0)
         return bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", who, m.rows, m.cols);
@@ -8180,7 +8180,7 @@ static int bnn__params_grow(bnn_params *w, size_t n) {
 BNNDEF size_t bnn_params_add(bnn_params *w, size_t rows, size_t cols, const char *name,
                              bnn_prior prior) {
     bnn_block *b;
-    size_t i, n = bnn__mul(rows, cols);
+    size_t i, n = bnn__count(rows, cols);
     if (w == NULL || w->mem->err != BNN_OK) return BNN__NONE;
     if (name == NULL) name = "";
     if (n > SIZE_MAX / 64 - w->n)
@@ -18539,14 +18539,17 @@ static void bnn__emit_size(bnn__emit *e, size_t v) {
     bnn__emit_put(e, text);
 }
 
-static void bnn__emit_say(bnn__emit *e, const char *fmt, ...) { /* %s string, %z size_t */
-    char one[2] = { 0, 0 };
+/* %s string, %z size_t, %g double in six digits */
+static void bnn__emit_say(bnn__emit *e, const char *fmt, ...) {
+    char one[2] = { 0, 0 }, text[BNN_MSG];
+    size_t n;
     va_list args;
     va_start(args, fmt);
     for (; (one[0] = *fmt) != '\0'; fmt++) {
         if (*fmt != '%') bnn__emit_put(e, one);
         else if (*++fmt == 's') bnn__emit_put(e, va_arg(args, const char *));
-        else bnn__emit_size(e, va_arg(args, size_t));
+        else if (n = 0, *fmt == 'z') bnn__emit_size(e, va_arg(args, size_t));
+        else bnn__put_real(text, &n, va_arg(args, double)), text[n] = '\0', bnn__emit_put(e, text);
     }
     va_end(args);
 }
@@ -19000,83 +19003,50 @@ static void bnn__emit_affine(bnn__emit *e) {
     bnn__emit_say(e, "        at->b += %z;\n    }\n}\n", (size_t)e->parts * (narrow ? 2 : 1));
 }
 
-/* The same with variances: those of an image, or NULL, and of a result lie behind all means */
-static void bnn__emit_conv_two(bnn__emit *e) {
-    bnn__emit_put(e,
-        "static void $_conv(struct $_at *at, const float *x, const float *spread, const int *s,\n"
+/* With moments the variances of an image, or NULL, and of a result lie behind all means */
+static void bnn__emit_conv(bnn__emit *e, int two) {
+    bnn__emit_say(e, "static void $_conv(struct $_at *at, const float *x, %sconst int *s,\n"
         "    float *patch, float *y) {\n"
         "    struct $_at now = *at;\n"
-        "    int i, j, r, q, l, u, v, n, in, o, seen = s[6] * s[7] * s[2];\n"
+        "    int i, j, r, q, l, u, v, n, in%s;\n"
         "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++, y += s[5]) {\n"
         "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
         "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
         "            in = u >= 0 && v >= 0 && u < s[0] && v < s[1];\n"
-        "            for (l = 0; l < s[2]; l++, n++) {\n"
-        "                o = (u * s[1] + v) * s[2] + l;\n"
-        "                patch[n] = in ? x[o] : 0;\n"
-        "                patch[seen + n] = in && spread ? spread[o] : 0;\n"
-        "            }\n"
-        "        }\n"
+        "            u = (u * s[1] + v) * s[2];\n", two ? "const float *spread, " : "",
+        two ? ", seen = s[6] * s[7] * s[2]" : "");
+    bnn__emit_say(e, "            for (l = 0; l < s[2]; l++, n++) %s;\n        }\n"
         "        now = *at;\n"
-        "        $_affine(&now, patch, patch + seen, n, y, s[5], s[3] * s[4] * s[5]);\n"
-        "    }\n"
-        "    *at = now;\n"
-        "}\n");
+        "        $_affine(&now, patch, %sn, y, s[5]%s);\n    }\n    *at = now;\n}\n",
+        two ? "{\n                patch[n] = in ? x[u + l] : 0;\n"
+              "                patch[seen + n] = in && spread ? spread[u + l] : 0;\n            }"
+            : "patch[n] = in ? x[u + l] : 0", two ? "patch + seen, " : "",
+        two ? ", s[3] * s[4] * s[5]" : "");
 }
 
-static void bnn__emit_pool_two(bnn__emit *e) {
-    bnn__emit_say(e,
-        "static void $_pool(const float *x, const float *spread, const int *s, int mean, float *y) "
-        "{\n"
-        "    int i, j, l, r, q, u, v, n, all = s[3] * s[4] * s[2];\n"
+static void bnn__emit_pool(bnn__emit *e, int two) {
+    bnn__emit_say(e, "static void $_pool(const float *x, %sconst int *s, int mean, float *y) {\n"
+        "    int i, j, l, r, q, u, v, n%s;\n"
         "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++) for (l = 0; l < s[2]; l++) {\n"
-        "        float m = 0, w = 0, t, d, share = 1;\n"
+        "        float t, %s;\n"
         "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
         "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
         "            if (u < 0 || v < 0 || u >= s[0] || v >= s[1]) continue;\n"
         "            u = (u * s[1] + v) * s[2] + l;\n"
-        "            t = x[u], d = spread ? spread[u] : 0;\n"
+        "            t = x[u];\n", two ? "const float *spread, " : "",
+        two ? ", all = s[3] * s[4] * s[2]" : "", two ? "d, m = 0, w = 0, share = 1" : "z = 0");
+    bnn__emit_say(e, two ?
+        "            d = spread ? spread[u] : 0;\n"
         "            if (n++ == 0) m = t, w = d;\n"
         "            else if (mean) m += t, w += d;\n"
         "%s        }\n"
         "        if (mean) share /= (float)n;\n"
         "        *y = m * share, y[all] = w * share * share;\n"
-        "        y++;\n"
-        "    }\n"
-        "}\n", e->needs & BNN__EMIT_MAX ? "            else $_larger(&m, &w, t, d);\n" : "");
-}
-
-static void bnn__emit_windows_text(bnn__emit *e, int conv, int pool) {
-    if (conv) bnn__emit_put(e,
-        "static void $_conv(struct $_at *at, const float *x, const int *s, float *patch, "
-        "float *y) {\n"
-        "    struct $_at now = *at;\n"
-        "    int i, j, r, q, l, u, v, n;\n"
-        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++, y += s[5]) {\n"
-        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
-        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
-        "            for (l = 0; l < s[2]; l++) patch[n++] = u < 0 || v < 0 || u >= s[0] ||\n"
-        "                v >= s[1] ? 0 : x[(u * s[1] + v) * s[2] + l];\n"
+        "        y++;\n    }\n}\n" :
+        "            z = n++ == 0 ? t : mean ? z + t : t > z || $_bad(t) ? t : z;\n%s"
         "        }\n"
-        "        now = *at;\n"
-        "        $_affine(&now, patch, n, y, s[5]);\n"
-        "    }\n"
-        "    *at = now;\n"
-        "}\n");
-    if (pool) bnn__emit_put(e,
-        "static void $_pool(const float *x, const int *s, int mean, float *y) {\n"
-        "    int i, j, l, r, q, u, v, n;\n"
-        "    for (i = 0; i < s[3]; i++) for (j = 0; j < s[4]; j++) for (l = 0; l < s[2]; l++) {\n"
-        "        float t, z = 0;\n"
-        "        for (n = r = 0; r < s[6]; r++) for (q = 0; q < s[7]; q++) {\n"
-        "            u = i * s[8] + r - s[10], v = j * s[9] + q - s[11];\n"
-        "            if (u < 0 || v < 0 || u >= s[0] || v >= s[1]) continue;\n"
-        "            t = x[(u * s[1] + v) * s[2] + l];\n"
-        "            z = n++ == 0 ? t : mean ? z + t : t > z || $_bad(t) ? t : z;\n"
-        "        }\n"
-        "        *y++ = mean ? z * (1.0f / (float)n) : z;\n"
-        "    }\n"
-        "}\n");
+        "        *y++ = mean ? z * (1.0f / (float)n) : z;\n    }\n}\n",
+        e->needs & BNN__EMIT_MAX ? "            else $_larger(&m, &w, t, d);\n" : "");
 }
 
 /* A convolution is a product for each pixel. s: image, result, kernel, steps, zeros before */
@@ -19097,9 +19067,8 @@ static void bnn__emit_windows(bnn__emit *e) {
         for (i = 0; i < 12; i++) bnn__emit_item(e, (double)all[i], 1);
         bnn__emit_put(e, "\n};\n");
     }
-    if (e->parts == 1) bnn__emit_windows_text(e, conv, pool);
-    if (e->parts == 2 && conv) bnn__emit_conv_two(e);
-    if (e->parts == 2 && pool) bnn__emit_pool_two(e);
+    if (conv) bnn__emit_conv(e, e->parts == 2);
+    if (pool) bnn__emit_pool(e, e->parts == 2);
 }
 
 /* ---- the function */
@@ -19364,22 +19333,15 @@ static void bnn__emit_names(bnn__emit *e, const char *letter, const char *const 
 }
 
 static void bnn__emit_comment(bnn__emit *e) {
-    char line[BNN_MSG];
-    size_t n = 0;
     bnn__emit_say(e, "/* $: written by bnn.h. C99 and C++11.\n *     ");
     bnn__emit_signature(e);
     bnn__emit_say(e, "\n * Takes %z inputs x, gives %z of mean%s. Returns 0, or 1: x has NaN or "
                   "inf,\n * or 2: an answer is beyond floats. ", bnn__emit_inputs(e), e->v.k,
                   bnn__emit_classes(e) ? "" : ", aleatoric and epistemic variance");
     bnn__emit_say(e, "Constants: %z bytes; arrays: %z bytes.\n", e->c.flash, e->c.ram);
-    if (e->d.x.rows != 0) {
-        bnn__put(line, &n, " * Measured on "), bnn__put_size(line, &n, e->d.x.rows);
-        bnn__put(line, &n, " rows: error "), bnn__put_real(line, &n, e->c.error);
-        bnn__put(line, &n, ", root mean square "), bnn__put_real(line, &n, e->c.rms);
-        bnn__put(line, &n, ", other class "), bnn__put_real(line, &n, 100 * e->c.changed);
-        bnn__put(line, &n, " %\n"), line[n] = '\0';
-        bnn__emit_put(e, line);
-    }
+    if (e->d.x.rows != 0)
+        bnn__emit_say(e, " * Measured on %z rows: error %g, root mean square %g, other class %g %s",
+                      e->d.x.rows, e->c.error, e->c.rms, 100 * e->c.changed, "%\n");
     bnn__emit_put(e, " */\n");
 }
 
@@ -20755,7 +20717,7 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>idx: two zero bytes, type, number of dimensions; each as 32 bits; the items; all big-endian
+ * >>items: numbers of any type and order in a file, as an array
  * --------------------------------------------------------------------------------------------- */
 
 static double bnn__double_of_f32(uint32_t bits) { /* where float is wider, none to copy them to */
@@ -20765,65 +20727,111 @@ static double bnn__double_of_f32(uint32_t bits) { /* where float is wider, none 
     return bits >> 31 ? -v : v;
 }
 
-static double bnn__idx_item(int type, const unsigned char *p, size_t bytes) {
-    uint64_t v = 0, half = (uint64_t)1 << (8 * bytes - 1);
-    size_t i;
-    for (i = 0; i < bytes; i++) v = v << 8 | p[i];
-    switch (type) {
-    case 0x08: return (double)v;
-    case 0x0d: return bnn__double_of_f32((uint32_t)v);
-    case 0x0e: return bnn__of_bits(v);
-    default: return (double)(v ^ half) - (double)half; /* two's complement */
-    }
+/* A part of the file: an array, a member, a tensor */
+static int bnn__part_fail(bnn__source s, const char *part, const char *name, size_t n,
+                          const char *what) {
+    char text[32];
+    return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %s \"%s\" %s", s.name, part,
+                          bnn__excerpt(text, name, n), what);
 }
 
-/* Checks all sizes against the bytes there are. */
-static int bnn__idx_shape(bnn__source s, bnn_mat *shape, size_t *item) {
-    static const unsigned char sizes[] = { 1, 1, 0, 2, 4, 4, 8 }; /* of types 8 to 14 */
-    const unsigned char *p = s.bytes;
-    size_t dims, i, items, rest;
-    if (s.size >= 2 && p[0] == 0x1f && p[1] == 0x8b)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: is gzip: gunzip it first", s.name);
-    *item = s.size >= 4 && p[0] == 0 && p[1] == 0 && p[2] >= 8 && p[2] <= 14 ? sizes[p[2] - 8] : 0;
-    dims = *item != 0 ? p[3] : 0;
-    if (dims < 1 || dims > 4 || s.size < 4 + 4 * dims)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
-                              "dimensions", s.name);
-    shape->rows = shape->cols = 1;
-    for (i = 1; i <= dims; i++) {
-        size_t *to = i == 1 ? &shape->rows : &shape->cols;
-        double extent = bnn__idx_item(0x08, p + 4 * i, 4);
-        size_t d = (size_t)extent;
-        if (d == 0)
-            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: dimension %z is 0", s.name, i);
-        *to = bnn__mul(*to, d);
+/* kind: f float, h bfloat, i, u, b bool */
+static double bnn__item_value(char kind, const unsigned char *p, size_t bytes, int big) {
+    uint64_t v = 0, half = (uint64_t)1 << (8 * bytes - 1), m;
+    size_t i;
+    for (i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
+    if (kind == 'h') return bnn__double_of_f32((uint32_t)v << 16);
+    if (kind == 'b') return v != 0;
+    if (kind == 'u' || (kind == 'i' && v < half)) return (double)v;
+    if (kind == 'i') return -(double)((~v & (half - 1)) + 1);
+    if (bytes == 8) return bnn__of_bits(v);
+    if (bytes == 4) return bnn__double_of_f32((uint32_t)v);
+    m = v & 0x3ff; /* half precision: 5 bits of exponent, 10 of mantissa */
+    i = (size_t)(v >> 10 & 31);
+    if (i == 31) return m != 0 ? bnn__nan() : v & half ? -bnn__inf() : bnn__inf();
+    return ldexp(v & half ? -(double)(i != 0 ? m + 1024 : m) : (double)(i != 0 ? m + 1024 : m),
+                 (int)(i != 0 ? i : 1) - 25);
+}
+
+typedef struct bnn__items { /* where the items of an array are, and how */
+    char kind;
+    size_t bytes;      /* of one */
+    int big, fortran;
+    const unsigned char *at;
+    size_t there;      /* bytes */
+} bnn__items;
+
+/* Its shape is known: checks it against the bytes there are, and reads them. */
+static int bnn__array_fill(bnn__source s, bnn_array *a, const bnn__items *in) {
+    size_t i, j, count, index[BNN_MAX_DIMS] = { 0 }, from = 0;
+    char name[32];
+    (void)bnn__excerpt(name, a->name, strlen(a->name));
+    a->values.rows = a->values.cols = 1;
+    for (i = 0; i < a->dims; i++) {
+        size_t *to = i == 0 ? &a->values.rows : &a->values.cols;
+        *to = bnn__mul(*to, a->shape[i]);
     }
-    items = bnn__mul(shape->rows, shape->cols);
-    rest = s.size - 4 - 4 * dims;
-    if (bnn__mul(items, *item) != rest || items == SIZE_MAX)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: %z items of %z bytes are promised, %z bytes "
-                              "are there", s.name, items, *item, rest);
+    count = bnn__mul(a->values.rows, a->values.cols);
+    if (count == 0)
+        return bnn__part_fail(s, "array", name, strlen(name), "is empty");
+    if (count == SIZE_MAX || bnn__mul(count, in->bytes) != in->there)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" promises %z items of %z bytes, "
+                              "there are %z bytes", s.name, name, count, in->bytes, in->there);
+    a->values.data = (float *)bnn__arena_take(s.mem, count, sizeof(float));
+    if (a->values.data == NULL) return BNN_ENOMEM;
+    for (i = 0; i < count; i++) {
+        double v = bnn__item_value(in->kind, in->at + (in->fortran ? from : i) * in->bytes,
+                                   in->bytes, in->big);
+        size_t stride = count;
+        a->values.data[i] = (float)v;
+        if (bnn__finite_d(v) && !bnn__finite(a->values.data[i]))
+            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: item %z of \"%s\", %g, does not fit a "
+                                  "float", s.name, i, name, v);
+        for (j = a->dims; in->fortran && j-- > 0;) { /* the last axis is the slowest in the file */
+            stride /= a->shape[j];
+            from += stride;
+            if (++index[j] < a->shape[j]) break;
+            from -= stride * a->shape[j];
+            index[j] = 0;
+        }
+    }
     return BNN_OK;
 }
+
+/* ------------------------------------------------------------------------------------------------
+ * >>idx: two zero bytes, type, number of dimensions; each as 32 bits; the items; all big-endian
+ * --------------------------------------------------------------------------------------------- */
 
 static int bnn__idx_parse(bnn__source s, void *out, const void *how) {
-    bnn_mat m = { 0, 0, NULL };
-    size_t item = 0, i, n;
-    int err = out == NULL ? BNN_EARG : bnn__idx_shape(s, &m, &item);
+    static const char types[][3] = { "u1", "i1", "", "i2", "i4", "f4", "f8" }; /* 8 to 14 */
+    const unsigned char *p = s.bytes;
+    char name[] = "items";
+    size_t i;
+    bnn_array a;
+    bnn__items in;
+    int err;
     (void)how;
-    if (err != BNN_OK) return err;
-    n = m.rows * m.cols;
-    m.data = (float *)bnn__arena_take(s.mem, n, sizeof(float));
-    if (m.data == NULL) return BNN_ENOMEM;
-    for (i = 0; i < n; i++) {
-        double d = bnn__idx_item(s.bytes[2], s.bytes + s.size - (n - i) * item, item);
-        m.data[i] = (float)d;
-        if (!bnn__finite(m.data[i]) && bnn__finite_d(d))
-            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: item %z, %g, does not fit a float",
-                                  s.name, i, d);
+    if (out == NULL) return BNN_EARG;
+    memset(&a, 0, sizeof a);
+    memset(&in, 0, sizeof in);
+    if (s.size >= 2 && p[0] == 0x1f && p[1] == 0x8b)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: is gzip: gunzip it first", s.name);
+    if (s.size >= 4 && p[0] == 0 && p[1] == 0 && p[2] >= 8 && p[2] <= 14 && p[2] != 10) {
+        in.kind = types[p[2] - 8][0];
+        in.bytes = (size_t)(types[p[2] - 8][1] - '0');
+        a.dims = p[3];
     }
-    *(bnn_mat *)out = m;
-    return BNN_OK;
+    if (a.dims < 1 || a.dims > 4 || s.size < 4 + 4 * a.dims)
+        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
+                              "dimensions", s.name);
+    for (i = 0; i < a.dims; i++) a.shape[i] = (size_t)bnn__item_value('u', p + 4 + 4 * i, 4, 1);
+    a.name = name;
+    in.big = 1;
+    in.at = p + 4 + 4 * a.dims;
+    in.there = s.size - 4 - 4 * a.dims;
+    err = bnn__array_fill(s, &a, &in);
+    if (err == BNN_OK) *(bnn_mat *)out = a.values;
+    return err;
 }
 
 BNNDEF int bnn_idx_parse(bnn_arena *mem, bnn_mat *out, const void *bytes, size_t size) {
@@ -22301,69 +22309,6 @@ static uint64_t bnn__little(const unsigned char *p, size_t bytes) {
     return v;
 }
 
-/* kind: f float, h bfloat, i, u, b bool */
-static double bnn__item_value(char kind, const unsigned char *p, size_t bytes, int big) {
-    uint64_t v = 0, half = (uint64_t)1 << (8 * bytes - 1), m;
-    size_t i;
-    for (i = 0; i < bytes; i++) v = v << 8 | p[big ? i : bytes - 1 - i];
-    if (kind == 'h') return bnn__double_of_f32((uint32_t)v << 16);
-    if (kind == 'b') return v != 0;
-    if (kind == 'u' || (kind == 'i' && v < half)) return (double)v;
-    if (kind == 'i') return -(double)((~v & (half - 1)) + 1);
-    if (bytes == 8) return bnn__of_bits(v);
-    if (bytes == 4) return bnn__double_of_f32((uint32_t)v);
-    m = v & 0x3ff; /* half precision: 5 bits of exponent, 10 of mantissa */
-    i = (size_t)(v >> 10 & 31);
-    if (i == 31) return m != 0 ? bnn__nan() : v & half ? -bnn__inf() : bnn__inf();
-    return ldexp(v & half ? -(double)(i != 0 ? m + 1024 : m) : (double)(i != 0 ? m + 1024 : m),
-                 (int)(i != 0 ? i : 1) - 25);
-}
-
-typedef struct bnn__items { /* where the items of an array are, and how */
-    char kind;
-    size_t bytes;      /* of one */
-    int big, fortran;
-    const unsigned char *at;
-    size_t there;      /* bytes */
-} bnn__items;
-
-/* Its shape is known: checks it against the bytes there are, and reads them. */
-static int bnn__array_fill(bnn__source s, bnn_array *a, const bnn__items *in) {
-    size_t i, j, count, index[BNN_MAX_DIMS] = { 0 }, from = 0;
-    char name[32];
-    (void)bnn__excerpt(name, a->name, strlen(a->name));
-    a->values.rows = a->values.cols = 1;
-    for (i = 0; i < a->dims; i++) {
-        size_t *to = i == 0 ? &a->values.rows : &a->values.cols;
-        *to = bnn__mul(*to, a->shape[i]);
-    }
-    count = bnn__mul(a->values.rows, a->values.cols);
-    if (count == 0)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" is empty", s.name, name);
-    if (count == SIZE_MAX || bnn__mul(count, in->bytes) != in->there)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" promises %z items of %z bytes, "
-                              "there are %z bytes", s.name, name, count, in->bytes, in->there);
-    a->values.data = (float *)bnn__arena_take(s.mem, count, sizeof(float));
-    if (a->values.data == NULL) return BNN_ENOMEM;
-    for (i = 0; i < count; i++) {
-        double v = bnn__item_value(in->kind, in->at + (in->fortran ? from : i) * in->bytes,
-                                   in->bytes, in->big);
-        size_t stride = count;
-        a->values.data[i] = (float)v;
-        if (bnn__finite_d(v) && !bnn__finite(a->values.data[i]))
-            return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: item %z of \"%s\", %g, does not fit a "
-                                  "float", s.name, i, name, v);
-        for (j = a->dims; in->fortran && j-- > 0;) { /* the last axis is the slowest in the file */
-            stride /= a->shape[j];
-            from += stride;
-            if (++index[j] < a->shape[j]) break;
-            from -= stride * a->shape[j];
-            index[j] = 0;
-        }
-    }
-    return BNN_OK;
-}
-
 /* ---- literals */
 
 typedef struct bnn__literal {
@@ -22468,7 +22413,6 @@ static int bnn__npy_header(bnn__literal *l, bnn_array *a, bnn__items *in) { /* 0
 static int bnn__npy_read(bnn__source s, bnn_array *a, const unsigned char *p, size_t size) {
     bnn__items in;
     bnn__literal l;
-    char name[32];
     size_t head = size < 12 ? 0 : p[6] == 1 ? 10 : 12, n = 0;
     memset(&in, 0, sizeof in);
     if (head != 0 && memcmp(p, "\x93NUMPY", 6) == 0) n = (size_t)bnn__little(p + 8, head - 8);
@@ -22476,8 +22420,8 @@ static int bnn__npy_read(bnn__source s, bnn_array *a, const unsigned char *p, si
     l.end = l.p + n;
     l.bad = n == 0 || n > size - head;
     if (l.bad || !bnn__npy_header(&l, a, &in))
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: array \"%s\" is not .npy of numbers of at "
-                              "most 8 axes", s.name, bnn__excerpt(name, a->name, strlen(a->name)));
+        return bnn__part_fail(s, "array", a->name, strlen(a->name),
+                              "is not .npy of numbers of at most 8 axes");
     in.at = p + head + n;
     in.there = size - head - n;
     return bnn__array_fill(s, a, &in);
@@ -22490,12 +22434,6 @@ static int bnn__npy_read(bnn__source s, bnn_array *a, const unsigned char *p, si
 #else
 #define BNN__INFLATES 0
 #endif
-
-static int bnn__zip_fail(bnn__source s, const char *name, size_t n, const char *what) {
-    char text[32];
-    return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: member \"%s\" %s", s.name,
-                          bnn__excerpt(text, name, n), what);
-}
 
 /* Deflate makes at most 1032 bytes of one: a member that says more is no reason to ask for memory.
  * NULL: it does not make n bytes, or no memory. */
@@ -22519,30 +22457,30 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     const unsigned char *bytes;
     bnn_array *a;
     if ((how != 0 && (how != 8 || !BNN__INFLATES)) || (how == 0 && full != size) || (p[8] & 1) != 0)
-        return bnn__zip_fail(s, name, name_size, "is deflated: write it with np.savez");
+        return bnn__part_fail(s, "member", name, name_size, "is deflated: write it with np.savez");
     for (i = 0; i < name_size; i++)
         if (name[i] == '/' || name[i] == '\\' || name[i] == '\0')
-            return bnn__zip_fail(s, name, name_size, "has a path in its name");
+            return bnn__part_fail(s, "member", name, name_size, "has a path in its name");
     if (name_size < 5 || memcmp(name + name_size - 4, ".npy", 4) != 0)
-        return bnn__zip_fail(s, name, name_size, "is no .npy");
+        return bnn__part_fail(s, "member", name, name_size, "is no .npy");
     skip = s.size < 30 || at > s.size - 30 || memcmp(s.bytes + at, "PK\3\4", 4) != 0 ? SIZE_MAX / 4
            : at + 30 + (size_t)bnn__little(s.bytes + at + 26, 2) +
              (size_t)bnn__little(s.bytes + at + 28, 2);
     if (skip > s.size || size > s.size - skip || size > *left)
-        return bnn__zip_fail(s, name, name_size, "is not whole in the file");
+        return bnn__part_fail(s, "member", name, name_size, "is not whole in the file");
     *left -= size;
     bytes = how == 0 ? s.bytes + skip : bnn__inflate(s.mem, full, s.bytes + skip, size);
     if (bytes == NULL) {
         if (s.mem->err != BNN_OK) return s.mem->err;
-        return bnn__zip_fail(s, name, name_size, "does not inflate to the size it says");
+        return bnn__part_fail(s, "member", name, name_size, "does not inflate to the size it says");
     }
     if (bnn__crc32(bytes, full) != (uint32_t)bnn__little(p + 16, 4))
-        return bnn__zip_fail(s, name, name_size, "has a wrong checksum: damaged");
+        return bnn__part_fail(s, "member", name, name_size, "has a wrong checksum: damaged");
     a = bnn__arrays_more(s.mem, out);
     if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size - 4)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
-        return bnn__zip_fail(s, name, name_size, "is there twice");
+        return bnn__part_fail(s, "member", name, name_size, "is there twice");
     return bnn__npy_read(s, a, bytes, full);
 }
 
@@ -22581,13 +22519,11 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
     size_t n, offsets[2] = { 1, 0 }, i, body = s.size - head;
-    char text[32];
     memset(&in, 0, sizeof in);
     if (a == NULL || (a->name = bnn__keep_part(s.mem, name, name_size)) == NULL)
         return BNN_ENOMEM;
     if (bnn_arrays_find(out, a->name) != a)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" is there twice", s.name,
-                              bnn__excerpt(text, name, name_size));
+        return bnn__part_fail(s, "tensor", name, name_size, "is there twice");
     bnn__literal_need(l, "{");
     while (!l->bad && !bnn__literal_take(l, "}")) {
         int which = bnn__literal_key(l, keys);
@@ -22604,9 +22540,8 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
     }
     if (l->bad || in.bytes == 0 || offsets[0] > offsets[1] || offsets[1] > body)
-        return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: tensor \"%s\" has a type, a shape or a "
-                              "place that cannot be read", s.name,
-                              bnn__excerpt(text, name, name_size));
+        return bnn__part_fail(s, "tensor", name, name_size,
+                              "has a type, a shape or a place that cannot be read");
     in.at = s.bytes + head + offsets[0];
     in.there = offsets[1] - offsets[0];
     return bnn__array_fill(s, a, &in);

@@ -2,8 +2,9 @@
  * the student that learns from it while it runs. Long: tens of minutes on one core.
  *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps [seed [sizes]]]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
- * SGLD well below SGD in error, and the student, one net that heard far more samples, near it. With
- * `sizes` smaller students learn beside it: how many weights hold what the samples know? */
+ * SGLD well below SGD in error, and the student, one net that heard far more samples, near it; after
+ * 40,000 steps SGLD is level with SGD, and the student ahead. With `sizes` smaller students learn
+ * beside it: how many weights hold what the samples know? */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -132,7 +133,13 @@ int main(int argc, char **argv) {
         if ((s + 1) % (steps / 4) == 0)
             progress("sgld", s + 1, steps, quick_error(&mem, &tape, &net, test));
     }
-    bnn_mat p = report("sgld", &mem, &tape, &net, &post, test, steps, seconds() - start - all);
+    double sampling = seconds() - start - all;
+    bnn_mat p = report("sgld", &mem, &tape, &net, &post, test, steps, sampling);
+    bnn_ensemble late = post; /* the half that was drawn last */
+    late.count -= post.count / 2, late.weights += post.count / 2;
+    late.samples = bnn_mat_rows(post.samples, post.count / 2, late.count);
+    printf("\n");
+    report("sgld_late", &mem, &tape, &net, &late, test, steps, sampling);
     printf("\n");
     for (size_t k = 0; k < sizes && p.data; k++) {
         bnn_mat q = report("student", &mem, &tape, &student[k], NULL, test,

@@ -628,6 +628,33 @@ static void operations_refuse_sizes_near_int_max_and_beyond(void) {
         }
 }
 
+/* They have no numbers, but loops go over their rows */
+static void matrices_of_nothing_have_fewer_than_2_to_31_rows(void) {
+    bnn_mat none = { SIZE_MAX, 0, NULL };
+    bnn_prior flat;
+    world a;
+    bnn_tape *t = &a.tape;
+    world_make(&a);
+    memset(&flat, 0, sizeof flat);
+    flat.kind = BNN_PRIOR_FLAT;
+    CHECK(bnn_mat_new(&a.mem, 0x7fffffff, 0).rows == 0x7fffffff && a.mem.err == BNN_OK);
+    CHECK(bnn_mat_new(&a.mem, SIZE_MAX, 0).rows == 0 && a.mem.err == BNN_ENOMEM);
+    a.mem.err = BNN_OK;
+    CHECK(bnn_mat_new(&a.mem, 0, SIZE_MAX).cols == 0 && a.mem.err == BNN_ENOMEM);
+    a.mem.err = BNN_OK;
+    CHECK(bnn_params_add(bnn_params_new(&a.mem), SIZE_MAX, 0, "w", flat) == (size_t)-1);
+    (void)bnn_input(t, none);
+    CHECK(t->err == BNN_ESHAPE);
+    bnn_tape_clear_error(t);
+    none.rows = 0, none.cols = 1;
+    (void)bnn_reshape(bnn_input(t, none), SIZE_MAX, 0);
+    CHECK(t->err != BNN_OK);
+    bnn_tape_clear_error(t);
+    (void)bnn_op(t, (size_t)1 << 31, 0, NULL, 0, NULL);
+    CHECK(t->err == BNN_ENOMEM);
+    world_free(&a);
+}
+
 static void views_outside_a_matrix_are_empty_or_null(void) {
     float v[6] = { 1, 2, 3, 4, 5, 6 };
     bnn_mat m = { 3, 2, NULL };
@@ -691,6 +718,7 @@ int main(void) {
     RUN(nothing_can_be_predicted_measured_and_parsed);
     RUN(constructors_refuse_sizes_near_int_max_and_beyond);
     RUN(operations_refuse_sizes_near_int_max_and_beyond);
+    RUN(matrices_of_nothing_have_fewer_than_2_to_31_rows);
     RUN(views_outside_a_matrix_are_empty_or_null);
     return check_done();
 }

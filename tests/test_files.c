@@ -375,12 +375,12 @@ static void bad_idx_files_are_refused_before_memory_is_taken(void) {
         { { 0, 0, 15, 1, 0, 0, 0, 1, 7 }, 9, "does not begin" },
         { { 0, 1, 8, 1, 0, 0, 0, 1, 7 }, 9, "does not begin" },
         { { 0, 0, 8, 1, 0, 0, 0 }, 7, "does not begin" },
-        { { 0, 0, 8, 1, 0, 0, 0, 2, 7 }, 9, "2 items of 1 bytes are promised, 1 bytes are there" },
-        { { 0, 0, 8, 1, 0, 0, 0, 1, 7, 7 }, 10, "1 items of 1 bytes are promised, 2 bytes" },
-        { { 0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 0 }, 12, "dimension 2 is 0" },
+        { { 0, 0, 8, 1, 0, 0, 0, 2, 7 }, 9, "array \"items\" promises 2 items of 1 bytes, there are 1 bytes" },
+        { { 0, 0, 8, 1, 0, 0, 0, 1, 7, 7 }, 10, "promises 1 items of 1 bytes, there are 2 bytes" },
+        { { 0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 0 }, 12, "array \"items\" is empty" },
         { { 0, 0, 14, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 },
-          24, "are promised" },
-        { { 0, 0, 8, 4, 0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1 }, 20, "are promised" } };
+          24, " promises " },
+        { { 0, 0, 8, 4, 0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1 }, 20, " promises " } };
     heap h;
     bnn_mat m, before;
     size_t i;

@@ -458,6 +458,31 @@ static void students(void) { /* of the teachers of energy */
     done(&s);
 }
 
+static void teacher_prior(void) {
+    static const char *const prior[] = { "posterior", "means", "posterior_random",
+                                         "posterior_layer", "standard" };
+    static const char *const names[] = { "posterior, the neurons that matter", "N(their means, 1)",
+                                         "posterior, random neurons", "posterior, a layer removed",
+                                         "N(0, 1)" };
+    static const char *const rows_of[] = { "100", "1000", "5000", "25000" };
+    svg s = picture("teacher_prior", "Fashion-MNIST: what a teacher's posterior is worth");
+    svg_axes(&s, 1.9, 4.5, 0.3, 1.5, "log10 of the student's rows", "test NLL, nats per image");
+    for (int i = 0; i < 5; i++) {
+        float x[4], y[4];
+        for (int k = 0; k < 4; k++) {
+            char words[96];
+            snprintf(words, sizeof words, "prior_rows width=100 prior=%s rows=%s", prior[i],
+                     rows_of[k]);
+            x[k] = (float)log10(atof(rows_of[k]));
+            y[k] = (float)value("teacher_prior", words, "nll");
+        }
+        svg_line(&s, 4, x, y, i);
+        svg_points(&s, 4, x, y, i);
+        svg_key(&s, names[i], i, 1);
+    }
+    done(&s);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) folder = argv[1];
     sampling();
@@ -477,5 +502,6 @@ int main(int argc, char **argv) {
     cells();
     student_sizes();
     students();
+    teacher_prior();
     return missing;
 }

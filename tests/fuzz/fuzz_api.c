@@ -102,7 +102,7 @@ static void *hook(void *user, void *old, size_t old_size, size_t size) {
     MUST(h == NULL || (h->size == old_size && h->magic == 0x5ca1ab1e));
     if (size > 0) {
         if (a->left == 0) a->failing = 1;
-        if (a->failing || size > (size_t)1 << 26 || a->live + size > (size_t)1 << 27) return NULL;
+        if (a->failing || size > (size_t)1 << 22 || a->live + size > (size_t)1 << 24) return NULL;
         a->left--, a->live += size, a->total += size;
         n = (head *)malloc(sizeof *n + size);
         MUST(n != NULL);
@@ -1554,7 +1554,7 @@ static uint64_t run(const uint8_t *data, size_t size, int garbage) {
         fprintf(stderr, "%02x call %u digest %016llx %s%s\n", garbage, (unsigned)which,
                 (unsigned long long)a->digest, a->mem.msg, a->tape.msg);
 #endif
-        if (a->total > (size_t)1 << 28) break;
+        if (a->total > (size_t)1 << 26) break;
     }
     bnn_tape_free(&a->tape), bnn_tape_free(&a->other);
     bnn_arena_free(&a->mem), bnn_arena_free(&a->out);
