@@ -9237,7 +9237,7 @@ static void bnn__pick(bnn_mat to, bnn_mat from, const unsigned char *rows, size_
 
 /* In mem: the arena of the net it is from may be freed before. */
 static bnn_mat bnn__row_copy(bnn_arena *mem, bnn_mat a, const unsigned char *keep, size_t n) {
-    bnn_mat copy = a;
+    bnn_mat copy;
     if (a.data == NULL) return a;
     copy = bnn_mat_new(mem, 1, keep == NULL ? a.cols : bnn__kept(keep, n) * (a.cols / n));
     if (copy.data != NULL) bnn__pick(copy, a, NULL, 1, keep, n);
@@ -18687,7 +18687,7 @@ static void bnn__emit_unit(bnn__emit *e, size_t l, size_t j, int stream) {
 static void bnn__emit_noise(bnn__emit *e, size_t s, bnn_mat zeros) {
     bnn__time now = bnn__now(e->v.t);
     bnn_mat mean, var;
-    size_t j, at = e->v.net.noise;
+    size_t j, at;
     bnn__moments(&e->v.net, bnn__tour_answer(&e->v, s, zeros), &mean, &var);
     for (j = 0; j < e->v.k && e->v.t->err == BNN_OK; j++) {
         double v = (double)var.data[j], a;
@@ -22836,7 +22836,7 @@ static size_t bnn__npy_size(const bnn__io *io, const bnn_array *a) {
 
 static void bnn__npz_write(bnn__io *io, const bnn_arrays *a) {
     size_t i, begin, at, directory;
-    for (i = 0, directory = 0; i < a->count; i++) { /* members; their sizes by a dry run */
+    for (i = 0; i < a->count; i++) { /* members; their sizes by a dry run */
         size_t size = bnn__npy_size(io, &a->at[i]);
         unsigned char *p;
         begin = io->pos;

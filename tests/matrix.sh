@@ -254,6 +254,39 @@ else
     skipped="$skipped cppcheck"
 fi
 
+# clang-tidy on the header as a file of its own (an include is only looked at from outside): bugprone and
+# cert, with `all` clang's analyzer, too, which walks the paths for minutes; but these:
+#   easily-swappable-parameters, macro-parentheses, narrowing-conversions   taste, or -Wconversion's
+#   reserved-identifier, dcl37, dcl51   bnn__ is private
+#   DeprecatedOrUnsafeBufferHandling    asks for memcpy_s
+#   FloatLoopCounter, flp30   the recurrences of >>special walk x by exactly 1
+#   implicit-widening         enum constants in products that fit an int
+#   sizeof-expression         arrays of pointers
+#   not-null-terminated       lengths are carried along
+#   branch-clone              switches that one macro makes for all activations
+#   suspicious-memory-comparison, exp42, flp37   a prior is the default if all of its bytes are zero
+#   integer-division          leap years
+tidy="-*,bugprone-*,cert-*,-bugprone-easily-swappable-parameters"
+tidy="$tidy,-bugprone-macro-parentheses,-bugprone-narrowing-conversions,-bugprone-reserved-identifier"
+tidy="$tidy,-cert-dcl37-c,-cert-dcl51-cpp,-cert-flp30-c,-bugprone-sizeof-expression"
+tidy="$tidy,-bugprone-implicit-widening-of-multiplication-result,-bugprone-not-null-terminated-result"
+tidy="$tidy,-bugprone-branch-clone,-bugprone-suspicious-memory-comparison,-cert-exp42-c,-cert-flp37-c"
+tidy="$tidy,-bugprone-integer-division"
+[ "$everything" != all ] || tidy="$tidy,clang-analyzer-*,-clang-analyzer-security.FloatLoopCounter"
+[ "$everything" != all ] ||
+    tidy="$tidy,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling"
+if have clang-tidy; then
+    cell clang-tidy sh -c "clang-tidy --quiet -checks='$tidy' bnn.h -- -x c -std=c99 -DBNN_IMPLEMENTATION \
+        2>/dev/null"
+else
+    skipped="$skipped clang-tidy"
+fi
+# gcc's analyzer, of version 12; it does not see that a new chunk has room for its own head
+case $(gcc -dumpversion 2>/dev/null) in
+12*) cell "gcc -fanalyzer" sh -c "LC_ALL=C gcc -std=c99 -O1 -fanalyzer -fdiagnostics-plain-output -I. -c '$out/impl.c' \
+    -o '$out/impl.o' 2>&1 | grep Wanalyzer | grep -v ': dereference of NULL .c. '; :" ;;
+esac
+
 if [ "$everything" = all ]; then
     for version in 11 12 13 14; do
         # shellcheck disable=SC2086
@@ -269,24 +302,6 @@ if [ "$everything" = all ]; then
         build "clang-$version -O3 -march=native" digest clang-$version -std=gnu17 -O3 -march=native
         everything_of clang-$version
     done
-    # the analyzer, bugprone and cert, but these:
-    #   easily-swappable-parameters, macro-parentheses, narrowing-conversions   taste, or -Wconversion's
-    #   reserved-identifier, dcl37, dcl51   bnn__ is private
-    #   DeprecatedOrUnsafeBufferHandling    asks for memcpy_s
-    #   FloatLoopCounter, flp30   the recurrences of >>special walk x by exactly 1
-    #   implicit-widening         enum constants in products that fit an int
-    #   sizeof-expression         arrays of pointers
-    #   not-null-terminated       lengths are carried along
-    tidy="-*,clang-analyzer-*,bugprone-*,cert-*,-bugprone-easily-swappable-parameters"
-    tidy="$tidy,-bugprone-macro-parentheses,-bugprone-narrowing-conversions,-bugprone-reserved-identifier"
-    tidy="$tidy,-cert-dcl37-c,-cert-dcl51-cpp,-cert-flp30-c,-clang-analyzer-security.FloatLoopCounter"
-    tidy="$tidy,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-bugprone-sizeof-expression"
-    tidy="$tidy,-bugprone-implicit-widening-of-multiplication-result,-bugprone-not-null-terminated-result"
-    if have clang-tidy; then
-        cell clang-tidy sh -c "clang-tidy --quiet --header-filter=bnn.h -checks='$tidy' $out/impl.c -- -std=c99 -I. 2>/dev/null"
-    else
-        skipped="$skipped clang-tidy"
-    fi
 fi
 
 # what the header promises of its text
