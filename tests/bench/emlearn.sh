@@ -20,7 +20,7 @@ w = [r.randn(64, 64) * .15, r.randn(64, 10) * .15]
 b = [r.randn(64) * .1, r.randn(10) * .1]
 open("net.c", "w").write(net.c_generate_net_inline(["relu", "softmax"], w, b, "net"))
 P
-(cd $out && /usr/bin/python3 write.py) || exit 1
+(cd $out && python3 write.py) || exit 1
 cat >$out/main.c <<'C'
 #include <stdint.h>
 int32_t net_predict(const float *, int32_t);
