@@ -43,6 +43,10 @@ for test in "$@"; do
     elif gcc -std=c99 -O1 -g -DBNN_NO_SIMD -I. -Itests "tests/$test.c" -o "$out/$test" -lm >$out/log 2>&1; then
         valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$out/$test" >$out/log 2>&1
         take "valgrind/$test" $?
+    else
+        failed=$((failed + 1))
+        echo "FAIL valgrind/$test does not build"
+        head -n 5 $out/log
     fi
 done
 echo "$passed passed, $failed failed"
