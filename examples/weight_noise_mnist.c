@@ -16,7 +16,7 @@
 
 enum { BATCH = 128, HELD = 10000 };
 enum { UNITS, EPOCHS, SEED, ROWS, TEST, LR, RHO, SIGMA, S1, S2, FROM, WIDE, DRAWS, GEOMETRIC, LOCAL,
-       AVERAGE, KL, SAMPLES, OPTIONS };
+       KL, SAMPLES, OPTIONS };
 
 static struct { const char *name; double value; const char *what; } options[OPTIONS] = {
     { "units", 400, "in each of the two hidden layers" },
@@ -34,7 +34,6 @@ static struct { const char *name; double value; const char *what; } options[OPTI
     { "draws", 1, "of the weights in each step" },
     { "geometric", 0, "1: the KL of step i of an epoch is weighted by 2^-i" },
     { "local", 0, "1: every image has noise of its own (local reparametrization)" },
-    { "average", 0, "1: a constant rate, and the mean of mu and rho in the second half" },
     { "kl", 1, "the weight of the KL" },
     { "samples", 50, "of the weights that predict" },
 };
@@ -197,21 +196,17 @@ static double train(task *k, model *m) {
     size_t per_epoch = k->train.x.rows / BATCH, steps = whole(EPOCHS) * per_epoch;
     double start = seconds();
     bnn_stepper opt = bnn_sgd(m->moved, (bnn_sgd_desc){ .lr = real(LR), .momentum = 0.9f });
-    bnn_swag average = { 0 };
-    if (whole(AVERAGE)) average = bnn_swag_new(m->moved, (bnn_swag_desc){ .rank = 1 });
     for (size_t s = 0; s < steps && !k->tape.err && !k->mem.err; s++) {
         bnn_tape_reset(&k->tape);
-        if (!whole(AVERAGE)) opt.lr = (float)bnn_lr_cosine(options[LR].value, s, steps);
+        opt.lr = (float)bnn_lr_cosine(options[LR].value, s, steps);
         if (m->noisy) noisy_step(k, m, s);
         else bnn_backward(bnn_net_nll(&m->net, next(k, s)));
         bnn_step(&opt, &k->tape);
-        if (whole(AVERAGE) && s >= steps / 2 && s % 10 == 0) bnn_swag_collect(&average);
         if ((s + 1) % (5 * per_epoch)) continue;
         fprintf(stderr, "%s epoch %zu of %zu, %.0f s, KL/N %.2f\n", m->method, (s + 1) / per_epoch,
                 whole(EPOCHS), seconds() - start,
                 m->noisy ? bnn_meanfield_kl(&m->q) / (double)k->train.x.rows : 0);
     }
-    if (whole(AVERAGE)) bnn_swag_mean(&average);
     return seconds() - start;
 }
 
