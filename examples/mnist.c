@@ -2,9 +2,9 @@
  * the student that learns from it while it runs. Long: tens of minutes on one core.
  *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps [seed [sizes]]]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
- * SGLD well below SGD in error, and the student, one net that heard far more samples, near it; after
- * 40,000 steps SGLD is level with SGD, and the student ahead. With `sizes` smaller students learn
- * beside it: how many weights hold what the samples know? */
+ * SGLD well below SGD in error, and the student, one net that heard far more samples, near it;
+ * after 40,000 steps SGLD is level with SGD, and the student ahead. With `sizes` smaller students
+ * learn beside it: how many weights hold what the samples know? */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
