@@ -198,7 +198,7 @@ static void pruning(void) {
 
 static void pruning_mnist(void) {
     static const char *const words[] = { "bbb_prune hidden=400 epochs=40 test=1",
-        "bbb_prune hidden=1200 epochs=20 test=1" };
+        "bbb_prune hidden=1200 epochs=40 test=1" };
     static const float at[] = { 0, 50, 75, 95, 98 }, all[] = { 0, 50, 75, 90, 95, 98 };
     static const float published[] = { 1.24f, 1.24f, 1.24f, 1.29f, 1.39f };
     static const float before[] = { 1.39f, 1.40f, 1.68f, 2.05f, 2.86f, 9.28f };
@@ -216,7 +216,7 @@ static void pruning_mnist(void) {
     svg_key(&s, "1200 units, 600 epochs, published", 0, 0);
     svg_key(&s, "400 units, 600 epochs, first settings", 1, 0);
     svg_key(&s, "400 units, 40 epochs", 2, 0);
-    svg_key(&s, "1200 units, 20 epochs", 3, 0);
+    svg_key(&s, "1200 units, 40 epochs", 3, 0);
     done(&s);
 }
 
