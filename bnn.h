@@ -1054,7 +1054,8 @@ typedef struct bnn_predictive { /* (n,k), units of y. Classes: mean = probabilit
  * It is an error if a sample's output is NaN, if all its logits are -inf, or if its mean is too
  * large for a float. A member counts by its share of the weights, so only their ratios matter; it
  * is an error if all are 0. With -fopenmp threads share the members and blocks of a bnn_mlp or
- * bnn_layers, each with memory of its own in the tape; any of them may call progress, in order. */
+ * bnn_layers, each with memory of its own in the tape, up to 1 GB in all; any of them may call
+ * progress, in order. */
 BNNDEF bnn_predictive bnn_predict(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                   const bnn_ensemble *post, bnn_mat x);
 /* ln p(y|x) of the mixture over the samples, one number per row, (n,1), in units of y */
@@ -12298,6 +12299,17 @@ static void bnn__tour_visit(bnn__tour *v, bnn__tour *w, size_t u) {
     bnn__report(v->t, w->first + w->rows, v->x.rows);
 }
 
+/* A turn by one thread: where others share the tour within a region, so that it needs what each of
+ * them needs */
+static void bnn__tour_alone(bnn__tour *v, size_t u, int shared) {
+    int i;
+    if (shared) {
+        BNN__PARALLEL(1)
+        for (i = 0; i < 1; i++) bnn__tour_turn(v, u);
+    } else bnn__tour_turn(v, u);
+    bnn__tour_visit(v, v, u);
+}
+
 /* Tours of threads, as many as there is memory for, each with a tape of so many bytes out of v's */
 typedef struct bnn__hand {
     bnn__tour v;
@@ -12311,7 +12323,8 @@ static unsigned char *bnn__tour_hands(bnn__tour *v, size_t *threads, size_t *byt
     bnn__back_to(v->t, v->base);
     v->in = NULL;
     *bytes = (*bytes + sizeof(bnn__hand)) / BNN__ALIGN * BNN__ALIGN + 6 * BNN__ALIGN;
-    while (*threads > 1 && bnn__arena_take(mem, *threads + 1, *bytes) == NULL) /* v needs one too */
+    while (*threads > 1 && (*bytes > ((size_t)1 << 30) / (*threads + 1) || /* v needs one too */
+                            bnn__arena_take(mem, *threads + 1, *bytes) == NULL))
         *threads /= 2, mem->err = BNN_OK, mem->msg[0] = '\0';
     if (*threads == 1) return NULL;
     bnn__back_to(v->t, v->base);
@@ -12329,15 +12342,15 @@ static unsigned char *bnn__tour_hands(bnn__tour *v, size_t *threads, size_t *byt
 }
 
 /* v->visit for every sample of every block of rows, with v->out its answer and so many v->sums, and
- * v->close, if given, behind the last one of a block, all in their order. Threads take turns. The
- * first is alone, but in a region: what it needs is what a thread needs. After an error v->p is
- * empty. */
+ * v->close, if given, behind the last one of a block, all in their order. Threads take turns. After
+ * an error v->p is empty. */
 static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
                           void (*visit)(bnn__tour *v), void (*close)(bnn__tour *v)) {
     bnn_tape *t = v->t;
     bnn__time start = bnn__now(t);
     size_t turns = v->x.rows == 0 ? 0 : ((v->x.rows - 1) / v->block + 1) * v->samples, u, bytes;
     size_t threads = bnn__tour_threads(v, turns);
+    int shared = threads > 1;
     unsigned char *hands = NULL;
     if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
     else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
@@ -12346,18 +12359,18 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
     v->base = bnn__now(t);
     bytes = bnn_arena_used(&t->mem);
     if (t->err != BNN_OK) turns = 0;
-    BNN__PARALLEL(threads > 1)
-    for (u = 0; u < threads; u++)
-        if (u == 0 && turns > 0) bnn__tour_turn(v, 0);
-    if (turns > 0) bnn__tour_visit(v, v, 0);
+    if (turns > 0) bnn__tour_alone(v, 0, shared);
     bytes = bnn_arena_used(&t->mem) - bytes;
-    if (threads > 1 && t->err == BNN_OK) hands = bnn__tour_hands(v, &threads, &bytes);
-    BNN__OMP(parallel for ordered schedule(static, 1) num_threads((int)threads) if (hands != NULL))
-    for (u = 1; u < turns; u++) {
-        bnn__tour *w = hands == NULL ? v : (bnn__tour *)(void *)(hands + bnn__thread() * bytes);
-        bnn__tour_turn(w, u);
-        BNN__OMP(ordered)
-        bnn__tour_visit(v, w, u);
+    if (shared && t->err == BNN_OK) hands = bnn__tour_hands(v, &threads, &bytes);
+    for (u = 1; hands == NULL && u < turns && t->err == BNN_OK; u++) bnn__tour_alone(v, u, shared);
+    if (hands != NULL) {
+        BNN__OMP(parallel for ordered schedule(static, 1) num_threads((int)threads))
+        for (u = 1; u < turns; u++) {
+            bnn__tour *w = (bnn__tour *)(void *)(hands + bnn__thread() * bytes);
+            bnn__tour_turn(w, u);
+            BNN__OMP(ordered)
+            bnn__tour_visit(v, w, u);
+        }
     }
     bnn__back_to(t, start);
     if (t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
@@ -19821,10 +19834,13 @@ static int bnn__number_marks(const char *s, size_t n) { /* 1, 2: a number with o
 
 /* What is wrong with a word among numbers */
 static const char *bnn__number_hint(const char *s, size_t n, const bnn_csv_desc *d) {
-    int marks = bnn__number_marks(s, n), groups = memchr(s, '.', n) != NULL;
+    int marks = bnn__number_marks(s, n);
+    double v;
+    if (d->decimal == ',')
+        return bnn__text_number(s, n, ',', '.', &v) ? "is not a number: say .thousands = '.'"
+               : "is not a number";
     return marks == 2 ? "is not a number: say .thousands = ',' (or .decimal = ',')"
-           : marks == 0 ? "is not a number" : d->decimal == ',' && groups
-           ? "is not a number: say .thousands = '.'" : groups
+           : marks == 0 ? "is not a number" : memchr(s, '.', n) != NULL
            ? "is not a number: say .decimal = ',' and .thousands = '.'"
            : "is not a number: say .decimal = ','";
 }

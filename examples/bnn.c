@@ -47,9 +47,9 @@ static const char help[] =
     "      --classes a,b  --max-classes N  --date-order day|month  --header yes|no\n"
     "      --resume MODEL                               goes on where Ctrl-C ended it\n"
     "  bnn predict MODEL NEW.csv [-o OUT.csv]           mean, sd, 5 and 95 percent, or class,\n"
-    "      --missing and --unknown zero: a class     probabilities, doubt (nats)\n"
-    "      that is new, in predict and report\n"
+    "                                                   probabilities, doubt (nats)\n"
     "  bnn report MODEL TEST.csv [-o REPORT.html]       how good it is, in one file\n"
+    "      --unknown zero: a new class has no column; --missing as above; also in predict\n"
     "  bnn distill MODEL [DATA.csv] [-o SMALL] [--hidden 32] [--steps N]\n"
     "                                                   one net for all draws\n"
     "  bnn prune MODEL --fraction F [-o SMALL]          the weakest weights become 0\n"
@@ -300,6 +300,12 @@ static int has_names(const bnn_table *t) {
     return 0;
 }
 
+static int all_numbers(const bnn_table *t) {
+    size_t c = 0;
+    while (c < t->cols && t->columns[c].kind == BNN_COLUMN_NUMBER) c++;
+    return c == t->cols;
+}
+
 static bnn_table load_table(const options *o, const char *path) {
     static const char *const yes_no[] = { "yes", "no" }, *const arrays[] = { ".npz", ".npy",
                                                                            ".safetensors" };
@@ -311,8 +317,15 @@ static bnn_table load_table(const options *o, const char *path) {
         if (strcmp(end, arrays[i]) == 0) return table_of_arrays(path);
     if (o->decimal) d.decimal = o->decimal[0];
     if (o->thousands) d.thousands = o->thousands[0];
-    if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
-    if (header != 0 || has_names(&t)) return t;
+    if (bnn_table_load(&mem, path, &t, d) != BNN_OK) {
+        bnn_arena again = { 0 }; /* a row of numbers and no more? */
+        bnn_csv_desc plain = d;
+        plain.header = -1;
+        if (header != 0 || bnn_table_load(&again, path, &t, plain) != BNN_OK || t.rows != 1 ||
+            !all_numbers(&t)) die(mem.msg);
+        bnn_arena_free(&again);
+        mem.err = BNN_OK, mem.msg[0] = '\0';
+    } else if (header != 0 || has_names(&t)) return t;
     d.header = -1;
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
     note("the first row is numbers, so the columns are 1, 2 ...; if it is names: .header yes");

@@ -1,6 +1,6 @@
 /* prior_from_teacher.c -- Bayesian distillation (Grabovoy and Strijov 2021): a teacher's posterior,
  * shrunk to the student's shape, is the student's prior; then variational training under it.
- *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [seeds | FOLDER [WIDTH SEED [KL]]]
+ *     cc -O2 -I.. prior_from_teacher.c -o prior && ./prior [seeds | FOLDER [WIDTH [SEED [KL]]]]
  * Regression [10,100,50,1] to [10,10,10,1] (neurons) and [10,50,1] (neurons, then a layer), orders
  * of removal, digits, and, with a folder of Fashion-MNIST, [784,800,50,10] to [784,50,10]. `area`
  * compares test curves with the plain student's: -MSE, or log likelihood; > 0 is better. You should
@@ -394,7 +394,7 @@ int main(int argc, char **argv) {
         u.train = read_set(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
         u.test = read_set(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
         u.fixed = argc > 4 ? argv[4] : NULL;
-        if (argc > 3) curve(&u, (size_t)atol(argv[2]), (uint64_t)atol(argv[3]));
+        if (argc > 2) curve(&u, (size_t)atol(argv[2]), argc > 3 ? (uint64_t)atol(argv[3]) : 1);
         else images(&u, "fashion", 800, 50, 15000);
     } else if (!full) {
         FILE *here = fopen("data/digits-test-labels.idx", "rb");

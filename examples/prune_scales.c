@@ -23,14 +23,16 @@ static bnn_arena mem;
 static bnn_tape tape;
 static bnn_meanfield q;
 
+static void die(const char *message) {
+    fprintf(stderr, "prune_scales: %s\n", message);
+    exit(1);
+}
+
 static bnn_mat read_idx(const char *folder, const char *name) {
     char path[512];
     bnn_mat m = { 0, 0, NULL };
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "prune_scales: %s\n", mem.msg);
-        exit(2);
-    }
+    if (bnn_idx_load(&mem, path, &m) != BNN_OK) die(mem.msg);
     return m;
 }
 
@@ -148,7 +150,7 @@ static bnn_net prune(const bnn_net *net, double cut, size_t left[LAYERS], size_t
         }
     }
     bnn_net small = bnn_mlp_shrink(bnn_params_new(&mem), net, NULL);
-    if (small.params == NULL) exit(1);
+    if (small.params == NULL) die(mem.msg);
     bnn_mat first = bnn_params_mat(small.params, 0);
     *weights = small.params->n - (first.rows - left[0]) * first.cols;
     return small;
@@ -163,7 +165,7 @@ static void thresholds(const size_t sizes[LAYERS], double cuts[CUTS]) {
     bnn_mark mark = bnn_arena_mark(&mem);
     size_t n = sizes[0] + sizes[1] + sizes[2], k = 0;
     double *doubts = (double *)bnn_arena_alloc(&mem, n, sizeof *doubts);
-    if (doubts == NULL) exit(1);
+    if (doubts == NULL) die(mem.msg);
     for (size_t l = 0; l < LAYERS; l++)
         for (size_t i = 0; i < sizes[l]; i++) doubts[k++] = prior->doubt(l, i);
     qsort(doubts, n, sizeof *doubts, descending);

@@ -71,6 +71,7 @@ static void load_all(task *k, const char *folder) {
     bnn_mat x = load(&k->mem, folder, "train-images-idx3-ubyte");
     bnn_mat y = load(&k->mem, folder, "train-labels-idx1-ubyte");
     size_t held = x.rows - HELD, rows = whole(ROWS);
+    if (x.rows != y.rows) die("images and labels are not as many");
     if (x.rows < HELD + BATCH || rows < BATCH || rows > (whole(TEST) ? x.rows : held))
         die("too many training rows, or too few");
     k->train = (bnn_data){ rows_of(x, 0, rows), rows_of(y, 0, rows) };
@@ -78,6 +79,7 @@ static void load_all(task *k, const char *folder) {
     if (whole(TEST)) {
         k->test.x = load(&k->mem, folder, "t10k-images-idx3-ubyte");
         k->test.y = load(&k->mem, folder, "t10k-labels-idx1-ubyte");
+        if (k->test.x.rows != k->test.y.rows) die("test images and labels are not as many");
         bnn_mat_scale(k->test.x, k->test.x, 1 / 126.0f);
     }
     bnn_mat_scale(x, x, 1 / 126.0f);

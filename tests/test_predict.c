@@ -1268,7 +1268,7 @@ static bnn_var *counting(bnn_tape *t, const bnn_net *net, bnn_var *x) {
     of.params = net->params;
     g->calls++;
 #ifdef _OPENMP
-    CHECK(!omp_in_parallel());
+    CHECK(omp_get_level() == 0); /* not even in a region of one thread */
 #endif
     return of.forward(t, &of, x);
 }
@@ -1291,7 +1291,7 @@ static void a_forward_of_ones_own_is_called_by_one_thread(void) {
 
 static size_t heard;
 static int hearing(void *user, size_t done, size_t total) {
-    CHECK(done == (heard + 1) * 512 || done == total);
+    CHECK(done == ((heard + 1) * 512 < total ? (heard + 1) * 512 : total));
     return ++heard == *(size_t *)user;
 }
 

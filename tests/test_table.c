@@ -98,6 +98,9 @@ static void numbers_have_marks_and_percent(void) {
     t = table_of("a;b\n1.234,5;1\n2,5;2\n", (bnn_csv_desc){ .decimal = ',' });
     r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ 0 });
     CHECK(r.x_cols == 0 && mem_took(BNN_EFORMAT, "\"1.234,5\" is not a number: say .thousands = '.'"));
+    t = table_of("a;b\n1.234;1\n2,5;2\n", (bnn_csv_desc){ .decimal = ',' });
+    r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "b" });
+    CHECK(r.x_cols == 0 && mem_took(BNN_EFORMAT, "\"1.234\" is not a number: say .thousands = '.'"));
     bnn_csv c; /* the numeric reader has the same marks and the same hint */
     CHECK(bnn_csv_parse(&mem, &c, "a;b\n1,5;2\n", 10, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
     CHECK_NEAR(c.values.data[0], 1.5, 1e-6);

@@ -228,6 +228,9 @@ fits '^columns of x  *1000$' words.csv --target y --max-classes 1000
 tail -n +2 train.csv >bare.csv
 fits 'the first row is numbers, so the columns are 1, 2 ...; if it is names: --header yes' bare.csv --target 6
 fits '^rows  *200$' bare.csv --target 6 --header no
+head -n 1 bare.csv | cut -d, -f1-5 >one.csv
+./bnn predict g.bnn one.csv -o - >out 2>err && [ "$(wc -l <out)" -eq 2 ]
+check $? "a row without names is predicted: $(head -n 1 err)"
 fits '^columns of x  *6$' gaps.csv --target y --missing indicator
 printf 'a,c,y\n1,u,2\n2,v,3\n3,u,5\n4,v,6\n' >new.csv
 fits '^columns of x  *3$' new.csv --target y
