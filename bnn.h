@@ -20840,7 +20840,10 @@ static int bnn__idx_parse(bnn__source s, void *out, const void *how) {
     if (a.dims < 1 || a.dims > 4 || s.size < 4 + 4 * a.dims)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
                               "dimensions", s.name);
-    for (i = 0; i < a.dims; i++) a.shape[i] = (size_t)bnn__item_value('u', p + 4 + 4 * i, 4, 1);
+    for (i = 0; i < a.dims; i++) {
+        double size = bnn__item_value('u', p + 4 + 4 * i, 4, 1);
+        a.shape[i] = (size_t)size;
+    }
     a.name = name;
     in.big = 1;
     in.at = p + 4 + 4 * a.dims;
