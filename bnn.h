@@ -2512,8 +2512,8 @@ static size_t bnn__threads(void) { return omp_in_parallel() ? 1 : (size_t)omp_ge
 static size_t bnn__thread(void) { return (size_t)omp_get_thread_num(); }
 #else
 #define BNN__OMP(x)
-static size_t bnn__threads(void) { return 1; }
-static size_t bnn__thread(void) { return 0; }
+BNN__INLINE size_t bnn__threads(void) { return 1; }
+BNN__INLINE size_t bnn__thread(void) { return 0; }
 #endif
 /* Not within a region of the caller's, even if OpenMP may nest: scratch is for bnn__threads() */
 #define BNN__PARALLEL(cond) BNN__OMP(parallel for if ((cond) && !omp_in_parallel()))
@@ -12254,8 +12254,9 @@ static void bnn__tour_blank(bnn__tour *v, bnn_mat x) {
 
 /* Threads call no forward of the user's: it may write to what is his. */
 static size_t bnn__tour_threads(const bnn__tour *v, size_t turns) {
-    int ours = v->net.forward == bnn__mlp_forward || v->net.forward == bnn__layers_forward;
-    return ours && !v->alone && turns > 2 * bnn__threads() &&
+    int ours = bnn__threads() > 1 && !v->alone && /* without OpenMP nothing below is compiled */
+               (v->net.forward == bnn__mlp_forward || v->net.forward == bnn__layers_forward);
+    return ours && turns > 2 * bnn__threads() &&
            bnn__mul(v->block, v->view.n) >= (size_t)1 << 16 ? bnn__threads() : 1;
 }
 

@@ -11,6 +11,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "scales.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,18 +62,12 @@ static double sd_of(size_t block, size_t i) {
     return (double)q.sigma[q.of->blocks[block].offset + i];
 }
 
-/* Jeffreys: x z ~ N(x m, x^2 s^2). KL of N(m, s^2) to 1/|z|, up to a constant that makes it 0 at
- * m = 0, as Molchanov, Ashukha and Vetrov 2017 fit it:
- * k1 (1 - sigmoid(k2 + k3 ln a)) + ln(1 + 1/a)/2, a = s^2/m^2 */
+/* Jeffreys: x z ~ N(x m, x^2 s^2) */
 static bnn_var *jeffreys_times(bnn_var *x, size_t l) {
     return bnn_normal(bnn_mul(x, mean(x->tape, Z + l)), bnn_mul(x, sd(x->tape, Z + l)));
 }
 static bnn_var *jeffreys_kl(bnn_tape *t, size_t l) {
-    bnn_var *m = mean(t, Z + l), *s = sd(t, Z + l);
-    bnn_var *log_a = bnn_scale(bnn_sub(bnn_log(s), bnn_log(bnn_abs(m))), 2);
-    bnn_var *off = bnn_sigmoid(bnn_neg(bnn_shift(bnn_scale(log_a, 1.48695f), 1.87320f)));
-    bnn_var *log_part = bnn_scale(bnn_softplus(bnn_neg(log_a)), 0.5f);
-    return bnn_sum(bnn_add(bnn_scale(off, 0.63576f), log_part));
+    return log_uniform_kl(mean(t, Z + l), sd(t, Z + l));
 }
 static double jeffreys_scale(size_t l, size_t i) { return mean_of(Z + l, i); }
 static double jeffreys_doubt(size_t l, size_t i) { /* ln a */
@@ -80,8 +75,7 @@ static double jeffreys_doubt(size_t l, size_t i) { /* ln a */
 }
 
 /* Horseshoe: z^2 = a b, a ~ Gamma(1/2, rate 1/tau^2), b ~ inverse Gamma(1/2, 1), so z ~ C+(0, tau).
- * a / tau^2 and 1/b are Gamma(1/2, 1). For q: ln g ~ N(m, s^2), its divergence from that is
- * e^(m + s^2/2) - m/2 - ln s - (1 + ln 2)/2 */
+ * a / tau^2 and 1/b are Gamma(1/2, 1). */
 #define LOG_TAU (-4.60517f)
 static bnn_var *horseshoe_times(bnn_var *x, size_t l) {
     bnn_tape *t = x->tape;
@@ -91,15 +85,10 @@ static bnn_var *horseshoe_times(bnn_var *x, size_t l) {
     bnn_var *s = bnn_add(zero, bnn_scale(bnn_sqrt(var), 0.5f));
     return bnn_mul(x, bnn_exp(bnn_normal(m, s)));
 }
-static bnn_var *half_kl(bnn_var *m, bnn_var *s) {
-    bnn_var *rate = bnn_exp(bnn_add(m, bnn_scale(bnn_square(s), 0.5f)));
-    bnn_var *log_sd = bnn_add(bnn_scale(m, 0.5f), bnn_log(s));
-    return bnn_sum(bnn_shift(bnn_sub(rate, log_sd), -0.84657f));
-}
 static bnn_var *horseshoe_kl(bnn_tape *t, size_t l) {
     bnn_var *a = mean(t, Z + l), *b = mean(t, Z + LAYERS + l);
-    return bnn_add(half_kl(bnn_shift(a, -2 * LOG_TAU), sd(t, Z + l)),
-                   half_kl(bnn_neg(b), sd(t, Z + LAYERS + l)));
+    return bnn_add(half_horseshoe_kl(bnn_shift(a, -2 * LOG_TAU), sd(t, Z + l)),
+                   half_horseshoe_kl(bnn_neg(b), sd(t, Z + LAYERS + l)));
 }
 static double horseshoe_scale(size_t l, size_t i) { /* the median */
     return exp(0.5 * (mean_of(Z + l, i) + mean_of(Z + LAYERS + l, i)));

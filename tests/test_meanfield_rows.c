@@ -1,6 +1,7 @@
 /* test_meanfield_rows.c -- pruning by units: rows that hold too few nats leave as a whole. */
 #include "build.h"
 #include "world.h"
+#include "../examples/scales.h"
 
 static void set_weight(bnn_meanfield *q, size_t i, double mu, double sd) {
     q->params->theta[i] = (float)mu;
@@ -143,7 +144,17 @@ static void channels_leave_where_all_their_taps_do(void) {
     close_all();
 }
 
-/* ---- a scale per unit under p(z) = 1/|z|: the divergence that examples/prune_scales.c adds */
+/* ---- a scale per unit: the divergences of examples/scales.h */
+
+static double divergence(bnn_var *(*kl)(bnn_var *m, bnn_var *s), double m, double s) {
+    float both[2] = { (float)m, (float)s };
+    bnn_var *at[2];
+    for (int i = 0; i < 2; i++) at[i] = bnn_input(&tape, (bnn_mat){ 1, 1, both + i });
+    double value = (double)kl(at[0], at[1])->val.data[0];
+    bnn_tape_reset(&tape);
+    return value;
+}
+
 
 /* E ln|z| of z ~ N(m, 1) by the trapezoid, which is exact for a smooth integrand that dies out;
  * x = e^t on either side removes the singularity at 0 */
@@ -158,19 +169,21 @@ static double mean_log(double m) {
 
 static void the_divergence_to_a_log_uniform_scale_is_near_its_integral(void) {
     double worst = 0;
+    open_all(1);
     for (double m = 0.02; m < 30; m *= 1.3) { /* KL = E ln|z| - ln s, 0 at m = 0 */
-        double exact = mean_log(m) - mean_log(0), log_a = -2 * log(m);
-        double fit = 0.63576 / (1 + exp(1.87320 + 1.48695 * log_a)) + 0.5 * log1p(exp(-log_a));
+        double exact = mean_log(m) - mean_log(0), fit = divergence(log_uniform_kl, -3 * m, 3);
         if (fabs(fit - exact) > worst) worst = fabs(fit - exact);
     }
     CHECK_NEAR(mean_log(0), -(0.57721566490153286 + log(2)) / 2, 1e-9);
     CHECK(worst > 1e-4 && worst < 0.02);
+    close_all();
     printf("    the fit is off by at most %.4f nats\n", worst);
 }
 
-/* q: ln g ~ N(m, s^2), p: g ~ Gamma(1/2, 1), the horseshoe's halves: the formula beside the
- * trapezoid over t = ln g, where p(t) = e^(t/2 - e^t) / sqrt(pi) */
+/* q: ln g ~ N(m, s^2), p: g ~ Gamma(1/2, 1), the horseshoe's halves: formula and code (its constant
+ * has five digits) beside the trapezoid over t = ln g, where p(t) = e^(t/2 - e^t) / sqrt(pi) */
 static void the_divergence_to_half_a_horseshoe_is_its_integral(void) {
+    open_all(1);
     for (double m = -9; m < 2; m += 1.5)
         for (double s = 0.05; s < 1.5; s *= 1.9) {
             double sum = 0, h = s / 200;
@@ -179,7 +192,9 @@ static void the_divergence_to_half_a_horseshoe_is_its_integral(void) {
                 sum += h * exp(log_q) * (log_q - t / 2 + exp(t) + log(acos(-1)) / 2);
             }
             CHECK_NEAR(exp(m + s * s / 2) - m / 2 - log(s) - 0.5 - log(2) / 2, sum, 1e-9);
+            CHECK_NEAR(divergence(half_horseshoe_kl, m, s), sum, 1e-5 + 1e-5 * fabs(sum));
         }
+    close_all();
 }
 
 int main(void) {
