@@ -45,8 +45,8 @@ for name in autoencoder ppca gmm vae estimators; do
     gnuplot -e "dat='build/$name.dat'; out='docs/img/${name}_curve.png'" "docs/plots/$name.gp"
     echo "docs/img/${name}_curve.png"
 done
-for name in autoencoder ppca gmm_samples factorized_bars factorized_digits factorized_gray sequence \
-    vae_digits_reconstruction vae_digits_samples vae_digits_samples_binary vae_digits_interpolation \
+for name in autoencoder ppca gmm_samples factorized_digits factorized_gray sequence \
+    vae_digits_reconstruction vae_digits_samples vae_digits_interpolation \
     vae_digits_plane vae_bars_plane vae_uses_digits_halves discrete_digits_categorical; do
     if [ -e "build/$name.png" ]; then
         cp "build/$name.png" "docs/img/$name.png"

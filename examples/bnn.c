@@ -409,7 +409,7 @@ static int is_terminal(void) {
 #endif
 }
 
-enum { LINEAR, NET, BY_ROW, KINDS }; /* models, from the simplest */
+enum { LINEAR, NET, BY_ROW, CHOSEN, FITS }; /* models, from the simplest; the best again */
 static const char *const kind_names[] = { "linear", "net", "net, noise by row" };
 
 typedef struct run { /* of fits: which, of how many, since when */
@@ -446,13 +446,13 @@ static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood, i
 }
 
 /* States of fits in one record: before each its size, 8 bytes with the lowest first */
-static bnn_bytes pack_states(bnn_bytes one[KINDS]) {
+static bnn_bytes pack_states(bnn_bytes one[FITS]) {
     bnn_bytes all = { 0 };
     unsigned char *p;
-    for (int k = 0; k < KINDS; k++) all.size += 8 + one[k].size;
+    for (int k = 0; k < FITS; k++) all.size += 8 + one[k].size;
     all.data = p = (unsigned char *)bnn_arena_alloc(&mem, all.size, 1);
     check();
-    for (int k = 0; k < KINDS; k++) {
+    for (int k = 0; k < FITS; k++) {
         for (int i = 0; i < 8; i++) *p++ = (unsigned char)((uint64_t)one[k].size >> 8 * i & 255);
         if (one[k].size) memcpy(p, one[k].data, one[k].size);
         p += one[k].size;
@@ -460,7 +460,7 @@ static bnn_bytes pack_states(bnn_bytes one[KINDS]) {
     return all;
 }
 
-static void load_states(const char *path, bnn_bytes one[KINDS]) {
+static void load_states(const char *path, bnn_bytes one[FITS]) {
     bnn_bytes all = { 0 };
     bnn_checkpoint c = { .bytes = { [2] = &all } };
     int err = bnn_checkpoint_load(&mem, path, &c);
@@ -468,7 +468,7 @@ static void load_states(const char *path, bnn_bytes one[KINDS]) {
         die("what --resume names was not interrupted: there is nothing to resume");
     if (err != BNN_OK) die(mem.msg);
     unsigned char *p = (unsigned char *)all.data;
-    for (int k = 0; k < KINDS; k++) {
+    for (int k = 0; k < FITS; k++) {
         uint64_t size = 0;
         for (int i = 0; i < 8 && all.size >= 8; i++) size |= (uint64_t)p[i] << 8 * i;
         if (all.size < 8 || size > all.size - 8) die("the state of the fit is not whole");
@@ -535,15 +535,28 @@ static void explain(model *m, const char *who, const char *what) {
     snprintf(m->why + used, sizeof m->why - used, "%s%s: %s", used ? "; " : "", who, what);
 }
 
-/* Has the richer model b the higher elpd_loo? Where its k-hat is too high, PSIS flatters it: such a
- * row may speak against it, not for it. */
-static int is_better(model *a, model *b, bnn_data d) {
+/* ln p of rows that were held out, in the place of left_out's */
+static void held_out(model *m, bnn_data d) {
+    bnn_mat lp = bnn_predict_log_lik(&mem, &tape, &m->net, &m->post, d);
+    check();
+    lp.cols = lp.rows, lp.rows = 1;
+    m->loo.elpd = lp, m->loo.k_hat = bnn_mat_new(&mem, 1, lp.cols), m->loo.limit = 1;
+    check();
+    m->loo.finite = bnn_mat_finite(lp);
+}
+
+/* Is ln p of rows left out higher under the richer model b? Where its k-hat is too high, PSIS
+ * flatters it: such a row may speak against it, not for it. held: d was held out of both fits. */
+static int is_better(model *a, model *b, bnn_data d, int held) {
+    const char *score = held ? "ln p of rows held out" : "elpd_loo";
     char who[64], what[96];
     size_t unsure = 0, most = a->post.count > b->post.count ? a->post.count : b->post.count;
     size_t step = most * d.x.rows / ((size_t)1 << 23) + 1; /* the same rows of both */
-    left_out(a, d, step), left_out(b, d, step);
+    if (held) held_out(a, d), held_out(b, d);
+    else left_out(a, d, step), left_out(b, d, step);
     if (!a->loo.finite || !b->loo.finite) {
-        explain(a, b->loo.finite ? a->kept : b->kept, "elpd_loo is not finite");
+        snprintf(what, sizeof what, "%s is not finite", score);
+        explain(a, b->loo.finite ? a->kept : b->kept, what);
         return b->loo.finite;
     }
     bnn_mat pa = a->loo.elpd, pb = bnn_mat_copy(&mem, b->loo.elpd); /* its own stay as they are */
@@ -552,7 +565,7 @@ static int is_better(model *a, model *b, bnn_data d) {
         if (!(b->loo.k_hat.data[i] <= (float)b->loo.limit) && pb.data[i] > pa.data[i])
             pb.data[i] = pa.data[i], unsure++;
     bnn_comparison c = bnn_diag_compare(pb, pa);
-    int len = snprintf(what, sizeof what, "elpd_loo %+.1f, se %.1f", c.difference, c.se);
+    int len = snprintf(what, sizeof what, "%s %+.1f, se %.1f", score, c.difference, c.se);
     if (unsure) snprintf(what + len, sizeof what - (size_t)len, " (%zu rows not counted)", unsure);
     snprintf(who, sizeof who, "%s over %s", b->kept, a->kept);
     explain(a, who, what);
@@ -560,20 +573,35 @@ static int is_better(model *a, model *b, bnn_data d) {
 }
 
 /* Fits one model, or a few and keeps one of them. Samplers only: other draws are no posterior that
- * a row could be left out of. On the way what was interrupted is written, and what was made. */
+ * a row could be left out of. With minibatches the chains of a net do not mix well enough for PSIS,
+ * and rows are many: a fifth is held out, and what is chosen is fitted again with all rows. On the
+ * way what was interrupted is written, and what was made. */
 static bnn_posterior fit_models(const options *o, model *m, bnn_data d, int likelihood,
-                                bnn_bytes states[KINDS]) {
+                                bnn_bytes states[FITS]) {
     int method = choice("", o->method, methods, (int)(sizeof methods / sizeof *methods));
-    int one = o->hidden != NULL || method > 6, last = likelihood == BNN_GAUSSIAN ? BY_ROW : NET;
-    bnn_net *net = (bnn_net *)bnn_arena_alloc(&mem, KINDS, sizeof *net); /* as long as the fits */
-    bnn_posterior p[KINDS], best = { 0 };
-    run r = { .n = one ? 1 : (size_t)last + 1 };
+    int sampler = method > 1 ? method - 1 : 0, last = likelihood == BNN_GAUSSIAN ? BY_ROW : NET;
+    int one = o->hidden != NULL || sampler > BNN_FIT_SGNHT;
+    bnn_net *net = (bnn_net *)bnn_arena_alloc(&mem, FITS, sizeof *net); /* as long as the fits */
+    bnn_posterior p[FITS], best = { 0 };
+    bnn_data train = d, test = d;
+    int from = one ? NET : LINEAR, to = one ? NET : last, held = 0, chosen = from;
+    run r = { .n = (size_t)(to - from + 1) };
     check();
-    for (int kind = one ? NET : LINEAR; kind <= (one ? NET : last); kind++, r.at++) {
-        model next = *m;
-        net[kind] = make_net(o, &m->recipe, likelihood, kind);
+    for (int kind = from; kind <= to; kind++) net[kind] = make_net(o, &m->recipe, likelihood, kind);
+    check();
+    double budget = o->budget / (double)r.n;
+    if (!one && sampler != BNN_FIT_NUTS && sampler != BNN_FIT_HMC &&
+        (double)d.x.rows * (double)net[NET].params->n > 2e6) { /* as bnn_fit chooses minibatches */
+        bnn_rng rng = bnn_rng_seed(o->seed);
+        size_t *fold = bnn_data_folds(&mem, d, 5, likelihood == BNN_CATEGORICAL, &rng);
         check();
-        p[kind] = run_fit(o, &net[kind], d, states[kind], o->budget / (double)r.n, &r);
+        test = bnn_data_fold(&mem, d, fold, 0, 0), train = bnn_data_fold(&mem, d, fold, 0, 1);
+        check();
+        held = 1, budget = (o->budget > 0 ? o->budget : 4e5) / (2 * (double)r.n), r.n++;
+    }
+    for (int kind = from; kind <= to; kind++, r.at++) {
+        model next = *m;
+        p[kind] = run_fit(o, &net[kind], train, states[kind], budget, &r);
         check();
         next.net = net[kind], next.post = p[kind].post, next.chains = p[kind].chains;
         next.loo.step = 0;
@@ -581,16 +609,28 @@ static bnn_posterior fit_models(const options *o, model *m, bnn_data d, int like
         int canceled = p[kind].err == BNN_ECANCEL, first = best.post.count == 0;
         if (!one && !canceled && p[kind].post.count == 0)
             explain(m, next.kept, "no draws in its part of the budget");
-        if (first || (!canceled && p[kind].post.count && is_better(m, &next, d))) {
+        if (first || (!canceled && p[kind].post.count && is_better(m, &next, test, held))) {
             snprintf(next.why, sizeof next.why, "%s", m->why);
-            *m = next, best = p[kind];
+            *m = next, best = p[kind], chosen = kind;
         }
         if (!canceled) continue;
-        for (int k = one ? NET : LINEAR; k <= kind; k++) states[k] = bnn_fit_write(&mem, &p[k]);
+        for (int k = from; k <= kind; k++) states[k] = bnn_fit_write(&mem, &p[k]);
         check();
         best.err = BNN_ECANCEL;
-        break;
+        return best;
     }
+    if (!held) return best;
+    if (best.post.count == 0) chosen = NET; /* nothing was compared */
+    snprintf(m->kept, sizeof m->kept, "%s", kind_names[chosen]);
+    net[CHOSEN] = make_net(o, &m->recipe, likelihood, chosen);
+    check();
+    best = run_fit(o, &net[CHOSEN], d, states[CHOSEN], o->budget / 2, &r);
+    check();
+    m->net = net[CHOSEN], m->post = best.post, m->chains = best.chains;
+    if (best.err != BNN_ECANCEL) return best;
+    for (int k = from; k <= to; k++) states[k] = bnn_fit_write(&mem, &p[k]);
+    states[CHOSEN] = bnn_fit_write(&mem, &best);
+    check();
     return best;
 }
 
@@ -619,7 +659,7 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
             if (fold[i] != k) train[used++] = rows[i];
         bnn_recipe_means(&mem, &one.recipe, t, train, used);
         bnn_data all = data_of(&one, t, &ignored, 1), test = bnn_data_fold(&mem, all, fold, k, 0);
-        bnn_bytes none[KINDS] = { { 0 } };
+        bnn_bytes none[FITS] = { { 0 } };
         bnn_data rest = bnn_data_fold(&mem, all, fold, k, 1);
         bnn_posterior p = fit_models(o, &one, rest, likelihood, none);
         if (p.err == BNN_ECANCEL) return;
@@ -639,7 +679,7 @@ static int fit(const options *o) {
     static const char *const missing[] = { "refuse", "drop", "mean", "indicator" };
     time_t start = time(NULL);
     model m = { 0 };
-    bnn_bytes states[KINDS] = { { 0 } };
+    bnn_bytes states[FITS] = { { 0 } };
     const char *out = o->out ? o->out : o->resume ? o->resume : "model.bnn";
     size_t *rows;
     int task = choice("--task is none of those in the help: ", o->task, tasks, 4), likelihood;

@@ -1,7 +1,7 @@
 /* discrete_vae.c -- a VAE whose code is made of bits or of classes, trained by three estimators of
  * a gradient that does not exist: Gumbel-softmax, straight-through, score function with a baseline.
  *     cc -O2 -I.. discrete_vae.c -o discrete_vae -lm && ./discrete_vae      8x8 digits, seconds
- *     ./discrete_vae FOLDER [epochs, 20] [seed]      MNIST, IDX files gunzipped: minutes
+ *     ./discrete_vae FOLDER [name=value] ...         MNIST, IDX files gunzipped: minutes
  * You should see Gumbel-softmax below the score function in nats for both kinds of latents, and
  * why: the spread of the encoder's gradient over draws, at the model that was reached. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
@@ -10,9 +10,48 @@
 #include "tiles.h"
 #include "vae.h"
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { BATCH = 100, DRAWS = 100 };
+enum { BATCH = 100, DRAWS = 100, HELD = 10000 };
+enum { EPOCHS, SEED, RATE, MOMENTUM, COSINE, TAU, FIXED, TEST, SCORE, FIRST, LAST, OPTIONS };
+
+static struct { const char *name; double value; const char *what; } options[OPTIONS] = {
+    { "epochs", 20, "over the training images" },
+    { "seed", 1, "of the weights and all draws" },
+    { "rate", 3e-3, "of learning" },
+    { "momentum", 0, "of SGD; 0: Adam" },
+    { "cosine", 1, "1: the rate falls to 0 as a cosine; 0: it stays" },
+    { "tau", 0.5, "the lowest temperature" },
+    { "fixed", 0, "1: training images are binarized once; 0: at each step anew" },
+    { "test", 1, "0: errors on the last 10,000 training images, which are not trained on" },
+    { "score", 2000, "images that are scored" },
+    { "first", 0, "0 to 2: bits by gs, st, sf; 3 to 5: classes by gs, st, sf" },
+    { "last", 5, "" },
+};
+
+static double real(int option) { return options[option].value; }
+static size_t whole(int option) { return (size_t)options[option].value; }
+
+static int parse(int argc, char **argv) {
+    for (int i = 2; i < argc; i++) {
+        const char *is = strchr(argv[i], '=');
+        size_t n = is ? (size_t)(is - argv[i]) : 0, k = 0;
+        char *end = NULL;
+        for (; k < OPTIONS; k++)
+            if (strlen(options[k].name) == n && strncmp(options[k].name, argv[i], n) == 0) break;
+        double v = is && k < OPTIONS ? strtod(is + 1, &end) : -1;
+        if (end == NULL || end == is + 1 || *end || !(v >= 0 && v <= 1e6)) {
+            fprintf(stderr, "discrete_vae: what is %s? The options are\n", argv[i]);
+            for (k = 0; k < OPTIONS; k++)
+                fprintf(stderr, "  %s=%g  %s\n", options[k].name, options[k].value,
+                        options[k].what);
+            return 0;
+        }
+        options[k].value = v;
+    }
+    return 1;
+}
 
 typedef struct images {
     const char *name;
@@ -22,6 +61,11 @@ typedef struct images {
     size_t bits, latents, classes; /* so many bits, or latents of so many classes */
 } images;
 
+static void binarize(bnn_rng *rng, bnn_mat x) {
+    for (size_t i = 0; i < x.rows * x.cols; i++)
+        x.data[i] = bnn_rng_uniform(rng) < x.data[i];
+}
+
 static images load(bnn_arena *mem, bnn_rng *rng, int argc, char **argv) {
     const char *who = "discrete_vae";
     FILE *here = fopen("data/digits-train-images.idx", "rb");
@@ -29,43 +73,49 @@ static images load(bnn_arena *mem, bnn_rng *rng, int argc, char **argv) {
     images d = { "digits", { 0, 0, NULL }, { 0, 0, NULL }, { 8, 8 }, 60, 1000, 32, 8, 4 };
     if (here) fclose(here);
     if (argc > 1) {
-        images mnist = { "mnist", { 0, 0, NULL }, { 0, 0, NULL }, { 28, 28 }, 20, 2000,
-                         200, 20, 10 };
+        images mnist = { "mnist", { 0, 0, NULL }, { 0, 0, NULL }, { 28, 28 }, whole(EPOCHS),
+                         whole(SCORE), 200, 20, 10 };
         d = mnist;
-        if (argc > 2) d.epochs = (size_t)atol(argv[2]);
         d.train = tiles_idx(mem, who, argv[1], "train-images-idx3-ubyte", 255);
         d.test = tiles_idx(mem, who, argv[1], "t10k-images-idx3-ubyte", 255);
+        if (whole(TEST) == 0 && d.train.rows > HELD) {
+            d.test = bnn_mat_rows(d.train, d.train.rows - HELD, HELD);
+            d.train.rows -= HELD;
+        }
+        if (whole(FIXED)) binarize(rng, d.train);
+        if (d.score > d.test.rows) d.score = d.test.rows;
     } else {
         d.train = tiles_idx(mem, who, folder, "digits-train-images.idx", 16);
         d.test = tiles_idx(mem, who, folder, "digits-test-images.idx", 16);
     }
-    for (size_t i = 0; i < d.test.rows * d.test.cols; i++)
-        d.test.data[i] = bnn_rng_uniform(rng) < d.test.data[i];
+    binarize(rng, d.test);
     return d;
 }
 
 static float coin(bnn_mat x) { return 0.7f * (float)x.cols; } /* nats per image of fair pixels */
 
-/* Adam on -ELBO with a cosine rate; tau falls from 1 to 1/2 in the first quarter of the steps, as
- * in Jang et al. The score function's baseline is a net b(x) that learns -ln p(x|z) beside
- * (Mnih and Gregor 2014). */
+/* Adam on -ELBO with a cosine rate, or SGD with momentum as in Jang et al., where tau, too, falls
+ * from 1 to 1/2, here in the first quarter of the steps. The score function's baseline is a net
+ * b(x) that learns -ln p(x|z) beside (Mnih and Gregor 2014). */
 static void train(bnn_tape *tape, const discrete_vae *m, const bnn_net *guess, const images *d,
                   int estimator) {
     size_t steps = d->epochs * d->train.rows / BATCH;
-    bnn_stepper adam = bnn_adam(m->w, (bnn_adam_desc){ .lr = 3e-3f });
+    bnn_sgd_desc sgd = { .lr = (float)real(RATE), .momentum = (float)real(MOMENTUM) };
+    bnn_stepper rule = real(MOMENTUM) > 0 ? bnn_sgd(m->w, sgd)
+                                          : bnn_adam(m->w, (bnn_adam_desc){ .lr = sgd.lr });
     bnn_stepper beside = bnn_adam(guess->params, (bnn_adam_desc){ .lr = 1e-3f });
     bnn_data data = { d->train, d->train };
     double sum = 0;
     for (size_t s = 0; s < steps && !tape->err; s++) {
-        float tau = (float)fmax(0.5, pow(0.5, 4 * (double)s / (double)steps));
+        float tau = (float)fmax(real(TAU), pow(0.5, 4 * (double)s / (double)steps));
         bnn_tape_reset(tape);
         bnn_var *x = vae_binarize(bnn_minibatch(tape, data, BATCH).x), *nll, *b = NULL;
         if (estimator == DISCRETE_SF) b = bnn_scale(bnn_net_forward(guess, x), coin(d->train));
         bnn_var *loss = discrete_loss(m, x, estimator, tau, b, &nll);
         if (b) loss = bnn_add(loss, bnn_mean(bnn_square(bnn_sub(b, bnn_detach(nll)))));
         bnn_backward(loss);
-        adam.lr = (float)bnn_lr_cosine(3e-3, s, steps);
-        bnn_step(&adam, tape);
+        rule.lr = (float)(whole(COSINE) ? bnn_lr_cosine(real(RATE), s, steps) : real(RATE));
+        bnn_step(&rule, tape);
         if (b) bnn_step(&beside, tape);
         sum += (double)bnn_mat_sum(nll->val) / BATCH;
         if ((s + 1) % 3000 == 0 && d->train.rows > 10000) {
@@ -142,12 +192,29 @@ static void picture(bnn_arena *mem, bnn_tape *tape, const discrete_vae *m, const
     else remove(path);
 }
 
+/* -ELBO as it is trained on, with relaxed draws: no bound of ln p, see discrete_loss */
+static double relaxed(bnn_tape *tape, const discrete_vae *m, bnn_mat x) {
+    bnn_rng before = tape->rng;
+    double sum = 0;
+    size_t i = 0;
+    for (; i + BATCH <= x.rows && !tape->err; i += BATCH) {
+        bnn_tape_reset(tape);
+        bnn_var *in = bnn_input(tape, bnn_mat_rows(x, i, BATCH));
+        bnn_var *loss = discrete_loss(m, in, DISCRETE_GS, (float)real(TAU), NULL, NULL);
+        if (!tape->err) sum += (double)loss->val.data[0] * BATCH;
+    }
+    tape->rng = before;
+    return sum / (double)i;
+}
+
 static void study(bnn_arena *mem, bnn_tape *tape, const images *d, int classes, uint64_t seed) {
     static const char *const names[] = { "gs", "st", "sf" };
     const char *latent = classes ? "categorical" : "bernoulli";
     discrete_desc desc = { d->train.cols, classes ? d->latents : d->bits,
                            classes ? d->classes : 0, seed };
     for (int e = 0; e < 3 && !mem->err; e++) {
+        size_t at = (size_t)(3 * classes + e);
+        if (at < whole(FIRST) || at > whole(LAST)) continue;
         discrete_vae m = discrete_new(bnn_params_new(mem), desc);
         bnn_net guess = bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){
                 .sizes = { d->train.cols, 100, 1 }, .noise_std = 1, .activation = BNN_TANH,
@@ -158,8 +225,8 @@ static void study(bnn_arena *mem, bnn_tape *tape, const images *d, int classes, 
         discrete_score s = discrete_evaluate(mem, tape, &m, bnn_mat_rows(d->test, 0, d->score),
                                              DRAWS);
         printf("RESULT discrete data=%s latent=%s estimator=%s nll=%.2f elbo=%.2f kl=%.2f "
-               "draws=%d seconds=%.0f\n", d->name, latent, names[e], -s.bound, s.elbo, s.kl, DRAWS,
-               seconds);
+               "relaxed=%.2f draws=%d seconds=%.0f\n", d->name, latent, names[e], -s.bound, s.elbo,
+               s.kl, relaxed(tape, &m, bnn_mat_rows(d->test, 0, d->score)), DRAWS, seconds);
         if (e == DISCRETE_GS) picture(mem, tape, &m, d, latent);
         if (e == DISCRETE_SF) noise(mem, tape, &m, &guess, d);
         fflush(stdout);
@@ -167,13 +234,14 @@ static void study(bnn_arena *mem, bnn_tape *tape, const images *d, int classes, 
 }
 
 int main(int argc, char **argv) {
-    uint64_t seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
+    if (!parse(argc, argv)) return 2;
     bnn_arena mem = { 0 };
-    bnn_tape tape = { .rng = bnn_rng_seed(seed) };
+    bnn_tape tape = { .rng = bnn_rng_seed(whole(SEED)) };
     images d = load(&mem, &tape.rng, argc, argv);
+    for (int i = 2; i < argc; i++) printf("%s%s", argv[i], i + 1 < argc ? " " : "\n");
     printf("nll: -ln p(x) at most, the importance-weighted bound of %d discrete draws\n", DRAWS);
-    study(&mem, &tape, &d, 0, seed);
-    study(&mem, &tape, &d, 1, seed);
+    study(&mem, &tape, &d, 0, whole(SEED));
+    study(&mem, &tape, &d, 1, whole(SEED));
     if (tape.err || mem.err) fprintf(stderr, "discrete_vae: %s\n", tape.err ? tape.msg : mem.msg);
     int failed = tape.err || mem.err;
     bnn_tape_free(&tape);

@@ -104,6 +104,9 @@ build "tcc macros" plain tcc -Itests -include tests/macros.h
 build musl-gcc digest musl-gcc -std=c99 -O2 -static
 if echo 'int main(void){return 0;}' | gcc -x c - -lopenblas -o "$out/t" 2>/dev/null; then
     build "gcc BNN_CBLAS" any gcc -std=c99 -O2 -DSMOKE_CBLAS -Wl,--no-as-needed -lopenblas
+    cell "test_kernels.c by BLAS" sh -c "gcc -std=c99 -O2 -DBNN_CBLAS -include cblas.h -I. tests/test_kernels.c \
+        -o $out/kernels -lopenblas -lm && OPENBLAS_NUM_THREADS=1 $out/kernels >$out/kernels.log ||
+        { tail -n 4 $out/kernels.log; exit 1; }"
 else
     skipped="$skipped openblas"
 fi

@@ -61,6 +61,12 @@ for want in "y net, noise by row:z" "z linear:y"; do
     check $? "it compiles"
     code 0 "a student of what was kept" distill n.bnn noise.csv -o ns.bnn --steps 100
 done
+# with minibatches rows are held out
+awk 'BEGIN { srand(2); print "a,y"; for (i = 0; i < 10000; i++) { a = rand() * 4 - 2
+    print a "," (a * a + rand() + rand() > 2.5 ? "far" : "near") } }' >many.csv
+./bnn fit many.csv --target y --budget 44000 -o n.bnn >out 2>err
+grep -q '^kept  *net$' out && grep -q '^why  *net over linear: ln p of rows held out +[0-9.]*, se [0-9.]*$' out
+check $? "a fifth of many rows is held out: $(grep '^why' out)"
 ./bnn fit noise.csv --target y --skip z --hidden 0 --budget 20000 -o n.bnn >out 2>err
 grep -q '^weights  *3$' out && ! grep -q '^kept' out
 check $? "widths that are given are not compared; 0: a line: $(cat out)"
