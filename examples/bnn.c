@@ -434,7 +434,7 @@ static int progress(void *user, size_t done, size_t total) { /* total: the budge
 
 static bnn_net make_net(const options *o, const bnn_recipe *r, int likelihood, int kind) {
     int classes = likelihood == BNN_CATEGORICAL;
-    bnn_mlp_desc d = { .activation = BNN_TANH, .seed = o->seed,
+    bnn_mlp_desc d = { .activation = classes ? BNN_RELU : BNN_TANH, .seed = o->seed,
                        .likelihood = kind == BY_ROW ? BNN_GAUSSIAN_HETERO : likelihood,
                        .prior = { .std = 1.5f, .fan_in = 1 },
                        .noise_learned = likelihood == BNN_GAUSSIAN && kind != BY_ROW };
