@@ -13,8 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 100, DRAWS = 100, HELD = 10000 };
-enum { EPOCHS, SEED, RATE, MOMENTUM, COSINE, TAU, FIXED, TEST, SCORE, FIRST, LAST, OPTIONS };
+enum { BATCH = 100, HELD = 10000 };
+enum { EPOCHS, SEED, RATE, MOMENTUM, COSINE, TAU, FIXED, PRIOR, TEST, SCORE, DRAWS, FIRST, LAST,
+       OPTIONS };
 
 static struct { const char *name; double value; const char *what; } options[OPTIONS] = {
     { "epochs", 20, "over the training images" },
@@ -24,8 +25,10 @@ static struct { const char *name; double value; const char *what; } options[OPTI
     { "cosine", 1, "1: the rate falls to 0 as a cosine; 0: it stays" },
     { "tau", 0.5, "the lowest temperature" },
     { "fixed", 0, "1: training images are binarized once; 0: at each step anew" },
+    { "prior", 0, "1: that of the latents is learned; 0: uniform" },
     { "test", 1, "0: errors on the last 10,000 training images, which are not trained on" },
     { "score", 2000, "images that are scored" },
+    { "draws", 100, "of each of them" },
     { "first", 0, "0 to 2: bits by gs, st, sf; 3 to 5: classes by gs, st, sf" },
     { "last", 5, "" },
 };
@@ -179,12 +182,15 @@ static void picture(bnn_arena *mem, bnn_tape *tape, const discrete_vae *m, const
     enum { ACROSS = 16, ROWS = 4 };
     char path[128];
     FILE *folder;
-    bnn_mat uniform = bnn_mat_new(mem, ACROSS * ROWS, m->units); /* logits 0 */
+    bnn_mat prior = bnn_mat_new(mem, ACROSS * ROWS, m->units); /* logits 0: uniform */
     snprintf(path, sizeof path, "build/discrete_%s_%s.png", d->name, latent);
     if (mem->err || (folder = fopen(path, "wb")) == NULL) return; /* no folder build/ */
     fclose(folder);
     bnn_tape_reset(tape);
-    bnn_var *z = discrete_draw(m, bnn_input(tape, uniform), DISCRETE_SF, 1);
+    if (m->desc.learned)
+        for (size_t i = 0; i < prior.rows * m->units; i++)
+            prior.data[i] = bnn_params_mat(m->w, m->prior).data[i % m->units];
+    bnn_var *z = discrete_draw(m, bnn_input(tape, prior), DISCRETE_SF, 1);
     bnn_mat x = bnn_sigmoid(bnn_net_forward(&m->decoder, z))->val;
     if (tape->err) return;
     if (tiles_write(mem, path, x, d->tile, ACROSS, d->tile.width < 16 ? 3 : 1, 1) == BNN_OK)
@@ -211,7 +217,7 @@ static void study(bnn_arena *mem, bnn_tape *tape, const images *d, int classes, 
     static const char *const names[] = { "gs", "st", "sf" };
     const char *latent = classes ? "categorical" : "bernoulli";
     discrete_desc desc = { d->train.cols, classes ? d->latents : d->bits,
-                           classes ? d->classes : 0, seed };
+                           classes ? d->classes : 0, seed, whole(PRIOR) > 0 };
     for (int e = 0; e < 3 && !mem->err; e++) {
         size_t at = (size_t)(3 * classes + e);
         if (at < whole(FIRST) || at > whole(LAST)) continue;
@@ -223,10 +229,11 @@ static void study(bnn_arena *mem, bnn_tape *tape, const images *d, int classes, 
         train(tape, &m, &guess, d, e);
         double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
         discrete_score s = discrete_evaluate(mem, tape, &m, bnn_mat_rows(d->test, 0, d->score),
-                                             DRAWS);
+                                             whole(DRAWS));
         printf("RESULT discrete data=%s latent=%s estimator=%s nll=%.2f elbo=%.2f kl=%.2f "
-               "relaxed=%.2f draws=%d seconds=%.0f\n", d->name, latent, names[e], -s.bound, s.elbo,
-               s.kl, relaxed(tape, &m, bnn_mat_rows(d->test, 0, d->score)), DRAWS, seconds);
+               "relaxed=%.2f draws=%zu seconds=%.0f\n", d->name, latent, names[e], -s.bound, s.elbo,
+               s.kl, relaxed(tape, &m, bnn_mat_rows(d->test, 0, d->score)), whole(DRAWS),
+               seconds);
         if (e == DISCRETE_GS) picture(mem, tape, &m, d, latent);
         if (e == DISCRETE_SF) noise(mem, tape, &m, &guess, d);
         fflush(stdout);
@@ -239,7 +246,8 @@ int main(int argc, char **argv) {
     bnn_tape tape = { .rng = bnn_rng_seed(whole(SEED)) };
     images d = load(&mem, &tape.rng, argc, argv);
     for (int i = 2; i < argc; i++) printf("%s%s", argv[i], i + 1 < argc ? " " : "\n");
-    printf("nll: -ln p(x) at most, the importance-weighted bound of %d discrete draws\n", DRAWS);
+    printf("nll: -ln p(x) at most, the importance-weighted bound of %zu discrete draws\n",
+           whole(DRAWS));
     study(&mem, &tape, &d, 0, whole(SEED));
     study(&mem, &tape, &d, 1, whole(SEED));
     if (tape.err || mem.err) fprintf(stderr, "discrete_vae: %s\n", tape.err ? tape.msg : mem.msg);

@@ -1,8 +1,9 @@
 /* discrete_vae.h -- a variational autoencoder with discrete latents, for discrete_vae.c and tests;
  * encoder and decoder are linear up to their link:
- *     z_1 .. z_L, each uniform on {0, 1} or on K classes (one-hot),  x ~ Bernoulli(decoder(z)),
+ *     z_1 .. z_L on {0, 1} or on K classes (one-hot), uniform or with learned probabilities,
+ *     x ~ Bernoulli(decoder(z)),
  *     q(z|x) = prod_l q(z_l|x) by the encoder's logits
- *     ln p(x) >= E_q ln p(x|z) - KL(q(z|x) || uniform)                  the bound, ELBO
+ *     ln p(x) >= E_q ln p(x|z) - KL(q(z|x) || p(z))                     the bound, ELBO
  * The KL has a closed form; the gradient of the first term with respect to q has to be estimated,
  * because a draw of z is a step function of the logits. Everything in nats per image. */
 #ifndef DISCRETE_VAE_H
@@ -17,24 +18,26 @@ enum { DISCRETE_GS,   /* relaxed draws: biased, quiet (Jang et al., Maddison et 
 typedef struct discrete_desc {
     size_t pixels, latents, classes; /* classes 0: Bernoulli */
     uint64_t seed;
+    int learned; /* 1: p(z) has logits of its own */
 } discrete_desc;
 
 typedef struct discrete_vae {
     discrete_desc desc;
-    size_t units;             /* numbers that hold the latents: L, or L K */
+    size_t units, prior;      /* numbers that hold the latents: L, or L K; block of p(z)'s logits */
     bnn_params *w;
     bnn_net encoder, decoder; /* x (n,D) -> logits of q (n,units); z (n,units) -> logits of x */
 } discrete_vae;
 
 static inline discrete_vae discrete_new(bnn_params *w, discrete_desc desc) {
     size_t units = desc.latents * (desc.classes ? desc.classes : 1);
-    discrete_vae m = { desc, units, w, { 0 }, { 0 } };
+    discrete_vae m = { desc, units, 0, w, { 0 }, { 0 } };
     bnn_mlp_desc e = { .sizes = { desc.pixels, units }, .noise_std = 1, .seed = desc.seed };
     bnn_mlp_desc d = { .sizes = { units, desc.pixels }, .noise_std = 1, .seed = desc.seed + 1 };
     e.prior.kind = d.prior.kind = BNN_PRIOR_FLAT;
     e.init_scale = 0.3f; /* begin near the uniform q */
     m.encoder = bnn_mlp(w, e);
     m.decoder = bnn_mlp(w, d);
+    if (desc.learned) m.prior = bnn_params_add(w, 1, units, "prior", d.prior);
     return m;
 }
 
@@ -46,10 +49,32 @@ static inline bnn_var *discrete_per_image(const discrete_vae *m, bnn_var *a) {
     return bnn_rowsum(bnn_reshape(a, a->val.rows / m->desc.latents, m->desc.latents));
 }
 
-/* KL(q || uniform), exact, (n,1) */
+static inline float discrete_log_states(const discrete_vae *m) {
+    double classes = m->desc.classes ? (double)m->desc.classes : 2;
+    return (float)((double)m->desc.latents * log(classes));
+}
+
+/* ln p(z), (n,1), of draws; it is linear in z, so that of means of draws is the mean. NULL where
+ * p(z) is uniform: -discrete_log_states then */
+static inline bnn_var *discrete_log_prior(const discrete_vae *m, bnn_var *z) {
+    if (!m->desc.learned) return NULL;
+    bnn_var *r = bnn_param(z->tape, m->w, m->prior), *each;
+    if (m->desc.classes == 0) return bnn_rowsum(bnn_sub(bnn_mul(z, r), bnn_softplus(r)));
+    each = bnn_log_softmax(discrete_groups(m, r));
+    return bnn_rowsum(bnn_mul(z, bnn_reshape(each, 1, m->units)));
+}
+
+/* KL(q || p), exact, (n,1) */
 static inline bnn_var *discrete_kl(const discrete_vae *m, bnn_var *logits) {
-    if (m->desc.classes == 0) return bnn_kl_bernoulli(logits, 0.5f);
-    return discrete_per_image(m, bnn_kl_categorical(discrete_groups(m, logits), NULL));
+    bnn_var *kl, *mean; /* to the uniform one first */
+    if (m->desc.classes == 0) kl = bnn_kl_bernoulli(logits, 0.5f), mean = bnn_sigmoid(logits);
+    else {
+        bnn_var *groups = discrete_groups(m, logits);
+        kl = discrete_per_image(m, bnn_kl_categorical(groups, NULL));
+        mean = bnn_reshape(bnn_softmax(groups), logits->val.rows, m->units);
+    }
+    if (!m->desc.learned) return kl;
+    return bnn_sub(bnn_shift(kl, -discrete_log_states(m)), discrete_log_prior(m, mean));
 }
 
 /* ln q(z|x) of hard draws, (n,1) */
@@ -107,9 +132,9 @@ static inline bnn_var *discrete_loss(const discrete_vae *m, bnn_var *x, int esti
 static inline bnn_var *discrete_log_weight(const discrete_vae *m, bnn_var *x, bnn_var *logits) {
     bnn_var *z = discrete_draw(m, logits, DISCRETE_SF, 1);
     bnn_var *nll = bnn_bernoulli_nll(bnn_net_forward(&m->decoder, z), x);
-    double classes = m->desc.classes ? (double)m->desc.classes : 2;
-    float prior = (float)((double)m->desc.latents * log(classes));
-    return bnn_shift(bnn_neg(bnn_add(nll, discrete_log_q(m, logits, z))), -prior);
+    bnn_var *other = bnn_neg(bnn_add(nll, discrete_log_q(m, logits, z)));
+    bnn_var *prior = discrete_log_prior(m, z);
+    return prior ? bnn_add(other, prior) : bnn_shift(other, -discrete_log_states(m));
 }
 
 typedef struct discrete_score { /* means over the images, nats */
