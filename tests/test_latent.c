@@ -235,7 +235,7 @@ static void em_never_falls_and_ends_at_the_closed_form(void) {
     ppca_start(&mem, &p, x, OR_M, &rng);
     for (int s = 0; s < 3000; s++) {
         CHECK(ppca_em(&mem, &p, x, &log_p) == BNN_OK);
-        CHECK(log_p >= before - BUILD_TOL(2e-3, 1e-9));
+        CHECK(log_p >= before - BUILD_TOL(5e-3, 1e-9)); /* 1.5e-3 to 2.6e-3 in float by 11 seeds */
         CHECK(log_p <= top + BUILD_TOL(1e-2, 1e-9));
         before = log_p;
     }
