@@ -618,7 +618,8 @@ BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha);
 BNNDEF bnn_var *bnn_log_dirichlet(bnn_var *alpha);
 BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha); /* alpha (n,k) or (1,k) */
 BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha);                  /* KL: bnn_kl_dirichlet */
-/* Beta(a, b) per entry; logit_beta is ln x - ln(1-x). Density and entropy are sums over the row */
+/* Beta(a, b) per entry, a and b of one shape; logit_beta is ln x - ln(1-x). Density and entropy are
+ * sums over the row; for a density a and b may also be repeated to the shape of x. */
 BNNDEF bnn_var *bnn_beta(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b);
@@ -7831,10 +7832,16 @@ BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
                      (float)-bnn_lgamma((double)alpha->val.cols));
 }
 
+static int bnn__beta_ok(const bnn_var *a, const bnn_var *b) {
+    const char *who = "bnn_beta";
+    return bnn__fits(who, a, "a is", b, "b is", 0) && bnn__positive(who, "a", a) &&
+           bnn__positive(who, "b", b);
+}
+
 /* Beta(a, b) is the Dirichlet of (a, b): entries become rows of a pair, and go back into rows. */
 static bnn_var *bnn__pairs(bnn_var *a, bnn_var *b) {
     bnn_var *in[2];
-    if (!bnn__fits("bnn_beta", a, "a is", b, "b is", 0)) return bnn__poison(a->tape);
+    if (!bnn__beta_ok(a, b)) return bnn__poison(a->tape);
     in[0] = bnn_reshape(a, bnn__mat_size(a->val), 1);
     in[1] = bnn_reshape(b, bnn__mat_size(a->val), 1);
     return bnn_concat(a->tape, 2, in);
@@ -7845,7 +7852,9 @@ static bnn_var *bnn__unpair(bnn_var *rows, const bnn_var *a) {
 }
 
 BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b) {
-    bnn_var *y = bnn_log_gamma(a);
+    bnn_var *y;
+    if (!bnn__beta_ok(a, b)) return bnn__poison(a->tape);
+    y = bnn_log_gamma(a);
     return bnn_sub(y, bnn_log_gamma(b));
 }
 

@@ -1184,6 +1184,7 @@ static double half_cdf(void *user, double w, const double *p) {
 
 static void bad_input_is_refused_with_its_place(void) {
     static const double bad_alpha[3] = { 1, -2, 3 }, zero[3] = { 0, 0, 0 };
+    static const double one_to_three[3] = { 1, 2, 3 };
     world u;
     bnn_tape *t = &u.tape;
     bnn_var *a, *one, *none, *bad;
@@ -1207,7 +1208,12 @@ static void bad_input_is_refused_with_its_place(void) {
     CHECK(refused(t, bnn_log_gamma(rows_of(t, 1, 3, zero)), "alpha is 0 in row 0, entry 0"));
     CHECK(refused(t, bnn_dirichlet_log_prob(a, bad), "entry 1"));
     CHECK(refused(t, bnn_dirichlet_entropy(bad), "entry 1"));
-    CHECK(refused(t, bnn_beta(bad, bad), "entry 1"));
+    CHECK(refused(t, bnn_beta(bad, bad), "bnn_beta: a is -2 in row 0, entry 1"));
+    CHECK(refused(t, bnn_beta(a, bnn_exp(a)), "bnn_beta: a is -0.3 in row 0, entry 1"));
+    CHECK(refused(t, bnn_beta_entropy(bnn_exp(a), a), "bnn_beta: b is -0.3 in row 0, entry 1"));
+    CHECK(refused(t, bnn_kl_beta(bnn_exp(a), a, 1, 1), "bnn_beta: b is -0.3 in row 0, entry 1"));
+    /* a row that is repeated would give all rows one draw of it */
+    CHECK(refused(t, bnn_logit_beta(bnn_exp(a), rows_of(t, 1, 3, one_to_three)), "b is 1x3"));
     CHECK(refused(t, bnn_beta_log_prob(a, bad, a), "a is -2"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, one), "scale is 2x1"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, rows_of(t, 1, 3, zero)), "singular"));
