@@ -7701,10 +7701,12 @@ BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline
     double sum = 0, n = (double)f->val.rows;
     size_t i;
     if (t->err != BNN_OK) return bnn__poison(t);
-    if (f->val.cols != 1 || f->val.rows == 0 || !bnn__same(f->val, log_q->val) ||
-        (baseline != NULL && !bnn__spreads(baseline->val, f->val)))
+    if (f->val.cols != 1 || f->val.rows == 0 || !bnn__same(f->val, log_q->val))
         return bnn__fail(t, BNN_ESHAPE, "bnn_score_function: f is %zx%z, log_q is %zx%z",
                          f->val.rows, f->val.cols, log_q->val.rows, log_q->val.cols);
+    if (baseline != NULL &&
+        !bnn__fits("bnn_score_function", f, "f is", baseline, "the baseline is", 1))
+        return bnn__poison(t);
     gain = bnn_detach(f); /* f - b */
     for (i = 0; i < gain->val.rows; i++) sum += (double)f->val.data[i];
     for (i = 0; i < gain->val.rows; i++) {

@@ -1218,6 +1218,8 @@ static void bad_input_is_refused_with_its_place(void) {
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, one), "scale is 2x1"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, rows_of(t, 1, 3, zero)), "singular"));
     CHECK(refused(t, bnn_score_function(a, a, NULL), "f is 2x3"));
+    CHECK(refused(t, bnn_score_function(one, one, rows_of(t, 3, 1, odds)),
+                  "bnn_score_function: f is 2x1, the baseline is 3x1"));
     CHECK(refused(t, bnn_implicit(&a, 1, nothing), "cdf"));
     CHECK(refused(t, bnn_implicit(&a, 1, nowhere), "row 0, entry 0"));
     world_close(&u);
