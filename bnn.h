@@ -6358,6 +6358,10 @@ static size_t bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t,
     return empty;
 }
 
+static bnn_var *bnn__no_law(const char *who, bnn_tape *t, size_t row) {
+    return bnn__fail(t, BNN_EARG, "%s: the logits of row %z are all -inf", who, row);
+}
+
 /* The same for an op that cannot do without a law; 0 = the tape's err is set. */
 static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out, float *log_out) {
     bnn_tape *t = x->tape;
@@ -6365,7 +6369,7 @@ static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out,
     if (t->err != BNN_OK) return 0;
     row = bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, inv_t, out, log_out, NULL);
     if (row == BNN__NONE) return 1;
-    bnn__fail(t, BNN_EARG, "%s: the logits of row %z are all -inf", who, row);
+    bnn__no_law(who, t, row);
     return 0;
 }
 
@@ -7648,6 +7652,11 @@ static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int 
         bnn__softmax_rows(count / k, k, l, r.inv_tau, l, logs ? y->val.data + i : NULL, NULL);
     }
     bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
+    for (i = 0; i < n; i += k) { /* a row without a law has become NaN, and so has one with a NaN */
+        size_t top = bnn__is_nan((double)r.p[i]) ? bnn_mat_row_argmax(a->val, i / k) : k;
+        if (top < k && !((double)a->val.data[i + top] > -bnn__inf()))
+            return bnn__no_law(who, t, i / k);
+    }
     return y;
 }
 

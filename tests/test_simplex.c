@@ -1184,6 +1184,8 @@ static double half_cdf(void *user, double w, const double *p) {
 
 static void bad_input_is_refused_with_its_place(void) {
     static const double bad_alpha[3] = { 1, -2, 3 }, zero[3] = { 0, 0, 0 };
+    static const double never[3] = { -INFINITY, -INFINITY, -INFINITY }, some[2] = { 1, 0 };
+    static const double missing[3] = { -INFINITY, NAN, -INFINITY };
     static const double one_to_three[3] = { 1, 2, 3 };
     world u;
     bnn_tape *t = &u.tape;
@@ -1199,6 +1201,12 @@ static void bad_input_is_refused_with_its_place(void) {
     CHECK(refused(t, bnn_gumbel_softmax(a, (float)bnn__nan()), "tau is nan"));
     CHECK(refused(t, bnn_log_gumbel_softmax(one, 1), "over 1 things"));
     CHECK(refused(t, bnn_gumbel_softmax(none, 1), "over 0 things"));
+    CHECK(refused(t, bnn_gumbel_softmax(rows_of(t, 2, 3, never), 1), "bnn_gumbel_softmax: the "
+                  "logits of row 0 are all -inf"));
+    CHECK(refused(t, bnn_log_gumbel_softmax(bnn_log(bnn_transpose(rows_of(t, 3, 2, some))), 1),
+                  "bnn_log_gumbel_softmax: the logits of row 1 are all -inf"));
+    CHECK(at(bnn_gumbel_softmax(rows_of(t, 1, 3, missing), 1), 0, 1) !=
+          at(bnn_gumbel_softmax(rows_of(t, 1, 3, missing), 1), 0, 1)); /* NaN, no error */
     CHECK(refused(t, bnn_categorical(one), "over 1 things"));
     CHECK(refused(t, bnn_relaxed_bernoulli(a, (float)1e-4), "tau is"));
     CHECK(refused(t, bnn_concrete_log_prob(a, a, 0), "tau is 0"));
