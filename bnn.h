@@ -7559,7 +7559,7 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
     bnn_var *v = bnn__rowwise(alpha, NULL);
     size_t i, j, k = alpha->val.cols;
     for (j = 0; j < k; j++)
-        if (prior != NULL && !(prior[j] > 0))
+        if (prior != NULL && !(prior[j] > 0 && bnn__finite(prior[j])))
             return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
     if (!bnn__positive(who, "alpha", alpha)) return bnn__poison(t);
     for (i = 0; i < v->val.rows; i++)
