@@ -6348,7 +6348,7 @@ static size_t bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t,
         float scale, log_sum = 0;
         for (j = 0; j < k; j++) sum += (double)out[i * k + j];
         if (sum == 0 && k > 0 && empty == BNN__NONE) empty = i;
-        scale = (float)(1 / sum);
+        scale = sum == 0 && lse != NULL ? 0 : (float)(1 / sum); /* e^-inf does not move */
         if (log_out != NULL || lse != NULL) log_sum = BNN_MATH_LOG((float)sum);
         if (lse != NULL) lse[i] += log_sum;
         if (log_out != NULL)

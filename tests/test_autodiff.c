@@ -376,9 +376,13 @@ static void softmax_is_right_for_any_logits(void) {
     CHECK_NEAR(l->val.data[7], 0, 0);
     CHECK_NEAR(p->val.data[9], 1 / (1 + e), tol);
     CHECK_NEAR(p->val.data[11], 0, 0);
-    for (int i = 0; i < 3; i++) z[i] = -inf;
+    for (int i = 0; i < 6; i++) z[i] = i < 3 ? -inf : (float)(i - 4);
     CHECK_NEAR(bnn_value(bnn_logsumexp(bnn_input(&t, (bnn_mat){ 1, 3, z }))), -1.0 / 0.0, 0);
     CHECK_NEAR(bnn_value(bnn_logsumexp(bnn_input(&t, (bnn_mat){ 1, 0, NULL }))), -1.0 / 0.0, 0);
+    x = bnn_leaf(&t, (bnn_mat){ 2, 3, z });
+    bnn_backward(bnn_sum(bnn_exp(bnn_logsumexp(x)))); /* sum of e^x: the slope is e^x */
+    for (int i = 0; i < 6; i++) CHECK_NEAR(x->grad.data[i], i < 3 ? 0 : exp((double)z[i]), tol);
+    CHECK(t.err == BNN_OK);
     bnn_tape_free(&t);
 }
 
