@@ -8522,6 +8522,7 @@ static void bnn__sample_prior(bnn_params *w, size_t first, size_t end, bnn_rng *
 
 BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
     bnn__sample_prior(w, 0, w->n_blocks, rng);
+    w->draw = 0; /* as after a copy */
 }
 
 /* After a step of a mean field: what is held is where it was, its state is forgotten, and the next
