@@ -9358,10 +9358,8 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
     if (to->mem->err != BNN_OK) return 0;
     s->m = net->mlp;
     s->w = *net->params;
-    s->w.theta = (float *)bnn_arena_alloc(to->mem, s->w.n, sizeof(float));
-    if (!bnn__shrink_new(to->mem, s)) return 0;
-    memcpy(s->w.theta, net->params->theta, s->w.n * sizeof(float));
-    return 1;
+    s->w.theta = (float *)bnn__larger(to->mem, s->w.n, s->w.theta, s->w.n, sizeof(float));
+    return bnn__shrink_new(to->mem, s);
 }
 
 /* The desc of a list out of its layers, with what is kept of them */
