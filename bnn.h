@@ -6373,32 +6373,46 @@ static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out,
     return 0;
 }
 
-/* Of softmax, which is the value, or of its logarithm, then aux is the softmax */
+typedef struct bnn__relaxed {
+    float inv_tau;
+    int logs; /* the value is the logarithm of p, else it is p */
+    float *p; /* softmax */
+} bnn__relaxed;
+
 static void bnn__softmax_backward(bnn_var *y) {
-    int logs = y->aux != NULL;
-    const float *p = logs ? (const float *)y->aux : y->val.data, *g = y->grad.data;
-    float *gx = y->in[0]->grad.data;
+    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
     size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++, p += k, g += k, gx += k) {
-        double sum = 0;
-        for (j = 0; j < k; j++) sum += logs ? (double)g[j] : (double)g[j] * (double)p[j];
+    for (i = 0; i < y->val.rows; i++) {
+        const float *p = r->p + i * k, *g = y->grad.data + i * k;
+        float *gx = y->in[0]->grad.data + i * k;
+        double dot = 0;
+        for (j = 0; j < k; j++) dot += (double)g[j] * (r->logs ? 1 : (double)p[j]);
         for (j = 0; j < k; j++)
-            gx[j] += logs ? g[j] - p[j] * (float)sum : p[j] * (g[j] - (float)sum);
+            gx[j] += r->inv_tau * (r->logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
     }
 }
 
-BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
-    return bnn__softmax_of("bnn_softmax", x, 1, y->val.data, NULL) ? y : bnn__poison(x->tape);
-}
-
-BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
-    float *p = bnn__floats(x->tape, bnn__mat_size(x->val));
-    if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
-    y->aux = p;
+/* A node for softmax(x/tau) or its logarithm, and room for p; aux NULL: failed */
+static bnn_var *bnn__softmax_node(bnn_var *x, float tau, int logs) {
+    bnn_var *y;
+    bnn__relaxed r;
+    r.inv_tau = 1 / tau, r.logs = logs;
+    r.p = logs ? bnn__floats(x->tape, bnn__mat_size(x->val)) : NULL;
+    y = bnn__op_with(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x, &r, sizeof r);
+    if (!logs && y->aux != NULL) ((bnn__relaxed *)y->aux)->p = y->val.data;
     return y;
 }
+
+static bnn_var *bnn__softmax(const char *who, bnn_var *x, int logs) {
+    bnn_var *y = bnn__softmax_node(x, 1, logs);
+    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
+    if (r == NULL || !bnn__softmax_of(who, x, 1, r->p, logs ? y->val.data : NULL))
+        return bnn__poison(x->tape);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_softmax(bnn_var *x) { return bnn__softmax("bnn_softmax", x, 0); }
+BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) { return bnn__softmax("bnn_log_softmax", x, 1); }
 
 /* A node of one number per row of x: each op writes, with its value, the derivative by every input,
  * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
@@ -7611,49 +7625,29 @@ static bnn_var *bnn__draws(const bnn_var *x, void (*fill)(bnn_rng *r, size_t n, 
     return y;
 }
 
-typedef struct bnn__relaxed {
-    float inv_tau;
-    int logs;
-    float *p; /* softmax */
-} bnn__relaxed;
-
-static void bnn__gumbel_softmax_backward(bnn_var *y) {
-    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
-    size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++) {
-        const float *p = r->p + i * k, *g = y->grad.data + i * k;
-        float *gx = y->in[0]->grad.data + i * k;
-        double dot = 0;
-        for (j = 0; j < k; j++) dot += (double)g[j] * (r->logs ? 1 : (double)p[j]);
-        for (j = 0; j < k; j++)
-            gx[j] += r->inv_tau * (r->logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
-    }
-}
-
 static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int logs) {
     bnn_tape *t = a->tape;
     bnn_var *y;
-    bnn__relaxed r;
+    const bnn__relaxed *r;
     size_t n = bnn__mat_size(a->val), k = a->val.cols, step, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
-    r.inv_tau = 1 / tau, r.logs = logs, r.p = logs ? bnn__floats(t, n) : NULL;
-    y = bnn__op_with(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a, &r, sizeof r);
-    if (t->err != BNN_OK) return y;
-    if (!logs) ((bnn__relaxed *)y->aux)->p = r.p = y->val.data;
+    y = bnn__softmax_node(a, tau, logs);
+    r = (const bnn__relaxed *)y->aux;
+    if (r == NULL) return y;
     step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows for the cache; noise comes by 64 */
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (i = 0; i < n; i += step) {
         size_t count = n - i < step ? n - i : step;
         bnn_rng noise = t->rng;
-        float *l = r.p + i;
+        float *l = r->p + i;
         bnn__rng_advance(&noise, i / 4);
         bnn__v_gumbel(&noise, count, l);
         bnn__v_axpy(count, 1, a->val.data + i, l);
-        bnn__softmax_rows(count / k, k, l, r.inv_tau, l, logs ? y->val.data + i : NULL, NULL);
+        bnn__softmax_rows(count / k, k, l, r->inv_tau, l, logs ? y->val.data + i : NULL, NULL);
     }
     bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
     for (i = 0; i < n; i += k) { /* a row without a law has become NaN, and so has one with a NaN */
-        size_t top = bnn__is_nan((double)r.p[i]) ? bnn_mat_row_argmax(a->val, i / k) : k;
+        size_t top = bnn__is_nan((double)r->p[i]) ? bnn_mat_row_argmax(a->val, i / k) : k;
         if (top < k && !((double)a->val.data[i + top] > -bnn__inf()))
             return bnn__no_law(who, t, i / k);
     }
