@@ -5595,12 +5595,12 @@ static double bnn__n_data(const bnn_tape *t) {
     return t->n_data == t->batch_n && t->loss_n > 0 ? t->loss_n : t->n_data;
 }
 
-/* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
- * tape, where its gradient would be lost: both tapes hear that. */
+/* Can x (or NULL) go into a node of t, beside m? Not with an error, which comes along, and not from
+ * another tape, where its gradient would be lost: both tapes hear that. */
 static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
     static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its "
                               "operands must share one tape";
-    bnn_tape *other = x->tape;
+    bnn_tape *other = x != NULL ? x->tape : t;
     if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
     if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
     bnn__fail(t, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
@@ -5850,7 +5850,7 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
     size_t n = x->val.rows, d = x->val.cols, k = w->val.cols;
-    if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
+    if (bnn__apart(t, x->val, w) || bnn__apart(t, x->val, b)) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
     if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
@@ -6703,81 +6703,66 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     }
 }
 
-/* Of both: a node, transposed: whose rows begin as what b is, or 0; NULL = the tape's err is set */
-static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
-                               const bnn__slide *s, int transposed) {
+/* Both of them, over the window s */
+static bnn_var *bnn__conv_op(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
+                             const bnn__slide *s, int transposed) {
     size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, n;
-    size_t pixels = transposed ? s->h * s->w : s->rows * s->cols;
+    size_t swept = s->rows * s->cols, pixels = transposed ? s->h * s->w : swept;
+    size_t columns = transposed ? w->val.rows : k; /* transposed: channels of x */
+    bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    if (bnn__apart(x->tape, x->val, w) || (b != NULL && bnn__apart(x->tape, x->val, b)))
-        return NULL;
-    if (transposed ? w->val.cols != depth : w->val.rows != depth) {
-        bnn__fail(x->tape, BNN_ESHAPE, "%s: w is %zx%z, a kernel of %zx%z on %z channels needs %z "
-                  "%s", who, w->val.rows, w->val.cols, s->kh, s->kw, s->c, depth,
-                  transposed ? "columns" : "rows");
-        return NULL;
-    }
-    if (b != NULL && (b->val.rows != 1 || b->val.cols != k)) {
-        bnn__fail(x->tape, BNN_ESHAPE, "%s: b is %zx%z for %z channels", who, b->val.rows,
-                  b->val.cols, k);
-        return NULL;
-    }
+    bnn_mark mark;
+    float *room;
+    if (bnn__apart(t, x->val, w) || bnn__apart(t, x->val, b)) return bnn__poison(t);
+    if (transposed ? w->val.cols != depth : w->val.rows != depth)
+        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, a kernel of %zx%z on %z channels needs %z "
+                         "%s", who, w->val.rows, w->val.cols, s->kh, s->kw, s->c, depth,
+                         transposed ? "columns" : "rows");
+    if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
+        return bnn__fail(t, BNN_ESHAPE, "%s: b is %zx%z for %z channels", who, b->val.rows,
+                         b->val.cols, k);
     in[0] = x, in[1] = w, in[2] = b;
-    y = bnn__op_with(x->tape, x->val.rows, bnn__mul(pixels, k), transposed ?
+    y = bnn__op_with(t, x->val.rows, bnn__mul(pixels, k), transposed ?
                      bnn__conv_transpose_backward : bnn__conv_backward, b != NULL ? 3 : 2, in, s,
                      sizeof *s);
-    if (y->val.data == NULL) return NULL;
+    mark = bnn_arena_mark(&t->mem);
+    room = bnn__patch_room(t, s, columns);
+    if (room == NULL) return bnn__poison(t);
     y->lazy = 1;
     y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
-    if (transposed && b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
-    else if (transposed) bnn_mat_fill(y->val, 0);
+    if (!transposed)
+        bnn__conv(s, n, k, x->val.data, w->val.data, k, 1, b != NULL ? b->val.data : NULL,
+                  y->val.data, 0, room);
+    else if (b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
+    else bnn_mat_fill(y->val, 0);
+    if (transposed)
+        bnn__conv_back(s, y->val.rows * swept, columns, x->val.data, w->val.data, 1, depth,
+                       y->val.data, room);
+    bnn_arena_rewind(&t->mem, mark);
     return y;
 }
 
 BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
                            bnn_window window) {
-    bnn_tape *t = x->tape;
-    bnn_mark mark;
     bnn__slide s;
-    bnn_var *y;
-    float *room;
-    size_t k = w->val.cols;
     int fits = bnn__slide_of(&s, image, window, 0);
-    if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(t);
-    y = bnn__conv_node("bnn_conv2d", x, w, b, &s, 0);
-    mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s, k) : NULL;
-    if (room == NULL) return bnn__poison(t);
-    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1,
-              b != NULL ? b->val.data : NULL, y->val.data, 0, room);
-    bnn_arena_rewind(&t->mem, mark);
-    return y;
+    if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(x->tape);
+    return bnn__conv_op("bnn_conv2d", x, w, b, &s, 0);
 }
 
 BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
                                      bnn_window window) {
     static const char who[] = "bnn_conv2d_transpose";
-    bnn_tape *t = x->tape;
-    bnn_mark mark;
     bnn__slide s;
-    bnn_var *y;
-    float *room;
     size_t kw = window.kernel_w != 0 ? window.kernel_w : window.kernel;
     size_t area = bnn__mul(window.kernel, kw), c = area != 0 ? w->val.cols / area : 0;
     int fits = bnn__slide_back(&s, image, c != 0 ? c : 1, window);
-    if (!bnn__window_fits(who, x, image, window, fits)) return bnn__poison(t);
+    if (!bnn__window_fits(who, x, image, window, fits)) return bnn__poison(x->tape);
     if (w->val.rows != image.c)
-        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, images of %zx%zx%z need %z rows", who,
-                         w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
-    y = bnn__conv_node(who, x, w, b, &s, 1);
-    mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s, image.c) : NULL;
-    if (room == NULL) return bnn__poison(t);
-    bnn__conv_back(&s, x->val.rows * s.rows * s.cols, image.c, x->val.data, w->val.data, 1,
-                   w->val.cols, y->val.data, room);
-    bnn_arena_rewind(&t->mem, mark);
-    return y;
+        return bnn__fail(x->tape, BNN_ESHAPE, "%s: w is %zx%z, images of %zx%zx%z need %z rows",
+                         who, w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
+    return bnn__conv_op(who, x, w, b, &s, 1);
 }
 
 /* ---- pools: pixel p of a result, and the pixels of the image that its window has */
@@ -6951,9 +6936,8 @@ static bnn_var *bnn__norm_op(const char *who, bnn_var *x, bnn_var *gain, bnn_var
     for (i = 1; i < 3; i++) {
         if ((in[i] == NULL) != (in[3 - i] == NULL))
             return bnn__fail(t, BNN_EARG, "%s: gain and shift, both or neither", who);
-        if (in[i] == NULL) continue;
         if (bnn__apart(t, x->val, in[i])) return bnn__poison(t);
-        if (in[i]->val.rows != 1 || in[i]->val.cols != k.channels)
+        if (in[i] != NULL && (in[i]->val.rows != 1 || in[i]->val.cols != k.channels))
             return bnn__fail(t, BNN_ESHAPE, "%s: %s is %zx%z, it must be 1x%z", who,
                              i == 1 ? "gain" : "shift", in[i]->val.rows, in[i]->val.cols,
                              k.channels);
@@ -6989,10 +6973,9 @@ BNNDEF bnn_var *bnn_group_norm(bnn_var *x, bnn_var *gain, bnn_var *shift, bnn_im
 BNNDEF bnn_var *bnn_layer_norm(bnn_var *x, bnn_var *gain, bnn_var *shift) {
     bnn__norm k;
     k.pixels = k.groups = 1, k.channels = x->val.cols, k.scale = NULL;
-    if (x->tape->err == BNN_OK && x->val.cols == 0)
+    if (x->val.cols == 0)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_layer_norm: x is %zx0", x->val.rows);
-    return x->tape->err != BNN_OK ? bnn__poison(x->tape)
-                                  : bnn__norm_op("bnn_layer_norm", x, gain, shift, k);
+    return bnn__norm_op("bnn_layer_norm", x, gain, shift, k);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -7155,8 +7138,7 @@ static bnn_var *bnn__cell_step(const char *who, size_t gates, bnn_var *a, bnn_va
     size_t i, n = state->val.rows, width = state->val.cols, k = gates == 3 ? width : width / 2;
     bnn_var *in[4], *y;
     bnn__cell cell;
-    if (t->err != BNN_OK || (b != NULL && bnn__apart(t, state->val, b)) ||
-        (mask != NULL && bnn__apart(t, state->val, mask))) return bnn__poison(t);
+    if (bnn__apart(t, state->val, b) || bnn__apart(t, state->val, mask)) return bnn__poison(t);
     if (a->val.cols != gates * k || s->val.cols != gates * k || a->val.rows != n)
         return bnn__fail(t, BNN_ESHAPE, "%s: x w is %zx%z, h u is %zx%z, for %z units they must be "
                          "%zx%z", who, a->val.rows, a->val.cols, s->val.rows, s->val.cols, k, n,
@@ -7703,7 +7685,6 @@ BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline
     bnn_var *gain;
     double sum = 0, n = (double)f->val.rows;
     size_t i;
-    if (t->err != BNN_OK) return bnn__poison(t);
     if (f->val.cols != 1 || f->val.rows == 0 || !bnn__same(f->val, log_q->val))
         return bnn__fail(t, BNN_ESHAPE, "bnn_score_function: f is %zx%z, log_q is %zx%z",
                          f->val.rows, f->val.cols, log_q->val.rows, log_q->val.cols);
