@@ -6638,46 +6638,34 @@ static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s, size_t k) {
     return bnn__floats(t, bnn__patch_free(s) ? 0 : bnn__conv_room(s, k));
 }
 
-static void bnn__conv_shift(bnn_var *y, size_t pixels, size_t channels) { /* b's gradient */
-    if (y->n_in < 3 || y->in[2]->grad.data == NULL) return;
-    bnn__open(y->in[2]);
-    bnn__v_colsum(pixels, channels, y->grad.data, y->in[2]->grad.data);
-}
-
-static void bnn__conv_backward(bnn_var *y) {
+static void bnn__sweep_backward(bnn_var *y, int transposed) {
     const bnn__slide *s = (const bnn__slide *)y->aux;
     bnn_var *x = y->in[0], *w = y->in[1];
-    size_t k = w->val.cols, n = y->val.rows * s->rows * s->cols;
+    size_t depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
+    size_t columns = transposed ? w->val.rows : depth; /* transposed: channels of x */
+    const float *g = y->grad.data, *a = x->val.data;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s, k);
+    float *room = bnn__patch_room(y->tape, s, columns);
     if (room == NULL) return;
     if (w->grad.data != NULL)
-        bnn__conv_weights(s, n, k, x->val.data, y->grad.data, w->grad.data, 0, bnn__claim(w),
-                          room);
-    if (x->grad.data != NULL) {
+        bnn__conv_weights(s, n, columns, transposed ? g : a, transposed ? a : g, w->grad.data,
+                          transposed, bnn__claim(w), room);
+    if (x->grad.data != NULL && transposed) {
+        bnn__conv(s, n, columns, g, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x), room);
+    } else if (x->grad.data != NULL) {
         bnn__open(x);
-        bnn__conv_back(s, n, k, y->grad.data, w->val.data, k, 1, x->grad.data, room);
+        bnn__conv_back(s, n, columns, g, w->val.data, depth, 1, x->grad.data, room);
     }
-    bnn__conv_shift(y, n, k);
+    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
+        bnn__open(y->in[2]);
+        bnn__v_colsum(transposed ? y->val.rows * s->h * s->w : n, transposed ? s->c : columns, g,
+                      y->in[2]->grad.data);
+    }
     bnn_arena_rewind(&y->tape->mem, mark);
 }
 
-static void bnn__conv_transpose_backward(bnn_var *y) {
-    const bnn__slide *s = (const bnn__slide *)y->aux;
-    bnn_var *x = y->in[0], *w = y->in[1];
-    size_t c = w->val.rows, depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
-    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s, c);
-    if (room == NULL) return;
-    if (w->grad.data != NULL)
-        bnn__conv_weights(s, n, c, y->grad.data, x->val.data, w->grad.data, 1, bnn__claim(w),
-                          room);
-    if (x->grad.data != NULL)
-        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x),
-                  room);
-    bnn__conv_shift(y, y->val.rows * s->h * s->w, s->c);
-    bnn_arena_rewind(&y->tape->mem, mark);
-}
+static void bnn__conv_backward(bnn_var *y) { bnn__sweep_backward(y, 0); }
+static void bnn__conv_transpose_backward(bnn_var *y) { bnn__sweep_backward(y, 1); }
 
 /* Sums over the images of the squares of n times their own gradients, n rows of a mean */
 static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
@@ -6685,8 +6673,8 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     const bnn_var *x = y->in[0];
     int transposed = y->backward == bnn__conv_transpose_backward;
     size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
-    size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
-    size_t columns = transposed ? y->in[1]->val.rows : k; /* transposed: channels of x */
+    size_t k = transposed ? s->c : y->in[1]->val.cols, many = transposed ? s->h * s->w : pixels;
+    size_t columns = transposed ? y->in[1]->val.rows : k;
     float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s, columns);
     if (own == NULL || room == NULL) return;
     memset(w, 0, size * sizeof *w);
