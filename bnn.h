@@ -9270,8 +9270,7 @@ typedef struct bnn__shrink {
 
 static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
     bnn__stage k = bnn__stage_of(m, l == 0 ? 0 : l - 1);
-    if (l != 0) return k.out.c;
-    return bnn__is_product(&k) || bnn__recurs(&k) ? bnn__stage_units(&k) : k.in.c;
+    return l == 0 ? bnn__stage_units(&k) : k.out.c;
 }
 
 /* The index of the layer whose weights meet units l, all others between having none; or of the one
@@ -9564,8 +9563,7 @@ static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
                        k->in.w, k->in.c);
         return 0;
     }
-    if (k == NULL || k->d.kind == BNN_DENSE) return cols;
-    return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
+    return k != NULL ? bnn__stage_units(k) : cols;
 }
 
 /* Mean and standard deviation of every column of one of the two matrices, or of `own` columns that
