@@ -6979,9 +6979,9 @@ typedef struct bnn__cell {
     float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
 } bnn__cell;
 
-/* The loops of a GRU over the units of a row, in lanes and for the rest. kept: r z (n,2k), m,
- * q = h u + b', for which h' = (1-z) m + z h */
-#define BNN__GRU_SUM(S)     /* b: zeros, or its gate's */                                          \
+/* The sum that goes into gates, and the loops of a GRU over the units of a row, in lanes and for
+ * the rest. kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+#define BNN__GATE_SUM(S)    /* b: zeros, or its gate's */                                          \
     for (; j + S <= n; j += S)                                                                     \
         bnn__st_##S(y + j, bnn__ld_##S(a + j) + bnn__ld_##S(s + j) +                               \
                     (b != NULL ? bnn__ld_##S(b + j) : bnn__set_##S(0)));
@@ -7014,9 +7014,9 @@ typedef struct bnn__cell {
 #else
 #define BNN__IN_LANES(LOOP) LOOP(1)
 #endif
-static void bnn__gru_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
+static void bnn__gate_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
     size_t j = 0;
-    BNN__IN_LANES(BNN__GRU_SUM)
+    BNN__IN_LANES(BNN__GATE_SUM)
 }
 static void bnn__gru_new(size_t k, const float *a, const float *s, const float *b, const float *r,
                          float *m, float *q) {
@@ -7032,7 +7032,7 @@ static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
     const float *a = y->in[0]->val.data, *s = y->in[1]->val.data;
     float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
     for (i = 0; i < n; i++)
-        bnn__gru_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
+        bnn__gate_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
     bnn__v_sigmoid(2 * n * k, rz, rz);
     for (i = 0; i < n; i++)
         bnn__gru_new(k, a + (3 * i + 2) * k, s + (3 * i + 2) * k, b != NULL ? b + 2 * k : NULL,
@@ -7056,12 +7056,9 @@ static void bnn__lstm_value(bnn_var *y, const float *b, float *kept) {
     float *in = kept, *g = kept + 2 * n * k, *o = g + n * k, *tc = o + n * k;
     for (i = 0; i < n; i++) {
         const float *a = y->in[0]->val.data + 4 * i * k, *s = y->in[1]->val.data + 4 * i * k;
-        for (j = 0; j < 4 * k; j++) {
-            float v = a[j] + s[j] + (b != NULL ? b[j] : 0);
-            if (j < 2 * k) in[2 * i * k + j] = v;
-            else if (j < 3 * k) g[i * k + j - 2 * k] = v;
-            else o[i * k + j - 3 * k] = v;
-        }
+        bnn__gate_sum(2 * k, a, s, b, in + 2 * i * k);
+        bnn__gate_sum(k, a + 2 * k, s + 2 * k, b != NULL ? b + 2 * k : NULL, g + i * k);
+        bnn__gate_sum(k, a + 3 * k, s + 3 * k, b != NULL ? b + 3 * k : NULL, o + i * k);
     }
     bnn__v_sigmoid(2 * n * k, in, in);
     bnn__v_tanh(n * k, g, g);
