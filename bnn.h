@@ -460,7 +460,7 @@ BNNDEF bnn_var *bnn_neg(bnn_var *x);
 BNNDEF bnn_var *bnn_square(bnn_var *x);
 BNNDEF bnn_var *bnn_exp(bnn_var *x);
 BNNDEF bnn_var *bnn_log(bnn_var *x);
-BNNDEF bnn_var *bnn_sqrt(bnn_var *x);       /* derivative 0 at 0                    */
+BNNDEF bnn_var *bnn_sqrt(bnn_var *x);
 BNNDEF bnn_var *bnn_abs(bnn_var *x);
 BNNDEF bnn_var *bnn_sin(bnn_var *x);
 BNNDEF bnn_var *bnn_cos(bnn_var *x);
@@ -543,8 +543,8 @@ BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
  * bnn_mean of it is the loss. y is a constant: it gets no gradient. A row whose value no float can
  * hold (a log rate above 88, say) is an error that names the row; 0 ln 0 is 0. */
-/* log_var (n,k), (1,k) or (1,1), clamped to [-87,87] so that both variance and precision fit in a
- * float, with gradient 0 outside */
+/* log_var (n,k), (1,k), (n,1) or (1,1), clamped to [-87,87] so that both variance and precision fit
+ * in a float, with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b);
                                                                    /* |y-m|/b + ln 2b */
@@ -848,8 +848,7 @@ typedef struct bnn_batch {
                       stream, set one of the two */
 } bnn_batch;
 
-/* NaN or infinity in a batch is an error that names row and column. Making a batch also sets N
- * (tape.n_data), unless you have set it. */
+/* NaN or infinity in a batch is an error that names row and column. */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, every set
                                                   of them equally likely; time and memory O(size) */
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
@@ -5632,12 +5631,11 @@ static void bnn__back_to(bnn_tape *t, bnn__time then) {
 }
 
 static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
-    size_t head = (sizeof(bnn_var) + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
-    bnn_var *v = (bnn_var *)bnn__scratch(t, 1, head + bnn__mul(n_in, sizeof(bnn_var *)));
+    bnn_var *v = (bnn_var *)bnn__scratch(t, 1, sizeof *v + bnn__mul(n_in, sizeof(bnn_var *)));
     if (v == NULL) return bnn__poison(t);
     memset(v, 0, sizeof *v);
     v->tape = t, v->n_in = n_in, v->prev = t->last;
-    v->in = (bnn_var **)(void *)((unsigned char *)v + head);
+    v->in = (bnn_var **)(void *)(v + 1); /* a struct with pointers ends where one may begin */
     t->last = v;
     return v;
 }
@@ -5682,8 +5680,7 @@ static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
     if (t->err != BNN_OK) return v;
     v->val = m;
     if (m.data == NULL) v->val.data = bnn__floats(t, 0); /* empty, but not the poison */
-    v->wants = (unsigned char)wants;
-    v->fresh = (unsigned char)wants;
+    v->wants = v->fresh = (unsigned char)wants;
     return v;
 }
 
