@@ -7321,13 +7321,13 @@ BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale
 /* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
  * infinite logit costs nothing. */
 BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
+    const char *who = "bnn_bernoulli_nll";
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
     const float *z = logit->val.data, *target = y->val.data;
     size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
-    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
-        !bnn__all_in("bnn_bernoulli_nll", "target", y, 0, 1))
+    if (!bnn__check_pair(who, logit, y) || !bnn__all_in(who, "target", y, 0, 1))
         return bnn__poison(t);
     v = bnn__rowwise(logit, NULL);
     soft = bnn__floats(t, size);
@@ -7343,7 +7343,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
             sum += (double)soft[at] + (miss > 0 ? fabs((double)z[at]) * (double)miss : 0);
             p[at] -= target[at];
         }
-        v->val.data[i] = (float)sum;
+        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(t);
     }
     return v;
 }
@@ -7371,7 +7371,7 @@ BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float tempera
             weight += (double)q[j];
         }
         for (j = 0; j < k; j++) p[j] = (p[j] * (float)weight - q[j]) * inv;
-        v->val.data[i] = (float)sum;
+        if (!bnn__row_done("bnn_cross_entropy", v, i, sum)) return bnn__poison(t);
     }
     return v;
 }
@@ -7541,8 +7541,9 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
             return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
     if (!bnn__positive(who, "alpha", alpha)) return bnn__poison(t);
     for (i = 0; i < v->val.rows; i++)
-        v->val.data[i] = (float)bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
-                                                   bnn__slopes(v, 0) + i * k);
+        if (!bnn__row_done(who, v, i, bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
+                                                         bnn__slopes(v, 0) + i * k)))
+            return bnn__poison(t);
     return v;
 }
 
