@@ -5787,6 +5787,8 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
     if (root->wants) bnn__walk(t, root, seed); /* else every gradient is zero */
     for (v = root; v != NULL; v = v->prev)
         if (v->owner != NULL) bnn__params_settle(v->owner);
+        else if (t->err != BNN_OK && v->pass == t->pass && v->backward == NULL)
+            v->grad.data = NULL; /* of a leaf: half of its gradient is none */
 }
 
 /* A loss that is not finite: the oldest node behind it that is not, and where in it. Leaves that

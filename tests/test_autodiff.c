@@ -747,6 +747,24 @@ static void an_operation_of_the_user_takes_ten_lines(void) {
     bnn_arena_free(&mem);
 }
 
+static void a_leaf_without_memory_for_its_gradient_has_none(void) {
+    static unsigned char room[20000];
+    float a[64] = { 1 };
+    int failed = 0, whole = 0;
+    for (size_t n = 256; n < sizeof room; n += 64) {
+        bnn_tape t = { .mem = { .buffer = room, .capacity = n } };
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 8, 8, a }), *y = bnn_leaf(&t, (bnn_mat){ 8, 1, a });
+        bnn_var *loss = bnn_sum(bnn_mul(x, y));
+        if (t.err == BNN_OK) {
+            bnn_backward(loss);
+            if (t.err != BNN_OK) failed += CHECK(x->grad.data == NULL && y->grad.data == NULL);
+            else whole += CHECK(x->grad.data != NULL && y->grad.data != NULL);
+        }
+        bnn_tape_free(&t);
+    }
+    CHECK(failed > 3 && whole > 3);
+}
+
 static void a_root_may_be_a_leaf_or_a_parameter(void) {
     bnn_arena mem = { 0 };
     bnn_tape t = { 0 };
@@ -1088,6 +1106,7 @@ int main(void) {
     RUN(unwanted_gradients_are_skipped_by_every_op);
     RUN(straight_through_has_the_value_of_one_and_the_gradient_of_the_other);
     RUN(an_operation_of_the_user_takes_ten_lines);
+    RUN(a_leaf_without_memory_for_its_gradient_has_none);
     RUN(a_root_may_be_a_leaf_or_a_parameter);
     RUN(a_consumed_gradient_is_replaced_and_not_added_to);
     RUN(shape_errors_name_both_shapes);
