@@ -6918,7 +6918,7 @@ static bnn_var *bnn__norm_op(const char *who, bnn_var *x, bnn_var *gain, bnn_var
                              bnn__norm k) {
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    size_t i, j, width = k.channels / k.groups, n = x->val.rows;
+    size_t i, width = k.channels / k.groups, n = x->val.rows;
     in[0] = x, in[1] = gain, in[2] = shift;
     for (i = 1; i < 3; i++) {
         if ((in[i] == NULL) != (in[3 - i] == NULL))
@@ -6937,9 +6937,8 @@ static bnn_var *bnn__norm_op(const char *who, bnn_var *x, bnn_var *gain, bnn_var
         bnn__norm_scale(x->val.data + i / k.groups * x->val.cols + i % k.groups * width, &k, width,
                         k.scale + 2 * i);
     for (i = 0; i < n * k.pixels * k.channels; i++) {
-        const float *scale;
-        j = i % k.channels;
-        scale = k.scale + 2 * (i / x->val.cols * k.groups + j / width);
+        size_t j = i % k.channels;
+        const float *scale = k.scale + 2 * (i / x->val.cols * k.groups + j / width);
         y->val.data[i] = (x->val.data[i] - scale[0]) * scale[1];
         if (gain != NULL) y->val.data[i] = y->val.data[i] * gain->val.data[j] + shift->val.data[j];
     }
@@ -8450,8 +8449,7 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
     }
 }
 
-/* s sqrt(nu/2G) z, G ~ Gamma(nu/2). Where nu is small G underflows and its logarithm does not;
- * what is beyond the largest float becomes the largest float. */
+/* s sqrt(nu/2G) z, G ~ Gamma(nu/2). Where nu is small G underflows, its logarithm does not. */
 static float bnn__student_draw(const bnn_prior *p, bnn_rng *rng, float z) {
     double log_g = (double)bnn_rng_log_gamma(rng, p->nu / 2), nu = (double)p->nu, x;
     double top = sizeof(float) == 8 ? DBL_MAX : (double)FLT_MAX;
@@ -8909,7 +8907,6 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
     size_t units = k->d.size, width = bnn__gates(k) * units, n = x->val.rows, i, steps = k->in.h;
     int lstm = k->d.kind == BNN_LSTM;
     bnn_var *a, *h, *state, **all;
-    if (!bnn__is_image("bnn_layers", x, k->in)) return bnn__poison(t);
     a = bnn_matmul(bnn_reshape(x, n * steps, k->in.w * k->in.c), p[0]);
     a = bnn_reshape(a, n, steps * width);
     state = bnn_op(t, n, lstm ? 2 * units : units, NULL, 0, NULL);
