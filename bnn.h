@@ -9557,7 +9557,8 @@ static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
                        k->in.w, k->in.c);
         return 0;
     }
-    return k != NULL ? bnn__stage_units(k) : cols;
+    if (k == NULL || k->d.kind == BNN_DENSE) return cols;
+    return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
 }
 
 /* Mean and standard deviation of every column of one of the two matrices, or of `own` columns that
