@@ -750,7 +750,7 @@ static void an_operation_of_the_user_takes_ten_lines(void) {
 static void a_leaf_without_memory_for_its_gradient_has_none(void) {
     static unsigned char room[20000];
     float a[64] = { 1 };
-    int failed = 0, whole = 0;
+    int failed = 0, complete = 0;
     for (size_t n = 256; n < sizeof room; n += 64) {
         bnn_tape t = { .mem = { .buffer = room, .capacity = n } };
         bnn_var *x = bnn_leaf(&t, (bnn_mat){ 8, 8, a }), *y = bnn_leaf(&t, (bnn_mat){ 8, 1, a });
@@ -758,11 +758,11 @@ static void a_leaf_without_memory_for_its_gradient_has_none(void) {
         if (t.err == BNN_OK) {
             bnn_backward(loss);
             if (t.err != BNN_OK) failed += CHECK(x->grad.data == NULL && y->grad.data == NULL);
-            else whole += CHECK(x->grad.data != NULL && y->grad.data != NULL);
+            else complete += CHECK(x->grad.data != NULL && y->grad.data != NULL);
         }
         bnn_tape_free(&t);
     }
-    CHECK(failed > 3 && whole > 3);
+    CHECK(failed > 3 && complete > 3);
 }
 
 static void a_root_may_be_a_leaf_or_a_parameter(void) {
