@@ -460,7 +460,7 @@ BNNDEF bnn_var *bnn_neg(bnn_var *x);
 BNNDEF bnn_var *bnn_square(bnn_var *x);
 BNNDEF bnn_var *bnn_exp(bnn_var *x);
 BNNDEF bnn_var *bnn_log(bnn_var *x);
-BNNDEF bnn_var *bnn_sqrt(bnn_var *x);       /* derivative 0 at 0                    */
+BNNDEF bnn_var *bnn_sqrt(bnn_var *x);
 BNNDEF bnn_var *bnn_abs(bnn_var *x);
 BNNDEF bnn_var *bnn_sin(bnn_var *x);
 BNNDEF bnn_var *bnn_cos(bnn_var *x);
@@ -543,8 +543,8 @@ BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
  * bnn_mean of it is the loss. y is a constant: it gets no gradient. A row whose value no float can
  * hold (a log rate above 88, say) is an error that names the row; 0 ln 0 is 0. */
-/* log_var (n,k), (1,k) or (1,1), clamped to [-87,87] so that both variance and precision fit in a
- * float, with gradient 0 outside */
+/* log_var (n,k), (1,k), (n,1) or (1,1), clamped to [-87,87] so that both variance and precision fit
+ * in a float, with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
 BNNDEF bnn_var *bnn_double_exponential_nll(bnn_var *mean, bnn_var *y, float b);
                                                                    /* |y-m|/b + ln 2b */
@@ -618,7 +618,8 @@ BNNDEF bnn_var *bnn_dirichlet(bnn_var *alpha);
 BNNDEF bnn_var *bnn_log_dirichlet(bnn_var *alpha);
 BNNDEF bnn_var *bnn_dirichlet_log_prob(bnn_var *log_x, bnn_var *alpha); /* alpha (n,k) or (1,k) */
 BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha);                  /* KL: bnn_kl_dirichlet */
-/* Beta(a, b) per entry; logit_beta is ln x - ln(1-x). Density and entropy are sums over the row */
+/* Beta(a, b) per entry, a and b of one shape; logit_beta is ln x - ln(1-x). Density and entropy are
+ * sums over the row; for a density a and b may also be repeated to the shape of x. */
 BNNDEF bnn_var *bnn_beta(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b);
 BNNDEF bnn_var *bnn_beta_log_prob(bnn_var *logit_x, bnn_var *a, bnn_var *b);
@@ -847,8 +848,7 @@ typedef struct bnn_batch {
                       stream, set one of the two */
 } bnn_batch;
 
-/* NaN or infinity in a batch is an error that names row and column. Making a batch also sets N
- * (tape.n_data), unless you have set it. */
+/* NaN or infinity in a batch is an error that names row and column. */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size); /* distinct rows, every set
                                                   of them equally likely; time and memory O(size) */
 BNNDEF bnn_batch bnn_batch_rows(bnn_tape *t, bnn_data d, size_t n, const size_t *rows);
@@ -5594,12 +5594,12 @@ static double bnn__n_data(const bnn_tape *t) {
     return t->n_data == t->batch_n && t->loss_n > 0 ? t->loss_n : t->n_data;
 }
 
-/* Can x go into a node of t, beside m? Not with an error, which comes along, and not from another
- * tape, where its gradient would be lost: both tapes hear that. */
+/* Can x (or NULL) go into a node of t, beside m? Not with an error, which comes along, and not from
+ * another tape, where its gradient would be lost: both tapes hear that. */
 static int bnn__apart(bnn_tape *t, bnn_mat m, const bnn_var *x) {
     static const char two[] = "bnn_op: %zx%z on one tape, %zx%z on another: a node and its "
                               "operands must share one tape";
-    bnn_tape *other = x->tape;
+    bnn_tape *other = x != NULL ? x->tape : t;
     if (t->err != BNN_OK || other == t) return t->err != BNN_OK;
     if (other->err != BNN_OK) bnn__fail(t, other->err, "another tape's error: %s", other->msg);
     bnn__fail(t, BNN_EARG, two, m.rows, m.cols, x->val.rows, x->val.cols);
@@ -5631,12 +5631,11 @@ static void bnn__back_to(bnn_tape *t, bnn__time then) {
 }
 
 static bnn_var *bnn__node(bnn_tape *t, size_t n_in) {
-    size_t head = (sizeof(bnn_var) + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
-    bnn_var *v = (bnn_var *)bnn__scratch(t, 1, head + bnn__mul(n_in, sizeof(bnn_var *)));
+    bnn_var *v = (bnn_var *)bnn__scratch(t, 1, sizeof *v + bnn__mul(n_in, sizeof(bnn_var *)));
     if (v == NULL) return bnn__poison(t);
     memset(v, 0, sizeof *v);
     v->tape = t, v->n_in = n_in, v->prev = t->last;
-    v->in = (bnn_var **)(void *)((unsigned char *)v + head);
+    v->in = (bnn_var **)(void *)(v + 1); /* a struct with pointers ends where one may begin */
     t->last = v;
     return v;
 }
@@ -5681,8 +5680,7 @@ static bnn_var *bnn__leaf(const char *who, bnn_tape *t, bnn_mat m, int wants) {
     if (t->err != BNN_OK) return v;
     v->val = m;
     if (m.data == NULL) v->val.data = bnn__floats(t, 0); /* empty, but not the poison */
-    v->wants = (unsigned char)wants;
-    v->fresh = (unsigned char)wants;
+    v->wants = v->fresh = (unsigned char)wants;
     return v;
 }
 
@@ -5789,6 +5787,8 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
     if (root->wants) bnn__walk(t, root, seed); /* else every gradient is zero */
     for (v = root; v != NULL; v = v->prev)
         if (v->owner != NULL) bnn__params_settle(v->owner);
+        else if (t->err != BNN_OK && v->pass == t->pass && v->backward == NULL)
+            v->grad.data = NULL; /* of a leaf: half of its gradient is none */
 }
 
 /* A loss that is not finite: the oldest node behind it that is not, and where in it. Leaves that
@@ -5849,7 +5849,7 @@ static bnn_var *bnn__product(const char *misfit, bnn_var *x, bnn_var *w, bnn_var
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
     size_t n = x->val.rows, d = x->val.cols, k = w->val.cols;
-    if (bnn__apart(t, x->val, w) || (b != NULL && bnn__apart(t, x->val, b))) return bnn__poison(t);
+    if (bnn__apart(t, x->val, w) || bnn__apart(t, x->val, b)) return bnn__poison(t);
     if (d != w->val.rows)
         return bnn__fail(t, BNN_ESHAPE, misfit, n, d, w->val.rows, k);
     if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
@@ -6347,7 +6347,7 @@ static size_t bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t,
         float scale, log_sum = 0;
         for (j = 0; j < k; j++) sum += (double)out[i * k + j];
         if (sum == 0 && k > 0 && empty == BNN__NONE) empty = i;
-        scale = (float)(1 / sum);
+        scale = sum == 0 && lse != NULL ? 0 : (float)(1 / sum); /* e^-inf does not move */
         if (log_out != NULL || lse != NULL) log_sum = BNN_MATH_LOG((float)sum);
         if (lse != NULL) lse[i] += log_sum;
         if (log_out != NULL)
@@ -6357,6 +6357,10 @@ static size_t bnn__softmax_rows(size_t n, size_t k, const float *z, float inv_t,
     return empty;
 }
 
+static bnn_var *bnn__no_law(const char *who, bnn_tape *t, size_t row) {
+    return bnn__fail(t, BNN_EARG, "%s: the logits of row %z are all -inf", who, row);
+}
+
 /* The same for an op that cannot do without a law; 0 = the tape's err is set. */
 static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out, float *log_out) {
     bnn_tape *t = x->tape;
@@ -6364,36 +6368,50 @@ static int bnn__softmax_of(const char *who, bnn_var *x, float inv_t, float *out,
     if (t->err != BNN_OK) return 0;
     row = bnn__softmax_rows(x->val.rows, x->val.cols, x->val.data, inv_t, out, log_out, NULL);
     if (row == BNN__NONE) return 1;
-    bnn__fail(t, BNN_EARG, "%s: the logits of row %z are all -inf", who, row);
+    bnn__no_law(who, t, row);
     return 0;
 }
 
-/* Of softmax, which is the value, or of its logarithm, then aux is the softmax */
+typedef struct bnn__relaxed {
+    float inv_tau;
+    int logs; /* the value is the logarithm of p, else it is p */
+    float *p; /* softmax */
+} bnn__relaxed;
+
 static void bnn__softmax_backward(bnn_var *y) {
-    int logs = y->aux != NULL;
-    const float *p = logs ? (const float *)y->aux : y->val.data, *g = y->grad.data;
-    float *gx = y->in[0]->grad.data;
+    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
     size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++, p += k, g += k, gx += k) {
-        double sum = 0;
-        for (j = 0; j < k; j++) sum += logs ? (double)g[j] : (double)g[j] * (double)p[j];
+    for (i = 0; i < y->val.rows; i++) {
+        const float *p = r->p + i * k, *g = y->grad.data + i * k;
+        float *gx = y->in[0]->grad.data + i * k;
+        double dot = 0;
+        for (j = 0; j < k; j++) dot += (double)g[j] * (r->logs ? 1 : (double)p[j]);
         for (j = 0; j < k; j++)
-            gx[j] += logs ? g[j] - p[j] * (float)sum : p[j] * (g[j] - (float)sum);
+            gx[j] += r->inv_tau * (r->logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
     }
 }
 
-BNNDEF bnn_var *bnn_softmax(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
-    return bnn__softmax_of("bnn_softmax", x, 1, y->val.data, NULL) ? y : bnn__poison(x->tape);
-}
-
-BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) {
-    bnn_var *y = bnn_op(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x);
-    float *p = bnn__floats(x->tape, bnn__mat_size(x->val));
-    if (!bnn__softmax_of("bnn_log_softmax", x, 1, p, y->val.data)) return bnn__poison(x->tape);
-    y->aux = p;
+/* A node for softmax(x/tau) or its logarithm, and room for p; aux NULL: failed */
+static bnn_var *bnn__softmax_node(bnn_var *x, float tau, int logs) {
+    bnn_var *y;
+    bnn__relaxed r;
+    r.inv_tau = 1 / tau, r.logs = logs;
+    r.p = logs ? bnn__floats(x->tape, bnn__mat_size(x->val)) : NULL;
+    y = bnn__op_with(x->tape, x->val.rows, x->val.cols, bnn__softmax_backward, 1, &x, &r, sizeof r);
+    if (!logs && y->aux != NULL) ((bnn__relaxed *)y->aux)->p = y->val.data;
     return y;
 }
+
+static bnn_var *bnn__softmax(const char *who, bnn_var *x, int logs) {
+    bnn_var *y = bnn__softmax_node(x, 1, logs);
+    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
+    if (r == NULL || !bnn__softmax_of(who, x, 1, r->p, logs ? y->val.data : NULL))
+        return bnn__poison(x->tape);
+    return y;
+}
+
+BNNDEF bnn_var *bnn_softmax(bnn_var *x) { return bnn__softmax("bnn_softmax", x, 0); }
+BNNDEF bnn_var *bnn_log_softmax(bnn_var *x) { return bnn__softmax("bnn_log_softmax", x, 1); }
 
 /* A node of one number per row of x: each op writes, with its value, the derivative by every input,
  * (n,k) of them, so that one backward serves all: gx_ij += g_i d_ij. p, if given, may be repeated
@@ -6619,46 +6637,34 @@ static float *bnn__patch_room(bnn_tape *t, const bnn__slide *s, size_t k) {
     return bnn__floats(t, bnn__patch_free(s) ? 0 : bnn__conv_room(s, k));
 }
 
-static void bnn__conv_shift(bnn_var *y, size_t pixels, size_t channels) { /* b's gradient */
-    if (y->n_in < 3 || y->in[2]->grad.data == NULL) return;
-    bnn__open(y->in[2]);
-    bnn__v_colsum(pixels, channels, y->grad.data, y->in[2]->grad.data);
-}
-
-static void bnn__conv_backward(bnn_var *y) {
+static void bnn__sweep_backward(bnn_var *y, int transposed) {
     const bnn__slide *s = (const bnn__slide *)y->aux;
     bnn_var *x = y->in[0], *w = y->in[1];
-    size_t k = w->val.cols, n = y->val.rows * s->rows * s->cols;
+    size_t depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
+    size_t columns = transposed ? w->val.rows : depth; /* transposed: channels of x */
+    const float *g = y->grad.data, *a = x->val.data;
     bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s, k);
+    float *room = bnn__patch_room(y->tape, s, columns);
     if (room == NULL) return;
     if (w->grad.data != NULL)
-        bnn__conv_weights(s, n, k, x->val.data, y->grad.data, w->grad.data, 0, bnn__claim(w),
-                          room);
-    if (x->grad.data != NULL) {
+        bnn__conv_weights(s, n, columns, transposed ? g : a, transposed ? a : g, w->grad.data,
+                          transposed, bnn__claim(w), room);
+    if (x->grad.data != NULL && transposed) {
+        bnn__conv(s, n, columns, g, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x), room);
+    } else if (x->grad.data != NULL) {
         bnn__open(x);
-        bnn__conv_back(s, n, k, y->grad.data, w->val.data, k, 1, x->grad.data, room);
+        bnn__conv_back(s, n, columns, g, w->val.data, depth, 1, x->grad.data, room);
     }
-    bnn__conv_shift(y, n, k);
+    if (y->n_in == 3 && y->in[2]->grad.data != NULL) {
+        bnn__open(y->in[2]);
+        bnn__v_colsum(transposed ? y->val.rows * s->h * s->w : n, transposed ? s->c : columns, g,
+                      y->in[2]->grad.data);
+    }
     bnn_arena_rewind(&y->tape->mem, mark);
 }
 
-static void bnn__conv_transpose_backward(bnn_var *y) {
-    const bnn__slide *s = (const bnn__slide *)y->aux;
-    bnn_var *x = y->in[0], *w = y->in[1];
-    size_t c = w->val.rows, depth = w->val.cols, n = y->val.rows * s->rows * s->cols;
-    bnn_mark mark = bnn_arena_mark(&y->tape->mem);
-    float *room = bnn__patch_room(y->tape, s, c);
-    if (room == NULL) return;
-    if (w->grad.data != NULL)
-        bnn__conv_weights(s, n, c, y->grad.data, x->val.data, w->grad.data, 1, bnn__claim(w),
-                          room);
-    if (x->grad.data != NULL)
-        bnn__conv(s, n, c, y->grad.data, w->val.data, 1, depth, NULL, x->grad.data, bnn__claim(x),
-                  room);
-    bnn__conv_shift(y, y->val.rows * s->h * s->w, s->c);
-    bnn_arena_rewind(&y->tape->mem, mark);
-}
+static void bnn__conv_backward(bnn_var *y) { bnn__sweep_backward(y, 0); }
+static void bnn__conv_transpose_backward(bnn_var *y) { bnn__sweep_backward(y, 1); }
 
 /* Sums over the images of the squares of n times their own gradients, n rows of a mean */
 static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
@@ -6666,8 +6672,8 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     const bnn_var *x = y->in[0];
     int transposed = y->backward == bnn__conv_transpose_backward;
     size_t n = y->val.rows, pixels = s->rows * s->cols, i, j, size = bnn__mat_size(y->in[1]->val);
-    size_t k = transposed ? s->c : y->in[1]->val.cols, many = y->val.cols / k;
-    size_t columns = transposed ? y->in[1]->val.rows : k; /* transposed: channels of x */
+    size_t k = transposed ? s->c : y->in[1]->val.cols, many = transposed ? s->h * s->w : pixels;
+    size_t columns = transposed ? y->in[1]->val.rows : k;
     float *own = bnn__floats(y->tape, size + k), *room = bnn__patch_room(y->tape, s, columns);
     if (own == NULL || room == NULL) return;
     memset(w, 0, size * sizeof *w);
@@ -6684,81 +6690,66 @@ static void bnn__conv_squares(bnn_var *y, float *w, float *b) {
     }
 }
 
-/* Of both: a node, transposed: whose rows begin as what b is, or 0; NULL = the tape's err is set */
-static bnn_var *bnn__conv_node(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
-                               const bnn__slide *s, int transposed) {
+/* Both of them, over the window s */
+static bnn_var *bnn__conv_op(const char *who, bnn_var *x, bnn_var *w, bnn_var *b,
+                             const bnn__slide *s, int transposed) {
     size_t depth = s->kh * s->kw * s->c, k = transposed ? s->c : w->val.cols, n;
-    size_t pixels = transposed ? s->h * s->w : s->rows * s->cols;
+    size_t swept = s->rows * s->cols, pixels = transposed ? s->h * s->w : swept;
+    size_t columns = transposed ? w->val.rows : k; /* transposed: channels of x */
+    bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    if (bnn__apart(x->tape, x->val, w) || (b != NULL && bnn__apart(x->tape, x->val, b)))
-        return NULL;
-    if (transposed ? w->val.cols != depth : w->val.rows != depth) {
-        bnn__fail(x->tape, BNN_ESHAPE, "%s: w is %zx%z, a kernel of %zx%z on %z channels needs %z "
-                  "%s", who, w->val.rows, w->val.cols, s->kh, s->kw, s->c, depth,
-                  transposed ? "columns" : "rows");
-        return NULL;
-    }
-    if (b != NULL && (b->val.rows != 1 || b->val.cols != k)) {
-        bnn__fail(x->tape, BNN_ESHAPE, "%s: b is %zx%z for %z channels", who, b->val.rows,
-                  b->val.cols, k);
-        return NULL;
-    }
+    bnn_mark mark;
+    float *room;
+    if (bnn__apart(t, x->val, w) || bnn__apart(t, x->val, b)) return bnn__poison(t);
+    if (transposed ? w->val.cols != depth : w->val.rows != depth)
+        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, a kernel of %zx%z on %z channels needs %z "
+                         "%s", who, w->val.rows, w->val.cols, s->kh, s->kw, s->c, depth,
+                         transposed ? "columns" : "rows");
+    if (b != NULL && (b->val.rows != 1 || b->val.cols != k))
+        return bnn__fail(t, BNN_ESHAPE, "%s: b is %zx%z for %z channels", who, b->val.rows,
+                         b->val.cols, k);
     in[0] = x, in[1] = w, in[2] = b;
-    y = bnn__op_with(x->tape, x->val.rows, bnn__mul(pixels, k), transposed ?
+    y = bnn__op_with(t, x->val.rows, bnn__mul(pixels, k), transposed ?
                      bnn__conv_transpose_backward : bnn__conv_backward, b != NULL ? 3 : 2, in, s,
                      sizeof *s);
-    if (y->val.data == NULL) return NULL;
+    mark = bnn_arena_mark(&t->mem);
+    room = bnn__patch_room(t, s, columns);
+    if (room == NULL) return bnn__poison(t);
     y->lazy = 1;
     y->squares = bnn__conv_squares;
     n = y->val.rows * pixels;
-    if (transposed && b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
-    else if (transposed) bnn_mat_fill(y->val, 0);
+    if (!transposed)
+        bnn__conv(s, n, k, x->val.data, w->val.data, k, 1, b != NULL ? b->val.data : NULL,
+                  y->val.data, 0, room);
+    else if (b != NULL && n > 0) bnn__rows_fill(n, k, b->val.data, y->val.data);
+    else bnn_mat_fill(y->val, 0);
+    if (transposed)
+        bnn__conv_back(s, y->val.rows * swept, columns, x->val.data, w->val.data, 1, depth,
+                       y->val.data, room);
+    bnn_arena_rewind(&t->mem, mark);
     return y;
 }
 
 BNNDEF bnn_var *bnn_conv2d(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
                            bnn_window window) {
-    bnn_tape *t = x->tape;
-    bnn_mark mark;
     bnn__slide s;
-    bnn_var *y;
-    float *room;
-    size_t k = w->val.cols;
     int fits = bnn__slide_of(&s, image, window, 0);
-    if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(t);
-    y = bnn__conv_node("bnn_conv2d", x, w, b, &s, 0);
-    mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s, k) : NULL;
-    if (room == NULL) return bnn__poison(t);
-    bnn__conv(&s, x->val.rows * s.rows * s.cols, k, x->val.data, w->val.data, k, 1,
-              b != NULL ? b->val.data : NULL, y->val.data, 0, room);
-    bnn_arena_rewind(&t->mem, mark);
-    return y;
+    if (!bnn__window_fits("bnn_conv2d", x, image, window, fits)) return bnn__poison(x->tape);
+    return bnn__conv_op("bnn_conv2d", x, w, b, &s, 0);
 }
 
 BNNDEF bnn_var *bnn_conv2d_transpose(bnn_var *x, bnn_var *w, bnn_var *b, bnn_image image,
                                      bnn_window window) {
     static const char who[] = "bnn_conv2d_transpose";
-    bnn_tape *t = x->tape;
-    bnn_mark mark;
     bnn__slide s;
-    bnn_var *y;
-    float *room;
     size_t kw = window.kernel_w != 0 ? window.kernel_w : window.kernel;
     size_t area = bnn__mul(window.kernel, kw), c = area != 0 ? w->val.cols / area : 0;
     int fits = bnn__slide_back(&s, image, c != 0 ? c : 1, window);
-    if (!bnn__window_fits(who, x, image, window, fits)) return bnn__poison(t);
+    if (!bnn__window_fits(who, x, image, window, fits)) return bnn__poison(x->tape);
     if (w->val.rows != image.c)
-        return bnn__fail(t, BNN_ESHAPE, "%s: w is %zx%z, images of %zx%zx%z need %z rows", who,
-                         w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
-    y = bnn__conv_node(who, x, w, b, &s, 1);
-    mark = bnn_arena_mark(&t->mem);
-    room = y != NULL ? bnn__patch_room(t, &s, image.c) : NULL;
-    if (room == NULL) return bnn__poison(t);
-    bnn__conv_back(&s, x->val.rows * s.rows * s.cols, image.c, x->val.data, w->val.data, 1,
-                   w->val.cols, y->val.data, room);
-    bnn_arena_rewind(&t->mem, mark);
-    return y;
+        return bnn__fail(x->tape, BNN_ESHAPE, "%s: w is %zx%z, images of %zx%zx%z need %z rows",
+                         who, w->val.rows, w->val.cols, image.h, image.w, image.c, image.c);
+    return bnn__conv_op(who, x, w, b, &s, 1);
 }
 
 /* ---- pools: pixel p of a result, and the pixels of the image that its window has */
@@ -6927,14 +6918,13 @@ static bnn_var *bnn__norm_op(const char *who, bnn_var *x, bnn_var *gain, bnn_var
                              bnn__norm k) {
     bnn_tape *t = x->tape;
     bnn_var *in[3], *y;
-    size_t i, j, width = k.channels / k.groups, n = x->val.rows;
+    size_t i, width = k.channels / k.groups, n = x->val.rows;
     in[0] = x, in[1] = gain, in[2] = shift;
     for (i = 1; i < 3; i++) {
         if ((in[i] == NULL) != (in[3 - i] == NULL))
             return bnn__fail(t, BNN_EARG, "%s: gain and shift, both or neither", who);
-        if (in[i] == NULL) continue;
         if (bnn__apart(t, x->val, in[i])) return bnn__poison(t);
-        if (in[i]->val.rows != 1 || in[i]->val.cols != k.channels)
+        if (in[i] != NULL && (in[i]->val.rows != 1 || in[i]->val.cols != k.channels))
             return bnn__fail(t, BNN_ESHAPE, "%s: %s is %zx%z, it must be 1x%z", who,
                              i == 1 ? "gain" : "shift", in[i]->val.rows, in[i]->val.cols,
                              k.channels);
@@ -6947,9 +6937,8 @@ static bnn_var *bnn__norm_op(const char *who, bnn_var *x, bnn_var *gain, bnn_var
         bnn__norm_scale(x->val.data + i / k.groups * x->val.cols + i % k.groups * width, &k, width,
                         k.scale + 2 * i);
     for (i = 0; i < n * k.pixels * k.channels; i++) {
-        const float *scale;
-        j = i % k.channels;
-        scale = k.scale + 2 * (i / x->val.cols * k.groups + j / width);
+        size_t j = i % k.channels;
+        const float *scale = k.scale + 2 * (i / x->val.cols * k.groups + j / width);
         y->val.data[i] = (x->val.data[i] - scale[0]) * scale[1];
         if (gain != NULL) y->val.data[i] = y->val.data[i] * gain->val.data[j] + shift->val.data[j];
     }
@@ -6970,10 +6959,9 @@ BNNDEF bnn_var *bnn_group_norm(bnn_var *x, bnn_var *gain, bnn_var *shift, bnn_im
 BNNDEF bnn_var *bnn_layer_norm(bnn_var *x, bnn_var *gain, bnn_var *shift) {
     bnn__norm k;
     k.pixels = k.groups = 1, k.channels = x->val.cols, k.scale = NULL;
-    if (x->tape->err == BNN_OK && x->val.cols == 0)
+    if (x->val.cols == 0)
         return bnn__fail(x->tape, BNN_ESHAPE, "bnn_layer_norm: x is %zx0", x->val.rows);
-    return x->tape->err != BNN_OK ? bnn__poison(x->tape)
-                                  : bnn__norm_op("bnn_layer_norm", x, gain, shift, k);
+    return bnn__norm_op("bnn_layer_norm", x, gain, shift, k);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -6989,9 +6977,9 @@ typedef struct bnn__cell {
     float *kept;      /* planes of (n, k), or (n, 2k) for two gates that are sigmoids */
 } bnn__cell;
 
-/* The loops of a GRU over the units of a row, in lanes and for the rest. kept: r z (n,2k), m,
- * q = h u + b', for which h' = (1-z) m + z h */
-#define BNN__GRU_SUM(S)     /* b: zeros, or its gate's */                                          \
+/* The sum that goes into gates, and the loops of a GRU over the units of a row, in lanes and for
+ * the rest. kept: r z (n,2k), m, q = h u + b', for which h' = (1-z) m + z h */
+#define BNN__GATE_SUM(S)    /* b: zeros, or its gate's */                                          \
     for (; j + S <= n; j += S)                                                                     \
         bnn__st_##S(y + j, bnn__ld_##S(a + j) + bnn__ld_##S(s + j) +                               \
                     (b != NULL ? bnn__ld_##S(b + j) : bnn__set_##S(0)));
@@ -7024,9 +7012,9 @@ typedef struct bnn__cell {
 #else
 #define BNN__IN_LANES(LOOP) LOOP(1)
 #endif
-static void bnn__gru_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
+static void bnn__gate_sum(size_t n, const float *a, const float *s, const float *b, float *y) {
     size_t j = 0;
-    BNN__IN_LANES(BNN__GRU_SUM)
+    BNN__IN_LANES(BNN__GATE_SUM)
 }
 static void bnn__gru_new(size_t k, const float *a, const float *s, const float *b, const float *r,
                          float *m, float *q) {
@@ -7042,7 +7030,7 @@ static void bnn__gru_value(bnn_var *y, const float *b, float *kept) {
     const float *a = y->in[0]->val.data, *s = y->in[1]->val.data;
     float *rz = kept, *m = kept + 2 * n * k, *q = m + n * k;
     for (i = 0; i < n; i++)
-        bnn__gru_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
+        bnn__gate_sum(2 * k, a + 3 * i * k, s + 3 * i * k, b, rz + 2 * i * k);
     bnn__v_sigmoid(2 * n * k, rz, rz);
     for (i = 0; i < n; i++)
         bnn__gru_new(k, a + (3 * i + 2) * k, s + (3 * i + 2) * k, b != NULL ? b + 2 * k : NULL,
@@ -7066,12 +7054,9 @@ static void bnn__lstm_value(bnn_var *y, const float *b, float *kept) {
     float *in = kept, *g = kept + 2 * n * k, *o = g + n * k, *tc = o + n * k;
     for (i = 0; i < n; i++) {
         const float *a = y->in[0]->val.data + 4 * i * k, *s = y->in[1]->val.data + 4 * i * k;
-        for (j = 0; j < 4 * k; j++) {
-            float v = a[j] + s[j] + (b != NULL ? b[j] : 0);
-            if (j < 2 * k) in[2 * i * k + j] = v;
-            else if (j < 3 * k) g[i * k + j - 2 * k] = v;
-            else o[i * k + j - 3 * k] = v;
-        }
+        bnn__gate_sum(2 * k, a, s, b, in + 2 * i * k);
+        bnn__gate_sum(k, a + 2 * k, s + 2 * k, b != NULL ? b + 2 * k : NULL, g + i * k);
+        bnn__gate_sum(k, a + 3 * k, s + 3 * k, b != NULL ? b + 3 * k : NULL, o + i * k);
     }
     bnn__v_sigmoid(2 * n * k, in, in);
     bnn__v_tanh(n * k, g, g);
@@ -7136,8 +7121,7 @@ static bnn_var *bnn__cell_step(const char *who, size_t gates, bnn_var *a, bnn_va
     size_t i, n = state->val.rows, width = state->val.cols, k = gates == 3 ? width : width / 2;
     bnn_var *in[4], *y;
     bnn__cell cell;
-    if (t->err != BNN_OK || (b != NULL && bnn__apart(t, state->val, b)) ||
-        (mask != NULL && bnn__apart(t, state->val, mask))) return bnn__poison(t);
+    if (bnn__apart(t, state->val, b) || bnn__apart(t, state->val, mask)) return bnn__poison(t);
     if (a->val.cols != gates * k || s->val.cols != gates * k || a->val.rows != n)
         return bnn__fail(t, BNN_ESHAPE, "%s: x w is %zx%z, h u is %zx%z, for %z units they must be "
                          "%zx%z", who, a->val.rows, a->val.cols, s->val.rows, s->val.cols, k, n,
@@ -7338,13 +7322,13 @@ BNNDEF bnn_var *bnn_student_nll(bnn_var *mean, bnn_var *y, float nu, float scale
 /* max(z,0) - z y + ln(1 + e^-|z|);  dz = sigmoid(z) - y. A target of 0 or 1 that agrees with an
  * infinite logit costs nothing. */
 BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
+    const char *who = "bnn_bernoulli_nll";
     bnn_tape *t = logit->tape;
     bnn_var *v;
     float *p, *soft;
     const float *z = logit->val.data, *target = y->val.data;
     size_t i, j, k = logit->val.cols, size = bnn__mat_size(logit->val), at = 0;
-    if (!bnn__check_pair("bnn_bernoulli_nll", logit, y) ||
-        !bnn__all_in("bnn_bernoulli_nll", "target", y, 0, 1))
+    if (!bnn__check_pair(who, logit, y) || !bnn__all_in(who, "target", y, 0, 1))
         return bnn__poison(t);
     v = bnn__rowwise(logit, NULL);
     soft = bnn__floats(t, size);
@@ -7360,7 +7344,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
             sum += (double)soft[at] + (miss > 0 ? fabs((double)z[at]) * (double)miss : 0);
             p[at] -= target[at];
         }
-        v->val.data[i] = (float)sum;
+        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(t);
     }
     return v;
 }
@@ -7388,7 +7372,7 @@ BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float tempera
             weight += (double)q[j];
         }
         for (j = 0; j < k; j++) p[j] = (p[j] * (float)weight - q[j]) * inv;
-        v->val.data[i] = (float)sum;
+        if (!bnn__row_done("bnn_cross_entropy", v, i, sum)) return bnn__poison(t);
     }
     return v;
 }
@@ -7554,12 +7538,13 @@ BNNDEF bnn_var *bnn_kl_dirichlet(bnn_var *alpha, const float *prior) {
     bnn_var *v = bnn__rowwise(alpha, NULL);
     size_t i, j, k = alpha->val.cols;
     for (j = 0; j < k; j++)
-        if (prior != NULL && !(prior[j] > 0))
+        if (prior != NULL && !(prior[j] > 0 && bnn__finite(prior[j])))
             return bnn__fail(t, BNN_EARG, "%s: prior %g, entry %z", who, (double)prior[j], j);
     if (!bnn__positive(who, "alpha", alpha)) return bnn__poison(t);
     for (i = 0; i < v->val.rows; i++)
-        v->val.data[i] = (float)bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
-                                                   bnn__slopes(v, 0) + i * k);
+        if (!bnn__row_done(who, v, i, bnn__dirichlet_row(k, alpha->val.data + i * k, prior,
+                                                         bnn__slopes(v, 0) + i * k)))
+            return bnn__poison(t);
     return v;
 }
 
@@ -7606,47 +7591,32 @@ static bnn_var *bnn__draws(const bnn_var *x, void (*fill)(bnn_rng *r, size_t n, 
     return y;
 }
 
-typedef struct bnn__relaxed {
-    float inv_tau;
-    int logs;
-    float *p; /* softmax */
-} bnn__relaxed;
-
-static void bnn__gumbel_softmax_backward(bnn_var *y) {
-    const bnn__relaxed *r = (const bnn__relaxed *)y->aux;
-    size_t i, j, k = y->val.cols;
-    for (i = 0; i < y->val.rows; i++) {
-        const float *p = r->p + i * k, *g = y->grad.data + i * k;
-        float *gx = y->in[0]->grad.data + i * k;
-        double dot = 0;
-        for (j = 0; j < k; j++) dot += (double)g[j] * (r->logs ? 1 : (double)p[j]);
-        for (j = 0; j < k; j++)
-            gx[j] += r->inv_tau * (r->logs ? g[j] - p[j] * (float)dot : p[j] * (g[j] - (float)dot));
-    }
-}
-
 static bnn_var *bnn__gumbel_softmax(const char *who, bnn_var *a, float tau, int logs) {
     bnn_tape *t = a->tape;
     bnn_var *y;
-    bnn__relaxed r;
+    const bnn__relaxed *r;
     size_t n = bnn__mat_size(a->val), k = a->val.cols, step, i;
     if (!bnn__simplex_ok(who, a) || !bnn__tau_ok(who, a, tau)) return bnn__poison(t);
-    r.inv_tau = 1 / tau, r.logs = logs, r.p = logs ? bnn__floats(t, n) : NULL;
-    y = bnn__op_with(t, a->val.rows, k, bnn__gumbel_softmax_backward, 1, &a, &r, sizeof r);
-    if (t->err != BNN_OK) return y;
-    if (!logs) ((bnn__relaxed *)y->aux)->p = r.p = y->val.data;
+    y = bnn__softmax_node(a, tau, logs);
+    r = (const bnn__relaxed *)y->aux;
+    if (r == NULL) return y;
     step = (k < 64 ? 4096 / k / 64 : 1) * 64 * k; /* rows for the cache; noise comes by 64 */
     BNN__PARALLEL(n > 2 * BNN__TASK)
     for (i = 0; i < n; i += step) {
         size_t count = n - i < step ? n - i : step;
         bnn_rng noise = t->rng;
-        float *l = r.p + i;
+        float *l = r->p + i;
         bnn__rng_advance(&noise, i / 4);
         bnn__v_gumbel(&noise, count, l);
         bnn__v_axpy(count, 1, a->val.data + i, l);
-        bnn__softmax_rows(count / k, k, l, r.inv_tau, l, logs ? y->val.data + i : NULL, NULL);
+        bnn__softmax_rows(count / k, k, l, r->inv_tau, l, logs ? y->val.data + i : NULL, NULL);
     }
     bnn__rng_advance(&t->rng, (n + 63) / 64 * 16);
+    for (i = 0; i < n; i += k) { /* a row without a law has become NaN, and so has one with a NaN */
+        size_t top = bnn__is_nan((double)r->p[i]) ? bnn_mat_row_argmax(a->val, i / k) : k;
+        if (top < k && !((double)a->val.data[i + top] > -bnn__inf()))
+            return bnn__no_law(who, t, i / k);
+    }
     return y;
 }
 
@@ -7699,11 +7669,12 @@ BNNDEF bnn_var *bnn_score_function(bnn_var *f, bnn_var *log_q, bnn_var *baseline
     bnn_var *gain;
     double sum = 0, n = (double)f->val.rows;
     size_t i;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (f->val.cols != 1 || f->val.rows == 0 || !bnn__same(f->val, log_q->val) ||
-        (baseline != NULL && !bnn__spreads(baseline->val, f->val)))
+    if (f->val.cols != 1 || f->val.rows == 0 || !bnn__same(f->val, log_q->val))
         return bnn__fail(t, BNN_ESHAPE, "bnn_score_function: f is %zx%z, log_q is %zx%z",
                          f->val.rows, f->val.cols, log_q->val.rows, log_q->val.cols);
+    if (baseline != NULL &&
+        !bnn__fits("bnn_score_function", f, "f is", baseline, "the baseline is", 1))
+        return bnn__poison(t);
     gain = bnn_detach(f); /* f - b */
     for (i = 0; i < gain->val.rows; i++) sum += (double)f->val.data[i];
     for (i = 0; i < gain->val.rows; i++) {
@@ -7831,10 +7802,16 @@ BNNDEF bnn_var *bnn_dirichlet_entropy(bnn_var *alpha) {
                      (float)-bnn_lgamma((double)alpha->val.cols));
 }
 
+static int bnn__beta_ok(const bnn_var *a, const bnn_var *b) {
+    const char *who = "bnn_beta";
+    return bnn__fits(who, a, "a is", b, "b is", 0) && bnn__positive(who, "a", a) &&
+           bnn__positive(who, "b", b);
+}
+
 /* Beta(a, b) is the Dirichlet of (a, b): entries become rows of a pair, and go back into rows. */
 static bnn_var *bnn__pairs(bnn_var *a, bnn_var *b) {
     bnn_var *in[2];
-    if (!bnn__fits("bnn_beta", a, "a is", b, "b is", 0)) return bnn__poison(a->tape);
+    if (!bnn__beta_ok(a, b)) return bnn__poison(a->tape);
     in[0] = bnn_reshape(a, bnn__mat_size(a->val), 1);
     in[1] = bnn_reshape(b, bnn__mat_size(a->val), 1);
     return bnn_concat(a->tape, 2, in);
@@ -7845,7 +7822,9 @@ static bnn_var *bnn__unpair(bnn_var *rows, const bnn_var *a) {
 }
 
 BNNDEF bnn_var *bnn_logit_beta(bnn_var *a, bnn_var *b) {
-    bnn_var *y = bnn_log_gamma(a);
+    bnn_var *y;
+    if (!bnn__beta_ok(a, b)) return bnn__poison(a->tape);
+    y = bnn_log_gamma(a);
     return bnn_sub(y, bnn_log_gamma(b));
 }
 
@@ -8470,8 +8449,7 @@ BNNDEF void bnn_params_update_priors(bnn_params *w, bnn_rng *rng) {
     }
 }
 
-/* s sqrt(nu/2G) z, G ~ Gamma(nu/2). Where nu is small G underflows and its logarithm does not;
- * what is beyond the largest float becomes the largest float. */
+/* s sqrt(nu/2G) z, G ~ Gamma(nu/2). Where nu is small G underflows, its logarithm does not. */
 static float bnn__student_draw(const bnn_prior *p, bnn_rng *rng, float z) {
     double log_g = (double)bnn_rng_log_gamma(rng, p->nu / 2), nu = (double)p->nu, x;
     double top = sizeof(float) == 8 ? DBL_MAX : (double)FLT_MAX;
@@ -8502,6 +8480,7 @@ static void bnn__sample_prior(bnn_params *w, size_t first, size_t end, bnn_rng *
 
 BNNDEF void bnn_params_sample_prior(bnn_params *w, bnn_rng *rng) {
     bnn__sample_prior(w, 0, w->n_blocks, rng);
+    w->draw = 0; /* as after a copy */
 }
 
 /* After a step of a mean field: what is held is where it was, its state is forgotten, and the next
@@ -8928,7 +8907,6 @@ static bnn_var *bnn__recurrent_value(const bnn__stage *k, bnn_var *x, bnn_var *c
     size_t units = k->d.size, width = bnn__gates(k) * units, n = x->val.rows, i, steps = k->in.h;
     int lstm = k->d.kind == BNN_LSTM;
     bnn_var *a, *h, *state, **all;
-    if (!bnn__is_image("bnn_layers", x, k->in)) return bnn__poison(t);
     a = bnn_matmul(bnn_reshape(x, n * steps, k->in.w * k->in.c), p[0]);
     a = bnn_reshape(a, n, steps * width);
     state = bnn_op(t, n, lstm ? 2 * units : units, NULL, 0, NULL);
@@ -9286,8 +9264,7 @@ typedef struct bnn__shrink {
 
 static size_t bnn__units_of(const struct bnn__mlp *m, size_t l) {
     bnn__stage k = bnn__stage_of(m, l == 0 ? 0 : l - 1);
-    if (l != 0) return k.out.c;
-    return bnn__is_product(&k) || bnn__recurs(&k) ? bnn__stage_units(&k) : k.in.c;
+    return l == 0 ? bnn__stage_units(&k) : k.out.c;
 }
 
 /* The index of the layer whose weights meet units l, all others between having none; or of the one
@@ -9337,10 +9314,8 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
     if (to->mem->err != BNN_OK) return 0;
     s->m = net->mlp;
     s->w = *net->params;
-    s->w.theta = (float *)bnn_arena_alloc(to->mem, s->w.n, sizeof(float));
-    if (!bnn__shrink_new(to->mem, s)) return 0;
-    memcpy(s->w.theta, net->params->theta, s->w.n * sizeof(float));
-    return 1;
+    s->w.theta = (float *)bnn__larger(to->mem, s->w.n, s->w.theta, s->w.n, sizeof(float));
+    return bnn__shrink_new(to->mem, s);
 }
 
 /* The desc of a list out of its layers, with what is kept of them */

@@ -376,9 +376,13 @@ static void softmax_is_right_for_any_logits(void) {
     CHECK_NEAR(l->val.data[7], 0, 0);
     CHECK_NEAR(p->val.data[9], 1 / (1 + e), tol);
     CHECK_NEAR(p->val.data[11], 0, 0);
-    for (int i = 0; i < 3; i++) z[i] = -inf;
+    for (int i = 0; i < 6; i++) z[i] = i < 3 ? -inf : (float)(i - 4);
     CHECK_NEAR(bnn_value(bnn_logsumexp(bnn_input(&t, (bnn_mat){ 1, 3, z }))), -1.0 / 0.0, 0);
     CHECK_NEAR(bnn_value(bnn_logsumexp(bnn_input(&t, (bnn_mat){ 1, 0, NULL }))), -1.0 / 0.0, 0);
+    x = bnn_leaf(&t, (bnn_mat){ 2, 3, z });
+    bnn_backward(bnn_sum(bnn_exp(bnn_logsumexp(x)))); /* sum of e^x: the slope is e^x */
+    for (int i = 0; i < 6; i++) CHECK_NEAR(x->grad.data[i], i < 3 ? 0 : exp((double)z[i]), tol);
+    CHECK(t.err == BNN_OK);
     bnn_tape_free(&t);
 }
 
@@ -743,6 +747,24 @@ static void an_operation_of_the_user_takes_ten_lines(void) {
     bnn_arena_free(&mem);
 }
 
+static void a_leaf_without_memory_for_its_gradient_has_none(void) {
+    static unsigned char room[20000];
+    float a[64] = { 1 };
+    int failed = 0, complete = 0;
+    for (size_t n = 256; n < sizeof room; n += 64) {
+        bnn_tape t = { .mem = { .buffer = room, .capacity = n } };
+        bnn_var *x = bnn_leaf(&t, (bnn_mat){ 8, 8, a }), *y = bnn_leaf(&t, (bnn_mat){ 8, 1, a });
+        bnn_var *loss = bnn_sum(bnn_mul(x, y));
+        if (t.err == BNN_OK) {
+            bnn_backward(loss);
+            if (t.err != BNN_OK) failed += CHECK(x->grad.data == NULL && y->grad.data == NULL);
+            else complete += CHECK(x->grad.data != NULL && y->grad.data != NULL);
+        }
+        bnn_tape_free(&t);
+    }
+    CHECK(failed > 3 && complete > 3);
+}
+
 static void a_root_may_be_a_leaf_or_a_parameter(void) {
     bnn_arena mem = { 0 };
     bnn_tape t = { 0 };
@@ -1084,6 +1106,7 @@ int main(void) {
     RUN(unwanted_gradients_are_skipped_by_every_op);
     RUN(straight_through_has_the_value_of_one_and_the_gradient_of_the_other);
     RUN(an_operation_of_the_user_takes_ten_lines);
+    RUN(a_leaf_without_memory_for_its_gradient_has_none);
     RUN(a_root_may_be_a_leaf_or_a_parameter);
     RUN(a_consumed_gradient_is_replaced_and_not_added_to);
     RUN(shape_errors_name_both_shapes);

@@ -243,7 +243,23 @@ static void a_frozen_body_leaves_laplace_of_the_head(void) {
     close_all();
 }
 
+static void a_convolution_to_no_channels_has_no_squares(void) {
+    float x[4] = { 1, 2, 3, 4 }, got[1] = { 5 };
+    open_all(35);
+    bnn_params *w = bnn_params_new(&mem);
+    size_t none = bnn_params_add(w, 4, 0, "w", (bnn_prior){ 0 });
+    size_t b = bnn_params_add(w, 1, 1, "b", (bnn_prior){ 0 });
+    bnn_var *y = bnn_conv2d(bnn_input(&tape, (bnn_mat){ 1, 4, x }), bnn_param(&tape, w, none), NULL,
+                            (bnn_image){ 2, 2, 1 }, (bnn_window){ .kernel = 2 });
+    bnn_backward(bnn_add(bnn_sum(y), bnn_matmul(bnn_scalar(&tape, 2), bnn_param(&tape, w, b))));
+    bnn_grad_squares(got, &tape, w);
+    CHECK(tape.err == BNN_OK);
+    CHECK_NEAR((double)got[0], 4, 0);
+    close_all();
+}
+
 int main(void) {
+    RUN(a_convolution_to_no_channels_has_no_squares);
     RUN(squares_of_convolutions_are_those_of_single_passes);
     RUN(a_wide_transposed_convolution_has_room_for_its_squares);
     RUN(laplace_of_a_linear_convolution_is_its_posterior);

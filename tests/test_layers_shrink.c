@@ -317,7 +317,19 @@ static void what_is_frozen_stays_so(void) {
     }
 }
 
+static void a_net_without_weights_is_copied(void) {
+    float x[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    bnn_mat in = { 2, 4, x };
+    open_all(32);
+    bnn_net net = make((bnn_layers_desc){ .input = { 2, 2, 1 }, .layers = { { BNN_MAX_POOL } } });
+    bnn_net less = bnn_mlp_shrink(bnn_params_new(&mem), &net, NULL);
+    CHECK(less.params != NULL && less.params->n == 0);
+    CHECK_NEAR((double)bnn_net_forward(&less, bnn_input(&tape, in))->val.data[1], 8, 0);
+    close_all();
+}
+
 int main(void) {
+    RUN(a_net_without_weights_is_copied);
     RUN(what_is_frozen_stays_so);
     RUN(filters_without_weights_go);
     RUN(what_is_zero_goes_from_anywhere);

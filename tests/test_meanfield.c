@@ -1711,7 +1711,7 @@ static void weights_know_that_they_are_a_draw(void) {
             bnn_backward(bnn_net_loss(&l.net, bnn_batch_all(&l.u.tape, l.data)));
             bnn_step(&wrong, &l.u.tape);
             CHECK(l.u.tape.err == BNN_OK);
-            { /* nor is a sample of an ensemble, or a copy */
+            { /* nor is a sample of an ensemble or of the prior, or a copy */
                 bnn_params *v = bnn_params_new(&l.u.mem);
                 bnn_net other = bnn_mlp(v, (bnn_mlp_desc){ .sizes = { DIM, 1 }, .no_bias = 1,
                                                            .noise_std = (float)0.5 });
@@ -1723,6 +1723,9 @@ static void weights_know_that_they_are_a_draw(void) {
                 CHECK(bnn_value(bnn_prior_nll(&l.u.tape, &one)) > 0);
                 bnn_params_copy(l.u.w, v);
                 bnn_net_loss(&l.net, bnn_batch_all(&l.u.tape, l.data));
+                bnn_meanfield_sample(&q, &l.u.tape);
+                bnn_params_sample_prior(l.u.w, &l.u.tape.rng);
+                CHECK(bnn_value(bnn_prior_nll(&l.u.tape, l.u.w)) > 0);
                 CHECK(l.u.tape.err == BNN_OK);
             }
             world_close(&l.u);

@@ -66,6 +66,9 @@ static void laws_refuse_shapes_and_scales_by_name(void) {
     a = filled(2, 2, 1);
     (void)bnn_kl_dirichlet(a, prior);
     CHECK(took(BNN_EARG, "bnn_kl_dirichlet: prior 0, entry 1"));
+    prior[0] = (float)bnn__inf();
+    (void)bnn_kl_dirichlet(a, prior);
+    CHECK(took(BNN_EARG, "bnn_kl_dirichlet: prior inf, entry 0"));
     (void)bnn_beta_entropy(filled(2, 3, 1), filled(2, 2, 1));
     CHECK(took(BNN_ESHAPE, "bnn_beta: a is 2x3, b is 2x2"));
     (void)bnn_soft_mix(filled(4, 1, 1), filled(3, 1, 1), NULL, 0.5f);

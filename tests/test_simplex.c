@@ -1184,6 +1184,10 @@ static double half_cdf(void *user, double w, const double *p) {
 
 static void bad_input_is_refused_with_its_place(void) {
     static const double bad_alpha[3] = { 1, -2, 3 }, zero[3] = { 0, 0, 0 };
+    static const double some[2] = { 1, 0 };
+    const double low = -bnn__inf(), never[3] = { low, low, low };
+    const double missing[3] = { low, bnn__nan(), low };
+    static const double one_to_three[3] = { 1, 2, 3 };
     world u;
     bnn_tape *t = &u.tape;
     bnn_var *a, *one, *none, *bad;
@@ -1198,6 +1202,12 @@ static void bad_input_is_refused_with_its_place(void) {
     CHECK(refused(t, bnn_gumbel_softmax(a, (float)bnn__nan()), "tau is nan"));
     CHECK(refused(t, bnn_log_gumbel_softmax(one, 1), "over 1 things"));
     CHECK(refused(t, bnn_gumbel_softmax(none, 1), "over 0 things"));
+    CHECK(refused(t, bnn_gumbel_softmax(rows_of(t, 2, 3, never), 1), "bnn_gumbel_softmax: the "
+                  "logits of row 0 are all -inf"));
+    CHECK(refused(t, bnn_log_gumbel_softmax(bnn_log(bnn_transpose(rows_of(t, 3, 2, some))), 1),
+                  "bnn_log_gumbel_softmax: the logits of row 1 are all -inf"));
+    CHECK(at(bnn_gumbel_softmax(rows_of(t, 1, 3, missing), 1), 0, 1) !=
+          at(bnn_gumbel_softmax(rows_of(t, 1, 3, missing), 1), 0, 1)); /* NaN, no error */
     CHECK(refused(t, bnn_categorical(one), "over 1 things"));
     CHECK(refused(t, bnn_relaxed_bernoulli(a, (float)1e-4), "tau is"));
     CHECK(refused(t, bnn_concrete_log_prob(a, a, 0), "tau is 0"));
@@ -1207,11 +1217,18 @@ static void bad_input_is_refused_with_its_place(void) {
     CHECK(refused(t, bnn_log_gamma(rows_of(t, 1, 3, zero)), "alpha is 0 in row 0, entry 0"));
     CHECK(refused(t, bnn_dirichlet_log_prob(a, bad), "entry 1"));
     CHECK(refused(t, bnn_dirichlet_entropy(bad), "entry 1"));
-    CHECK(refused(t, bnn_beta(bad, bad), "entry 1"));
+    CHECK(refused(t, bnn_beta(bad, bad), "bnn_beta: a is -2 in row 0, entry 1"));
+    CHECK(refused(t, bnn_beta(a, bnn_exp(a)), "bnn_beta: a is -0.3 in row 0, entry 1"));
+    CHECK(refused(t, bnn_beta_entropy(bnn_exp(a), a), "bnn_beta: b is -0.3 in row 0, entry 1"));
+    CHECK(refused(t, bnn_kl_beta(bnn_exp(a), a, 1, 1), "bnn_beta: b is -0.3 in row 0, entry 1"));
+    /* a row that is repeated would give all rows one draw of it */
+    CHECK(refused(t, bnn_logit_beta(bnn_exp(a), rows_of(t, 1, 3, one_to_three)), "b is 1x3"));
     CHECK(refused(t, bnn_beta_log_prob(a, bad, a), "a is -2"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, one), "scale is 2x1"));
     CHECK(refused(t, bnn_logit_normal_log_prob(a, a, rows_of(t, 1, 3, zero)), "singular"));
     CHECK(refused(t, bnn_score_function(a, a, NULL), "f is 2x3"));
+    CHECK(refused(t, bnn_score_function(one, one, rows_of(t, 3, 1, odds)),
+                  "bnn_score_function: f is 2x1, the baseline is 3x1"));
     CHECK(refused(t, bnn_implicit(&a, 1, nothing), "cdf"));
     CHECK(refused(t, bnn_implicit(&a, 1, nowhere), "row 0, entry 0"));
     world_close(&u);
