@@ -1433,7 +1433,8 @@ typedef struct bnn_laplace {
     int kind;
     size_t first, n;     /* the weights with a distribution; the others are known         */
     float *mean, *prior; /* theta* and the precisions of the prior, params->n values each */
-    bnn_gaussian g;      /* H^-1 by factors of H: one piece, or one per layer (KRON)      */
+    bnn_gaussian g;      /* H^-1 by factors of H: one piece, or one per layer (KRON). For
+                            what needs more than draws take bnn_gaussian_laplace          */
     double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of this mode only;
                             with flat priors, which count 0, only up to a constant        */
     double decrement;    /* g^T H^-1 g/2, g = grad U: the nats a Newton step would still gain, 0 at
@@ -14459,6 +14460,21 @@ static int bnn__gaussian_factor(bnn_gaussian *g) {
     return g->mem->err;
 }
 
+/* The Gaussian inside a bnn_laplace may have weights of no piece, rotated variances, whose inverse
+ * is not at hand, and factors without a covariance. cov = 1: that is needed, too. */
+static int bnn__gaussian_formed(bnn_arena *mem, const bnn_gaussian *g, int cov) {
+    size_t p, n = 0;
+    int formed = 1;
+    for (p = 0; p < g->n_pieces; p++) {
+        n += g->pieces[p].n;
+        if (g->pieces[p].a.data != NULL || (cov && g->pieces[p].cov.rows == 0)) formed = 0;
+    }
+    if (!formed || n != g->n)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance of this curvature is not "
+                        "formed: take bnn_gaussian_laplace");
+    return mem->err;
+}
+
 /* Every row of y, an (A rows, G rows) matrix Y, becomes A Y G^T, or A^T Y G. */
 static void bnn__kron_turn(bnn_mat a, bnn_mat g, int transposed, bnn_mat y, float *tmp) {
     bnn_mat half = bnn__mat(a.rows, g.rows, tmp);
@@ -14540,7 +14556,9 @@ BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
     float *y;
     double value;
     size_t i;
-    if (theta == NULL || bnn__gaussian_factor(g) != BNN_OK) return bnn__nan();
+    if (theta == NULL || bnn__gaussian_factor(g) != BNN_OK ||
+        bnn__gaussian_formed(g->mem, g, 0) != BNN_OK)
+        return bnn__nan();
     mark = bnn_arena_mark(g->mem);
     y = (float *)bnn_arena_alloc(g->mem, bnn__mul(2, g->n), sizeof *y);
     if (y == NULL) return bnn__nan();
@@ -14610,7 +14628,8 @@ BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p) {
     double sum;
     size_t i;
     if (q == NULL || p == NULL || q->n != p->n || bnn__gaussian_factor(q) != BNN_OK ||
-        bnn__gaussian_factor(p) != BNN_OK)
+        bnn__gaussian_factor(p) != BNN_OK || bnn__gaussian_formed(q->mem, q, 1) != BNN_OK ||
+        bnn__gaussian_formed(p->mem, p, 0) != BNN_OK)
         return bnn__nan();
     mark = bnn_arena_mark(p->mem);
     d = (float *)bnn_arena_alloc(p->mem, bnn__mul(2, p->n), sizeof *d);
@@ -14705,7 +14724,7 @@ BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
     }
     if (n == 0)
         bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: none of %z weights is kept", all);
-    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    if (mem->err != BNN_OK || bnn__gaussian_formed(mem, g, 1) != BNN_OK) return bnn__no_gaussian();
     out = bnn__gaussian_start(mem, n, g->n_pieces);
     for (p = 0, n = 0; p < g->n_pieces && mem->err == BNN_OK; p++, n += k) {
         const bnn_gaussian_piece *q = &g->pieces[p];
@@ -14722,7 +14741,7 @@ static int bnn__gaussian_ready(bnn_tape *t, const char *who, bnn_gaussian *g, si
     if (g == NULL || g->n == 0) bnn__fail(t, BNN_EARG, "%s: the Gaussian was not made", who);
     else if (g->n != n)
         bnn__fail(t, BNN_ESHAPE, "%s: %z weights, the Gaussian has %z", who, n, g->n);
-    else if (bnn__gaussian_factor(g) != BNN_OK)
+    else if (bnn__gaussian_factor(g) != BNN_OK || bnn__gaussian_formed(g->mem, g, 0) != BNN_OK)
         bnn__fail(t, g->mem->err, "%s: %s", who, g->mem->msg);
     return t->err == BNN_OK;
 }
@@ -15826,7 +15845,7 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
     if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-    return mem->err == BNN_OK;
+    return bnn__gaussian_formed(mem, g, 1) == BNN_OK;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */

@@ -463,6 +463,38 @@ static void a_covariance_that_is_none_names_its_pivot(void) {
     close_all();
 }
 
+/* The g of a Laplace approximation has factors, rotated variances, or a part of the weights: what
+ * these say is right or refused. */
+static void a_curvature_is_no_covariance(void) {
+    static const char part[] = "take bnn_gaussian_laplace";
+    float x[4] = { -1, 0, 1, 2 }, y[4] = { 0, 1, 1, 0 }, at[7];
+    bnn_data d = { { 4, 1, x }, { 4, 1, y } };
+    unsigned char what[7] = { 0, 0, 0, 0, 0, 0, 1 };
+    size_t order[2];
+    open_all(15);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 2, 1 }, .noise_std = 1 });
+    for (int i = 0; i < 7; i++) at[i] = w->theta[i] + (float)(0.1 * i);
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+        bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+        bnn_gaussian q = bnn_gaussian_laplace(&mem, &la, BNN_COV_FULL);
+        int whole = kind == BNN_LAPLACE_DIAGONAL, dense = kind == BNN_LAPLACE_FULL;
+        double log_p = bnn_gaussian_log_pdf(&la.g, at);
+        if (whole || dense) CHECK_NEAR(log_p, bnn_gaussian_log_pdf(&q, at), BUILD_TOL(1e-4, 1e-9));
+        else CHECK(is_nan(log_p) && mem_took(BNN_EARG, part));
+        bnn_gaussian_prior_nll(&tape, w, &la.g);
+        CHECK(whole || dense || (took(BNN_EARG, part) && mem_took(BNN_EARG, part)));
+        if (whole) continue;
+        if (dense) CHECK_NEAR(bnn_gaussian_kl(&q, &la.g), 0, BUILD_TOL(1e-4, 1e-9));
+        if (kind != BNN_LAPLACE_LAST) /* then variances of q are 0 */
+            CHECK(is_nan(bnn_gaussian_kl(&la.g, &q)) && mem_took(BNN_EARG, part));
+        CHECK(bnn_gaussian_reduce(&mem, &la.g, what, NULL).n == 0 && mem_took(BNN_EARG, part));
+        bnn_drop_order(&mem, order, &net, &la.g, 1, BNN_ORDER_RATIO, NULL, NULL);
+        CHECK(mem_took(BNN_EARG, part));
+    }
+    close_all();
+}
+
 static void nothing_given_is_an_error_and_no_crash(void) {
     static const size_t gone[1] = { 0 };
     static const unsigned char keep[3] = { 0, 0, 0 };
@@ -824,6 +856,7 @@ int main(void) {
     RUN(chains_of_removals_end_in_a_net_that_runs);
     RUN(what_cannot_be_removed_is_refused);
     RUN(a_covariance_that_is_none_names_its_pivot);
+    RUN(a_curvature_is_no_covariance);
     RUN(nothing_given_is_an_error_and_no_crash);
     RUN(random_orders_are_uniform);
     RUN(damage_and_surgeon_are_exact_on_a_quadratic);
