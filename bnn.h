@@ -18259,6 +18259,21 @@ static void bnn__fit_notes_prior(bnn__fitting *f) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* Mean ln of the share of a row's class; y has labels that the net has taken. */
+static double bnn__fit_shares(bnn_arena *mem, bnn_mat y) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    double *count, sum = 0, n = (double)y.rows;
+    size_t i, classes = 0;
+    for (i = 0; i < y.rows; i++)
+        if ((size_t)y.data[i] >= classes) classes = (size_t)y.data[i] + 1;
+    count = (double *)bnn_arena_alloc(mem, classes, sizeof *count);
+    for (i = 0; count != NULL && i < y.rows; i++) count[(size_t)y.data[i]]++;
+    for (i = 0; count != NULL && i < y.rows; i++)
+        sum += bnn__dlog(count[(size_t)y.data[i]] / n) / n;
+    bnn_arena_rewind(mem, mark);
+    return sum;
+}
+
 /* Nats a row by which draws explain y worse than its mean does, or the shares of its classes */
 static double bnn__fit_behind(const bnn__fitting *f) {
     bnn_mat y = f->data.y;
@@ -18274,10 +18289,7 @@ static double bnn__fit_behind(const bnn__fitting *f) {
         if (f->net->noise_learned) s = sqrt(of[1]);
         constant -= 0.5 * bnn__dlog(2 * BNN__PI * s * s) + of[1] / (2 * s * s);
     }
-    for (i = 0; i < y.rows && lik == BNN_CATEGORICAL; i++) {
-        for (k = 0, of[0] = 0; k < y.rows; k++) of[0] += y.data[k] == y.data[i];
-        constant += bnn__dlog(of[0] / n) / n;
-    }
+    if (lik == BNN_CATEGORICAL) constant = bnn__fit_shares(f->mem, y);
     return constant - bnn__fit_mean(f, BNN__FIT_LOG_LIK, &error) / n;
 }
 
