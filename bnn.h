@@ -18370,6 +18370,9 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net was not made");
     else if (d.x.rows == 0 || d.x.rows != d.y.rows)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
+    else if (!bnn__mat_ok(d.x)) /* of y a loss says so */
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is a %zx%z matrix without data", d.x.rows,
+                        d.x.cols);
     else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
              !(q->ess >= 0) || (q->probe.data != NULL && q->probe.cols != d.x.cols))
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "

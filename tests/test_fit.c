@@ -268,13 +268,15 @@ static void bad_input_is_an_error_with_a_sentence(void) {
     float nan = (float)NAN, one = 1;
     bnn_net dead = { .params = NULL };
     bnn_data none = { { 0, 1, &one }, { 0, 1, &one } }, d = { { 1, 1, &one }, { 1, 1, &one } };
-    bnn_data bad = { { 1, 1, &nan }, { 1, 1, &one } };
+    bnn_data bad = { { 1, 1, &nan }, { 1, 1, &one } }, no_x = { { 1, 1, NULL }, { 1, 1, &one } };
     open_all(10);
     bnn_net net = linear_net(1, 1);
     CHECK(bnn_fit(&mem, &dead, d, (bnn_fit_desc){ 0 }).err == BNN_EARG);
     CHECK(mem_took(BNN_EARG, "bnn_fit: the net was not made"));
     CHECK(bnn_fit(&mem, &net, none, (bnn_fit_desc){ 0 }).err == BNN_ESHAPE);
     CHECK(mem_took(BNN_ESHAPE, "bnn_fit: x has 0 rows, y has 0"));
+    CHECK(bnn_fit(&mem, &net, no_x, (bnn_fit_desc){ .unscaled = 1 }).err == BNN_EARG);
+    CHECK(mem_took(BNN_EARG, "bnn_fit: x is a 1x1 matrix without data"));
     CHECK(bnn_fit(&mem, &net, bad, (bnn_fit_desc){ 0 }).err == BNN_ENONFINITE);
     CHECK(mem_took(BNN_ENONFINITE, "bnn_fit: bnn_net_standardize: x is nan in row 0, column 0"));
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .method = 99 }).err == BNN_EARG);
