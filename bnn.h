@@ -1353,9 +1353,9 @@ BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b);
 /* Split conformal prediction: for any model, at least a share 1 - alpha of new y lies inside, if
  * calibration rows and new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
  * the conformal quantile of max(lo - y, y - hi) over the calibration rows, one for each column
- * (Romano et al. 2019); with lo = hi = mean that is the quantile of |y - mean|. Sets: out (n,k) is
- * 1 for the classes in the set, where 1 - prob is at most the quantile of 1 - p_y (Sadinle et al.
- * 2019). With too few calibration rows for alpha, everything is inside. */
+ * (Romano et al. 2019); with two copies of the mean that is the quantile of |y - mean|. Sets: out
+ * (n,k) is 1 for the classes in the set, where 1 - prob is at most the quantile of 1 - p_y (Sadinle
+ * et al. 2019). With too few calibration rows for alpha, everything is inside. */
 BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
                                   bnn_mat cal_hi, bnn_mat cal_y, double alpha);
 BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
@@ -14162,6 +14162,7 @@ BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_ma
     if (!bnn__paired(lo, hi) || !bnn__paired(cal_lo, cal_hi) || !bnn__paired(cal_lo, cal_y) ||
         cal_y.cols != k)
         err = BNN_ESHAPE;
+    else if (bnn__mat_overlap(lo, hi)) err = BNN_EARG; /* what one gains the other would lose */
     for (j = 0; err == BNN_OK && j < k; j++) {
         for (i = 0; i < m; i++) {
             size_t e = i * k + j;

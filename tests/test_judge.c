@@ -354,6 +354,9 @@ static void conformal_intervals_cover_whatever_the_model(void) {
     CHECK(lo.data[0] < -1e30f && hi.data[0] > 1e30f); /* 199 rows cannot say it */
     CHECK(bnn_conformal_interval(&mem, lo, hi, cal_lo, cal_hi, cal_y, 0) == BNN_EARG);
     CHECK(bnn_conformal_interval(&mem, lo, hi, cal_lo, cal_hi, lo, 0.1) == BNN_ESHAPE);
+    bnn_mat_fill(lo, 2); /* one matrix for both would not move */
+    CHECK(bnn_conformal_interval(&mem, lo, lo, cal_lo, cal_lo, cal_y, 0.1) == BNN_EARG);
+    CHECK(lo.data[0] == 2);
     close_all();
 }
 
