@@ -13520,7 +13520,8 @@ static int bnn__rank_normalize(bnn_arena *mem, size_t n, double *x) {
 static double bnn__quantile(size_t n, const double *sorted, double q) { /* linear, as R's type 7 */
     double at = q * (double)(n - 1), whole = floor(at);
     size_t i = (size_t)whole;
-    return i + 1 < n ? sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+    if (!(at > whole) || !bnn__finite_d(sorted[i])) return sorted[i];
+    return sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]);
 }
 
 static double bnn__mean_d(size_t n, const double *x) {

@@ -328,6 +328,12 @@ static void quantiles_of_columns_are_numpys(void) {
         CHECK(bnn_mat_col_quantile(&mem, out, a, q[k]) == BNN_OK);
         for (int j = 0; j < 2; j++) CHECK_NEAR(out.data[j], o_quantile[2 * k + j], TIGHT);
     }
+    float ends[6] = { -(float)INFINITY, 0, 1, 1, (float)INFINITY, 2 };
+    for (int k = 0; k < 5; k++) { /* 0 times infinity is no part of it */
+        CHECK(bnn_mat_col_quantile(&mem, out, (bnn_mat){ 3, 2, ends }, k / 4.0) == BNN_OK);
+        CHECK(out.data[0] == (k == 2 ? 1 : k < 2 ? ends[0] : ends[4]));
+        CHECK(out.data[1] == (float)(k / 2.0));
+    }
     CHECK(bnn_mat_col_quantile(&mem, out, a, 1.1) == BNN_EARG);
     CHECK(bnn_mat_col_quantile(&mem, (bnn_mat){ 1, 1, out.data }, a, 0.5) == BNN_ESHAPE);
     close_all();
