@@ -14088,6 +14088,7 @@ static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float 
     if (r == NULL) return bnn__nan();
     for (s = 0; s < S; s++) r[s] = least - (double)at[s * stride];
     *k_hat = bnn__pareto_smooth(mem, S, r, r_eff);
+    if (mem->err != BNN_OK) return bnn__nan(); /* r is not smoothed */
     for (s = 0; s < S; s++) {
         double v = exp((double)at[s * stride] - top), w = exp(r[s]);
         weights += w;
@@ -14128,7 +14129,7 @@ BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_m
         r.elpd += one;
         r.p_loo += lpd - one;
         r.high += !(k <= r.k_max);
-        if (k > r.worst_k) r.worst_k = k;
+        if (!(k <= r.worst_k)) r.worst_k = k;
         if (points.data != NULL) points.data[i] = (float)one;
         if (k_hat.data != NULL) k_hat.data[i] = (float)k;
     }

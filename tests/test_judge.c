@@ -281,6 +281,18 @@ static void loo_with_few_samples_or_flat_tails_has_infinite_k(void) {
     close_all();
 }
 
+static void loo_out_of_memory_is_nan(void) {
+    static char bytes[4096];
+    open_all(12);
+    bnn_mat none = { 0, 0, NULL }, ll = normals(50, 1, 1);
+    for (size_t room = 64; room <= sizeof bytes; room += 64) { /* some, but too little */
+        bnn_arena small = { .buffer = bytes, .capacity = room };
+        bnn_loo r = bnn_diag_loo(&small, none, none, ll, 0);
+        CHECK(isnan(r.elpd) == (small.err != BNN_OK) && isnan(r.worst_k) == isnan(r.elpd));
+    }
+    close_all();
+}
+
 static void two_models_are_compared_row_by_row(void) {
     float a[4] = { -1, -2, -3, -4 }, b[4] = { (float)-1.5, (float)-2.5, -4, -4 };
     bnn_comparison c = bnn_diag_compare((bnn_mat){ 1, 4, a }, (bnn_mat){ 1, 4, b });
@@ -451,6 +463,7 @@ int main(void) {
     RUN(loo_is_as_the_oracle_says);
     RUN(loo_of_a_normal_mean_is_exact);
     RUN(loo_with_few_samples_or_flat_tails_has_infinite_k);
+    RUN(loo_out_of_memory_is_nan);
     RUN(two_models_are_compared_row_by_row);
     RUN(a_check_sees_what_the_model_does_not_make);
     RUN(quantiles_of_columns_are_numpys);
