@@ -15160,7 +15160,8 @@ static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
         *v += la->prior[la->first + i];
         if (!diagonal) continue;
         if (!(*v > 0))
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior",
+                      la->first + i);
         q->log_det -= bnn__dlog((double)*v);
         *v = 1 / *v;
     }
