@@ -14723,6 +14723,9 @@ BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
         if (what[i] > BNN_FIX)
             bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: weight %z: %d is neither keep, "
                             "drop nor fix", i, (int)what[i]);
+        if (what[i] == BNN_FIX && value != NULL && !bnn__finite(value[i]))
+            bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_gaussian_reduce: value %g of weight %z",
+                            (double)value[i], i);
         n += what[i] == BNN_KEEP;
     }
     if (n == 0)

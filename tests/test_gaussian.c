@@ -440,13 +440,20 @@ static void what_cannot_be_removed_is_refused(void) {
 
 static void a_covariance_that_is_none_names_its_pivot(void) {
     float c[9] = { 1, 0, 0, 0, 1, 2, 0, 2, 1 }, x[3] = { 0, 0, 0 }, neg[3] = { 1, -1, 1 };
-    static const unsigned char fix[3] = { 0, 2, 2 }, none[3] = { 1, 2, 2 }, odd[3] = { 0, 0, 5 };
+    static const unsigned char fix[3] = { 0, 2, 2 }, none[3] = { 1, 2, 2 }, odd[3] = { 0, 0, 5 },
+                               one[3] = { 0, 2, 0 };
     open_all(14);
     bnn_gaussian g = bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 3, 3, c });
     CHECK(!(bnn_gaussian_log_pdf(&g, x) < 0) && mem_took(BNN_EARG, "pivot 2"));
     CHECK(bnn_gaussian_reduce(&mem, &g, fix, NULL).n == 0 && mem_took(BNN_EARG, "pivot 2"));
     CHECK(bnn_gaussian_reduce(&mem, &g, none, NULL).n == 0 && mem_took(BNN_EARG, "none"));
     CHECK(bnn_gaussian_reduce(&mem, &g, odd, NULL).n == 0 && mem_took(BNN_EARG, "weight 2"));
+    x[0] = (float)NAN; /* of a weight that is kept: not read */
+    CHECK(bnn_gaussian_reduce(&mem, &g, one, x).n == 2 && mem.err == BNN_OK);
+    x[0] = 0, x[1] = (float)NAN;
+    CHECK(bnn_gaussian_reduce(&mem, &g, one, x).n == 0);
+    CHECK(mem_took(BNN_ENONFINITE, "bnn_gaussian_reduce: value nan of weight 1"));
+    x[1] = 0;
     CHECK(bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 1, 3, neg }).n == 0 &&
           mem_took(BNN_EARG, "weight 1"));
     CHECK(bnn_gaussian_new(&mem, 2, NULL, (bnn_mat){ 3, 3, c }).n == 0 && mem_took(BNN_ESHAPE, "3x3"));
