@@ -16090,7 +16090,7 @@ static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size
             size_t at = from + i * next->cols, other;
             double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
-            if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
+            if (kind == BNN_ORDER_RATIO && u != 0) score[i] += u * u / (2 * v); /* v = 0: last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
                 other = from + k * next->cols;
                 r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
@@ -16107,7 +16107,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
     bnn_mark mark;
     double *score;
     bnn_mat r;
-    size_t width, *sorted;
+    size_t i, width, *sorted;
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
@@ -16127,6 +16127,10 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
     if (mem->err != BNN_OK) return mem->err;
     if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
     else bnn__order_scores(g, next, width, kind, curvature, score, r);
+    for (i = 0; i < width; i++)
+        if (bnn__is_nan(score[i]))
+            return bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_drop_order: the score of neuron %z is "
+                                   "%g", i, score[i]);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
     else if (kind == BNN_ORDER_RANDOM) err = BNN_OK;
     else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;

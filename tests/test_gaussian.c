@@ -635,6 +635,12 @@ static void scores_add_over_the_outgoing_row(void) {
     CHECK(o[0] == 2 && o[1] == 1 && o[2] == 0);
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_OK);
     CHECK(o[0] == 2 && o[1] == 0 && o[2] == 1); /* .505, 450.1, .455 */
+    memset(g.mean + 9, 0, 2 * sizeof *u), memset(g.pieces[0].cov.data + 9, 0, 2 * sizeof *v);
+    CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_OK);
+    CHECK(o[0] == 0 && o[1] == 2 && o[2] == 1); /* known to be 0 */
+    h[11] = (float)NAN;
+    CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_OBD, h, NULL) == BNN_ENONFINITE);
+    CHECK(mem_took(BNN_ENONFINITE, "bnn_drop_order: the score of neuron 1 is nan"));
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_OBD, NULL, NULL) == BNN_EARG);
     mem_took(BNN_EARG, "curvature");
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RANDOM, NULL, NULL) == BNN_EARG);
