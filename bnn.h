@@ -1563,7 +1563,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph);
 /* p[k] = P(k is chosen on this edge), averaged over samples of the logits (NULL = present ones) */
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p);
 BNNDEF void bnn_simplex_project(size_t k, float *x); /* nearest point; Duchi et al. 2008. If an
-                                                        entry is not finite, all become NaN */
+                                                        entry is NaN or inf, all become NaN */
 
 /* Writes the gradient of upper(a, w(a)) with respect to a into a->grad, for bnn_step; w(a) is near
  * the minimum of lower(a, w). w does not change; its gradient is 0 afterwards. upper and lower
@@ -14226,12 +14226,14 @@ typedef struct bnn__pool { double lo, hi, sum, weight; } bnn__pool; /* of neighb
 BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
     bnn_mat knots = { 0, 0, NULL };
     size_t n = x.rows, i, m = 0, c, *order;
+    bnn_mark mark;
     bnn__pool *p;
     double *key;
     if (!bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 || !bnn_mat_finite(x) ||
         !bnn_mat_finite(y))
         return knots;
     knots = bnn_mat_new(mem, 2 * n, 2);
+    mark = bnn_arena_mark(mem);
     key = bnn__doubles(mem, x);
     p = (bnn__pool *)bnn__arena_take(mem, n, sizeof *p);
     order = p != NULL ? bnn__sorted_index(mem, n, key) : NULL;
@@ -14250,6 +14252,7 @@ BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
         if (p[i].hi > p[i].lo) knots.data[2 * c] = (float)p[i].hi, knots.data[2 * c++ + 1] = v;
     }
     knots.rows = c;
+    bnn_arena_rewind(mem, mark);
     return knots;
 }
 

@@ -450,6 +450,16 @@ static void isotonic_regression_is_as_the_oracle_says(void) {
     close_all();
 }
 
+static void isotonic_regression_keeps_its_knots_only(void) {
+    static char bytes[1 << 14];
+    bnn_arena small = { .buffer = bytes, .capacity = sizeof bytes };
+    open_all(20);
+    bnn_mat x = normals(100, 1, 1), y = normals(100, 1, 1), knots = bnn_isotonic(&small, x, y);
+    CHECK(knots.rows > 1 && small.err == BNN_OK);
+    CHECK(bnn_arena_mark(&small).used <= 2 * 100 * 2 * sizeof(float) + 128);
+    close_all();
+}
+
 int main(void) {
     RUN(draws_of_every_likelihood_have_its_moments);
     RUN(draws_of_a_student_have_its_quantiles);
@@ -471,5 +481,6 @@ int main(void) {
     RUN(conformal_sets_cover_whatever_the_model);
     RUN(a_temperature_makes_probabilities_right);
     RUN(isotonic_regression_is_as_the_oracle_says);
+    RUN(isotonic_regression_keeps_its_knots_only);
     return check_done();
 }
