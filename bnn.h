@@ -18410,6 +18410,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     if (q.method == 0)
         q.method = work > 2e6 ? BNN_FIT_SGHMC : n > 50 ? BNN_FIT_HMC : BNN_FIT_NUTS;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
+    if (q.method == BNN_FIT_ENSEMBLE) q.draws = 1; /* of a chain there is one optimum */
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 4e5;
     if (!given && bnn__fit_whole(q.method) && work > 2e5) q.gradients *= 2e5 / work;
@@ -18426,8 +18427,10 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : rows <= 500 ? rows : 100;
     if (f->batch > rows) f->batch = rows;
     if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
-    f->room = bnn__mul(q.draws / BNN__FIT_ROUND + (q.draws % BNN__FIT_ROUND != 0),
-                       2 * BNN__FIT_ROUND); /* even, of whole rounds */
+    f->room = q.draws;
+    if (bnn__fit_samples(q.method)) /* even, of whole rounds */
+        f->room = bnn__mul(q.draws / BNN__FIT_ROUND + (q.draws % BNN__FIT_ROUND != 0),
+                           2 * BNN__FIT_ROUND);
     f->thin = 1;
     f->chains = (bnn__fit_chain *)bnn_arena_alloc(mem, q.chains, sizeof *f->chains);
     for (k = 0; f->chains != NULL && k < q.chains; k++) f->chains[k].fit = f, f->chains[k].id = k;

@@ -262,6 +262,21 @@ static void a_callers_buffer_is_enough_or_an_error(void) {
     close_all();
 }
 
+/* 500 records of a chain of 1,201 weights would be 2.4 MB, and more than 20 MB in the end */
+static void an_ensemble_keeps_one_record_of_a_chain(void) {
+    open_all(9);
+    bnn_data d = waves(41, 0.3);
+    bnn_net net = small_net(400, 0.3);
+    size_t size = ((size_t)1 << 20) * sizeof(float);
+    unsigned char *bytes = malloc(size);
+    bnn_arena a = { .buffer = bytes, .capacity = size };
+    bnn_posterior p = bnn_fit(&a, &net, d, (bnn_fit_desc){ .method = BNN_FIT_ENSEMBLE, .chains = 2,
+                                                           .gradients = 20 });
+    CHECK(a.err == BNN_OK && p.post.count == 2 && p.draws == 1);
+    free(bytes);
+    close_all();
+}
+
 /* ---- errors */
 
 static void bad_input_is_an_error_with_a_sentence(void) {
@@ -620,6 +635,7 @@ int main(void) {
     RUN(threads_do_not_matter);
     RUN(where_the_target_was_reached_it_goes_on_to_twice_of_it);
     RUN(a_callers_buffer_is_enough_or_an_error);
+    RUN(an_ensemble_keeps_one_record_of_a_chain);
     RUN(bad_input_is_an_error_with_a_sentence);
     RUN(weights_that_are_nan_at_every_start_are_an_error);
     RUN(an_lr_of_a_millionth_ends_in_notes);
