@@ -13988,7 +13988,7 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
     size_t j, i;
     int err = BNN_OK;
     if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
-    if (!(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
+    if (mem == NULL || !(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
     for (j = 0; j < a.cols && err == BNN_OK; j++) {
         bnn_mark mark = bnn_arena_mark(mem);
         bnn_mat col = bnn_mat_new(mem, a.rows, 1);
@@ -14157,14 +14157,17 @@ BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b) {
 
 BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
                                   bnn_mat cal_hi, bnn_mat cal_y, double alpha) {
-    bnn_mark mark = bnn_arena_mark(mem);
     size_t j, i, k = lo.cols, m = cal_y.rows;
-    bnn_mat q = bnn_mat_new(mem, 1, k), score = bnn_mat_new(mem, m, 1);
-    int err = mem->err;
+    bnn_mark mark;
+    bnn_mat q, score;
+    int err;
     if (!bnn__paired(lo, hi) || !bnn__paired(cal_lo, cal_hi) || !bnn__paired(cal_lo, cal_y) ||
         cal_y.cols != k)
-        err = BNN_ESHAPE;
-    else if (bnn__mat_overlap(lo, hi)) err = BNN_EARG; /* what one gains the other would lose */
+        return BNN_ESHAPE;
+    if (mem == NULL || bnn__mat_overlap(lo, hi)) return BNN_EARG; /* one's gain, the other's loss */
+    mark = bnn_arena_mark(mem);
+    q = bnn_mat_new(mem, 1, k), score = bnn_mat_new(mem, m, 1);
+    err = mem->err;
     for (j = 0; err == BNN_OK && j < k; j++) {
         for (i = 0; i < m; i++) {
             size_t e = i * k + j;
@@ -14186,12 +14189,13 @@ BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_ma
 
 BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
                              bnn_mat cal_label, double alpha) {
-    bnn_mark mark = bnn_arena_mark(mem);
     size_t i, c, k = bnn__classes(prob);
+    bnn_mark mark;
     bnn_mat score;
     double q;
     if (!bnn__mat_is(out, prob.rows, k) || cal_prob.cols != prob.cols) return BNN_ESHAPE;
-    if (!bnn__probs(prob) || !bnn__classified(cal_prob, cal_label)) return BNN_EARG;
+    if (mem == NULL || !bnn__probs(prob) || !bnn__classified(cal_prob, cal_label)) return BNN_EARG;
+    mark = bnn_arena_mark(mem);
     score = bnn_mat_new(mem, cal_prob.rows, 1);
     for (i = 0; score.data != NULL && i < score.rows; i++)
         score.data[i] = (float)(1 - bnn__class_prob(cal_prob, i, bnn__label_of(cal_label, i, k)));
@@ -14229,8 +14233,8 @@ BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
     bnn_mark mark;
     bnn__pool *p;
     double *key;
-    if (!bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 || !bnn_mat_finite(x) ||
-        !bnn_mat_finite(y))
+    if (mem == NULL || !bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 ||
+        !bnn_mat_finite(x) || !bnn_mat_finite(y))
         return knots;
     knots = bnn_mat_new(mem, 2 * n, 2);
     mark = bnn_arena_mark(mem);
@@ -15628,7 +15632,7 @@ BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
     l = dead;
     l.bend = (double)bnn__or(desc.bend, 4);
     l.mem = dead.mem = mem, l.params = dead.params = w;
-    if (w == NULL || w->mem->err != BNN_OK) return dead;
+    if (mem == NULL || w == NULL || w->mem->err != BNN_OK) return dead;
     l.rungs = desc.rungs == 0 ? 16 : desc.rungs;
     l.warmup = desc.warmup == 0 ? 500 : desc.warmup;
     if (!(l.rungs >= 2 && l.rungs <= 1000 && l.bend > 0 && l.bend < 100))
@@ -15683,7 +15687,8 @@ static int bnn__ladder_ok(bnn_ladder *l, bnn_tape *t) {
     if (t->err == BNN_OK && l->rungs == 0)
         bnn__fail(t, BNN_EARG, "bnn_ladder: it was not made: %s",
                   l->mem != NULL && l->mem->err != BNN_OK ? l->mem->msg :
-                  l->params != NULL && l->params->mem->err != BNN_OK ? l->params->mem->msg : "");
+                  l->params != NULL && l->params->mem->err != BNN_OK ? l->params->mem->msg :
+                  "no arena, or no net");
     return t->err == BNN_OK;
 }
 
@@ -18049,6 +18054,7 @@ static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
         ebfmi = bnn_diag_ebfmi(c->paths, c->n_paths);
         if (!(p->ebfmi <= ebfmi) && ebfmi >= 0) p->ebfmi = ebfmi;
     }
+    if (p->step_max == 0) p->step_min = 0; /* no chain has steps */
     p->accept = p->transitions > 0 ? p->accept / p->transitions : bnn__nan();
     if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
     p->temperature = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);

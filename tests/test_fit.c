@@ -273,6 +273,7 @@ static void an_ensemble_keeps_one_record_of_a_chain(void) {
     bnn_posterior p = bnn_fit(&a, &net, d, (bnn_fit_desc){ .method = BNN_FIT_ENSEMBLE, .chains = 2,
                                                            .gradients = 20 });
     CHECK(a.err == BNN_OK && p.post.count == 2 && p.draws == 1);
+    CHECK(p.step_min == 0 && p.step_max == 0); /* of samplers only */
     free(bytes);
     close_all();
 }

@@ -450,6 +450,16 @@ static void isotonic_regression_is_as_the_oracle_says(void) {
     close_all();
 }
 
+static void without_an_arena_there_is_an_error(void) {
+    float a[2] = { (float)0.25, (float)0.5 }, b[2] = { 1, 2 }, label[2] = { 0, 1 }, set[4];
+    bnn_mat m = { 2, 1, a }, h = { 2, 1, b };
+    CHECK(bnn_mat_col_quantile(NULL, (bnn_mat){ 1, 1, b }, m, 0.5) == BNN_EARG);
+    CHECK(bnn_conformal_interval(NULL, m, h, m, h, m, 0.5) == BNN_EARG);
+    CHECK(bnn_conformal_set(NULL, (bnn_mat){ 2, 2, set }, m, m, (bnn_mat){ 2, 1, label }, 0.5) ==
+          BNN_EARG);
+    CHECK(bnn_isotonic(NULL, m, h).rows == 0);
+}
+
 static void isotonic_regression_keeps_its_knots_only(void) {
     static char bytes[1 << 14];
     bnn_arena small = { .buffer = bytes, .capacity = sizeof bytes };
@@ -481,6 +491,7 @@ int main(void) {
     RUN(conformal_sets_cover_whatever_the_model);
     RUN(a_temperature_makes_probabilities_right);
     RUN(isotonic_regression_is_as_the_oracle_says);
+    RUN(without_an_arena_there_is_an_error);
     RUN(isotonic_regression_keeps_its_knots_only);
     return check_done();
 }
