@@ -14072,6 +14072,13 @@ static double bnn__pareto_smooth(bnn_arena *mem, size_t S, double *r, double r_e
     return k;
 }
 
+/* Mean and sum of squared deviations of n values, of which x is the last */
+static void bnn__welford(double x, size_t n, double *mean, double *square) {
+    double d = x - *mean;
+    *mean += d / (double)n;
+    *square += d * (x - *mean);
+}
+
 /* elpd of one row, S values `stride` apart; scratch is given back */
 static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float *at, double r_eff,
                            double *k_hat, double *lpd) {
@@ -14123,9 +14130,7 @@ BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_m
     r.k_max = fmin(1 - 1 / log10((double)S), 0.7);
     for (i = 0; i < n; i++) {
         double one = bnn__loo_row(mem, S, n, log_lik.data + i, r_eff > 0 ? r_eff : 1, &k, &lpd);
-        double d = one - mean;
-        mean += d / (double)(i + 1);
-        square += d * (one - mean);
+        bnn__welford(one, i + 1, &mean, &square);
         r.elpd += one;
         r.p_loo += lpd - one;
         r.high += !(k <= r.k_max);
@@ -14143,11 +14148,8 @@ BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b) {
     bnn_comparison r;
     r.difference = r.se = bnn__nan();
     if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, n) || n < 2) return r;
-    for (i = 0; i < n; i++) {
-        double x = (double)a.data[i] - (double)b.data[i], d = x - mean;
-        mean += d / (double)(i + 1);
-        square += d * (x - mean);
-    }
+    for (i = 0; i < n; i++)
+        bnn__welford((double)a.data[i] - (double)b.data[i], i + 1, &mean, &square);
     r.difference = (double)n * mean;
     r.se = sqrt((double)n * square / (double)(n - 1));
     return r;
@@ -15761,11 +15763,8 @@ BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t swee
     for (i = 0; i < sweeps && m != NULL && t->err == BNN_OK; i++) {
         double now;
         bnn_ladder_step(l, t);
-        for (k = 0; k < l->rungs; k++) { /* Welford */
-            double d = l->energy[k] - m[k];
-            m[k] += d / (double)(i + 1);
-            m[l->rungs + k] += d * (l->energy[k] - m[k]);
-        }
+        for (k = 0; k < l->rungs; k++)
+            bnn__welford(l->energy[k], i + 1, &m[k], &m[l->rungs + k]);
         now = bnn__ladder_trapezoid(l, l->energy, NULL, 0);
         if (i == 0) first = now;
         series.data[i] = (float)(now - first);
@@ -18090,13 +18089,11 @@ static int bnn__fit_drifts(const bnn__fitting *f) {
     size_t k, i, n = u.cols / 2;
     double mean = 0, square = 0;
     for (k = 0; k < u.rows && n > 0; k++) {
-        double change = 0, off;
+        double change = 0;
         for (i = 0; i < n; i++)
             change += ((double)u.data[k * u.cols + n + i] - (double)u.data[k * u.cols + i]) /
                       (double)n;
-        off = change - mean;
-        mean += off / (double)(k + 1);
-        square += off * (change - mean);
+        bnn__welford(change, k + 1, &mean, &square);
     }
     bnn_arena_rewind(f->mem, mark);
     k = u.rows;
