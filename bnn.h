@@ -14218,11 +14218,11 @@ BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature) {
         double sum = 0, top = 0;
         for (j = 0; j < k; j++) top = fmax(top, bnn__class_prob(prob, i, j));
         for (j = 0; j < k; j++) sum += pow(bnn__class_prob(prob, i, j) / top, 1 / temperature);
-        if (prob.cols == 1)
-            out.data[i] = (float)(pow((double)prob.data[i] / top, 1 / temperature) / sum);
-        else for (j = 0; j < k; j++)
-            out.data[i * k + j] =
-                (float)(pow((double)prob.data[i * k + j] / top, 1 / temperature) / sum);
+        for (j = 0; j < prob.cols; j++) {
+            float *to = out.data + i * prob.cols + j;
+            double p = (double)prob.data[i * prob.cols + j];
+            *to = (float)(pow(p / top, 1 / temperature) / sum);
+        }
     }
     return BNN_OK;
 }
