@@ -15121,23 +15121,20 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
         size_t r, c;
         bnn_gaussian_piece *q;
         if (k.blocks == 0) continue;
-        if (k.d.kind > BNN_CONV) {
+        r = b->rows + k.blocks - 1, c = b->cols;
+        if (k.d.kind > BNN_CONV)
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) has no Kronecker factors: take "
                       "BNN_LAPLACE_FULL or _DIAGONAL", l + 1, bnn__kind_name(&k));
-            return;
-        }
-        r = b->rows + k.blocks - 1, c = b->cols;
+        else if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + r * c - 1] > 0))
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
+                      "of %s is flat", b->name);
+        if (t->err != BNN_OK) return;
         of[g->n_pieces] = l;
         q = bnn__gaussian_add(g, b->offset, r * c, 1);
         if (q == NULL) return;
         q->a = bnn_mat_new(g->mem, r, r);
         q->g = bnn_mat_new(g->mem, c, c);
         q->factored = 1;
-        if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + r * c - 1] > 0)) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
-                      "of %s is flat", b->name);
-            return;
-        }
     }
     if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
     for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < g->n_pieces; l++) {
@@ -15216,18 +15213,15 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
     la->first = from < to ? w->blocks[from].offset : 0;
     for (b = from; b < to; b++) {
         const bnn_block *k = &w->blocks[b];
-        if (k->lr <= 0) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: block %z (%s) is frozen among others: take "
-                      "BNN_LAPLACE_LAST, or thaw it", b, k->name);
-            return 0;
-        }
         size_t n = k->rows * k->cols;
         int normal = k->prior.kind == BNN_PRIOR_NORMAL;
-        if (!normal && k->prior.kind != BNN_PRIOR_FLAT) {
+        if (k->lr <= 0)
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: block %z (%s) is frozen among others: take "
+                      "BNN_LAPLACE_LAST, or thaw it", b, k->name);
+        else if (!normal && k->prior.kind != BNN_PRIOR_FLAT)
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: the prior of %s is neither normal nor flat",
                       k->name);
-            return 0;
-        }
+        if (t->err != BNN_OK) return 0;
         for (i = 0; normal && i < n; i++)
             la->prior[k->offset + i] = (float)(1 / ((double)k->prior.std * (double)k->prior.std));
         sum += bnn__log_prior_block(&k->prior, n, w->theta + k->offset);
