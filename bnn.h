@@ -17930,10 +17930,8 @@ static size_t bnn__fit_mser(bnn_mat u) {
 static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
     bnn_arena *mem = f->mem;
     bnn_mark mark = bnn_arena_mark(mem);
-    char msg[BNN_MSG];
     size_t col;
     bnn_mat m;
-    memcpy(msg, mem->msg, sizeof msg);
     p->rhat = p->ess_bulk = p->ess_tail = p->rhat_log_lik = p->ess_log_lik = bnn__nan();
     f->burn_in = 0;
     if (bnn__fit_alive(f) == 0) return;
@@ -17953,7 +17951,6 @@ static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
     p->rhat_log_lik = bnn_diag_rhat(mem, m);
     p->ess_log_lik = bnn_diag_ess_bulk(mem, m);
     bnn_arena_rewind(mem, mark);
-    memcpy(mem->msg, msg, sizeof msg);
     p->reached = p->ess_bulk >= f->desc.ess && p->ess_tail >= f->desc.ess &&
                  2 * f->burn_in < f->burn_in + m.cols;
 }
@@ -17961,15 +17958,10 @@ static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
 /* Mean over the records behind the burn-in, and its error */
 static double bnn__fit_mean(const bnn__fitting *f, size_t col, double *error) {
     bnn_mark mark = bnn_arena_mark(f->mem);
-    char msg[BNN_MSG];
-    bnn_mat m;
-    double mean;
-    memcpy(msg, f->mem->msg, sizeof msg);
-    m = bnn__fit_column(f, f->mem, col, f->burn_in);
-    mean = bnn_mat_sum(m) / ((double)m.rows * (double)m.cols);
+    bnn_mat m = bnn__fit_column(f, f->mem, col, f->burn_in);
+    double mean = bnn_mat_sum(m) / ((double)m.rows * (double)m.cols);
     *error = bnn_diag_mcse(f->mem, m);
     bnn_arena_rewind(f->mem, mark);
-    memcpy(f->mem->msg, msg, sizeof msg);
     return mean;
 }
 
@@ -18485,10 +18477,13 @@ static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data dat
 
 /* To the end of the budget, from wherever the chains are, and the result */
 static void bnn__fit_go(bnn__fitting *f, bnn_posterior *p) {
+    char msg[BNN_MSG];
+    memcpy(msg, f->mem->msg, sizeof msg);
     if (bnn__fit_samples(p->method)) bnn__fit_run(f, p);
     else if (bnn__fit_records(f) == 0 && !bnn__fit_canceled(f, p))
         bnn__fit_each(f, bnn__fit_around);
     bnn__fit_finish(f, p);
+    if (f->mem->err == BNN_OK) memcpy(f->mem->msg, msg, sizeof msg); /* what was undefined is NaN */
 }
 
 BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
@@ -18517,8 +18512,7 @@ BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
     f->budget += before > 0 ? before : p->gradients;
     if (p->reached) f->desc.ess *= 2;
     p->reached = 0;
-    bnn__fit_run(f, p);
-    bnn__fit_finish(f, p);
+    bnn__fit_go(f, p);
 }
 
 #ifndef BNN_NO_STDIO

@@ -255,6 +255,7 @@ static void a_callers_buffer_is_enough_or_an_error(void) {
             .method = BNN_FIT_SGLD, .seed = build_seed(9) });
         CHECK((a.err == BNN_ENOMEM && p.err != BNN_OK) || (a.err == BNN_OK && p.err == BNN_OK));
         CHECK(size > 1 << 12 || a.err == BNN_ENOMEM);
+        CHECK(a.err == BNN_OK || strstr(a.msg, "arena: the buffer of ") != NULL);
         CHECK(size < MOST || (a.err == BNN_OK && p.post.count > 0));
         bnn_arena_free(&a);
     }
@@ -274,6 +275,26 @@ static void an_ensemble_keeps_one_record_of_a_chain(void) {
                                                            .gradients = 20 });
     CHECK(a.err == BNN_OK && p.post.count == 2 && p.draws == 1);
     CHECK(p.step_min == 0 && p.step_max == 0); /* of samplers only */
+    free(bytes);
+    close_all();
+}
+
+/* The last of the memory is that of diagnostics, which say in a sentence, too, what is undefined. */
+static void memory_that_ends_behind_the_chains_has_a_sentence(void) {
+    enum { MOST = 1 << 22 };
+    unsigned char *bytes = malloc(MOST);
+    size_t few = 1 << 17, enough = MOST, size;
+    open_all(9);
+    bnn_data d = waves(11, 0.3);
+    bnn_net net = linear_net(1, 0.3);
+    bnn_fit_desc desc = { .method = BNN_FIT_SGLD, .gradients = 14000, .chains = 2, .draws = 50 };
+    while (enough - few > 512) {
+        bnn_arena a = { .buffer = bytes, .capacity = size = (few + enough) / 2 };
+        bnn_fit(&a, &net, d, desc);
+        CHECK(a.err == BNN_OK || strstr(a.msg, "arena: the buffer of ") != NULL);
+        if (a.err != BNN_OK) few = size;
+        else enough = size;
+    }
     free(bytes);
     close_all();
 }
@@ -637,6 +658,7 @@ int main(void) {
     RUN(where_the_target_was_reached_it_goes_on_to_twice_of_it);
     RUN(a_callers_buffer_is_enough_or_an_error);
     RUN(an_ensemble_keeps_one_record_of_a_chain);
+    RUN(memory_that_ends_behind_the_chains_has_a_sentence);
     RUN(bad_input_is_an_error_with_a_sentence);
     RUN(weights_that_are_nan_at_every_start_are_an_error);
     RUN(an_lr_of_a_millionth_ends_in_notes);
