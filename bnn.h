@@ -14478,8 +14478,9 @@ static int bnn__gaussian_formed(bnn_arena *mem, const bnn_gaussian *g, int cov) 
     size_t p, n = 0;
     int formed = 1;
     for (p = 0; p < g->n_pieces; p++) {
-        n += g->pieces[p].n;
-        if (g->pieces[p].a.data != NULL || (cov && g->pieces[p].cov.rows == 0)) formed = 0;
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        n += q->n;
+        if (q->a.data != NULL || (cov && q->n > 0 && q->cov.rows == 0)) formed = 0;
     }
     if (!formed || n != g->n)
         bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance of this curvature is not "

@@ -502,6 +502,20 @@ static void a_curvature_is_no_covariance(void) {
     close_all();
 }
 
+static void an_empty_block_is_an_empty_piece(void) {
+    open_all(16);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_net net = { .params = w };
+    bnn_params_add(w, 0, 3, "none", (bnn_prior){ 0 });
+    bnn_params_add(w, 1, 3, "w", (bnn_prior){ 0 });
+    bnn_ensemble e = bnn_ensemble_new(w, 4);
+    for (int i = 0; i < 4; i++) w->theta[i % 3]++, bnn_ensemble_push(&e);
+    bnn_gaussian g = bnn_gaussian_fit(&mem, &e, &net, BNN_COV_LAYERS, 1);
+    CHECK(g.n == 3 && g.n_pieces == 2);
+    CHECK_NEAR(bnn_gaussian_kl(&g, &g), 0, TIGHT);
+    close_all();
+}
+
 static void nothing_given_is_an_error_and_no_crash(void) {
     static const size_t gone[1] = { 0 };
     static const unsigned char keep[3] = { 0, 0, 0 };
@@ -870,6 +884,7 @@ int main(void) {
     RUN(what_cannot_be_removed_is_refused);
     RUN(a_covariance_that_is_none_names_its_pivot);
     RUN(a_curvature_is_no_covariance);
+    RUN(an_empty_block_is_an_empty_piece);
     RUN(nothing_given_is_an_error_and_no_crash);
     RUN(random_orders_are_uniform);
     RUN(damage_and_surgeon_are_exact_on_a_quadratic);
