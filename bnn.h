@@ -18092,7 +18092,8 @@ static void bnn__fit_notes_run(bnn__fitting *f, const bnn_posterior *p) {
     size_t n = p->energy.cols;
     if (p->err == BNN_ECANCEL)
         bnn__arena_note(f->mem, "bnn_fit: canceled after %g gradients: %z draws of each chain are "
-                        "no posterior yet; bnn_fit_more goes on", p->gradients, p->draws);
+                        "no posterior yet%s", p->gradients, p->draws,
+                        bnn__fit_samples(p->method) ? "; bnn_fit_more goes on" : "");
     else if (n == 0 && p->chains > 0)
         bnn__arena_note(f->mem, "bnn_fit: the budget of %g gradients ended before the first draw: "
                         "bnn_fit_more, or raise gradients", f->budget);

@@ -203,13 +203,15 @@ static void a_canceled_run_says_so_and_goes_on(void) {
     bnn_posterior a = a_fit(&u, BNN_FIT_HMC, 45000, NULL);
     bnn_posterior b = a_fit(&v, BNN_FIT_HMC, 45000, &calls);
     CHECK(b.err == BNN_ECANCEL && calls == 15 && !b.reached && b.post.count > 0);
-    CHECK(noted(&b, "bnn_fit: canceled after "));
+    CHECK(noted(&b, "bnn_fit: canceled after ") && noted(&b, "bnn_fit_more goes on"));
     bnn_fit_more(&b, 45000 - b.gradients);
     CHECK(b.err == BNN_OK);
     check_equal(&a, &b);
     calls = 0, canceled_at = 1;
     b = a_fit(&v, BNN_FIT_LAPLACE, 2000, &calls);
     CHECK(b.err == BNN_ECANCEL && b.post.count == 0);
+    CHECK(strstr(b.notes[0], "no posterior yet") != NULL); /* only samplers go on */
+    CHECK(strstr(b.notes[0], "bnn_fit_more") == NULL);
     CHECK(mem.err == BNN_OK);
     close_all();
 }
