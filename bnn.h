@@ -1735,10 +1735,9 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
  * parallel with -fopenmp, with the same bits on any number of threads. It takes the step size from
  * the curvature and finds burn-in in the trace of U. It ends when the predictions are worth `ess`
  * independent draws or the budget is spent. It is made of functions declared above: if you need
- * more, copy and change it. It prints nothing and reads no clock. It standardizes a net without
- * scaling (bnn_net_standardize). forward must touch no other parameters than net->params, whose
- * values stay. Priors with shape and rate are drawn from their conditionals. If something is wrong
- * with the result, a note says so: read p.notes. */
+ * more, copy and change it. It standardizes a net without scaling (bnn_net_standardize). forward
+ * must touch no other parameters than net->params, whose values stay. Priors with shape and rate
+ * are drawn from their conditionals. If something is wrong, a note says so: read p.notes. */
 enum { BNN_FIT_NUTS = 1, BNN_FIT_HMC,                 /* samplers with all data     */
        BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT,    /* samplers with minibatches  */
        BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
@@ -17409,8 +17408,7 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
 
 enum { BNN__FIT_U, BNN__FIT_LOG_LIK, BNN__FIT_VIRIAL, BNN__FIT_KINETIC, BNN__FIT_PROBES };
 enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_MOVES = 1000, BNN__FIT_ROUND = 25,
-       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096,
-       BNN__FIT_PATHS = 2000 };
+       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096, BNN__FIT_PATHS = 2000 };
 
 typedef struct bnn__fit_chain {
     struct bnn__fitting *fit;
