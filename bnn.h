@@ -1353,9 +1353,9 @@ BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b);
 /* Split conformal prediction: for any model, at least a share 1 - alpha of new y lies inside, if
  * calibration rows and new rows are exchangeable. Intervals (n,k): lo and hi move out (or in) by
  * the conformal quantile of max(lo - y, y - hi) over the calibration rows, one for each column
- * (Romano et al. 2019); with lo = hi = mean that is the quantile of |y - mean|. Sets: out (n,k) is
- * 1 for the classes in the set, where 1 - prob is at most the quantile of 1 - p_y (Sadinle et al.
- * 2019). With too few calibration rows for alpha, everything is inside. */
+ * (Romano et al. 2019); with two copies of the mean that is the quantile of |y - mean|. Sets: out
+ * (n,k) is 1 for the classes in the set, where 1 - prob is at most the quantile of 1 - p_y (Sadinle
+ * et al. 2019). With too few calibration rows for alpha, everything is inside. */
 BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
                                   bnn_mat cal_hi, bnn_mat cal_y, double alpha);
 BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
@@ -1433,7 +1433,8 @@ typedef struct bnn_laplace {
     int kind;
     size_t first, n;     /* the weights with a distribution; the others are known         */
     float *mean, *prior; /* theta* and the precisions of the prior, params->n values each */
-    bnn_gaussian g;      /* H^-1 by factors of H: one piece, or one per layer (KRON)      */
+    bnn_gaussian g;      /* H^-1 by factors of H: one piece, or one per layer (KRON). For
+                            what needs more than draws take bnn_gaussian_laplace          */
     double log_evidence; /* ln p(D) ~ -U(theta*) + n/2 ln 2 pi - ln|H|/2, nats; of this mode only;
                             with flat priors, which count 0, only up to a constant        */
     double decrement;    /* g^T H^-1 g/2, g = grad U: the nats a Newton step would still gain, 0 at
@@ -1562,7 +1563,7 @@ BNNDEF bnn_net bnn_graph_extract(bnn_params *to, const bnn_net *graph);
 /* p[k] = P(k is chosen on this edge), averaged over samples of the logits (NULL = present ones) */
 BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_t edge, float *p);
 BNNDEF void bnn_simplex_project(size_t k, float *x); /* nearest point; Duchi et al. 2008. If an
-                                                        entry is not finite, all become NaN */
+                                                        entry is NaN or inf, all become NaN */
 
 /* Writes the gradient of upper(a, w(a)) with respect to a into a->grad, for bnn_step; w(a) is near
  * the minimum of lower(a, w). w does not change; its gradient is 0 afterwards. upper and lower
@@ -1734,10 +1735,9 @@ BNNDEF int bnn_belsley(bnn_arena *mem, bnn_mat index, bnn_mat share, bnn_mat a, 
  * parallel with -fopenmp, with the same bits on any number of threads. It takes the step size from
  * the curvature and finds burn-in in the trace of U. It ends when the predictions are worth `ess`
  * independent draws or the budget is spent. It is made of functions declared above: if you need
- * more, copy and change it. It prints nothing and reads no clock. It standardizes a net without
- * scaling (bnn_net_standardize). forward must touch no other parameters than net->params, whose
- * values stay. Priors with shape and rate are drawn from their conditionals. If something is wrong
- * with the result, a note says so: read p.notes. */
+ * more, copy and change it. It standardizes a net without scaling (bnn_net_standardize). forward
+ * must touch no other parameters than net->params, whose values stay. Priors with shape and rate
+ * are drawn from their conditionals. If something is wrong, a note says so: read p.notes. */
 enum { BNN_FIT_NUTS = 1, BNN_FIT_HMC,                 /* samplers with all data     */
        BNN_FIT_SGHMC, BNN_FIT_SGLD, BNN_FIT_SGNHT,    /* samplers with minibatches  */
        BNN_FIT_ENSEMBLE, /* a deep ensemble: an optimum per chain */
@@ -13494,7 +13494,8 @@ static int bnn__rank_normalize(bnn_arena *mem, size_t n, double *x) {
 static double bnn__quantile(size_t n, const double *sorted, double q) { /* linear, as R's type 7 */
     double at = q * (double)(n - 1), whole = floor(at);
     size_t i = (size_t)whole;
-    return i + 1 < n ? sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+    if (!(at > whole) || !bnn__finite_d(sorted[i])) return sorted[i];
+    return sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]);
 }
 
 static double bnn__mean_d(size_t n, const double *x) {
@@ -13961,7 +13962,7 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
     size_t j, i;
     int err = BNN_OK;
     if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
-    if (!(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
+    if (mem == NULL || !(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
     for (j = 0; j < a.cols && err == BNN_OK; j++) {
         bnn_mark mark = bnn_arena_mark(mem);
         bnn_mat col = bnn_mat_new(mem, a.rows, 1);
@@ -14045,6 +14046,13 @@ static double bnn__pareto_smooth(bnn_arena *mem, size_t S, double *r, double r_e
     return k;
 }
 
+/* Mean and sum of squared deviations of n values, of which x is the last */
+static void bnn__welford(double x, size_t n, double *mean, double *square) {
+    double d = x - *mean;
+    *mean += d / (double)n;
+    *square += d * (x - *mean);
+}
+
 /* elpd of one row, S values `stride` apart; scratch is given back */
 static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float *at, double r_eff,
                            double *k_hat, double *lpd) {
@@ -14061,6 +14069,7 @@ static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float 
     if (r == NULL) return bnn__nan();
     for (s = 0; s < S; s++) r[s] = least - (double)at[s * stride];
     *k_hat = bnn__pareto_smooth(mem, S, r, r_eff);
+    if (mem->err != BNN_OK) return bnn__nan(); /* r is not smoothed */
     for (s = 0; s < S; s++) {
         double v = exp((double)at[s * stride] - top), w = exp(r[s]);
         weights += w;
@@ -14095,13 +14104,11 @@ BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_m
     r.k_max = fmin(1 - 1 / log10((double)S), 0.7);
     for (i = 0; i < n; i++) {
         double one = bnn__loo_row(mem, S, n, log_lik.data + i, r_eff > 0 ? r_eff : 1, &k, &lpd);
-        double d = one - mean;
-        mean += d / (double)(i + 1);
-        square += d * (one - mean);
+        bnn__welford(one, i + 1, &mean, &square);
         r.elpd += one;
         r.p_loo += lpd - one;
         r.high += !(k <= r.k_max);
-        if (k > r.worst_k) r.worst_k = k;
+        if (!(k <= r.worst_k)) r.worst_k = k;
         if (points.data != NULL) points.data[i] = (float)one;
         if (k_hat.data != NULL) k_hat.data[i] = (float)k;
     }
@@ -14115,11 +14122,8 @@ BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b) {
     bnn_comparison r;
     r.difference = r.se = bnn__nan();
     if (!bnn__mat_is(a, 1, n) || !bnn__mat_is(b, 1, n) || n < 2) return r;
-    for (i = 0; i < n; i++) {
-        double x = (double)a.data[i] - (double)b.data[i], d = x - mean;
-        mean += d / (double)(i + 1);
-        square += d * (x - mean);
-    }
+    for (i = 0; i < n; i++)
+        bnn__welford((double)a.data[i] - (double)b.data[i], i + 1, &mean, &square);
     r.difference = (double)n * mean;
     r.se = sqrt((double)n * square / (double)(n - 1));
     return r;
@@ -14129,13 +14133,17 @@ BNNDEF bnn_comparison bnn_diag_compare(bnn_mat a, bnn_mat b) {
 
 BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_mat cal_lo,
                                   bnn_mat cal_hi, bnn_mat cal_y, double alpha) {
-    bnn_mark mark = bnn_arena_mark(mem);
     size_t j, i, k = lo.cols, m = cal_y.rows;
-    bnn_mat q = bnn_mat_new(mem, 1, k), score = bnn_mat_new(mem, m, 1);
-    int err = mem->err;
+    bnn_mark mark;
+    bnn_mat q, score;
+    int err;
     if (!bnn__paired(lo, hi) || !bnn__paired(cal_lo, cal_hi) || !bnn__paired(cal_lo, cal_y) ||
         cal_y.cols != k)
-        err = BNN_ESHAPE;
+        return BNN_ESHAPE;
+    if (mem == NULL || bnn__mat_overlap(lo, hi)) return BNN_EARG; /* one's gain, the other's loss */
+    mark = bnn_arena_mark(mem);
+    q = bnn_mat_new(mem, 1, k), score = bnn_mat_new(mem, m, 1);
+    err = mem->err;
     for (j = 0; err == BNN_OK && j < k; j++) {
         for (i = 0; i < m; i++) {
             size_t e = i * k + j;
@@ -14157,12 +14165,13 @@ BNNDEF int bnn_conformal_interval(bnn_arena *mem, bnn_mat lo, bnn_mat hi, bnn_ma
 
 BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat cal_prob,
                              bnn_mat cal_label, double alpha) {
-    bnn_mark mark = bnn_arena_mark(mem);
     size_t i, c, k = bnn__classes(prob);
+    bnn_mark mark;
     bnn_mat score;
     double q;
     if (!bnn__mat_is(out, prob.rows, k) || cal_prob.cols != prob.cols) return BNN_ESHAPE;
-    if (!bnn__probs(prob) || !bnn__classified(cal_prob, cal_label)) return BNN_EARG;
+    if (mem == NULL || !bnn__probs(prob) || !bnn__classified(cal_prob, cal_label)) return BNN_EARG;
+    mark = bnn_arena_mark(mem);
     score = bnn_mat_new(mem, cal_prob.rows, 1);
     for (i = 0; score.data != NULL && i < score.rows; i++)
         score.data[i] = (float)(1 - bnn__class_prob(cal_prob, i, bnn__label_of(cal_label, i, k)));
@@ -14183,11 +14192,11 @@ BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature) {
         double sum = 0, top = 0;
         for (j = 0; j < k; j++) top = fmax(top, bnn__class_prob(prob, i, j));
         for (j = 0; j < k; j++) sum += pow(bnn__class_prob(prob, i, j) / top, 1 / temperature);
-        if (prob.cols == 1)
-            out.data[i] = (float)(pow((double)prob.data[i] / top, 1 / temperature) / sum);
-        else for (j = 0; j < k; j++)
-            out.data[i * k + j] =
-                (float)(pow((double)prob.data[i * k + j] / top, 1 / temperature) / sum);
+        for (j = 0; j < prob.cols; j++) {
+            float *to = out.data + i * prob.cols + j;
+            double p = (double)prob.data[i * prob.cols + j];
+            *to = (float)(pow(p / top, 1 / temperature) / sum);
+        }
     }
     return BNN_OK;
 }
@@ -14197,12 +14206,14 @@ typedef struct bnn__pool { double lo, hi, sum, weight; } bnn__pool; /* of neighb
 BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
     bnn_mat knots = { 0, 0, NULL };
     size_t n = x.rows, i, m = 0, c, *order;
+    bnn_mark mark;
     bnn__pool *p;
     double *key;
-    if (!bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 || !bnn_mat_finite(x) ||
-        !bnn_mat_finite(y))
+    if (mem == NULL || !bnn__mat_is(x, n, 1) || !bnn__mat_is(y, n, 1) || n == 0 ||
+        !bnn_mat_finite(x) || !bnn_mat_finite(y))
         return knots;
     knots = bnn_mat_new(mem, 2 * n, 2);
+    mark = bnn_arena_mark(mem);
     key = bnn__doubles(mem, x);
     p = (bnn__pool *)bnn__arena_take(mem, n, sizeof *p);
     order = p != NULL ? bnn__sorted_index(mem, n, key) : NULL;
@@ -14221,6 +14232,7 @@ BNNDEF bnn_mat bnn_isotonic(bnn_arena *mem, bnn_mat x, bnn_mat y) {
         if (p[i].hi > p[i].lo) knots.data[2 * c] = (float)p[i].hi, knots.data[2 * c++ + 1] = v;
     }
     knots.rows = c;
+    bnn_arena_rewind(mem, mark);
     return knots;
 }
 
@@ -14434,6 +14446,22 @@ static int bnn__gaussian_factor(bnn_gaussian *g) {
     return g->mem->err;
 }
 
+/* The Gaussian inside a bnn_laplace may have weights of no piece, rotated variances, whose inverse
+ * is not at hand, and factors without a covariance. cov = 1: that is needed, too. */
+static int bnn__gaussian_formed(bnn_arena *mem, const bnn_gaussian *g, int cov) {
+    size_t p, n = 0;
+    int formed = 1;
+    for (p = 0; p < g->n_pieces; p++) {
+        const bnn_gaussian_piece *q = &g->pieces[p];
+        n += q->n;
+        if (q->a.data != NULL || (cov && q->n > 0 && q->cov.rows == 0)) formed = 0;
+    }
+    if (!formed || n != g->n)
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian: the covariance of this curvature is not "
+                        "formed: take bnn_gaussian_laplace");
+    return mem->err;
+}
+
 /* Every row of y, an (A rows, G rows) matrix Y, becomes A Y G^T, or A^T Y G. */
 static void bnn__kron_turn(bnn_mat a, bnn_mat g, int transposed, bnn_mat y, float *tmp) {
     bnn_mat half = bnn__mat(a.rows, g.rows, tmp);
@@ -14515,7 +14543,9 @@ BNNDEF double bnn_gaussian_log_pdf(bnn_gaussian *g, const float *theta) {
     float *y;
     double value;
     size_t i;
-    if (theta == NULL || bnn__gaussian_factor(g) != BNN_OK) return bnn__nan();
+    if (theta == NULL || bnn__gaussian_factor(g) != BNN_OK ||
+        bnn__gaussian_formed(g->mem, g, 0) != BNN_OK)
+        return bnn__nan();
     mark = bnn_arena_mark(g->mem);
     y = (float *)bnn_arena_alloc(g->mem, bnn__mul(2, g->n), sizeof *y);
     if (y == NULL) return bnn__nan();
@@ -14585,7 +14615,8 @@ BNNDEF double bnn_gaussian_kl(bnn_gaussian *q, bnn_gaussian *p) {
     double sum;
     size_t i;
     if (q == NULL || p == NULL || q->n != p->n || bnn__gaussian_factor(q) != BNN_OK ||
-        bnn__gaussian_factor(p) != BNN_OK)
+        bnn__gaussian_factor(p) != BNN_OK || bnn__gaussian_formed(q->mem, q, 1) != BNN_OK ||
+        bnn__gaussian_formed(p->mem, p, 0) != BNN_OK)
         return bnn__nan();
     mark = bnn_arena_mark(p->mem);
     d = (float *)bnn_arena_alloc(p->mem, bnn__mul(2, p->n), sizeof *d);
@@ -14676,11 +14707,14 @@ BNNDEF bnn_gaussian bnn_gaussian_reduce(bnn_arena *mem, const bnn_gaussian *g,
         if (what[i] > BNN_FIX)
             bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: weight %z: %d is neither keep, "
                             "drop nor fix", i, (int)what[i]);
+        if (what[i] == BNN_FIX && value != NULL && !bnn__finite(value[i]))
+            bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_gaussian_reduce: value %g of weight %z",
+                            (double)value[i], i);
         n += what[i] == BNN_KEEP;
     }
     if (n == 0)
         bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_reduce: none of %z weights is kept", all);
-    if (mem->err != BNN_OK) return bnn__no_gaussian();
+    if (mem->err != BNN_OK || bnn__gaussian_formed(mem, g, 1) != BNN_OK) return bnn__no_gaussian();
     out = bnn__gaussian_start(mem, n, g->n_pieces);
     for (p = 0, n = 0; p < g->n_pieces && mem->err == BNN_OK; p++, n += k) {
         const bnn_gaussian_piece *q = &g->pieces[p];
@@ -14697,7 +14731,7 @@ static int bnn__gaussian_ready(bnn_tape *t, const char *who, bnn_gaussian *g, si
     if (g == NULL || g->n == 0) bnn__fail(t, BNN_EARG, "%s: the Gaussian was not made", who);
     else if (g->n != n)
         bnn__fail(t, BNN_ESHAPE, "%s: %z weights, the Gaussian has %z", who, n, g->n);
-    else if (bnn__gaussian_factor(g) != BNN_OK)
+    else if (bnn__gaussian_factor(g) != BNN_OK || bnn__gaussian_formed(g->mem, g, 0) != BNN_OK)
         bnn__fail(t, g->mem->err, "%s: %s", who, g->mem->msg);
     return t->err == BNN_OK;
 }
@@ -15062,23 +15096,20 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
         size_t r, c;
         bnn_gaussian_piece *q;
         if (k.blocks == 0) continue;
-        if (k.d.kind > BNN_CONV) {
+        r = b->rows + k.blocks - 1, c = b->cols;
+        if (k.d.kind > BNN_CONV)
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: layer %z (%s) has no Kronecker factors: take "
                       "BNN_LAPLACE_FULL or _DIAGONAL", l + 1, bnn__kind_name(&k));
-            return;
-        }
-        r = b->rows + k.blocks - 1, c = b->cols;
+        else if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + r * c - 1] > 0))
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
+                      "of %s is flat", b->name);
+        if (t->err != BNN_OK) return;
         of[g->n_pieces] = l;
         q = bnn__gaussian_add(g, b->offset, r * c, 1);
         if (q == NULL) return;
         q->a = bnn_mat_new(g->mem, r, r);
         q->g = bnn_mat_new(g->mem, c, c);
         q->factored = 1;
-        if (!(la->prior[b->offset] > 0) || !(la->prior[b->offset + r * c - 1] > 0)) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: BNN_LAPLACE_KRON needs a normal prior, that "
-                      "of %s is flat", b->name);
-            return;
-        }
     }
     if (g->mem->err == BNN_OK) bnn__kron_collect(v, x, g);
     for (l = 0; g->mem->err == BNN_OK && t->err == BNN_OK && l < g->n_pieces; l++) {
@@ -15113,7 +15144,8 @@ static void bnn__laplace_exact(bnn__tour *p, bnn_laplace *la, bnn_mat x) {
         *v += la->prior[la->first + i];
         if (!diagonal) continue;
         if (!(*v > 0))
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior", i);
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: weight %z has no curvature and no prior",
+                      la->first + i);
         q->log_det -= bnn__dlog((double)*v);
         *v = 1 / *v;
     }
@@ -15156,18 +15188,15 @@ static double bnn__laplace_prior(bnn_tape *t, bnn_laplace *la) {
     la->first = from < to ? w->blocks[from].offset : 0;
     for (b = from; b < to; b++) {
         const bnn_block *k = &w->blocks[b];
-        if (k->lr <= 0) {
-            bnn__fail(t, BNN_EARG, "bnn_laplace_new: block %z (%s) is frozen among others: take "
-                      "BNN_LAPLACE_LAST, or thaw it", b, k->name);
-            return 0;
-        }
         size_t n = k->rows * k->cols;
         int normal = k->prior.kind == BNN_PRIOR_NORMAL;
-        if (!normal && k->prior.kind != BNN_PRIOR_FLAT) {
+        if (k->lr <= 0)
+            bnn__fail(t, BNN_EARG, "bnn_laplace_new: block %z (%s) is frozen among others: take "
+                      "BNN_LAPLACE_LAST, or thaw it", b, k->name);
+        else if (!normal && k->prior.kind != BNN_PRIOR_FLAT)
             bnn__fail(t, BNN_EARG, "bnn_laplace_new: the prior of %s is neither normal nor flat",
                       k->name);
-            return 0;
-        }
+        if (t->err != BNN_OK) return 0;
         for (i = 0; normal && i < n; i++)
             la->prior[k->offset + i] = (float)(1 / ((double)k->prior.std * (double)k->prior.std));
         sum += bnn__log_prior_block(&k->prior, n, w->theta + k->offset);
@@ -15574,7 +15603,7 @@ BNNDEF bnn_ladder bnn_ladder_new(bnn_arena *mem, const bnn_net *net, bnn_data d,
     l = dead;
     l.bend = (double)bnn__or(desc.bend, 4);
     l.mem = dead.mem = mem, l.params = dead.params = w;
-    if (w == NULL || w->mem->err != BNN_OK) return dead;
+    if (mem == NULL || w == NULL || w->mem->err != BNN_OK) return dead;
     l.rungs = desc.rungs == 0 ? 16 : desc.rungs;
     l.warmup = desc.warmup == 0 ? 500 : desc.warmup;
     if (!(l.rungs >= 2 && l.rungs <= 1000 && l.bend > 0 && l.bend < 100))
@@ -15629,7 +15658,8 @@ static int bnn__ladder_ok(bnn_ladder *l, bnn_tape *t) {
     if (t->err == BNN_OK && l->rungs == 0)
         bnn__fail(t, BNN_EARG, "bnn_ladder: it was not made: %s",
                   l->mem != NULL && l->mem->err != BNN_OK ? l->mem->msg :
-                  l->params != NULL && l->params->mem->err != BNN_OK ? l->params->mem->msg : "");
+                  l->params != NULL && l->params->mem->err != BNN_OK ? l->params->mem->msg :
+                  "no arena, or no net");
     return t->err == BNN_OK;
 }
 
@@ -15702,11 +15732,8 @@ BNNDEF bnn_evidence bnn_ladder_integrate(bnn_ladder *l, bnn_tape *t, size_t swee
     for (i = 0; i < sweeps && m != NULL && t->err == BNN_OK; i++) {
         double now;
         bnn_ladder_step(l, t);
-        for (k = 0; k < l->rungs; k++) { /* Welford */
-            double d = l->energy[k] - m[k];
-            m[k] += d / (double)(i + 1);
-            m[l->rungs + k] += d * (l->energy[k] - m[k]);
-        }
+        for (k = 0; k < l->rungs; k++)
+            bnn__welford(l->energy[k], i + 1, &m[k], &m[l->rungs + k]);
         now = bnn__ladder_trapezoid(l, l->energy, NULL, 0);
         if (i == 0) first = now;
         series.data[i] = (float)(now - first);
@@ -15801,7 +15828,7 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
     if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-    return mem->err == BNN_OK;
+    return bnn__gaussian_formed(mem, g, 1) == BNN_OK;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
@@ -16039,7 +16066,7 @@ static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size
             size_t at = from + i * next->cols, other;
             double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
-            if (kind == BNN_ORDER_RATIO) score[i] += u * u / (2 * v); /* v = 0: never, last */
+            if (kind == BNN_ORDER_RATIO && u != 0) score[i] += u * u / (2 * v); /* v = 0: last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
                 other = from + k * next->cols;
                 r.data[i * width + k] += (float)(bnn__gaussian_at(g, at, other) /
@@ -16056,7 +16083,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
     bnn_mark mark;
     double *score;
     bnn_mat r;
-    size_t width, *sorted;
+    size_t i, width, *sorted;
     int err = BNN_OK;
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
@@ -16076,6 +16103,10 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
     if (mem->err != BNN_OK) return mem->err;
     if (kind == BNN_ORDER_RANDOM) bnn_rng_permutation(rng, width, order);
     else bnn__order_scores(g, next, width, kind, curvature, score, r);
+    for (i = 0; i < width; i++)
+        if (bnn__is_nan(score[i]))
+            return bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_drop_order: the score of neuron %z is "
+                                   "%g", i, score[i]);
     if (kind == BNN_ORDER_BELSLEY) err = bnn__order_belsley(mem, order, width, r);
     else if (kind == BNN_ORDER_RANDOM) err = BNN_OK;
     else if ((sorted = bnn__sorted_index(mem, width, score)) == NULL) err = mem->err;
@@ -17352,8 +17383,7 @@ BNNDEF double bnn_metric_area(size_t n, const double *step, const double *a, con
 
 enum { BNN__FIT_U, BNN__FIT_LOG_LIK, BNN__FIT_VIRIAL, BNN__FIT_KINETIC, BNN__FIT_PROBES };
 enum { BNN__FIT_NOTES = 32, BNN__FIT_WARMUP = 200, BNN__FIT_MOVES = 1000, BNN__FIT_ROUND = 25,
-       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096,
-       BNN__FIT_PATHS = 2000 };
+       BNN__FIT_DESCENT = 1500, BNN__FIT_BLOCK = 4096, BNN__FIT_PATHS = 2000 };
 
 typedef struct bnn__fit_chain {
     struct bnn__fitting *fit;
@@ -17874,10 +17904,8 @@ static size_t bnn__fit_mser(bnn_mat u) {
 static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
     bnn_arena *mem = f->mem;
     bnn_mark mark = bnn_arena_mark(mem);
-    char msg[BNN_MSG];
     size_t col;
     bnn_mat m;
-    memcpy(msg, mem->msg, sizeof msg);
     p->rhat = p->ess_bulk = p->ess_tail = p->rhat_log_lik = p->ess_log_lik = bnn__nan();
     f->burn_in = 0;
     if (bnn__fit_alive(f) == 0) return;
@@ -17897,7 +17925,6 @@ static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
     p->rhat_log_lik = bnn_diag_rhat(mem, m);
     p->ess_log_lik = bnn_diag_ess_bulk(mem, m);
     bnn_arena_rewind(mem, mark);
-    memcpy(mem->msg, msg, sizeof msg);
     p->reached = p->ess_bulk >= f->desc.ess && p->ess_tail >= f->desc.ess &&
                  2 * f->burn_in < f->burn_in + m.cols;
 }
@@ -17905,15 +17932,10 @@ static void bnn__fit_look(bnn__fitting *f, bnn_posterior *p) {
 /* Mean over the records behind the burn-in, and its error */
 static double bnn__fit_mean(const bnn__fitting *f, size_t col, double *error) {
     bnn_mark mark = bnn_arena_mark(f->mem);
-    char msg[BNN_MSG];
-    bnn_mat m;
-    double mean;
-    memcpy(msg, f->mem->msg, sizeof msg);
-    m = bnn__fit_column(f, f->mem, col, f->burn_in);
-    mean = bnn_mat_sum(m) / ((double)m.rows * (double)m.cols);
+    bnn_mat m = bnn__fit_column(f, f->mem, col, f->burn_in);
+    double mean = bnn_mat_sum(m) / ((double)m.rows * (double)m.cols);
     *error = bnn_diag_mcse(f->mem, m);
     bnn_arena_rewind(f->mem, mark);
-    memcpy(f->mem->msg, msg, sizeof msg);
     return mean;
 }
 
@@ -17991,6 +18013,7 @@ static void bnn__fit_measure(bnn__fitting *f, bnn_posterior *p) {
         ebfmi = bnn_diag_ebfmi(c->paths, c->n_paths);
         if (!(p->ebfmi <= ebfmi) && ebfmi >= 0) p->ebfmi = ebfmi;
     }
+    if (p->step_max == 0) p->step_min = 0; /* no chain has steps */
     p->accept = p->transitions > 0 ? p->accept / p->transitions : bnn__nan();
     if (!bnn__fit_samples(p->method) || p->energy.cols == 0) return;
     p->temperature = bnn__fit_mean(f, BNN__FIT_VIRIAL, &error);
@@ -18026,13 +18049,11 @@ static int bnn__fit_drifts(const bnn__fitting *f) {
     size_t k, i, n = u.cols / 2;
     double mean = 0, square = 0;
     for (k = 0; k < u.rows && n > 0; k++) {
-        double change = 0, off;
+        double change = 0;
         for (i = 0; i < n; i++)
             change += ((double)u.data[k * u.cols + n + i] - (double)u.data[k * u.cols + i]) /
                       (double)n;
-        off = change - mean;
-        mean += off / (double)(k + 1);
-        square += off * (change - mean);
+        bnn__welford(change, k + 1, &mean, &square);
     }
     bnn_arena_rewind(f->mem, mark);
     k = u.rows;
@@ -18044,7 +18065,8 @@ static void bnn__fit_notes_run(bnn__fitting *f, const bnn_posterior *p) {
     size_t n = p->energy.cols;
     if (p->err == BNN_ECANCEL)
         bnn__arena_note(f->mem, "bnn_fit: canceled after %g gradients: %z draws of each chain are "
-                        "no posterior yet; bnn_fit_more goes on", p->gradients, p->draws);
+                        "no posterior yet%s", p->gradients, p->draws,
+                        bnn__fit_samples(p->method) ? "; bnn_fit_more goes on" : "");
     else if (n == 0 && p->chains > 0)
         bnn__arena_note(f->mem, "bnn_fit: the budget of %g gradients ended before the first draw: "
                         "bnn_fit_more, or raise gradients", f->budget);
@@ -18215,6 +18237,21 @@ static void bnn__fit_notes_prior(bnn__fitting *f) {
     bnn_arena_rewind(f->mem, mark);
 }
 
+/* Mean ln of the share of a row's class; y has labels that the net has taken. */
+static double bnn__fit_shares(bnn_arena *mem, bnn_mat y) {
+    bnn_mark mark = bnn_arena_mark(mem);
+    double *count, sum = 0, n = (double)y.rows;
+    size_t i, classes = 0;
+    for (i = 0; i < y.rows; i++)
+        if ((size_t)y.data[i] >= classes) classes = (size_t)y.data[i] + 1;
+    count = (double *)bnn_arena_alloc(mem, classes, sizeof *count);
+    for (i = 0; count != NULL && i < y.rows; i++) count[(size_t)y.data[i]]++;
+    for (i = 0; count != NULL && i < y.rows; i++)
+        sum += bnn__dlog(count[(size_t)y.data[i]] / n) / n;
+    bnn_arena_rewind(mem, mark);
+    return sum;
+}
+
 /* Nats a row by which draws explain y worse than its mean does, or the shares of its classes */
 static double bnn__fit_behind(const bnn__fitting *f) {
     bnn_mat y = f->data.y;
@@ -18230,10 +18267,7 @@ static double bnn__fit_behind(const bnn__fitting *f) {
         if (f->net->noise_learned) s = sqrt(of[1]);
         constant -= 0.5 * bnn__dlog(2 * BNN__PI * s * s) + of[1] / (2 * s * s);
     }
-    for (i = 0; i < y.rows && lik == BNN_CATEGORICAL; i++) {
-        for (k = 0, of[0] = 0; k < y.rows; k++) of[0] += y.data[k] == y.data[i];
-        constant += bnn__dlog(of[0] / n) / n;
-    }
+    if (lik == BNN_CATEGORICAL) constant = bnn__fit_shares(f->mem, y);
     return constant - bnn__fit_mean(f, BNN__FIT_LOG_LIK, &error) / n;
 }
 
@@ -18314,6 +18348,9 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net was not made");
     else if (d.x.rows == 0 || d.x.rows != d.y.rows)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
+    else if (!bnn__mat_ok(d.x)) /* of y a loss says so */
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is a %zx%z matrix without data", d.x.rows,
+                        d.x.cols);
     else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
              !(q->ess >= 0) || (q->probe.data != NULL && q->probe.cols != d.x.cols))
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
@@ -18337,6 +18374,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     if (q.method == 0)
         q.method = work > 2e6 ? BNN_FIT_SGHMC : n > 50 ? BNN_FIT_HMC : BNN_FIT_NUTS;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
+    if (q.method == BNN_FIT_ENSEMBLE) q.draws = 1; /* of a chain there is one optimum */
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 4e5;
     if (!given && bnn__fit_whole(q.method) && work > 2e5) q.gradients *= 2e5 / work;
@@ -18353,8 +18391,10 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : rows <= 500 ? rows : 100;
     if (f->batch > rows) f->batch = rows;
     if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
-    f->room = bnn__mul(q.draws / BNN__FIT_ROUND + (q.draws % BNN__FIT_ROUND != 0),
-                       2 * BNN__FIT_ROUND); /* even, of whole rounds */
+    f->room = q.draws;
+    if (bnn__fit_samples(q.method)) /* even, of whole rounds */
+        f->room = bnn__mul(q.draws / BNN__FIT_ROUND + (q.draws % BNN__FIT_ROUND != 0),
+                           2 * BNN__FIT_ROUND);
     f->thin = 1;
     f->chains = (bnn__fit_chain *)bnn_arena_alloc(mem, q.chains, sizeof *f->chains);
     for (k = 0; f->chains != NULL && k < q.chains; k++) f->chains[k].fit = f, f->chains[k].id = k;
@@ -18412,10 +18452,13 @@ static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data dat
 
 /* To the end of the budget, from wherever the chains are, and the result */
 static void bnn__fit_go(bnn__fitting *f, bnn_posterior *p) {
+    char msg[BNN_MSG];
+    memcpy(msg, f->mem->msg, sizeof msg);
     if (bnn__fit_samples(p->method)) bnn__fit_run(f, p);
     else if (bnn__fit_records(f) == 0 && !bnn__fit_canceled(f, p))
         bnn__fit_each(f, bnn__fit_around);
     bnn__fit_finish(f, p);
+    if (f->mem->err == BNN_OK) memcpy(f->mem->msg, msg, sizeof msg); /* what was undefined is NaN */
 }
 
 BNNDEF bnn_posterior bnn_fit(bnn_arena *mem, bnn_net *net, bnn_data data, bnn_fit_desc desc) {
@@ -18444,8 +18487,7 @@ BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
     f->budget += before > 0 ? before : p->gradients;
     if (p->reached) f->desc.ess *= 2;
     p->reached = 0;
-    bnn__fit_run(f, p);
-    bnn__fit_finish(f, p);
+    bnn__fit_go(f, p);
 }
 
 #ifndef BNN_NO_STDIO

@@ -129,6 +129,9 @@ static void a_bad_ladder_is_told(void) {
     bnn_ladder_step(&l, &tape);
     CHECK(took(BNN_EARG, "bnn_ladder: it was not made: bnn_ladder_new: 16 rungs with bend 200"));
     mem.err = BNN_OK;
+    l = bnn_ladder_new(NULL, &net, data, (bnn_ladder_desc){ 0 });
+    bnn_ladder_step(&l, &tape);
+    CHECK(took(BNN_EARG, "bnn_ladder: it was not made: no arena, or no net"));
     w = bnn_params_new(&mem);
     net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { D, 1 }, .noise_std = 1,
                   .prior.kind = BNN_PRIOR_FLAT });

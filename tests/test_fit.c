@@ -203,13 +203,15 @@ static void a_canceled_run_says_so_and_goes_on(void) {
     bnn_posterior a = a_fit(&u, BNN_FIT_HMC, 45000, NULL);
     bnn_posterior b = a_fit(&v, BNN_FIT_HMC, 45000, &calls);
     CHECK(b.err == BNN_ECANCEL && calls == 15 && !b.reached && b.post.count > 0);
-    CHECK(noted(&b, "bnn_fit: canceled after "));
+    CHECK(noted(&b, "bnn_fit: canceled after ") && noted(&b, "bnn_fit_more goes on"));
     bnn_fit_more(&b, 45000 - b.gradients);
     CHECK(b.err == BNN_OK);
     check_equal(&a, &b);
     calls = 0, canceled_at = 1;
     b = a_fit(&v, BNN_FIT_LAPLACE, 2000, &calls);
     CHECK(b.err == BNN_ECANCEL && b.post.count == 0);
+    CHECK(strstr(b.notes[0], "no posterior yet") != NULL); /* only samplers go on */
+    CHECK(strstr(b.notes[0], "bnn_fit_more") == NULL);
     CHECK(mem.err == BNN_OK);
     close_all();
 }
@@ -255,8 +257,45 @@ static void a_callers_buffer_is_enough_or_an_error(void) {
             .method = BNN_FIT_SGLD, .seed = build_seed(9) });
         CHECK((a.err == BNN_ENOMEM && p.err != BNN_OK) || (a.err == BNN_OK && p.err == BNN_OK));
         CHECK(size > 1 << 12 || a.err == BNN_ENOMEM);
+        CHECK(a.err == BNN_OK || strstr(a.msg, "arena: the buffer of ") != NULL);
         CHECK(size < MOST || (a.err == BNN_OK && p.post.count > 0));
         bnn_arena_free(&a);
+    }
+    free(bytes);
+    close_all();
+}
+
+/* 500 records of a chain of 1,201 weights would be 2.4 MB, and more than 20 MB in the end */
+static void an_ensemble_keeps_one_record_of_a_chain(void) {
+    open_all(9);
+    bnn_data d = waves(41, 0.3);
+    bnn_net net = small_net(400, 0.3);
+    size_t size = ((size_t)1 << 20) * sizeof(float);
+    unsigned char *bytes = malloc(size);
+    bnn_arena a = { .buffer = bytes, .capacity = size };
+    bnn_posterior p = bnn_fit(&a, &net, d, (bnn_fit_desc){ .method = BNN_FIT_ENSEMBLE, .chains = 2,
+                                                           .gradients = 20 });
+    CHECK(a.err == BNN_OK && p.post.count == 2 && p.draws == 1);
+    CHECK(p.step_min == 0 && p.step_max == 0); /* of samplers only */
+    free(bytes);
+    close_all();
+}
+
+/* The last of the memory is that of diagnostics, which say in a sentence, too, what is undefined. */
+static void memory_that_ends_behind_the_chains_has_a_sentence(void) {
+    enum { MOST = 1 << 22 };
+    unsigned char *bytes = malloc(MOST);
+    size_t few = 1 << 17, enough = MOST, size;
+    open_all(9);
+    bnn_data d = waves(11, 0.3);
+    bnn_net net = linear_net(1, 0.3);
+    bnn_fit_desc desc = { .method = BNN_FIT_SGLD, .gradients = 14000, .chains = 2, .draws = 50 };
+    while (enough - few > 512) {
+        bnn_arena a = { .buffer = bytes, .capacity = size = (few + enough) / 2 };
+        bnn_fit(&a, &net, d, desc);
+        CHECK(a.err == BNN_OK || strstr(a.msg, "arena: the buffer of ") != NULL);
+        if (a.err != BNN_OK) few = size;
+        else enough = size;
     }
     free(bytes);
     close_all();
@@ -268,13 +307,15 @@ static void bad_input_is_an_error_with_a_sentence(void) {
     float nan = (float)NAN, one = 1;
     bnn_net dead = { .params = NULL };
     bnn_data none = { { 0, 1, &one }, { 0, 1, &one } }, d = { { 1, 1, &one }, { 1, 1, &one } };
-    bnn_data bad = { { 1, 1, &nan }, { 1, 1, &one } };
+    bnn_data bad = { { 1, 1, &nan }, { 1, 1, &one } }, no_x = { { 1, 1, NULL }, { 1, 1, &one } };
     open_all(10);
     bnn_net net = linear_net(1, 1);
     CHECK(bnn_fit(&mem, &dead, d, (bnn_fit_desc){ 0 }).err == BNN_EARG);
     CHECK(mem_took(BNN_EARG, "bnn_fit: the net was not made"));
     CHECK(bnn_fit(&mem, &net, none, (bnn_fit_desc){ 0 }).err == BNN_ESHAPE);
     CHECK(mem_took(BNN_ESHAPE, "bnn_fit: x has 0 rows, y has 0"));
+    CHECK(bnn_fit(&mem, &net, no_x, (bnn_fit_desc){ .unscaled = 1 }).err == BNN_EARG);
+    CHECK(mem_took(BNN_EARG, "bnn_fit: x is a 1x1 matrix without data"));
     CHECK(bnn_fit(&mem, &net, bad, (bnn_fit_desc){ 0 }).err == BNN_ENONFINITE);
     CHECK(mem_took(BNN_ENONFINITE, "bnn_fit: bnn_net_standardize: x is nan in row 0, column 0"));
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .method = 99 }).err == BNN_EARG);
@@ -618,6 +659,8 @@ int main(void) {
     RUN(threads_do_not_matter);
     RUN(where_the_target_was_reached_it_goes_on_to_twice_of_it);
     RUN(a_callers_buffer_is_enough_or_an_error);
+    RUN(an_ensemble_keeps_one_record_of_a_chain);
+    RUN(memory_that_ends_behind_the_chains_has_a_sentence);
     RUN(bad_input_is_an_error_with_a_sentence);
     RUN(weights_that_are_nan_at_every_start_are_an_error);
     RUN(an_lr_of_a_millionth_ends_in_notes);

@@ -440,13 +440,20 @@ static void what_cannot_be_removed_is_refused(void) {
 
 static void a_covariance_that_is_none_names_its_pivot(void) {
     float c[9] = { 1, 0, 0, 0, 1, 2, 0, 2, 1 }, x[3] = { 0, 0, 0 }, neg[3] = { 1, -1, 1 };
-    static const unsigned char fix[3] = { 0, 2, 2 }, none[3] = { 1, 2, 2 }, odd[3] = { 0, 0, 5 };
+    static const unsigned char fix[3] = { 0, 2, 2 }, none[3] = { 1, 2, 2 }, odd[3] = { 0, 0, 5 },
+                               one[3] = { 0, 2, 0 };
     open_all(14);
     bnn_gaussian g = bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 3, 3, c });
     CHECK(!(bnn_gaussian_log_pdf(&g, x) < 0) && mem_took(BNN_EARG, "pivot 2"));
     CHECK(bnn_gaussian_reduce(&mem, &g, fix, NULL).n == 0 && mem_took(BNN_EARG, "pivot 2"));
     CHECK(bnn_gaussian_reduce(&mem, &g, none, NULL).n == 0 && mem_took(BNN_EARG, "none"));
     CHECK(bnn_gaussian_reduce(&mem, &g, odd, NULL).n == 0 && mem_took(BNN_EARG, "weight 2"));
+    x[0] = (float)NAN; /* of a weight that is kept: not read */
+    CHECK(bnn_gaussian_reduce(&mem, &g, one, x).n == 2 && mem.err == BNN_OK);
+    x[0] = 0, x[1] = (float)NAN;
+    CHECK(bnn_gaussian_reduce(&mem, &g, one, x).n == 0);
+    CHECK(mem_took(BNN_ENONFINITE, "bnn_gaussian_reduce: value nan of weight 1"));
+    x[1] = 0;
     CHECK(bnn_gaussian_new(&mem, 3, NULL, (bnn_mat){ 1, 3, neg }).n == 0 &&
           mem_took(BNN_EARG, "weight 1"));
     CHECK(bnn_gaussian_new(&mem, 2, NULL, (bnn_mat){ 3, 3, c }).n == 0 && mem_took(BNN_ESHAPE, "3x3"));
@@ -460,6 +467,52 @@ static void a_covariance_that_is_none_names_its_pivot(void) {
     CHECK(tape.err == BNN_EARG && strstr(tape.msg, "pivot 2"));
     bnn_tape_clear_error(&tape);
     mem_took(BNN_EARG, "pivot 2");
+    close_all();
+}
+
+/* The g of a Laplace approximation has factors, rotated variances, or a part of the weights: what
+ * these say is right or refused. */
+static void a_curvature_is_no_covariance(void) {
+    static const char part[] = "take bnn_gaussian_laplace";
+    float x[4] = { -1, 0, 1, 2 }, y[4] = { 0, 1, 1, 0 }, at[7];
+    bnn_data d = { { 4, 1, x }, { 4, 1, y } };
+    unsigned char what[7] = { 0, 0, 0, 0, 0, 0, 1 };
+    size_t order[2];
+    open_all(15);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_net net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 2, 1 }, .noise_std = 1 });
+    for (int i = 0; i < 7; i++) at[i] = w->theta[i] + (float)(0.1 * i);
+    for (int kind = BNN_LAPLACE_FULL; kind <= BNN_LAPLACE_LAST; kind++) {
+        bnn_laplace la = bnn_laplace_new(&mem, &tape, &net, d, kind);
+        bnn_gaussian q = bnn_gaussian_laplace(&mem, &la, BNN_COV_FULL);
+        int whole = kind == BNN_LAPLACE_DIAGONAL, dense = kind == BNN_LAPLACE_FULL;
+        double log_p = bnn_gaussian_log_pdf(&la.g, at);
+        if (whole || dense) CHECK_NEAR(log_p, bnn_gaussian_log_pdf(&q, at), BUILD_TOL(1e-4, 1e-9));
+        else CHECK(is_nan(log_p) && mem_took(BNN_EARG, part));
+        bnn_gaussian_prior_nll(&tape, w, &la.g);
+        CHECK(whole || dense || (took(BNN_EARG, part) && mem_took(BNN_EARG, part)));
+        if (whole) continue;
+        if (dense) CHECK_NEAR(bnn_gaussian_kl(&q, &la.g), 0, BUILD_TOL(1e-4, 1e-9));
+        if (kind != BNN_LAPLACE_LAST) /* then variances of q are 0 */
+            CHECK(is_nan(bnn_gaussian_kl(&la.g, &q)) && mem_took(BNN_EARG, part));
+        CHECK(bnn_gaussian_reduce(&mem, &la.g, what, NULL).n == 0 && mem_took(BNN_EARG, part));
+        bnn_drop_order(&mem, order, &net, &la.g, 1, BNN_ORDER_RATIO, NULL, NULL);
+        CHECK(mem_took(BNN_EARG, part));
+    }
+    close_all();
+}
+
+static void an_empty_block_is_an_empty_piece(void) {
+    open_all(16);
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_net net = { .params = w };
+    bnn_params_add(w, 0, 3, "none", (bnn_prior){ 0 });
+    bnn_params_add(w, 1, 3, "w", (bnn_prior){ 0 });
+    bnn_ensemble e = bnn_ensemble_new(w, 4);
+    for (int i = 0; i < 4; i++) w->theta[i % 3]++, bnn_ensemble_push(&e);
+    bnn_gaussian g = bnn_gaussian_fit(&mem, &e, &net, BNN_COV_LAYERS, 1);
+    CHECK(g.n == 3 && g.n_pieces == 2);
+    CHECK_NEAR(bnn_gaussian_kl(&g, &g), 0, TIGHT);
     close_all();
 }
 
@@ -596,6 +649,12 @@ static void scores_add_over_the_outgoing_row(void) {
     CHECK(o[0] == 2 && o[1] == 1 && o[2] == 0);
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_OK);
     CHECK(o[0] == 2 && o[1] == 0 && o[2] == 1); /* .505, 450.1, .455 */
+    memset(g.mean + 9, 0, 2 * sizeof *u), memset(g.pieces[0].cov.data + 9, 0, 2 * sizeof *v);
+    CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RATIO, NULL, NULL) == BNN_OK);
+    CHECK(o[0] == 0 && o[1] == 2 && o[2] == 1); /* known to be 0 */
+    h[11] = (float)NAN;
+    CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_OBD, h, NULL) == BNN_ENONFINITE);
+    CHECK(mem_took(BNN_ENONFINITE, "bnn_drop_order: the score of neuron 1 is nan"));
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_OBD, NULL, NULL) == BNN_EARG);
     mem_took(BNN_EARG, "curvature");
     CHECK(bnn_drop_order(&mem, o, &net, &g, 1, BNN_ORDER_RANDOM, NULL, NULL) == BNN_EARG);
@@ -824,6 +883,8 @@ int main(void) {
     RUN(chains_of_removals_end_in_a_net_that_runs);
     RUN(what_cannot_be_removed_is_refused);
     RUN(a_covariance_that_is_none_names_its_pivot);
+    RUN(a_curvature_is_no_covariance);
+    RUN(an_empty_block_is_an_empty_piece);
     RUN(nothing_given_is_an_error_and_no_crash);
     RUN(random_orders_are_uniform);
     RUN(damage_and_surgeon_are_exact_on_a_quadratic);

@@ -281,6 +281,18 @@ static void loo_with_few_samples_or_flat_tails_has_infinite_k(void) {
     close_all();
 }
 
+static void loo_out_of_memory_is_nan(void) {
+    static char bytes[4096];
+    open_all(12);
+    bnn_mat none = { 0, 0, NULL }, ll = normals(50, 1, 1);
+    for (size_t room = 64; room <= sizeof bytes; room += 64) { /* some, but too little */
+        bnn_arena small = { .buffer = bytes, .capacity = room };
+        bnn_loo r = bnn_diag_loo(&small, none, none, ll, 0);
+        CHECK(isnan(r.elpd) == (small.err != BNN_OK) && isnan(r.worst_k) == isnan(r.elpd));
+    }
+    close_all();
+}
+
 static void two_models_are_compared_row_by_row(void) {
     float a[4] = { -1, -2, -3, -4 }, b[4] = { (float)-1.5, (float)-2.5, -4, -4 };
     bnn_comparison c = bnn_diag_compare((bnn_mat){ 1, 4, a }, (bnn_mat){ 1, 4, b });
@@ -328,6 +340,12 @@ static void quantiles_of_columns_are_numpys(void) {
         CHECK(bnn_mat_col_quantile(&mem, out, a, q[k]) == BNN_OK);
         for (int j = 0; j < 2; j++) CHECK_NEAR(out.data[j], o_quantile[2 * k + j], TIGHT);
     }
+    float ends[6] = { -(float)INFINITY, 0, 1, 1, (float)INFINITY, 2 };
+    for (int k = 0; k < 5; k++) { /* 0 times infinity is no part of it */
+        CHECK(bnn_mat_col_quantile(&mem, out, (bnn_mat){ 3, 2, ends }, k / 4.0) == BNN_OK);
+        CHECK(out.data[0] == (k == 2 ? 1 : k < 2 ? ends[0] : ends[4]));
+        CHECK(out.data[1] == (float)(k / 2.0));
+    }
     CHECK(bnn_mat_col_quantile(&mem, out, a, 1.1) == BNN_EARG);
     CHECK(bnn_mat_col_quantile(&mem, (bnn_mat){ 1, 1, out.data }, a, 0.5) == BNN_ESHAPE);
     close_all();
@@ -354,6 +372,9 @@ static void conformal_intervals_cover_whatever_the_model(void) {
     CHECK(lo.data[0] < -1e30f && hi.data[0] > 1e30f); /* 199 rows cannot say it */
     CHECK(bnn_conformal_interval(&mem, lo, hi, cal_lo, cal_hi, cal_y, 0) == BNN_EARG);
     CHECK(bnn_conformal_interval(&mem, lo, hi, cal_lo, cal_hi, lo, 0.1) == BNN_ESHAPE);
+    bnn_mat_fill(lo, 2); /* one matrix for both would not move */
+    CHECK(bnn_conformal_interval(&mem, lo, lo, cal_lo, cal_lo, cal_y, 0.1) == BNN_EARG);
+    CHECK(lo.data[0] == 2);
     close_all();
 }
 
@@ -429,6 +450,26 @@ static void isotonic_regression_is_as_the_oracle_says(void) {
     close_all();
 }
 
+static void without_an_arena_there_is_an_error(void) {
+    float a[2] = { (float)0.25, (float)0.5 }, b[2] = { 1, 2 }, label[2] = { 0, 1 }, set[4];
+    bnn_mat m = { 2, 1, a }, h = { 2, 1, b };
+    CHECK(bnn_mat_col_quantile(NULL, (bnn_mat){ 1, 1, b }, m, 0.5) == BNN_EARG);
+    CHECK(bnn_conformal_interval(NULL, m, h, m, h, m, 0.5) == BNN_EARG);
+    CHECK(bnn_conformal_set(NULL, (bnn_mat){ 2, 2, set }, m, m, (bnn_mat){ 2, 1, label }, 0.5) ==
+          BNN_EARG);
+    CHECK(bnn_isotonic(NULL, m, h).rows == 0);
+}
+
+static void isotonic_regression_keeps_its_knots_only(void) {
+    static char bytes[1 << 14];
+    bnn_arena small = { .buffer = bytes, .capacity = sizeof bytes };
+    open_all(20);
+    bnn_mat x = normals(100, 1, 1), y = normals(100, 1, 1), knots = bnn_isotonic(&small, x, y);
+    CHECK(knots.rows > 1 && small.err == BNN_OK);
+    CHECK(bnn_arena_mark(&small).used <= 2 * 100 * 2 * sizeof(float) + 128);
+    close_all();
+}
+
 int main(void) {
     RUN(draws_of_every_likelihood_have_its_moments);
     RUN(draws_of_a_student_have_its_quantiles);
@@ -442,6 +483,7 @@ int main(void) {
     RUN(loo_is_as_the_oracle_says);
     RUN(loo_of_a_normal_mean_is_exact);
     RUN(loo_with_few_samples_or_flat_tails_has_infinite_k);
+    RUN(loo_out_of_memory_is_nan);
     RUN(two_models_are_compared_row_by_row);
     RUN(a_check_sees_what_the_model_does_not_make);
     RUN(quantiles_of_columns_are_numpys);
@@ -449,5 +491,7 @@ int main(void) {
     RUN(conformal_sets_cover_whatever_the_model);
     RUN(a_temperature_makes_probabilities_right);
     RUN(isotonic_regression_is_as_the_oracle_says);
+    RUN(without_an_arena_there_is_an_error);
+    RUN(isotonic_regression_keeps_its_knots_only);
     return check_done();
 }

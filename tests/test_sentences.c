@@ -247,6 +247,9 @@ static void laplace_says_what_has_no_curvature(void) {
     d = pairs(4);
     (void)bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_DIAGONAL);
     CHECK(took(BNN_EARG, "bnn_laplace_new: weight 0 has no curvature and no prior"));
+    bnn_params_lr(w, 0, 0); /* counted from the first of all, as elsewhere */
+    (void)bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_DIAGONAL);
+    CHECK(took(BNN_EARG, "bnn_laplace_new: weight 2 has no curvature and no prior"));
     w = bnn_params_new(&mem);
     net = net_of(w, 0, 0);
     memset(w->theta, 0, w->n * sizeof *w->theta);
