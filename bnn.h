@@ -1751,7 +1751,7 @@ typedef struct bnn_fit_desc {
     size_t batch;     /* rows of a minibatch; default 100 to 1000, so that their noise is small */
     float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: found */
     double gradients; /* budget, in passes over all data (NUTS, HMC) or over a batch; default 4e5,
-                         with all data less where rows x weights > 2e5 */
+                         with all data less where rows x weights > 2e5; at most 1e18 */
     double ess;       /* effective draws to reach, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
@@ -17939,6 +17939,10 @@ static double bnn__fit_mean(const bnn__fitting *f, size_t col, double *error) {
     return mean;
 }
 
+static double bnn__fit_most(void) { /* of a budget: a number of steps is a size_t */
+    double most = (double)(SIZE_MAX / 2);
+    return most < 1e18 ? most : 1e18;
+}
 static int bnn__fit_canceled(bnn__fitting *f, bnn_posterior *p) {
     p->gradients = bnn__fit_gradients(f);
     if (f->desc.progress == NULL ||
@@ -18352,7 +18356,8 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is a %zx%z matrix without data", d.x.rows,
                         d.x.cols);
     else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
-             !(q->ess >= 0) || (q->probe.data != NULL && q->probe.cols != d.x.cols))
+             q->gradients > bnn__fit_most() || !(q->ess >= 0) ||
+             (q->probe.data != NULL && q->probe.cols != d.x.cols))
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
                         "%z columns: one of them cannot be", q->method, (double)q->lr,
                         q->gradients, q->ess, q->probe.cols);
@@ -18485,6 +18490,7 @@ BNNDEF void bnn_fit_more(bnn_posterior *p, double gradients) {
     if (p->err == BNN_ECANCEL) p->err = BNN_OK;
     f->budget = gradients > 0 ? gradients : f->desc.gradients;
     f->budget += before > 0 ? before : p->gradients;
+    if (!(f->budget <= bnn__fit_most())) f->budget = bnn__fit_most();
     if (p->reached) f->desc.ess *= 2;
     p->reached = 0;
     bnn__fit_go(f, p);
