@@ -5783,6 +5783,11 @@ BNNDEF void bnn_backward_from(bnn_var *root, bnn_mat seed) {
     bnn_var *v;
     if (!bnn__seeds(root, seed, "bnn_backward_from: root is %zx%z, seed is %zx%z") ||
         t->err != BNN_OK) return;
+    if (!bnn__mat_ok(seed)) {
+        bnn__fail(t, BNN_EARG, "%s: a %zx%z matrix without data", "bnn_backward_from", seed.rows,
+                  seed.cols);
+        return;
+    }
     t->pass++;
     if (root->wants) bnn__walk(t, root, seed); /* else every gradient is zero */
     for (v = root; v != NULL; v = v->prev)

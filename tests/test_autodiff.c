@@ -878,6 +878,9 @@ static void shape_errors_name_both_shapes(void) {
     bnn_tape_clear_error(&t);
     bnn_backward_from(bnn_input(&t, (bnn_mat){ 4, 3, xs }), (bnn_mat){ 2, 5, xs });
     CHECK(says(&t, BNN_ESHAPE, "4x3", "2x5"));
+    bnn_tape_clear_error(&t);
+    bnn_backward_from(bnn_input(&t, (bnn_mat){ 4, 3, xs }), (bnn_mat){ 4, 3, NULL });
+    CHECK(says(&t, BNN_EARG, "bnn_backward_from: a 4x3", "without data"));
     bnn_tape_free(&t);
 }
 
