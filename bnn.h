@@ -18782,7 +18782,7 @@ static void bnn__emit_exp(bnn__emit *e) {
         "static float $_exp(float x) {\n"
         "    int n;\n"
         "    float y = $_reduced(x > -104.0f ? x < 89.0f ? x : 89.0f : -104.0f, &n) + 1.0f;\n"
-        "    return y * $_pow2(n / 2) * $_pow2(n - n / 2);\n"
+        "    return x < 0 || x >= 0 ? y * $_pow2(n / 2) * $_pow2(n - n / 2) : x; /* a NaN stays */\n"
         "}\n");
     if (e->needs & BNN__EMIT_EM1) bnn__emit_put(e,
         "static float $_em1(float x) { /* e^x - 1 */\n"
@@ -18830,13 +18830,13 @@ static const char *bnn__emit_activation(int activation, int *needs) {
         "    float a = x < 0 ? -x : x, t;\n"
         "    t = $_em1(a < 10.0f ? a + a : 20.0f);\n"
         "    t = a < 1e-10f ? a : t / (t + 2.0f);\n"
-        "    return x < 0 ? -t : t;\n"
+        "    return x < 0 ? -t : x > 0 ? t : x;\n"
         "}\n" },
         { BNN_LEAKY_RELU, 0,
         "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n" },
         { BNN_ELU, BNN__EMIT_EM1,
         "static float $_elu(float x) {\n"
-        "    return x > 0 || x > -1e-10f ? x : $_em1(x > -30.0f ? x : -30.0f);\n"
+        "    return x <= -1e-10f ? $_em1(x > -30.0f ? x : -30.0f) : x;\n"
         "}\n" },
         { BNN_SIGMOID, BNN__EMIT_EXP,
         "static float $_sigmoid(float x) {\n"
@@ -19165,7 +19165,7 @@ static void bnn__emit_add(bnn__emit *e) {
     if (!bnn__emit_classes(e)) {
         bnn__emit_output(e);
         bnn__emit_put(e, "            $_real d = m;\n"
-            "            if ($_bad(m)) return 2;\n"
+            "            if ($_bad(m) || !(v >= 0)) return 2;\n"
             "            d -= sum[3 * i];\n"
             "            sum[3 * i] += d * share;\n"
             "            sum[3 * i + 1] += weight * d * (m - sum[3 * i]);\n"
@@ -19229,17 +19229,19 @@ static void bnn__emit_close_moments(bnn__emit *e) {
         return;
     }
     if (e->lik == BNN_POISSON) bnn__emit_put(e,
-        "        mean[i] = m = $_exp(m + v / 2);\n        if (aleatoric) aleatoric[i] = m;\n"
-        "        if (epistemic) epistemic[i] = m * m * $_em1(v < 88.0f ? v : 88.0f);\n");
-    else bnn__emit_say(e, "        mean[i] = m%s;\n        if (epistemic) epistemic[i] = v%s;\n",
-                       scaled ? " * $_y_std[i] + $_y_mean[i]" : "",
+        "        m = $_exp(m + v / 2);\n"
+        "        if (epistemic) epistemic[i] = m * m * $_em1(v < 88.0f ? v : 88.0f);\n"
+        "        v = m;\n");
+    else bnn__emit_say(e, "%s        if (epistemic) epistemic[i] = v%s;\n        v = ",
+                       scaled ? "        m = m * $_y_std[i] + $_y_mean[i];\n" : "",
                        scaled ? " * $_y_std[i] * $_y_std[i]" : "");
     if (e->lik == BNN_GAUSSIAN_HETERO)
-        bnn__emit_say(e, "        if (aleatoric) aleatoric[i] = $_exp($_clamp(z[%z + i] + z[%z + i]"
-                         " / 2)%s);\n", k, c + k, scaled ? " + $_shift[i]" : "");
-    else if (e->lik != BNN_POISSON)
-        bnn__emit_put(e, "        if (aleatoric) aleatoric[i] = at.b[i];\n");
-    bnn__emit_put(e, "    }\n");
+        bnn__emit_say(e, "$_exp($_clamp(z[%z + i] + z[%z + i] / 2)%s);\n", k, c + k,
+                      scaled ? " + $_shift[i]" : "");
+    else if (e->lik != BNN_POISSON) bnn__emit_put(e, "at.b[i];\n");
+    bnn__emit_put(e, "        if (aleatoric) aleatoric[i] = v;\n"
+                     "        if ($_bad(m) || !(v >= 0)) return 2;\n"
+                     "        mean[i] = m;\n    }\n");
 }
 
 static void bnn__emit_signature(bnn__emit *e) {

@@ -385,6 +385,41 @@ static void write_pictures(const char *folder) {
         }
 }
 
+/* Two inputs of 3e38 are inf - inf in the first unit, or e^10000 in a count: the answer must be 2 */
+static void put_overflow(const char *folder, world *u, bnn_emit_desc d, const char *x) {
+    char path[512];
+    bnn_emitted c = bnn_emit_c(&u->mem, &u->tape, &u->net, NULL, d);
+    snprintf(path, sizeof path, "%s/%s.c", folder, d.name);
+    CHECK(bnn_emit_save(&u->mem, path, &c) == BNN_OK);
+    snprintf(path, sizeof path, "%s/%s.main.c", folder, d.name);
+    FILE *f = fopen(path, "wb");
+    CHECK(f != NULL);
+    if (f == NULL) return;
+    fprintf(f, "#include \"%s.c\"\nint main(void) {\n"
+               "    float x[2] = { %s, %s }, mean[2], a[2], e[2];\n"
+               "    return %s(x, mean, a, e) != 2;\n}\n", d.name, x, x, d.name);
+    fclose(f);
+}
+
+static void write_overflows(const char *folder) {
+    char name[64];
+    for (int act = BNN_RELU; act <= BNN_IDENTITY; act++)
+        for (int kind = 0; kind < 4; kind++) { /* of a mean, a count, a variance, of moments */
+            static const int liks[] = { BNN_GAUSSIAN, BNN_POISSON, BNN_GAUSSIAN_HETERO, BNN_POISSON };
+            world u;
+            open_world(&u, (bnn_mlp_desc){ .sizes = { 2, 1, kind == 2 ? 2 : 1 }, .activation = act,
+                .likelihood = liks[kind], .noise_std = kind == 0 });
+            for (size_t i = 0; i < u.w->n; i++) u.w->theta[i] = (float)0.5;
+            u.w->theta[0] = 2, u.w->theta[1] = -2;
+            if (kind == 3) bnn_params_mat(u.w, 3).data[0] = 10000;
+            bnn_meanfield q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.1 });
+            snprintf(name, sizeof name, "net_over_%d_%d", act, kind);
+            put_overflow(folder, &u, (bnn_emit_desc){ .name = name, .moments = kind == 3 ? &q : NULL },
+                         kind == 3 ? "1" : "3e38f");
+            close_world(&u);
+        }
+}
+
 static void write_all(const char *folder) {
     enum { N = 20, D = 5 };
     char name[64];
@@ -438,7 +473,7 @@ int main(int argc, char **argv) {
     RUN(what_cannot_be_emitted_is_said);
 #ifndef BNN_NO_STDIO
     RUN(the_file_is_the_text);
-    if (argc > 1) write_all(argv[1]), write_pictures(argv[1]);
+    if (argc > 1) write_all(argv[1]), write_pictures(argv[1]), write_overflows(argv[1]);
 #endif
     (void)argc, (void)argv;
     return check_done();
