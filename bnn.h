@@ -18782,7 +18782,7 @@ static void bnn__emit_exp(bnn__emit *e) {
         "static float $_exp(float x) {\n"
         "    int n;\n"
         "    float y = $_reduced(x > -104.0f ? x < 89.0f ? x : 89.0f : -104.0f, &n) + 1.0f;\n"
-        "    return x < 0 || x >= 0 ? y * $_pow2(n / 2) * $_pow2(n - n / 2) : x; /* a NaN stays */\n"
+        "    return x < 0 || x >= 0 ? y * $_pow2(n / 2) * $_pow2(n - n / 2) : x; /* NaN */\n"
         "}\n");
     if (e->needs & BNN__EMIT_EM1) bnn__emit_put(e,
         "static float $_em1(float x) { /* e^x - 1 */\n"
@@ -19477,8 +19477,8 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_mark mark = bnn_arena_mark(mem);
     bnn_ensemble post;
     bnn_mat a, b;
-    size_t i, size, changed = 0;
-    double square = 0, one = 1;
+    size_t i, j, rows = 0, changed = 0;
+    double worst = 0, square = 0, one = 1;
     e->c.error = e->c.rms = e->c.changed = bnn__nan();
     if (e->d.x.rows == 0) return;
     memset(&post, 0, sizeof post);
@@ -19488,16 +19488,19 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     b = bnn__emit_measure(e, mem, &post).mean;
     if (mem->err != BNN_OK) bnn__fail(e->v.t, mem->err, "bnn_emit_c: %s", mem->msg);
     if (e->v.t->err != BNN_OK) return;
-    size = bnn__mat_size(a);
-    for (e->c.error = 0, i = 0; i < size; i++) {
-        double d = fabs((double)a.data[i] - (double)b.data[i]);
-        if (d > e->c.error) e->c.error = d;
-        if (d <= DBL_MAX) square += d * d; /* rows with gaps are NaN */
+    for (i = 0; i < a.rows; i++) {
+        if (!bnn__row_finite(e->d.x, i)) continue; /* its answers are NaN */
+        for (j = i * a.cols; j < (i + 1) * a.cols; j++) {
+            double d = fabs((double)a.data[j] - (double)b.data[j]);
+            if (d > worst) worst = d;
+            if (d > 0) square += d * d;
+        }
+        changed += bnn__emit_classes(e) && bnn__top_class(a, i) != bnn__top_class(b, i);
+        rows++;
     }
-    for (i = 0; i < a.rows; i++)
-        changed += bnn_mat_row_argmax(a, i) != bnn_mat_row_argmax(b, i);
-    e->c.rms = sqrt(square / (double)size);
-    e->c.changed = (double)changed / (double)a.rows;
+    if (rows != 0) e->c.error = worst;
+    e->c.rms = sqrt(square / (double)(rows * a.cols));
+    e->c.changed = (double)changed / (double)rows;
     bnn_arena_rewind(mem, mark);
 }
 

@@ -201,6 +201,32 @@ static void storage_costs_what_it_says(void) {
     close_world(&u);
 }
 
+/* One probability is two classes, a number is none, and rows with gaps do not count */
+static void classes_that_change_are_counted(void) {
+    world u;
+    float x[] = { (float)0.5, 1, (float)0.5, -1, (float)NAN, 0, (float)0.5, 1, (float)0.5, -1 };
+    bnn_emit_desc d = { .storage = BNN_EMIT_INT8, .x = { 2, 2, x } };
+    open_world(&u, (bnn_mlp_desc){ .sizes = { 2, 1 }, .likelihood = BNN_BERNOULLI });
+    u.w->theta[0] = (float)0.3, u.w->theta[1] = 127; /* int8 makes 0 of 0.3, and 1 of 0.6 */
+    u.w->theta[2] = (float)126.9;
+    bnn_emitted c = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
+    CHECK_SAME(c.changed, 0.5);
+    CHECK(has(&c, "other class 50"));
+    d.x.rows = 5;
+    bnn_emitted gap = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
+    CHECK_SAME(gap.changed, 0.5);
+    CHECK_SAME(gap.error, c.error);
+    CHECK_SAME(gap.rms, c.rms);
+    d.x = (bnn_mat){ 1, 2, x + 4 };
+    gap = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
+    CHECK(gap.text && gap.error != gap.error && gap.rms != gap.rms && gap.changed != gap.changed);
+    bnn_net number = bnn_mlp(bnn_params_new(&u.mem), (bnn_mlp_desc){ .sizes = { 2, 2 }, .noise_std = 1 });
+    number.params->theta[0] = 1, number.params->theta[1] = (float)1.001;
+    d.x = (bnn_mat){ 2, 2, x };
+    CHECK_SAME(bnn_emit_c(&u.mem, &u.tape, &number, NULL, d).changed, 0.0);
+    close_world(&u);
+}
+
 static void halves_are_the_nearest(void) {
     static const struct { double v; int bits; } rows[] = { { 1, 0x3c00 }, { -2, 0xc000 },
         { 65504, 0x7bff }, { 6.103515625e-05, 0x0400 }, { 5.9604644775390625e-08, 1 },
@@ -468,6 +494,7 @@ int main(int argc, char **argv) {
     RUN(constants_are_the_weights);
     RUN(zeros_take_no_room);
     RUN(storage_costs_what_it_says);
+    RUN(classes_that_change_are_counted);
     RUN(halves_are_the_nearest);
     RUN(names_are_made_safe);
     RUN(what_cannot_be_emitted_is_said);
