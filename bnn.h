@@ -18625,7 +18625,7 @@ static float bnn__emit_round(const bnn__emit *e, float *out, const float *w, siz
         float a = w[i * step] < 0 ? -w[i * step] : w[i * step];
         if (a > scale) scale = a;
     }
-    scale /= 127;
+    scale = scale < 127 * FLT_MIN ? 0 : scale / 127; /* a subnormal one is too coarse */
     for (i = 0; i < n; i++) {
         out[i] = w[i * step];
         if (e->d.storage == BNN_EMIT_HALF) (void)bnn__half((double)w[i * step], &out[i]);

@@ -239,6 +239,18 @@ static void halves_are_the_nearest(void) {
     CHECK(bnn__half(1 + 0.0007, &v) == 0x3c01); /* to the nearer one */
 }
 
+/* A 127th of the largest weight would be rounded to so few bits that 186 of them are no int8 */
+static void subnormal_weights_are_zeros_as_int8(void) {
+    world u;
+    open_world(&u, (bnn_mlp_desc){ .sizes = { 3, 2 }, .noise_std = 1 });
+    for (size_t i = 0; i < u.w->n; i++) u.w->theta[i] = 1;
+    u.w->theta[0] = (float)2.6e-43, u.w->theta[2] = (float)1e-43, u.w->theta[4] = 0;
+    bnn_emitted c = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, (bnn_emit_desc){ .storage = BNN_EMIT_INT8 });
+    CHECK(has(&c, "predict_w[] = {\n    0, 0, 0, 127, 127, 127,\n}") ||
+          has(&c, "predict_w[] = {\n    127, 127, 127,\n}"));
+    close_world(&u);
+}
+
 static void names_are_made_safe(void) {
     world u;
     static const char *in[] = { "age of house", "*/ int" }, *out[] = { "yes", "n\xc3\xb6" };
@@ -496,6 +508,7 @@ int main(int argc, char **argv) {
     RUN(storage_costs_what_it_says);
     RUN(classes_that_change_are_counted);
     RUN(halves_are_the_nearest);
+    RUN(subnormal_weights_are_zeros_as_int8);
     RUN(names_are_made_safe);
     RUN(what_cannot_be_emitted_is_said);
 #ifndef BNN_NO_STDIO
