@@ -23285,17 +23285,16 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     return net == NULL ? BNN_EARG : bnn__load(mem, path, bnn__net_parse, net, NULL);
 }
 
+static int bnn__emit_write(bnn_arena *mem, const void *object, const char *name, void **bytes,
+                           size_t *size) {
+    const bnn_emitted *c = (const bnn_emitted *)object;
+    (void)mem, (void)name;
+    *bytes = c->text, *size = c->size;
+    return c->text != NULL ? BNN_OK : BNN_EARG;
+}
+
 BNNDEF int bnn_emit_save(bnn_arena *mem, const char *path, const bnn_emitted *c) {
-    bnn_mark mark;
-    char name[64];
-    int err;
-    if (mem == NULL || path == NULL || c == NULL || c->text == NULL) return BNN_EARG;
-    if (mem->err != BNN_OK) return mem->err;
-    mark = bnn_arena_mark(mem);
-    bnn__file_name(name, path);
-    err = bnn__file_save(mem, name, path, c->text, c->size);
-    bnn_arena_rewind(mem, mark);
-    return err;
+    return bnn__save_as(mem, path, bnn__emit_write, c);
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the

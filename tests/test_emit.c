@@ -343,6 +343,8 @@ static void the_file_is_the_text(void) {
     CHECK(bnn_emit_save(&u.mem, path, &c) == BNN_OK);
     CHECK(bnn_emit_save(&u.mem, path, &none) == BNN_EARG);
     CHECK(bnn_emit_save(&u.mem, "/no/such/folder/f.c", &c) == BNN_EIO);
+    bnn_arena tiny = { .buffer = back, .capacity = 8 }; /* what does not fit there is no error of it */
+    CHECK(bnn_emit_save(&tiny, path, &c) == BNN_ENOMEM && tiny.err == BNN_OK);
     f = fopen(path, "rb");
     CHECK(f != NULL);
     if (f == NULL) return;
