@@ -19851,15 +19851,21 @@ static const char *bnn__number_hint(const char *s, size_t n, const bnn_csv_desc 
            : "is not a number: say .decimal = ','";
 }
 
-/* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
+/* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none. The
+ * decimal comma is it only where nothing else is and it does separate something. */
 static char bnn__csv_separator(const char *p, const char *end, char decimal) {
     static const char which[] = ",;\t";
+    const char *top = p;
     size_t count[3] = { 0, 0, 0 };
     int quoted = 0, best = 0, i;
+    double v;
     for (; p < end && (quoted || (*p != '\n' && *p != '\r')); p++) {
         quoted ^= *p == '"';
-        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i] && *p != decimal;
+        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i];
     }
+    if (decimal == ',' && (count[1] + count[2] != 0 || count[0] == 0 ||
+                           bnn__text_number(top, (size_t)(p - top), ',', '.', &v)))
+        best = 1;
     for (i = 1; i < 3; i++)
         if (count[i] > count[best]) best = i;
     return which[best];
@@ -19932,11 +19938,11 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
     return BNN_OK;
 }
 
-/* To the first line that is not empty */
+/* To the first line, with its separator */
 static int bnn__csv_open(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc) {
     const void *nul = memchr(s.bytes, 0, s.size);
     char sep = desc->separator;
-    int newline;
+    bnn__csv first;
     if ((sep != '\0' && strchr("\"\n\r.+-", sep) != NULL) || (sep >= '0' && sep <= '9') ||
         ((sep | 32) >= 'a' && (sep | 32) <= 'z'))
         return bnn__arena_say(s.mem, BNN_EARG, "%s: this separator can be part of a field", s.name);
@@ -19951,8 +19957,9 @@ static int bnn__csv_open(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc) {
     c->lines = 1;
     c->desc = desc;
     if (s.size >= 3 && memcmp(c->p, "\xef\xbb\xbf", 3) == 0) c->p += 3; /* byte order mark */
-    for (; (newline = bnn__newline(c->p, c->end)) != 0; c->lines++) c->p += newline;
-    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end, desc->decimal);
+    first = *c; /* line that is not blank */
+    if (!bnn__csv_row(&first)) first.p = c->end;
+    c->sep = sep != '\0' ? sep : bnn__csv_separator(first.p, c->end, desc->decimal);
     return BNN_OK;
 }
 
