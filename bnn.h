@@ -20399,7 +20399,8 @@ static void bnn__classes_collect(bnn_arena *mem, bnn_feature *f, const bnn_table
     size_t i, k;
     double ignored;
     int found;
-    f->classes = (char **)bnn__arena_take(mem, most + 1, sizeof *f->classes);
+    if (most > t->rows) most = t->rows; /* as many as there can be */
+    f->classes = (char **)bnn__arena_take(mem, most, sizeof *f->classes);
     for (i = 0; i < t->rows && mem->err == BNN_OK; i++) {
         if (bnn__cell_value(t, from->cells[i], &ignored) == BNN__MISSING) continue;
         k = bnn__class_at(f, from->cells[i], &found);

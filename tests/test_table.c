@@ -245,6 +245,8 @@ static void bad_tables_get_a_sentence(void) {
     bnn_table t = plain(many);
     bnn_recipe r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "y", .max_classes = 1000 });
     CHECK(r.x_cols == 1000);
+    r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "y", .max_classes = SIZE_MAX }); /* no limit */
+    CHECK(r.x_cols == 1000 && strcmp(r.x_names[0], "name=nameaaa") == 0);
     CHECK(no_recipe("y\n1\n2\n", (bnn_recipe_desc){ .target = "y" }, "table: of 1 columns none is left for x"));
     CHECK(no_recipe("x,y\n1,3\n2,3\n", (bnn_recipe_desc){ .target = "y" }, "column 2 (y) is the same in all rows"));
     CHECK(no_recipe("x,y\n1,a\n2,a\n", (bnn_recipe_desc){ .target = "y" }, "a target must vary"));
