@@ -20324,13 +20324,12 @@ static int bnn__list_next(const char **at, const char **item, size_t *n) { /* 0 
 }
 
 static size_t bnn__table_find(const bnn_table *t, const char *name, size_t n) {
-    double number;
-    size_t i;
+    size_t i, number = 0;
     for (i = 0; i < t->cols; i++)
         if (strlen(t->columns[i].name) == n && memcmp(t->columns[i].name, name, n) == 0) return i;
-    if (bnn__digit(name, name + n) > 9 || bnn__number(name, name + n, &number) != name + n)
-        return BNN__NONE;
-    return number >= 1 && number <= (double)t->cols ? (size_t)number - 1 : BNN__NONE;
+    for (i = 0; i < n && number <= t->cols && bnn__digit(name + i, name + n) <= 9; i++)
+        number = number * 10 + bnn__digit(name + i, name + n);
+    return i == n && number >= 1 && number <= t->cols ? number - 1 : BNN__NONE;
 }
 
 static size_t bnn__table_column(bnn_arena *mem, const bnn_table *t, const char *name, size_t n) {

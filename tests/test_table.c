@@ -252,6 +252,8 @@ static void bad_tables_get_a_sentence(void) {
     CHECK(no_recipe("x,y\n1,a\n2,a\n", (bnn_recipe_desc){ .target = "y" }, "a target must vary"));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "z" }, "there is no column \"z\""));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "3" }, "there is no column \"3\""));
+    CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "1.5" }, "there is no column \"1.5\""));
+    CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "99999999999999999999999" }, "there is no column"));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .skip = "x, q" }, "there is no column \"q\""));
     CHECK(no_recipe("x,y\n1,a\n2,3\n", (bnn_recipe_desc){ 0 }, "column 2 (y): \"a\" is none of what others are"));
     CHECK(no_recipe("x,x,y\n1,2,3\n2,5,4\n", (bnn_recipe_desc){ .target = "y" },
