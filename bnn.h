@@ -22056,7 +22056,7 @@ BNNDEF bnn_bytes bnn_recipe_write(bnn_arena *mem, const bnn_recipe *r) {
     io.name = "bnn_recipe_write";
     io.element = 8; /* the bytes do not depend on the size of a float */
     bnn__io_recipe(&io, &copy);
-    if (io.err != BNN_OK) return b;
+    if (io.err != BNN_OK) return mem->err = io.err, b;
     b.size = io.pos;
     io.pos = 0;
     b.data = bnn__arena_take(mem, b.size, 1);
