@@ -20732,6 +20732,11 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
     to = none;
     if (mem->err != BNN_OK || folds == NULL) return none;
     for (i = 0; i < d.x.rows; i++) n += (folds[i] == fold) != (others != 0);
+    if (n == 0 || (d.y.data != NULL && d.y.rows != d.x.rows)) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_data_fold: fold %z has %z of %z rows, y has %z", fold,
+                        n, d.x.rows, d.y.rows);
+        return none;
+    }
     to.x = bnn_mat_new(mem, n, d.x.cols);
     if (d.y.data != NULL) to.y = bnn_mat_new(mem, n, d.y.cols);
     if (mem->err != BNN_OK) return none;

@@ -400,6 +400,11 @@ static void folds_are_even_also_within_labels(void) {
         for (i = 0, c = 0; i < test.x.rows; i++) c += f[(size_t)test.x.data[2 * i]] == 2;
         CHECK(c == test.x.rows);
     }
+    size_t *folds = bnn_data_folds(&mem, d, K, 0, &tape.rng);
+    CHECK(bnn_data_fold(&mem, d, folds, K, 0).x.data == NULL && mem_took(BNN_EARG, "fold 5 has 0 of 103 rows, y has 103"));
+    d.y.rows = 100; /* their labels, and no more */
+    CHECK(bnn_data_fold(&mem, d, folds, 0, 0).x.data == NULL && mem_took(BNN_EARG, "of 103 rows, y has 100"));
+    d.y.rows = ROWS;
     CHECK(bnn_data_folds(&mem, d, 1, 0, &tape.rng) == NULL && mem_took(BNN_EARG, "bnn_data_folds: 1 folds of 103 rows"));
     d.y.data[7] = 0.5f;
     CHECK(bnn_data_folds(&mem, d, 5, 1, &tape.rng) == NULL && mem_took(BNN_EARG, "y is 0.5 in row 7, which is no label"));
