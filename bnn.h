@@ -22498,7 +22498,7 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     for (i = 0; i < name_size; i++)
         if (name[i] == '/' || name[i] == '\\' || name[i] == '\0')
             return bnn__part_fail(s, "member", name, name_size, "has a path in its name");
-    if (name_size < 5 || memcmp(name + name_size - 4, ".npy", 4) != 0)
+    if (name_size < 4 || memcmp(name + name_size - 4, ".npy", 4) != 0)
         return bnn__part_fail(s, "member", name, name_size, "is no .npy");
     skip = s.size < 30 || at > s.size - 30 || memcmp(s.bytes + at, "PK\3\4", 4) != 0 ? SIZE_MAX / 4
            : at + 30 + (size_t)bnn__little(s.bytes + at + 26, 2) +

@@ -201,8 +201,9 @@ static void what_is_written_reads_back(void) {
     bnn_arrays_add_draws(&mem, &out, chains, CHAINS);
     bnn_arrays_add_chains(&mem, &out, "log_likelihood.y", lik, CHAINS);
     bnn_arrays_add(&mem, &out, "observed_data.y", y);
-    CHECK(out.count == 6 && bnn_arrays_write(&mem, &out, &bytes, &size) == BNN_OK);
-    CHECK(bnn_arrays_parse(&mem, &in, bytes, size) == BNN_OK && in.count == 6);
+    bnn_arrays_add(&mem, &out, "", y); /* its member is ".npy" */
+    CHECK(out.count == 7 && bnn_arrays_write(&mem, &out, &bytes, &size) == BNN_OK);
+    CHECK(bnn_arrays_parse(&mem, &in, bytes, size) == BNN_OK && in.count == 7);
     for (i = 0; i < in.count; i++) {
         CHECK(strcmp(in.at[i].name, out.at[i].name) == 0 && in.at[i].dims == out.at[i].dims);
         CHECK(memcmp(in.at[i].shape, out.at[i].shape, sizeof in.at[i].shape) == 0);
@@ -213,7 +214,7 @@ static void what_is_written_reads_back(void) {
     CHECK(b != NULL && (double)b->values.data[4 * 5 + 1] == 1000 + 200 + 12 + 1);
     if (getenv("NPY_KEEP") != NULL) CHECK(bnn_arrays_save(&mem, getenv("NPY_KEEP"), &out) == BNN_OK);
     bnn_arrays_add(&mem, &out, "observed_data.y", y);
-    CHECK(mem_took(BNN_EARG, "bnn_arrays_add: \"observed_data.y\" is there already") && out.count == 6);
+    CHECK(mem_took(BNN_EARG, "bnn_arrays_add: \"observed_data.y\" is there already") && out.count == 7);
     bnn_arrays_add(&mem, &out, "../y", y);
     CHECK(mem_took(BNN_EARG, "\"../y\" is there already, or has a path in it"));
     lik[1].rows = 2;
