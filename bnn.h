@@ -19792,8 +19792,9 @@ static int bnn__text_number(const char *s, size_t n, char decimal, char thousand
     } else {
         for (i = 0; i < n; i++) {
             char c = s[i];
-            if (c == thousands) { /* a digit before, three behind, in front of the point */
-                int groups = i > 0 && bnn__digit(s + i - 1, end) <= 9 && n - i > 3;
+            if (c == thousands) { /* 1 to 3 digits before, 3 behind, in front of the point */
+                int groups = i > 0 && bnn__digit(s + i - 1, end) <= 9 && n - i > 3 &&
+                             (i < 4 || bnn__digit(s + i - 4, end) > 9);
                 for (; groups > 0 && groups < 4; groups++)
                     if (bnn__digit(s + i + groups, end) > 9) groups = -1;
                 if (groups <= 0 || point || bnn__digit(s + i + (n - i > 4 ? 4 : 0), end) <= 9)

@@ -95,6 +95,8 @@ static void numbers_have_marks_and_percent(void) {
     CHECK(no_recipe("a;b\n1;\"1,234,567\"\n2;1\n", (bnn_recipe_desc){ 0 },
                     "line 2, column 2 (b): \"1,234,567\" is not a number: say .thousands = ','"));
     CHECK(no_recipe("a;b\n1.234,5;1\n2,5;2\n", (bnn_recipe_desc){ 0 }, "say .decimal = ',' and .thousands = '.'"));
+    t = table_of("a;b\n1234,567;1\n-12,345,678;2\n", (bnn_csv_desc){ .thousands = ',' }); /* no group of four */
+    CHECK(t.columns[0].kind == 0 && no_recipe("a;b\n1234,567;1\n2;2\n", (bnn_recipe_desc){ 0 }, "say .decimal = ','"));
     t = table_of("a;b\n1.234,5;1\n2,5;2\n", (bnn_csv_desc){ .decimal = ',' });
     r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ 0 });
     CHECK(r.x_cols == 0 && mem_took(BNN_EFORMAT, "\"1.234,5\" is not a number: say .thousands = '.'"));
