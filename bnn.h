@@ -21614,7 +21614,7 @@ static void bnn__io_ensemble(bnn__file *f, int id) {
     if (n != f->n[k])
         bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values, its parameters have %z", slot,
                      n, f->n[k]);
-    if (f->own[id] != NULL && e->params == NULL &&
+    if (f->own[id] != NULL && e->samples.data == NULL &&
         bnn__io_room(io, bnn__mul(e->count, 8 + bnn__mul(n, io->element)))) {
         e->samples = bnn_mat_new(io->mem, e->count, n);
         e->weights = (double *)bnn__arena_take(io->mem, e->count, sizeof(double));

@@ -592,6 +592,10 @@ static void a_net_and_its_posterior_are_made_anew_and_predict_the_same(void) {
     c.ensembles[0] = &post;
     CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_OK);
     CHECK(post.params == net.params && post.count == 7 && post.seen == a.post.seen);
+    memset(&post, 0, sizeof post);
+    post.params = net.params; /* and no samples: they are made, too */
+    CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_OK && post.count == 7);
+    CHECK(post.samples.data != NULL && post.weights != NULL && post.samples.rows == 7);
     CHECK(net.mlp != NULL && net.mlp->desc.dropout == (float)0.1 && net.mlp->desc.seed == 1);
     CHECK(net.mlp->desc.activations[0] == BNN_TANH && net.mlp->desc.activations[1] == BNN_SILU);
     CHECK(net.mlp->desc.init == a.net.mlp->desc.init && net.mlp->desc.priors == NULL);
