@@ -22664,15 +22664,19 @@ static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, size_t
     return BNN_OK;
 }
 
-/* The tensor of item and end, the layer's digit behind it; NULL: not there */
+/* The tensor of item and end, the layer behind it; NULL: not there */
 static const bnn_array *bnn__import_find(const bnn_arrays *a, const char *item, size_t n,
                                          const char *end, size_t layer) {
     char name[160];
     size_t k = strlen(end);
-    if (n + k + 2 > sizeof name) return NULL;
+    int numbered = k > 2 && end[k - 1] == 'l';
+    if (n + k + 3 > sizeof name) return NULL;
     memcpy(name, item, n);
-    memcpy(name + n, end, k + 1);
-    if (k > 2 && end[k - 1] == 'l') name[n + k] = (char)('0' + layer), name[n + k + 1] = '\0';
+    memcpy(name + n, end, k);
+    n += k;
+    if (numbered && layer > 9) name[n++] = (char)('0' + layer / 10);
+    if (numbered) name[n++] = (char)('0' + layer % 10);
+    name[n] = '\0';
     return bnn_arrays_find(a, name);
 }
 
@@ -22687,7 +22691,7 @@ static int bnn__import_cell(bnn_params *w, size_t b, const bnn_arrays *a, const 
     int err;
     for (i = 0; i < 4; i++) t[i] = bnn__import_find(a, item, n, ends[i], layer);
     *blocks = 0;
-    if (t[0] == NULL || t[1] == NULL || layer > 9) return BNN_OK;
+    if (t[0] == NULL || t[1] == NULL || layer > 99) return BNN_OK;
     if (bnn__import_find(a, item, n, ".weight_ih_l0_reverse", 0) != NULL)
         return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: \"%s\" goes both ways: import "
                               "its tensors one by one", t[0]->name);

@@ -179,6 +179,27 @@ static void convolutions_and_recurrent_layers_of_pytorch_answer_the_same(void) {
     CHECK(bnn_params_import(w, 4, &a, "gru", 0) == BNN_EARG && strstr(mem.msg, "\"gru.weight_ih_l0\" goes both ways") != NULL);
 }
 
+static void the_eleventh_layer_of_pytorch_is_imported_too(void) {
+    static const char *const kinds[] = { "weight_ih", "weight_hh", "bias_ih", "bias_hh" };
+    enum { LAYERS = 11 };
+    bnn_arrays a = { NULL, 0 };
+    bnn_params *w = bnn_params_new(&mem);
+    for (size_t layer = 0; layer < LAYERS; layer++) {
+        for (size_t k = 0; k < 4; k++) {
+            char name[32];
+            bnn_mat m = bnn_mat_new(&mem, 4, 1);
+            snprintf(name, sizeof name, "r.%s_l%d", kinds[k], (int)layer);
+            bnn_mat_fill(m, (float)layer);
+            bnn_arrays_add(&mem, &a, name, m);
+            a.at[a.count - 1].dims = k < 2 ? 2 : 1;
+        }
+        for (size_t k = 0; k < 3; k++) bnn_params_add(w, 1, 4, "lstm", (bnn_prior){ 0 });
+    }
+    CHECK(bnn_params_import(w, 0, &a, "r", 0) == BNN_OK);
+    CHECK_NEAR(w->theta[w->n - 1], 20, 0); /* the sum of two biases */
+    CHECK_NEAR(bnn_params_mat(w, 3 * 10).data[0], 10, 0);
+}
+
 static void what_is_written_reads_back(void) {
     enum { CHAINS = 2, DRAWS = 3, ROWS = 7 };
     bnn_params *w = bnn_params_new(&mem);
@@ -390,6 +411,7 @@ int main(void) {
     OPEN_RUN(halves_are_what_ieee_says);
     OPEN_RUN(a_net_of_pytorch_answers_the_same_and_becomes_a_posterior);
     OPEN_RUN(convolutions_and_recurrent_layers_of_pytorch_answer_the_same);
+    OPEN_RUN(the_eleventh_layer_of_pytorch_is_imported_too);
     OPEN_RUN(what_is_written_reads_back);
     OPEN_RUN(a_bad_npy_gets_a_sentence);
     OPEN_RUN(a_bad_npz_gets_a_sentence);
