@@ -22818,6 +22818,9 @@ BNNDEF void bnn_arrays_add_draws(bnn_arena *mem, bnn_arrays *a, const bnn_ensemb
     for (i = 0; i < n; i++) {
         m[i] = chains[i].samples;
         m[i].rows = chains[i].count;
+        if (w != NULL && m[i].cols != w->n)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_arrays_add_draws: samples of %z values, their "
+                            "parameters have %z", m[i].cols, w->n);
     }
     for (b = 0; mem->err == BNN_OK && b < w->n_blocks; b++) {
         const bnn_block *k = &w->blocks[b];

@@ -230,6 +230,9 @@ static void what_is_written_reads_back(void) {
         CHECK(memcmp(in.at[i].shape, out.at[i].shape, sizeof in.at[i].shape) == 0);
         CHECK_SAME_ARRAY(in.at[i].values.data, out.at[i].values.data, bnn__mat_size(out.at[i].values));
     }
+    bnn_params_add(w, 100, 100, "later", (bnn_prior){ 0 }); /* no sample has it */
+    bnn_arrays_add_draws(&mem, &in, chains, CHAINS);
+    CHECK(mem_took(BNN_ESHAPE, "bnn_arrays_add_draws: samples of 21 values, their parameters have 10021") && in.count == 7);
     bnn_array *b = bnn_arrays_find(&in, "posterior.b01");
     CHECK(b != NULL && b->dims == 4 && b->shape[0] == 2 && b->shape[1] == 3 && b->shape[2] == 1 && b->shape[3] == 4);
     CHECK(b != NULL && (double)b->values.data[4 * 5 + 1] == 1000 + 200 + 12 + 1);
