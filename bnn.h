@@ -22757,11 +22757,11 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
 /* ---- out */
 
 /* Columns first .. first + cols of n matrices, one behind the other */
-static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, const bnn_mat *m,
-                              size_t n, size_t first, size_t cols) {
+static bnn_array *bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name,
+                                    const bnn_mat *m, size_t n, size_t first, size_t cols) {
     bnn_array *to;
     size_t i, j;
-    if (mem->err != BNN_OK) return;
+    if (mem->err != BNN_OK) return NULL;
     if (strpbrk(name, "/\\") != NULL || bnn_arrays_find(a, name) != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" is there already, or has a path "
                         "in it", name);
@@ -22771,12 +22771,12 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
             bnn__arena_fail(mem, BNN_ESHAPE, "bnn_arrays_add: \"%s\": matrix %z is %zx%z, the "
                             "first %zx%z", name, i, m[i].rows, m[i].cols, m[0].rows, m[0].cols);
     to = mem->err == BNN_OK ? bnn__arrays_more(mem, a) : NULL;
-    if (to == NULL) return;
+    if (to == NULL) return NULL;
     to->name = bnn__keep(mem, name);
     to->values = bnn_mat_new(mem, n * m[0].rows, cols);
     if (mem->err != BNN_OK) {
         a->count--;
-        return;
+        return NULL;
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < m[i].rows; j++)
@@ -22788,20 +22788,18 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
     to->shape[2] = cols;
     to->values.rows = n;
     to->values.cols = m[0].rows * cols;
+    return to;
 }
 
 BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
                                   const bnn_mat *chains, size_t n) {
     if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains", name);
-    else bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
+    else (void)bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
 }
 
 BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_mat m) {
-    bnn_array *to;
-    size_t before = a->count;
-    bnn__arrays_stack(mem, a, name, &m, 1, 0, m.cols);
-    if (mem->err != BNN_OK || a->count == before) return;
-    to = &a->at[before];
+    bnn_array *to = bnn__arrays_stack(mem, a, name, &m, 1, 0, m.cols);
+    if (to == NULL) return;
     to->dims = 2;
     to->shape[0] = to->values.rows = m.rows;
     to->shape[1] = to->values.cols = m.cols;
@@ -22825,13 +22823,13 @@ BNNDEF void bnn_arrays_add_draws(bnn_arena *mem, bnn_arrays *a, const bnn_ensemb
     for (b = 0; mem->err == BNN_OK && b < w->n_blocks; b++) {
         const bnn_block *k = &w->blocks[b];
         char name[40] = "posterior.";
-        size_t before = a->count;
+        bnn_array *to;
         memcpy(name + 10, k->name, sizeof k->name);
-        bnn__arrays_stack(mem, a, name, m, n, k->offset, k->rows * k->cols);
-        if (mem->err != BNN_OK || a->count == before) return;
-        a->at[before].dims = 4;
-        a->at[before].shape[2] = k->rows;
-        a->at[before].shape[3] = k->cols;
+        to = bnn__arrays_stack(mem, a, name, m, n, k->offset, k->rows * k->cols);
+        if (to == NULL) return;
+        to->dims = 4;
+        to->shape[2] = k->rows;
+        to->shape[3] = k->cols;
     }
 }
 
@@ -22845,8 +22843,7 @@ static void bnn__npy_write(bnn__io *io, const bnn_array *a) {
     size_t i, n = 0;
     bnn__put(head, &n, "{'descr': '<f");
     bnn__put_size(head, &n, sizeof(float));
-    bnn__put(head, &n, "', 'fortran_order': False, ");
-    bnn__put(head, &n, "'shape': (");
+    bnn__put(head, &n, "', 'fortran_order': False, 'shape': (");
     for (i = 0; i < a->dims; i++) {
         bnn__put_size(head, &n, a->shape[i]);
         bnn__put(head, &n, i + 1 < a->dims || a->dims == 1 ? ", " : "");
