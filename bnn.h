@@ -18735,12 +18735,13 @@ static int bnn__emit_has_noise(const bnn__emit *e) {
     return e->lik == BNN_GAUSSIAN || e->lik == BNN_DOUBLE_EXPONENTIAL || e->lik == BNN_STUDENT;
 }
 
+static const char bnn__emit_types[][9] = { "", "float", "uint16_t", "int8_t" }; /* of storage */
+
 static void bnn__emit_stream(bnn__emit *e, int stream) {
-    static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
     static const size_t words[] = { 0, 4, 2, 1 };
     size_t s, l, j;
     if (stream == 0) bnn__emit_open(e, "float", 4, "b");
-    if (stream == 1) bnn__emit_open(e, types[e->d.storage], words[e->d.storage], "w");
+    if (stream == 1) bnn__emit_open(e, bnn__emit_types[e->d.storage], words[e->d.storage], "w");
     if (stream == 2) bnn__emit_open(e, "uint8_t", 1, "g");
     for (s = 0; s < e->v.samples; s++) {
         if (bnn__tour_weight(&e->v, s) <= 0) continue;
@@ -18979,7 +18980,6 @@ static void bnn__emit_classes_text(bnn__emit *e) {
 }
 
 static void bnn__emit_affine(bnn__emit *e) {
-    static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
     int narrow = e->d.storage == BNN_EMIT_INT8, two = e->parts == 2;
     const char *load = narrow ? "(float)*at->w++"
                        : e->d.storage == BNN_EMIT_HALF ? "$_half(*at->w++)" : "*at->w++";
@@ -18989,13 +18989,11 @@ static void bnn__emit_affine(bnn__emit *e) {
         "    float x = $_float((u & 0x7fffu) << 13) * 5.19229686e33f;\n"
         "    return u >> 15 ? -x : x;\n"
         "}\n");
-    bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n", types[e->d.storage],
-                  e->gaps ? " const uint8_t *g;" : "");
-    bnn__emit_put(e,
-        "static void $_affine(struct $_at *at, const float *x, ");
-    bnn__emit_say(e, "%sint n, float *y, int k%s) {\n"
+    bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n"
+        "static void $_affine(struct $_at *at, const float *x, %sint n, float *y, int k%s) {\n"
         "    int i, j;\n"
-        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "",
+        "    for (j = 0; j < k; j++) {\n", bnn__emit_types[e->d.storage],
+        e->gaps ? " const uint8_t *g;" : "", two ? "const float *spread, " : "",
         two ? ", int apart" : "");
     bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
@@ -19184,9 +19182,9 @@ static void bnn__emit_add(bnn__emit *e) {
 /* The classes' last lines: mean is there, and h the expected entropy */
 static void bnn__emit_close_classes(bnn__emit *e) {
     bnn__emit_say(e, "    m = $_entropy(mean, %z);\n"
-                     "    if (entropy) *entropy = m;\n", e->v.k);
-    bnn__emit_put(e, "    m -= (float)h;\n    if (mutual_information) *mutual_information = "
-                     "m > 0 ? m : 0;\n");
+                     "    if (entropy) *entropy = m;\n"
+                     "    m -= (float)h;\n"
+                     "    if (mutual_information) *mutual_information = m > 0 ? m : 0;\n", e->v.k);
 }
 
 static void bnn__emit_close(bnn__emit *e) {
@@ -19546,9 +19544,8 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->room = bnn__floats(t, e->v.samples + e->v.k);
     if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
-    e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
-    e->v.view.theta = net->params->theta;
-    if (e->parts == 2) memcpy(&e->v.view.theta, &e->d.moments->params->theta, sizeof(float *));
+    e->v.view.theta = (e->parts == 2 ? e->d.moments->params : net->params)->theta;
+    e->mean = e->v.view.theta;
     for (i = 0; i < e->v.samples; i++)
         if (!bnn__v_finite(net->params->n, post != NULL ? bnn_mat_rows(post->samples, i, 1).data
                                                         : e->mean))
