@@ -19904,20 +19904,19 @@ static char *bnn__csv_copy(const bnn__csv *c, char *to) {
     return to;
 }
 
-/* The header's fields, behind the array of pointers to them */
-static int bnn__csv_names(bnn__csv *c, char ***names) {
-    char *to;
+/* The header's fields, behind the array of pointers to them; NULL: no memory */
+static char **bnn__csv_names(bnn__csv *c) {
+    char **names = (char **)bnn__arena_take(c->mem, c->cols, sizeof *names);
+    char *to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
     size_t i;
-    *names = (char **)bnn__arena_take(c->mem, c->cols, sizeof **names);
-    to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
-    if (to == NULL) return BNN_ENOMEM;
+    if (to == NULL) return NULL;
     (void)bnn__csv_row(c);
     for (i = 0; i < c->cols; i++) {
         (void)bnn__csv_field(c);
-        (*names)[i] = to;
+        names[i] = to;
         to = bnn__csv_copy(c, to);
     }
-    return BNN_OK;
+    return names;
 }
 
 static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
@@ -19992,7 +19991,7 @@ static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
     if ((err = bnn__csv_begin(&c, s, desc, &header)) != BNN_OK) return err;
     r.values = bnn_mat_new(s.mem, c.rows - (size_t)header, c.cols);
     if (r.values.data == NULL) return BNN_ENOMEM;
-    if (header && (err = bnn__csv_names(&c, &r.names)) != BNN_OK) return err;
+    if (header && (r.names = bnn__csv_names(&c)) == NULL) return BNN_ENOMEM;
     err = bnn__csv_fill(&c, &r, desc->reject_missing);
     if (err == BNN_OK) *(bnn_csv *)out = r;
     return err;
@@ -20106,7 +20105,7 @@ static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
     size_t i;
     t->columns = (bnn_column *)bnn_arena_alloc(c->mem, c->cols, sizeof *t->columns);
     if (t->columns == NULL) return BNN_ENOMEM;
-    if (header && bnn__csv_names(c, &names) != BNN_OK) return BNN_ENOMEM;
+    if (header && (names = bnn__csv_names(c)) == NULL) return BNN_ENOMEM;
     for (i = 0; i < c->cols; i++) {
         bnn_column *to = &t->columns[i];
         size_t n = 0;
@@ -20856,13 +20855,11 @@ static int bnn__idx_parse(bnn__source s, void *out, const void *how) {
     if (a.dims < 1 || a.dims > 4 || s.size < 4 + 4 * a.dims)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
                               "dimensions", s.name);
-    for (i = 0; i < a.dims; i++) {
-        double size = bnn__item_value('u', p + 4 + 4 * i, 4, 1);
-        a.shape[i] = (size_t)size;
-    }
+    for (i = 0, p += 4; i < a.dims; i++, p += 4)
+        a.shape[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
     a.name = name;
     in.big = 1;
-    in.at = p + 4 + 4 * a.dims;
+    in.at = p;
     in.there = s.size - 4 - 4 * a.dims;
     err = bnn__array_fill(s, &a, &in);
     if (err == BNN_OK) *(bnn_mat *)out = a.values;
