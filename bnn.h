@@ -1907,7 +1907,7 @@ typedef struct bnn_table {
 BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
                            bnn_csv_desc desc);
 /* Adds a last column: column col of m, with enough digits to tell floats apart and NaN as an empty
- * cell, or texts, which are borrowed. In an empty table the first column sets the number of rows */
+ * cell, which sets the rows of an empty table; or t->rows texts, which are borrowed */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
 /* As CSV; bnn_table_save (below) to a file */
@@ -20372,7 +20372,7 @@ static void bnn__column_unclear(bnn_arena *mem, const bnn_table *t, size_t c) {
         else if (kind == BNN__INFINITE) hint = "is not finite as a float";
         else if (bnn__number_marks(at->cells[i], strlen(at->cells[i])) == 0)
             hint = "is none of what others are: mend it, or put it into .classes";
-        if (kind == BNN__WORD || kind == BNN__INFINITE) bnn__cell_fail(mem, t, i, c, hint);
+        bnn__cell_fail(mem, t, i, c, hint);
         return;
     }
 }
@@ -22545,8 +22545,11 @@ static int bnn__npz_read(bnn__source s, bnn_arrays *out) {
 
 static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, const char *name,
                             size_t name_size, size_t head) {
-    static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
-                                     "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
+    static const struct { char name[5], kind, bytes; } types[] = {
+        { "F64", 'f', 8 }, { "F32", 'f', 4 }, { "F16", 'f', 2 }, { "BF16", 'h', 2 },
+        { "I64", 'i', 8 }, { "I32", 'i', 4 }, { "I16", 'i', 2 }, { "I8", 'i', 1 },
+        { "U64", 'u', 8 }, { "U32", 'u', 4 }, { "U16", 'u', 2 }, { "U8", 'u', 1 },
+        { "BOOL", 'b', 1 } };
     const char *const keys[] = { "dtype", "shape", "data_offsets" };
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
@@ -22561,12 +22564,9 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
         int which = bnn__literal_key(l, keys);
         if (which == 0) {
             const char *key = bnn__literal_string(l, &n);
-            for (i = 0; i < sizeof types / sizeof *types; i++) {
-                size_t k = i == 3 || i == 12 ? 4 : strlen(types[i]) - 2;
-                if (n != k || memcmp(key, types[i], k) != 0) continue;
-                in.kind = types[i][k];
-                in.bytes = i == 3 ? 2 : i == 12 ? 1 : (size_t)1 << (types[i][k + 1] - 'a');
-            }
+            for (i = 0; i < sizeof types / sizeof *types; i++)
+                if (n == strlen(types[i].name) && memcmp(key, types[i].name, n) == 0)
+                    in.kind = types[i].kind, in.bytes = (size_t)types[i].bytes;
         } else if (which == 1) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
         else l->bad |= which != 2 || bnn__literal_sizes(l, 2, offsets) != 2;
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
