@@ -22745,6 +22745,7 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
             }
         }
     }
+    w->draw = 0; /* these are other values */
     return BNN_OK;
 }
 

@@ -198,6 +198,9 @@ static void the_eleventh_layer_of_pytorch_is_imported_too(void) {
     CHECK(bnn_params_import(w, 0, &a, "r", 0) == BNN_OK);
     CHECK_NEAR(w->theta[w->n - 1], 20, 0); /* the sum of two biases */
     CHECK_NEAR(bnn_params_mat(w, 3 * 10).data[0], 10, 0);
+    bnn_meanfield q = bnn_meanfield_new(w, (bnn_meanfield_desc){ 0 });
+    bnn_meanfield_sample(&q, &tape);
+    CHECK(w->draw != 0 && bnn_params_import(w, 0, &a, "r", 0) == BNN_OK && w->draw == 0); /* no draw any more */
 }
 
 static void what_is_written_reads_back(void) {
