@@ -18768,7 +18768,7 @@ static void bnn__emit_choose(bnn__emit *e) {
 
 /* ---- functions of the text: those of >>math */
 
-static void bnn__emit_exp(bnn__emit *e) {
+static void bnn__emit_exp(bnn__emit *e) { /* and ln, which comes with it */
     bnn__emit_put(e,
         "static float $_pow2(int n) { return $_float((uint32_t)(n + 127) << 23); }\n"
         "static float $_reduced(float x, int *n) { /* x = n ln 2 + r: e^r - 1 */\n"
@@ -18791,10 +18791,7 @@ static void bnn__emit_exp(bnn__emit *e) {
         "    float y = $_reduced(x, &n), h = $_pow2(n - 1);\n"
         "    return (y * h + (h - 0.5f)) * 2.0f;\n"
         "}\n");
-}
-
-static void bnn__emit_log(bnn__emit *e) {
-    bnn__emit_put(e,
+    if (e->needs & BNN__EMIT_LOG) bnn__emit_put(e,
         "static float $_logfe(float f, float k) { /* k ln 2 + ln(1 + f) */\n"
         "    float z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
         "    p = ((p * f + 1.1676998740e-1f) * f - 1.2420140846e-1f) * f + 1.4249322787e-1f;\n"
@@ -19404,7 +19401,6 @@ static void bnn__emit_file(bnn__emit *e) {
         bnn__emit_put(e,
         "static float $_float(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }\n");
     if (e->needs & (BNN__EMIT_EXP | BNN__EMIT_EM1)) bnn__emit_exp(e);
-    if (e->needs & BNN__EMIT_LOG) bnn__emit_log(e);
     if (e->needs & BNN__EMIT_ERF) bnn__emit_erf(e);
     if (e->lik == BNN_GAUSSIAN_HETERO) bnn__emit_put(e,
         "static float $_clamp(float x) { return x < -20.0f ? -20.0f : x > 20.0f ? 20.0f : x; }\n");
@@ -19502,20 +19498,10 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_arena_rewind(mem, mark);
 }
 
-static void bnn__emit_kinds(const bnn__emit *e, bnn_tape *t) {
-    size_t i;
-    for (i = 0; i < e->m->n_layers; i++) {
-        bnn__stage k = bnn__stage_of(e->m, i);
-        if (!bnn__is_plain(&k))
-            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
-                      "pools without .add can", i + 1, bnn__kind_name(&k));
-    }
-}
-
 /* All that can be wrong before anything is made; 0 = the tape knows what */
 static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                            const bnn_ensemble *post) {
-    size_t i = 0, width = 1;
+    size_t i, width = 1;
     bnn_mat x = { 1, 0, NULL };
     if (e->d.name == NULL) e->d.name = "predict";
     if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
@@ -19533,7 +19519,12 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->m = net->mlp;
     e->lik = bnn__likelihood(net);
     e->parts = e->d.moments != NULL ? 2 : 1;
-    bnn__emit_kinds(e, t);
+    for (i = 0; i < e->m->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(e->m, i);
+        if (!bnn__is_plain(&k))
+            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
+                      "pools without .add can", i + 1, bnn__kind_name(&k));
+    }
     x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
@@ -21107,13 +21098,6 @@ static void bnn__io_chars(bnn__io *io, char *s, size_t room, const char *what) {
     s[room - 1] = '\0';
 }
 
-static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
-    bnn__io_count(io, &b->rows, "rows");
-    bnn__io_count(io, &b->cols, "cols");
-    bnn__io_chars(io, b->name, sizeof b->name, "the name of a block");
-    bnn__io_prior(io, &b->prior, 1);
-}
-
 typedef union bnn__object {
     bnn_net net;
     bnn_stepper stepper;
@@ -21202,7 +21186,10 @@ static void bnn__io_store(bnn__file *f, int k) {
         size_t count;
         memset(&b, 0, sizeof b);
         if (io->in == NULL) b = w->blocks[i];
-        bnn__io_block(io, &b);
+        bnn__io_count(io, &b.rows, "rows");
+        bnn__io_count(io, &b.cols, "cols");
+        bnn__io_chars(io, b.name, sizeof b.name, "the name of a block");
+        bnn__io_prior(io, &b.prior, 1);
         if (io->err != BNN_OK) return;
         if (f->made[k] && i == w->n_blocks) {
             memset(&b.prior, 0, sizeof b.prior);
