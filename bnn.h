@@ -1805,8 +1805,8 @@ typedef struct bnn_emit_desc {
                          BNN_EMIT_FLOAT; zeros are left out where that makes it smaller */
     int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean with FMA,
                          except for sin and unequal weights. 0: within 1e-6 of the largest */
-    int scratch;      /* 1: working memory is not on the stack but in NAME_scratch floats that the
-                         last argument, `float *scratch`, points to */
+    int scratch;      /* 1: working memory (but for sums in double) is not on the stack but in
+                         NAME_scratch floats that the last argument, `float *scratch`, points to */
     const bnn_meanfield *moments; /* a mean field of net, with post NULL: bnn_predict_moments */
     bnn_mat x;        /* rows on which the error is measured; without rows it is not measured */
     const char *const *inputs, *const *classes; /* names for two enumerations; may be NULL */
@@ -1814,7 +1814,7 @@ typedef struct bnn_emit_desc {
 typedef struct bnn_emitted {
     char *text;        /* in mem, with a 0 at the end; NULL after an error */
     size_t size;       /* without that 0 */
-    size_t flash, ram; /* bytes of the constants, and of NAME_scratch, wherever it is */
+    size_t flash, ram; /* bytes of the constants, and of working memory, wherever it is */
     /* Compared on desc.x with bnn_predict of net and post, or of 1000 draws of the mean field: the
      * largest and root mean square difference of a mean (a probability), and the share of rows with
      * another class; NaN without rows. It is the cost of storage and of moments; float has none. */
@@ -22935,11 +22935,9 @@ BNNDEF int bnn_arrays_write(bnn_arena *mem, const bnn_arrays *a, void **bytes, s
  * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
  * free part, and what is parsed grows towards them.
  *
- * Writing goes to a new file beside the old one, whose name nobody has (bnn-0000.tmp, or the next).
- * It is flushed, checked, synchronized and renamed over the old one, which is whole at every
- * moment; then the folder is synchronized. A link is followed. The old file's mode is kept, and its
- * owner where that is allowed; what is not a regular file is left alone. Links, modes and the
- * folder are POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
+ * A new file has the first name from bnn-0000.tmp on that nobody has. It is flushed, checked,
+ * synchronized and renamed, then the folder is synchronized. Links, modes and the folder are
+ * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
 #if defined(__unix__) || defined(__APPLE__)
