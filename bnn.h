@@ -19852,6 +19852,8 @@ static char bnn__csv_separator(const char *p, const char *end, char decimal) {
         quoted ^= *p == '"';
         for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i];
     }
+    while (top < p && *top == ' ') top++;
+    while (top < p && p[-1] == ' ') p--;
     if (decimal == ',' && (count[1] + count[2] != 0 || count[0] == 0 ||
                            bnn__text_number(top, (size_t)(p - top), ',', '.', &v)))
         best = 1;

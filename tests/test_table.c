@@ -110,7 +110,7 @@ static void numbers_have_marks_and_percent(void) {
           strstr(mem.msg, "say .decimal = ','") != NULL);
     CHECK(bnn_csv_parse(&mem, &c, "1,5;2,5\n", 8, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
     CHECK(c.values.cols == 2); /* no separator is guessed that is the decimal mark */
-    CHECK(bnn_csv_parse(&mem, &c, "1,5\n2,5\n", 8, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
+    CHECK(bnn_csv_parse(&mem, &c, " 1,5 \n2,5\n", 10, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
     CHECK(c.values.cols == 1 && c.values.rows == 2 && c.values.data[0] == (float)1.5);
     CHECK(bnn_csv_parse(&mem, &c, "v\n\"1,5\"\n2,5\n", 12, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
     CHECK(c.values.cols == 1 && c.values.rows == 2 && c.values.data[1] == (float)2.5);
