@@ -1948,7 +1948,8 @@ BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
 /* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
  * them, or NULL) gets the table's row of each row of x. If columns are in another order they are
- * found by name, with a note. Dropped rows and unknown classes also give a note. */
+ * found by name, with a note; by number only if none has its name. Dropped rows and unknown classes
+ * also give a note. */
 BNNDEF bnn_data bnn_recipe_data(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t,
                                 size_t *rows);
 BNNDEF const char *bnn_recipe_label(const bnn_recipe *r, size_t label); /* text; "" = no class */
@@ -20561,21 +20562,36 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
     return mem->err == BNN_OK ? r : none;
 }
 
+/* The columns of the table for the inputs: by their names or, from a table without a header for one
+ * that has it, all by their numbers */
+static size_t *bnn__recipe_columns(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t) {
+    size_t *at = (size_t *)bnn__arena_take(mem, r->n_inputs + 1, sizeof *at);
+    size_t i, numbers = 0, last = 0;
+    char text[32];
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
+        const char *name = r->inputs[i].name;
+        at[i] = bnn__table_column(mem, t, name, strlen(name));
+        if (at[i] != BNN__NONE && strcmp(t->columns[at[i]].name, name) != 0) numbers++, last = i;
+    }
+    if (numbers != 0 && numbers < r->n_inputs)
+        bnn__arena_fail(mem, BNN_EARG, "%s: there is no column \"%s\"", t->file,
+                        bnn__excerpt(text, r->inputs[last].name, strlen(r->inputs[last].name)));
+    return at;
+}
+
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n) {
     bnn_mark mark = bnn_arena_mark(mem);
     float *mean = (float *)bnn__arena_take(mem, r->x_cols, sizeof *mean);
-    size_t i;
+    size_t i, *at = bnn__recipe_columns(mem, r, t);
     for (i = 0; i < n && mem->err == BNN_OK; i++)
         if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
             bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
                             : n, t->rows);
     for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
         const bnn_feature *f = &r->inputs[i];
-        size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
-        if (c == BNN__NONE) break;
         memcpy(mean + f->first, f->mean, f->width * sizeof *mean);
-        bnn__feature_mean(mem, f, mean + f->first, t, c, rows, n);
+        bnn__feature_mean(mem, f, mean + f->first, t, at[i], rows, n);
     }
     for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) /* all of them or none */
         memcpy(r->inputs[i].mean, mean + r->inputs[i].first, r->inputs[i].width * sizeof *mean);
@@ -20594,18 +20610,17 @@ static void bnn__pour_columns(bnn__pour *p) {
     const bnn_recipe *r = p->r;
     size_t i;
     int moved = 0;
-    p->columns = (size_t *)bnn__arena_take(p->mem, r->n_inputs + 1, sizeof *p->columns);
-    for (i = 0; i < r->n_inputs && p->mem->err == BNN_OK; i++) {
-        const char *name = r->inputs[i].name;
-        p->columns[i] = bnn__table_column(p->mem, p->t, name, strlen(name));
-        moved |= i > 0 && p->columns[i] < p->columns[i - 1];
-    }
+    p->columns = bnn__recipe_columns(p->mem, r, p->t);
     if (p->mem->err != BNN_OK) return;
+    for (i = 1; i < r->n_inputs; i++) moved |= p->columns[i] < p->columns[i - 1];
     if (moved)
         bnn__arena_note(p->mem, "%s: the columns have another order than the recipe's: found by "
                         "name", p->t->file);
     i = BNN__NONE;
     if (r->target.name != NULL) i = bnn__table_find(p->t, r->target.name, strlen(r->target.name));
+    if (i != BNN__NONE && strcmp(p->t->columns[i].name, r->target.name) != 0 &&
+        strcmp(p->t->columns[p->columns[0]].name, r->inputs[0].name) == 0)
+        i = BNN__NONE; /* a number among names is no place */
     if (i != BNN__NONE && p->t->columns[i].missing == p->t->rows) i = BNN__NONE; /* predict it */
     p->columns[r->n_inputs] = i;
 }

@@ -228,6 +228,17 @@ static void the_next_table_becomes_the_same_columns(void) {
                   "table: line 2, column 3 (city): \"Bern\" is a class that the recipe does not have"));
     CHECK(no_data(&r, "length,kind,seen,city\n5,tulip,1970-01-04,Oslo\n", "\"tulip\" is a class"));
     CHECK(no_data(&r, "length,seen,city\nx,1970-01-04,Oslo\n", "\"x\" is not a number"));
+    bnn_table numbers = table_of("x,1,y\n5,7,1\n6,8,2\n", (bnn_csv_desc){ .header = 1 }); /* a column whose name is a number */
+    bnn_recipe named = bnn_recipe_new(&mem, &numbers, (bnn_recipe_desc){ .target = "y" });
+    CHECK(no_data(&named, "x,z\n50,60\n", "table: there is no column \"1\""));
+    named = bnn_recipe_new(&mem, &numbers, (bnn_recipe_desc){ .target = "1", .skip = "y" });
+    next = plain("x,z\n50,60\n");
+    d = bnn_recipe_data(&mem, &named, &next, NULL);
+    CHECK(d.x.data != NULL && d.x.data[0] == 50 && d.y.data == NULL);
+    bnn_table bare = table_of("5,7\n6,8\n", (bnn_csv_desc){ 0 });
+    bnn_recipe counted = bnn_recipe_new(&mem, &bare, (bnn_recipe_desc){ 0 }); /* without a header */
+    const double there[] = { 50, 60 };
+    CHECK(mat_is(bnn_recipe_data(&mem, &counted, &next, NULL).x, 1, 2, there));
     r.unknown = BNN_UNKNOWN_ZERO;
     next = plain("length,seen,city\n5,1970-01-04,Bern\n");
     d = bnn_recipe_data(&mem, &r, &next, NULL);
