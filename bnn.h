@@ -22842,7 +22842,8 @@ static void bnn__npy_write(bnn__io *io, const bnn_array *a) {
     size_t i, n = 0;
     bnn__put(head, &n, "{'descr': '<f");
     bnn__put_size(head, &n, sizeof(float));
-    bnn__put(head, &n, "', 'fortran_order': False, 'shape': (");
+    bnn__put(head, &n, "', 'fortran_order': False, ");
+    bnn__put(head, &n, "'shape': (");
     for (i = 0; i < a->dims; i++) {
         bnn__put_size(head, &n, a->shape[i]);
         bnn__put(head, &n, i + 1 < a->dims || a->dims == 1 ? ", " : "");
