@@ -1805,8 +1805,8 @@ typedef struct bnn_emit_desc {
                          BNN_EMIT_FLOAT; zeros are left out where that makes it smaller */
     int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean with FMA,
                          except for sin and unequal weights. 0: within 1e-6 of the largest */
-    int scratch;      /* 1: working memory is not on the stack but in NAME_scratch floats that the
-                         last argument, `float *scratch`, points to */
+    int scratch;      /* 1: working memory (but for sums in double) is not on the stack but in
+                         NAME_scratch floats that the last argument, `float *scratch`, points to */
     const bnn_meanfield *moments; /* a mean field of net, with post NULL: bnn_predict_moments */
     bnn_mat x;        /* rows on which the error is measured; without rows it is not measured */
     const char *const *inputs, *const *classes; /* names for two enumerations; may be NULL */
@@ -1814,7 +1814,7 @@ typedef struct bnn_emit_desc {
 typedef struct bnn_emitted {
     char *text;        /* in mem, with a 0 at the end; NULL after an error */
     size_t size;       /* without that 0 */
-    size_t flash, ram; /* bytes of the constants, and of NAME_scratch, wherever it is */
+    size_t flash, ram; /* bytes of the constants, and of working memory, wherever it is */
     /* Compared on desc.x with bnn_predict of net and post, or of 1000 draws of the mean field: the
      * largest and root mean square difference of a mean (a probability), and the share of rows with
      * another class; NaN without rows. It is the cost of storage and of moments; float has none. */
@@ -1907,7 +1907,7 @@ typedef struct bnn_table {
 BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
                            bnn_csv_desc desc);
 /* Adds a last column: column col of m, with enough digits to tell floats apart and NaN as an empty
- * cell, or texts, which are borrowed. In an empty table the first column sets the number of rows */
+ * cell, which sets the rows of an empty table; or t->rows texts, which are borrowed */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
 /* As CSV; bnn_table_save (below) to a file */
@@ -1948,7 +1948,8 @@ BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n);
 /* Makes x and y (for a class, its index); y is empty if the table has no target. rows (t->rows of
  * them, or NULL) gets the table's row of each row of x. If columns are in another order they are
- * found by name, with a note. Dropped rows and unknown classes also give a note. */
+ * found by name, with a note; by number only if none has its name. Dropped rows and unknown classes
+ * also give a note. */
 BNNDEF bnn_data bnn_recipe_data(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t,
                                 size_t *rows);
 BNNDEF const char *bnn_recipe_label(const bnn_recipe *r, size_t label); /* text; "" = no class */
@@ -18653,7 +18654,7 @@ static float bnn__emit_round(const bnn__emit *e, float *out, const float *w, siz
         float a = w[i * step] < 0 ? -w[i * step] : w[i * step];
         if (a > scale) scale = a;
     }
-    scale /= 127;
+    scale = scale < 127 * FLT_MIN ? 0 : scale / 127; /* a subnormal one is too coarse */
     for (i = 0; i < n; i++) {
         out[i] = w[i * step];
         if (e->d.storage == BNN_EMIT_HALF) (void)bnn__half((double)w[i * step], &out[i]);
@@ -18763,12 +18764,13 @@ static int bnn__emit_has_noise(const bnn__emit *e) {
     return e->lik == BNN_GAUSSIAN || e->lik == BNN_DOUBLE_EXPONENTIAL || e->lik == BNN_STUDENT;
 }
 
+static const char bnn__emit_types[][9] = { "", "float", "uint16_t", "int8_t" }; /* of storage */
+
 static void bnn__emit_stream(bnn__emit *e, int stream) {
-    static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
     static const size_t words[] = { 0, 4, 2, 1 };
     size_t s, l, j;
     if (stream == 0) bnn__emit_open(e, "float", 4, "b");
-    if (stream == 1) bnn__emit_open(e, types[e->d.storage], words[e->d.storage], "w");
+    if (stream == 1) bnn__emit_open(e, bnn__emit_types[e->d.storage], words[e->d.storage], "w");
     if (stream == 2) bnn__emit_open(e, "uint8_t", 1, "g");
     for (s = 0; s < e->v.samples; s++) {
         if (bnn__tour_weight(&e->v, s) <= 0) continue;
@@ -18795,7 +18797,7 @@ static void bnn__emit_choose(bnn__emit *e) {
 
 /* ---- functions of the text: those of >>math */
 
-static void bnn__emit_exp(bnn__emit *e) {
+static void bnn__emit_exp(bnn__emit *e) { /* and ln, which comes with it */
     bnn__emit_put(e,
         "static float $_pow2(int n) { return $_float((uint32_t)(n + 127) << 23); }\n"
         "static float $_reduced(float x, int *n) { /* x = n ln 2 + r: e^r - 1 */\n"
@@ -18810,7 +18812,7 @@ static void bnn__emit_exp(bnn__emit *e) {
         "static float $_exp(float x) {\n"
         "    int n;\n"
         "    float y = $_reduced(x > -104.0f ? x < 89.0f ? x : 89.0f : -104.0f, &n) + 1.0f;\n"
-        "    return y * $_pow2(n / 2) * $_pow2(n - n / 2);\n"
+        "    return x < 0 || x >= 0 ? y * $_pow2(n / 2) * $_pow2(n - n / 2) : x; /* NaN */\n"
         "}\n");
     if (e->needs & BNN__EMIT_EM1) bnn__emit_put(e,
         "static float $_em1(float x) { /* e^x - 1 */\n"
@@ -18818,10 +18820,7 @@ static void bnn__emit_exp(bnn__emit *e) {
         "    float y = $_reduced(x, &n), h = $_pow2(n - 1);\n"
         "    return (y * h + (h - 0.5f)) * 2.0f;\n"
         "}\n");
-}
-
-static void bnn__emit_log(bnn__emit *e) {
-    bnn__emit_put(e,
+    if (e->needs & BNN__EMIT_LOG) bnn__emit_put(e,
         "static float $_logfe(float f, float k) { /* k ln 2 + ln(1 + f) */\n"
         "    float z = f * f, p = f * 7.0376836292e-2f - 1.1514610310e-1f;\n"
         "    p = ((p * f + 1.1676998740e-1f) * f - 1.2420140846e-1f) * f + 1.4249322787e-1f;\n"
@@ -18858,13 +18857,13 @@ static const char *bnn__emit_activation(int activation, int *needs) {
         "    float a = x < 0 ? -x : x, t;\n"
         "    t = $_em1(a < 10.0f ? a + a : 20.0f);\n"
         "    t = a < 1e-10f ? a : t / (t + 2.0f);\n"
-        "    return x < 0 ? -t : t;\n"
+        "    return x < 0 ? -t : x > 0 ? t : x;\n"
         "}\n" },
         { BNN_LEAKY_RELU, 0,
         "static float $_leaky_relu(float x) { return x > 0 ? x : x * 0.01f; }\n" },
         { BNN_ELU, BNN__EMIT_EM1,
         "static float $_elu(float x) {\n"
-        "    return x > 0 || x > -1e-10f ? x : $_em1(x > -30.0f ? x : -30.0f);\n"
+        "    return x <= -1e-10f ? $_em1(x > -30.0f ? x : -30.0f) : x;\n"
         "}\n" },
         { BNN_SIGMOID, BNN__EMIT_EXP,
         "static float $_sigmoid(float x) {\n"
@@ -19007,7 +19006,6 @@ static void bnn__emit_classes_text(bnn__emit *e) {
 }
 
 static void bnn__emit_affine(bnn__emit *e) {
-    static const char types[][9] = { "", "float", "uint16_t", "int8_t" };
     int narrow = e->d.storage == BNN_EMIT_INT8, two = e->parts == 2;
     const char *load = narrow ? "(float)*at->w++"
                        : e->d.storage == BNN_EMIT_HALF ? "$_half(*at->w++)" : "*at->w++";
@@ -19017,13 +19015,11 @@ static void bnn__emit_affine(bnn__emit *e) {
         "    float x = $_float((u & 0x7fffu) << 13) * 5.19229686e33f;\n"
         "    return u >> 15 ? -x : x;\n"
         "}\n");
-    bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n", types[e->d.storage],
-                  e->gaps ? " const uint8_t *g;" : "");
-    bnn__emit_put(e,
-        "static void $_affine(struct $_at *at, const float *x, ");
-    bnn__emit_say(e, "%sint n, float *y, int k%s) {\n"
+    bnn__emit_say(e, "struct $_at { const float *b; const %s *w;%s };\n"
+        "static void $_affine(struct $_at *at, const float *x, %sint n, float *y, int k%s) {\n"
         "    int i, j;\n"
-        "    for (j = 0; j < k; j++) {\n", two ? "const float *spread, " : "",
+        "    for (j = 0; j < k; j++) {\n", bnn__emit_types[e->d.storage],
+        e->gaps ? " const uint8_t *g;" : "", two ? "const float *spread, " : "",
         two ? ", int apart" : "");
     bnn__emit_put(e, two ? "        float m = at->b[0], v = at->b[1];\n" : narrow ?
                   "        float s = 0;\n" : "        float s = at->b[0];\n");
@@ -19193,7 +19189,7 @@ static void bnn__emit_add(bnn__emit *e) {
     if (!bnn__emit_classes(e)) {
         bnn__emit_output(e);
         bnn__emit_put(e, "            $_real d = m;\n"
-            "            if ($_bad(m)) return 2;\n"
+            "            if ($_bad(m) || !(v >= 0)) return 2;\n"
             "            d -= sum[3 * i];\n"
             "            sum[3 * i] += d * share;\n"
             "            sum[3 * i + 1] += weight * d * (m - sum[3 * i]);\n"
@@ -19212,9 +19208,9 @@ static void bnn__emit_add(bnn__emit *e) {
 /* The classes' last lines: mean is there, and h the expected entropy */
 static void bnn__emit_close_classes(bnn__emit *e) {
     bnn__emit_say(e, "    m = $_entropy(mean, %z);\n"
-                     "    if (entropy) *entropy = m;\n", e->v.k);
-    bnn__emit_put(e, "    m -= (float)h;\n    if (mutual_information) *mutual_information = "
-                     "m > 0 ? m : 0;\n");
+                     "    if (entropy) *entropy = m;\n"
+                     "    m -= (float)h;\n"
+                     "    if (mutual_information) *mutual_information = m > 0 ? m : 0;\n", e->v.k);
 }
 
 static void bnn__emit_close(bnn__emit *e) {
@@ -19257,17 +19253,19 @@ static void bnn__emit_close_moments(bnn__emit *e) {
         return;
     }
     if (e->lik == BNN_POISSON) bnn__emit_put(e,
-        "        mean[i] = m = $_exp(m + v / 2);\n        if (aleatoric) aleatoric[i] = m;\n"
-        "        if (epistemic) epistemic[i] = m * m * $_em1(v < 88.0f ? v : 88.0f);\n");
-    else bnn__emit_say(e, "        mean[i] = m%s;\n        if (epistemic) epistemic[i] = v%s;\n",
-                       scaled ? " * $_y_std[i] + $_y_mean[i]" : "",
+        "        m = $_exp(m + v / 2);\n"
+        "        if (epistemic) epistemic[i] = m * m * $_em1(v < 88.0f ? v : 88.0f);\n"
+        "        v = m;\n");
+    else bnn__emit_say(e, "%s        if (epistemic) epistemic[i] = v%s;\n        v = ",
+                       scaled ? "        m = m * $_y_std[i] + $_y_mean[i];\n" : "",
                        scaled ? " * $_y_std[i] * $_y_std[i]" : "");
     if (e->lik == BNN_GAUSSIAN_HETERO)
-        bnn__emit_say(e, "        if (aleatoric) aleatoric[i] = $_exp($_clamp(z[%z + i] + z[%z + i]"
-                         " / 2)%s);\n", k, c + k, scaled ? " + $_shift[i]" : "");
-    else if (e->lik != BNN_POISSON)
-        bnn__emit_put(e, "        if (aleatoric) aleatoric[i] = at.b[i];\n");
-    bnn__emit_put(e, "    }\n");
+        bnn__emit_say(e, "$_exp($_clamp(z[%z + i] + z[%z + i] / 2)%s);\n", k, c + k,
+                      scaled ? " + $_shift[i]" : "");
+    else if (e->lik != BNN_POISSON) bnn__emit_put(e, "at.b[i];\n");
+    bnn__emit_put(e, "        if (aleatoric) aleatoric[i] = v;\n"
+                     "        if ($_bad(m) || !(v >= 0)) return 2;\n"
+                     "        mean[i] = m;\n    }\n");
 }
 
 static void bnn__emit_signature(bnn__emit *e) {
@@ -19432,7 +19430,6 @@ static void bnn__emit_file(bnn__emit *e) {
         bnn__emit_put(e,
         "static float $_float(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }\n");
     if (e->needs & (BNN__EMIT_EXP | BNN__EMIT_EM1)) bnn__emit_exp(e);
-    if (e->needs & BNN__EMIT_LOG) bnn__emit_log(e);
     if (e->needs & BNN__EMIT_ERF) bnn__emit_erf(e);
     if (e->lik == BNN_GAUSSIAN_HETERO) bnn__emit_put(e,
         "static float $_clamp(float x) { return x < -20.0f ? -20.0f : x > 20.0f ? 20.0f : x; }\n");
@@ -19503,8 +19500,8 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     bnn_mark mark = bnn_arena_mark(mem);
     bnn_ensemble post;
     bnn_mat a, b;
-    size_t i, size, changed = 0;
-    double square = 0, one = 1;
+    size_t i, j, rows = 0, changed = 0;
+    double worst = 0, square = 0, one = 1;
     e->c.error = e->c.rms = e->c.changed = bnn__nan();
     if (e->d.x.rows == 0) return;
     memset(&post, 0, sizeof post);
@@ -19514,33 +19511,26 @@ static void bnn__emit_compare(bnn__emit *e, bnn_arena *mem) {
     b = bnn__emit_measure(e, mem, &post).mean;
     if (mem->err != BNN_OK) bnn__fail(e->v.t, mem->err, "bnn_emit_c: %s", mem->msg);
     if (e->v.t->err != BNN_OK) return;
-    size = bnn__mat_size(a);
-    for (e->c.error = 0, i = 0; i < size; i++) {
-        double d = fabs((double)a.data[i] - (double)b.data[i]);
-        if (d > e->c.error) e->c.error = d;
-        if (d <= DBL_MAX) square += d * d; /* rows with gaps are NaN */
+    for (i = 0; i < a.rows; i++) {
+        if (!bnn__row_finite(e->d.x, i)) continue; /* its answers are NaN */
+        for (j = i * a.cols; j < (i + 1) * a.cols; j++) {
+            double d = fabs((double)a.data[j] - (double)b.data[j]);
+            if (d > worst) worst = d;
+            if (d > 0) square += d * d;
+        }
+        changed += bnn__emit_classes(e) && bnn__top_class(a, i) != bnn__top_class(b, i);
+        rows++;
     }
-    for (i = 0; i < a.rows; i++)
-        changed += bnn_mat_row_argmax(a, i) != bnn_mat_row_argmax(b, i);
-    e->c.rms = sqrt(square / (double)size);
-    e->c.changed = (double)changed / (double)a.rows;
+    if (rows != 0) e->c.error = worst;
+    e->c.rms = sqrt(square / (double)(rows * a.cols));
+    e->c.changed = (double)changed / (double)rows;
     bnn_arena_rewind(mem, mark);
-}
-
-static void bnn__emit_kinds(const bnn__emit *e, bnn_tape *t) {
-    size_t i;
-    for (i = 0; i < e->m->n_layers; i++) {
-        bnn__stage k = bnn__stage_of(e->m, i);
-        if (!bnn__is_plain(&k))
-            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
-                      "pools without .add can", i + 1, bnn__kind_name(&k));
-    }
 }
 
 /* All that can be wrong before anything is made; 0 = the tape knows what */
 static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
                            const bnn_ensemble *post) {
-    size_t i = 0, width = 1;
+    size_t i, width = 1;
     bnn_mat x = { 1, 0, NULL };
     if (e->d.name == NULL) e->d.name = "predict";
     if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
@@ -19558,7 +19548,12 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->m = net->mlp;
     e->lik = bnn__likelihood(net);
     e->parts = e->d.moments != NULL ? 2 : 1;
-    bnn__emit_kinds(e, t);
+    for (i = 0; i < e->m->n_layers; i++) {
+        bnn__stage k = bnn__stage_of(e->m, i);
+        if (!bnn__is_plain(&k))
+            bnn__fail(t, BNN_EARG, "bnn_emit_c: layer %z (%s) cannot be written; dense, conv and "
+                      "pools without .add can", i + 1, bnn__kind_name(&k));
+    }
     x.cols = bnn__emit_inputs(e);
     x.data = bnn__floats(t, x.cols);
     if (t->err == BNN_OK) bnn_mat_fill(x, 0);
@@ -19569,9 +19564,8 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     e->room = bnn__floats(t, e->v.samples + e->v.k);
     if (e->parts == 2) e->std = bnn__moments_std(t, "bnn_emit_c", net, e->d.moments);
     if (t->err != BNN_OK) return 0;
-    e->mean = e->parts == 2 ? e->d.moments->params->theta : net->params->theta;
-    e->v.view.theta = net->params->theta;
-    if (e->parts == 2) memcpy(&e->v.view.theta, &e->d.moments->params->theta, sizeof(float *));
+    e->v.view.theta = (e->parts == 2 ? e->d.moments->params : net->params)->theta;
+    e->mean = e->v.view.theta;
     for (i = 0; i < e->v.samples; i++)
         if (!bnn__v_finite(net->params->n, post != NULL ? bnn_mat_rows(post->samples, i, 1).data
                                                         : e->mean))
@@ -19815,8 +19809,9 @@ static int bnn__text_number(const char *s, size_t n, char decimal, char thousand
     } else {
         for (i = 0; i < n; i++) {
             char c = s[i];
-            if (c == thousands) { /* a digit before, three behind, in front of the point */
-                int groups = i > 0 && bnn__digit(s + i - 1, end) <= 9 && n - i > 3;
+            if (c == thousands) { /* 1 to 3 digits before, 3 behind, in front of the point */
+                int groups = i > 0 && bnn__digit(s + i - 1, end) <= 9 && n - i > 3 &&
+                             (i < 4 || bnn__digit(s + i - 4, end) > 9);
                 for (; groups > 0 && groups < 4; groups++)
                     if (bnn__digit(s + i + groups, end) > 9) groups = -1;
                 if (groups <= 0 || point || bnn__digit(s + i + (n - i > 4 ? 4 : 0), end) <= 9)
@@ -19874,15 +19869,23 @@ static const char *bnn__number_hint(const char *s, size_t n, const bnn_csv_desc 
            : "is not a number: say .decimal = ','";
 }
 
-/* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none */
+/* The most frequent of , ; and tab in the first line, outside quotes; comma if there is none. The
+ * decimal comma is it only where nothing else is and it does separate something. */
 static char bnn__csv_separator(const char *p, const char *end, char decimal) {
     static const char which[] = ",;\t";
+    const char *top = p;
     size_t count[3] = { 0, 0, 0 };
     int quoted = 0, best = 0, i;
+    double v;
     for (; p < end && (quoted || (*p != '\n' && *p != '\r')); p++) {
         quoted ^= *p == '"';
-        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i] && *p != decimal;
+        for (i = 0; i < 3; i++) count[i] += !quoted && *p == which[i];
     }
+    while (top < p && *top == ' ') top++;
+    while (top < p && p[-1] == ' ') p--;
+    if (decimal == ',' && (count[1] + count[2] != 0 || count[0] == 0 ||
+                           bnn__text_number(top, (size_t)(p - top), ',', '.', &v)))
+        best = 1;
     for (i = 1; i < 3; i++)
         if (count[i] > count[best]) best = i;
     return which[best];
@@ -19923,20 +19926,19 @@ static char *bnn__csv_copy(const bnn__csv *c, char *to) {
     return to;
 }
 
-/* The header's fields, behind the array of pointers to them */
-static int bnn__csv_names(bnn__csv *c, char ***names) {
-    char *to;
+/* The header's fields, behind the array of pointers to them; NULL: no memory */
+static char **bnn__csv_names(bnn__csv *c) {
+    char **names = (char **)bnn__arena_take(c->mem, c->cols, sizeof *names);
+    char *to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
     size_t i;
-    *names = (char **)bnn__arena_take(c->mem, c->cols, sizeof **names);
-    to = (char *)bnn__arena_take(c->mem, c->head + c->cols, 1);
-    if (to == NULL) return BNN_ENOMEM;
+    if (to == NULL) return NULL;
     (void)bnn__csv_row(c);
     for (i = 0; i < c->cols; i++) {
         (void)bnn__csv_field(c);
-        (*names)[i] = to;
+        names[i] = to;
         to = bnn__csv_copy(c, to);
     }
-    return BNN_OK;
+    return names;
 }
 
 static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
@@ -19955,11 +19957,11 @@ static int bnn__csv_fill(bnn__csv *c, bnn_csv *out, int reject_missing) {
     return BNN_OK;
 }
 
-/* To the first line that is not empty */
+/* To the first line, with its separator */
 static int bnn__csv_open(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc) {
     const void *nul = memchr(s.bytes, 0, s.size);
     char sep = desc->separator;
-    int newline;
+    bnn__csv first;
     if ((sep != '\0' && strchr("\"\n\r.+-", sep) != NULL) || (sep >= '0' && sep <= '9') ||
         ((sep | 32) >= 'a' && (sep | 32) <= 'z'))
         return bnn__arena_say(s.mem, BNN_EARG, "%s: this separator can be part of a field", s.name);
@@ -19974,8 +19976,9 @@ static int bnn__csv_open(bnn__csv *c, bnn__source s, const bnn_csv_desc *desc) {
     c->lines = 1;
     c->desc = desc;
     if (s.size >= 3 && memcmp(c->p, "\xef\xbb\xbf", 3) == 0) c->p += 3; /* byte order mark */
-    for (; (newline = bnn__newline(c->p, c->end)) != 0; c->lines++) c->p += newline;
-    c->sep = sep != '\0' ? sep : bnn__csv_separator(c->p, c->end, desc->decimal);
+    first = *c; /* line that is not blank */
+    if (!bnn__csv_row(&first)) first.p = c->end;
+    c->sep = sep != '\0' ? sep : bnn__csv_separator(first.p, c->end, desc->decimal);
     return BNN_OK;
 }
 
@@ -20010,7 +20013,7 @@ static int bnn__csv_parse(bnn__source s, void *out, const void *how) {
     if ((err = bnn__csv_begin(&c, s, desc, &header)) != BNN_OK) return err;
     r.values = bnn_mat_new(s.mem, c.rows - (size_t)header, c.cols);
     if (r.values.data == NULL) return BNN_ENOMEM;
-    if (header && (err = bnn__csv_names(&c, &r.names)) != BNN_OK) return err;
+    if (header && (r.names = bnn__csv_names(&c)) == NULL) return BNN_ENOMEM;
     err = bnn__csv_fill(&c, &r, desc->reject_missing);
     if (err == BNN_OK) *(bnn_csv *)out = r;
     return err;
@@ -20124,7 +20127,7 @@ static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
     size_t i;
     t->columns = (bnn_column *)bnn_arena_alloc(c->mem, c->cols, sizeof *t->columns);
     if (t->columns == NULL) return BNN_ENOMEM;
-    if (header && bnn__csv_names(c, &names) != BNN_OK) return BNN_ENOMEM;
+    if (header && (names = bnn__csv_names(c)) == NULL) return BNN_ENOMEM;
     for (i = 0; i < c->cols; i++) {
         bnn_column *to = &t->columns[i];
         size_t n = 0;
@@ -20340,13 +20343,12 @@ static int bnn__list_next(const char **at, const char **item, size_t *n) { /* 0 
 }
 
 static size_t bnn__table_find(const bnn_table *t, const char *name, size_t n) {
-    double number;
-    size_t i;
+    size_t i, number = 0;
     for (i = 0; i < t->cols; i++)
         if (strlen(t->columns[i].name) == n && memcmp(t->columns[i].name, name, n) == 0) return i;
-    if (bnn__digit(name, name + n) > 9 || bnn__number(name, name + n, &number) != name + n)
-        return BNN__NONE;
-    return number >= 1 && number <= (double)t->cols ? (size_t)number - 1 : BNN__NONE;
+    for (i = 0; i < n && number <= t->cols && bnn__digit(name + i, name + n) <= 9; i++)
+        number = number * 10 + bnn__digit(name + i, name + n);
+    return i == n && number >= 1 && number <= t->cols ? number - 1 : BNN__NONE;
 }
 
 static size_t bnn__table_column(bnn_arena *mem, const bnn_table *t, const char *name, size_t n) {
@@ -20392,7 +20394,7 @@ static void bnn__column_unclear(bnn_arena *mem, const bnn_table *t, size_t c) {
         else if (kind == BNN__INFINITE) hint = "is not finite as a float";
         else if (bnn__number_marks(at->cells[i], strlen(at->cells[i])) == 0)
             hint = "is none of what others are: mend it, or put it into .classes";
-        if (kind == BNN__WORD || kind == BNN__INFINITE) bnn__cell_fail(mem, t, i, c, hint);
+        bnn__cell_fail(mem, t, i, c, hint);
         return;
     }
 }
@@ -20415,7 +20417,8 @@ static void bnn__classes_collect(bnn_arena *mem, bnn_feature *f, const bnn_table
     size_t i, k;
     double ignored;
     int found;
-    f->classes = (char **)bnn__arena_take(mem, most + 1, sizeof *f->classes);
+    if (most > t->rows) most = t->rows; /* as many as there can be */
+    f->classes = (char **)bnn__arena_take(mem, most, sizeof *f->classes);
     for (i = 0; i < t->rows && mem->err == BNN_OK; i++) {
         if (bnn__cell_value(t, from->cells[i], &ignored) == BNN__MISSING) continue;
         k = bnn__class_at(f, from->cells[i], &found);
@@ -20587,21 +20590,36 @@ BNNDEF bnn_recipe bnn_recipe_new(bnn_arena *mem, const bnn_table *t, bnn_recipe_
     return mem->err == BNN_OK ? r : none;
 }
 
+/* The columns of the table for the inputs: by their names or, from a table without a header for one
+ * that has it, all by their numbers */
+static size_t *bnn__recipe_columns(bnn_arena *mem, const bnn_recipe *r, const bnn_table *t) {
+    size_t *at = (size_t *)bnn__arena_take(mem, r->n_inputs + 1, sizeof *at);
+    size_t i, numbers = 0, last = 0;
+    char text[32];
+    for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
+        const char *name = r->inputs[i].name;
+        at[i] = bnn__table_column(mem, t, name, strlen(name));
+        if (at[i] != BNN__NONE && strcmp(t->columns[at[i]].name, name) != 0) numbers++, last = i;
+    }
+    if (numbers != 0 && numbers < r->n_inputs)
+        bnn__arena_fail(mem, BNN_EARG, "%s: there is no column \"%s\"", t->file,
+                        bnn__excerpt(text, r->inputs[last].name, strlen(r->inputs[last].name)));
+    return at;
+}
+
 BNNDEF void bnn_recipe_means(bnn_arena *mem, bnn_recipe *r, const bnn_table *t,
                              const size_t *rows, size_t n) {
     bnn_mark mark = bnn_arena_mark(mem);
     float *mean = (float *)bnn__arena_take(mem, r->x_cols, sizeof *mean);
-    size_t i;
+    size_t i, *at = bnn__recipe_columns(mem, r, t);
     for (i = 0; i < n && mem->err == BNN_OK; i++)
         if (rows != NULL ? rows[i] >= t->rows : n > t->rows)
             bnn__arena_fail(mem, BNN_EARG, "bnn_recipe_means: row %z of %z", rows != NULL ? rows[i]
                             : n, t->rows);
     for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) {
         const bnn_feature *f = &r->inputs[i];
-        size_t c = bnn__table_column(mem, t, f->name, strlen(f->name));
-        if (c == BNN__NONE) break;
         memcpy(mean + f->first, f->mean, f->width * sizeof *mean);
-        bnn__feature_mean(mem, f, mean + f->first, t, c, rows, n);
+        bnn__feature_mean(mem, f, mean + f->first, t, at[i], rows, n);
     }
     for (i = 0; i < r->n_inputs && mem->err == BNN_OK; i++) /* all of them or none */
         memcpy(r->inputs[i].mean, mean + r->inputs[i].first, r->inputs[i].width * sizeof *mean);
@@ -20620,18 +20638,17 @@ static void bnn__pour_columns(bnn__pour *p) {
     const bnn_recipe *r = p->r;
     size_t i;
     int moved = 0;
-    p->columns = (size_t *)bnn__arena_take(p->mem, r->n_inputs + 1, sizeof *p->columns);
-    for (i = 0; i < r->n_inputs && p->mem->err == BNN_OK; i++) {
-        const char *name = r->inputs[i].name;
-        p->columns[i] = bnn__table_column(p->mem, p->t, name, strlen(name));
-        moved |= i > 0 && p->columns[i] < p->columns[i - 1];
-    }
+    p->columns = bnn__recipe_columns(p->mem, r, p->t);
     if (p->mem->err != BNN_OK) return;
+    for (i = 1; i < r->n_inputs; i++) moved |= p->columns[i] < p->columns[i - 1];
     if (moved)
         bnn__arena_note(p->mem, "%s: the columns have another order than the recipe's: found by "
                         "name", p->t->file);
     i = BNN__NONE;
     if (r->target.name != NULL) i = bnn__table_find(p->t, r->target.name, strlen(r->target.name));
+    if (i != BNN__NONE && strcmp(p->t->columns[i].name, r->target.name) != 0 &&
+        strcmp(p->t->columns[p->columns[0]].name, r->inputs[0].name) == 0)
+        i = BNN__NONE; /* a number among names is no place */
     if (i != BNN__NONE && p->t->columns[i].missing == p->t->rows) i = BNN__NONE; /* predict it */
     p->columns[r->n_inputs] = i;
 }
@@ -20748,6 +20765,11 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
     to = none;
     if (mem->err != BNN_OK || folds == NULL) return none;
     for (i = 0; i < d.x.rows; i++) n += (folds[i] == fold) != (others != 0);
+    if (n == 0 || (d.y.data != NULL && d.y.rows != d.x.rows)) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_data_fold: fold %z has %z of %z rows, y has %z", fold,
+                        n, d.x.rows, d.y.rows);
+        return none;
+    }
     to.x = bnn_mat_new(mem, n, d.x.cols);
     if (d.y.data != NULL) to.y = bnn_mat_new(mem, n, d.y.cols);
     if (mem->err != BNN_OK) return none;
@@ -20869,13 +20891,11 @@ static int bnn__idx_parse(bnn__source s, void *out, const void *how) {
     if (a.dims < 1 || a.dims > 4 || s.size < 4 + 4 * a.dims)
         return bnn__arena_say(s.mem, BNN_EFORMAT, "%s: does not begin as an IDX file of 1 to 4 "
                               "dimensions", s.name);
-    for (i = 0; i < a.dims; i++) {
-        double size = bnn__item_value('u', p + 4 + 4 * i, 4, 1);
-        a.shape[i] = (size_t)size;
-    }
+    for (i = 0, p += 4; i < a.dims; i++, p += 4)
+        a.shape[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
     a.name = name;
     in.big = 1;
-    in.at = p + 4 + 4 * a.dims;
+    in.at = p;
     in.there = s.size - 4 - 4 * a.dims;
     err = bnn__array_fill(s, &a, &in);
     if (err == BNN_OK) *(bnn_mat *)out = a.values;
@@ -21123,13 +21143,6 @@ static void bnn__io_chars(bnn__io *io, char *s, size_t room, const char *what) {
     s[room - 1] = '\0';
 }
 
-static void bnn__io_block(bnn__io *io, bnn_block *b) { /* without its values */
-    bnn__io_count(io, &b->rows, "rows");
-    bnn__io_count(io, &b->cols, "cols");
-    bnn__io_chars(io, b->name, sizeof b->name, "the name of a block");
-    bnn__io_prior(io, &b->prior, 1);
-}
-
 typedef union bnn__object {
     bnn_net net;
     bnn_stepper stepper;
@@ -21218,7 +21231,10 @@ static void bnn__io_store(bnn__file *f, int k) {
         size_t count;
         memset(&b, 0, sizeof b);
         if (io->in == NULL) b = w->blocks[i];
-        bnn__io_block(io, &b);
+        bnn__io_count(io, &b.rows, "rows");
+        bnn__io_count(io, &b.cols, "cols");
+        bnn__io_chars(io, b.name, sizeof b.name, "the name of a block");
+        bnn__io_prior(io, &b.prior, 1);
         if (io->err != BNN_OK) return;
         if (f->made[k] && i == w->n_blocks) {
             memset(&b.prior, 0, sizeof b.prior);
@@ -21624,7 +21640,7 @@ static void bnn__io_ensemble(bnn__file *f, int id) {
     if (n != f->n[k])
         bnn__io_fail(io, bnn__io_bad(io), "ensemble %z of %z values, its parameters have %z", slot,
                      n, f->n[k]);
-    if (f->own[id] != NULL && e->params == NULL &&
+    if (f->own[id] != NULL && e->samples.data == NULL &&
         bnn__io_room(io, bnn__mul(e->count, 8 + bnn__mul(n, io->element)))) {
         e->samples = bnn_mat_new(io->mem, e->count, n);
         e->weights = (double *)bnn__arena_take(io->mem, e->count, sizeof(double));
@@ -22072,7 +22088,7 @@ BNNDEF bnn_bytes bnn_recipe_write(bnn_arena *mem, const bnn_recipe *r) {
     io.name = "bnn_recipe_write";
     io.element = 8; /* the bytes do not depend on the size of a float */
     bnn__io_recipe(&io, &copy);
-    if (io.err != BNN_OK) return b;
+    if (io.err != BNN_OK) return mem->err = io.err, b;
     b.size = io.pos;
     io.pos = 0;
     b.data = bnn__arena_take(mem, b.size, 1);
@@ -22509,7 +22525,7 @@ static int bnn__zip_member(bnn__source s, bnn_arrays *out, const unsigned char *
     for (i = 0; i < name_size; i++)
         if (name[i] == '/' || name[i] == '\\' || name[i] == '\0')
             return bnn__part_fail(s, "member", name, name_size, "has a path in its name");
-    if (name_size < 5 || memcmp(name + name_size - 4, ".npy", 4) != 0)
+    if (name_size < 4 || memcmp(name + name_size - 4, ".npy", 4) != 0)
         return bnn__part_fail(s, "member", name, name_size, "is no .npy");
     skip = s.size < 30 || at > s.size - 30 || memcmp(s.bytes + at, "PK\3\4", 4) != 0 ? SIZE_MAX / 4
            : at + 30 + (size_t)bnn__little(s.bytes + at + 26, 2) +
@@ -22561,8 +22577,11 @@ static int bnn__npz_read(bnn__source s, bnn_arrays *out) {
 
 static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, const char *name,
                             size_t name_size, size_t head) {
-    static const char types[][6] = { "F64fd", "F32fc", "F16fb", "BF16h", "I64id", "I32ic", "I16ib",
-                                     "I8ia", "U64ud", "U32uc", "U16ub", "U8ua", "BOOLb" };
+    static const struct { char name[5], kind, bytes; } types[] = {
+        { "F64", 'f', 8 }, { "F32", 'f', 4 }, { "F16", 'f', 2 }, { "BF16", 'h', 2 },
+        { "I64", 'i', 8 }, { "I32", 'i', 4 }, { "I16", 'i', 2 }, { "I8", 'i', 1 },
+        { "U64", 'u', 8 }, { "U32", 'u', 4 }, { "U16", 'u', 2 }, { "U8", 'u', 1 },
+        { "BOOL", 'b', 1 } };
     const char *const keys[] = { "dtype", "shape", "data_offsets" };
     bnn_array *a = bnn__arrays_more(s.mem, out);
     bnn__items in;
@@ -22577,12 +22596,9 @@ static int bnn__tensor_read(bnn__source s, bnn_arrays *out, bnn__literal *l, con
         int which = bnn__literal_key(l, keys);
         if (which == 0) {
             const char *key = bnn__literal_string(l, &n);
-            for (i = 0; i < sizeof types / sizeof *types; i++) {
-                size_t k = i == 3 || i == 12 ? 4 : strlen(types[i]) - 2;
-                if (n != k || memcmp(key, types[i], k) != 0) continue;
-                in.kind = types[i][k];
-                in.bytes = i == 3 ? 2 : i == 12 ? 1 : (size_t)1 << (types[i][k + 1] - 'a');
-            }
+            for (i = 0; i < sizeof types / sizeof *types; i++)
+                if (n == strlen(types[i].name) && memcmp(key, types[i].name, n) == 0)
+                    in.kind = types[i].kind, in.bytes = (size_t)types[i].bytes;
         } else if (which == 1) a->dims = bnn__literal_sizes(l, BNN_MAX_DIMS, a->shape);
         else l->bad |= which != 2 || bnn__literal_sizes(l, 2, offsets) != 2;
         if (!bnn__literal_take(l, ",") && bnn__literal_peek(l) != '}') l->bad = 1;
@@ -22674,15 +22690,19 @@ static int bnn__import_block(bnn_params *w, size_t b, const bnn_array *a, size_t
     return BNN_OK;
 }
 
-/* The tensor of item and end, the layer's digit behind it; NULL: not there */
+/* The tensor of item and end, the layer behind it; NULL: not there */
 static const bnn_array *bnn__import_find(const bnn_arrays *a, const char *item, size_t n,
                                          const char *end, size_t layer) {
     char name[160];
     size_t k = strlen(end);
-    if (n + k + 2 > sizeof name) return NULL;
+    int numbered = k > 2 && end[k - 1] == 'l';
+    if (n + k + 3 > sizeof name) return NULL;
     memcpy(name, item, n);
-    memcpy(name + n, end, k + 1);
-    if (k > 2 && end[k - 1] == 'l') name[n + k] = (char)('0' + layer), name[n + k + 1] = '\0';
+    memcpy(name + n, end, k);
+    n += k;
+    if (numbered && layer > 9) name[n++] = (char)('0' + layer / 10);
+    if (numbered) name[n++] = (char)('0' + layer % 10);
+    name[n] = '\0';
     return bnn_arrays_find(a, name);
 }
 
@@ -22697,7 +22717,7 @@ static int bnn__import_cell(bnn_params *w, size_t b, const bnn_arrays *a, const 
     int err;
     for (i = 0; i < 4; i++) t[i] = bnn__import_find(a, item, n, ends[i], layer);
     *blocks = 0;
-    if (t[0] == NULL || t[1] == NULL || layer > 9) return BNN_OK;
+    if (t[0] == NULL || t[1] == NULL || layer > 99) return BNN_OK;
     if (bnn__import_find(a, item, n, ".weight_ih_l0_reverse", 0) != NULL)
         return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: \"%s\" goes both ways: import "
                               "its tensors one by one", t[0]->name);
@@ -22757,17 +22777,18 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
             }
         }
     }
+    w->draw = 0; /* these are other values */
     return BNN_OK;
 }
 
 /* ---- out */
 
 /* Columns first .. first + cols of n matrices, one behind the other */
-static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, const bnn_mat *m,
-                              size_t n, size_t first, size_t cols) {
+static bnn_array *bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name,
+                                    const bnn_mat *m, size_t n, size_t first, size_t cols) {
     bnn_array *to;
     size_t i, j;
-    if (mem->err != BNN_OK) return;
+    if (mem->err != BNN_OK) return NULL;
     if (strpbrk(name, "/\\") != NULL || bnn_arrays_find(a, name) != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" is there already, or has a path "
                         "in it", name);
@@ -22777,12 +22798,12 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
             bnn__arena_fail(mem, BNN_ESHAPE, "bnn_arrays_add: \"%s\": matrix %z is %zx%z, the "
                             "first %zx%z", name, i, m[i].rows, m[i].cols, m[0].rows, m[0].cols);
     to = mem->err == BNN_OK ? bnn__arrays_more(mem, a) : NULL;
-    if (to == NULL) return;
+    if (to == NULL) return NULL;
     to->name = bnn__keep(mem, name);
     to->values = bnn_mat_new(mem, n * m[0].rows, cols);
     if (mem->err != BNN_OK) {
         a->count--;
-        return;
+        return NULL;
     }
     for (i = 0; i < n; i++)
         for (j = 0; j < m[i].rows; j++)
@@ -22794,20 +22815,18 @@ static void bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *name, c
     to->shape[2] = cols;
     to->values.rows = n;
     to->values.cols = m[0].rows * cols;
+    return to;
 }
 
 BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
                                   const bnn_mat *chains, size_t n) {
     if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains", name);
-    else bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
+    else (void)bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
 }
 
 BNNDEF void bnn_arrays_add(bnn_arena *mem, bnn_arrays *a, const char *name, bnn_mat m) {
-    bnn_array *to;
-    size_t before = a->count;
-    bnn__arrays_stack(mem, a, name, &m, 1, 0, m.cols);
-    if (mem->err != BNN_OK || a->count == before) return;
-    to = &a->at[before];
+    bnn_array *to = bnn__arrays_stack(mem, a, name, &m, 1, 0, m.cols);
+    if (to == NULL) return;
     to->dims = 2;
     to->shape[0] = to->values.rows = m.rows;
     to->shape[1] = to->values.cols = m.cols;
@@ -22824,17 +22843,20 @@ BNNDEF void bnn_arrays_add_draws(bnn_arena *mem, bnn_arrays *a, const bnn_ensemb
     for (i = 0; i < n; i++) {
         m[i] = chains[i].samples;
         m[i].rows = chains[i].count;
+        if (w != NULL && m[i].cols != w->n)
+            bnn__arena_fail(mem, BNN_ESHAPE, "bnn_arrays_add_draws: samples of %z values, their "
+                            "parameters have %z", m[i].cols, w->n);
     }
     for (b = 0; mem->err == BNN_OK && b < w->n_blocks; b++) {
         const bnn_block *k = &w->blocks[b];
         char name[40] = "posterior.";
-        size_t before = a->count;
+        bnn_array *to;
         memcpy(name + 10, k->name, sizeof k->name);
-        bnn__arrays_stack(mem, a, name, m, n, k->offset, k->rows * k->cols);
-        if (mem->err != BNN_OK || a->count == before) return;
-        a->at[before].dims = 4;
-        a->at[before].shape[2] = k->rows;
-        a->at[before].shape[3] = k->cols;
+        to = bnn__arrays_stack(mem, a, name, m, n, k->offset, k->rows * k->cols);
+        if (to == NULL) return;
+        to->dims = 4;
+        to->shape[2] = k->rows;
+        to->shape[3] = k->cols;
     }
 }
 
@@ -22959,11 +22981,9 @@ BNNDEF int bnn_arrays_write(bnn_arena *mem, const bnn_arrays *a, void **bytes, s
  * arena and are gone afterwards; in an arena over a caller's buffer they wait at the end of the
  * free part, and what is parsed grows towards them.
  *
- * Writing goes to a new file beside the old one, whose name nobody has (bnn-0000.tmp, or the next).
- * It is flushed, checked, synchronized and renamed over the old one, which is whole at every
- * moment; then the folder is synchronized. A link is followed. The old file's mode is kept, and its
- * owner where that is allowed; what is not a regular file is left alone. Links, modes and the
- * folder are POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
+ * A new file has the first name from bnn-0000.tmp on that nobody has. It is flushed, checked,
+ * synchronized and renamed, then the folder is synchronized. Links, modes and the folder are
+ * POSIX's; Windows creates, synchronizes and replaces; elsewhere there is only ISO C.
  * --------------------------------------------------------------------------------------------- */
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -23308,17 +23328,16 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net) {
     return net == NULL ? BNN_EARG : bnn__load(mem, path, bnn__net_parse, net, NULL);
 }
 
+static int bnn__emit_write(bnn_arena *mem, const void *object, const char *name, void **bytes,
+                           size_t *size) {
+    const bnn_emitted *c = (const bnn_emitted *)object;
+    (void)mem, (void)name;
+    *bytes = c->text, *size = c->size;
+    return c->text != NULL ? BNN_OK : BNN_EARG;
+}
+
 BNNDEF int bnn_emit_save(bnn_arena *mem, const char *path, const bnn_emitted *c) {
-    bnn_mark mark;
-    char name[64];
-    int err;
-    if (mem == NULL || path == NULL || c == NULL || c->text == NULL) return BNN_EARG;
-    if (mem->err != BNN_OK) return mem->err;
-    mark = bnn_arena_mark(mem);
-    bnn__file_name(name, path);
-    err = bnn__file_save(mem, name, path, c->text, c->size);
-    bnn_arena_rewind(mem, mark);
-    return err;
+    return bnn__save_as(mem, path, bnn__emit_write, c);
 }
 #endif /* BNN_NO_STDIO */
 /* contraction as it was (with MSVC it stays off): the counterpart of the block at the top of the

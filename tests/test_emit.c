@@ -201,6 +201,32 @@ static void storage_costs_what_it_says(void) {
     close_world(&u);
 }
 
+/* One probability is two classes, a number is none, and rows with gaps do not count */
+static void classes_that_change_are_counted(void) {
+    world u;
+    float x[] = { (float)0.5, 1, (float)0.5, -1, (float)NAN, 0, (float)0.5, 1, (float)0.5, -1 };
+    bnn_emit_desc d = { .storage = BNN_EMIT_INT8, .x = { 2, 2, x } };
+    open_world(&u, (bnn_mlp_desc){ .sizes = { 2, 1 }, .likelihood = BNN_BERNOULLI });
+    u.w->theta[0] = (float)0.3, u.w->theta[1] = 127; /* int8 makes 0 of 0.3, and 1 of 0.6 */
+    u.w->theta[2] = (float)126.9;
+    bnn_emitted c = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
+    CHECK_SAME(c.changed, 0.5);
+    CHECK(has(&c, "other class 50"));
+    d.x.rows = 5;
+    bnn_emitted gap = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
+    CHECK_SAME(gap.changed, 0.5);
+    CHECK_SAME(gap.error, c.error);
+    CHECK_SAME(gap.rms, c.rms);
+    d.x = (bnn_mat){ 1, 2, x + 4 };
+    gap = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, d);
+    CHECK(gap.text && gap.error != gap.error && gap.rms != gap.rms && gap.changed != gap.changed);
+    bnn_net number = bnn_mlp(bnn_params_new(&u.mem), (bnn_mlp_desc){ .sizes = { 2, 2 }, .noise_std = 1 });
+    number.params->theta[0] = 1, number.params->theta[1] = (float)1.001;
+    d.x = (bnn_mat){ 2, 2, x };
+    CHECK_SAME(bnn_emit_c(&u.mem, &u.tape, &number, NULL, d).changed, 0.0);
+    close_world(&u);
+}
+
 static void halves_are_the_nearest(void) {
     static const struct { double v; int bits; } rows[] = { { 1, 0x3c00 }, { -2, 0xc000 },
         { 65504, 0x7bff }, { 6.103515625e-05, 0x0400 }, { 5.9604644775390625e-08, 1 },
@@ -211,6 +237,18 @@ static void halves_are_the_nearest(void) {
         CHECK_NEAR(v, rows[i].v, 0);
     }
     CHECK(bnn__half(1 + 0.0007, &v) == 0x3c01); /* to the nearer one */
+}
+
+/* A 127th of the largest weight would be rounded to so few bits that 186 of them are no int8 */
+static void subnormal_weights_are_zeros_as_int8(void) {
+    world u;
+    open_world(&u, (bnn_mlp_desc){ .sizes = { 3, 2 }, .noise_std = 1 });
+    for (size_t i = 0; i < u.w->n; i++) u.w->theta[i] = 1;
+    u.w->theta[0] = (float)2.6e-43, u.w->theta[2] = (float)1e-43, u.w->theta[4] = 0;
+    bnn_emitted c = bnn_emit_c(&u.mem, &u.tape, &u.net, NULL, (bnn_emit_desc){ .storage = BNN_EMIT_INT8 });
+    CHECK(has(&c, "predict_w[] = {\n    0, 0, 0, 127, 127, 127,\n}") ||
+          has(&c, "predict_w[] = {\n    127, 127, 127,\n}"));
+    close_world(&u);
 }
 
 static void names_are_made_safe(void) {
@@ -305,6 +343,8 @@ static void the_file_is_the_text(void) {
     CHECK(bnn_emit_save(&u.mem, path, &c) == BNN_OK);
     CHECK(bnn_emit_save(&u.mem, path, &none) == BNN_EARG);
     CHECK(bnn_emit_save(&u.mem, "/no/such/folder/f.c", &c) == BNN_EIO);
+    bnn_arena tiny = { .buffer = back, .capacity = 8 }; /* what does not fit there is no error of it */
+    CHECK(bnn_emit_save(&tiny, path, &c) == BNN_ENOMEM && tiny.err == BNN_OK);
     f = fopen(path, "rb");
     CHECK(f != NULL);
     if (f == NULL) return;
@@ -385,6 +425,41 @@ static void write_pictures(const char *folder) {
         }
 }
 
+/* Two inputs of 3e38 are inf - inf in the first unit, or e^10000 in a count: the answer must be 2 */
+static void put_overflow(const char *folder, world *u, bnn_emit_desc d, const char *x) {
+    char path[512];
+    bnn_emitted c = bnn_emit_c(&u->mem, &u->tape, &u->net, NULL, d);
+    snprintf(path, sizeof path, "%s/%s.c", folder, d.name);
+    CHECK(bnn_emit_save(&u->mem, path, &c) == BNN_OK);
+    snprintf(path, sizeof path, "%s/%s.main.c", folder, d.name);
+    FILE *f = fopen(path, "wb");
+    CHECK(f != NULL);
+    if (f == NULL) return;
+    fprintf(f, "#include \"%s.c\"\nint main(void) {\n"
+               "    float x[2] = { %s, %s }, mean[2], a[2], e[2];\n"
+               "    return %s(x, mean, a, e) != 2;\n}\n", d.name, x, x, d.name);
+    fclose(f);
+}
+
+static void write_overflows(const char *folder) {
+    char name[64];
+    for (int act = BNN_RELU; act <= BNN_IDENTITY; act++)
+        for (int kind = 0; kind < 4; kind++) { /* of a mean, a count, a variance, of moments */
+            static const int liks[] = { BNN_GAUSSIAN, BNN_POISSON, BNN_GAUSSIAN_HETERO, BNN_POISSON };
+            world u;
+            open_world(&u, (bnn_mlp_desc){ .sizes = { 2, 1, kind == 2 ? 2 : 1 }, .activation = act,
+                .likelihood = liks[kind], .noise_std = kind == 0 });
+            for (size_t i = 0; i < u.w->n; i++) u.w->theta[i] = (float)0.5;
+            u.w->theta[0] = 2, u.w->theta[1] = -2;
+            if (kind == 3) bnn_params_mat(u.w, 3).data[0] = 10000;
+            bnn_meanfield q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.1 });
+            snprintf(name, sizeof name, "net_over_%d_%d", act, kind);
+            put_overflow(folder, &u, (bnn_emit_desc){ .name = name, .moments = kind == 3 ? &q : NULL },
+                         kind == 3 ? "1" : "3e38f");
+            close_world(&u);
+        }
+}
+
 static void write_all(const char *folder) {
     enum { N = 20, D = 5 };
     char name[64];
@@ -433,12 +508,14 @@ int main(int argc, char **argv) {
     RUN(constants_are_the_weights);
     RUN(zeros_take_no_room);
     RUN(storage_costs_what_it_says);
+    RUN(classes_that_change_are_counted);
     RUN(halves_are_the_nearest);
+    RUN(subnormal_weights_are_zeros_as_int8);
     RUN(names_are_made_safe);
     RUN(what_cannot_be_emitted_is_said);
 #ifndef BNN_NO_STDIO
     RUN(the_file_is_the_text);
-    if (argc > 1) write_all(argv[1]), write_pictures(argv[1]);
+    if (argc > 1) write_all(argv[1]), write_pictures(argv[1]), write_overflows(argv[1]);
 #endif
     (void)argc, (void)argv;
     return check_done();

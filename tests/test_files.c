@@ -193,7 +193,7 @@ static void a_csv_has_rows_columns_and_names(void) {
 }
 
 static void separators_are_found_in_the_first_line(void) {
-    const double v[] = { 1, 2, 3, 4 };
+    const double v[] = { 1, 2, 3, 4 }, gaps[] = { -999, -999, 3, 4 };
     bnn_csv_desc blanks = { .separator = ' ' }, bar = { .separator = '|' };
     CHECK(csv_is("1,2\n3,4\n", csv_auto, 2, 2, v));
     CHECK(csv_is("1;2\n3;4\n", csv_auto, 2, 2, v));
@@ -203,6 +203,8 @@ static void separators_are_found_in_the_first_line(void) {
     CHECK(csv_is("1 2\n3 4\n", blanks, 2, 2, v));
     CHECK(csv_is("   1 \t  2 \t \n\t3\t4", blanks, 2, 2, v));
     CHECK(csv_is("1\n2\n3\n4\n", csv_auto, 4, 1, v));
+    CHECK(csv_is("  \n \r\n1;2\n3;4\n", csv_auto, 2, 2, v)); /* a blank line has none */
+    CHECK(csv_is("\t\n3\t4\n", csv_auto, 2, 2, gaps));       /* one of tabs has fields */
     bnn_arena_free(&mem);
 }
 
@@ -590,6 +592,10 @@ static void a_net_and_its_posterior_are_made_anew_and_predict_the_same(void) {
     c.ensembles[0] = &post;
     CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_OK);
     CHECK(post.params == net.params && post.count == 7 && post.seen == a.post.seen);
+    memset(&post, 0, sizeof post);
+    post.params = net.params; /* and no samples: they are made, too */
+    CHECK(bnn_checkpoint_read(&fresh, &c, bytes, size) == BNN_OK && post.count == 7);
+    CHECK(post.samples.data != NULL && post.weights != NULL && post.samples.rows == 7);
     CHECK(net.mlp != NULL && net.mlp->desc.dropout == (float)0.1 && net.mlp->desc.seed == 1);
     CHECK(net.mlp->desc.activations[0] == BNN_TANH && net.mlp->desc.activations[1] == BNN_SILU);
     CHECK(net.mlp->desc.init == a.net.mlp->desc.init && net.mlp->desc.priors == NULL);

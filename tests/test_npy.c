@@ -179,6 +179,30 @@ static void convolutions_and_recurrent_layers_of_pytorch_answer_the_same(void) {
     CHECK(bnn_params_import(w, 4, &a, "gru", 0) == BNN_EARG && strstr(mem.msg, "\"gru.weight_ih_l0\" goes both ways") != NULL);
 }
 
+static void the_eleventh_layer_of_pytorch_is_imported_too(void) {
+    static const char *const kinds[] = { "weight_ih", "weight_hh", "bias_ih", "bias_hh" };
+    enum { LAYERS = 11 };
+    bnn_arrays a = { NULL, 0 };
+    bnn_params *w = bnn_params_new(&mem);
+    for (size_t layer = 0; layer < LAYERS; layer++) {
+        for (size_t k = 0; k < 4; k++) {
+            char name[32];
+            bnn_mat m = bnn_mat_new(&mem, 4, 1);
+            snprintf(name, sizeof name, "r.%s_l%d", kinds[k], (int)layer);
+            bnn_mat_fill(m, (float)layer);
+            bnn_arrays_add(&mem, &a, name, m);
+            a.at[a.count - 1].dims = k < 2 ? 2 : 1;
+        }
+        for (size_t k = 0; k < 3; k++) bnn_params_add(w, 1, 4, "lstm", (bnn_prior){ 0 });
+    }
+    CHECK(bnn_params_import(w, 0, &a, "r", 0) == BNN_OK);
+    CHECK_NEAR(w->theta[w->n - 1], 20, 0); /* the sum of two biases */
+    CHECK_NEAR(bnn_params_mat(w, 3 * 10).data[0], 10, 0);
+    bnn_meanfield q = bnn_meanfield_new(w, (bnn_meanfield_desc){ 0 });
+    bnn_meanfield_sample(&q, &tape);
+    CHECK(w->draw != 0 && bnn_params_import(w, 0, &a, "r", 0) == BNN_OK && w->draw == 0); /* no draw any more */
+}
+
 static void what_is_written_reads_back(void) {
     enum { CHAINS = 2, DRAWS = 3, ROWS = 7 };
     bnn_params *w = bnn_params_new(&mem);
@@ -201,19 +225,23 @@ static void what_is_written_reads_back(void) {
     bnn_arrays_add_draws(&mem, &out, chains, CHAINS);
     bnn_arrays_add_chains(&mem, &out, "log_likelihood.y", lik, CHAINS);
     bnn_arrays_add(&mem, &out, "observed_data.y", y);
-    CHECK(out.count == 6 && bnn_arrays_write(&mem, &out, &bytes, &size) == BNN_OK);
-    CHECK(bnn_arrays_parse(&mem, &in, bytes, size) == BNN_OK && in.count == 6);
+    bnn_arrays_add(&mem, &out, "", y); /* its member is ".npy" */
+    CHECK(out.count == 7 && bnn_arrays_write(&mem, &out, &bytes, &size) == BNN_OK);
+    CHECK(bnn_arrays_parse(&mem, &in, bytes, size) == BNN_OK && in.count == 7);
     for (i = 0; i < in.count; i++) {
         CHECK(strcmp(in.at[i].name, out.at[i].name) == 0 && in.at[i].dims == out.at[i].dims);
         CHECK(memcmp(in.at[i].shape, out.at[i].shape, sizeof in.at[i].shape) == 0);
         CHECK_SAME_ARRAY(in.at[i].values.data, out.at[i].values.data, bnn__mat_size(out.at[i].values));
     }
+    bnn_params_add(w, 100, 100, "later", (bnn_prior){ 0 }); /* no sample has it */
+    bnn_arrays_add_draws(&mem, &in, chains, CHAINS);
+    CHECK(mem_took(BNN_ESHAPE, "bnn_arrays_add_draws: samples of 21 values, their parameters have 10021") && in.count == 7);
     bnn_array *b = bnn_arrays_find(&in, "posterior.b01");
     CHECK(b != NULL && b->dims == 4 && b->shape[0] == 2 && b->shape[1] == 3 && b->shape[2] == 1 && b->shape[3] == 4);
     CHECK(b != NULL && (double)b->values.data[4 * 5 + 1] == 1000 + 200 + 12 + 1);
     if (getenv("NPY_KEEP") != NULL) CHECK(bnn_arrays_save(&mem, getenv("NPY_KEEP"), &out) == BNN_OK);
     bnn_arrays_add(&mem, &out, "observed_data.y", y);
-    CHECK(mem_took(BNN_EARG, "bnn_arrays_add: \"observed_data.y\" is there already") && out.count == 6);
+    CHECK(mem_took(BNN_EARG, "bnn_arrays_add: \"observed_data.y\" is there already") && out.count == 7);
     bnn_arrays_add(&mem, &out, "../y", y);
     CHECK(mem_took(BNN_EARG, "\"../y\" is there already, or has a path in it"));
     lik[1].rows = 2;
@@ -389,6 +417,7 @@ int main(void) {
     OPEN_RUN(halves_are_what_ieee_says);
     OPEN_RUN(a_net_of_pytorch_answers_the_same_and_becomes_a_posterior);
     OPEN_RUN(convolutions_and_recurrent_layers_of_pytorch_answer_the_same);
+    OPEN_RUN(the_eleventh_layer_of_pytorch_is_imported_too);
     OPEN_RUN(what_is_written_reads_back);
     OPEN_RUN(a_bad_npy_gets_a_sentence);
     OPEN_RUN(a_bad_npz_gets_a_sentence);

@@ -95,6 +95,8 @@ static void numbers_have_marks_and_percent(void) {
     CHECK(no_recipe("a;b\n1;\"1,234,567\"\n2;1\n", (bnn_recipe_desc){ 0 },
                     "line 2, column 2 (b): \"1,234,567\" is not a number: say .thousands = ','"));
     CHECK(no_recipe("a;b\n1.234,5;1\n2,5;2\n", (bnn_recipe_desc){ 0 }, "say .decimal = ',' and .thousands = '.'"));
+    t = table_of("a;b\n1234,567;1\n-12,345,678;2\n", (bnn_csv_desc){ .thousands = ',' }); /* no group of four */
+    CHECK(t.columns[0].kind == 0 && no_recipe("a;b\n1234,567;1\n2;2\n", (bnn_recipe_desc){ 0 }, "say .decimal = ','"));
     t = table_of("a;b\n1.234,5;1\n2,5;2\n", (bnn_csv_desc){ .decimal = ',' });
     r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ 0 });
     CHECK(r.x_cols == 0 && mem_took(BNN_EFORMAT, "\"1.234,5\" is not a number: say .thousands = '.'"));
@@ -108,6 +110,12 @@ static void numbers_have_marks_and_percent(void) {
           strstr(mem.msg, "say .decimal = ','") != NULL);
     CHECK(bnn_csv_parse(&mem, &c, "1,5;2,5\n", 8, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
     CHECK(c.values.cols == 2); /* no separator is guessed that is the decimal mark */
+    CHECK(bnn_csv_parse(&mem, &c, " 1,5 \n2,5\n", 10, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
+    CHECK(c.values.cols == 1 && c.values.rows == 2 && c.values.data[0] == (float)1.5);
+    CHECK(bnn_csv_parse(&mem, &c, "v\n\"1,5\"\n2,5\n", 12, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
+    CHECK(c.values.cols == 1 && c.values.rows == 2 && c.values.data[1] == (float)2.5);
+    CHECK(bnn_csv_parse(&mem, &c, "a,b\n\"1,5\",2\n", 12, (bnn_csv_desc){ .decimal = ',' }) == BNN_OK);
+    CHECK(c.values.cols == 2 && c.values.data[0] == (float)1.5); /* where quotes hide the mark */
 }
 
 static void dates_are_days_and_their_order_is_never_guessed(void) {
@@ -220,6 +228,17 @@ static void the_next_table_becomes_the_same_columns(void) {
                   "table: line 2, column 3 (city): \"Bern\" is a class that the recipe does not have"));
     CHECK(no_data(&r, "length,kind,seen,city\n5,tulip,1970-01-04,Oslo\n", "\"tulip\" is a class"));
     CHECK(no_data(&r, "length,seen,city\nx,1970-01-04,Oslo\n", "\"x\" is not a number"));
+    bnn_table numbers = table_of("x,1,y\n5,7,1\n6,8,2\n", (bnn_csv_desc){ .header = 1 }); /* a column whose name is a number */
+    bnn_recipe named = bnn_recipe_new(&mem, &numbers, (bnn_recipe_desc){ .target = "y" });
+    CHECK(no_data(&named, "x,z\n50,60\n", "table: there is no column \"1\""));
+    named = bnn_recipe_new(&mem, &numbers, (bnn_recipe_desc){ .target = "1", .skip = "y" });
+    next = plain("x,z\n50,60\n");
+    d = bnn_recipe_data(&mem, &named, &next, NULL);
+    CHECK(d.x.data != NULL && d.x.data[0] == 50 && d.y.data == NULL);
+    bnn_table bare = table_of("5,7\n6,8\n", (bnn_csv_desc){ 0 });
+    bnn_recipe counted = bnn_recipe_new(&mem, &bare, (bnn_recipe_desc){ 0 }); /* without a header */
+    const double there[] = { 50, 60 };
+    CHECK(mat_is(bnn_recipe_data(&mem, &counted, &next, NULL).x, 1, 2, there));
     r.unknown = BNN_UNKNOWN_ZERO;
     next = plain("length,seen,city\n5,1970-01-04,Bern\n");
     d = bnn_recipe_data(&mem, &r, &next, NULL);
@@ -239,11 +258,15 @@ static void bad_tables_get_a_sentence(void) {
     bnn_table t = plain(many);
     bnn_recipe r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "y", .max_classes = 1000 });
     CHECK(r.x_cols == 1000);
+    r = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = "y", .max_classes = SIZE_MAX }); /* no limit */
+    CHECK(r.x_cols == 1000 && strcmp(r.x_names[0], "name=nameaaa") == 0);
     CHECK(no_recipe("y\n1\n2\n", (bnn_recipe_desc){ .target = "y" }, "table: of 1 columns none is left for x"));
     CHECK(no_recipe("x,y\n1,3\n2,3\n", (bnn_recipe_desc){ .target = "y" }, "column 2 (y) is the same in all rows"));
     CHECK(no_recipe("x,y\n1,a\n2,a\n", (bnn_recipe_desc){ .target = "y" }, "a target must vary"));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "z" }, "there is no column \"z\""));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "3" }, "there is no column \"3\""));
+    CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "1.5" }, "there is no column \"1.5\""));
+    CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .target = "99999999999999999999999" }, "there is no column"));
     CHECK(no_recipe("x,y\n1,a\n2,b\n", (bnn_recipe_desc){ .skip = "x, q" }, "there is no column \"q\""));
     CHECK(no_recipe("x,y\n1,a\n2,3\n", (bnn_recipe_desc){ 0 }, "column 2 (y): \"a\" is none of what others are"));
     CHECK(no_recipe("x,x,y\n1,2,3\n2,5,4\n", (bnn_recipe_desc){ .target = "y" },
@@ -320,6 +343,10 @@ static void a_recipe_travels_with_its_net(void) {
     bnn_bytes b = bnn_recipe_write(&mem, &r), got = { 0 };
     bnn_checkpoint out = { .nets = { &net }, .bytes = { NULL, &b } }, in = { .nets = { &copy }, .bytes = { NULL, &got } };
     bnn_recipe back = { 0 };
+    float mean = r.inputs[0].mean[0];
+    r.inputs[0].mean[0] = (float)NAN;
+    CHECK(bnn_recipe_write(&mem, &r).data == NULL && mem_took(BNN_ENONFINITE, "bnn_recipe_write: mean of a recipe is nan"));
+    r.inputs[0].mean[0] = mean;
     void *file;
     size_t size, i;
     CHECK(bnn_checkpoint_write(&mem, &out, &file, &size) == BNN_OK);
@@ -351,7 +378,7 @@ static void a_recipe_travels_with_its_net(void) {
     memcpy(longer.data, b.data, b.size);
     CHECK(bnn_recipe_read(&mem, &back, longer) == BNN_EFORMAT && strstr(mem.msg, "bytes behind the end") != NULL);
     back.inputs[0].n_classes = 3;
-    CHECK(bnn_recipe_write(&mem, &back).data == NULL && strstr(mem.msg, "a column has 3 classes") != NULL);
+    CHECK(bnn_recipe_write(&mem, &back).data == NULL && mem_took(BNN_EARG, "a column has 3 classes"));
 }
 
 static void the_smallest_recipe_and_a_byte_order_mark_read_back(void) {
@@ -386,6 +413,11 @@ static void folds_are_even_also_within_labels(void) {
         for (i = 0, c = 0; i < test.x.rows; i++) c += f[(size_t)test.x.data[2 * i]] == 2;
         CHECK(c == test.x.rows);
     }
+    size_t *folds = bnn_data_folds(&mem, d, K, 0, &tape.rng);
+    CHECK(bnn_data_fold(&mem, d, folds, K, 0).x.data == NULL && mem_took(BNN_EARG, "fold 5 has 0 of 103 rows, y has 103"));
+    d.y.rows = 100; /* their labels, and no more */
+    CHECK(bnn_data_fold(&mem, d, folds, 0, 0).x.data == NULL && mem_took(BNN_EARG, "of 103 rows, y has 100"));
+    d.y.rows = ROWS;
     CHECK(bnn_data_folds(&mem, d, 1, 0, &tape.rng) == NULL && mem_took(BNN_EARG, "bnn_data_folds: 1 folds of 103 rows"));
     d.y.data[7] = 0.5f;
     CHECK(bnn_data_folds(&mem, d, 5, 1, &tape.rng) == NULL && mem_took(BNN_EARG, "y is 0.5 in row 7, which is no label"));
