@@ -9572,15 +9572,15 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step. 0 =
- * there is another number of columns, which the net's arena says */
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step.
+ * BNN__NONE = there is another number of columns, which the net's arena says */
 static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
     const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
     if (k != NULL && bnn__pixels(k->in) != cols) {
         bnn__arena_say(net->params->mem, BNN_ESHAPE, "bnn_net_standardize: x has %z columns, layer "
                        "1 (%s) reads images of %zx%zx%z", cols, bnn__kind_name(k), k->in.h,
                        k->in.w, k->in.c);
-        return 0;
+        return BNN__NONE;
     }
     if (k == NULL || k->d.kind == BNN_DENSE) return cols;
     return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
@@ -9603,7 +9603,7 @@ static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, size_t 
     *mean = bnn_mat_new(mem, 1, a.cols);
     *std = bnn_mat_new(mem, 1, a.cols);
     if (mem->err != BNN_OK) return mem->err;
-    pixels.rows = a.rows * (a.cols / own), pixels.cols = own, pixels.data = a.data;
+    pixels = bnn__mat(own == 0 ? 0 : a.rows * (a.cols / own), own, a.data);
     of[0] = *mean, of[1] = *std;
     of[0].cols = of[1].cols = own;
     bnn_mat_col_mean(of[0], pixels);
@@ -9632,7 +9632,7 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
     own = bnn__own_columns(net, train.x.cols);
-    err = own == 0 && train.x.cols != 0 ? BNN_ESHAPE
+    err = own == BNN__NONE ? BNN_ESHAPE
           : bnn__standardize(mem, "x", train.x, own, 0, &s.x_mean, &s.x_std);
     if (err == BNN_OK && real)
         err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
