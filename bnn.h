@@ -9708,7 +9708,7 @@ static int bnn__set_add(size_t *set, int bits, size_t r) {
 /* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
     size_t i, n = d.x.rows, *rows = NULL, *set = NULL;
-    int bits = 1, fits = size > 0 && size <= n && n == d.y.rows;
+    int bits = 1, fits = size > 0 && size <= n && n == d.y.rows && size <= SIZE_MAX / 8;
     while (fits && size > (size_t)1 << (bits - 1)) bits++;
     if (fits) rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
     if (fits) set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);

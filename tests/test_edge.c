@@ -631,6 +631,7 @@ static void operations_refuse_sizes_near_int_max_and_beyond(void) {
 /* They have no numbers, but loops go over their rows */
 static void matrices_of_nothing_have_fewer_than_2_to_31_rows(void) {
     bnn_mat none = { SIZE_MAX, 0, NULL };
+    bnn_data d = { none, none };
     bnn_prior flat;
     world a;
     bnn_tape *t = &a.tape;
@@ -652,6 +653,9 @@ static void matrices_of_nothing_have_fewer_than_2_to_31_rows(void) {
     bnn_tape_clear_error(t);
     (void)bnn_op(t, (size_t)1 << 31, 0, NULL, 0, NULL);
     CHECK(t->err == BNN_ENOMEM);
+    bnn_tape_clear_error(t);
+    (void)bnn_minibatch(t, d, SIZE_MAX);
+    CHECK(t->err == BNN_ESHAPE);
     world_free(&a);
 }
 
