@@ -9983,7 +9983,7 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
     if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
         bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
     if (t->err == BNN_OK) memcpy(keep, w->theta, w->n * sizeof *keep);
-    for (side = r > 0 ? 2 : 0; side-- > 0 && t->err == BNN_OK;) {
+    for (side = r == 0 ? 0 : 2; side-- > 0 && t->err == BNN_OK;) { /* NaN: an error of f's */
         for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)(side == 1 ? r : -r) * v[i];
         bnn__loss_at(t, &rng, w, f, user);
         if (side == 1) memcpy(right, w->grad, w->n * sizeof *right);
