@@ -1010,7 +1010,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
 /* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. No such curve
- * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. */
+ * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. From 0 it rises only if gamma < 0. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
  * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
@@ -10595,10 +10595,10 @@ BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
 }
 
 /* lr0 (1 - x + x r)^-gamma with r = (lr0/lr_end)^(1/gamma), which is lr_end at x = k/(total-1) = 1.
- * Where r overflows, as gamma goes to 0, the limit. */
+ * Where r overflows, as gamma goes to 0 or lr0 is 0, the limit. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total) {
     double x = (double)k / (double)(total < 2 ? 1 : total - 1), r = 0;
-    if (lr0 == lr_end || total < 2 || k == 0 || lr0 == 0) return lr0;
+    if (lr0 == lr_end || total < 2 || k == 0 || (lr0 == 0 && gamma >= 0)) return lr0;
     if (lr_end == 0 && gamma >= 0) return lr0 * bnn__dpow(1 + (double)k, -gamma);
     if (gamma == 0) return lr_end;
     if (lr_end != 0) r = bnn__dpow(lr0 / lr_end, 1 / gamma);
@@ -10609,7 +10609,7 @@ BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t 
 
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
                               int *sampling) {
-    size_t m = cycles == 0 ? 1 : cycles, length = (total + m - 1) / m;
+    size_t m = cycles == 0 ? 1 : cycles, length = total / m + (total % m != 0);
     double r = (double)(k % (length == 0 ? 1 : length)) / (double)(length == 0 ? 1 : length);
     if (sampling != NULL) *sampling = r >= explore;
     return lr0 * (bnn__dcos(BNN__PI * r) + 1) / 2;
