@@ -11177,6 +11177,13 @@ BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity) {
     return e;
 }
 
+/* BNN_OK if w still has as many weights as the samples */
+static int bnn__sample_size(bnn_arena *mem, const bnn_params *w, size_t n, const char *who) {
+    if (w->n == n) return BNN_OK;
+    return bnn__arena_fail(mem, BNN_ESHAPE, "%s: samples have %z weights, these are %z", who, n,
+                           w->n);
+}
+
 /* BNN_OK if these weights can be a sample. */
 static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, double weight,
                                const char *who) {
@@ -11184,9 +11191,8 @@ static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, doubl
     if (e->params == NULL || w == NULL) return BNN_EARG;
     if (e->samples.data == NULL || e->weights == NULL)
         return e->params->mem->err != BNN_OK ? e->params->mem->err : BNN_ENOMEM;
-    if (w->n != e->samples.cols)
-        return bnn__arena_fail(e->params->mem, BNN_ESHAPE, "%s: samples have %z weights, these "
-                               "are %z", who, e->samples.cols, w->n);
+    if (bnn__sample_size(e->params->mem, w, e->samples.cols, who) != BNN_OK)
+        return e->params->mem->err;
     if (!(weight >= 0) || !bnn__finite_d(weight))
         return bnn__arena_fail(e->params->mem, BNN_EARG, "%s: weight %g", who, weight);
     b = bnn__bad_block(w, w->theta);
@@ -11269,7 +11275,7 @@ BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rn
 BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     bnn_params view;
     memset(&view, 0, sizeof view);
-    if (e->params == NULL || k >= e->count) return view;
+    if (e->params == NULL || k >= e->count || e->params->n != e->samples.cols) return view;
     view = *e->params;
     view.theta = e->samples.data + k * e->samples.cols;
     view.grad = NULL;
@@ -11346,6 +11352,8 @@ BNNDEF int bnn_swag_collect(bnn_swag *s) {
     size_t i;
     float *d;
     if (w == NULL) return BNN_EARG;
+    if (bnn__sample_size(w->mem, w, s->recent.cols, "bnn_swag_collect") != BNN_OK)
+        return w->mem->err;
     if (!bnn__v_finite(w->n, w->theta))
         return bnn__arena_fail(w->mem, BNN_ENONFINITE, "bnn_swag_collect: block %s is not finite",
                                w->blocks[bnn__bad_block(w, w->theta)].name);
@@ -11362,7 +11370,7 @@ BNNDEF int bnn_swag_collect(bnn_swag *s) {
 
 BNNDEF void bnn_swag_mean(const bnn_swag *s) {
     size_t i;
-    for (i = 0; s->params != NULL && s->count > 0 && i < s->params->n; i++)
+    for (i = 0; s->count > 0 && i < s->recent.cols; i++)
         s->params->theta[i] = (float)s->mean[i];
 }
 
@@ -11371,6 +11379,8 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng) {
     double share = s->desc.diagonal ? 1 : 0.5;
     bnn_params view;
     if (s->params == NULL) return BNN_EARG;
+    if (bnn__sample_size(s->params->mem, s->params, s->recent.cols, "bnn_swag_push") != BNN_OK)
+        return s->params->mem->err;
     if (s->count < 2)
         return bnn__arena_fail(s->params->mem, BNN_EARG, "bnn_swag_push: %z sets of weights were "
                                "collected, a variance wants two", s->count);
