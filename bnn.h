@@ -11804,9 +11804,10 @@ BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
         }
         bnn__prior_follow(q->of->mem, &w->prior, n, q->params->theta + w->offset,
                           point ? NULL : q->sigma + w->offset, rate, NULL);
-        for (e = b + 1; e < end; e++) {
-            q->of->blocks[e].prior.mean = w->prior.mean;
-            q->of->blocks[e].prior.std = w->prior.std;
+        for (e = b + 1; e < end; e++) { /* what does not adapt is each block's own */
+            bnn_prior *p = &q->of->blocks[e].prior;
+            if (p->adapt_mean) p->mean = w->prior.mean;
+            if (p->adapt_std || p->shape > 0) p->std = w->prior.std;
         }
     }
 }

@@ -541,6 +541,23 @@ static void a_shared_prior_is_that_of_all_weights(void) {
     world_close(&u);
 }
 
+static void what_does_not_adapt_is_not_shared(void) {
+    world u;
+    bnn_meanfield q;
+    world_open(&u, 74);
+    bnn_params_add(u.w, 1, 2, "a", (bnn_prior){ .std = 1 });
+    bnn_params_add(u.w, 1, 2, "b", (bnn_prior){ .mean = 2, .std = 3 });
+    bnn_params_add(u.w, 1, 2, "c", (bnn_prior){ .std = 4, .adapt_mean = 1 });
+    bnn_params_add(u.w, 1, 2, "d", (bnn_prior){ .std = 5, .adapt_mean = 1 });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .share = 1 });
+    for (int i = 4; i < 8; i++) q.params->theta[i] = (float)i;
+    bnn_meanfield_update_priors(&q, 1);
+    CHECK(u.w->blocks[1].prior.mean == 2 && u.w->blocks[1].prior.std == 3);
+    CHECK(u.w->blocks[2].prior.mean == (float)5.5 && u.w->blocks[2].prior.std == 4);
+    CHECK(u.w->blocks[3].prior.mean == (float)5.5 && u.w->blocks[3].prior.std == 5);
+    world_close(&u);
+}
+
 static void a_hierarchical_prior_takes_the_expected_squares(void) {
     world u;
     bnn_meanfield q;
@@ -2052,6 +2069,7 @@ int main(void) {
     RUN(adaptive_priors_are_optimal);
     RUN(priors_by_gradient_arrive_where_the_closed_form_is);
     RUN(a_shared_prior_is_that_of_all_weights);
+    RUN(what_does_not_adapt_is_not_shared);
     RUN(a_hierarchical_prior_takes_the_expected_squares);
     RUN(relevance_costs_half_a_log_of_signal_to_noise);
     RUN(the_optimum_of_conjugate_regression_is_reached);
