@@ -12353,6 +12353,11 @@ static unsigned char *bnn__tour_hands(bnn__tour *v, size_t *threads, size_t *byt
     return room;
 }
 
+static void bnn__arena_needed(bnn_tape *t, const char *who, const bnn_arena *mem) {
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", who, mem->msg);
+}
+
 /* v->visit for every sample of every block of rows, with v->out its answer and so many v->sums, and
  * v->close, if given, behind the last one of a block, all in their order. Threads take turns. After
  * an error v->p is empty. */
@@ -12364,8 +12369,7 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
     size_t threads = bnn__tour_threads(v, turns);
     int shared = threads > 1;
     unsigned char *hands = NULL;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
-    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
+    bnn__arena_needed(t, v->who, mem);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
     v->visit = visit, v->close = close;
     v->base = bnn__now(t);
@@ -12974,7 +12978,7 @@ static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, co
     q.net = &v->net, q.mean = mean, q.std = std;
     v->p = bnn__predictive_new(mem, bnn__likelihood(q.net), x.rows, v->k);
     bnn__moments(q.net, bnn_op(v->t, 1, v->cols, NULL, 0, NULL), &none, &constant);
-    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict_moments: %s", mem->msg);
+    bnn__arena_needed(v->t, "bnn_predict_moments", mem);
     for (r = 0; v->t->err == BNN_OK && r < x.rows; r++) {
         const float *row = x.data + r * x.cols;
         q.m = room, q.v = q.m + wide, q.to_m = q.v + wide, q.to_v = q.to_m + wide;
@@ -12985,6 +12989,8 @@ static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, co
         }
         bnn__moments_layers(&q);
         bnn__moments_row(&q, &v->p, r, constant);
+        v->first = r;
+        bnn__tour_check(v, "mean", bnn_mat_rows(v->p.mean, r, 1), 1);
         bnn__report(v->t, r + 1, x.rows);
     }
     if (v->t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
