@@ -1181,8 +1181,8 @@ BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); 
  * has its own noise. FLIPOUT: each row multiplies the noise of the draw by its own random signs
  * (Wen et al. 2018); in a convolution, one sign per channel. Norms and recurrent layers use the
  * draw as it is. Use this net in bnn_net_nll in place of `net`; the calls of bnn_meanfield_sample
- * and bnn_meanfield_backward stay as above. With several draws per step, divide the nll by q.draws
- * yourself. */
+ * and bnn_meanfield_backward stay as above, and the estimator must be BNN_ESTIMATE_PATH. With
+ * several draws per step, divide the nll by q.draws yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
 /* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
@@ -11914,7 +11914,13 @@ static bnn_var *bnn__noisy_layer(bnn_tape *t, const bnn_net *net, const bnn__sta
     return k->value(k, x, p);
 }
 
+/* The gradient of sigma comes through the layers: a curvature would be added to it. */
 static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const bnn_meanfield *q = ((const bnn__noisy *)net->user)->q;
+    if (t->training > 0 && q->posterior == BNN_POSTERIOR_GAUSSIAN &&
+        q->estimator != BNN_ESTIMATE_PATH)
+        return bnn__fail(t, BNN_EARG, "bnn_meanfield_net: the estimator is %d, noise in the layers "
+                         "needs BNN_ESTIMATE_PATH", q->estimator);
     return bnn__layers_walk(t, net, x, bnn__noisy_layer);
 }
 
