@@ -10903,6 +10903,7 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     before = u, data_energy = h->data_energy;
     e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
     steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
+    if (steps == 0) steps = 1; /* or the draw before would be accepted for certain */
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
     if (t->err != BNN_OK) {
         memcpy(s->params->theta, h->saved, bytes);
