@@ -11991,9 +11991,10 @@ static float bnn__snr(const bnn_meanfield *q, size_t i) {
 
 BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
     bnn_mark mark;
-    size_t i, k = (size_t)(fraction * (double)q->n + 0.5);
+    size_t i, k;
     float *x, at;
     if (!(fraction >= 0 && fraction <= 1) || !bnn__prunable(q) || q->n == 0) return bnn__nan();
+    k = (size_t)(fraction * (double)q->n + 0.5);
     if (k >= q->n) return bnn__inf();
     mark = bnn_arena_mark(q->of->mem);
     x = (float *)bnn__arena_take(q->of->mem, q->n, sizeof *x);
