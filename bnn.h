@@ -9592,7 +9592,7 @@ static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
 static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, size_t own, int square,
                             bnn_mat *mean, bnn_mat *std) {
     const char *who = "bnn_net_standardize";
-    bnn_mat of[2], pixels;
+    bnn_mat pixels;
     size_t i, j;
     if (!bnn__mat_ok(a))
         return bnn__arena_say(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what,
@@ -9604,10 +9604,8 @@ static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, size_t 
     *std = bnn_mat_new(mem, 1, a.cols);
     if (mem->err != BNN_OK) return mem->err;
     pixels = bnn__mat(own == 0 ? 0 : a.rows * (a.cols / own), own, a.data);
-    of[0] = *mean, of[1] = *std;
-    of[0].cols = of[1].cols = own;
-    bnn_mat_col_mean(of[0], pixels);
-    bnn_mat_col_std(of[1], pixels);
+    bnn_mat_col_mean(bnn__mat(1, own, mean->data), pixels);
+    bnn_mat_col_std(bnn__mat(1, own, std->data), pixels);
     for (j = own; j < a.cols; j++)
         mean->data[j] = mean->data[j - own], std->data[j] = std->data[j - own];
     for (j = 0; j < a.cols; j++) {
@@ -9802,26 +9800,24 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
     int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
     int learned = hetero || (lik == BNN_GAUSSIAN && net->noise_learned);
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
-    *log_var = NULL;
     if (bnn__has_noise_std(lik) && !learned) bnn__noise_check(t, net);
     if (learned)
         a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
                       -BNN__LOG_VAR, BNN__LOG_VAR);
     else if (lik == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * bnn__dlog((double)bnn__noise_std(net))));
-    if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
-        mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
-                         "on %z", mean->val.cols, s->y_mean.cols);
-    } else if (s->y_mean.data != NULL) {
-        mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
-        if (learned) {
-            bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
-            for (j = 0; j < shift->val.cols; j++)
-                shift->val.data[j] = (float)(2 * bnn__dlog((double)s->y_std.data[j]));
-            a = bnn_add(a, shift);
-        }
-    }
     *log_var = a;
+    if (s->y_mean.data == NULL) return mean;
+    if (mean->val.cols != s->y_mean.cols)
+        return bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
+                         "on %z", mean->val.cols, s->y_mean.cols);
+    mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
+    if (learned) {
+        bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
+        for (j = 0; j < shift->val.cols; j++)
+            shift->val.data[j] = (float)(2 * bnn__dlog((double)s->y_std.data[j]));
+        *log_var = bnn_add(a, shift);
+    }
     return mean;
 }
 
@@ -9832,8 +9828,7 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     case BNN_GAUSSIAN:
     case BNN_GAUSSIAN_HETERO: return bnn_gaussian_nll(m, y, a);
     case BNN_DOUBLE_EXPONENTIAL: return bnn_double_exponential_nll(m, y, bnn__noise_std(net));
-    case BNN_STUDENT:
-        return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
+    case BNN_STUDENT: return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
     case BNN_BERNOULLI: return bnn_bernoulli_nll(out, y);
     case BNN_POISSON: return bnn_poisson_nll(out, y);
     default:
@@ -10735,13 +10730,11 @@ static void bnn__hmc_refresh(bnn_stepper *s, bnn_tape *t) { /* p ~ N(0, M) */
 /* The same from a fresh momentum. Returns H1 - H0. */
 static double bnn__hmc_trajectory(bnn_stepper *s, bnn_tape *t, double e, size_t steps, double *u) {
     bnn_hmc_state *h = s->hmc;
-    double h1;
     bnn__hmc_refresh(s, t);
     h->hamiltonian = *u + bnn__hmc_kinetic(s); /* where the path begins */
     bnn__hmc_leapfrog(s, t, e, steps, u);
     if (t->err == BNN_ENONFINITE) bnn_tape_clear_error(t); /* off too far: the energy is infinite */
-    h1 = *u + bnn__hmc_kinetic(s);
-    return h1 - h->hamiltonian;
+    return *u + bnn__hmc_kinetic(s) - h->hamiltonian;
 }
 
 /* Double or halve the step until the acceptance of one leapfrog step crosses 1/2. */
@@ -11155,10 +11148,9 @@ BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc d) {
     x = (float *)bnn_arena_alloc(w->mem, bnn__mul(6 * (trees + 1), w->n), sizeof(float));
     if (x == NULL) return bnn__stepper_made(s);
     for (i = 0; i < trees; i++, x += 6 * w->n) {
-        float **part[6];
-        part[0] = &h->trees[i].theta, part[1] = &h->trees[i].rho;
-        for (j = 0; j < 2; j++) part[2 + j] = &h->trees[i].p[j], part[4 + j] = &h->trees[i].v[j];
-        for (j = 0; j < 6; j++) *part[j] = x + j * w->n;
+        bnn__tree *a = &h->trees[i];
+        a->theta = x, a->rho = x + w->n;
+        for (j = 0; j < 2; j++) a->p[j] = x + (2 + j) * w->n, a->v[j] = x + (4 + j) * w->n;
     }
     h->ends[0] = x, h->ends[1] = x + 3 * w->n;
     return bnn__stepper_made(s);
@@ -12805,8 +12797,7 @@ static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net
     if (!bnn__moments_fit(t, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
         bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp or bnn_layers, and a mean field of its "
-                  "parameters",
-                  who);
+                  "parameters", who);
         return NULL;
     }
     bnn__sigma(q);
