@@ -11468,7 +11468,7 @@ static void bnn__meanfield_check(bnn_arena *mem, const bnn_meanfield *q, float i
         q->scale < BNN_SCALE_SOFTPLUS || q->scale > BNN_SCALE_LOG ||
         q->estimator < BNN_ESTIMATE_PATH || q->estimator > BNN_ESTIMATE_BATCH_BIASED ||
         q->ard < BNN_ARD_NONE || q->ard > BNN_ARD_WEIGHT || !(q->log_rate > 0) ||
-        !bnn__finite(q->log_rate) || !(q->kl_weight >= 0) || !bnn__finite(q->kl_weight))
+        !bnn__finite(q->log_rate) || !bnn__finite(bnn__rho_removed(q)) || !(q->kl_weight >= 0) || !bnn__finite(q->kl_weight))
         bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, estimator %d, "
                         "ard %d, log_rate %g, kl_weight %g", q->posterior, q->scale, q->estimator,
                         q->ard, (double)q->log_rate, (double)q->kl_weight);

@@ -541,6 +541,17 @@ static void a_shared_prior_is_that_of_all_weights(void) {
     world_close(&u);
 }
 
+static void a_rate_that_no_rho_can_balance_is_refused(void) {
+    world u;
+    world_open(&u, 76);
+    bnn_params_add(u.w, 1, 2, "a", (bnn_prior){ 0 });
+    CHECK(bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG,
+              .log_rate = (float)(sizeof(float) == 4 ? 2e-38 : 1e-307) }).params == NULL);
+    CHECK(u.mem.err == BNN_EARG && strstr(u.mem.msg, "log_rate") != NULL);
+    u.mem.err = BNN_OK;
+    world_close(&u);
+}
+
 static void what_does_not_adapt_is_not_shared(void) {
     world u;
     bnn_meanfield q;
@@ -2069,6 +2080,7 @@ int main(void) {
     RUN(adaptive_priors_are_optimal);
     RUN(priors_by_gradient_arrive_where_the_closed_form_is);
     RUN(a_shared_prior_is_that_of_all_weights);
+    RUN(a_rate_that_no_rho_can_balance_is_refused);
     RUN(what_does_not_adapt_is_not_shared);
     RUN(a_hierarchical_prior_takes_the_expected_squares);
     RUN(relevance_costs_half_a_log_of_signal_to_noise);
