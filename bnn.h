@@ -11468,7 +11468,8 @@ static void bnn__meanfield_check(bnn_arena *mem, const bnn_meanfield *q, float i
         q->scale < BNN_SCALE_SOFTPLUS || q->scale > BNN_SCALE_LOG ||
         q->estimator < BNN_ESTIMATE_PATH || q->estimator > BNN_ESTIMATE_BATCH_BIASED ||
         q->ard < BNN_ARD_NONE || q->ard > BNN_ARD_WEIGHT || !(q->log_rate > 0) ||
-        !bnn__finite(q->log_rate) || !bnn__finite(bnn__rho_removed(q)) || !(q->kl_weight >= 0) || !bnn__finite(q->kl_weight))
+        !bnn__finite(q->log_rate) || !bnn__finite(bnn__rho_removed(q)) || !(q->kl_weight >= 0) ||
+        !bnn__finite(q->kl_weight))
         bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, estimator %d, "
                         "ard %d, log_rate %g, kl_weight %g", q->posterior, q->scale, q->estimator,
                         q->ard, (double)q->log_rate, (double)q->kl_weight);
@@ -11708,8 +11709,11 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
     for (b = 0; b < q->params->n_blocks; b++) {
-        q->params->blocks[b].fresh = 0;
-        q->params->blocks[b].reached = 1;
+        bnn_block *p = &q->params->blocks[b];
+        if (p->lr <= 0) /* frozen */
+            memset(q->params->grad + p->offset, 0, p->rows * p->cols * sizeof(float));
+        p->fresh = 0;
+        p->reached = 1;
     }
     q->params->held = NULL;
     if (q->low) bnn__meanfield_hold(q);
