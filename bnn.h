@@ -13462,8 +13462,7 @@ static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
     return 0;
 }
 
-/* Draws of at least `least` per chain, finite, not all equal, no chain twice; else the arena says
- * why */
+/* Draws of at least `least` per chain, finite, no chain twice; else the arena says why */
 static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
     size_t a = 0, b = 0;
     if (mem == NULL || mem->err != BNN_OK) return 0;
@@ -13472,8 +13471,6 @@ static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char
                        draws.cols, least);
     else if (!bnn_mat_finite(draws))
         bnn__arena_say(mem, BNN_EARG, "%s: a draw is not finite", who);
-    else if (bnn__constant(bnn__mat_size(draws), draws.data))
-        bnn__arena_say(mem, BNN_EARG, "%s: all draws are equal", who);
     else if (bnn__twins(draws, &a, &b))
         bnn__arena_note(mem, "%s: chains %z and %z are equal draw for draw, so they say nothing of "
                         "each other: NaN; give each chain its own seed", who, a, b);
@@ -13515,7 +13512,9 @@ static double bnn__of_chains(bnn_arena *mem, bnn_mat draws, size_t least, const 
     c.m = 2 * draws.rows;
     c.n = draws.cols / 2;
     c.x = bnn__split(mem, draws);
-    if (c.x != NULL) r = fn(&c);
+    if (c.x != NULL && bnn__all_equal(c.m * c.n, c.x))
+        bnn__arena_say(mem, BNN_EARG, "%s: all draws are equal", who);
+    else if (c.x != NULL) r = fn(&c);
     bnn_arena_rewind(mem, mark);
     return r;
 }
