@@ -1010,7 +1010,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
 /* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. No such curve
- * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. */
+ * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. From 0 it rises only if gamma < 0. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
  * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
@@ -1181,8 +1181,8 @@ BNNDEF int bnn_meanfield_push(bnn_meanfield *q, bnn_ensemble *e, bnn_rng *rng); 
  * has its own noise. FLIPOUT: each row multiplies the noise of the draw by its own random signs
  * (Wen et al. 2018); in a convolution, one sign per channel. Norms and recurrent layers use the
  * draw as it is. Use this net in bnn_net_nll in place of `net`; the calls of bnn_meanfield_sample
- * and bnn_meanfield_backward stay as above. With several draws per step, divide the nll by q.draws
- * yourself. */
+ * and bnn_meanfield_backward stay as above, and the estimator must be BNN_ESTIMATE_PATH. With
+ * several draws per step, divide the nll by q.draws yourself. */
 enum { BNN_NOISE_LOCAL, BNN_NOISE_FLIPOUT };
 BNNDEF bnn_net bnn_meanfield_net(const bnn_meanfield *q, const bnn_net *net, int noise);
 /* LOCAL and FLIPOUT as operations, of means and sds (or noise) of weights (d,k) and biases (1,k); b
@@ -9553,15 +9553,15 @@ BNNDEF bnn_net bnn_mlp_shrink(bnn_params *to, const bnn_net *net,
 
 static double bnn__epsilon(void) { return sizeof(float) == 8 ? DBL_EPSILON : (double)FLT_EPSILON; }
 
-/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step. 0 =
- * there is another number of columns, which the net's arena says */
+/* Columns of x that have a mean of their own: the channels of an image, the numbers of a step.
+ * BNN__NONE = there is another number of columns, which the net's arena says */
 static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
     const bnn__stage *k = net->mlp != NULL ? net->mlp->at : NULL;
     if (k != NULL && bnn__pixels(k->in) != cols) {
         bnn__arena_say(net->params->mem, BNN_ESHAPE, "bnn_net_standardize: x has %z columns, layer "
                        "1 (%s) reads images of %zx%zx%z", cols, bnn__kind_name(k), k->in.h,
                        k->in.w, k->in.c);
-        return 0;
+        return BNN__NONE;
     }
     if (k == NULL || k->d.kind == BNN_DENSE) return cols;
     return bnn__recurs(k) ? k->in.w * k->in.c : k->in.c;
@@ -9573,7 +9573,7 @@ static size_t bnn__own_columns(const bnn_net *net, size_t cols) {
 static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, size_t own, int square,
                             bnn_mat *mean, bnn_mat *std) {
     const char *who = "bnn_net_standardize";
-    bnn_mat of[2], pixels;
+    bnn_mat pixels;
     size_t i, j;
     if (!bnn__mat_ok(a))
         return bnn__arena_say(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what,
@@ -9584,11 +9584,9 @@ static int bnn__standardize(bnn_arena *mem, const char *what, bnn_mat a, size_t 
     *mean = bnn_mat_new(mem, 1, a.cols);
     *std = bnn_mat_new(mem, 1, a.cols);
     if (mem->err != BNN_OK) return mem->err;
-    pixels.rows = a.rows * (a.cols / own), pixels.cols = own, pixels.data = a.data;
-    of[0] = *mean, of[1] = *std;
-    of[0].cols = of[1].cols = own;
-    bnn_mat_col_mean(of[0], pixels);
-    bnn_mat_col_std(of[1], pixels);
+    pixels = bnn__mat(own == 0 ? 0 : a.rows * (a.cols / own), own, a.data);
+    bnn_mat_col_mean(bnn__mat(1, own, mean->data), pixels);
+    bnn_mat_col_std(bnn__mat(1, own, std->data), pixels);
     for (j = own; j < a.cols; j++)
         mean->data[j] = mean->data[j - own], std->data[j] = std->data[j - own];
     for (j = 0; j < a.cols; j++) {
@@ -9613,7 +9611,7 @@ BNNDEF int bnn_net_standardize(bnn_net *net, bnn_data train) {
                               train.x.rows, train.y.rows);
     memset(&s, 0, sizeof s);
     own = bnn__own_columns(net, train.x.cols);
-    err = own == 0 && train.x.cols != 0 ? BNN_ESHAPE
+    err = own == BNN__NONE ? BNN_ESHAPE
           : bnn__standardize(mem, "x", train.x, own, 0, &s.x_mean, &s.x_std);
     if (err == BNN_OK && real)
         err = bnn__standardize(mem, "y", train.y, train.y.cols, 1, &s.y_mean, &s.y_std);
@@ -9689,7 +9687,7 @@ static int bnn__set_add(size_t *set, int bits, size_t r) {
 /* Floyd's algorithm: every subset of that size is equally likely, in time and memory of its size */
 BNNDEF bnn_batch bnn_minibatch(bnn_tape *t, bnn_data d, size_t size) {
     size_t i, n = d.x.rows, *rows = NULL, *set = NULL;
-    int bits = 1, fits = size > 0 && size <= n && n == d.y.rows;
+    int bits = 1, fits = size > 0 && size <= n && n == d.y.rows && size <= SIZE_MAX / 8;
     while (fits && size > (size_t)1 << (bits - 1)) bits++;
     if (fits) rows = (size_t *)bnn__scratch(t, size, sizeof *rows);
     if (fits) set = (size_t *)bnn__scratch(t, (size_t)1 << bits, sizeof *set);
@@ -9783,26 +9781,24 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
     int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
     int learned = hetero || (lik == BNN_GAUSSIAN && net->noise_learned);
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
-    *log_var = NULL;
     if (bnn__has_noise_std(lik) && !learned) bnn__noise_check(t, net);
     if (learned)
         a = bnn_clamp(hetero ? bnn_cols(out, k / 2, k / 2) : bnn_param(t, net->params, net->noise),
                       -BNN__LOG_VAR, BNN__LOG_VAR);
     else if (lik == BNN_GAUSSIAN)
         a = bnn_scalar(t, (float)(2 * bnn__dlog((double)bnn__noise_std(net))));
-    if (s->y_mean.data != NULL && mean->val.cols != s->y_mean.cols) {
-        mean = bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
-                         "on %z", mean->val.cols, s->y_mean.cols);
-    } else if (s->y_mean.data != NULL) {
-        mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
-        if (learned) {
-            bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
-            for (j = 0; j < shift->val.cols; j++)
-                shift->val.data[j] = (float)(2 * bnn__dlog((double)s->y_std.data[j]));
-            a = bnn_add(a, shift);
-        }
-    }
     *log_var = a;
+    if (s->y_mean.data == NULL) return mean;
+    if (mean->val.cols != s->y_mean.cols)
+        return bnn__fail(t, BNN_ESHAPE, "bnn_net: predictions have %z columns, y was standardized "
+                         "on %z", mean->val.cols, s->y_mean.cols);
+    mean = bnn_add(bnn_mul(mean, bnn_input(t, s->y_std)), bnn_input(t, s->y_mean));
+    if (learned) {
+        bnn_var *shift = bnn_op(t, 1, s->y_std.cols, NULL, 0, NULL);
+        for (j = 0; j < shift->val.cols; j++)
+            shift->val.data[j] = (float)(2 * bnn__dlog((double)s->y_std.data[j]));
+        *log_var = bnn_add(a, shift);
+    }
     return mean;
 }
 
@@ -9813,8 +9809,7 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
     case BNN_GAUSSIAN:
     case BNN_GAUSSIAN_HETERO: return bnn_gaussian_nll(m, y, a);
     case BNN_DOUBLE_EXPONENTIAL: return bnn_double_exponential_nll(m, y, bnn__noise_std(net));
-    case BNN_STUDENT:
-        return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
+    case BNN_STUDENT: return bnn_student_nll(m, y, bnn__nu(net), bnn__noise_std(net));
     case BNN_BERNOULLI: return bnn_bernoulli_nll(out, y);
     case BNN_POISSON: return bnn_poisson_nll(out, y);
     default:
@@ -9964,7 +9959,7 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
     if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
         bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
     if (t->err == BNN_OK) memcpy(keep, w->theta, w->n * sizeof *keep);
-    for (side = r > 0 ? 2 : 0; side-- > 0 && t->err == BNN_OK;) {
+    for (side = r == 0 ? 0 : 2; side-- > 0 && t->err == BNN_OK;) { /* NaN: an error of f's */
         for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)(side == 1 ? r : -r) * v[i];
         bnn__loss_at(t, &rng, w, f, user);
         if (side == 1) memcpy(right, w->grad, w->n * sizeof *right);
@@ -10576,10 +10571,10 @@ BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total) {
 }
 
 /* lr0 (1 - x + x r)^-gamma with r = (lr0/lr_end)^(1/gamma), which is lr_end at x = k/(total-1) = 1.
- * Where r overflows, as gamma goes to 0, the limit. */
+ * Where r overflows, as gamma goes to 0 or lr0 is 0, the limit. */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total) {
     double x = (double)k / (double)(total < 2 ? 1 : total - 1), r = 0;
-    if (lr0 == lr_end || total < 2 || k == 0 || lr0 == 0) return lr0;
+    if (lr0 == lr_end || total < 2 || k == 0 || (lr0 == 0 && gamma >= 0)) return lr0;
     if (lr_end == 0 && gamma >= 0) return lr0 * bnn__dpow(1 + (double)k, -gamma);
     if (gamma == 0) return lr_end;
     if (lr_end != 0) r = bnn__dpow(lr0 / lr_end, 1 / gamma);
@@ -10590,7 +10585,7 @@ BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t 
 
 BNNDEF double bnn_lr_cyclical(double lr0, size_t cycles, double explore, size_t k, size_t total,
                               int *sampling) {
-    size_t m = cycles == 0 ? 1 : cycles, length = (total + m - 1) / m;
+    size_t m = cycles == 0 ? 1 : cycles, length = total / m + (total % m != 0);
     double r = (double)(k % (length == 0 ? 1 : length)) / (double)(length == 0 ? 1 : length);
     if (sampling != NULL) *sampling = r >= explore;
     return lr0 * (bnn__dcos(BNN__PI * r) + 1) / 2;
@@ -10716,13 +10711,11 @@ static void bnn__hmc_refresh(bnn_stepper *s, bnn_tape *t) { /* p ~ N(0, M) */
 /* The same from a fresh momentum. Returns H1 - H0. */
 static double bnn__hmc_trajectory(bnn_stepper *s, bnn_tape *t, double e, size_t steps, double *u) {
     bnn_hmc_state *h = s->hmc;
-    double h1;
     bnn__hmc_refresh(s, t);
     h->hamiltonian = *u + bnn__hmc_kinetic(s); /* where the path begins */
     bnn__hmc_leapfrog(s, t, e, steps, u);
     if (t->err == BNN_ENONFINITE) bnn_tape_clear_error(t); /* off too far: the energy is infinite */
-    h1 = *u + bnn__hmc_kinetic(s);
-    return h1 - h->hamiltonian;
+    return *u + bnn__hmc_kinetic(s) - h->hamiltonian;
 }
 
 /* Double or halve the step until the acceptance of one leapfrog step crosses 1/2. */
@@ -10884,6 +10877,7 @@ static void bnn__hmc_step(bnn_stepper *s, bnn_tape *t) {
     before = u, data_energy = h->data_energy;
     e = h->step * bnn__hmc_jitter(t, (double)h->desc.jitter);
     steps = (size_t)((double)steps * bnn__hmc_jitter(t, 2 * (double)h->desc.jitter) + 0.5);
+    if (steps == 0) steps = 1; /* or the draw before would be accepted for certain */
     dh = bnn__hmc_trajectory(s, t, e, steps, &u);
     if (t->err != BNN_OK) {
         memcpy(s->params->theta, h->saved, bytes);
@@ -11135,10 +11129,9 @@ BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc d) {
     x = (float *)bnn_arena_alloc(w->mem, bnn__mul(6 * (trees + 1), w->n), sizeof(float));
     if (x == NULL) return bnn__stepper_made(s);
     for (i = 0; i < trees; i++, x += 6 * w->n) {
-        float **part[6];
-        part[0] = &h->trees[i].theta, part[1] = &h->trees[i].rho;
-        for (j = 0; j < 2; j++) part[2 + j] = &h->trees[i].p[j], part[4 + j] = &h->trees[i].v[j];
-        for (j = 0; j < 6; j++) *part[j] = x + j * w->n;
+        bnn__tree *a = &h->trees[i];
+        a->theta = x, a->rho = x + w->n;
+        for (j = 0; j < 2; j++) a->p[j] = x + (2 + j) * w->n, a->v[j] = x + (4 + j) * w->n;
     }
     h->ends[0] = x, h->ends[1] = x + 3 * w->n;
     return bnn__stepper_made(s);
@@ -11158,6 +11151,13 @@ BNNDEF bnn_ensemble bnn_ensemble_new(bnn_params *w, size_t capacity) {
     return e;
 }
 
+/* BNN_OK if w still has as many weights as the samples */
+static int bnn__sample_size(bnn_arena *mem, const bnn_params *w, size_t n, const char *who) {
+    if (w->n == n) return BNN_OK;
+    return bnn__arena_fail(mem, BNN_ESHAPE, "%s: samples have %z weights, these are %z", who, n,
+                           w->n);
+}
+
 /* BNN_OK if these weights can be a sample. */
 static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, double weight,
                                const char *who) {
@@ -11165,9 +11165,8 @@ static int bnn__ensemble_ready(const bnn_ensemble *e, const bnn_params *w, doubl
     if (e->params == NULL || w == NULL) return BNN_EARG;
     if (e->samples.data == NULL || e->weights == NULL)
         return e->params->mem->err != BNN_OK ? e->params->mem->err : BNN_ENOMEM;
-    if (w->n != e->samples.cols)
-        return bnn__arena_fail(e->params->mem, BNN_ESHAPE, "%s: samples have %z weights, these "
-                               "are %z", who, e->samples.cols, w->n);
+    if (bnn__sample_size(e->params->mem, w, e->samples.cols, who) != BNN_OK)
+        return e->params->mem->err;
     if (!(weight >= 0) || !bnn__finite_d(weight))
         return bnn__arena_fail(e->params->mem, BNN_EARG, "%s: weight %g", who, weight);
     b = bnn__bad_block(w, w->theta);
@@ -11250,7 +11249,7 @@ BNNDEF int bnn_ensemble_push_dropout(bnn_ensemble *e, const bnn_net *net, bnn_rn
 BNNDEF bnn_params bnn_ensemble_sample(const bnn_ensemble *e, size_t k) {
     bnn_params view;
     memset(&view, 0, sizeof view);
-    if (e->params == NULL || k >= e->count) return view;
+    if (e->params == NULL || k >= e->count || e->params->n != e->samples.cols) return view;
     view = *e->params;
     view.theta = e->samples.data + k * e->samples.cols;
     view.grad = NULL;
@@ -11327,6 +11326,8 @@ BNNDEF int bnn_swag_collect(bnn_swag *s) {
     size_t i;
     float *d;
     if (w == NULL) return BNN_EARG;
+    if (bnn__sample_size(w->mem, w, s->recent.cols, "bnn_swag_collect") != BNN_OK)
+        return w->mem->err;
     if (!bnn__v_finite(w->n, w->theta))
         return bnn__arena_fail(w->mem, BNN_ENONFINITE, "bnn_swag_collect: block %s is not finite",
                                w->blocks[bnn__bad_block(w, w->theta)].name);
@@ -11343,7 +11344,7 @@ BNNDEF int bnn_swag_collect(bnn_swag *s) {
 
 BNNDEF void bnn_swag_mean(const bnn_swag *s) {
     size_t i;
-    for (i = 0; s->params != NULL && s->count > 0 && i < s->params->n; i++)
+    for (i = 0; s->count > 0 && i < s->recent.cols; i++)
         s->params->theta[i] = (float)s->mean[i];
 }
 
@@ -11352,6 +11353,8 @@ BNNDEF int bnn_swag_push(const bnn_swag *s, bnn_ensemble *e, bnn_rng *rng) {
     double share = s->desc.diagonal ? 1 : 0.5;
     bnn_params view;
     if (s->params == NULL) return BNN_EARG;
+    if (bnn__sample_size(s->params->mem, s->params, s->recent.cols, "bnn_swag_push") != BNN_OK)
+        return s->params->mem->err;
     if (s->count < 2)
         return bnn__arena_fail(s->params->mem, BNN_EARG, "bnn_swag_push: %z sets of weights were "
                                "collected, a variance wants two", s->count);
@@ -11446,7 +11449,8 @@ static void bnn__meanfield_check(bnn_arena *mem, const bnn_meanfield *q, float i
         q->scale < BNN_SCALE_SOFTPLUS || q->scale > BNN_SCALE_LOG ||
         q->estimator < BNN_ESTIMATE_PATH || q->estimator > BNN_ESTIMATE_BATCH_BIASED ||
         q->ard < BNN_ARD_NONE || q->ard > BNN_ARD_WEIGHT || !(q->log_rate > 0) ||
-        !bnn__finite(q->log_rate) || !(q->kl_weight >= 0) || !bnn__finite(q->kl_weight))
+        !bnn__finite(q->log_rate) || !bnn__finite(bnn__rho_removed(q)) || !(q->kl_weight >= 0) ||
+        !bnn__finite(q->kl_weight))
         bnn__arena_fail(mem, BNN_EARG, "bnn_meanfield_new: posterior %d, scale %d, estimator %d, "
                         "ard %d, log_rate %g, kl_weight %g", q->posterior, q->scale, q->estimator,
                         q->ard, (double)q->log_rate, (double)q->kl_weight);
@@ -11686,8 +11690,11 @@ BNNDEF void bnn_meanfield_backward(bnn_meanfield *q, bnn_tape *t) {
     if (q->posterior == BNN_POSTERIOR_DELTA) bnn__delta_backward(q, k);
     else bnn__noise_backward(q, k);
     for (b = 0; b < q->params->n_blocks; b++) {
-        q->params->blocks[b].fresh = 0;
-        q->params->blocks[b].reached = 1;
+        bnn_block *p = &q->params->blocks[b];
+        if (p->lr <= 0) /* frozen */
+            memset(q->params->grad + p->offset, 0, p->rows * p->cols * sizeof(float));
+        p->fresh = 0;
+        p->reached = 1;
     }
     q->params->held = NULL;
     if (q->low) bnn__meanfield_hold(q);
@@ -11775,9 +11782,10 @@ BNNDEF void bnn_meanfield_update_priors(const bnn_meanfield *q, double rate) {
         }
         bnn__prior_follow(q->of->mem, &w->prior, n, q->params->theta + w->offset,
                           point ? NULL : q->sigma + w->offset, rate, NULL);
-        for (e = b + 1; e < end; e++) {
-            q->of->blocks[e].prior.mean = w->prior.mean;
-            q->of->blocks[e].prior.std = w->prior.std;
+        for (e = b + 1; e < end; e++) { /* what does not adapt is each block's own */
+            bnn_prior *p = &q->of->blocks[e].prior;
+            if (p->adapt_mean) p->mean = w->prior.mean;
+            if (p->adapt_std || p->shape > 0) p->std = w->prior.std;
         }
     }
 }
@@ -11884,7 +11892,13 @@ static bnn_var *bnn__noisy_layer(bnn_tape *t, const bnn_net *net, const bnn__sta
     return k->value(k, x, p);
 }
 
+/* The gradient of sigma comes through the layers: a curvature would be added to it. */
 static bnn_var *bnn__noisy_forward(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    const bnn_meanfield *q = ((const bnn__noisy *)net->user)->q;
+    if (t->training > 0 && q->posterior == BNN_POSTERIOR_GAUSSIAN &&
+        q->estimator != BNN_ESTIMATE_PATH)
+        return bnn__fail(t, BNN_EARG, "bnn_meanfield_net: the estimator is %d, noise in the layers "
+                         "needs BNN_ESTIMATE_PATH", q->estimator);
     return bnn__layers_walk(t, net, x, bnn__noisy_layer);
 }
 
@@ -11954,9 +11968,10 @@ static float bnn__snr(const bnn_meanfield *q, size_t i) {
 
 BNNDEF double bnn_meanfield_snr(const bnn_meanfield *q, double fraction) {
     bnn_mark mark;
-    size_t i, k = (size_t)(fraction * (double)q->n + 0.5);
+    size_t i, k;
     float *x, at;
     if (!(fraction >= 0 && fraction <= 1) || !bnn__prunable(q) || q->n == 0) return bnn__nan();
+    k = (size_t)(fraction * (double)q->n + 0.5);
     if (k >= q->n) return bnn__inf();
     mark = bnn_arena_mark(q->of->mem);
     x = (float *)bnn__arena_take(q->of->mem, q->n, sizeof *x);
@@ -12323,6 +12338,11 @@ static unsigned char *bnn__tour_hands(bnn__tour *v, size_t *threads, size_t *byt
     return room;
 }
 
+static void bnn__arena_needed(bnn_tape *t, const char *who, const bnn_arena *mem) {
+    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", who);
+    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", who, mem->msg);
+}
+
 /* v->visit for every sample of every block of rows, with v->out its answer and so many v->sums, and
  * v->close, if given, behind the last one of a block, all in their order. Threads take turns. After
  * an error v->p is empty. */
@@ -12334,8 +12354,7 @@ static void bnn__tour_run(bnn__tour *v, const bnn_arena *mem, size_t sums,
     size_t threads = bnn__tour_threads(v, turns);
     int shared = threads > 1;
     unsigned char *hands = NULL;
-    if (mem == NULL) bnn__fail(t, BNN_EARG, "%s: no arena", v->who);
-    else if (mem->err != BNN_OK) bnn__fail(t, mem->err, "%s: %s", v->who, mem->msg);
+    bnn__arena_needed(t, v->who, mem);
     v->sums = (double *)bnn__scratch(t, sums, sizeof(double));
     v->visit = visit, v->close = close;
     v->base = bnn__now(t);
@@ -12763,8 +12782,7 @@ static const float *bnn__moments_std(bnn_tape *t, const char *who, const bnn_net
     if (!bnn__moments_fit(t, who, net) || net->params == NULL || q->of != net->params ||
         bnn__meanfield_fault(q) != NULL) {
         bnn__fail(t, BNN_EARG, "%s: moments need a bnn_mlp or bnn_layers, and a mean field of its "
-                  "parameters",
-                  who);
+                  "parameters", who);
         return NULL;
     }
     bnn__sigma(q);
@@ -12944,7 +12962,7 @@ static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, co
     q.net = &v->net, q.mean = mean, q.std = std;
     v->p = bnn__predictive_new(mem, bnn__likelihood(q.net), x.rows, v->k);
     bnn__moments(q.net, bnn_op(v->t, 1, v->cols, NULL, 0, NULL), &none, &constant);
-    if (mem->err != BNN_OK) bnn__fail(v->t, mem->err, "bnn_predict_moments: %s", mem->msg);
+    bnn__arena_needed(v->t, "bnn_predict_moments", mem);
     for (r = 0; v->t->err == BNN_OK && r < x.rows; r++) {
         const float *row = x.data + r * x.cols;
         q.m = room, q.v = q.m + wide, q.to_m = q.v + wide, q.to_v = q.to_m + wide;
@@ -12955,6 +12973,8 @@ static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, co
         }
         bnn__moments_layers(&q);
         bnn__moments_row(&q, &v->p, r, constant);
+        v->first = r;
+        bnn__tour_check(v, "mean", bnn_mat_rows(v->p.mean, r, 1), 1);
         bnn__report(v->t, r + 1, x.rows);
     }
     if (v->t->err != BNN_OK) memset(&v->p, 0, sizeof v->p);
@@ -13423,8 +13443,7 @@ static int bnn__twins(bnn_mat draws, size_t *a, size_t *b) {
     return 0;
 }
 
-/* Draws of at least `least` per chain, finite, not all equal, no chain twice; else the arena says
- * why */
+/* Draws of at least `least` per chain, finite, no chain twice; else the arena says why */
 static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char *who) {
     size_t a = 0, b = 0;
     if (mem == NULL || mem->err != BNN_OK) return 0;
@@ -13433,8 +13452,6 @@ static int bnn__draws_ok(bnn_arena *mem, bnn_mat draws, size_t least, const char
                        draws.cols, least);
     else if (!bnn_mat_finite(draws))
         bnn__arena_say(mem, BNN_EARG, "%s: a draw is not finite", who);
-    else if (bnn__constant(bnn__mat_size(draws), draws.data))
-        bnn__arena_say(mem, BNN_EARG, "%s: all draws are equal", who);
     else if (bnn__twins(draws, &a, &b))
         bnn__arena_note(mem, "%s: chains %z and %z are equal draw for draw, so they say nothing of "
                         "each other: NaN; give each chain its own seed", who, a, b);
@@ -13476,7 +13493,9 @@ static double bnn__of_chains(bnn_arena *mem, bnn_mat draws, size_t least, const 
     c.m = 2 * draws.rows;
     c.n = draws.cols / 2;
     c.x = bnn__split(mem, draws);
-    if (c.x != NULL) r = fn(&c);
+    if (c.x != NULL && bnn__all_equal(c.m * c.n, c.x))
+        bnn__arena_say(mem, BNN_EARG, "%s: all draws are equal", who);
+    else if (c.x != NULL) r = fn(&c);
     bnn_arena_rewind(mem, mark);
     return r;
 }

@@ -606,6 +606,9 @@ static void hessian_vector_is_exact_on_a_quadratic(void) {
     CHECK(q.w->theta[0] == (float)0.3 && q.w->theta[2] == (float)0.7);
     bnn_hessian_vector(out, &t, q.w, quadratic_loss, &q, zero);
     CHECK(out[0] == 0 && out[1] == 0 && out[2] == 0);
+    q.w->theta[1] = (float)NAN;
+    bnn_hessian_vector(out, &t, q.w, quadratic_loss, &q, v);
+    CHECK(t.err == BNN_ENONFINITE && strstr(t.msg, "bnn_backward") != NULL);
     bnn_tape_free(&t);
     bnn_arena_free(&mem);
 }

@@ -592,7 +592,20 @@ static void scratch_is_given_back_and_no_memory_is_nan(void) {
     }
 }
 
+/* The middle draw of an odd number is left out */
+static void halves_that_are_equal_say_so(void) {
+    bnn_arena a = { 0 };
+    float x[7] = { 1, 1, 1, 9, 1, 1, 1 };
+    bnn_mat draws = { 1, 7, x };
+    CHECK(bnn_diag_rhat(&a, draws) != bnn_diag_rhat(&a, draws)); /* NaN */
+    CHECK(strstr(a.msg, "bnn_diag_rhat: all draws are equal") != NULL && a.err == BNN_OK);
+    CHECK(bnn_diag_ess_tail(&a, draws) != bnn_diag_ess_tail(&a, draws));
+    CHECK(strstr(a.msg, "bnn_diag_ess_tail: all draws are equal") != NULL);
+    bnn_arena_free(&a);
+}
+
 int main(void) {
+    RUN(halves_that_are_equal_say_so);
     RUN(chains_equal_the_paper_in_numpy);
     RUN(independent_draws_have_rhat_below_1_01);
     RUN(shifted_chains_have_rhat_above_1_1);

@@ -631,6 +631,7 @@ static void operations_refuse_sizes_near_int_max_and_beyond(void) {
 /* They have no numbers, but loops go over their rows */
 static void matrices_of_nothing_have_fewer_than_2_to_31_rows(void) {
     bnn_mat none = { SIZE_MAX, 0, NULL };
+    bnn_data d = { none, none };
     bnn_prior flat;
     world a;
     bnn_tape *t = &a.tape;
@@ -652,7 +653,27 @@ static void matrices_of_nothing_have_fewer_than_2_to_31_rows(void) {
     bnn_tape_clear_error(t);
     (void)bnn_op(t, (size_t)1 << 31, 0, NULL, 0, NULL);
     CHECK(t->err == BNN_ENOMEM);
+    bnn_tape_clear_error(t);
+    (void)bnn_minibatch(t, d, SIZE_MAX);
+    CHECK(t->err == BNN_ESHAPE);
     world_free(&a);
+}
+
+static void no_columns_can_be_standardized(void) {
+    float four[4] = { 1, 2, 3, 4 };
+    for (int i = 0; i < 3; i++) {
+        world a;
+        bnn_net net = { .noise_std = 1 };
+        bnn_data d = { { 4, (size_t)(i != 1), four }, { 4, (size_t)(i == 1), four } };
+        world_make(&a);
+        if (i < 2) net.params = bnn_params_new(&a.mem);
+        else net = bnn_layers(bnn_params_new(&a.mem), (bnn_layers_desc){ .input = { 2, 2, 1 },
+                .layers = { { BNN_CONV, 1, .kernel = 2 } }, .noise_std = 1 });
+        if (i == 2) d.x.cols = 0;
+        CHECK(bnn_net_standardize(&net, d) == (i < 2 ? BNN_OK : BNN_ESHAPE));
+        if (i == 0) CHECK(net.scaling.x_mean.cols == 1 && net.scaling.y_std.cols == 0);
+        world_free(&a);
+    }
 }
 
 static void views_outside_a_matrix_are_empty_or_null(void) {
@@ -719,6 +740,7 @@ int main(void) {
     RUN(constructors_refuse_sizes_near_int_max_and_beyond);
     RUN(operations_refuse_sizes_near_int_max_and_beyond);
     RUN(matrices_of_nothing_have_fewer_than_2_to_31_rows);
+    RUN(no_columns_can_be_standardized);
     RUN(views_outside_a_matrix_are_empty_or_null);
     return check_done();
 }

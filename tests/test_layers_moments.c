@@ -179,6 +179,22 @@ static void what_is_not_independent_is_named(void) {
     }
 }
 
+/* As bnn_predict says it */
+static void moments_that_no_float_or_no_arena_can_hold_are_errors(void) {
+    open_all(1);
+    bnn_mat x = normals(2, 1, 1);
+    bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 1 },
+                              .likelihood = BNN_POISSON, .init = BNN_INIT_ZERO });
+    net.params->theta[1] = 800;
+    bnn_meanfield q = bnn_meanfield_new(net.params, (bnn_meanfield_desc){
+        .posterior = BNN_POSTERIOR_DELTA });
+    CHECK(bnn_predict_moments(&mem, &tape, &net, &q, x).mean.data == NULL);
+    CHECK(took(BNN_ENONFINITE, "sample 0, row 0, column 0: the mean is inf"));
+    CHECK(bnn_predict_moments(NULL, &tape, &net, &q, x).mean.data == NULL);
+    CHECK(took(BNN_EARG, "bnn_predict_moments: no arena"));
+    close_all();
+}
+
 /* The same weights: the same text, letter for letter, and the same moments */
 static void a_dense_list_is_written_as_a_bnn_mlp(void) {
     bnn_emitted c[2];
@@ -221,6 +237,7 @@ int main(void) {
     RUN(lists_are_near_draws);
     RUN(a_trained_list_is_near_draws);
     RUN(what_is_not_independent_is_named);
+    RUN(moments_that_no_float_or_no_arena_can_hold_are_errors);
     RUN(a_dense_list_is_written_as_a_bnn_mlp);
     return check_done();
 }

@@ -277,6 +277,17 @@ static void what_has_no_layers_or_no_noise_is_refused(void) {
         CHECK(bad.params == NULL && strstr(mem.msg, "it needs a bnn_mlp or bnn_layers") != NULL);
         mem.err = BNN_OK;
     }
+    for (int e = BNN_ESTIMATE_PRICE; e <= BNN_ESTIMATE_BATCH_BIASED; e++) {
+        bnn_meanfield curved = bnn_meanfield_new(net.params, (bnn_meanfield_desc){
+            .estimator = e });
+        bnn_net noisy = bnn_meanfield_net(&curved, &net, BNN_NOISE_LOCAL);
+        bnn_data d = { normals(3, net.mlp->at->in.h * net.mlp->at->in.w * net.mlp->at->in.c, 1),
+                       normals(3, 1, 1) };
+        bnn_meanfield_sample(&curved, &tape);
+        (void)bnn_net_nll(&noisy, bnn_batch_all(&tape, d));
+        CHECK(took(BNN_EARG, "noise in the layers needs BNN_ESTIMATE_PATH"));
+        bnn_meanfield_mean(&curved);
+    }
     close_all();
 }
 

@@ -541,6 +541,56 @@ static void a_shared_prior_is_that_of_all_weights(void) {
     world_close(&u);
 }
 
+static void a_rate_that_no_rho_can_balance_is_refused(void) {
+    world u;
+    world_open(&u, 76);
+    bnn_params_add(u.w, 1, 2, "a", (bnn_prior){ 0 });
+    CHECK(bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .scale = BNN_SCALE_LOG,
+              .log_rate = (float)(sizeof(float) == 4 ? 2e-38 : 1e-307) }).params == NULL);
+    CHECK(u.mem.err == BNN_EARG && strstr(u.mem.msg, "log_rate") != NULL);
+    u.mem.err = BNN_OK;
+    world_close(&u);
+}
+
+/* or it would count in the norm of a clipped gradient */
+static void no_gradient_reaches_a_frozen_rho(void) {
+    for (int posterior = BNN_POSTERIOR_GAUSSIAN; posterior <= BNN_POSTERIOR_DELTA; posterior++) {
+        world u;
+        bnn_meanfield q;
+        world_open(&u, 75);
+        bnn_params_add(u.w, 1, 2, "a", (bnn_prior){ 0 });
+        u.w->theta[0] = u.w->theta[1] = 1;
+        q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .posterior = posterior });
+        bnn_params_lr(q.params, 1, 0);
+        u.tape.n_data = 2;
+        for (int s = 0; s < 2; s++) {
+            bnn_meanfield_sample(&q, &u.tape);
+            bnn_params_zero_grad(u.w);
+            bnn_meanfield_backward(&q, &u.tape);
+            CHECK(q.params->grad[0] > 0 && q.params->grad[1] > 0);
+            CHECK(q.params->grad[2] == 0 && q.params->grad[3] == 0);
+        }
+        world_close(&u);
+    }
+}
+
+static void what_does_not_adapt_is_not_shared(void) {
+    world u;
+    bnn_meanfield q;
+    world_open(&u, 74);
+    bnn_params_add(u.w, 1, 2, "a", (bnn_prior){ .std = 1 });
+    bnn_params_add(u.w, 1, 2, "b", (bnn_prior){ .mean = 2, .std = 3 });
+    bnn_params_add(u.w, 1, 2, "c", (bnn_prior){ .std = 4, .adapt_mean = 1 });
+    bnn_params_add(u.w, 1, 2, "d", (bnn_prior){ .std = 5, .adapt_mean = 1 });
+    q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .share = 1 });
+    for (int i = 4; i < 8; i++) q.params->theta[i] = (float)i;
+    bnn_meanfield_update_priors(&q, 1);
+    CHECK(u.w->blocks[1].prior.mean == 2 && u.w->blocks[1].prior.std == 3);
+    CHECK(u.w->blocks[2].prior.mean == (float)5.5 && u.w->blocks[2].prior.std == 4);
+    CHECK(u.w->blocks[3].prior.mean == (float)5.5 && u.w->blocks[3].prior.std == 5);
+    world_close(&u);
+}
+
 static void a_hierarchical_prior_takes_the_expected_squares(void) {
     world u;
     bnn_meanfield q;
@@ -2055,6 +2105,9 @@ int main(void) {
     RUN(adaptive_priors_are_optimal);
     RUN(priors_by_gradient_arrive_where_the_closed_form_is);
     RUN(a_shared_prior_is_that_of_all_weights);
+    RUN(a_rate_that_no_rho_can_balance_is_refused);
+    RUN(no_gradient_reaches_a_frozen_rho);
+    RUN(what_does_not_adapt_is_not_shared);
     RUN(a_hierarchical_prior_takes_the_expected_squares);
     RUN(relevance_costs_half_a_log_of_signal_to_noise);
     RUN(the_optimum_of_conjugate_regression_is_reached);

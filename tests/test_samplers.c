@@ -1088,6 +1088,30 @@ static bnn_var *nowhere(bnn_tape *t, void *w) { /* a flat energy: every proposal
     return bnn_scale(bnn_sum(bnn_param(t, (bnn_params *)w, 0)), 0);
 }
 
+static bnn_var *bowl(bnn_tape *t, void *user) {
+    return bnn_sum(bnn_square(bnn_param(t, (bnn_params *)user, 0)));
+}
+
+/* One step with a jitter near a half: rounded, twice that would be none */
+static void a_draw_takes_at_least_one_step(void) {
+    bnn_arena a = { 0 };
+    bnn_tape t = { .rng = bnn_rng_seed(1) };
+    bnn_params *w = bnn_params_new(&a);
+    int same = 0;
+    bnn_params_add(w, 1, 2, "w", (bnn_prior){ 0 });
+    bnn_stepper s = bnn_hmc(w, (bnn_hmc_desc){ .energy = bowl, .user = w, .leapfrog = 1,
+                                               .jitter = (float)0.45, .step = (float)0.1 });
+    for (int i = 0; i < 500; i++) {
+        float before = w->theta[0];
+        bnn_tape_reset(&t);
+        bnn_step(&s, &t);
+        same += before == w->theta[0];
+    }
+    CHECK(t.err == BNN_OK && (uint64_t)same == s.hmc->draws - s.hmc->accepted);
+    bnn_tape_free(&t);
+    bnn_arena_free(&a);
+}
+
 /* One leapfrog step on a flat energy moves by e p, p normal: |move|/sqrt(n) is e but for 1.6 percent
  * at n = 2000. With jitter .2, e is uniform on .8 to 1.2 steps (sd .115); without it, always the
  * step. 400 draws: the sd is known to 4 percent, so each bound is more than 5 sd away. */
@@ -1124,6 +1148,7 @@ static void the_step_itself_is_jittered(void) {
 }
 
 int main(void) {
+    RUN(a_draw_takes_at_least_one_step);
     RUN(the_step_itself_is_jittered);
     RUN(sgld_has_its_exact_stationary_variance_and_correlation);
     RUN(sgld_diverges_only_beyond_twice_n_s2);

@@ -956,6 +956,10 @@ static void schedules_are_finite_and_start_at_lr0(void) {
         }
     CHECK_NEAR(bnn_lr_polynomial(0.1, 0, 0.55, 3, 100), 0.1 * pow(4, -0.55), 1e-15);
     CHECK_NEAR(bnn_lr_polynomial(0.1, 0.2, -1, 33, 100), 0.1 + 0.1 / 3, 1e-12); /* a line */
+    CHECK_NEAR(bnn_lr_polynomial(0, 0.1, -1, 33, 100), 0.1 / 3, 1e-15);
+    CHECK_NEAR(bnn_lr_polynomial(0, 0.1, -2, 33, 100), 0.1 / 9, 1e-15);
+    CHECK_SAME(bnn_lr_polynomial(0, 0.1, 1, 99, 100), 0);
+    CHECK_NEAR(bnn_lr_cyclical(1, 3, 0.5, SIZE_MAX / 6, SIZE_MAX, NULL), 0.5, 1e-12);
     for (size_t k = 0; k < 10; k++) {
         bnn_lr_cyclical(1, 1, 0, k, 10, &sampling);
         CHECK(sampling == 1);

@@ -218,6 +218,29 @@ static void swag_says_what_is_wrong(void) {
     close_all();
 }
 
+static void what_was_made_before_a_block_was_added_is_refused(void) {
+    for (int diagonal = 0; diagonal < 2; diagonal++) {
+        open_all(22);
+        walk u = walk_open(2, 1, 0, 1);
+        bnn_ensemble e = bnn_ensemble_new(u.w, 2);
+        bnn_swag s = bnn_swag_new(u.w, (bnn_swag_desc){ .rank = 2, .diagonal = diagonal });
+        double *behind = (double *)bnn_arena_alloc(&mem, 100, sizeof *behind);
+        bnn_ensemble_push(&e);
+        CHECK(bnn_swag_collect(&s) == BNN_OK && bnn_swag_collect(&s) == BNN_OK);
+        bnn_params_add(u.w, 1, 300, "more", (bnn_prior){ 0 });
+        for (size_t i = 0; i < u.w->n; i++) u.w->theta[i] = 7;
+        CHECK(bnn_swag_collect(&s) == BNN_ESHAPE);
+        CHECK(mem_took(BNN_ESHAPE, "bnn_swag_collect: samples have 2 weights, these are 302"));
+        CHECK(bnn_swag_push(&s, &e, &tape.rng) == BNN_ESHAPE && s.count == 2);
+        CHECK(mem_took(BNN_ESHAPE, "bnn_swag_push: samples have 2 weights, these are 302"));
+        bnn_swag_mean(&s);
+        CHECK(u.w->theta[1] == (float)s.mean[1] && u.w->theta[2] == 7);
+        for (int i = 0; i < 100; i++) CHECK(behind[i] == 0);
+        CHECK(bnn_ensemble_sample(&e, 0).n == 0); /* a view would end outside of the samples */
+        close_all();
+    }
+}
+
 int main(void) {
     RUN(sgnht_has_its_variance_and_its_friction_under_noise);
     RUN(sghmc_is_too_wide_where_sgnht_is_not);
@@ -227,5 +250,6 @@ int main(void) {
     RUN(a_checkpoint_continues_sgnht_bit_for_bit);
     RUN(swag_draws_have_the_moments_of_the_path);
     RUN(swag_says_what_is_wrong);
+    RUN(what_was_made_before_a_block_was_added_is_refused);
     return check_done();
 }
