@@ -1800,7 +1800,7 @@ BNNDEF void bnn_fit_print(const bnn_posterior *p); /* the report, to stdout */
  * layers, convolutions and pools without .add, with its present weights or those of an ensemble. */
 enum { BNN_EMIT_FLOAT = 1, BNN_EMIT_HALF, BNN_EMIT_INT8 };
 typedef struct bnn_emit_desc {
-    const char *name; /* default "predict"; an identifier and no keyword of C or C++ */
+    const char *name; /* default "predict"; an identifier, no keyword, no name of math.h */
     int storage;      /* of weights: float, float16, or int8 with a scale per unit, default
                          BNN_EMIT_FLOAT; zeros are left out where that makes it smaller */
     int exact;        /* 1: fmaf, and sums in double: the bits of bnn_predict's mean with FMA,
@@ -19353,6 +19353,19 @@ static void bnn__emit_function(bnn__emit *e) {
 /* ---- the file */
 
 static int bnn__emit_name_ok(const char *name) {
+    /* of math.h, also with f or l behind it, of string.h and stdint.h: the file includes them */
+    static const char taken[] = " "
+        "acos acosh asin asinh atan atan2 atanh basename bcmp bcopy bzero cbrt ceil copysign cos "
+        "cosh drem erf erfc exp exp10 exp2 expm1 fabs fdim ffs finite floor fma fmax fmin fmod "
+        "fpclassify frexp gamma hypot ilogb index int16_t int32_t int64_t int8_t isfinite "
+        "isgreater isgreaterequal isinf isless islessequal islessgreater isnan isnormal "
+        "isunordered j0 j1 jn ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround "
+        "memccpy memchr memcmp memcpy memmem memmove memset modf nan nearbyint nextafter "
+        "nexttoward pow remainder remquo rindex rint round scalb scalbln scalbn signbit signgam "
+        "significand sin sincos sinh size_t sqrt stpcpy strcasecmp strcat strchr strcmp strcoll "
+        "strcpy strcspn strdup strerror strlen strncat strncmp strncpy strndup strnlen strpbrk "
+        "strrchr strsep strsignal strspn strstr strtok strxfrm tan tanh tgamma trunc uint16_t "
+        "uint32_t uint64_t uint8_t y0 y1 yn INFINITY NAN NULL ";
     static const char keywords[] = " "
         "alignas alignof and and_eq asm auto bitand bitor bool break case catch char "
         "char8_t char16_t char32_t class compl concept const consteval constexpr constinit "
@@ -19372,7 +19385,10 @@ static int bnn__emit_name_ok(const char *name) {
             return 0;
     word[0] = word[n + 1] = ' ', word[n + 2] = '\0';
     memcpy(word + 1, name, n);
-    return strstr(keywords, word) == NULL;
+    if (strstr(keywords, word) != NULL || strstr(taken, word) != NULL) return 0;
+    if (n < 2 || (name[n - 1] != 'f' && name[n - 1] != 'l')) return 1;
+    word[n] = ' ', word[n + 1] = '\0';
+    return strstr(taken, word) == NULL;
 }
 
 /* NAME_x0_age, NAME_x1_income ...: unique by the number, whatever the rest */
@@ -19555,7 +19571,8 @@ static int bnn__emit_begin(bnn__emit *e, bnn_tape *t, const bnn_net *net,
     if (e->d.storage == 0) e->d.storage = BNN_EMIT_FLOAT;
     if (!bnn__emit_name_ok(e->d.name))
         bnn__fail(t, BNN_EARG, "bnn_emit_c: the name must be an identifier of 1 to 40 characters, "
-                  "without _ in front or twice, and no keyword of C or C++");
+                  "without _ in front or twice, no keyword of C or C++ and no name of math.h or "
+                  "string.h");
     else if (e->d.storage < BNN_EMIT_FLOAT || e->d.storage > BNN_EMIT_INT8)
         bnn__fail(t, BNN_EARG, "bnn_emit_c: storage %d (1 to 3)", e->d.storage);
     else if (net->params != NULL && net->mlp == NULL)

@@ -269,6 +269,7 @@ static void says(world *u, const char *what) {
 
 static void what_cannot_be_emitted_is_said(void) {
     static const char *bad[] = { "int", "class", "constexpr", "1st", "a-b", "", "_a", "a__b",
+                                 "exp", "expf", "floorl", "isnan", "memcpy", "uint8_t",
         "while", "a_name_that_is_longer_than_forty_characters" };
     world u, other;
     bnn_emit_desc d = { 0 };
