@@ -542,7 +542,8 @@ BNNDEF bnn_var *bnn_lstm(bnn_var *x, bnn_var *state, bnn_var *w, bnn_var *u, bnn
                          bnn_var *mask);
 /* Negative log likelihoods in nats with every normalizer, one number per row: (n,k) -> (n,1);
  * bnn_mean of it is the loss. y is a constant: it gets no gradient. A row whose value no float can
- * hold (a log rate above 88, say) is an error that names the row; 0 ln 0 is 0. */
+ * hold (a log rate above 88, say) is an error that names the row, but an impossible class or bit is
+ * inf; 0 ln 0 is 0. */
 /* log_var (n,k), (1,k), (n,1) or (1,1), clamped to [-87,87] so that both variance and precision fit
  * in a float, with gradient 0 outside */
 BNNDEF bnn_var *bnn_gaussian_nll(bnn_var *mean, bnn_var *y, bnn_var *log_var);
@@ -1751,7 +1752,8 @@ typedef struct bnn_fit_desc {
     size_t batch;     /* rows of a minibatch; default 100 to 1000, so that their noise is small */
     float lr;         /* step by hand: lr (odd chains half), or leapfrog step; default: found */
     double gradients; /* budget, in passes over all data (NUTS, HMC) or over a batch; default 4e5,
-                         with all data less where rows x weights > 2e5; at most 1e18 */
+                         with all data less where rows x weights > 2e5. INFINITY: samplers go on
+                         until ess, the others refuse it */
     double ess;       /* effective draws to reach, default 400 */
     bnn_mat probe;    /* rows where predictions are watched, borrowed; default: 8 of the data */
     uint64_t seed;
@@ -7350,7 +7352,7 @@ BNNDEF bnn_var *bnn_bernoulli_nll(bnn_var *logit, bnn_var *y) {
             sum += (double)soft[at] + (miss > 0 ? fabs((double)z[at]) * (double)miss : 0);
             p[at] -= target[at];
         }
-        if (!bnn__row_done(who, v, i, sum)) return bnn__poison(t);
+        v->val.data[i] = (float)sum; /* inf: an impossible event, which is an answer */
     }
     return v;
 }
@@ -7378,7 +7380,7 @@ BNNDEF bnn_var *bnn_cross_entropy(bnn_var *logit, bnn_var *target, float tempera
             weight += (double)q[j];
         }
         for (j = 0; j < k; j++) p[j] = (p[j] * (float)weight - q[j]) * inv;
-        if (!bnn__row_done("bnn_cross_entropy", v, i, sum)) return bnn__poison(t);
+        v->val.data[i] = (float)sum;
     }
     return v;
 }
@@ -14094,7 +14096,10 @@ static double bnn__loo_row(bnn_arena *mem, size_t S, size_t stride, const float 
     if (r == NULL) return bnn__nan();
     for (s = 0; s < S; s++) r[s] = least - (double)at[s * stride];
     *k_hat = bnn__pareto_smooth(mem, S, r, r_eff);
-    if (mem->err != BNN_OK) return bnn__nan(); /* r is not smoothed */
+    if (mem->err != BNN_OK) { /* r is not smoothed */
+        bnn_arena_rewind(mem, mark);
+        return bnn__nan();
+    }
     for (s = 0; s < S; s++) {
         double v = exp((double)at[s * stride] - top), w = exp(r[s]);
         weights += w;
@@ -15853,7 +15858,7 @@ static int bnn__drop_ready(const char *who, bnn_arena *mem, const bnn_net *net,
     if (layer == 0 || layer >= m->n_layers)
         bnn__arena_fail(mem, BNN_EARG, "%s: layer %z, the hidden ones are 1 to %z", who, layer,
                         m->n_layers - 1);
-    return bnn__gaussian_formed(mem, g, 1) == BNN_OK;
+    return 1;
 }
 
 /* What becomes of every weight, as yet nothing; NULL = the two places or the net do not fit. */
@@ -15865,7 +15870,8 @@ static unsigned char *bnn__drop_open(const char *who, bnn__shrink *s, bnn_params
         bnn__arena_fail(to->mem, BNN_EARG, "%s: the new net needs empty parameters, these have %z "
                         "blocks%s", who, to->n_blocks, out == NULL ? ", and a place for its "
                         "Gaussian" : neurons == NULL ? ", and a list of neurons" : "");
-    if (!bnn__drop_ready(who, to->mem, net, g, layer) || !bnn__shrink_open(s, to, who, net))
+    if (!bnn__drop_ready(who, to->mem, net, g, layer) ||
+        bnn__gaussian_formed(to->mem, g, 1) != BNN_OK || !bnn__shrink_open(s, to, who, net))
         return NULL;
     return (unsigned char *)bnn_arena_alloc(to->mem, g->n, 1);
 }
@@ -16113,6 +16119,8 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
     if (mem == NULL || order == NULL) return bnn__arena_fail(mem, BNN_EARG, "bnn_drop_order: no "
                                                              "place for the order");
     if (!bnn__drop_ready(who, mem, net, g, layer)) return mem->err;
+    if ((kind == BNN_ORDER_RATIO || kind == BNN_ORDER_BELSLEY) &&
+        bnn__gaussian_formed(mem, g, 1) != BNN_OK) return mem->err;
     mark = bnn_arena_mark(mem);
     memset(&s, 0, sizeof s);
     s.m = net->mlp;
@@ -16471,7 +16479,8 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
     if (s == NULL || edge >= s->n_edges) return BNN_EARG;
     store = s->params != NULL ? s->params : graph->params;
     n = s->edges[edge].n_ops;
-    if (post != NULL && (post->count == 0 || post->params->n != store->n)) return BNN_ESHAPE;
+    if (post != NULL && (post->count == 0 || post->params->n != store->n ||
+                         post->samples.cols != store->n)) return BNN_ESHAPE;
     for (k = 0; k < n; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
     if (s->logits[edge] == BNN__NONE) return BNN_OK;
     for (i = 0; i < samples; i++) {
@@ -18381,7 +18390,7 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is a %zx%z matrix without data", d.x.rows,
                         d.x.cols);
     else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
-             q->gradients > bnn__fit_most() || !(q->ess >= 0) ||
+             (q->method > BNN_FIT_SGNHT && q->gradients > bnn__fit_most()) || !(q->ess >= 0) ||
              (q->probe.data != NULL && q->probe.cols != d.x.cols))
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
                         "%z columns: one of them cannot be", q->method, (double)q->lr,
@@ -18404,9 +18413,9 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     if (q.method == 0)
         q.method = work > 2e6 ? BNN_FIT_SGHMC : n > 50 ? BNN_FIT_HMC : BNN_FIT_NUTS;
     if (q.chains == 0) q.chains = q.method == BNN_FIT_ENSEMBLE ? 5 : 4;
-    if (q.method == BNN_FIT_ENSEMBLE) q.draws = 1; /* of a chain there is one optimum */
     if (q.draws == 0) q.draws = fits < 10 ? 10 : fits < 250 ? fits : 250;
     if (!(q.gradients > 0)) q.gradients = 4e5;
+    if (q.gradients > bnn__fit_most()) q.gradients = bnn__fit_most();
     if (!given && bnn__fit_whole(q.method) && work > 2e5) q.gradients *= 2e5 / work;
     if (!(q.ess > 0)) q.ess = 400;
     if (q.probe.data == NULL) {
@@ -18421,7 +18430,7 @@ static bnn__fitting *bnn__fit_new(bnn_arena *mem, bnn_net *net, bnn_data d, bnn_
     f->budget = q.gradients, f->batch = q.batch > 0 ? q.batch : rows <= 500 ? rows : 100;
     if (f->batch > rows) f->batch = rows;
     if (q.method == BNN_FIT_SWAG && q.batch == 0 && 2 * f->batch > rows) f->batch = (rows + 1) / 2;
-    f->room = q.draws;
+    f->room = q.method == BNN_FIT_ENSEMBLE ? 1 : q.draws; /* of a chain there is one optimum */
     if (bnn__fit_samples(q.method)) /* even, of whole rounds */
         f->room = bnn__mul(q.draws / BNN__FIT_ROUND + (q.draws % BNN__FIT_ROUND != 0),
                            2 * BNN__FIT_ROUND);
@@ -18472,7 +18481,8 @@ static bnn__fitting *bnn__fit_prepare(bnn_arena *mem, bnn_net *net, bnn_data dat
     if ((p->err = mem->err) != BNN_OK) return NULL;
     f->cols = BNN__FIT_PROBES + one.rows * one.cols;
     p->post.params = net->params;
-    room = bnn__mul(f->desc.chains, f->desc.draws);
+    room = f->room < f->desc.draws ? f->room : f->desc.draws;
+    room = bnn__mul(f->desc.chains, room);
     p->post.samples = bnn_mat_new(mem, room, net->params->n);
     p->post.weights = (double *)bnn_arena_alloc(mem, room, sizeof(double));
     p->fit = f, p->method = f->desc.method;
@@ -19353,19 +19363,20 @@ static void bnn__emit_function(bnn__emit *e) {
 /* ---- the file */
 
 static int bnn__emit_name_ok(const char *name) {
-    /* of math.h, also with f or l behind it, of string.h and stdint.h: the file includes them */
-    static const char taken[] = " "
-        "acos acosh asin asinh atan atan2 atanh basename bcmp bcopy bzero cbrt ceil copysign cos "
-        "cosh drem erf erfc exp exp10 exp2 expm1 fabs fdim ffs finite floor fma fmax fmin fmod "
-        "fpclassify frexp gamma hypot ilogb index int16_t int32_t int64_t int8_t isfinite "
-        "isgreater isgreaterequal isinf isless islessequal islessgreater isnan isnormal "
-        "isunordered j0 j1 jn ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround "
-        "memccpy memchr memcmp memcpy memmem memmove memset modf nan nearbyint nextafter "
-        "nexttoward pow remainder remquo rindex rint round scalb scalbln scalbn signbit signgam "
-        "significand sin sincos sinh size_t sqrt stpcpy strcasecmp strcat strchr strcmp strcoll "
-        "strcpy strcspn strdup strerror strlen strncat strncmp strncpy strndup strnlen strpbrk "
-        "strrchr strsep strsignal strspn strstr strtok strxfrm tan tanh tgamma trunc uint16_t "
-        "uint32_t uint64_t uint8_t y0 y1 yn INFINITY NAN NULL ";
+    /* the file includes math.h, whose functions also end in f or l, string.h and stdint.h */
+    static const char maths[] = " "
+        "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh drem erf erfc exp "
+        "exp10 exp2 expm1 fabs fdim finite floor fma fmax fmin fmod frexp gamma hypot ilogb "
+        "isinf isnan j0 j1 jn ldexp lgamma llrint llround log log10 log1p log2 logb lrint "
+        "lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round scalb "
+        "scalbln scalbn significand sin sincos sinh sqrt tan tanh tgamma trunc y0 y1 yn ";
+    static const char others[] = " "
+        "basename bcmp bcopy bzero ffs fpclassify index int16_t int32_t int64_t int8_t isfinite "
+        "isgreater isgreaterequal isless islessequal islessgreater isnormal isunordered memccpy "
+        "memchr memcmp memcpy memmem memmove memset rindex signbit signgam size_t stpcpy "
+        "strcasecmp strcat strchr strcmp strcoll strcpy strcspn strdup strerror strlen strncat "
+        "strncmp strncpy strndup strnlen strpbrk strrchr strsep strsignal strspn strstr strtok "
+        "strxfrm uint16_t uint32_t uint64_t uint8_t INFINITY NAN NULL ";
     static const char keywords[] = " "
         "alignas alignof and and_eq asm auto bitand bitor bool break case catch char "
         "char8_t char16_t char32_t class compl concept const consteval constexpr constinit "
@@ -19385,10 +19396,11 @@ static int bnn__emit_name_ok(const char *name) {
             return 0;
     word[0] = word[n + 1] = ' ', word[n + 2] = '\0';
     memcpy(word + 1, name, n);
-    if (strstr(keywords, word) != NULL || strstr(taken, word) != NULL) return 0;
+    if (strstr(keywords, word) != NULL || strstr(maths, word) != NULL ||
+        strstr(others, word) != NULL) return 0;
     if (n < 2 || (name[n - 1] != 'f' && name[n - 1] != 'l')) return 1;
     word[n] = ' ', word[n + 1] = '\0';
-    return strstr(taken, word) == NULL;
+    return strstr(maths, word) == NULL;
 }
 
 /* NAME_x0_age, NAME_x1_income ...: unique by the number, whatever the rest */

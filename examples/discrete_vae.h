@@ -66,14 +66,13 @@ static inline bnn_var *discrete_log_prior(const discrete_vae *m, bnn_var *z) {
 
 /* KL(q || p), exact, (n,1) */
 static inline bnn_var *discrete_kl(const discrete_vae *m, bnn_var *logits) {
-    bnn_var *kl, *mean; /* to the uniform one first */
-    if (m->desc.classes == 0) kl = bnn_kl_bernoulli(logits, 0.5f), mean = bnn_sigmoid(logits);
-    else {
-        bnn_var *groups = discrete_groups(m, logits);
-        kl = discrete_per_image(m, bnn_kl_categorical(groups, NULL));
-        mean = bnn_reshape(bnn_softmax(groups), logits->val.rows, m->units);
-    }
+    int bits = m->desc.classes == 0;
+    bnn_var *groups = bits ? logits : discrete_groups(m, logits), *mean;
+    bnn_var *kl = bits ? bnn_kl_bernoulli(logits, 0.5f) /* to the uniform one */
+                       : discrete_per_image(m, bnn_kl_categorical(groups, NULL));
     if (!m->desc.learned) return kl;
+    mean = bits ? bnn_sigmoid(logits)
+                : bnn_reshape(bnn_softmax(groups), logits->val.rows, m->units);
     return bnn_sub(bnn_shift(kl, -discrete_log_states(m)), discrete_log_prior(m, mean));
 }
 

@@ -58,7 +58,7 @@ sub scan {
     pos($s) = $from;
     while ($s =~ /$strings|'(?:\\.|[^'\\\n])+'/g) {
         my ($m, $at) = ($&, $-[0]);
-        next if $m =~ /\$|"\s*"(?:\w+ alignof|acos acosh)|^" alignas|%z inputs|root mean square|gap == |continue;/;
+        next if $m =~ /\$|"\s*"(?:\w+ alignof|acos acosh|basename bcmp)|^" alignas|%z inputs|root mean square|gap == |continue;/;
         next if grep { $at >= $_->[0] && $at < $_->[1] } @source;
         next if substr($m, 0, 1) eq "'" || $format{$at};
         my $start = rindex(substr($s, 0, $at), "\n") + 1;

@@ -322,8 +322,11 @@ static void bad_input_is_an_error_with_a_sentence(void) {
     CHECK(mem_took(BNN_EARG, "method 99, lr 0"));
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .lr = -1 }).err == BNN_EARG);
     CHECK(mem_took(BNN_EARG, "one of them cannot be"));
-    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .gradients = INFINITY }).err == BNN_EARG);
+    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .gradients = INFINITY,
+                  .method = BNN_FIT_ENSEMBLE }).err == BNN_EARG);
     CHECK(mem_took(BNN_EARG, "gradients inf"));
+    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .gradients = INFINITY, .ess = 20,
+                  .method = BNN_FIT_NUTS }).reached); /* a sampler ends there */
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .probe = { 1, 2, &one } }).err == BNN_EARG);
     CHECK(mem_took(BNN_EARG, "probe of 2 columns"));
     bnn_net wide = linear_net(2, 1);
