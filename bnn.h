@@ -9844,10 +9844,17 @@ static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tap
     if (y->in[0]->grad.data != NULL) y->in[0]->grad.data[0] += y->grad.data[0];
 }
 
+static int bnn__likelihood_check(bnn_tape *t, const bnn_net *net) { /* of a net made by hand */
+    int lik = bnn__likelihood(net);
+    if (lik < BNN_GAUSSIAN || lik > BNN_POISSON)
+        bnn__fail(t, BNN_EARG, "bnn_net: likelihood %d, it must be from 1 to 7", lik);
+    return t->err == BNN_OK;
+}
+
 BNNDEF bnn_var *bnn_net_nll(const bnn_net *net, bnn_batch b) {
     bnn_tape *t = b.x->tape;
     bnn_var *out, *mean, *y;
-    if (!bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
+    if (!bnn__likelihood_check(t, net) || !bnn__batch_finite("bnn_net_nll", "x", b.x, NULL) ||
         !bnn__batch_finite("bnn_net_nll", "y", b.y, NULL))
         return bnn__poison(t);
     t->training++;
@@ -12131,7 +12138,7 @@ static int bnn__tour_init(bnn__tour *v, bnn_tape *t, const bnn_net *net, const b
     else if (post != NULL && post->samples.cols != net->params->n)
         bnn__fail(t, BNN_ESHAPE, "bnn_predict: samples have %z weights, the net has %z",
                   post->samples.cols, net->params->n);
-    if (t->err != BNN_OK) return 0;
+    if (!bnn__likelihood_check(t, net)) return 0;
     v->t = t;
     v->who = "bnn_predict";
     v->post = post;

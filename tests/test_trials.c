@@ -79,6 +79,21 @@ static void a_refused_net_tells_its_cause_wherever_one_looks(void) {
     close_all();
 }
 
+static void a_likelihood_that_does_not_exist_is_an_error(void) {
+    open_all(1);
+    bnn_data d = line(1);
+    bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
+    for (int k = 0; k < 4; k++) {
+        net.likelihood = k == 3 ? -1 : 8;
+        if (k == 0) bnn_net_loss(&net, bnn_batch_all(&tape, d));
+        else if (k == 1) bnn_predict_log_lik(&mem, &tape, &net, NULL, d);
+        else bnn_predict(&mem, &tape, &net, NULL, d.x); /* read a NULL */
+        CHECK(took(BNN_EARG, k == 3 ? "likelihood -1, it must" : "likelihood 8, it must"));
+        bnn_tape_reset(&tape);
+    }
+    close_all();
+}
+
 /* ---- noise ---- */
 static void constructors_ask_for_the_noise_of_every_likelihood_that_has_one(void) {
     open_all(1);
@@ -1015,6 +1030,7 @@ static void what_a_hostile_file_may_say_a_constructor_would_have_taken(void) {
 
 int main(void) {
     RUN(a_refused_net_tells_its_cause_wherever_one_looks);
+    RUN(a_likelihood_that_does_not_exist_is_an_error);
     RUN(constructors_ask_for_the_noise_of_every_likelihood_that_has_one);
     RUN(noise_at_its_bound_is_heard_in_every_kind_of_training);
     RUN(healthy_learned_noise_is_silent_in_any_unit);

@@ -2,7 +2,7 @@
  *     cc -O2 -I. docs/course/solutions/7_5.c -o s -lm && ./s */
 #include "../polynomial.h"
 
-enum { ROWS = 30, TEST = 400, MOST = 5, STARTS = 3, STEPS = 1200 };
+enum { ROWS = 30, TEST = 400, MOST = 5, STARTS = 3, STEPS = 800 };
 
 static bnn_net network(bnn_arena *mem, size_t units, uint64_t seed) {
     return bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){ .sizes = { 1, units, 1 }, .seed = seed,
@@ -44,7 +44,7 @@ int main(void) {
     printf("growth ends at %d units\n", (int)chosen);
     for (size_t k = 2; k <= 4 && !mem.err && !tape.err; k += 2) {
         bnn_net net = network(&mem, k, 1);
-        bnn_ladder l = bnn_ladder_new(&mem, &net, d, (bnn_ladder_desc){ .rungs = 20 });
+        bnn_ladder l = bnn_ladder_new(&mem, &net, d, (bnn_ladder_desc){ .rungs = 14 });
         bnn_evidence e = bnn_ladder_integrate(&l, &tape, 200);
         printf("%d units by a ladder: %.2f +- %.2f\n", (int)k, e.log_evidence, e.error);
         if (k == 2) check(near(e.log_evidence, ln[2] + log(8), 3 * e.error), "2 units: 8 copies");
