@@ -2,7 +2,7 @@
  *     cc -O2 -I. docs/course/solutions/7_5.c -o s -lm && ./s */
 #include "../polynomial.h"
 
-enum { ROWS = 30, TEST = 400, MOST = 5, STARTS = 3, STEPS = 800 };
+enum { ROWS = 30, TEST = 400, MOST = 5, STARTS = 3, STEPS = 1200 };
 
 static bnn_net network(bnn_arena *mem, size_t units, uint64_t seed) {
     return bnn_mlp(bnn_params_new(mem), (bnn_mlp_desc){ .sizes = { 1, units, 1 }, .seed = seed,
