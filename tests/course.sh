@@ -4,8 +4,9 @@
 # A ```text block stands, line for line, in what the program prints whose .c file the paragraph before
 # the block links to, or in the .md or .txt file that it links to (the last link counts). A ```c block stands in the .c file linked there;
 # without such a link it goes to tests/docs.sh. Programs of the lectures and of the solutions compile
-# without a warning and end with status 0, solutions within two seconds; pictures are those that the
-# programs draw (compared where there is FMA). Every lecture has five exercises and their solutions,
+# without a warning and end with status 0; their processor time is printed, not judged (machines
+# differ), but 120 s end a program; pictures are those that the programs draw (compared where there
+# is FMA). Every lecture has five exercises and their solutions,
 # two pictures or more; links lead somewhere; pandoc makes slides of every page.
 cd "$(dirname "$0")/.." || exit 1
 top=$(pwd)
@@ -37,8 +38,6 @@ program() {
         return
     fi
     case $1 in examples/*) set -- "$1" ;; *) set -- "$1" "$dir/run" ;; esac
-    limit=120
-    case $1 in */solutions/*) limit=2 ;; esac
     shift
     begin=$( (ulimit -t 120; "$dir/run/$run.exe" "$@" >"$dir/run/$run.out" 2>&1; echo $?; times) | awk '
         NR == 1 { status = $1 }
@@ -47,9 +46,7 @@ program() {
     status=${begin% *}
     seconds=${begin#* }
     [ "$status" -eq 0 ] || wrong="status $status: $(tail -n 3 "$dir/run/$run.out")"
-    # process time, which a busy machine changes least
-    if awk -v a="$seconds" -v b="$limit" 'BEGIN { exit !(a > b) }'; then wrong="takes $seconds s"; fi
-    [ -z "${COURSE_TIMES:-}" ] || echo "$run $seconds s"
+    echo "$run $seconds" >>"$dir/run/seconds"
 }
 
 # Cuts a page into its blocks: pages/BASE.LINE.text or .c, the line before in .from; the page without
@@ -195,5 +192,7 @@ command -v pandoc >/dev/null || echo "SKIP slides: pandoc is not installed (Debi
 printf '%s' "$report" | while read -r n programs exercises pictures; do
     echo "RESULT course lecture=$n programs=$programs exercises=$exercises pictures=$pictures"
 done
+sort -k2 -n -r "$dir/run/seconds" | grep solutions | head -n 1 |
+    while read -r run seconds; do echo "RESULT course slowest=$run seconds=$seconds"; done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

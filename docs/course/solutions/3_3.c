@@ -3,7 +3,7 @@
  *     cc -O2 -I. docs/course/solutions/3_3.c -o s -lm && ./s */
 #include "../course.h"
 
-enum { INPUTS = 8, ROWS = 100, DRAWS = 8000 };
+enum { INPUTS = 8, ROWS = 100, DRAWS = 4000 };
 
 /* Sum over all means mu of the variance of d(F/N)/dmu */
 static double variance(bnn_tape *tape, bnn_meanfield *q, const bnn_net *net, bnn_data d) {

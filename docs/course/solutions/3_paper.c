@@ -9,9 +9,9 @@ static double normal_ln(double w, double mean, double sd) {
 /* E_q[h (w - c)^2 / 2] and KL(q || N(0, 1)), q = N(mu, s^2), by adding up slices */
 static double free_energy(double mu, double s, double h, double c, double *kl) {
     double error = 0, complexity = 0;
-    for (int i = 0; i < 2000; i++) {
-        double z = -8 + 16 * (i + 0.5) / 2000, w = mu + s * z, dq;
-        dq = exp(normal_ln(z, 0, 1)) * 16 / 2000;
+    for (int i = 0; i < 600; i++) {
+        double z = -8 + 16 * (i + 0.5) / 600, w = mu + s * z, dq;
+        dq = exp(normal_ln(z, 0, 1)) * 16 / 600;
         error += dq * h * (w - c) * (w - c) / 2;
         complexity += dq * (normal_ln(w, mu, s) - normal_ln(w, 0, 1));
     }
