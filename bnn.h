@@ -12960,6 +12960,7 @@ static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, co
     size_t i, r, wide = bnn__dense_width(v->net.mlp), seen = 0;
     const bnn_scaling *s = &v->net.scaling;
     double *room;
+    bnn_var *out;
     bnn__mean_net q;
     for (i = 0; i < v->net.mlp->n_layers; i++) {
         bnn__stage k = bnn__stage_of(v->net.mlp, i);
@@ -12970,7 +12971,9 @@ static void bnn__moments_run(bnn__tour *v, bnn_arena *mem, const float *mean, co
     q.patch = room + 4 * wide, q.seen = seen;
     q.net = &v->net, q.mean = mean, q.std = std;
     v->p = bnn__predictive_new(mem, bnn__likelihood(q.net), x.rows, v->k);
-    bnn__moments(q.net, bnn_op(v->t, 1, v->cols, NULL, 0, NULL), &none, &constant);
+    out = bnn_op(v->t, 1, v->cols, NULL, 0, NULL);
+    bnn_mat_fill(out->val, 0);
+    bnn__moments(q.net, out, &none, &constant);
     bnn__arena_needed(v->t, "bnn_predict_moments", mem);
     for (r = 0; v->t->err == BNN_OK && r < x.rows; r++) {
         const float *row = x.data + r * x.cols;

@@ -76,6 +76,20 @@ static void moments_of_a_linear_net_are_exact(void) {
     close_world(&u);
 }
 
+/* What the tape's memory held before plays no part */
+static void moments_do_not_read_old_memory(void) {
+    enum { ROOM = 1 << 14 };
+    static float room[ROOM], x[] = { 1, -2 };
+    world u;
+    bnn_mat in = { 1, 2, x };
+    open_world(&u, (bnn_mlp_desc){ .sizes = { 2, 300 }, .likelihood = BNN_CATEGORICAL, .seed = 3 });
+    bnn_meanfield q = bnn_meanfield_new(u.w, (bnn_meanfield_desc){ .init_std = (float)0.25 });
+    for (int i = 0; i < ROOM; i++) room[i] = -(float)INFINITY;
+    u.tape.mem.buffer = room, u.tape.mem.capacity = sizeof room;
+    CHECK(bnn_predict_moments(&u.mem, &u.tape, &u.net, &q, in).mean.data != NULL);
+    close_world(&u);
+}
+
 /* Deep and narrow-minded: 20000 draws agree within the assumption and Monte Carlo noise */
 static void moments_are_near_draws(void) {
     static const int liks[] = { BNN_GAUSSIAN, BNN_GAUSSIAN_HETERO, BNN_BERNOULLI, BNN_CATEGORICAL,
@@ -512,6 +526,7 @@ static void write_all(const char *folder) {
 int main(int argc, char **argv) {
     RUN(moments_of_activations_equal_a_fine_sum);
     RUN(moments_of_a_linear_net_are_exact);
+    RUN(moments_do_not_read_old_memory);
     RUN(moments_are_near_draws);
     RUN(gaps_are_nan_in_moments);
     RUN(the_text_stands_alone_and_ends);

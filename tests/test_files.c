@@ -1637,6 +1637,7 @@ static int files_in_folder(void) {
 
 static int mode_of(const char *path) { /* of what is there, not of what it names */
     struct stat s;
+    memset(&s, 0, sizeof s); /* MemorySanitizer does not know lstat */
     return lstat(path, &s) != 0 ? -1 : (int)(s.st_mode & (S_IFMT | 07777));
 }
 
