@@ -1,8 +1,11 @@
 /* hinton.c -- soft targets (Hinton, Vinyals, Dean 2015): a large net teaches a small one.
- *     cc -O2 -I.. hinton.c -o hinton -lm && ./hinton [MNIST [epochs [seed [rate [images]]]]]
+ *     cc -O2 -I.. hinton.c -o hinton -lm
+ *     ./hinton [MNIST [epochs [seed [rate [images [lenet] [held] [T=20]]]]]]
  * Without a folder: the 8x8 digits that ship with the library, in seconds. With the four IDX files
  * of MNIST: teacher 2x1200 with dropout, jitter and twice the epochs, students 2x800 at that
- * learning rate; tens of minutes for all images. You should see soft targets close part of the gap
+ * learning rate; tens of minutes for all images. lenet: a LeNet of 20 and 50 filters and 500 units
+ * teaches one of 4, 8 and 32. held: the last 10,000 training images are the test, to choose by. T:
+ * the temperature. You should see soft targets close part of the gap
  * between student and teacher; a student that never saw a 3 recognize threes, more when one bias is
  * raised; how a very small student takes temperatures. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
@@ -21,10 +24,11 @@ typedef struct {
     bnn_tape tape;
     bnn_data train, test; /* train.y: label and the K logits of the teacher */
     bnn_mat teacher_p;    /* its probabilities on the test set */
-    bnn_mlp_desc teacher, student;
-    int side, jitter;
+    bnn_mlp_desc teacher, student; /* LeNets: in sizes the filters of two layers, the units */
+    int side, jitter, lenet;
     size_t epochs;
     double rate; /* of the students */
+    float temperature;
     uint64_t seed;
 } world;
 
@@ -56,13 +60,25 @@ static void move(world *u, bnn_mat x) {
     }
 }
 
+static bnn_net make(world *u, bnn_mlp_desc d) {
+    bnn_params *w = bnn_params_new(&u->mem);
+    size_t kernel = u->side == 28 ? 5 : 3;
+    d.seed = u->seed;
+    if (!u->lenet) return bnn_mlp(w, d);
+    return bnn_layers(w, (bnn_layers_desc){
+        .input = { (size_t)u->side, (size_t)u->side, 1 },
+        .layers = { { BNN_CONV, d.sizes[0], .kernel = kernel }, { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_CONV, d.sizes[1], .kernel = kernel }, { BNN_MAX_POOL, .kernel = 2 },
+                    { BNN_DENSE, d.sizes[2], .dropout = d.dropout },
+                    { BNN_DENSE, K, .dropout = d.dropout } },
+        .likelihood = BNN_CATEGORICAL, .seed = d.seed });
+}
+
 static bnn_net train(world *u, bnn_mlp_desc shape, bnn_data d, bnn_soft_desc soft, int is_teacher,
                      const char *what) {
-    bnn_params *w = bnn_params_new(&u->mem);
-    shape.seed = u->seed;
-    bnn_net net = bnn_mlp(w, shape);
+    bnn_net net = make(u, shape);
     double rate = is_teacher ? 1e-3 : u->rate;
-    bnn_stepper adam = bnn_adam(w, (bnn_adam_desc){ .lr = (float)rate });
+    bnn_stepper adam = bnn_adam(net.params, (bnn_adam_desc){ .lr = (float)rate });
     size_t per = d.x.rows / BATCH, steps = u->epochs * (is_teacher ? 2 : 1) * per;
     for (size_t s = 0; s < steps && !u->tape.err; s++) {
         bnn_tape_reset(&u->tape);
@@ -150,10 +166,21 @@ static void open_world(world *u, int argc, char **argv) {
     u->tape.rng = bnn_rng_seed(u->seed);
     u->side = full ? 28 : 8;
     u->jitter = full ? 2 : 0;
+    u->temperature = 20;
     u->train.x = read_idx(u, folder, full ? "train-images-idx3-ubyte" : "digits-train-images.idx");
     label = read_idx(u, folder, full ? "train-labels-idx1-ubyte" : "digits-train-labels.idx");
     u->test.x = read_idx(u, folder, full ? "t10k-images-idx3-ubyte" : "digits-test-images.idx");
     u->test.y = read_idx(u, folder, full ? "t10k-labels-idx1-ubyte" : "digits-test-labels.idx");
+    for (int i = 6; i < argc; i++)
+        if (strcmp(argv[i], "lenet") == 0) u->lenet = 1;
+        else if (strncmp(argv[i], "T=", 2) == 0) u->temperature = (float)atof(argv[i] + 2);
+        else if (strcmp(argv[i], "held") == 0 && label.rows > 10000) {
+            u->test = bnn_data_rows((bnn_data){ u->train.x, label }, label.rows - 10000, 10000);
+            u->train.x.rows = label.rows -= 10000;
+        } else {
+            fprintf(stderr, "hinton: %s is not lenet, held or T=\n", argv[i]);
+            exit(2);
+        }
     bnn_mat_scale(u->train.x, u->train.x, 1 / top);
     bnn_mat_scale(u->test.x, u->test.x, 1 / top);
     if (argc > 5 && (size_t)atol(argv[5]) < label.rows)
@@ -168,15 +195,20 @@ static void open_world(world *u, int argc, char **argv) {
         big.sizes[1] = big.sizes[2] = 1200, big.dropout = 0.5f;
         small.sizes[1] = small.sizes[2] = 800;
     }
+    if (u->lenet) {
+        size_t of_big[3] = { 20, 50, 500 }, of_small[3] = { 4, 8, 32 };
+        memcpy(big.sizes, of_big, sizeof of_big), memcpy(small.sizes, of_small, sizeof of_small);
+    }
     u->teacher = big, u->student = small;
 }
 
 int main(int argc, char **argv) {
     static world u;
     static const float td[5] = { 1, 2.5f, 4, 8, 20 };
-    bnn_soft_desc plain = { 0 }, soft = { .lambda = 1, .temperature = 20 };
+    bnn_soft_desc plain = { 0 }, soft = { .lambda = 1 };
     size_t miss;
     open_world(&u, argc, argv);
+    soft.temperature = u.temperature;
     printf("%-14s %6s %8s %8s %9s %9s %9s\n", "net", "errors", "nll", "ece", "agreement", "bytes",
            "us/digit");
     bnn_net teacher = train(&u, u.teacher, u.train, plain, 1, "teacher");
@@ -204,7 +236,10 @@ int main(int argc, char **argv) {
 
     bnn_mlp_desc tiny = u.student;
     tiny.sizes[1] = tiny.sizes[2] = argc > 1 ? 30 : 6;
-    printf("errors of a student of 2x%zu by temperature:", tiny.sizes[1]);
+    if (u.lenet) {
+        tiny.sizes[0] = 2, tiny.sizes[1] = 4, tiny.sizes[2] = 8;
+        printf("errors of a student of 2 and 4 filters by temperature:");
+    } else printf("errors of a student of 2x%zu by temperature:", tiny.sizes[1]);
     for (int k = 0; k < 5; k++) {
         soft.temperature = td[k];
         net = train(&u, tiny, u.train, soft, 0, "tiny");
