@@ -400,6 +400,7 @@ struct bnn_tape {
         uint64_t t;
         size_t resets;
         const bnn_var *last;
+        unsigned pass;
     } stepped;
 };
 
@@ -10214,7 +10215,7 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     if (s->params->draws_of != NULL && s->params->draws_of->draw == 2)
         return "bnn_meanfield_backward must follow bnn_backward: this mean field has no gradient";
     if (t->stepped.by == s && t->stepped.t == s->t && t->stepped.resets == t->resets &&
-        t->stepped.last != t->last)
+        (t->stepped.last != t->last || t->stepped.pass != t->pass))
         return "the tape holds the last step, too: call bnn_tape_reset at the start of each step";
     return NULL;
 }
@@ -10521,6 +10522,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     t->stepped.t = s->t;
     t->stepped.resets = t->resets;
     t->stepped.last = t->last;
+    t->stepped.pass = t->pass;
 }
 
 /* ---- the methods */
