@@ -1011,8 +1011,8 @@ BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is 
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. No such curve
- * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. From 0 it rises only if gamma < 0. */
+/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. To 0 or from
+ * it goes only a curve of gamma < 0: other ones with lr_end 0 are lr0 (1 + k)^-gamma, from 0 are 0 */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
  * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
@@ -13919,7 +13919,6 @@ BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net
     bnn__tour v;
     if (draws == 0) bnn__fail(t, BNN_EARG, "bnn_predict_draws: no draws are asked for");
     if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
-    if (x.rows == 0) return v.p.mean;
     v.q = (double)bnn_rng_uniform(&t->rng);
     v.p.mean = bnn_mat_new(mem, bnn__mul(draws, x.rows),
                            bnn__likelihood(net) == BNN_CATEGORICAL ? 1 : v.k);
@@ -13939,7 +13938,7 @@ static void bnn__log_liks_add(bnn__tour *v) {
 BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                            const bnn_ensemble *post, bnn_data d) {
     bnn__tour v;
-    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik_samples", net, post, d) || d.x.rows == 0)
+    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik_samples", net, post, d))
         return bnn__mat(0, 0, NULL);
     v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
     bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
@@ -13964,7 +13963,7 @@ BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *ne
         bnn__fail(t, BNN_EARG, "bnn_predict_chains: %z samples are not %z chains of one length",
                   v.samples, chains);
     if (v.gaps) bnn__fail(t, BNN_EARG, "bnn_predict_chains: x is not finite");
-    if (t->err == BNN_OK && x.rows != 0)
+    if (t->err == BNN_OK)
         v.p.mean = bnn_mat_new(mem, bnn__mul(bnn__mul(x.rows, v.k), chains), v.samples / chains);
     bnn__tour_run(&v, mem, 0, bnn__chains_add, NULL);
     return v.p.mean;
