@@ -400,6 +400,7 @@ struct bnn_tape {
         uint64_t t;
         size_t resets;
         const bnn_var *last;
+        unsigned pass;
     } stepped;
 };
 
@@ -568,7 +569,7 @@ typedef bnn_var *(*bnn_loss_fn)(bnn_tape *t, void *user);
 BNNDEF double bnn_grad_check(bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user);
 /* out = H v by one central difference of the gradient. Relative to the size of the gradient, 3 to 5
  * digits are right in float and 10 in the double build; if the loss is quadratic, rounding is the
- * only error. out may be v. */
+ * only error. Frozen parameters are constants: their v counts as 0. out may be v. */
 BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_fn f, void *user,
                                const float *v);
 /* out = diagonal of H. probes 0: exactly n products H v, for small nets; otherwise the mean of
@@ -1010,8 +1011,8 @@ BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is 
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. No such curve
- * falls to 0, so with lr_end 0 it is lr0 (1 + k)^-gamma. From 0 it rises only if gamma < 0. */
+/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. To 0 or from
+ * it goes only a curve of gamma < 0: others with lr_end 0 are lr0 (1 + k)^-gamma, from 0 are 0 */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
  * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
@@ -9962,14 +9963,21 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
                                const float *v) {
     bnn__time start = bnn__now(t);
     bnn_rng rng = t->rng;
-    double r = bnn__step_along(w->n, w->theta, v);
+    double r = 0;
     float *keep = bnn__floats(t, w->n), *right = bnn__floats(t, w->n); /* out may be v */
+    float *along = bnn__floats(t, w->n);
     size_t i, side;
     if (t->err == BNN_OK && !bnn__v_finite(w->n, v))
         bnn__fail(t, BNN_ENONFINITE, "bnn_hessian_vector: v is not finite");
-    if (t->err == BNN_OK) memcpy(keep, w->theta, w->n * sizeof *keep);
+    if (t->err == BNN_OK) {
+        memcpy(keep, w->theta, w->n * sizeof *keep);
+        memcpy(along, v, w->n * sizeof *along);
+        for (i = 0; i < w->n_blocks; i++) /* frozen: constants */
+            if (w->blocks[i].lr <= 0) bnn_mat_fill(bnn__block_view(w, i, along), 0);
+        r = bnn__step_along(w->n, keep, along);
+    }
     for (side = r == 0 ? 0 : 2; side-- > 0 && t->err == BNN_OK;) { /* NaN: an error of f's */
-        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)(side == 1 ? r : -r) * v[i];
+        for (i = 0; i < w->n; i++) w->theta[i] = keep[i] + (float)(side == 1 ? r : -r) * along[i];
         bnn__loss_at(t, &rng, w, f, user);
         if (side == 1) memcpy(right, w->grad, w->n * sizeof *right);
         memcpy(w->theta, keep, w->n * sizeof *keep);
@@ -10214,7 +10222,7 @@ static const char *bnn__step_fault(const bnn_stepper *s, const bnn_tape *t) {
     if (s->params->draws_of != NULL && s->params->draws_of->draw == 2)
         return "bnn_meanfield_backward must follow bnn_backward: this mean field has no gradient";
     if (t->stepped.by == s && t->stepped.t == s->t && t->stepped.resets == t->resets &&
-        t->stepped.last != t->last)
+        (t->stepped.last != t->last || t->stepped.pass != t->pass))
         return "the tape holds the last step, too: call bnn_tape_reset at the start of each step";
     return NULL;
 }
@@ -10521,6 +10529,7 @@ BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t) {
     t->stepped.t = s->t;
     t->stepped.resets = t->resets;
     t->stepped.last = t->last;
+    t->stepped.pass = t->pass;
 }
 
 /* ---- the methods */
@@ -13920,7 +13929,6 @@ BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net
     bnn__tour v;
     if (draws == 0) bnn__fail(t, BNN_EARG, "bnn_predict_draws: no draws are asked for");
     if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
-    if (x.rows == 0) return v.p.mean;
     v.q = (double)bnn_rng_uniform(&t->rng);
     v.p.mean = bnn_mat_new(mem, bnn__mul(draws, x.rows),
                            bnn__likelihood(net) == BNN_CATEGORICAL ? 1 : v.k);
@@ -13940,7 +13948,7 @@ static void bnn__log_liks_add(bnn__tour *v) {
 BNNDEF bnn_mat bnn_predict_log_lik_samples(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
                                            const bnn_ensemble *post, bnn_data d) {
     bnn__tour v;
-    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik_samples", net, post, d) || d.x.rows == 0)
+    if (!bnn__log_lik_open(&v, t, "bnn_predict_log_lik_samples", net, post, d))
         return bnn__mat(0, 0, NULL);
     v.p.mean = bnn_mat_new(mem, bnn__mul(v.samples, d.x.rows), 1);
     bnn__tour_run(&v, mem, 0, bnn__log_liks_add, NULL);
@@ -13965,7 +13973,7 @@ BNNDEF bnn_mat bnn_predict_chains(bnn_arena *mem, bnn_tape *t, const bnn_net *ne
         bnn__fail(t, BNN_EARG, "bnn_predict_chains: %z samples are not %z chains of one length",
                   v.samples, chains);
     if (v.gaps) bnn__fail(t, BNN_EARG, "bnn_predict_chains: x is not finite");
-    if (t->err == BNN_OK && x.rows != 0)
+    if (t->err == BNN_OK)
         v.p.mean = bnn_mat_new(mem, bnn__mul(bnn__mul(x.rows, v.k), chains), v.samples / chains);
     bnn__tour_run(&v, mem, 0, bnn__chains_add, NULL);
     return v.p.mean;

@@ -636,6 +636,28 @@ static void hessian_vector_is_symmetric_and_linear(void) {
     bnn_arena_free(&mem);
 }
 
+static bnn_var *square_of_a_product(bnn_tape *t, void *user) {
+    bnn_params *w = (bnn_params *)user;
+    return bnn_sum(bnn_square(bnn_mul(bnn_param(t, w, 0), bnn_param(t, w, 1))));
+}
+static void to_a_hessian_what_is_frozen_is_a_constant(void) {
+    bnn_arena mem = { 0 };
+    bnn_tape t = { 0 };
+    bnn_params *w = bnn_params_new(&mem);
+    float v[2] = { 0, 1 }, out[2];
+    bnn_params_add(w, 1, 1, "a", (bnn_prior){ 0 });
+    bnn_params_add(w, 1, 1, "b", (bnn_prior){ 0 });
+    w->theta[0] = 2, w->theta[1] = 3;
+    bnn_params_lr(w, 1, 0);
+    bnn_hessian_vector(out, &t, w, square_of_a_product, w, v);
+    CHECK(out[0] == 0 && out[1] == 0); /* symmetric: the row of b is 0 as well */
+    bnn_hessian_diagonal(out, &t, w, square_of_a_product, w, 1);
+    CHECK_NEAR(out[0], 18, BUILD_TOL(1e-3, 1e-8)); /* nothing else moves: one probe is exact */
+    CHECK(out[1] == 0 && w->theta[1] == 3 && t.err == BNN_OK);
+    bnn_tape_free(&t);
+    bnn_arena_free(&mem);
+}
+
 /* ---- the tape */
 static void several_backward_passes_add_up_in_leaves_and_parameters(void) {
     bnn_arena mem = { 0 };
@@ -1107,6 +1129,7 @@ int main(void) {
     RUN(grad_check_skips_kinks_and_reports_errors);
     RUN(hessian_vector_is_exact_on_a_quadratic);
     RUN(hessian_vector_is_symmetric_and_linear);
+    RUN(to_a_hessian_what_is_frozen_is_a_constant);
     RUN(several_backward_passes_add_up_in_leaves_and_parameters);
     RUN(gradients_do_not_leak_beyond_the_roots_ancestors);
     RUN(unwanted_gradients_are_skipped_by_every_op);

@@ -515,7 +515,7 @@ static void sums_over_nothing_are_zero_and_its_logsumexp_minus_infinity(void) {
 static void nothing_can_be_predicted_measured_and_parsed(void) {
     bnn_mlp_desc d;
     bnn_net net;
-    bnn_mat none = { 0, 2, NULL }, empty = { 0, 0, NULL };
+    bnn_mat none = { 0, 2, NULL }, empty = { 0, 0, NULL }, m;
     bnn_predictive p;
     bnn_ensemble post;
     bnn_data data;
@@ -530,10 +530,16 @@ static void nothing_can_be_predicted_measured_and_parsed(void) {
     net = bnn_mlp(bnn_params_new(&a.mem), d);
     p = bnn_predict(&a.mem, &a.tape, &net, NULL, none);
     CHECK(a.tape.err == BNN_OK && p.mean.rows == 0 && p.mean.cols == 1);
+    data.x = none, data.y = none, data.y.cols = 1; /* shapes as they are declared, without error */
+    m = bnn_predict_draws(&a.mem, &a.tape, &net, NULL, none, 5);
+    CHECK(m.data != NULL && m.rows == 5 && m.cols == 0);
+    m = bnn_predict_log_lik_samples(&a.mem, &a.tape, &net, NULL, data);
+    CHECK(m.data != NULL && m.rows == 1 && m.cols == 0);
+    m = bnn_predict_chains(&a.mem, &a.tape, &net, NULL, none, 1);
+    CHECK(m.data != NULL && m.rows == 0 && m.cols == 1 && a.tape.err == BNN_OK);
     post = bnn_ensemble_new(net.params, 0);
     CHECK(post.count == 0 && bnn_ensemble_push(&post) != BNN_OK);
     CHECK(a.tape.err == BNN_OK);
-    data.x = none, data.y = none, data.y.cols = 1;
     (void)bnn_minibatch(&a.tape, data, 4); /* no row to draw */
     CHECK(a.tape.err != BNN_OK && a.tape.msg[0] != '\0');
     bnn_tape_clear_error(&a.tape);

@@ -751,6 +751,22 @@ static void a_second_step_without_a_reset_is_an_error(void) {
     }
 }
 
+static void a_second_step_by_the_graph_of_the_first_is_an_error(void) {
+    world u;
+    bnn_stepper s;
+    bnn_var *loss;
+    world_open(&u, 5, five);
+    s = bnn_sgd(u.w, (bnn_sgd_desc){ 0 });
+    loss = bnn_sum(bnn_square(bnn_square(bnn_param(&u.tape, u.w, 0))));
+    for (int t = 0; t < 2; t++) { /* its values are those before the step */
+        bnn_backward(loss);
+        bnn_step(&s, &u.tape);
+    }
+    CHECK(u.tape.err == BNN_EARG && s.t == 1);
+    CHECK(strstr(u.tape.msg, "call bnn_tape_reset at the start of each step") != NULL);
+    world_close(&u);
+}
+
 static void steps_that_need_no_reset_between_them_stay_legal(void) {
     world u;
     bnn_stepper s, r;
@@ -1014,6 +1030,7 @@ int main(void) {
     RUN(adam_without_eps_on_a_zero_gradient_is_an_error_not_nan);
     RUN(a_clipped_spike_is_followed);
     RUN(a_second_step_without_a_reset_is_an_error);
+    RUN(a_second_step_by_the_graph_of_the_first_is_an_error);
     RUN(steps_that_need_no_reset_between_them_stay_legal);
     RUN(a_step_without_a_gradient_is_an_error);
     RUN(a_gradient_by_hand_is_a_gradient);
