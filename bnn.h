@@ -14223,16 +14223,16 @@ BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat 
 
 BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature) {
     size_t i, j, k = bnn__classes(prob);
+    double power = 1 / temperature;
     if (!bnn__mat_ok(prob) || !bnn__mat_is(out, prob.rows, prob.cols)) return BNN_ESHAPE;
     if (!(temperature > 0) || !bnn__finite_d(temperature) || !bnn__probs(prob)) return BNN_EARG;
     for (i = 0; i < prob.rows; i++) {
         double sum = 0, top = 0;
         for (j = 0; j < k; j++) top = fmax(top, bnn__class_prob(prob, i, j));
-        for (j = 0; j < k; j++) sum += pow(bnn__class_prob(prob, i, j) / top, 1 / temperature);
-        for (j = 0; j < prob.cols; j++) {
-            float *to = out.data + i * prob.cols + j;
-            double p = (double)prob.data[i * prob.cols + j];
-            *to = (float)(pow(p / top, 1 / temperature) / sum);
+        for (j = 0; j < k; j++) sum += pow(fmax(bnn__class_prob(prob, i, j), 0) / top, power);
+        for (j = 0; j < prob.cols; j++) { /* below 0 is rounding */
+            double p = fmax((double)prob.data[i * prob.cols + j], 0);
+            out.data[i * prob.cols + j] = (float)(pow(p / top, power) / sum);
         }
     }
     return BNN_OK;

@@ -429,6 +429,11 @@ static void a_temperature_makes_probabilities_right(void) {
     CHECK(bnn_recalibrate(two, two, 2) == BNN_OK);
     CHECK_NEAR(two.data[0], 0.75, TIGHT);
     CHECK_NEAR(two.data[1], 0, 0);
+    two.data[0] = (float)(1 + 1e-7), two.data[1] = (float)-1e-7; /* as rounding leaves them */
+    CHECK(bnn_recalibrate(two, two, 1.5) == BNN_OK && two.data[0] == 1 && two.data[1] == 0);
+    two = (bnn_mat){ 1, 2, two.data };
+    two.data[1] = (float)-1e-7;
+    CHECK(bnn_recalibrate(two, two, 1.5) == BNN_OK && two.data[0] == 1 && two.data[1] == 0);
     CHECK(bnn_recalibrate(two, two, 0) == BNN_EARG && bnn_recalibrate(two, prob, 1) == BNN_ESHAPE);
     close_all();
 }
