@@ -13671,6 +13671,8 @@ static double bnn__ess_tail(const bnn__chains *c) {
         one = bnn__ess(c, inside); /* NaN where many draws share the largest value */
         if (bnn__is_nan(ess) || one < ess) ess = one;
     }
+    if (bnn__is_nan(ess))
+        bnn__arena_say(c->mem, BNN_EARG, "bnn_diag_ess_tail: nearly all draws are equal");
     return ess;
 }
 
