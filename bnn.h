@@ -13999,6 +13999,8 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
     int err = BNN_OK;
     if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
     if (mem == NULL || !(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
+    for (i = 0; i < bnn__mat_size(a); i++)
+        if (bnn__is_nan((double)a.data[i])) return BNN_EARG;
     for (j = 0; j < a.cols && err == BNN_OK; j++) {
         bnn_mark mark = bnn_arena_mark(mem);
         bnn_mat col = bnn_mat_new(mem, a.rows, 1);
@@ -14006,7 +14008,7 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
         for (i = 0; col.data != NULL && i < a.rows; i++) col.data[i] = a.data[i * a.cols + j];
         sorted = col.data != NULL ? bnn__sorted(mem, col) : NULL;
         if (sorted != NULL) out.data[j] = (float)bnn__quantile(a.rows, sorted, q);
-        else err = mem->err != BNN_OK ? mem->err : BNN_EARG; /* a NaN */
+        else err = mem->err;
         bnn_arena_rewind(mem, mark);
     }
     return err;

@@ -347,6 +347,9 @@ static void quantiles_of_columns_are_numpys(void) {
         CHECK(out.data[1] == (float)(k / 2.0));
     }
     CHECK(bnn_mat_col_quantile(&mem, out, a, 1.1) == BNN_EARG);
+    ends[5] = (float)NAN, out.data[0] = 7; /* on error nothing is written, the first column either */
+    CHECK(bnn_mat_col_quantile(&mem, out, (bnn_mat){ 3, 2, ends }, 0.5) == BNN_EARG);
+    CHECK(out.data[0] == 7);
     CHECK(bnn_mat_col_quantile(&mem, (bnn_mat){ 1, 1, out.data }, a, 0.5) == BNN_ESHAPE);
     close_all();
 }
