@@ -1615,9 +1615,9 @@ BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level);
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d,
                                   const double *alpha, double beta);
 /* MacKay's fixed point for alpha (d values; you give the first ones) and, if learn_noise is 1,
- * beta. Ends when their logarithms change by less than 1e-6, or after `steps` (0 = 1000). Features
- * whose best alpha is infinite (Tipping and Faul 2003) get 1e12 and mean 0: prune them. Returns
- * ln p(y). */
+ * beta, which stays as it is once X m leaves nothing of y but rounding. Ends when their logarithms
+ * change by less than 1e-6, or after `steps` (0 = 1000). Features whose best alpha is infinite
+ * (Tipping and Faul 2003) get 1e12 and mean 0: prune them. Returns ln p(y). */
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d, double *alpha,
                              double *beta, int learn_noise, size_t steps);
 /* The same for any weights with posterior mean m and sd s, (n,k). The prior variances var are (n,k)
@@ -16927,7 +16927,7 @@ static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
  * equality. Once the others rest it is sent there. */
 static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int learn_noise,
                          int *rest) {
-    double total = 0, change = 0, moved;
+    double total = 0, change = 0, moved, left;
     size_t i;
     int sent = 0;
     for (i = 0; i < p->d; i++) {
@@ -16942,9 +16942,10 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
         if (!drifts && moved > change) change = moved;
         alpha[i] = next;
     }
-    if (learn_noise) {
+    left = bnn__linear_residual(p);
+    if (learn_noise && left > 1e-14 * p->yy && (double)p->n > total) { /* else it is rounding */
         moved = *beta;
-        *beta = ((double)p->n - total) / bnn__linear_residual(p);
+        *beta = ((double)p->n - total) / left;
         moved = fabs(bnn__dlog(*beta / moved));
         change = moved > change ? moved : change;
     }

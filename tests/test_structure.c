@@ -1567,6 +1567,28 @@ static void enumerating_structures_by_evidence_finds_the_generator(void) {
     CHECK(right >= 7); /* BIC-like errors: about 1 in 10 adds a feature */
 }
 
+static void ard_of_targets_without_noise_has_an_evidence(void) {
+    world u;
+    bnn_data d;
+    bnn_mat mean, none = { 0, 0, NULL };
+    world_open(&u, 570);
+    mean = bnn_mat_new(&u.mem, 2, 1);
+    for (size_t n = 0; n <= 8; n++) { /* none, fewer than features, as many, more */
+        double alpha[2] = { 1, 1 }, beta = 1;
+        d.x = bnn_mat_new(&u.mem, n, 2), d.y = bnn_mat_new(&u.mem, n, 1);
+        for (size_t i = 0; i < n; i++) {
+            d.x.data[2 * i] = (float)i, d.x.data[2 * i + 1] = (float)(i % 3);
+            d.y.data[i] = (float)(2 * i + i % 3);
+        }
+        CHECK(bnn__finite_d(bnn_linear_ard(&u.mem, mean, none, d, alpha, &beta, 1, 0)));
+        CHECK(beta > 0 && bnn__finite_d(beta));
+        if (n < 4) continue;
+        CHECK_NEAR(mean.data[0], 2, 1e-6);
+        CHECK_NEAR(mean.data[1], 1, 1e-6);
+    }
+    world_close(&u);
+}
+
 static void linear_evidence_refuses_what_does_not_fit(void) {
     world u;
     bnn_data d;
@@ -1856,6 +1878,7 @@ int main(void) {
     RUN(the_gradient_of_the_evidence_is_its_formula);
     RUN(ard_finds_the_maximum_of_the_evidence_and_prunes_what_does_not_matter);
     RUN(enumerating_structures_by_evidence_finds_the_generator);
+    RUN(ard_of_targets_without_noise_has_an_evidence);
     RUN(linear_evidence_refuses_what_does_not_fit);
     RUN(ard_updates_are_the_optimum_of_each_group);
     RUN(fast_ard_updates_have_the_fixed_point_of_the_evidence);
