@@ -14153,7 +14153,8 @@ BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_m
         if (points.data != NULL) points.data[i] = (float)one;
         if (k_hat.data != NULL) k_hat.data[i] = (float)k;
     }
-    r.se = sqrt((double)n * square / (double)(n > 1 ? n - 1 : 1));
+    r.se = sqrt((double)n * square / (double)(n - 1));
+    if (n == 1) bnn__arena_say(mem, BNN_ESHAPE, "bnn_diag_loo: one row has no standard error");
     return r;
 }
 

@@ -237,6 +237,11 @@ static void loo_is_as_the_oracle_says(void) {
         CHECK_NEAR(r.k_max, 1 - 1 / log10(200), 1e-15);
         CHECK(r.high == high && high > 0 && high < 5);
     }
+    bnn_mat one = bnn_mat_new(&mem, 200, 1);
+    for (size_t s = 0; s < 200; s++) one.data[s] = ll.data[5 * s];
+    bnn_loo r = bnn_diag_loo(&mem, (bnn_mat){ 0 }, (bnn_mat){ 0 }, one, 0);
+    CHECK(isfinite(r.elpd) && isnan(r.se) && mem.err == BNN_OK); /* as bnn_diag_compare */
+    CHECK(strstr(mem.msg, "one row has no standard error") != NULL);
     close_all();
 }
 
