@@ -14400,7 +14400,7 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
 }
 
 /* Rows of z: deviations from the mean, scaled so that the covariance is z^T z */
-static void bnn__fit_piece(const bnn_gaussian_piece *p, bnn_mat z, double ridge) {
+static void bnn__fit_piece(bnn_arena *mem, const bnn_gaussian_piece *p, bnn_mat z, double ridge) {
     const float *x = z.data + p->first;
     size_t i, s, n = p->n, step = bnn__dense(p) ? n + 1 : 1;
     if (bnn__dense(p)) bnn__gemm(n, n, z.rows, x, 1, z.cols, x, z.cols, 1, p->cov.data, n, 0);
@@ -14408,6 +14408,9 @@ static void bnn__fit_piece(const bnn_gaussian_piece *p, bnn_mat z, double ridge)
         double sum = 0;
         for (s = 0; s < z.rows; s++) sum += (double)x[s * z.cols + i] * (double)x[s * z.cols + i];
         p->cov.data[i * step] = (float)(sum + ridge);
+        if (!bnn__finite(p->cov.data[i * step]))
+            bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_gaussian_fit: variance %g of weight %z",
+                            sum + ridge, p->first + i);
     }
 }
 
@@ -14431,7 +14434,7 @@ static void bnn__fit(bnn_gaussian *g, const bnn_ensemble *e, double total, doubl
             return;
         }
     }
-    for (i = 0; i < g->n_pieces; i++) bnn__fit_piece(&g->pieces[i], z, ridge);
+    for (i = 0; i < g->n_pieces; i++) bnn__fit_piece(g->mem, &g->pieces[i], z, ridge);
     bnn_arena_rewind(g->mem, mark);
 }
 
