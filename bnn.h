@@ -1909,10 +1909,11 @@ typedef struct bnn_table {
 BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
                            bnn_csv_desc desc);
 /* Adds a last column: column col of m, with enough digits to tell floats apart and NaN as an empty
- * cell, which sets the rows of an empty table; or t->rows texts, which are borrowed */
+ * cell, which sets the rows of an empty table; or t->rows texts, which are borrowed. name NULL: its
+ * number */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
-/* As CSV; bnn_table_save (below) to a file */
+/* As CSV, with a line of names unless they are but numbers; bnn_table_save (below) to a file */
 BNNDEF int bnn_table_write(bnn_arena *mem, const bnn_table *t, void **bytes, size_t *size);
 
 enum { BNN_MISSING_REFUSE = 1, BNN_MISSING_DROP, BNN_MISSING_MEAN, BNN_MISSING_INDICATOR };
@@ -20185,6 +20186,14 @@ static void bnn__column_look(const bnn_table *t, bnn_column *c) { /* what all it
               : words == there ? BNN_COLUMN_CLASS : 0;
 }
 
+/* The name of a column without one */
+static char *bnn__column_number(bnn_arena *mem, size_t number) {
+    char *name = (char *)bnn_arena_alloc(mem, 24, 1);
+    size_t n = 0;
+    if (name != NULL) bnn__put_size(name, &n, number);
+    return name;
+}
+
 /* The header's names, or numbers; no row yet */
 static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
     char **names = NULL;
@@ -20194,11 +20203,9 @@ static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
     if (header && (names = bnn__csv_names(c)) == NULL) return BNN_ENOMEM;
     for (i = 0; i < c->cols; i++) {
         bnn_column *to = &t->columns[i];
-        size_t n = 0;
         to->cells = (char **)bnn__arena_take(c->mem, t->rows, sizeof *to->cells);
-        to->name = names != NULL ? names[i] : (char *)bnn_arena_alloc(c->mem, 24, 1);
+        to->name = names != NULL ? names[i] : bnn__column_number(c->mem, i + 1);
         if (to->cells == NULL || to->name == NULL) return BNN_ENOMEM;
-        if (names == NULL) bnn__put_size(to->name, &n, i + 1);
     }
     return BNN_OK;
 }
@@ -20313,7 +20320,7 @@ BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, c
     if (columns == NULL) return;
     if (t->cols != 0) memcpy(columns, t->columns, t->cols * sizeof *columns);
     c = &columns[t->cols];
-    c->name = bnn__keep(mem, name);
+    c->name = name != NULL ? bnn__keep(mem, name) : bnn__column_number(mem, t->cols + 1);
     c->cells = cells;
     if (c->name == NULL) return;
     bnn__column_look(t, c);
@@ -20361,10 +20368,22 @@ static size_t bnn__field_write(char *to, const char *s, char sep) {
     return n + 1;
 }
 
+/* 0: its names are the numbers of the columns, which would come back as one more row */
+static int bnn__table_named(const bnn_table *t) {
+    size_t j;
+    for (j = 0; j < t->cols && t->desc.header <= 0; j++) {
+        char number[24];
+        size_t n = 0;
+        bnn__put_size(number, &n, j + 1);
+        if (strcmp(number, t->columns[j].name) != 0) break;
+    }
+    return j < t->cols;
+}
+
 static size_t bnn__table_text(const bnn_table *t, char *to) { /* to NULL = only count */
     char sep = t->desc.separator != '\0' && t->desc.separator != ' ' ? t->desc.separator : ',';
     size_t i, j, n = 0;
-    for (i = 0; i <= t->rows; i++)
+    for (i = bnn__table_named(t) ? 0 : 1; i <= t->rows; i++)
         for (j = 0; j < t->cols; j++) {
             const char *s = i == 0 ? t->columns[j].name : t->columns[j].cells[i - 1];
             if (t->cols == 1 && *s == '\0') s = "NA"; /* a blank line would be no row */
