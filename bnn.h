@@ -22832,6 +22832,8 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
     static const char ends[][8] = { "", ".weight", ".bias" };
     int apply, err;
     if (w == NULL || a == NULL || names == NULL) return BNN_EARG;
+    if (layout < 0 || layout > BNN_IMPORT_PLAIN)
+        return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: layout %d", layout);
     for (apply = 0; apply < 2; apply++) {
         const char *list = names, *item;
         size_t n, b = first;
@@ -22872,6 +22874,7 @@ static bnn_array *bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *n
     bnn_array *to;
     size_t i, j;
     if (mem->err != BNN_OK) return NULL;
+    if (name == NULL) name = ""; /* as of bnn_params_add */
     if (strpbrk(name, "/\\") != NULL || bnn_arrays_find(a, name) != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" is there already, or has a path "
                         "in it", name);
@@ -22903,7 +22906,8 @@ static bnn_array *bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *n
 
 BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
                                   const bnn_mat *chains, size_t n) {
-    if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains", name);
+    if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains",
+                                name != NULL ? name : "");
     else (void)bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
 }
 
