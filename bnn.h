@@ -16497,12 +16497,14 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
     n = s->edges[edge].n_ops;
     if (post != NULL && (post->count == 0 || post->params->n != store->n ||
                          post->samples.cols != store->n)) return BNN_ESHAPE;
+    for (i = 0; i < samples; i++) total += post != NULL ? post->weights[i] : 1;
+    if (!(total > 0) || !bnn__finite_d(total)) return BNN_EARG;
     for (k = 0; k < n; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
     if (s->logits[edge] == BNN__NONE) return BNN_OK;
     for (i = 0; i < samples; i++) {
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
         bnn_mat a = bnn_params_mat(&view, s->logits[edge]);
-        double weight = post != NULL ? post->weights[i] : 1, sum = 0, q;
+        double weight = post != NULL ? post->weights[i] / total : 1, sum = 0, q;
         best = bnn_mat_row_argmax(a, 0);
         if (best == n) return BNN_ENONFINITE;
         for (k = 0; k < n; k++) sum += bnn__logit_weight(s->gamma, a.data[k], a.data[best]);
@@ -16511,10 +16513,7 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
             q = bnn__logit_weight(s->gamma, a.data[k], a.data[best]) / sum;
             p[k] = (float)((double)p[k] + weight * q);
         }
-        total += weight;
     }
-    if (!(total > 0)) return BNN_OK;
-    for (k = 0; k < n; k++) p[k] = (float)((double)p[k] / total);
     return BNN_OK;
 }
 

@@ -556,6 +556,13 @@ static void probabilities_are_means_of_softmax_over_the_samples(void) {
     CHECK(bnn_graph_probs(&net, NULL, 1, p) == BNN_OK && p[0] == 1);
     CHECK(bnn_graph_probs(&net, NULL, 2, p) == BNN_EARG);
     CHECK(bnn_graph_probs(&net, &(bnn_ensemble){ .params = u.w }, 0, p) == BNN_ESHAPE);
+    for (int k = 0; k < 3; k++) { /* weights matter by their ratios; one must be above 0 */
+        float sum = 0;
+        for (size_t i = 0; i < post.count; i++) post.weights[i] = k == 0 ? 0 : k == 1 ? 1e60 : 1e-60;
+        CHECK(bnn_graph_probs(&net, &post, 0, p) == (k == 0 ? BNN_EARG : BNN_OK));
+        for (int j = 0; k > 0 && j < 3; j++) sum += p[j];
+        if (k > 0) CHECK_NEAR(sum, 1, 1e-6);
+    }
     world_close(&u);
 }
 
