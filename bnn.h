@@ -18411,6 +18411,8 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
                         "%z columns: one of them cannot be", q->method, (double)q->lr,
                         q->gradients, q->ess, q->probe.cols);
+    else if (q->probe.data != NULL && !bnn__numbers(q->probe)) /* it would never reach ess */
+        bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_fit: the probe has no rows, or NaN or inf");
     if (mem->err != BNN_OK) return 0;
     if (q->unscaled || net->scaling.x_mean.data != NULL) return 1;
     err = bnn_net_standardize(net, d);
