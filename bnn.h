@@ -1616,9 +1616,9 @@ BNNDEF bnn_var *bnn_two_level_lower(bnn_tape *t, void *two_level);
 BNNDEF double bnn_linear_evidence(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d,
                                   const double *alpha, double beta);
 /* MacKay's fixed point for alpha (d values; you give the first ones) and, if learn_noise is 1,
- * beta. Ends when their logarithms change by less than 1e-6, or after `steps` (0 = 1000). Features
- * whose best alpha is infinite (Tipping and Faul 2003) get 1e12 and mean 0: prune them. Returns
- * ln p(y). */
+ * beta, which stays as it is once X m leaves nothing of y but rounding. Ends when their logarithms
+ * change by less than 1e-6, or after `steps` (0 = 1000). Features whose best alpha is infinite
+ * (Tipping and Faul 2003) get 1e12 and mean 0: prune them. Returns ln p(y). */
 BNNDEF double bnn_linear_ard(bnn_arena *mem, bnn_mat mean, bnn_mat cov, bnn_data d, double *alpha,
                              double *beta, int learn_noise, size_t steps);
 /* The same for any weights with posterior mean m and sd s, (n,k). The prior variances var are (n,k)
@@ -1910,10 +1910,11 @@ typedef struct bnn_table {
 BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, size_t size,
                            bnn_csv_desc desc);
 /* Adds a last column: column col of m, with enough digits to tell floats apart and NaN as an empty
- * cell, which sets the rows of an empty table; or t->rows texts, which are borrowed */
+ * cell, which sets the rows of an empty table; or t->rows texts, which are borrowed. name NULL: its
+ * number */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
-/* As CSV; bnn_table_save (below) to a file */
+/* As CSV, with a line of names unless they are but numbers; bnn_table_save (below) to a file */
 BNNDEF int bnn_table_write(bnn_arena *mem, const bnn_table *t, void **bytes, size_t *size);
 
 enum { BNN_MISSING_REFUSE = 1, BNN_MISSING_DROP, BNN_MISSING_MEAN, BNN_MISSING_INDICATOR };
@@ -13683,6 +13684,8 @@ static double bnn__ess_tail(const bnn__chains *c) {
         one = bnn__ess(c, inside); /* NaN where many draws share the largest value */
         if (bnn__is_nan(ess) || one < ess) ess = one;
     }
+    if (bnn__is_nan(ess))
+        bnn__arena_say(c->mem, BNN_EARG, "bnn_diag_ess_tail: nearly all draws are equal");
     return ess;
 }
 
@@ -14008,6 +14011,8 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
     int err = BNN_OK;
     if (!bnn__mat_ok(a) || a.rows == 0 || !bnn__mat_is(out, 1, a.cols)) return BNN_ESHAPE;
     if (mem == NULL || !(q >= 0 && q <= 1) || bnn__mat_overlap(out, a)) return BNN_EARG;
+    for (i = 0; i < bnn__mat_size(a); i++)
+        if (bnn__is_nan((double)a.data[i])) return BNN_EARG;
     for (j = 0; j < a.cols && err == BNN_OK; j++) {
         bnn_mark mark = bnn_arena_mark(mem);
         bnn_mat col = bnn_mat_new(mem, a.rows, 1);
@@ -14015,7 +14020,7 @@ BNNDEF int bnn_mat_col_quantile(bnn_arena *mem, bnn_mat out, bnn_mat a, double q
         for (i = 0; col.data != NULL && i < a.rows; i++) col.data[i] = a.data[i * a.cols + j];
         sorted = col.data != NULL ? bnn__sorted(mem, col) : NULL;
         if (sorted != NULL) out.data[j] = (float)bnn__quantile(a.rows, sorted, q);
-        else err = mem->err != BNN_OK ? mem->err : BNN_EARG; /* a NaN */
+        else err = mem->err;
         bnn_arena_rewind(mem, mark);
     }
     return err;
@@ -14160,7 +14165,8 @@ BNNDEF bnn_loo bnn_diag_loo(bnn_arena *mem, bnn_mat points, bnn_mat k_hat, bnn_m
         if (points.data != NULL) points.data[i] = (float)one;
         if (k_hat.data != NULL) k_hat.data[i] = (float)k;
     }
-    r.se = sqrt((double)n * square / (double)(n > 1 ? n - 1 : 1));
+    r.se = sqrt((double)n * square / (double)(n - 1));
+    if (n == 1) bnn__arena_say(mem, BNN_ESHAPE, "bnn_diag_loo: one row has no standard error");
     return r;
 }
 
@@ -14234,16 +14240,16 @@ BNNDEF int bnn_conformal_set(bnn_arena *mem, bnn_mat out, bnn_mat prob, bnn_mat 
 
 BNNDEF int bnn_recalibrate(bnn_mat out, bnn_mat prob, double temperature) {
     size_t i, j, k = bnn__classes(prob);
+    double power = 1 / temperature;
     if (!bnn__mat_ok(prob) || !bnn__mat_is(out, prob.rows, prob.cols)) return BNN_ESHAPE;
     if (!(temperature > 0) || !bnn__finite_d(temperature) || !bnn__probs(prob)) return BNN_EARG;
     for (i = 0; i < prob.rows; i++) {
         double sum = 0, top = 0;
         for (j = 0; j < k; j++) top = fmax(top, bnn__class_prob(prob, i, j));
-        for (j = 0; j < k; j++) sum += pow(bnn__class_prob(prob, i, j) / top, 1 / temperature);
-        for (j = 0; j < prob.cols; j++) {
-            float *to = out.data + i * prob.cols + j;
-            double p = (double)prob.data[i * prob.cols + j];
-            *to = (float)(pow(p / top, 1 / temperature) / sum);
+        for (j = 0; j < k; j++) sum += pow(fmax(bnn__class_prob(prob, i, j), 0) / top, power);
+        for (j = 0; j < prob.cols; j++) { /* below 0 is rounding */
+            double p = fmax((double)prob.data[i * prob.cols + j], 0);
+            out.data[i * prob.cols + j] = (float)(pow(p / top, power) / sum);
         }
     }
     return BNN_OK;
@@ -14406,7 +14412,7 @@ static bnn_gaussian bnn__gaussian_for(bnn_arena *mem, const bnn_net *net, int ki
 }
 
 /* Rows of z: deviations from the mean, scaled so that the covariance is z^T z */
-static void bnn__fit_piece(const bnn_gaussian_piece *p, bnn_mat z, double ridge) {
+static void bnn__fit_piece(bnn_arena *mem, const bnn_gaussian_piece *p, bnn_mat z, double ridge) {
     const float *x = z.data + p->first;
     size_t i, s, n = p->n, step = bnn__dense(p) ? n + 1 : 1;
     if (bnn__dense(p)) bnn__gemm(n, n, z.rows, x, 1, z.cols, x, z.cols, 1, p->cov.data, n, 0);
@@ -14414,6 +14420,9 @@ static void bnn__fit_piece(const bnn_gaussian_piece *p, bnn_mat z, double ridge)
         double sum = 0;
         for (s = 0; s < z.rows; s++) sum += (double)x[s * z.cols + i] * (double)x[s * z.cols + i];
         p->cov.data[i * step] = (float)(sum + ridge);
+        if (!bnn__finite(p->cov.data[i * step]))
+            bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_gaussian_fit: variance %g of weight %z",
+                            sum + ridge, p->first + i);
     }
 }
 
@@ -14437,7 +14446,7 @@ static void bnn__fit(bnn_gaussian *g, const bnn_ensemble *e, double total, doubl
             return;
         }
     }
-    for (i = 0; i < g->n_pieces; i++) bnn__fit_piece(&g->pieces[i], z, ridge);
+    for (i = 0; i < g->n_pieces; i++) bnn__fit_piece(g->mem, &g->pieces[i], z, ridge);
     bnn_arena_rewind(g->mem, mark);
 }
 
@@ -16499,12 +16508,14 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
     n = s->edges[edge].n_ops;
     if (post != NULL && (post->count == 0 || post->params->n != store->n ||
                          post->samples.cols != store->n)) return BNN_ESHAPE;
+    for (i = 0; i < samples; i++) total += post != NULL ? post->weights[i] : 1;
+    if (!(total > 0) || !bnn__finite_d(total)) return BNN_EARG;
     for (k = 0; k < n; k++) p[k] = s->logits[edge] == BNN__NONE ? 1 : 0;
     if (s->logits[edge] == BNN__NONE) return BNN_OK;
     for (i = 0; i < samples; i++) {
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
         bnn_mat a = bnn_params_mat(&view, s->logits[edge]);
-        double weight = post != NULL ? post->weights[i] : 1, sum = 0, q;
+        double weight = post != NULL ? post->weights[i] / total : 1, sum = 0, q;
         best = bnn_mat_row_argmax(a, 0);
         if (best == n) return BNN_ENONFINITE;
         for (k = 0; k < n; k++) sum += bnn__logit_weight(s->gamma, a.data[k], a.data[best]);
@@ -16513,10 +16524,7 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
             q = bnn__logit_weight(s->gamma, a.data[k], a.data[best]) / sum;
             p[k] = (float)((double)p[k] + weight * q);
         }
-        total += weight;
     }
-    if (!(total > 0)) return BNN_OK;
-    for (k = 0; k < n; k++) p[k] = (float)((double)p[k] / total);
     return BNN_OK;
 }
 
@@ -16934,7 +16942,7 @@ static double bnn__linear_residual(const bnn__regress *p) { /* |y - Xm|^2 */
  * equality. Once the others rest it is sent there. */
 static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int learn_noise,
                          int *rest) {
-    double total = 0, change = 0, moved;
+    double total = 0, change = 0, moved, left;
     size_t i;
     int sent = 0;
     for (i = 0; i < p->d; i++) {
@@ -16949,9 +16957,10 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
         if (!drifts && moved > change) change = moved;
         alpha[i] = next;
     }
-    if (learn_noise) {
+    left = bnn__linear_residual(p);
+    if (learn_noise && left > 1e-14 * p->yy && (double)p->n > total) { /* else it is rounding */
         moved = *beta;
-        *beta = ((double)p->n - total) / bnn__linear_residual(p);
+        *beta = ((double)p->n - total) / left;
         moved = fabs(bnn__dlog(*beta / moved));
         change = moved > change ? moved : change;
     }
@@ -18413,6 +18422,8 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: method %d, lr %g, gradients %g, ess %g, probe of "
                         "%z columns: one of them cannot be", q->method, (double)q->lr,
                         q->gradients, q->ess, q->probe.cols);
+    else if (q->probe.data != NULL && !bnn__numbers(q->probe)) /* it would never reach ess */
+        bnn__arena_fail(mem, BNN_ENONFINITE, "bnn_fit: the probe has no rows, or NaN or inf");
     if (mem->err != BNN_OK) return 0;
     if (q->unscaled || net->scaling.x_mean.data != NULL) return 1;
     err = bnn_net_standardize(net, d);
@@ -20187,6 +20198,14 @@ static void bnn__column_look(const bnn_table *t, bnn_column *c) { /* what all it
               : words == there ? BNN_COLUMN_CLASS : 0;
 }
 
+/* The name of a column without one */
+static char *bnn__column_number(bnn_arena *mem, size_t number) {
+    char *name = (char *)bnn_arena_alloc(mem, 24, 1);
+    size_t n = 0;
+    if (name != NULL) bnn__put_size(name, &n, number);
+    return name;
+}
+
 /* The header's names, or numbers; no row yet */
 static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
     char **names = NULL;
@@ -20196,11 +20215,9 @@ static int bnn__table_columns(bnn__csv *c, bnn_table *t, int header) {
     if (header && (names = bnn__csv_names(c)) == NULL) return BNN_ENOMEM;
     for (i = 0; i < c->cols; i++) {
         bnn_column *to = &t->columns[i];
-        size_t n = 0;
         to->cells = (char **)bnn__arena_take(c->mem, t->rows, sizeof *to->cells);
-        to->name = names != NULL ? names[i] : (char *)bnn_arena_alloc(c->mem, 24, 1);
+        to->name = names != NULL ? names[i] : bnn__column_number(c->mem, i + 1);
         if (to->cells == NULL || to->name == NULL) return BNN_ENOMEM;
-        if (names == NULL) bnn__put_size(to->name, &n, i + 1);
     }
     return BNN_OK;
 }
@@ -20315,7 +20332,7 @@ BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, c
     if (columns == NULL) return;
     if (t->cols != 0) memcpy(columns, t->columns, t->cols * sizeof *columns);
     c = &columns[t->cols];
-    c->name = bnn__keep(mem, name);
+    c->name = name != NULL ? bnn__keep(mem, name) : bnn__column_number(mem, t->cols + 1);
     c->cells = cells;
     if (c->name == NULL) return;
     bnn__column_look(t, c);
@@ -20363,10 +20380,22 @@ static size_t bnn__field_write(char *to, const char *s, char sep) {
     return n + 1;
 }
 
+/* 0: its names are the numbers of the columns, which would come back as one more row */
+static int bnn__table_named(const bnn_table *t) {
+    size_t j;
+    for (j = 0; j < t->cols && t->desc.header <= 0; j++) {
+        char number[24];
+        size_t n = 0;
+        bnn__put_size(number, &n, j + 1);
+        if (strcmp(number, t->columns[j].name) != 0) break;
+    }
+    return j < t->cols;
+}
+
 static size_t bnn__table_text(const bnn_table *t, char *to) { /* to NULL = only count */
     char sep = t->desc.separator != '\0' && t->desc.separator != ' ' ? t->desc.separator : ',';
     size_t i, j, n = 0;
-    for (i = 0; i <= t->rows; i++)
+    for (i = bnn__table_named(t) ? 0 : 1; i <= t->rows; i++)
         for (j = 0; j < t->cols; j++) {
             const char *s = i == 0 ? t->columns[j].name : t->columns[j].cells[i - 1];
             if (t->cols == 1 && *s == '\0') s = "NA"; /* a blank line would be no row */
@@ -22815,6 +22844,8 @@ BNNDEF int bnn_params_import(bnn_params *w, size_t first, const bnn_arrays *a, c
     static const char ends[][8] = { "", ".weight", ".bias" };
     int apply, err;
     if (w == NULL || a == NULL || names == NULL) return BNN_EARG;
+    if (layout < 0 || layout > BNN_IMPORT_PLAIN)
+        return bnn__arena_say(w->mem, BNN_EARG, "bnn_params_import: layout %d", layout);
     for (apply = 0; apply < 2; apply++) {
         const char *list = names, *item;
         size_t n, b = first;
@@ -22855,6 +22886,7 @@ static bnn_array *bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *n
     bnn_array *to;
     size_t i, j;
     if (mem->err != BNN_OK) return NULL;
+    if (name == NULL) name = ""; /* as of bnn_params_add */
     if (strpbrk(name, "/\\") != NULL || bnn_arrays_find(a, name) != NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" is there already, or has a path "
                         "in it", name);
@@ -22886,7 +22918,8 @@ static bnn_array *bnn__arrays_stack(bnn_arena *mem, bnn_arrays *a, const char *n
 
 BNNDEF void bnn_arrays_add_chains(bnn_arena *mem, bnn_arrays *a, const char *name,
                                   const bnn_mat *chains, size_t n) {
-    if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains", name);
+    if (n == 0) bnn__arena_fail(mem, BNN_EARG, "bnn_arrays_add: \"%s\" of no chains",
+                                name != NULL ? name : "");
     else (void)bnn__arrays_stack(mem, a, name, chains, n, 0, chains[0].cols);
 }
 

@@ -601,6 +601,12 @@ static void halves_that_are_equal_say_so(void) {
     CHECK(strstr(a.msg, "bnn_diag_rhat: all draws are equal") != NULL && a.err == BNN_OK);
     CHECK(bnn_diag_ess_tail(&a, draws) != bnn_diag_ess_tail(&a, draws));
     CHECK(strstr(a.msg, "bnn_diag_ess_tail: all draws are equal") != NULL);
+    float many[60];
+    for (int i = 0; i < 60; i++) many[i] = i != 17;
+    draws = (bnn_mat){ 1, 60, many };
+    CHECK(bnn_diag_ess(&a, draws) > 1 && bnn_diag_ess_bulk(&a, draws) > 1);
+    CHECK(bnn_diag_ess_tail(&a, draws) != bnn_diag_ess_tail(&a, draws) && a.err == BNN_OK);
+    CHECK(strstr(a.msg, "bnn_diag_ess_tail: nearly all draws are equal") != NULL);
     bnn_arena_free(&a);
 }
 

@@ -329,6 +329,10 @@ static void bad_input_is_an_error_with_a_sentence(void) {
                   .method = BNN_FIT_NUTS }).reached); /* a sampler ends there */
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .probe = { 1, 2, &one } }).err == BNN_EARG);
     CHECK(mem_took(BNN_EARG, "probe of 2 columns"));
+    one = (float)NAN;
+    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .probe = { 1, 1, &one } }).err == BNN_ENONFINITE);
+    CHECK(mem_took(BNN_ENONFINITE, "the probe has no rows, or NaN or inf"));
+    one = 1;
     bnn_net wide = linear_net(2, 1);
     CHECK(bnn_fit(&mem, &wide, d, (bnn_fit_desc){ 0 }).err == BNN_ESHAPE);
     CHECK(mem_took(BNN_ESHAPE, "bnn_fit: bnn_affine"));

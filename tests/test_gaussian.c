@@ -543,6 +543,9 @@ static void nothing_given_is_an_error_and_no_crash(void) {
     CHECK(bnn_gaussian_fit(&mem, &post, &net, 3, 0).n == 0 && mem_took(BNN_EARG, "kind 3"));
     CHECK(bnn_gaussian_fit(&mem, &post, &net, 0, (double)INFINITY).n == 0 &&
           mem_took(BNN_EARG, "ridge inf"));
+    if (sizeof post.samples.data[0] == 4)
+        CHECK(bnn_gaussian_fit(&mem, &post, &net, 0, 1e39).n == 0 &&
+              mem_took(BNN_ENONFINITE, "variance 1e39 of weight 0"));
     post.samples.data[4] = NAN;
     CHECK(bnn_gaussian_fit(&mem, &post, &net, 0, 0).n == 0 && mem_took(BNN_ENONFINITE, "weight 4"));
     CHECK(is_nan(bnn_gaussian_log_pdf(NULL, x)) && is_nan(bnn_gaussian_log_pdf(&none, x)) &&

@@ -237,6 +237,11 @@ static void loo_is_as_the_oracle_says(void) {
         CHECK_NEAR(r.k_max, 1 - 1 / log10(200), 1e-15);
         CHECK(r.high == high && high > 0 && high < 5);
     }
+    bnn_mat one = bnn_mat_new(&mem, 200, 1);
+    for (size_t s = 0; s < 200; s++) one.data[s] = ll.data[5 * s];
+    bnn_loo r = bnn_diag_loo(&mem, (bnn_mat){ 0 }, (bnn_mat){ 0 }, one, 0);
+    CHECK(isfinite(r.elpd) && isnan(r.se) && mem.err == BNN_OK); /* as bnn_diag_compare */
+    CHECK(strstr(mem.msg, "one row has no standard error") != NULL);
     close_all();
 }
 
@@ -347,6 +352,9 @@ static void quantiles_of_columns_are_numpys(void) {
         CHECK(out.data[1] == (float)(k / 2.0));
     }
     CHECK(bnn_mat_col_quantile(&mem, out, a, 1.1) == BNN_EARG);
+    ends[5] = (float)NAN, out.data[0] = 7; /* on error nothing is written, the first column either */
+    CHECK(bnn_mat_col_quantile(&mem, out, (bnn_mat){ 3, 2, ends }, 0.5) == BNN_EARG);
+    CHECK(out.data[0] == 7);
     CHECK(bnn_mat_col_quantile(&mem, (bnn_mat){ 1, 1, out.data }, a, 0.5) == BNN_ESHAPE);
     close_all();
 }
@@ -429,6 +437,11 @@ static void a_temperature_makes_probabilities_right(void) {
     CHECK(bnn_recalibrate(two, two, 2) == BNN_OK);
     CHECK_NEAR(two.data[0], 0.75, TIGHT);
     CHECK_NEAR(two.data[1], 0, 0);
+    two.data[0] = (float)(1 + 1e-7), two.data[1] = (float)-1e-7; /* as rounding leaves them */
+    CHECK(bnn_recalibrate(two, two, 1.5) == BNN_OK && two.data[0] == 1 && two.data[1] == 0);
+    two = (bnn_mat){ 1, 2, two.data };
+    two.data[1] = (float)-1e-7;
+    CHECK(bnn_recalibrate(two, two, 1.5) == BNN_OK && two.data[0] == 1 && two.data[1] == 0);
     CHECK(bnn_recalibrate(two, two, 0) == BNN_EARG && bnn_recalibrate(two, prob, 1) == BNN_ESHAPE);
     close_all();
 }

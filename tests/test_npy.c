@@ -112,6 +112,7 @@ static void a_net_of_pytorch_answers_the_same_and_becomes_a_posterior(void) {
     CHECK(p.epistemic.data != NULL && p.epistemic.data[0] > 0);
     CHECK(bnn_params_import(w, 2, &a, "2.weight", 0) == BNN_OK);
     float before = w->theta[0];
+    CHECK(bnn_params_import(w, 0, &a, "0", 3) == BNN_EARG && strstr(mem.msg, "bnn_params_import: layout 3") != NULL);
     CHECK(bnn_params_import(w, 0, &a, "0, 1", 0) == BNN_EARG && strstr(mem.msg, "bnn_params_import: there is no tensor \"1\"") != NULL);
     CHECK(bnn_params_import(w, 0, &a, "2, 0", 0) == BNN_ESHAPE &&
           strstr(mem.msg, "\"2.weight\" is 2x5, block 0 is 3x5 transposed") != NULL);
@@ -258,6 +259,11 @@ static void what_is_written_reads_back(void) {
     CHECK(bnn_arrays_load(&mem, "test_npy.npy.tmp", &in) == BNN_OK && in.count == 1 && in.at[0].values.cols == ROWS);
     CHECK_SAME_ARRAY(in.at[0].values.data, lik[0].data, DRAWS * ROWS);
     remove("test_npy.npy.tmp");
+    bnn_arrays_add_chains(&mem, &one, NULL, lik, 0);
+    CHECK(mem_took(BNN_EARG, "bnn_arrays_add: \"\" of no chains"));
+    one.count = 0;
+    bnn_arrays_add(&mem, &one, NULL, lik[0]);
+    CHECK(one.count == 1 && one.at[0].name[0] == '\0');
 }
 
 static size_t npy_of(unsigned char *p, const char *header, const void *items, size_t n) {

@@ -556,6 +556,13 @@ static void probabilities_are_means_of_softmax_over_the_samples(void) {
     CHECK(bnn_graph_probs(&net, NULL, 1, p) == BNN_OK && p[0] == 1);
     CHECK(bnn_graph_probs(&net, NULL, 2, p) == BNN_EARG);
     CHECK(bnn_graph_probs(&net, &(bnn_ensemble){ .params = u.w }, 0, p) == BNN_ESHAPE);
+    for (int k = 0; k < 3; k++) { /* weights matter by their ratios; one must be above 0 */
+        float sum = 0;
+        for (size_t i = 0; i < post.count; i++) post.weights[i] = k == 0 ? 0 : k == 1 ? 1e60 : 1e-60;
+        CHECK(bnn_graph_probs(&net, &post, 0, p) == (k == 0 ? BNN_EARG : BNN_OK));
+        for (int j = 0; k > 0 && j < 3; j++) sum += p[j];
+        if (k > 0) CHECK_NEAR(sum, 1, 1e-6);
+    }
     world_close(&u);
 }
 
@@ -1567,6 +1574,28 @@ static void enumerating_structures_by_evidence_finds_the_generator(void) {
     CHECK(right >= 7); /* BIC-like errors: about 1 in 10 adds a feature */
 }
 
+static void ard_of_targets_without_noise_has_an_evidence(void) {
+    world u;
+    bnn_data d;
+    bnn_mat mean, none = { 0, 0, NULL };
+    world_open(&u, 570);
+    mean = bnn_mat_new(&u.mem, 2, 1);
+    for (size_t n = 0; n <= 8; n++) { /* none, fewer than features, as many, more */
+        double alpha[2] = { 1, 1 }, beta = 1;
+        d.x = bnn_mat_new(&u.mem, n, 2), d.y = bnn_mat_new(&u.mem, n, 1);
+        for (size_t i = 0; i < n; i++) {
+            d.x.data[2 * i] = (float)i, d.x.data[2 * i + 1] = (float)(i % 3);
+            d.y.data[i] = (float)(2 * i + i % 3);
+        }
+        CHECK(bnn__finite_d(bnn_linear_ard(&u.mem, mean, none, d, alpha, &beta, 1, 0)));
+        CHECK(beta > 0 && bnn__finite_d(beta));
+        if (n < 4) continue;
+        CHECK_NEAR(mean.data[0], 2, 1e-6);
+        CHECK_NEAR(mean.data[1], 1, 1e-6);
+    }
+    world_close(&u);
+}
+
 static void linear_evidence_refuses_what_does_not_fit(void) {
     world u;
     bnn_data d;
@@ -1856,6 +1885,7 @@ int main(void) {
     RUN(the_gradient_of_the_evidence_is_its_formula);
     RUN(ard_finds_the_maximum_of_the_evidence_and_prunes_what_does_not_matter);
     RUN(enumerating_structures_by_evidence_finds_the_generator);
+    RUN(ard_of_targets_without_noise_has_an_evidence);
     RUN(linear_evidence_refuses_what_does_not_fit);
     RUN(ard_updates_are_the_optimum_of_each_group);
     RUN(fast_ard_updates_have_the_fixed_point_of_the_evidence);

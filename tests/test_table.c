@@ -306,6 +306,14 @@ static void what_is_written_reads_back(void) {
     bnn_table_add_text(&mem, &made, "name", names);
     made.desc.separator = ';';
     CHECK(bnn_table_write(&mem, &made, &bytes, &size) == BNN_OK && memcmp(bytes, "only;name\n;x\n3;y\n", 17) == 0);
+    t = plain("5,6\n7,8\n"); /* without names */
+    CHECK(bnn_table_write(&mem, &t, &bytes, &size) == BNN_OK && size == 8 && memcmp(bytes, "5,6\n7,8\n", 8) == 0);
+    w[0] = 9;
+    bnn_table_add(&mem, &t, NULL, (bnn_mat){ 2, 1, w }, 0);
+    CHECK(strcmp(t.columns[2].name, "3") == 0);
+    CHECK(bnn_table_write(&mem, &t, &bytes, &size) == BNN_OK && memcmp(bytes, "5,6,9\n7,8,3\n", 12) == 0);
+    t.desc.header = 1; /* they are names */
+    CHECK(bnn_table_write(&mem, &t, &bytes, &size) == BNN_OK && memcmp(bytes, "1,2,3\n5,6,9\n", 12) == 0);
     bnn_table_add(&mem, &made, "bad", (bnn_mat){ 1, 1, w }, 0);
     CHECK(mem_took(BNN_ESHAPE, "bnn_table_add: column 0 of 1x1 to a table of 2 rows"));
     memset(&made, 0, sizeof made);
