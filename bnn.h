@@ -2098,12 +2098,6 @@ BNNDEF int bnn_load(bnn_arena *mem, const char *path, bnn_net *net); /* may be z
 #define BNN_ASSERT(x) ((void)0) /* internal invariants only, never user input */
 #endif
 
-#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER)
-#define BNN__RESTRICT __restrict
-#else
-#define BNN__RESTRICT
-#endif
-
 #define BNN__PI 3.14159265358979323846
 #define BNN__LN_2PI 1.83787706640934548356
 #define BNN__NONE ((size_t)-1) /* no index */
@@ -2863,8 +2857,8 @@ BNN__COLD
 /* sin (shift 0) and cos (1) of any float: beyond 1e5 after Payne and Hanek (1983). |x| = m 2^e with
  * a whole m; of 2/pi only the 96 bits count that 2^e moves to a weight of 2 and below. */
 BNN__UNUSED static float bnn__trig(float x, uint32_t shift) {
-    static const uint32_t word[9] = { 0, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u,
-        0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u };        /* 2/pi, after 32 zero bits */
+    static const uint32_t word[8] = { 0, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u,
+        0xdb629599u, 0x3c439041u, 0xfe5163abu };                     /* 2/pi, after 32 zero bits */
     uint32_t b = bnn__bits_1(x), m = (b & 0x7fffffu) | 0x800000u, n, w[3];
     int at = (int)(b >> 23 & 255) - 120, i; /* e + 30: the bit of weight 2 after the shift by 2^e */
     uint64_t f;
@@ -3621,8 +3615,6 @@ BNN__CHOICE(4, BNN__CASE(4, 2))
  * number are listed, and a tile of 2 by 4 S takes these. It takes all k where a sum ends as -0, and
  * a block of B that is not finite goes the other way: the bits of the dense product. */
 enum { BNN__LISTED = 128, BNN__PAIRS = 128, BNN__THIN_LEAST = 1 << 21 };
-typedef int bnn__thin(size_t k, const unsigned char *at, int all, const float *a, size_t ars,
-                      size_t acs, const float *b, size_t brs, float *c, size_t ldc, int more);
 #define BNN__THIN_ZERO(j, S)  bnn__f##S s##j = bnn__set_##S(0), t##j = s##j;
 #define BNN__THIN_LOAD(j, S)  s##j = bnn__ld_##S(c + j * S), t##j = bnn__ld_##S(c + ldc + j * S);
 #define BNN__THIN_STEP(j, S)                                                                     \
@@ -4398,14 +4390,13 @@ static int bnn__v_below_1(size_t n, const float *x, float limit) {
 
 #if BNN__SIMD
 typedef double bnn__d4 __attribute__((vector_size(32)));
-typedef float bnn__s4 __attribute__((vector_size(16)));
 typedef uint32_t bnn__b8 __attribute__((vector_size(32)));
 
 #define BNN__SUMS(S)                                                                               \
     BNN__UNUSED static BNN__AT_##S double bnn__sumsq_##S(size_t n, const float *x, float m) {      \
         double mean = (double)m, s[8];                                                             \
         bnn__d4 a = { 0, 0, 0, 0 }, b = a, d, e;                                                   \
-        bnn__s4 u, v;                                                                              \
+        bnn__f4 u, v;                                                                              \
         size_t i, l;                                                                               \
         for (i = 0; i + 8 <= n; i += 8) {                                                          \
             memcpy(&u, x + i, sizeof u);                                                           \
@@ -5063,7 +5054,12 @@ static double bnn__lgamma_rest(double x) {
 static double bnn__deviance(double a, double m) {
     double u = (m - a) / a, r, p, s = 0, s1 = -1;
     int k;
-    if (!(u > -0.4 && u < 0.4)) return a * bnn__dlog(a / m) + (m - a);
+    if (!(u > -0.4 && u < 0.4)) {
+        double ratio = a / m, least = DBL_MIN * DBL_EPSILON; /* above 0; m may be too small for it */
+        double y = ratio > 0 && bnn__finite_d(ratio)
+                       ? bnn__dlog(ratio) : bnn__dlog(a) - bnn__dlog(m > 0 ? m : least);
+        return a * y + (m - a);
+    }
     r = u / (2 + u);
     p = r * r;
     for (k = 3; s != s1; k += 2, p *= r * r) {

@@ -150,6 +150,14 @@ static void incomplete_functions_converge_for_huge_parameters(void) {
     CHECK_NEAR(bnn_beta_i(1e9, 1e9, 0.5), 0.5, 1e-10);
 }
 
+static void next_to_zero_the_incomplete_functions_are_powers(void) { /* a/x beyond all doubles */
+    double x = 1e-310;
+    CHECK_REL(bnn_gamma_p(0.5, x), sqrt(x) * 1.1283791670955126, 1e-12);
+    CHECK_REL(bnn_gamma_p(0.02, 1e-320), pow(1e-320, 0.02) / exp(bnn_lgamma(1.02)), 1e-12);
+    CHECK_REL(bnn_beta_i(0.5, 0.5, x), sqrt(x) * 0.63661977236758134, 1e-11);
+    CHECK_NEAR(bnn_beta_i(1e-20, 1e-20, 1e-306), 0.5, 1e-11); /* a x is 0 */
+}
+
 static void beta_i_agrees_with_mpmath(void) {
     for (size_t i = 0; i < COUNT(oracle_beta); i++) {
         const double *o = oracle_beta[i];
@@ -325,6 +333,7 @@ int main(void) {
     RUN(gamma_p_has_its_closed_forms);
     RUN(gamma_p_is_a_cdf);
     RUN(incomplete_functions_converge_for_huge_parameters);
+    RUN(next_to_zero_the_incomplete_functions_are_powers);
     RUN(beta_i_agrees_with_mpmath);
     RUN(beta_i_has_its_closed_forms_and_symmetry);
     RUN(normal_cdf_and_its_log_agree_with_mpmath);
