@@ -175,6 +175,12 @@ static double number(const char *name, const char *text, double least) {
     return v;
 }
 
+static size_t whole_number(const char *name, const char *text) { /* 2^53 and less is exact */
+    double v = number(name, text, 0), most = SIZE_MAX < 1ull << 53 ? SIZE_MAX : 1ull << 53;
+    if (!(v <= most) || v > floor(v)) usage("a whole number is needed behind ", name);
+    return (size_t)v;
+}
+
 static options parse(int argc, char **argv) {
     options o = { 0 };
     struct { const char *name, **text; double *real; size_t *size; } table[] = {
@@ -205,8 +211,10 @@ static options parse(int argc, char **argv) {
         if (++i == argc) usage("something is needed behind ", table[k].name);
         if (table[k].text) *table[k].text = argv[i];
         if (table[k].real) *table[k].real = number(table[k].name, argv[i], 0);
-        if (table[k].size) *table[k].size = (size_t)number(table[k].name, argv[i], 0);
+        if (table[k].size) *table[k].size = whole_number(table[k].name, argv[i]);
     }
+    if (o.thousands && strlen(o.thousands) != 1)
+        usage("--thousands is one character and not ", o.thousands);
     json = o.json;
     quiet = o.out && strcmp(o.out, "-") == 0;
     return o;
@@ -307,15 +315,15 @@ static int all_numbers(const bnn_table *t) {
 }
 
 static bnn_table load_table(const options *o, const char *path) {
-    static const char *const yes_no[] = { "yes", "no" }, *const arrays[] = { ".npz", ".npy",
-                                                                           ".safetensors" };
+    static const char *const yes_no[] = { "yes", "no" }, *const marks[] = { ".", "," };
+    static const char *const arrays[] = { ".npz", ".npy", ".safetensors" };
     bnn_table t = { 0 };
     int header = choice("--header is yes or no and not ", o->header, yes_no, 2);
     bnn_csv_desc d = { .header = header == 2 ? -1 : 1 };
     const char *end = strrchr(path, '.');
     for (int i = 0; i < 3 && end; i++)
         if (strcmp(end, arrays[i]) == 0) return table_of_arrays(path);
-    if (o->decimal) d.decimal = o->decimal[0];
+    if (choice("--decimal is . or , and not ", o->decimal, marks, 2) == 2) d.decimal = ',';
     if (o->thousands) d.thousands = o->thousands[0];
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) {
         bnn_arena again = { 0 }; /* a row of numbers and no more? */

@@ -252,6 +252,9 @@ says 1 "the name must be an identifier" emit s.bnn --name "../x"
 code 2 "no command" nothing
 code 2 "no target" fit train.csv
 code 2 "bad option" fit train.csv --target y --nothing
+for bad in "--folds 2.5" "--folds 1e30" "--seed inf" "--decimal x" "--decimal ,," "--thousands ''" "--budget nan"; do
+    eval "code 2 'fit $bad' fit train.csv --target y $bad"
+done
 code 2 "bad widths" fit train.csv --target y --hidden 5,x
 code 1 "no such column" fit train.csv --target nope
 code 1 "no such file" fit none.csv --target y
@@ -261,3 +264,4 @@ code 1 "a keyword" emit s.bnn --name int
 printf 'a,y\n1,2\n3,x\n' >bad.csv
 code 1 "a word among numbers" fit bad.csv --target a --skip none
 finish
+/root/.pyenv/libexec/pyenv-hooks: line 24: enable: cannot open shared object /root/.pyenv/libexec/pyenv-realpath.dylib: /root/.pyenv/libexec/pyenv-realpath.dylib: cannot open shared object file: No such file or directory
