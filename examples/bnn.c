@@ -66,7 +66,8 @@ static volatile sig_atomic_t stop;
 
 typedef struct options {
     char **words; /* as they were given */
-    const char *command, *files[2], *out, *resume, *target, *task, *hidden, *method, *skip,
+    int command;
+    const char *files[2], *out, *resume, *target, *task, *hidden, *method, *skip,
         *missing, *name, *storage, *decimal, *thousands, *classes, *dates, *header, *unknown;
     int n_words, n_files, json;
     double budget, fraction;
@@ -168,6 +169,11 @@ static void say_end(void) {
 
 /* ---- options */
 
+static const char *const commands[] = { "fit", "predict", "report", "distill", "prune", "emit",
+                                        "info", "export" };
+enum { FIT = 1, PREDICT = 2, REPORT = 4, DISTILL = 8, PRUNE = 16, EMIT = 32, INFO = 64,
+       EXPORT = 128, ALL = 255, TABLE = FIT | PREDICT | REPORT | DISTILL | EMIT, COMMANDS = 8 };
+
 static double number(const char *name, const char *text, double least) {
     char *end;
     double v = strtod(text, &end);
@@ -183,21 +189,23 @@ static size_t whole_number(const char *name, const char *text) { /* 2^53 and les
 
 static options parse(int argc, char **argv) {
     options o = { 0 };
-    struct { const char *name, **text; double *real; size_t *size; } table[] = {
-        { "-o", &o.out, 0, 0 }, { "--target", &o.target, 0, 0 }, { "--task", &o.task, 0, 0 },
-        { "--hidden", &o.hidden, 0, 0 }, { "--method", &o.method, 0, 0 },
-        { "--skip", &o.skip, 0, 0 }, { "--missing", &o.missing, 0, 0 },
-        { "--resume", &o.resume, 0, 0 },
-        { "--name", &o.name, 0, 0 }, { "--storage", &o.storage, 0, 0 },
-        { "--decimal", &o.decimal, 0, 0 }, { "--thousands", &o.thousands, 0, 0 },
-        { "--classes", &o.classes, 0, 0 }, { "--date-order", &o.dates, 0, 0 },
-        { "--header", &o.header, 0, 0 }, { "--unknown", &o.unknown, 0, 0 },
-        { "--max-classes", 0, 0, &o.max_classes },
-        { "--budget", 0, &o.budget, 0 }, { "--fraction", 0, &o.fraction, 0 },
-        { "--folds", 0, 0, &o.folds }, { "--seed", 0, 0, &o.seed },
-        { "--steps", 0, 0, &o.steps }, { "--draws", 0, 0, &o.draws } };
+    struct { const char *name; int of; const char **text; double *real; size_t *size; } table[] = {
+        { "-o", ALL & ~INFO, &o.out, 0, 0 }, { "--target", FIT, &o.target, 0, 0 },
+        { "--task", FIT, &o.task, 0, 0 }, { "--hidden", FIT | DISTILL, &o.hidden, 0, 0 },
+        { "--method", FIT, &o.method, 0, 0 }, { "--skip", FIT, &o.skip, 0, 0 },
+        { "--missing", FIT | PREDICT | REPORT, &o.missing, 0, 0 },
+        { "--unknown", FIT | PREDICT | REPORT, &o.unknown, 0, 0 },
+        { "--resume", FIT, &o.resume, 0, 0 }, { "--classes", FIT, &o.classes, 0, 0 },
+        { "--date-order", FIT, &o.dates, 0, 0 }, { "--name", EMIT, &o.name, 0, 0 },
+        { "--storage", EMIT, &o.storage, 0, 0 }, { "--decimal", TABLE, &o.decimal, 0, 0 },
+        { "--thousands", TABLE, &o.thousands, 0, 0 }, { "--header", TABLE, &o.header, 0, 0 },
+        { "--budget", FIT, 0, &o.budget, 0 }, { "--fraction", PRUNE, 0, &o.fraction, 0 },
+        { "--max-classes", FIT, 0, 0, &o.max_classes }, { "--folds", FIT, 0, 0, &o.folds },
+        { "--seed", FIT | DISTILL, 0, 0, &o.seed }, { "--steps", DISTILL, 0, 0, &o.steps },
+        { "--draws", EMIT, 0, 0, &o.draws } };
     o.words = argv, o.n_words = argc;
-    o.command = argc > 1 ? argv[1] : "--help";
+    while (o.command < COMMANDS && strcmp(commands[o.command], argv[1]) != 0) o.command++;
+    if (o.command == COMMANDS) usage("no such command: ", argv[1]);
     for (int i = 2; i < argc; i++) {
         size_t k, n = sizeof table / sizeof *table;
         if (strcmp(argv[i], "--json") == 0) { o.json = 1; continue; }
@@ -208,6 +216,7 @@ static options parse(int argc, char **argv) {
         }
         for (k = 0; k < n && strcmp(table[k].name, argv[i]) != 0; k++) {}
         if (k == n) usage("no such option: ", argv[i]);
+        if (!(table[k].of & 1 << o.command)) usage("not an option of this command: ", argv[i]);
         if (++i == argc) usage("something is needed behind ", table[k].name);
         if (table[k].text) *table[k].text = argv[i];
         if (table[k].real) *table[k].real = number(table[k].name, argv[i], 0);
@@ -215,6 +224,8 @@ static options parse(int argc, char **argv) {
     }
     if (o.thousands && strlen(o.thousands) != 1)
         usage("--thousands is one character and not ", o.thousands);
+    if (o.out && strcmp(o.out, "-") == 0 && 1 << o.command & (FIT | DISTILL | PRUNE | EXPORT))
+        usage("what this command makes is no text: it needs a file behind -o", "");
     json = o.json;
     quiet = o.out && strcmp(o.out, "-") == 0;
     return o;
@@ -1192,17 +1203,13 @@ static int export(const options *o) {
 }
 
 int main(int argc, char **argv) {
-    static const struct { const char *name; int (*run)(const options *o); } commands[] = {
-        { "fit", fit }, { "predict", predict }, { "report", report }, { "distill", distill },
-        { "prune", prune }, { "emit", emit }, { "info", info }, { "export", export } };
+    static int (*const run[COMMANDS])(const options *o) = { fit, predict, report, distill, prune,
+                                                            emit, info, export };
     for (int i = 1; i < argc || i == 1; i++)
         if (i == argc || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
-            return OK;
+            quit(OK);
         }
     options o = parse(argc, argv);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, o.command) == 0) quit(commands[i].run(&o));
-    usage("no such command: ", o.command);
-    return USAGE;
+    quit(run[o.command](&o));
 }

@@ -252,6 +252,12 @@ says 1 "the name must be an identifier" emit s.bnn --name "../x"
 code 2 "no command" nothing
 code 2 "no target" fit train.csv
 code 2 "bad option" fit train.csv --target y --nothing
+says 2 "not an option of this command: --missing" distill m.bnn train.csv --missing drop
+says 2 "not an option of this command: --seed" predict m.bnn train.csv --seed 3
+for command in "fit train.csv --target y" "distill m.bnn" "prune s.bnn --fraction 0.5" "export m.bnn"; do
+    # shellcheck disable=SC2086
+    says 2 "what this command makes is no text: it needs a file behind -o" $command -o -
+done
 for bad in "--folds 2.5" "--folds 1e30" "--seed inf" "--decimal x" "--decimal ,," "--thousands ''" "--budget nan"; do
     eval "code 2 'fit $bad' fit train.csv --target y $bad"
 done
