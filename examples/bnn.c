@@ -85,6 +85,10 @@ typedef struct model {
 } model;
 
 static void quit(int code) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code != FAILED) {
+        fputs("bnn: cannot write the standard output\n", stderr);
+        code = FAILED;
+    }
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     exit(code);

@@ -262,6 +262,15 @@ for bad in "--folds 2.5" "--folds 1e30" "--seed inf" "--decimal x" "--decimal ,,
     eval "code 2 'fit $bad' fit train.csv --target y $bad"
 done
 code 2 "bad widths" fit train.csv --target y --hidden 5,x
+if [ -c /dev/full ]; then
+    for command in --help "info s.bnn" "predict s.bnn test.csv" "report s.bnn test.csv -o -" "emit s.bnn -o -"; do
+        # shellcheck disable=SC2086
+        ./bnn $command >/dev/full 2>err
+        c=$?
+        [ $c -eq 1 ] && grep -q 'cannot write' err
+        check $? "$command on a full disk: $c"
+    done
+fi
 code 1 "no such column" fit train.csv --target nope
 code 1 "no such file" fit none.csv --target y
 code 1 "no model" info train.csv
