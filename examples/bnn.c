@@ -28,6 +28,7 @@ static int inflated(void *to, size_t n, const void *from, size_t size) {
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include "svg.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,7 +85,12 @@ typedef struct model {
     struct { bnn_mat elpd, k_hat; double limit; size_t step; int finite; } loo; /* each step rows */
 } model;
 
+/* A page is written beside its place, and takes it when it is whole */
+static FILE *page;
+static char *page_path;
+
 static void quit(int code) {
+    if (page) (void)fclose(page), (void)remove(page_path);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code != FAILED) {
         fputs("bnn: cannot write the standard output\n", stderr);
         code = FAILED;
@@ -998,6 +1004,29 @@ static void report_surprises(FILE *f, const bnn_table *t, const size_t *rows, bn
     fputs("</table>\n", f);
 }
 
+static FILE *open_page(const char *path) {
+    char text[400];
+    if (strcmp(path, "-") == 0) return stdout;
+    page_path = (char *)bnn_arena_alloc(&mem, strlen(path) + 6, 1);
+    check();
+    strcat(strcpy(page_path, path), ".part");
+    page = fopen(page_path, "w+b");
+    snprintf(text, sizeof text, "%s: cannot write: %s", page_path, page ? "" : strerror(errno));
+    if (page == NULL) die(text);
+    return page;
+}
+
+static void close_page(FILE *f, const char *path) {
+    long size = f == stdout ? 0 : ftell(f);
+    if (fflush(f) != 0 || ferror(f) || size < 0) die("cannot write");
+    if (f == stdout) return;
+    char *bytes = (char *)bnn_arena_alloc(&mem, (size_t)size, 1);
+    check();
+    rewind(f);
+    if (fread(bytes, 1, (size_t)size, f) != (size_t)size) die("cannot read what was written");
+    put_text(path, bytes, (size_t)size);
+}
+
 static int report(const options *o) {
     size_t *rows;
     const char *path = o->out ? o->out : "report.html";
@@ -1005,8 +1034,7 @@ static int report(const options *o) {
     model m = load_for(o);
     bnn_table t = load_table(o, o->files[1]);
     bnn_data d = data_of(&m, &t, &rows, 1);
-    FILE *f = strcmp(path, "-") == 0 ? stdout : fopen(path, "wb");
-    if (f == NULL) die("cannot write the report");
+    FILE *f = open_page(path);
     bnn_mat lp = bnn_predict_log_lik(&mem, &tape, &m.net, post_of(&m), d);
     check();
     double mean = bnn_mat_sum(lp) / (double)d.y.rows;
@@ -1029,7 +1057,7 @@ static int report(const options *o) {
     report_traces(f, &m, d);
     report_inputs(f, &m, d, mean);
     report_surprises(f, &t, rows, lp);
-    if (fflush(f) != 0 || ferror(f) || (f != stdout && fclose(f) != 0)) die("cannot write");
+    close_page(f, path);
     say_end();
     return OK;
 }

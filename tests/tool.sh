@@ -262,6 +262,15 @@ for bad in "--folds 2.5" "--folds 1e30" "--seed inf" "--decimal x" "--decimal ,,
     eval "code 2 'fit $bad' fit train.csv --target y $bad"
 done
 code 2 "bad widths" fit train.csv --target y --hidden 5,x
+echo old >old.html
+(
+    trap '' XFSZ
+    ulimit -f 8
+    ./bnn report m.bnn test.csv -o old.html >out 2>err
+)
+c=$?
+[ $c -eq 1 ] && [ "$(cat old.html)" = old ] && [ ! -e old.html.part ]
+check $? "a report that cannot be written leaves the old one: $c $(cat err)"
 if [ -c /dev/full ]; then
     for command in --help "info s.bnn" "predict s.bnn test.csv" "report s.bnn test.csv -o -" "emit s.bnn -o -"; do
         # shellcheck disable=SC2086
