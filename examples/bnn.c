@@ -158,17 +158,31 @@ static void say(const char *name, double v) {
     say_name(name);
     if (quiet) return;
     if (json && !(v - v == 0)) printf("null");
-    else printf("%.6g", v);
+    else printf(fabs(v) < 1e15 && v == floor(v) ? "%.0f" : "%.6g", v); /* counts have all digits */
     if (!json) putchar('\n');
 }
+/* Bytes of the character at s; 0: it is not UTF-8 */
+static size_t utf8(const char *s) {
+    const unsigned char *p = (const unsigned char *)s;
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5
+             ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) return 0;
+    return n;
+}
+
 static void say_text(const char *name, const char *text) {
     say_name(name);
     if (quiet) return;
     if (!json) { printf("%s\n", text); return; }
     putchar('"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') putchar('\\');
-        if ((unsigned char)*text >= 32) putchar(*text);
+    for (size_t n; *text; text += n) {
+        n = utf8(text);
+        if (n == 0) n = 1, printf("\\ufffd"); /* bytes of another encoding */
+        else if ((unsigned char)*text < 32) printf("\\u%04x", (unsigned)*text);
+        else printf("%s%.*s", *text == '"' || *text == '\\' ? "\\" : "", (int)n, text);
     }
     putchar('"');
 }

@@ -238,6 +238,14 @@ head -n 1 bare.csv | cut -d, -f1-5 >one.csv
 ./bnn predict g.bnn one.csv -o - >out 2>err && [ "$(wc -l <out)" -eq 2 ]
 check $? "a row without names is predicted: $(head -n 1 err)"
 fits '^columns of x  *6$' gaps.csv --target y --missing indicator
+printf '"a\t""b\351",y\n1,2\n2,3\n4,4\n' >odd.csv
+fits '^columns of x  *1$' odd.csv --target y
+./bnn info g.bnn --json >out && grep -qF '"input 1": "a\u0009\"b\ufffd",' out
+check $? "control characters, and bytes that are no UTF-8, in JSON: $(cat out)"
+code 0 "a student of many weights" distill m.bnn test.csv --hidden 1100,1100 --steps 1 -o big.bnn
+grep -q '^weights  *1[0-9]*$' out
+check $? "counts have all digits: $(cat out)"
+rm -f big.bnn
 printf 'a,c,y\n1,u,2\n2,v,3\n3,u,5\n4,v,6\n' >new.csv
 fits '^columns of x  *3$' new.csv --target y
 printf 'a,c\n1,w\nNA,u\n' >later.csv
