@@ -731,11 +731,15 @@ static int fit(const options *o) {
     int order = choice("--date-order is day or month and not ", o->dates, orders, 2);
     if (o->target == NULL || o->n_files != 1) usage("fit wants a table and --target", "");
     bnn_table t = load_table(o, o->files[0]);
-    char *classes = (char *)bnn_arena_alloc(&mem, strlen(o->target) + 2 +
+    const char *target = o->target;
+    char place[24], *classes = (char *)bnn_arena_alloc(&mem, sizeof place + strlen(target) + 2 +
                                             (o->classes ? strlen(o->classes) : 0), 1);
     check();
     strcpy(classes, o->classes ? o->classes : "");
-    if (task == 3) strcat(strcat(classes, ","), o->target);
+    for (size_t c = 0; c < t.cols && strchr(target, ','); c++) /* which ends a name in a list */
+        if (strcmp(t.columns[c].name, o->target) == 0)
+            snprintf(place, sizeof place, "%zu", c + 1), target = place;
+    if (task == 3) strcat(strcat(classes, ","), target);
     m.recipe = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = o->target, .skip = o->skip,
         .missing = gaps, .classes = classes, .max_classes = o->max_classes, .date_order = order,
         .unknown = choice("--unknown is refuse or zero and not ", o->unknown, unknown, 2) });
@@ -746,6 +750,8 @@ static int fit(const options *o) {
     likelihood = task == 3 ? BNN_CATEGORICAL : task == 4 ? BNN_POISSON : BNN_GAUSSIAN;
     if (likelihood == BNN_CATEGORICAL && m.recipe.target.n_classes < 2)
         die("the target has fewer than two classes");
+    if (likelihood != BNN_CATEGORICAL && m.recipe.target.kind == BNN_COLUMN_CLASS)
+        die("the target is classes, which are no numbers: --task classes");
     bnn_data d = data_of(&m, &t, &rows, 1);
     if (o->resume) load_states(o->resume, states);
     (void)signal(SIGINT, interrupted);

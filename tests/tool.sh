@@ -231,6 +231,8 @@ fits() { # what must be in the output or the notes, arguments
 fits '^rows  *3$' marks.csv --target y --decimal , --thousands .
 fits '^columns of x  *1$' dates.csv --target y --date-order month
 fits '^columns of x  *1000$' words.csv --target y --max-classes 1000
+printf '"a,b",c\n1,2\n2,5\n1,3\n2,4\n' >comma.csv
+fits '^task  *classes$' comma.csv --target a,b --task classes
 tail -n +2 train.csv >bare.csv
 fits 'the first row is numbers, so the columns are 1, 2 ...; if it is names: --header yes' bare.csv --target 6
 fits '^rows  *200$' bare.csv --target 6 --header no
@@ -268,6 +270,9 @@ for command in "fit train.csv --target y" "distill m.bnn" "prune s.bnn --fractio
 done
 for bad in "--folds 2.5" "--folds 1e30" "--seed inf" "--decimal x" "--decimal ,," "--thousands ''" "--budget nan"; do
     eval "code 2 'fit $bad' fit train.csv --target y $bad"
+done
+for task in regression counts; do
+    says 1 "the target is classes, which are no numbers: --task classes" fit kinds.csv --decimal , --target kind --task $task
 done
 code 2 "bad widths" fit train.csv --target y --hidden 5,x
 echo old >old.html
