@@ -333,12 +333,16 @@ static bnn_table table_of_arrays(const char *path) {
 }
 
 /* Names that are all numbers are the first row of a table that has none */
-static int has_names(const bnn_table *t) {
-    size_t j = 0;
-    for (; j < t->cols; j++) {
-        char *end;
-        (void)strtod(t->columns[j].name, &end);
-        if (end == t->columns[j].name || *end != '\0') return 1;
+static int has_names(const bnn_table *t, bnn_csv_desc d) {
+    for (size_t j = 0; j < t->cols; j++) {
+        char text[64], *end;
+        size_t n = 0;
+        for (const char *s = t->columns[j].name; *s && n + 1 < sizeof text; s++)
+            if (d.thousands == '\0' || *s != d.thousands)
+                text[n++] = d.decimal && *s == d.decimal ? '.' : *s;
+        text[n] = '\0';
+        (void)strtod(text, &end);
+        if (end == text || *end != '\0') return 1;
     }
     return 0;
 }
@@ -368,7 +372,7 @@ static bnn_table load_table(const options *o, const char *path) {
             !all_numbers(&t)) die(mem.msg);
         bnn_arena_free(&again);
         mem.err = BNN_OK, mem.msg[0] = '\0';
-    } else if (header != 0 || has_names(&t)) return t;
+    } else if (header != 0 || has_names(&t, d)) return t;
     d.header = -1;
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
     note("the first row is numbers, so the columns are 1, 2 ...; if it is names: .header yes");

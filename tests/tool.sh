@@ -236,6 +236,8 @@ fits '^task  *classes$' comma.csv --target a,b --task classes
 tail -n +2 train.csv >bare.csv
 fits 'the first row is numbers, so the columns are 1, 2 ...; if it is names: --header yes' bare.csv --target 6
 fits '^rows  *200$' bare.csv --target 6 --header no
+tr ,. ';,' <bare.csv >bare2.csv
+fits '^rows  *200$' bare2.csv --target 6 --decimal ,
 head -n 1 bare.csv | cut -d, -f1-5 >one.csv
 ./bnn predict g.bnn one.csv -o - >out 2>err && [ "$(wc -l <out)" -eq 2 ]
 check $? "a row without names is predicted: $(head -n 1 err)"
