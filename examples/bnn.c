@@ -433,14 +433,17 @@ static model load_for(const options *o) {
 static const bnn_ensemble *post_of(const model *m) { return m->post.count ? &m->post : NULL; }
 static int is_classes(const model *m) { return m->net.likelihood == BNN_CATEGORICAL; }
 
-/* The model's columns of a table; rows: which of it */
+/* The model's columns of a table; rows: which of it. Without target its fields are not looked at:
+ * they may be missing in the rows to predict */
 static bnn_data data_of(const model *m, const bnn_table *t, size_t **rows, int target) {
     bnn_data d;
+    bnn_recipe r = m->recipe;
+    if (!target) r.target.name = NULL;
     *rows = (size_t *)bnn_arena_alloc(&mem, t->rows, sizeof **rows);
     check();
-    d = bnn_recipe_data(&mem, &m->recipe, t, *rows);
+    d = bnn_recipe_data(&mem, &r, t, *rows);
     check();
-    if (target && d.y.rows == 0) die("the table has no column of the target, which is needed here");
+    if (target && d.y.rows == 0) die("the table has no values of the target, which are needed here");
     return d;
 }
 

@@ -12,6 +12,14 @@ code() { # expected code, what, arguments
     [ $got -eq "$want" ]
     check $? "$what: exit $got, not $want: $(head -n 1 err)"
 }
+says() { # code, sentence, arguments
+    want=$1 sentence=$2
+    shift 2
+    ./bnn "$@" >out 2>err
+    got=$?
+    [ $got -eq "$want" ] && grep -qF "$sentence" err
+    check $? "exit $got, $(head -n 1 err), not: $sentence"
+}
 ${CC:-gcc} -std=c99 -O2 -Wall -Wextra -Werror -I. examples/bnn.c -o $out/bnn -lm
 check $? "compiles"
 table=$PWD/examples/data/friedman.csv
@@ -42,6 +50,12 @@ code 0 info info m.bnn
 code 0 predict predict m.bnn test.csv -o p.csv
 [ "$(wc -l <p.csv)" -eq "$(wc -l <test.csv)" ] && head -n 1 p.csv | grep -q '^y,sd,5 percent,95 percent$'
 check $? "a row of predictions for each row"
+awk -F, 'BEGIN { OFS = "," } NR > 1 && NR % 3 == 0 { $NF = NR % 2 ? "NA" : "later" } { print }' test.csv >open.csv
+code 0 "fields of the target do not matter" predict m.bnn open.csv -o open
+cmp p.csv open
+check $? "predictions of rows whose target is missing"
+cut -d, -f1-5 test.csv >open.csv
+says 1 "no values of the target" report m.bnn open.csv
 code 0 report report m.bnn test.csv -o r.html --json
 grep -q '"coverage90": 0\.[6-9]' out
 check $? "report as JSON: $(cat out)"
@@ -114,14 +128,6 @@ H
 else
     echo "skipped the browser: apt-get install chromium"
 fi
-says() { # code, sentence, arguments
-    want=$1 sentence=$2
-    shift 2
-    ./bnn "$@" >out 2>err
-    got=$?
-    [ $got -eq "$want" ] && grep -qF "$sentence" err
-    check $? "exit $got, $(head -n 1 err), not: $sentence"
-}
 # interrupted after the first draw: it saves, and says how to go on
 for wait in 2 4 8 16 32; do
     ./bnn fit train.csv --target y --hidden 100,100 --budget 1e9 -o stopped.bnn >out 2>err &
