@@ -822,8 +822,10 @@ static int predict(const options *o) {
             cells[i] = m.recipe.target.classes[bnn_mat_row_argmax(p.mean, i)];
         bnn_table_add_text(&mem, &out, m.recipe.target.name, cells);
         for (size_t k = 0; k < p.mean.cols; k++) {
-            char name[128];
-            snprintf(name, sizeof name, "p(%s)", bnn_recipe_label(&m.recipe, k));
+            const char *label = bnn_recipe_label(&m.recipe, k);
+            char *name = (char *)bnn_arena_alloc(&mem, strlen(label) + 4, 1);
+            check();
+            sprintf(name, "p(%s)", label);
             bnn_table_add(&mem, &out, name, p.mean, k);
         }
         bnn_table_add(&mem, &out, "doubt", p.mutual_information, 0);

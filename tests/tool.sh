@@ -98,6 +98,11 @@ check $? "fit of classes: $c $(cat err)"
 code 0 "predict classes" predict k.bnn kinds.csv --decimal ,
 head -n 1 out | grep -q '^kind,p(<second>),p(first),p(third),doubt'
 check $? "classes by their names: $(head -n 1 out)"
+awk 'BEGIN { for (i = 0; i < 200; i++) long = long "w"; print "a,y"
+    for (i = 0; i < 9; i++) print i "," long i % 2 }' >long.csv
+./bnn fit long.csv --target y --hidden 0 --method laplace --budget 500 -o long.bnn >out 2>err
+./bnn predict long.bnn long.csv 2>err | head -n 1 | grep -q '^y,p(w*0),p(w*1),doubt$'
+check $? "classes of many letters: $(head -n 1 err)"
 code 0 "report of classes" report k.bnn kinds.csv --decimal , -o k.html
 for page in r.html k.html; do
     [ "$(grep -c '<svg' $page)" -eq "$(grep -c '</svg>' $page)" ] && [ "$(grep -c '<svg' $page)" -ge 3 ]
