@@ -443,7 +443,7 @@ static bnn_data data_of(const model *m, const bnn_table *t, size_t **rows, int t
     check();
     d = bnn_recipe_data(&mem, &r, t, *rows);
     check();
-    if (target && d.y.rows == 0) die("the table has no values of the target, which are needed here");
+    if (target && d.y.rows == 0) die("the table has no values of the target, and they are needed");
     return d;
 }
 
@@ -891,11 +891,12 @@ static void report_numbers(FILE *f, const model *m, bnn_data d) {
     svg s = svg_inline(f, "Said and measured, with 90 percent intervals");
     svg_axes(&s, lo, hi, lo, hi, "prediction", m->recipe.target.name);
     svg_diagonal(&s);
-    for (size_t i = 0; i < n; i += n / 400 + 1)
+    for (size_t i = 0; i < n; i += n / 400 + 1) { /* of many rows every so many */
         fprintf(f, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#0072b2\" stroke-opacity=\"0.3\"/>\n",
                 svg_x(&s, (double)mean.data[i]), svg_y(&s, (double)quantile[0].data[i]),
                 svg_y(&s, (double)quantile[Q - 1].data[i]));
-    svg_points(&s, n < 400 ? n : 400, mean.data, d.y.data, 1);
+        svg_points(&s, 1, mean.data + i, d.y.data + i, 1);
+    }
     svg_close(&s);
     s = svg_inline(f, "Coverage");
     svg_coverage(&s, Q / 2, size, inside);

@@ -54,6 +54,11 @@ awk -F, 'BEGIN { OFS = "," } NR > 1 && NR % 3 == 0 { $NF = NR % 2 ? "NA" : "late
 code 0 "fields of the target do not matter" predict m.bnn open.csv -o open
 cmp p.csv open
 check $? "predictions of rows whose target is missing"
+{ cat test.csv; for i in 1 2 3 4 5 6 7; do tail -n +2 test.csv; done; } >open.csv
+code 0 "report of many rows" report m.bnn open.csv -o open.html
+[ "$(grep -c 'stroke-opacity="0.3"/>' open.html)" -eq 267 ] &&
+    [ "$(grep -c 'fill-opacity="0.25" stroke="#d55e00"' open.html)" -eq 267 ]
+check $? "each row that is drawn has its interval"
 cut -d, -f1-5 test.csv >open.csv
 says 1 "no values of the target" report m.bnn open.csv
 code 0 report report m.bnn test.csv -o r.html --json
