@@ -1159,7 +1159,7 @@ static int prune(const options *o) {
         double a = 0, b = 0;
         for (size_t s = 0; s < draws; s++)
             a += (double)all[s * n + i], b += (double)all[s * n + i] * (double)all[s * n + i];
-        a /= (double)draws, b = b / (double)draws - a * a;
+        a /= (double)draws, b = fmax(b / (double)draws - a * a, 0);
         score_of[i] = (float)(draws > 1 ? fabs(a) / sqrt(b + 1e-30) : fabs(a));
     }
     for (size_t k = 0; k < m.net.params->n_blocks; k++) /* biases, the noise stay */
@@ -1169,9 +1169,9 @@ static int prune(const options *o) {
     memcpy(sorted, score_of, n * sizeof(float));
     qsort(sorted, n, sizeof(float), by_float);
     for (size_t i = 0; i < n; i++) {
-        if (!(score_of[i] < sorted[(size_t)(o->fraction * (double)n)])) continue;
-        for (size_t s = 0; s < draws; s++) all[s * n + i] = 0;
-        zeros++;
+        if (score_of[i] < sorted[(size_t)(o->fraction * (double)n)])
+            for (size_t s = 0; s < draws; s++) all[s * n + i] = score_of[i] = 0;
+        zeros += score_of[i] == 0;
     }
     save_model(&m, o->out ? o->out : "small.bnn");
     say("weights", (double)n), say("of them 0", (double)zeros);

@@ -91,6 +91,10 @@ grep -q '^weights  *3$' out && ! grep -q '^kept' out
 check $? "widths that are given are not compared; 0: a line: $(cat out)"
 code 0 distill distill m.bnn train.csv -o s.bnn --steps 2000
 code 0 prune prune s.bnn --fraction 0.5 -o small.bnn
+half=$(grep '^of them 0' out)
+code 0 "prune again, less" prune small.bnn --fraction 0.25 -o again.bnn
+[ "$(grep '^of them 0' out)" = "$half" ] && cmp small.bnn again.bnn
+check $? "weights that are 0: $half, then $(grep '^of them 0' out)"
 code 1 "prune of several optima" prune m.bnn --fraction 0.5
 code 0 emit emit small.bnn test.csv -o f.c --name f --storage int8
 ${CC:-gcc} -std=c99 -Wall -Wextra -Wconversion -pedantic -Werror -c f.c -o f.o
