@@ -1124,6 +1124,7 @@ static int distill(const options *o) {
     s.net = bnn_mlp(bnn_params_new(&mem), d);
     s.post = (bnn_ensemble){ 0 };
     snprintf(s.method, sizeof s.method, "distilled"), s.chains = 1;
+    s.kept[0] = s.why[0] = '\0'; /* that was the teacher */
     bnn_predictive p = bnn_predict(&mem, &tape, &m.net, post_of(&m), x);
     check();
     if (bnn_net_standardize(&s.net, (bnn_data){ x, p.mean }) != BNN_OK) die(mem.msg);
@@ -1150,8 +1151,7 @@ static int prune(const options *o) {
     size_t n = m.net.params->n, draws = m.post.count ? m.post.count : 1;
     float *all = m.post.count ? m.post.samples.data : m.net.params->theta;
     if (m.post.count && (m.chains > 1 || strcmp(m.method, "meanfield") != 0))
-        die("draws of several optima have no weights in common: distill, then prune that, or fit "
-            "by --method meanfield in one chain");
+        die("draws of several optima have no weights in common: distill, then prune that");
     float *score_of = (float *)bnn_arena_alloc(&mem, n, sizeof(float));
     float *sorted = (float *)bnn_arena_alloc(&mem, n, sizeof(float));
     check();

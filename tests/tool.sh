@@ -90,6 +90,9 @@ check $? "a fifth of many rows is held out: $(grep '^why' out)"
 grep -q '^weights  *3$' out && ! grep -q '^kept' out
 check $? "widths that are given are not compared; 0: a line: $(cat out)"
 code 0 distill distill m.bnn train.csv -o s.bnn --steps 2000
+code 0 "info of a student" info s.bnn
+! grep -q '^kept\|^why' out
+check $? "a student is not what was kept: $(cat out)"
 code 0 prune prune s.bnn --fraction 0.5 -o small.bnn
 half=$(grep '^of them 0' out)
 code 0 "prune again, less" prune small.bnn --fraction 0.25 -o again.bnn
