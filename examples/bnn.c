@@ -694,13 +694,13 @@ static void score(const model *m, bnn_data d, double *error, double *nll) {
 }
 
 /* What stands for missing fields comes from the rows that train */
-static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, const size_t *rows,
-                  int likelihood) {
+static int folds(const options *o, model *m, const bnn_table *t, bnn_data d, const size_t *rows,
+                 int likelihood) { /* 1: interrupted */
     bnn_rng rng = bnn_rng_seed(o->seed);
     size_t *fold = bnn_data_folds(&mem, d, o->folds, likelihood == BNN_CATEGORICAL, &rng);
     size_t *train = (size_t *)bnn_arena_alloc(&mem, d.x.rows, sizeof *train);
     double error = 0, nll = 0, n = 0;
-    for (size_t k = 0; k < o->folds && !stop; k++) {
+    for (size_t k = 0; k < o->folds; k++) {
         model one = *m;
         size_t used = 0, *ignored;
         double e, l;
@@ -712,7 +712,7 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
         bnn_bytes none[FITS] = { { 0 } };
         bnn_data rest = bnn_data_fold(&mem, all, fold, k, 1);
         bnn_posterior p = fit_models(o, &one, rest, likelihood, none);
-        if (p.err == BNN_ECANCEL) return;
+        if (p.err == BNN_ECANCEL) return 1;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
         error += e * (double)test.y.rows, nll += l * (double)test.y.rows;
@@ -722,6 +722,7 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
     say("folds", (double)o->folds);
     say(likelihood == BNN_CATEGORICAL ? "error, folds" : "rmse, folds", error / n);
     say("nll, folds", nll / n);
+    return 0;
 }
 
 static int fit(const options *o) {
@@ -762,8 +763,7 @@ static int fit(const options *o) {
     bnn_data d = data_of(&m, &t, &rows, 1);
     if (o->resume) load_states(o->resume, states);
     (void)signal(SIGINT, interrupted);
-    if (o->folds > 0) folds(o, &m, &t, d, rows, likelihood);
-    if (o->folds > 0 && stop) {
+    if (o->folds > 0 && folds(o, &m, &t, d, rows, likelihood)) {
         fprintf(stderr, "bnn: interrupted in the folds, before the fit: nothing is saved\n");
         return CANCELED;
     }
