@@ -449,7 +449,7 @@ static bnn_data data_of(const model *m, const bnn_table *t, size_t **rows, int t
 
 /* ---- fit */
 
-static void interrupted(int signal) { (void)signal, stop = 1; }
+static void interrupted(int which) { stop = 1, (void)signal(which, SIG_DFL); } /* again: at once */
 
 static int is_terminal(void) {
 #ifdef BNN__POSIX
@@ -715,12 +715,14 @@ static int folds(const options *o, model *m, const bnn_table *t, bnn_data d, con
         if (p.err == BNN_ECANCEL) return 1;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
-        error += e * (double)test.y.rows, nll += l * (double)test.y.rows;
+        error += (likelihood == BNN_CATEGORICAL ? e : e * e) * (double)test.y.rows;
+        nll += l * (double)test.y.rows;
         n += (double)test.y.rows;
     }
     bnn_recipe_means(&mem, &m->recipe, t, NULL, t->rows);
     say("folds", (double)o->folds);
-    say(likelihood == BNN_CATEGORICAL ? "error, folds" : "rmse, folds", error / n);
+    if (likelihood == BNN_CATEGORICAL) say("error, folds", error / n);
+    else say("rmse, folds", sqrt(error / n)); /* of all rows; in folds of one row it is |error| */
     say("nll, folds", nll / n);
     return 0;
 }

@@ -159,6 +159,16 @@ check $? "kill -INT: exit $c, $(tail -n 1 err)"
 code 0 "what was saved" predict stopped.bnn test.csv -o -
 [ "$(wc -l <out)" -eq "$(wc -l <test.csv)" ]
 check $? "its predictions"
+# optima are not interrupted on their way: a second one ends that
+./bnn fit train.csv --target y --hidden 100 --method ensemble --budget 1e9 -o never.bnn >out 2>err &
+sleep 2
+kill -INT $!
+sleep 1
+kill -INT $! 2>/dev/null
+wait $!
+c=$?
+[ $c -eq 130 ] && [ ! -e never.bnn ]
+check $? "kill -INT twice: exit $c"
 # the command that it prints goes on, to the file of a fit that nobody interrupted
 cp train.csv "my train.csv"
 parts() { # seconds between interruptions, what the first must say, options of the fit
@@ -214,6 +224,10 @@ for m in nuts hmc ensemble laplace; do
     ./bnn info o.bnn | grep -q "^method  *$m$"
     check $? "info says $m"
 done
+printf 'a,y\n1,0\n2,0\n3,0\n4,0\n5,100\n6,0\n7,0\n8,0\n' >jump.csv
+./bnn fit jump.csv --target y --hidden 0 --method laplace --budget 500 --folds 8 -o o.bnn >out 2>err
+awk '/^rmse, folds/ { seen = $3 > 30 } END { exit !seen }' out
+check $? "rmse of folds of one row is that of all rows: $(grep '^rmse' out)"
 # what NumPy wrote, deflated: read where there is stb_image
 cp "$npy/table.npz" .
 if printf '#include <stb/stb_image.h>\n' | ${CC:-gcc} -E - >/dev/null 2>&1; then
