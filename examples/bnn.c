@@ -28,6 +28,7 @@ static int inflated(void *to, size_t n, const void *from, size_t size) {
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include "svg.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,8 @@ static volatile sig_atomic_t stop;
 
 typedef struct options {
     char **words; /* as they were given */
-    const char *command, *files[2], *out, *resume, *target, *task, *hidden, *method, *skip,
+    int command;
+    const char *files[2], *out, *resume, *target, *task, *hidden, *method, *skip,
         *missing, *name, *storage, *decimal, *thousands, *classes, *dates, *header, *unknown;
     int n_words, n_files, json;
     double budget, fraction;
@@ -83,7 +85,16 @@ typedef struct model {
     struct { bnn_mat elpd, k_hat; double limit; size_t step; int finite; } loo; /* each step rows */
 } model;
 
+/* A page is written beside its place, and takes it when it is whole */
+static FILE *page;
+static char *page_path;
+
 static void quit(int code) {
+    if (page) (void)fclose(page), (void)remove(page_path);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code != FAILED) {
+        fputs("bnn: cannot write the standard output\n", stderr);
+        code = FAILED;
+    }
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     exit(code);
@@ -147,17 +158,31 @@ static void say(const char *name, double v) {
     say_name(name);
     if (quiet) return;
     if (json && !(v - v == 0)) printf("null");
-    else printf("%.6g", v);
+    else printf(fabs(v) < 1e15 && v == floor(v) ? "%.0f" : "%.6g", v); /* counts have all digits */
     if (!json) putchar('\n');
 }
+/* Bytes of the character at s; 0: it is not UTF-8 */
+static size_t utf8(const char *s) {
+    const unsigned char *p = (const unsigned char *)s;
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5
+             ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) return 0;
+    return n;
+}
+
 static void say_text(const char *name, const char *text) {
     say_name(name);
     if (quiet) return;
     if (!json) { printf("%s\n", text); return; }
     putchar('"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') putchar('\\');
-        if ((unsigned char)*text >= 32) putchar(*text);
+    for (size_t n; *text; text += n) {
+        n = utf8(text);
+        if (n == 0) n = 1, printf("\\ufffd"); /* bytes of another encoding */
+        else if ((unsigned char)*text < 32) printf("\\u%04x", (unsigned)*text);
+        else printf("%s%.*s", *text == '"' || *text == '\\' ? "\\" : "", (int)n, text);
     }
     putchar('"');
 }
@@ -168,6 +193,11 @@ static void say_end(void) {
 
 /* ---- options */
 
+static const char *const commands[] = { "fit", "predict", "report", "distill", "prune", "emit",
+                                        "info", "export" };
+enum { FIT = 1, PREDICT = 2, REPORT = 4, DISTILL = 8, PRUNE = 16, EMIT = 32, INFO = 64,
+       EXPORT = 128, ALL = 255, TABLE = FIT | PREDICT | REPORT | DISTILL | EMIT, COMMANDS = 8 };
+
 static double number(const char *name, const char *text, double least) {
     char *end;
     double v = strtod(text, &end);
@@ -175,23 +205,31 @@ static double number(const char *name, const char *text, double least) {
     return v;
 }
 
+static size_t whole_number(const char *name, const char *text) { /* 2^53 and less is exact */
+    double v = number(name, text, 0), most = SIZE_MAX < 1ull << 53 ? SIZE_MAX : 1ull << 53;
+    if (!(v <= most) || v > floor(v)) usage("a whole number is needed behind ", name);
+    return (size_t)v;
+}
+
 static options parse(int argc, char **argv) {
     options o = { 0 };
-    struct { const char *name, **text; double *real; size_t *size; } table[] = {
-        { "-o", &o.out, 0, 0 }, { "--target", &o.target, 0, 0 }, { "--task", &o.task, 0, 0 },
-        { "--hidden", &o.hidden, 0, 0 }, { "--method", &o.method, 0, 0 },
-        { "--skip", &o.skip, 0, 0 }, { "--missing", &o.missing, 0, 0 },
-        { "--resume", &o.resume, 0, 0 },
-        { "--name", &o.name, 0, 0 }, { "--storage", &o.storage, 0, 0 },
-        { "--decimal", &o.decimal, 0, 0 }, { "--thousands", &o.thousands, 0, 0 },
-        { "--classes", &o.classes, 0, 0 }, { "--date-order", &o.dates, 0, 0 },
-        { "--header", &o.header, 0, 0 }, { "--unknown", &o.unknown, 0, 0 },
-        { "--max-classes", 0, 0, &o.max_classes },
-        { "--budget", 0, &o.budget, 0 }, { "--fraction", 0, &o.fraction, 0 },
-        { "--folds", 0, 0, &o.folds }, { "--seed", 0, 0, &o.seed },
-        { "--steps", 0, 0, &o.steps }, { "--draws", 0, 0, &o.draws } };
+    struct { const char *name; int of; const char **text; double *real; size_t *size; } table[] = {
+        { "-o", ALL & ~INFO, &o.out, 0, 0 }, { "--target", FIT, &o.target, 0, 0 },
+        { "--task", FIT, &o.task, 0, 0 }, { "--hidden", FIT | DISTILL, &o.hidden, 0, 0 },
+        { "--method", FIT, &o.method, 0, 0 }, { "--skip", FIT, &o.skip, 0, 0 },
+        { "--missing", FIT | PREDICT | REPORT, &o.missing, 0, 0 },
+        { "--unknown", FIT | PREDICT | REPORT, &o.unknown, 0, 0 },
+        { "--resume", FIT, &o.resume, 0, 0 }, { "--classes", FIT, &o.classes, 0, 0 },
+        { "--date-order", FIT, &o.dates, 0, 0 }, { "--name", EMIT, &o.name, 0, 0 },
+        { "--storage", EMIT, &o.storage, 0, 0 }, { "--decimal", TABLE, &o.decimal, 0, 0 },
+        { "--thousands", TABLE, &o.thousands, 0, 0 }, { "--header", TABLE, &o.header, 0, 0 },
+        { "--budget", FIT, 0, &o.budget, 0 }, { "--fraction", PRUNE, 0, &o.fraction, 0 },
+        { "--max-classes", FIT, 0, 0, &o.max_classes }, { "--folds", FIT, 0, 0, &o.folds },
+        { "--seed", FIT | DISTILL, 0, 0, &o.seed }, { "--steps", DISTILL, 0, 0, &o.steps },
+        { "--draws", EMIT, 0, 0, &o.draws } };
     o.words = argv, o.n_words = argc;
-    o.command = argc > 1 ? argv[1] : "--help";
+    while (o.command < COMMANDS && strcmp(commands[o.command], argv[1]) != 0) o.command++;
+    if (o.command == COMMANDS) usage("no such command: ", argv[1]);
     for (int i = 2; i < argc; i++) {
         size_t k, n = sizeof table / sizeof *table;
         if (strcmp(argv[i], "--json") == 0) { o.json = 1; continue; }
@@ -202,11 +240,16 @@ static options parse(int argc, char **argv) {
         }
         for (k = 0; k < n && strcmp(table[k].name, argv[i]) != 0; k++) {}
         if (k == n) usage("no such option: ", argv[i]);
+        if (!(table[k].of & 1 << o.command)) usage("not an option of this command: ", argv[i]);
         if (++i == argc) usage("something is needed behind ", table[k].name);
         if (table[k].text) *table[k].text = argv[i];
         if (table[k].real) *table[k].real = number(table[k].name, argv[i], 0);
-        if (table[k].size) *table[k].size = (size_t)number(table[k].name, argv[i], 0);
+        if (table[k].size) *table[k].size = whole_number(table[k].name, argv[i]);
     }
+    if (o.thousands && strlen(o.thousands) != 1)
+        usage("--thousands is one character and not ", o.thousands);
+    if (o.out && strcmp(o.out, "-") == 0 && 1 << o.command & (FIT | DISTILL | PRUNE | EXPORT))
+        usage("what this command makes is no text: it needs a file behind -o", "");
     json = o.json;
     quiet = o.out && strcmp(o.out, "-") == 0;
     return o;
@@ -290,12 +333,16 @@ static bnn_table table_of_arrays(const char *path) {
 }
 
 /* Names that are all numbers are the first row of a table that has none */
-static int has_names(const bnn_table *t) {
-    size_t j = 0;
-    for (; j < t->cols; j++) {
-        char *end;
-        (void)strtod(t->columns[j].name, &end);
-        if (end == t->columns[j].name || *end != '\0') return 1;
+static int has_names(const bnn_table *t, bnn_csv_desc d) {
+    for (size_t j = 0; j < t->cols; j++) {
+        char text[64], *end;
+        size_t n = 0;
+        for (const char *s = t->columns[j].name; *s && n + 1 < sizeof text; s++)
+            if (d.thousands == '\0' || *s != d.thousands)
+                text[n++] = d.decimal && *s == d.decimal ? '.' : *s;
+        text[n] = '\0';
+        (void)strtod(text, &end);
+        if (end == text || *end != '\0') return 1;
     }
     return 0;
 }
@@ -307,15 +354,15 @@ static int all_numbers(const bnn_table *t) {
 }
 
 static bnn_table load_table(const options *o, const char *path) {
-    static const char *const yes_no[] = { "yes", "no" }, *const arrays[] = { ".npz", ".npy",
-                                                                           ".safetensors" };
+    static const char *const yes_no[] = { "yes", "no" }, *const marks[] = { ".", "," };
+    static const char *const arrays[] = { ".npz", ".npy", ".safetensors" };
     bnn_table t = { 0 };
     int header = choice("--header is yes or no and not ", o->header, yes_no, 2);
     bnn_csv_desc d = { .header = header == 2 ? -1 : 1 };
     const char *end = strrchr(path, '.');
     for (int i = 0; i < 3 && end; i++)
         if (strcmp(end, arrays[i]) == 0) return table_of_arrays(path);
-    if (o->decimal) d.decimal = o->decimal[0];
+    if (choice("--decimal is . or , and not ", o->decimal, marks, 2) == 2) d.decimal = ',';
     if (o->thousands) d.thousands = o->thousands[0];
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) {
         bnn_arena again = { 0 }; /* a row of numbers and no more? */
@@ -325,7 +372,7 @@ static bnn_table load_table(const options *o, const char *path) {
             !all_numbers(&t)) die(mem.msg);
         bnn_arena_free(&again);
         mem.err = BNN_OK, mem.msg[0] = '\0';
-    } else if (header != 0 || has_names(&t)) return t;
+    } else if (header != 0 || has_names(&t, d)) return t;
     d.header = -1;
     if (bnn_table_load(&mem, path, &t, d) != BNN_OK) die(mem.msg);
     note("the first row is numbers, so the columns are 1, 2 ...; if it is names: .header yes");
@@ -386,20 +433,23 @@ static model load_for(const options *o) {
 static const bnn_ensemble *post_of(const model *m) { return m->post.count ? &m->post : NULL; }
 static int is_classes(const model *m) { return m->net.likelihood == BNN_CATEGORICAL; }
 
-/* The model's columns of a table; rows: which of it */
+/* The model's columns of a table; rows: which of it. Without target its fields are not looked at:
+ * they may be missing in the rows to predict */
 static bnn_data data_of(const model *m, const bnn_table *t, size_t **rows, int target) {
     bnn_data d;
+    bnn_recipe r = m->recipe;
+    if (!target) r.target.name = NULL;
     *rows = (size_t *)bnn_arena_alloc(&mem, t->rows, sizeof **rows);
     check();
-    d = bnn_recipe_data(&mem, &m->recipe, t, *rows);
+    d = bnn_recipe_data(&mem, &r, t, *rows);
     check();
-    if (target && d.y.rows == 0) die("the table has no column of the target, which is needed here");
+    if (target && d.y.rows == 0) die("the table has no values of the target, and they are needed");
     return d;
 }
 
 /* ---- fit */
 
-static void interrupted(int signal) { (void)signal, stop = 1; }
+static void interrupted(int which) { stop = 1, (void)signal(which, SIG_DFL); } /* again: at once */
 
 static int is_terminal(void) {
 #ifdef BNN__POSIX
@@ -644,13 +694,13 @@ static void score(const model *m, bnn_data d, double *error, double *nll) {
 }
 
 /* What stands for missing fields comes from the rows that train */
-static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, const size_t *rows,
-                  int likelihood) {
+static int folds(const options *o, model *m, const bnn_table *t, bnn_data d, const size_t *rows,
+                 int likelihood) { /* 1: interrupted */
     bnn_rng rng = bnn_rng_seed(o->seed);
     size_t *fold = bnn_data_folds(&mem, d, o->folds, likelihood == BNN_CATEGORICAL, &rng);
     size_t *train = (size_t *)bnn_arena_alloc(&mem, d.x.rows, sizeof *train);
     double error = 0, nll = 0, n = 0;
-    for (size_t k = 0; k < o->folds && !stop; k++) {
+    for (size_t k = 0; k < o->folds; k++) {
         model one = *m;
         size_t used = 0, *ignored;
         double e, l;
@@ -662,16 +712,19 @@ static void folds(const options *o, model *m, const bnn_table *t, bnn_data d, co
         bnn_bytes none[FITS] = { { 0 } };
         bnn_data rest = bnn_data_fold(&mem, all, fold, k, 1);
         bnn_posterior p = fit_models(o, &one, rest, likelihood, none);
-        if (p.err == BNN_ECANCEL) return;
+        if (p.err == BNN_ECANCEL) return 1;
         if (p.post.count == 0) die(p.n_notes ? p.notes[0] : "no draws");
         score(&one, test, &e, &l);
-        error += e * (double)test.y.rows, nll += l * (double)test.y.rows;
+        error += (likelihood == BNN_CATEGORICAL ? e : e * e) * (double)test.y.rows;
+        nll += l * (double)test.y.rows;
         n += (double)test.y.rows;
     }
     bnn_recipe_means(&mem, &m->recipe, t, NULL, t->rows);
     say("folds", (double)o->folds);
-    say(likelihood == BNN_CATEGORICAL ? "error, folds" : "rmse, folds", error / n);
+    if (likelihood == BNN_CATEGORICAL) say("error, folds", error / n);
+    else say("rmse, folds", sqrt(error / n)); /* of all rows; in folds of one row it is |error| */
     say("nll, folds", nll / n);
+    return 0;
 }
 
 static int fit(const options *o) {
@@ -688,11 +741,15 @@ static int fit(const options *o) {
     int order = choice("--date-order is day or month and not ", o->dates, orders, 2);
     if (o->target == NULL || o->n_files != 1) usage("fit wants a table and --target", "");
     bnn_table t = load_table(o, o->files[0]);
-    char *classes = (char *)bnn_arena_alloc(&mem, strlen(o->target) + 2 +
+    const char *target = o->target;
+    char place[24], *classes = (char *)bnn_arena_alloc(&mem, sizeof place + strlen(target) + 2 +
                                             (o->classes ? strlen(o->classes) : 0), 1);
     check();
     strcpy(classes, o->classes ? o->classes : "");
-    if (task == 3) strcat(strcat(classes, ","), o->target);
+    for (size_t c = 0; c < t.cols && strchr(target, ','); c++) /* which ends a name in a list */
+        if (strcmp(t.columns[c].name, o->target) == 0)
+            snprintf(place, sizeof place, "%zu", c + 1), target = place;
+    if (task == 3) strcat(strcat(classes, ","), target);
     m.recipe = bnn_recipe_new(&mem, &t, (bnn_recipe_desc){ .target = o->target, .skip = o->skip,
         .missing = gaps, .classes = classes, .max_classes = o->max_classes, .date_order = order,
         .unknown = choice("--unknown is refuse or zero and not ", o->unknown, unknown, 2) });
@@ -703,11 +760,12 @@ static int fit(const options *o) {
     likelihood = task == 3 ? BNN_CATEGORICAL : task == 4 ? BNN_POISSON : BNN_GAUSSIAN;
     if (likelihood == BNN_CATEGORICAL && m.recipe.target.n_classes < 2)
         die("the target has fewer than two classes");
+    if (likelihood != BNN_CATEGORICAL && m.recipe.target.kind == BNN_COLUMN_CLASS)
+        die("the target is classes, which are no numbers: --task classes");
     bnn_data d = data_of(&m, &t, &rows, 1);
     if (o->resume) load_states(o->resume, states);
     (void)signal(SIGINT, interrupted);
-    if (o->folds > 0) folds(o, &m, &t, d, rows, likelihood);
-    if (o->folds > 0 && stop) {
+    if (o->folds > 0 && folds(o, &m, &t, d, rows, likelihood)) {
         fprintf(stderr, "bnn: interrupted in the folds, before the fit: nothing is saved\n");
         return CANCELED;
     }
@@ -766,8 +824,10 @@ static int predict(const options *o) {
             cells[i] = m.recipe.target.classes[bnn_mat_row_argmax(p.mean, i)];
         bnn_table_add_text(&mem, &out, m.recipe.target.name, cells);
         for (size_t k = 0; k < p.mean.cols; k++) {
-            char name[128];
-            snprintf(name, sizeof name, "p(%s)", bnn_recipe_label(&m.recipe, k));
+            const char *label = bnn_recipe_label(&m.recipe, k);
+            char *name = (char *)bnn_arena_alloc(&mem, strlen(label) + 4, 1);
+            check();
+            sprintf(name, "p(%s)", label);
             bnn_table_add(&mem, &out, name, p.mean, k);
         }
         bnn_table_add(&mem, &out, "doubt", p.mutual_information, 0);
@@ -833,11 +893,12 @@ static void report_numbers(FILE *f, const model *m, bnn_data d) {
     svg s = svg_inline(f, "Said and measured, with 90 percent intervals");
     svg_axes(&s, lo, hi, lo, hi, "prediction", m->recipe.target.name);
     svg_diagonal(&s);
-    for (size_t i = 0; i < n; i += n / 400 + 1)
+    for (size_t i = 0; i < n; i += n / 400 + 1) { /* of many rows every so many */
         fprintf(f, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#0072b2\" stroke-opacity=\"0.3\"/>\n",
                 svg_x(&s, (double)mean.data[i]), svg_y(&s, (double)quantile[0].data[i]),
                 svg_y(&s, (double)quantile[Q - 1].data[i]));
-    svg_points(&s, n < 400 ? n : 400, mean.data, d.y.data, 1);
+        svg_points(&s, 1, mean.data + i, d.y.data + i, 1);
+    }
     svg_close(&s);
     s = svg_inline(f, "Coverage");
     svg_coverage(&s, Q / 2, size, inside);
@@ -975,6 +1036,29 @@ static void report_surprises(FILE *f, const bnn_table *t, const size_t *rows, bn
     fputs("</table>\n", f);
 }
 
+static FILE *open_page(const char *path) {
+    char text[400];
+    if (strcmp(path, "-") == 0) return stdout;
+    page_path = (char *)bnn_arena_alloc(&mem, strlen(path) + 6, 1);
+    check();
+    strcat(strcpy(page_path, path), ".part");
+    page = fopen(page_path, "w+b");
+    snprintf(text, sizeof text, "%s: cannot write: %s", page_path, page ? "" : strerror(errno));
+    if (page == NULL) die(text);
+    return page;
+}
+
+static void close_page(FILE *f, const char *path) {
+    long size = f == stdout ? 0 : ftell(f);
+    if (fflush(f) != 0 || ferror(f) || size < 0) die("cannot write");
+    if (f == stdout) return;
+    char *bytes = (char *)bnn_arena_alloc(&mem, (size_t)size, 1);
+    check();
+    rewind(f);
+    if (fread(bytes, 1, (size_t)size, f) != (size_t)size) die("cannot read what was written");
+    put_text(path, bytes, (size_t)size);
+}
+
 static int report(const options *o) {
     size_t *rows;
     const char *path = o->out ? o->out : "report.html";
@@ -982,8 +1066,7 @@ static int report(const options *o) {
     model m = load_for(o);
     bnn_table t = load_table(o, o->files[1]);
     bnn_data d = data_of(&m, &t, &rows, 1);
-    FILE *f = strcmp(path, "-") == 0 ? stdout : fopen(path, "wb");
-    if (f == NULL) die("cannot write the report");
+    FILE *f = open_page(path);
     bnn_mat lp = bnn_predict_log_lik(&mem, &tape, &m.net, post_of(&m), d);
     check();
     double mean = bnn_mat_sum(lp) / (double)d.y.rows;
@@ -1006,7 +1089,7 @@ static int report(const options *o) {
     report_traces(f, &m, d);
     report_inputs(f, &m, d, mean);
     report_surprises(f, &t, rows, lp);
-    if (fflush(f) != 0 || ferror(f) || (f != stdout && fclose(f) != 0)) die("cannot write");
+    close_page(f, path);
     say_end();
     return OK;
 }
@@ -1043,6 +1126,7 @@ static int distill(const options *o) {
     s.net = bnn_mlp(bnn_params_new(&mem), d);
     s.post = (bnn_ensemble){ 0 };
     snprintf(s.method, sizeof s.method, "distilled"), s.chains = 1;
+    s.kept[0] = s.why[0] = '\0'; /* that was the teacher */
     bnn_predictive p = bnn_predict(&mem, &tape, &m.net, post_of(&m), x);
     check();
     if (bnn_net_standardize(&s.net, (bnn_data){ x, p.mean }) != BNN_OK) die(mem.msg);
@@ -1069,8 +1153,7 @@ static int prune(const options *o) {
     size_t n = m.net.params->n, draws = m.post.count ? m.post.count : 1;
     float *all = m.post.count ? m.post.samples.data : m.net.params->theta;
     if (m.post.count && (m.chains > 1 || strcmp(m.method, "meanfield") != 0))
-        die("draws of several optima have no weights in common: distill, then prune that, or fit "
-            "by --method meanfield in one chain");
+        die("draws of several optima have no weights in common: distill, then prune that");
     float *score_of = (float *)bnn_arena_alloc(&mem, n, sizeof(float));
     float *sorted = (float *)bnn_arena_alloc(&mem, n, sizeof(float));
     check();
@@ -1078,7 +1161,7 @@ static int prune(const options *o) {
         double a = 0, b = 0;
         for (size_t s = 0; s < draws; s++)
             a += (double)all[s * n + i], b += (double)all[s * n + i] * (double)all[s * n + i];
-        a /= (double)draws, b = b / (double)draws - a * a;
+        a /= (double)draws, b = fmax(b / (double)draws - a * a, 0);
         score_of[i] = (float)(draws > 1 ? fabs(a) / sqrt(b + 1e-30) : fabs(a));
     }
     for (size_t k = 0; k < m.net.params->n_blocks; k++) /* biases, the noise stay */
@@ -1088,9 +1171,9 @@ static int prune(const options *o) {
     memcpy(sorted, score_of, n * sizeof(float));
     qsort(sorted, n, sizeof(float), by_float);
     for (size_t i = 0; i < n; i++) {
-        if (!(score_of[i] < sorted[(size_t)(o->fraction * (double)n)])) continue;
-        for (size_t s = 0; s < draws; s++) all[s * n + i] = 0;
-        zeros++;
+        if (score_of[i] < sorted[(size_t)(o->fraction * (double)n)])
+            for (size_t s = 0; s < draws; s++) all[s * n + i] = score_of[i] = 0;
+        zeros += score_of[i] == 0;
     }
     save_model(&m, o->out ? o->out : "small.bnn");
     say("weights", (double)n), say("of them 0", (double)zeros);
@@ -1184,17 +1267,13 @@ static int export(const options *o) {
 }
 
 int main(int argc, char **argv) {
-    static const struct { const char *name; int (*run)(const options *o); } commands[] = {
-        { "fit", fit }, { "predict", predict }, { "report", report }, { "distill", distill },
-        { "prune", prune }, { "emit", emit }, { "info", info }, { "export", export } };
+    static int (*const run[COMMANDS])(const options *o) = { fit, predict, report, distill, prune,
+                                                            emit, info, export };
     for (int i = 1; i < argc || i == 1; i++)
         if (i == argc || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
-            return OK;
+            quit(OK);
         }
     options o = parse(argc, argv);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, o.command) == 0) quit(commands[i].run(&o));
-    usage("no such command: ", o.command);
-    return USAGE;
+    quit(run[o.command](&o));
 }

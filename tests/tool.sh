@@ -12,6 +12,14 @@ code() { # expected code, what, arguments
     [ $got -eq "$want" ]
     check $? "$what: exit $got, not $want: $(head -n 1 err)"
 }
+says() { # code, sentence, arguments
+    want=$1 sentence=$2
+    shift 2
+    ./bnn "$@" >out 2>err
+    got=$?
+    [ $got -eq "$want" ] && grep -qF "$sentence" err
+    check $? "exit $got, $(head -n 1 err), not: $sentence"
+}
 ${CC:-gcc} -std=c99 -O2 -Wall -Wextra -Werror -I. examples/bnn.c -o $out/bnn -lm
 check $? "compiles"
 table=$PWD/examples/data/friedman.csv
@@ -42,6 +50,17 @@ code 0 info info m.bnn
 code 0 predict predict m.bnn test.csv -o p.csv
 [ "$(wc -l <p.csv)" -eq "$(wc -l <test.csv)" ] && head -n 1 p.csv | grep -q '^y,sd,5 percent,95 percent$'
 check $? "a row of predictions for each row"
+awk -F, 'BEGIN { OFS = "," } NR > 1 && NR % 3 == 0 { $NF = NR % 2 ? "NA" : "later" } { print }' test.csv >open.csv
+code 0 "fields of the target do not matter" predict m.bnn open.csv -o open
+cmp p.csv open
+check $? "predictions of rows whose target is missing"
+{ cat test.csv; for i in 1 2 3 4 5 6 7; do tail -n +2 test.csv; done; } >open.csv
+code 0 "report of many rows" report m.bnn open.csv -o open.html
+[ "$(grep -c 'stroke-opacity="0.3"/>' open.html)" -eq 267 ] &&
+    [ "$(grep -c 'fill-opacity="0.25" stroke="#d55e00"' open.html)" -eq 267 ]
+check $? "each row that is drawn has its interval"
+cut -d, -f1-5 test.csv >open.csv
+says 1 "no values of the target" report m.bnn open.csv
 code 0 report report m.bnn test.csv -o r.html --json
 grep -q '"coverage90": 0\.[6-9]' out
 check $? "report as JSON: $(cat out)"
@@ -71,7 +90,14 @@ check $? "a fifth of many rows is held out: $(grep '^why' out)"
 grep -q '^weights  *3$' out && ! grep -q '^kept' out
 check $? "widths that are given are not compared; 0: a line: $(cat out)"
 code 0 distill distill m.bnn train.csv -o s.bnn --steps 2000
+code 0 "info of a student" info s.bnn
+! grep -q '^kept\|^why' out
+check $? "a student is not what was kept: $(cat out)"
 code 0 prune prune s.bnn --fraction 0.5 -o small.bnn
+half=$(grep '^of them 0' out)
+code 0 "prune again, less" prune small.bnn --fraction 0.25 -o again.bnn
+[ "$(grep '^of them 0' out)" = "$half" ] && cmp small.bnn again.bnn
+check $? "weights that are 0: $half, then $(grep '^of them 0' out)"
 code 1 "prune of several optima" prune m.bnn --fraction 0.5
 code 0 emit emit small.bnn test.csv -o f.c --name f --storage int8
 ${CC:-gcc} -std=c99 -Wall -Wextra -Wconversion -pedantic -Werror -c f.c -o f.o
@@ -84,6 +110,11 @@ check $? "fit of classes: $c $(cat err)"
 code 0 "predict classes" predict k.bnn kinds.csv --decimal ,
 head -n 1 out | grep -q '^kind,p(<second>),p(first),p(third),doubt'
 check $? "classes by their names: $(head -n 1 out)"
+awk 'BEGIN { for (i = 0; i < 200; i++) long = long "w"; print "a,y"
+    for (i = 0; i < 9; i++) print i "," long i % 2 }' >long.csv
+./bnn fit long.csv --target y --hidden 0 --method laplace --budget 500 -o long.bnn >out 2>err
+./bnn predict long.bnn long.csv 2>err | head -n 1 | grep -q '^y,p(w*0),p(w*1),doubt$'
+check $? "classes of many letters: $(head -n 1 err)"
 code 0 "report of classes" report k.bnn kinds.csv --decimal , -o k.html
 for page in r.html k.html; do
     [ "$(grep -c '<svg' $page)" -eq "$(grep -c '</svg>' $page)" ] && [ "$(grep -c '<svg' $page)" -ge 3 ]
@@ -114,14 +145,6 @@ H
 else
     echo "skipped the browser: apt-get install chromium"
 fi
-says() { # code, sentence, arguments
-    want=$1 sentence=$2
-    shift 2
-    ./bnn "$@" >out 2>err
-    got=$?
-    [ $got -eq "$want" ] && grep -qF "$sentence" err
-    check $? "exit $got, $(head -n 1 err), not: $sentence"
-}
 # interrupted after the first draw: it saves, and says how to go on
 for wait in 2 4 8 16 32; do
     ./bnn fit train.csv --target y --hidden 100,100 --budget 1e9 -o stopped.bnn >out 2>err &
@@ -136,6 +159,16 @@ check $? "kill -INT: exit $c, $(tail -n 1 err)"
 code 0 "what was saved" predict stopped.bnn test.csv -o -
 [ "$(wc -l <out)" -eq "$(wc -l <test.csv)" ]
 check $? "its predictions"
+# optima are not interrupted on their way: a second one ends that
+./bnn fit train.csv --target y --hidden 100 --method ensemble --budget 1e9 -o never.bnn >out 2>err &
+sleep 2
+kill -INT $!
+sleep 1
+kill -INT $! 2>/dev/null
+wait $!
+c=$?
+[ $c -eq 130 ] && [ ! -e never.bnn ]
+check $? "kill -INT twice: exit $c"
 # the command that it prints goes on, to the file of a fit that nobody interrupted
 cp train.csv "my train.csv"
 parts() { # seconds between interruptions, what the first must say, options of the fit
@@ -191,6 +224,10 @@ for m in nuts hmc ensemble laplace; do
     ./bnn info o.bnn | grep -q "^method  *$m$"
     check $? "info says $m"
 done
+printf 'a,y\n1,0\n2,0\n3,0\n4,0\n5,100\n6,0\n7,0\n8,0\n' >jump.csv
+./bnn fit jump.csv --target y --hidden 0 --method laplace --budget 500 --folds 8 -o o.bnn >out 2>err
+awk '/^rmse, folds/ { seen = $3 > 30 } END { exit !seen }' out
+check $? "rmse of folds of one row is that of all rows: $(grep '^rmse' out)"
 # what NumPy wrote, deflated: read where there is stb_image
 cp "$npy/table.npz" .
 if printf '#include <stb/stb_image.h>\n' | ${CC:-gcc} -E - >/dev/null 2>&1; then
@@ -231,13 +268,25 @@ fits() { # what must be in the output or the notes, arguments
 fits '^rows  *3$' marks.csv --target y --decimal , --thousands .
 fits '^columns of x  *1$' dates.csv --target y --date-order month
 fits '^columns of x  *1000$' words.csv --target y --max-classes 1000
+printf '"a,b",c\n1,2\n2,5\n1,3\n2,4\n' >comma.csv
+fits '^task  *classes$' comma.csv --target a,b --task classes
 tail -n +2 train.csv >bare.csv
 fits 'the first row is numbers, so the columns are 1, 2 ...; if it is names: --header yes' bare.csv --target 6
 fits '^rows  *200$' bare.csv --target 6 --header no
+tr ,. ';,' <bare.csv >bare2.csv
+fits '^rows  *200$' bare2.csv --target 6 --decimal ,
 head -n 1 bare.csv | cut -d, -f1-5 >one.csv
 ./bnn predict g.bnn one.csv -o - >out 2>err && [ "$(wc -l <out)" -eq 2 ]
 check $? "a row without names is predicted: $(head -n 1 err)"
 fits '^columns of x  *6$' gaps.csv --target y --missing indicator
+printf '"a\t""b\351",y\n1,2\n2,3\n4,4\n' >odd.csv
+fits '^columns of x  *1$' odd.csv --target y
+./bnn info g.bnn --json >out && grep -qF '"input 1": "a\u0009\"b\ufffd",' out
+check $? "control characters, and bytes that are no UTF-8, in JSON: $(cat out)"
+code 0 "a student of many weights" distill m.bnn test.csv --hidden 1100,1100 --steps 1 -o big.bnn
+grep -q '^weights  *1[0-9]*$' out
+check $? "counts have all digits: $(cat out)"
+rm -f big.bnn
 printf 'a,c,y\n1,u,2\n2,v,3\n3,u,5\n4,v,6\n' >new.csv
 fits '^columns of x  *3$' new.csv --target y
 printf 'a,c\n1,w\nNA,u\n' >later.csv
@@ -252,7 +301,37 @@ says 1 "the name must be an identifier" emit s.bnn --name "../x"
 code 2 "no command" nothing
 code 2 "no target" fit train.csv
 code 2 "bad option" fit train.csv --target y --nothing
+says 2 "not an option of this command: --missing" distill m.bnn train.csv --missing drop
+says 2 "not an option of this command: --seed" predict m.bnn train.csv --seed 3
+for command in "fit train.csv --target y" "distill m.bnn" "prune s.bnn --fraction 0.5" "export m.bnn"; do
+    # shellcheck disable=SC2086
+    says 2 "what this command makes is no text: it needs a file behind -o" $command -o -
+done
+for bad in "--folds 2.5" "--folds 1e30" "--seed inf" "--decimal x" "--decimal ,," "--thousands ''" "--budget nan"; do
+    eval "code 2 'fit $bad' fit train.csv --target y $bad"
+done
+for task in regression counts; do
+    says 1 "the target is classes, which are no numbers: --task classes" fit kinds.csv --decimal , --target kind --task $task
+done
 code 2 "bad widths" fit train.csv --target y --hidden 5,x
+echo old >old.html
+(
+    trap '' XFSZ
+    ulimit -f 8
+    ./bnn report m.bnn test.csv -o old.html >out 2>err
+)
+c=$?
+[ $c -eq 1 ] && [ "$(cat old.html)" = old ] && [ ! -e old.html.part ]
+check $? "a report that cannot be written leaves the old one: $c $(cat err)"
+if [ -c /dev/full ]; then
+    for command in --help "info s.bnn" "predict s.bnn test.csv" "report s.bnn test.csv -o -" "emit s.bnn -o -"; do
+        # shellcheck disable=SC2086
+        ./bnn $command >/dev/full 2>err
+        c=$?
+        [ $c -eq 1 ] && grep -q 'cannot write' err
+        check $? "$command on a full disk: $c"
+    done
+fi
 code 1 "no such column" fit train.csv --target nope
 code 1 "no such file" fit none.csv --target y
 code 1 "no model" info train.csv
@@ -261,3 +340,4 @@ code 1 "a keyword" emit s.bnn --name int
 printf 'a,y\n1,2\n3,x\n' >bad.csv
 code 1 "a word among numbers" fit bad.csv --target a --skip none
 finish
+/root/.pyenv/libexec/pyenv-hooks: line 24: enable: cannot open shared object /root/.pyenv/libexec/pyenv-realpath.dylib: /root/.pyenv/libexec/pyenv-realpath.dylib: cannot open shared object file: No such file or directory
