@@ -340,4 +340,3 @@ code 1 "a keyword" emit s.bnn --name int
 printf 'a,y\n1,2\n3,x\n' >bad.csv
 code 1 "a word among numbers" fit bad.csv --target a --skip none
 finish
-/root/.pyenv/libexec/pyenv-hooks: line 24: enable: cannot open shared object /root/.pyenv/libexec/pyenv-realpath.dylib: /root/.pyenv/libexec/pyenv-realpath.dylib: cannot open shared object file: No such file or directory
