@@ -2525,19 +2525,7 @@ BNN__INLINE void bnn__st_1(float *p, float x) { *p = x; }
 BNN__INLINE uint32_t bnn__ldu_1(const uint32_t *p) { return *p; }
 BNN__INLINE float bnn__set_1(float x) { return x; }
 #if defined(BNN__FAST_MATH) /* gcc: x86 may still take a < NaN for true */
-#if defined(float)
-BNN__INLINE uint32_t bnn__nan_1(float a) {
-    uint64_t u, inf = (uint64_t)0x7ff00000u << 32;
-    memcpy(&u, &a, sizeof u);
-    return 0u - (uint32_t)((inf - (u & ~((uint64_t)1 << 63))) >> 63);
-}
-#else
-BNN__INLINE uint32_t bnn__nan_1(float a) {
-    uint32_t u;
-    memcpy(&u, &a, sizeof u);
-    return 0u - ((0x7f800000u - (u & 0x7fffffffu)) >> 31);
-}
-#endif
+BNN__INLINE uint32_t bnn__nan_1(float a) { return 0u - (uint32_t)bnn__is_nan((double)a); }
 #define BNN__NAN_S(x, S) (0u - ((0x7f800000u - (bnn__bits_##S(x) & 0x7fffffffu)) >> 31))
 #define BNN__LT(a, b, S) & ~bnn__nan_##S(a) & ~bnn__nan_##S(b)
 #else
