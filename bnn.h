@@ -5033,7 +5033,7 @@ static double bnn__deviance(double a, double m) {
     double u = (m - a) / a, r, p, s = 0, s1 = -1;
     int k;
     if (!(u > -0.4 && u < 0.4)) {
-        double ratio = a / m, least = DBL_MIN * DBL_EPSILON; /* above 0; m may be too small for it */
+        double ratio = a / m, least = DBL_MIN * DBL_EPSILON; /* above 0, where m underflowed */
         double y = ratio > 0 && bnn__finite_d(ratio)
                        ? bnn__dlog(ratio) : bnn__dlog(a) - bnn__dlog(m > 0 ? m : least);
         return a * y + (m - a);
