@@ -2527,19 +2527,7 @@ BNN__INLINE void bnn__st_1(float *p, float x) { *p = x; }
 BNN__INLINE uint32_t bnn__ldu_1(const uint32_t *p) { return *p; }
 BNN__INLINE float bnn__set_1(float x) { return x; }
 #if defined(BNN__FAST_MATH) /* gcc: x86 may still take a < NaN for true */
-#if defined(float)
-BNN__INLINE uint32_t bnn__nan_1(float a) {
-    uint64_t u, inf = (uint64_t)0x7ff00000u << 32;
-    memcpy(&u, &a, sizeof u);
-    return 0u - (uint32_t)((inf - (u & ~((uint64_t)1 << 63))) >> 63);
-}
-#else
-BNN__INLINE uint32_t bnn__nan_1(float a) {
-    uint32_t u;
-    memcpy(&u, &a, sizeof u);
-    return 0u - ((0x7f800000u - (u & 0x7fffffffu)) >> 31);
-}
-#endif
+BNN__INLINE uint32_t bnn__nan_1(float a) { return 0u - (uint32_t)bnn__is_nan((double)a); }
 #define BNN__NAN_S(x, S) (0u - ((0x7f800000u - (bnn__bits_##S(x) & 0x7fffffffu)) >> 31))
 #define BNN__LT(a, b, S) & ~bnn__nan_##S(a) & ~bnn__nan_##S(b)
 #else
@@ -2621,8 +2609,6 @@ BNN__INLINE float bnn__sqrt_1(float x) { return BNN_MATH_SQRT(x); }
 BNN__INLINE float bnn__exp_1(float x) { return BNN_MATH_EXP(x); }
 BNN__INLINE float bnn__log_1(float x) { return BNN_MATH_LOG(x); }
 BNN__INLINE float bnn__tanh_1(float x) { return BNN_MATH_TANH(x); }
-BNN__INLINE float bnn__sin_1(float x) { return BNN_MATH_SIN(x); }
-BNN__INLINE float bnn__cos_1(float x) { return BNN_MATH_COS(x); }
 BNN__INLINE float bnn__erf_1(float x) { return BNN_MATH_ERF(x); }
 BNN__INLINE float bnn__expm1_1(float x) { return BNN_MATH_EXPM1(x); }
 BNN__INLINE float bnn__log1p_1(float x) { return BNN_MATH_LOG1P(x); }
@@ -2782,7 +2768,7 @@ BNN__INLINE BNN__AT_##S F bnn__quarter_##S(F r, U q) {          /* sin(q pi/2 + 
     return bnn__val_##S(bnn__bits_##S(s) ^ ((q & 2u) << 30));                                    \
 }                                                                                                \
 /* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos. The \
- * scalar bnn__trig below knows larger x, too */                                                 \
+ * scalar bnn__trig below knows larger x, and sin of a tiny one */                               \
 BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                                      \
     I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
     F k = bnn__flt_##S(n), r = x - k * 1.5703125f;                                               \
@@ -2792,13 +2778,6 @@ BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                     
     r = r - k * 9.92093629e-10f;                                                                 \
     r = bnn__quarter_##S(bnn__clamp_##S(r, -0.8f, 0.8f), q);                                     \
     return bnn__sel_##S(bnn__nan_##S(x), x, r);                                                  \
-}                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__sin_##S(F x) {                                                    \
-    U tiny = bnn__lt_##S(bnn__abs_##S(x), bnn__set_##S(1e-10f));                                 \
-    return bnn__sel_##S(tiny, x, bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f))));           \
-}                                                                                                \
-BNN__INLINE BNN__AT_##S F bnn__cos_##S(F x) {                                                    \
-    return bnn__trig_##S(x, bnn__bits_##S(bnn__set_##S(0.0f)) + 1u);                             \
 }                                                                                                \
 /* |x| < 0.92: x (1 + P(x^2)); else 1 - exp(Q(|x|)), after N. Juffa */                           \
 BNN__FN_##S F bnn__erf_##S(F x) {                                                                \
@@ -2863,7 +2842,8 @@ BNN__UNUSED static float bnn__trig(float x, uint32_t shift) {
     int at = (int)(b >> 23 & 255) - 120, i; /* e + 30: the bit of weight 2 after the shift by 2^e */
     uint64_t f;
     float r;
-    if (!bnn__lt_1(1e5f, bnn__abs_1(x))) return shift ? bnn__cos_1(x) : bnn__sin_1(x);
+    if (!shift && bnn__lt_1(bnn__abs_1(x), 1e-10f)) return x;
+    if (!bnn__lt_1(1e5f, bnn__abs_1(x))) return bnn__trig_1(x, shift);
     if (!bnn__finite(x)) return (float)bnn__nan();
     for (i = 0; i < 3; i++) {
         const uint32_t *p = word + at / 32 + i;
@@ -3245,7 +3225,7 @@ BNN__PASS(S, noise,                                                             
 #if BNN__HOOKS
 #define BNN__TRIG(S)                                                                             \
 BNN__PASS(S, trig, bnn__f##S x = bnn__ld_##S(q.x + i);                                           \
-    bnn__st_##S(q.w + i, q.a > 0 ? bnn__cos_##S(x) : bnn__sin_##S(x)); )
+    bnn__st_##S(q.w + i, q.a > 0 ? BNN_MATH_COS(x) : BNN_MATH_SIN(x)); )
 #else /* sin, or cos with a = 1: where an x is beyond the range of the vectors, one by one */
 #define BNN__TRIG(S)                                                                             \
 BNN__PASS(S, trig,                                                                               \
@@ -5055,7 +5035,7 @@ static double bnn__deviance(double a, double m) {
     double u = (m - a) / a, r, p, s = 0, s1 = -1;
     int k;
     if (!(u > -0.4 && u < 0.4)) {
-        double ratio = a / m, least = DBL_MIN * DBL_EPSILON; /* m may be too small for a ratio */
+        double ratio = a / m, least = DBL_MIN * DBL_EPSILON; /* above 0, where m underflowed */
         double y = ratio > 0 && bnn__finite_d(ratio)
                        ? bnn__dlog(ratio) : bnn__dlog(a) - bnn__dlog(m > 0 ? m : least);
         return a * y + (m - a);

@@ -1536,7 +1536,7 @@ static void files_of_version_1_are_read(void) {
     bnn_net n[4];
     bnn_checkpoint c;
     bnn_ensemble e;
-    bnn_rng r;
+    bnn_rng r = bnn_rng_seed(0);
     bnn_params *w;
     bnn_data data = { { 4, 2, x }, { 4, 1, y } };
     bnn_meanfield q;
@@ -1718,6 +1718,7 @@ static void a_save_keeps_the_mode_of_the_file_and_a_new_one_has_the_users(void) 
     CHECK(bnn_save(path, &net) == BNN_OK && mode_of(path) == (S_IFREG | 0640));
     for (i = 0; i < sizeof modes / sizeof *modes; i++) {
         struct stat old, now;
+        memset(&old, 0, sizeof old), memset(&now, 0, sizeof now);
         CHECK(chmod(path, (mode_t)modes[i]) == 0 && stat(path, &old) == 0);
         if (geteuid() == 0) CHECK(chown(path, 12, 34) == 0 && chmod(path, (mode_t)modes[i]) == 0);
         if (geteuid() == 0) old.st_uid = 12, old.st_gid = 34;
