@@ -1011,8 +1011,8 @@ BNNDEF bnn_stepper bnn_nuts(bnn_params *w, bnn_nuts_desc desc); /* its state is 
 BNNDEF void bnn_step(bnn_stepper *s, bnn_tape *t);
 /* Learning rates as plain functions of the step k = 0, 1, ..., total-1: stepper.lr = bnn_lr_... */
 BNNDEF double bnn_lr_cosine(double lr0, size_t k, size_t total);
-/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. To 0 or from
- * it goes only a curve of gamma < 0: others with lr_end 0 are lr0 (1 + k)^-gamma, from 0 are 0 */
+/* From lr0 to lr_end, proportional to (b + k)^-gamma; gamma -1 gives a straight line. Only a curve
+ * of gamma < 0 reaches 0 or leaves it; others: to 0 it is lr0 (1 + k)^-gamma, from 0 it stays 0 */
 BNNDEF double bnn_lr_polynomial(double lr0, double lr_end, double gamma, size_t k, size_t total);
 /* Cyclical SG-MCMC (Zhang et al. 2020, with explore 0.8): `cycles` cosine cycles. *sampling (if not
  * NULL) is 0 during the first fraction `explore` of a cycle, when the temperature should be 0, and
@@ -1914,7 +1914,8 @@ BNNDEF int bnn_table_parse(bnn_arena *mem, bnn_table *out, const char *text, siz
  * number */
 BNNDEF void bnn_table_add(bnn_arena *mem, bnn_table *t, const char *name, bnn_mat m, size_t col);
 BNNDEF void bnn_table_add_text(bnn_arena *mem, bnn_table *t, const char *name, char **cells);
-/* As CSV, with a line of names unless they are but numbers; bnn_table_save (below) to a file */
+/* As CSV, with a line of names unless they are 1, 2, ... and desc.header is not 1; bnn_table_save
+ * (below) to a file */
 BNNDEF int bnn_table_write(bnn_arena *mem, const bnn_table *t, void **bytes, size_t *size);
 
 enum { BNN_MISSING_REFUSE = 1, BNN_MISSING_DROP, BNN_MISSING_MEAN, BNN_MISSING_INDICATOR };
@@ -13908,7 +13909,7 @@ BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net
     bnn__tour v;
     if (draws == 0) bnn__fail(t, BNN_EARG, "bnn_predict_draws: no draws are asked for");
     if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
-    v.q = (double)bnn_rng_uniform(&t->rng);
+    if (x.rows != 0) v.q = (double)bnn_rng_uniform(&t->rng);
     v.p.mean = bnn_mat_new(mem, bnn__mul(draws, x.rows),
                            bnn__likelihood(net) == BNN_CATEGORICAL ? 1 : v.k);
     bnn__tour_run(&v, mem, 0, bnn__draws_add, NULL);
@@ -16933,8 +16934,8 @@ static int bnn__ard_step(const bnn__regress *p, double *alpha, double *beta, int
         if (!drifts && moved > change) change = moved;
         alpha[i] = next;
     }
-    left = bnn__linear_residual(p);
-    if (learn_noise && left > 1e-14 * p->yy && (double)p->n > total) { /* else it is rounding */
+    left = learn_noise ? bnn__linear_residual(p) : 0;
+    if (left > 1e-14 * p->yy && (double)p->n > total) { /* else it is rounding */
         moved = *beta;
         *beta = ((double)p->n - total) / left;
         moved = fabs(bnn__dlog(*beta / moved));
@@ -20360,7 +20361,7 @@ static size_t bnn__field_write(char *to, const char *s, char sep) {
 static int bnn__table_named(const bnn_table *t) {
     size_t j;
     for (j = 0; j < t->cols && t->desc.header <= 0; j++) {
-        char number[24];
+        char number[24] = { 0 };
         size_t n = 0;
         bnn__put_size(number, &n, j + 1);
         if (strcmp(number, t->columns[j].name) != 0) break;

@@ -85,12 +85,12 @@ typedef struct model {
     struct { bnn_mat elpd, k_hat; double limit; size_t step; int finite; } loo; /* each step rows */
 } model;
 
-/* A page is written beside its place, and takes it when it is whole */
+/* A page is made in a file without a name, or beside its place, and goes there when it is whole */
 static FILE *page;
 static char *page_path;
 
 static void quit(int code) {
-    if (page) (void)fclose(page), (void)remove(page_path);
+    if (page) (void)fclose(page), (void)(page_path ? remove(page_path) : 0);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code != FAILED) {
         fputs("bnn: cannot write the standard output\n", stderr);
         code = FAILED;
@@ -1039,6 +1039,10 @@ static void report_surprises(FILE *f, const bnn_table *t, const size_t *rows, bn
 static FILE *open_page(const char *path) {
     char text[400];
     if (strcmp(path, "-") == 0) return stdout;
+#ifdef BNN__POSIX
+    page = tmpfile();
+    if (page) return page;
+#endif
     page_path = (char *)bnn_arena_alloc(&mem, strlen(path) + 6, 1);
     check();
     strcat(strcpy(page_path, path), ".part");

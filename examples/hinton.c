@@ -173,12 +173,13 @@ static void open_world(world *u, int argc, char **argv) {
     u->test.y = read_idx(u, folder, full ? "t10k-labels-idx1-ubyte" : "digits-test-labels.idx");
     for (int i = 6; i < argc; i++)
         if (strcmp(argv[i], "lenet") == 0) u->lenet = 1;
-        else if (strncmp(argv[i], "T=", 2) == 0) u->temperature = (float)atof(argv[i] + 2);
+        else if (strncmp(argv[i], "T=", 2) == 0 && atof(argv[i] + 2) > 0)
+            u->temperature = (float)atof(argv[i] + 2);
         else if (strcmp(argv[i], "held") == 0 && label.rows > 10000) {
             u->test = bnn_data_rows((bnn_data){ u->train.x, label }, label.rows - 10000, 10000);
             u->train.x.rows = label.rows -= 10000;
         } else {
-            fprintf(stderr, "hinton: %s is not lenet, held or T=\n", argv[i]);
+            fprintf(stderr, "hinton: %s is not lenet, held (of > 10000) or T=20\n", argv[i]);
             exit(2);
         }
     bnn_mat_scale(u->train.x, u->train.x, 1 / top);
