@@ -28,7 +28,8 @@ Var = struct(
     "bnn_var", (Mat, "val grad"), (ptr, "tape inputs"), (size, "n_in"), (fn, "backward"),
     (ptr, "aux prev owner"), (size, "block"), (fn, "squares"), (c.c_uint, "pass_"),
     (c.c_ubyte * 4, "flags"))
-Stepped = struct("stepped", (ptr, "by"), (c.c_uint64, "t"), (size, "resets"), (ptr, "last"))
+Stepped = struct("stepped", (ptr, "by"), (c.c_uint64, "t"), (size, "resets"), (ptr, "last"),
+                 (c.c_uint, "pass_"))
 Tape = struct(
     "bnn_tape", (Rng, "rng"), (c.c_int, "err"), (c.c_char * 160, "msg note"), (size, "notes"),
     (fn, "on_note"), (ptr, "note_user"), (Arena, "mem"), (c.c_double, "n_data"),
