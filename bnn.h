@@ -2769,7 +2769,7 @@ BNN__INLINE BNN__AT_##S F bnn__quarter_##S(F r, U q) {          /* sin(q pi/2 + 
     return bnn__val_##S(bnn__bits_##S(s) ^ ((q & 2u) << 30));                                    \
 }                                                                                                \
 /* x = n pi/2 + r with pi/2 in parts of 8 bits, exact for n < 2^16; shift 0 is sin, 1 is cos. The \
- * scalar bnn__trig below knows larger x, and sin of a tiny one */                               \
+ * scalar bnn__trig below knows larger x, and the sign of sin(-0) */                            \
 BNN__FN_##S F bnn__trig_##S(F x, U shift) {                                                      \
     I n = bnn__round_##S(bnn__clamp_##S(x * 0.636619772f, -1e6f, 1e6f));                         \
     F k = bnn__flt_##S(n), r = x - k * 1.5703125f;                                               \
@@ -8174,6 +8174,12 @@ static bnn_mat bnn__block_view(const bnn_params *w, size_t block, float *data) {
     return bnn__mat(b->rows, b->cols, data + b->offset);
 }
 
+static void bnn__still(const bnn_params *w, float *v) { /* 0 for what is frozen */
+    size_t b;
+    for (b = 0; b < w->n_blocks; b++)
+        if (w->blocks[b].lr <= 0) bnn_mat_fill(bnn__block_view(w, b, v), 0);
+}
+
 BNNDEF bnn_mat bnn_params_mat(const bnn_params *w, size_t block) {
     return bnn__block_view(w, block, w == NULL ? NULL : w->theta);
 }
@@ -9950,8 +9956,7 @@ BNNDEF void bnn_hessian_vector(float *out, bnn_tape *t, bnn_params *w, bnn_loss_
     if (t->err == BNN_OK) {
         memcpy(keep, w->theta, w->n * sizeof *keep);
         memcpy(along, v, w->n * sizeof *along);
-        for (i = 0; i < w->n_blocks; i++) /* frozen: constants */
-            if (w->blocks[i].lr <= 0) bnn_mat_fill(bnn__block_view(w, i, along), 0);
+        bnn__still(w, along);
         r = bnn__step_along(w->n, keep, along);
     }
     for (side = r == 0 ? 0 : 2; side-- > 0 && t->err == BNN_OK;) { /* NaN: an error of f's */
@@ -10698,10 +10703,7 @@ static void bnn__hmc_refresh(bnn_stepper *s, bnn_tape *t) { /* p ~ N(0, M) */
     bnn__v_normal(&t->rng, s->n, h->momentum);
     if (h->mass == BNN_MASS_DENSE) bnn_mat_solve_lower_t(p, h->root, p);
     else for (i = 0; i < s->n; i++) h->momentum[i] /= BNN_MATH_SQRT(h->mass_inv[i]);
-    for (i = 0; i < s->params->n_blocks; i++) { /* what is frozen has no gradient, and stays */
-        const bnn_block *k = &s->params->blocks[i];
-        if (k->lr <= 0) memset(h->momentum + k->offset, 0, k->rows * k->cols * sizeof(float));
-    }
+    bnn__still(s->params, h->momentum); /* it has no gradient, and stays */
 }
 
 /* The same from a fresh momentum. Returns H1 - H0. */
@@ -13909,7 +13911,7 @@ BNNDEF bnn_mat bnn_predict_draws(bnn_arena *mem, bnn_tape *t, const bnn_net *net
     bnn__tour v;
     if (draws == 0) bnn__fail(t, BNN_EARG, "bnn_predict_draws: no draws are asked for");
     if (!bnn__tour_open(&v, t, net, post, x, BNN__PREDICT_ROWS)) return v.p.mean;
-    if (x.rows != 0) v.q = (double)bnn_rng_uniform(&t->rng);
+    if (x.rows != 0) v.q = (double)bnn_rng_uniform(&t->rng); /* no rows take no number */
     v.p.mean = bnn_mat_new(mem, bnn__mul(draws, x.rows),
                            bnn__likelihood(net) == BNN_CATEGORICAL ? 1 : v.k);
     bnn__tour_run(&v, mem, 0, bnn__draws_add, NULL);

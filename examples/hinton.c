@@ -5,9 +5,9 @@
  * of MNIST: teacher 2x1200 with dropout, jitter and twice the epochs, students 2x800 at that
  * learning rate; tens of minutes for all images. lenet: a LeNet of 20 and 50 filters and 500 units
  * teaches one of 4, 8 and 32. held: the last 10,000 training images are the test, to choose by. T:
- * the temperature. You should see soft targets close part of the gap
- * between student and teacher; a student that never saw a 3 recognize threes, more when one bias is
- * raised; how a very small student takes temperatures. */
+ * the temperature. You should see soft targets close part of the gap between student and teacher; a
+ * student that never saw a 3 recognize threes, more when one bias is raised; how a very small
+ * student takes temperatures. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

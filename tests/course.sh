@@ -6,8 +6,8 @@
 # without such a link it goes to tests/docs.sh. Programs of the lectures and of the solutions compile
 # without a warning and end with status 0; their processor time is printed, not judged (machines
 # differ), but 120 s end a program; pictures are those that the programs draw (compared where there
-# is FMA). Every lecture has five exercises and their solutions,
-# two pictures or more; links lead somewhere; pandoc makes slides of every page.
+# is FMA). Every lecture has five exercises and their solutions, two pictures or more; links lead
+# somewhere; pandoc makes slides of every page.
 cd "$(dirname "$0")/.." || exit 1
 top=$(pwd)
 course=docs/course

@@ -516,6 +516,7 @@ static void nothing_can_be_predicted_measured_and_parsed(void) {
     bnn_mlp_desc d;
     bnn_net net;
     bnn_mat none = { 0, 2, NULL }, empty = { 0, 0, NULL }, m;
+    bnn_rng rng;
     bnn_predictive p;
     bnn_ensemble post;
     bnn_data data;
@@ -531,8 +532,10 @@ static void nothing_can_be_predicted_measured_and_parsed(void) {
     p = bnn_predict(&a.mem, &a.tape, &net, NULL, none);
     CHECK(a.tape.err == BNN_OK && p.mean.rows == 0 && p.mean.cols == 1);
     data.x = none, data.y = none, data.y.cols = 1; /* shapes as they are declared, without error */
+    rng = a.tape.rng;
     m = bnn_predict_draws(&a.mem, &a.tape, &net, NULL, none, 5);
     CHECK(m.data != NULL && m.rows == 5 && m.cols == 0);
+    CHECK(bnn_rng_u32(&rng) == bnn_rng_u32(&a.tape.rng)); /* none was taken */
     m = bnn_predict_log_lik_samples(&a.mem, &a.tape, &net, NULL, data);
     CHECK(m.data != NULL && m.rows == 1 && m.cols == 0);
     m = bnn_predict_chains(&a.mem, &a.tape, &net, NULL, none, 1);
