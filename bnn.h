@@ -18390,6 +18390,8 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
     if (mem->err != BNN_OK) return 0;
     if (net->params == NULL)
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net was not made");
+    else if (!(bnn__params_free(net->params) > 0))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net has no weight that may move");
     else if (d.x.rows == 0 || d.x.rows != d.y.rows)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
     else if (!bnn__mat_ok(d.x)) /* of y a loss says so */

@@ -336,6 +336,12 @@ static void bad_input_is_an_error_with_a_sentence(void) {
     bnn_net wide = linear_net(2, 1);
     CHECK(bnn_fit(&mem, &wide, d, (bnn_fit_desc){ 0 }).err == BNN_ESHAPE);
     CHECK(mem_took(BNN_ESHAPE, "bnn_fit: bnn_affine"));
+    for (size_t b = 0; b < net.params->n_blocks; b++) bnn_params_lr(net.params, b, 0);
+    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ 0 }).err == BNN_EARG);
+    CHECK(mem_took(BNN_EARG, "bnn_fit: the net has no weight that may move"));
+    bnn_params_lr(net.params, net.params->n_blocks - 1, 1); /* one block may */
+    CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .gradients = 100, .draws = 2 }).err == BNN_OK);
+    for (size_t b = 0; b < net.params->n_blocks; b++) bnn_params_lr(net.params, b, 1);
     size_t beyond = (size_t)-1 / 2 + 101; /* twice of it, and four times, is a small number again */
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .draws = beyond, .gradients = 10 }).err ==
           BNN_ENOMEM);
