@@ -8085,7 +8085,9 @@ BNN__COLD
 
 BNNDEF bnn_params *bnn_params_new(bnn_arena *mem) {
     bnn_params *w = (bnn_params *)bnn_arena_alloc(mem, 1, sizeof *w);
-    if (w != NULL) w->mem = mem;
+    if (w == NULL) return NULL;
+    w->mem = mem;
+    w->theta = w->grad = (float *)w; /* a place of no values: C cannot copy 0 bytes from NULL */
     return w;
 }
 
@@ -8133,7 +8135,7 @@ static int bnn__params_grow(bnn_params *w, size_t n) {
         w->blocks = b;
         w->block_room = blocks;
     }
-    if (n <= w->room - w->n && theta != NULL) return 1; /* an empty first block has a place, too */
+    if (n <= w->room - w->n) return 1;
     if (room < w->n + n) room = w->n + n;
     theta = (float *)bnn__larger(w->mem, room, theta, w->n, sizeof *theta);
     grad = (float *)bnn__larger(w->mem, room, grad, w->n, sizeof *grad);

@@ -335,6 +335,21 @@ static void empty_blocks_keep_their_shape(void) {
     bnn_arena_free(&mem);
 }
 
+/* Copies of 0 bytes from NULL are not C: the sanitizers stop there */
+static void parameters_without_values_have_a_place_too(void) {
+    bnn_arena mem = { 0 };
+    bnn_params *w = bnn_params_new(&mem);
+    bnn_ensemble post = bnn_ensemble_new(w, 2);
+    CHECK(w->n == 0 && w->theta != NULL && w->grad != NULL);
+    CHECK(bnn_ensemble_push(&post) == BNN_OK && post.count == 1);
+    bnn_params_copy(w, w), bnn_params_zero_grad(w);
+    CHECK(bnn_params_add(w, 0, 3, "none", (bnn_prior){ 0 }) == 0 && w->n == 0);
+    CHECK(bnn_params_add(w, 2, 3, "six", (bnn_prior){ 0 }) == 1 && w->n == 6);
+    CHECK(w->theta != (float *)w && w->grad != (float *)w && w->theta[5] == 0 && w->grad[5] == 0);
+    CHECK(mem.err == BNN_OK);
+    bnn_arena_free(&mem);
+}
+
 static void fan_in_divides_the_scale_once(void) {
     bnn_arena mem = { 0 };
     bnn_params *w = bnn_params_new(&mem);
@@ -707,6 +722,7 @@ int main(void) {
     RUN(the_hierarchical_update_is_the_mode_and_gibbs_has_the_exact_moments);
     RUN(blocks_lie_one_after_the_other_row_by_row);
     RUN(empty_blocks_keep_their_shape);
+    RUN(parameters_without_values_have_a_place_too);
     RUN(fan_in_divides_the_scale_once);
     RUN(bad_priors_and_sizes_are_errors);
     RUN(samples_of_a_prior_follow_its_density);
