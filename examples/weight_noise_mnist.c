@@ -3,6 +3,7 @@
  *     cc -O2 -I.. weight_noise_mnist.c -o wnm -lm && ./wnm FOLDER METHOD [name=value] ...
  * FOLDER holds the four IDX files of MNIST, gunzipped; METHOD is mixture, gauss, sgd or dropout;
  * the options are below. Without test=1 the errors are those of the last 10,000 training images.
+ * save=PATH keeps the state in a file after every fifth epoch; the same command goes on from there.
  * You should see that 95 percent of the weights can go for nothing, and what the KL costs in error:
  * kl=0.1 errs less, and less can go. docs/results_weight_noise.md has the reasons. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
@@ -44,6 +45,7 @@ typedef struct {
     bnn_data train, test;
     size_t *order;
     char settings[256]; /* as given, for the lines */
+    const char *path;   /* where the state is kept, or NULL */
 } task;
 
 static size_t whole(int option) { return (size_t)options[option].value; }
@@ -193,12 +195,46 @@ static void noisy_step(task *k, model *m, size_t step) {
     }
 }
 
+/* Where a run stands: its last step, its seconds so far, and what it was asked for */
+typedef struct {
+    size_t step;
+    double seconds;
+    char method[16], settings[256];
+} place;
+
+/* Reads the state that an earlier run has saved, if there is one, or writes it */
+static void keep(task *k, model *m, bnn_stepper *opt, place *now, int write) {
+    bnn_mark mark = bnn_arena_mark(&k->mem);
+    bnn_bytes bytes = { now, sizeof *now };
+    bnn_checkpoint c = { .nets = { &m->net }, .steppers = { opt }, .rngs = { &k->tape.rng },
+                         .meanfields = { m->noisy ? &m->q : NULL }, .bytes = { &bytes } };
+    if (k->path == NULL || k->tape.err || k->mem.err) return;
+    if (write && bnn_checkpoint_save(&k->mem, k->path, &c) != BNN_OK) die(k->mem.msg);
+    FILE *file = write ? NULL : fopen(k->path, "rb");
+    if (file) { /* else this is the first run */
+        place then;
+        fclose(file);
+        if (bnn_checkpoint_load(&k->mem, k->path, &c) != BNN_OK) die(k->mem.msg);
+        if (bytes.size != sizeof then) die("the file of save= is of another program");
+        memcpy(&then, bytes.data, sizeof then);
+        if (strcmp(then.method, now->method) || strcmp(then.settings, now->settings))
+            die("the file of save= has a run with other options");
+        *now = then;
+        fprintf(stderr, "%s goes on after step %zu\n", m->method, now->step);
+    }
+    bnn_arena_rewind(&k->mem, mark);
+}
+
 /* Returns the seconds */
 static double train(task *k, model *m) {
     size_t per_epoch = k->train.x.rows / BATCH, steps = whole(EPOCHS) * per_epoch;
-    double start = seconds();
     bnn_stepper opt = bnn_sgd(m->moved, (bnn_sgd_desc){ .lr = real(LR), .momentum = 0.9f });
-    for (size_t s = 0; s < steps && !k->tape.err && !k->mem.err; s++) {
+    place now = { 0 };
+    snprintf(now.method, sizeof now.method, "%s", m->method);
+    memcpy(now.settings, k->settings, sizeof now.settings);
+    keep(k, m, &opt, &now, 0);
+    double start = seconds() - now.seconds;
+    for (size_t s = now.step; s < steps && !k->tape.err && !k->mem.err; s++) {
         bnn_tape_reset(&k->tape);
         opt.lr = (float)bnn_lr_cosine(options[LR].value, s, steps);
         if (m->noisy) noisy_step(k, m, s);
@@ -208,6 +244,9 @@ static double train(task *k, model *m) {
         fprintf(stderr, "%s epoch %zu of %zu, %.0f s, KL/N %.2f\n", m->method, (s + 1) / per_epoch,
                 whole(EPOCHS), seconds() - start,
                 m->noisy ? bnn_meanfield_kl(&m->q) / (double)k->train.x.rows : 0);
+        now.step = s + 1;
+        now.seconds = seconds() - start;
+        keep(k, m, &opt, &now, 1);
     }
     return seconds() - start;
 }
@@ -234,6 +273,10 @@ static void report(task *k, model *m, double trained) {
 static void read_option(task *k, const char *arg) {
     const char *equals = strchr(arg, '=');
     size_t used = strlen(k->settings);
+    if (strncmp(arg, "save=", 5) == 0) {
+        k->path = arg + 5;
+        return;
+    }
     snprintf(k->settings + used, sizeof k->settings - used, " %s", arg);
     for (int i = 0; i < OPTIONS && equals; i++)
         if (strlen(options[i].name) == (size_t)(equals - arg) &&
