@@ -392,6 +392,29 @@ static void save_model(model *m, const char *path) {
     if (bnn_checkpoint_save(&mem, path, &c) != BNN_OK) die(mem.msg);
 }
 
+/* Before the work of hours: is this a folder, or can no new file be made there? */
+static void check_place(const char *path) {
+    char text[400], *beside = (char *)bnn_arena_alloc(&mem, strlen(path) + 5, 1);
+    check();
+    FILE *f = fopen(path, "r+b");
+    if (f) {
+        fclose(f);
+        return;
+    }
+    int error = errno;
+    if (error == ENOENT) {
+        f = fopen(strcat(strcpy(beside, path), ".try"), "wb");
+        if (f) {
+            fclose(f);
+            remove(beside);
+            return;
+        }
+        error = errno;
+    } else if (error != EISDIR && error != ENOTDIR) return; /* one that is read-only is replaced */
+    snprintf(text, sizeof text, "%s: cannot write: %s", path, strerror(error));
+    die(text);
+}
+
 static model load_model(const char *path) {
     model m = { 0 };
     bnn_checkpoint c = { .nets = { &m.net }, .ensembles = { &m.post },
@@ -764,6 +787,7 @@ static int fit(const options *o) {
         die("the target is classes, which are no numbers: --task classes");
     bnn_data d = data_of(&m, &t, &rows, 1);
     if (o->resume) load_states(o->resume, states);
+    check_place(out);
     (void)signal(SIGINT, interrupted);
     if (o->folds > 0 && folds(o, &m, &t, d, rows, likelihood)) {
         fprintf(stderr, "bnn: interrupted in the folds, before the fit: nothing is saved\n");

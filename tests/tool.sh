@@ -332,6 +332,13 @@ if [ -c /dev/full ]; then
         check $? "$command on a full disk: $c"
     done
 fi
+for place in . none/m.bnn; do # found before the fit, which would take hours
+    timeout 60 ./bnn fit train.csv --target y --budget 1e9 -o $place >/dev/null 2>err
+    c=$?
+    [ $c -eq 1 ] && grep -q "$place: cannot write" err && ls ./*.try none 2>/dev/null | grep -q . && c=9
+    [ $c -eq 1 ]
+    check $? "fit -o $place: $c $(cat err)"
+done
 code 1 "no such column" fit train.csv --target nope
 code 1 "no such file" fit none.csv --target y
 code 1 "no model" info train.csv
