@@ -1308,7 +1308,7 @@ BNNDEF double bnn_diag_ebfmi(const double *energies, size_t n);
 /* Configurational temperature over T: the mean of (theta - mean) dU/dtheta per weight. It is 1 in
  * equilibrium, above 1 if steps are too long, below 1 if the draws have not spread yet. draws and
  * grads (of L = U/N) have a row per state, and scale = N/T. For the kinetic temperature, give the
- * velocities as both, and scale = N/(lr T). */
+ * velocities of SGHMC as both, and scale = N (1 - f/2)/(lr T), f = friction. */
 BNNDEF double bnn_diag_temperature(bnn_mat draws, bnn_mat grads, double scale);
 
 /* ---- judging models -------------------------------------------------------------------------- */
@@ -1420,9 +1420,9 @@ BNNDEF bnn_var *bnn_kl_gaussian(bnn_var *mu, bnn_var *sd, bnn_gaussian *g);
 
 /* ---- curvature and the Laplace approximation ---------------------------------------------------
  * At a maximum theta* of the posterior: theta ~ N(theta*, H^-1), where H is the generalized Gauss-
- * Newton matrix (GGN) plus the precision of the prior (MacKay 1992). Priors are normal or flat.
- * theta must be at the maximum, as training left it; neither theta nor gradients change. Errors are
- * in the tape. */
+ * Newton matrix (GGN) plus the precision of the prior (MacKay 1992). Priors are normal or flat,
+ * those of KRON normal. theta must be at the maximum, as training left it; neither theta nor
+ * gradients change. Errors are in the tape. */
 /* The GGN (= Fisher) matrix sum_rows J^T Lambda J, J = Jacobian of the outputs, Lambda = Hessian of
  * -ln p with respect to the outputs. out (n,n), or (1,n) for its diagonal; exact. No labels. */
 BNNDEF void bnn_ggn(bnn_mat out, bnn_tape *t, const bnn_net *net, bnn_mat x);
@@ -7541,7 +7541,7 @@ BNN__WARM
  *
  *     Concrete   y = softmax(l), l = (a + G)/tau:   dy_k/da_j = y_k (d_kj - y_j)/tau
  *                with u = a - tau ln y:  ln p = ln (k-1)! + (k-1) ln tau + sum_j (u_j - lse u)
- *                - sum_j ln y_j;  du_j = 1 - k softmax(u)_j. u has the size of a + G at any tau.
+ *                - sum_j ln y_j;  du_j = 1 - k softmax(u)_j. u is -G plus a constant at any tau.
  *     Bernoulli  l = (a + ln u/(1-u))/tau, z = tau l - a:  ln p(sigmoid(l)) = ln tau + h(l) - h(z),
  *                h(z) = |z| + 2 ln(1 + e^-|z|),  h' = tanh(z/2)
  *     gamma      d ln z/da by >>special;  Dirichlet: ln x = log softmax of ln z
@@ -16163,7 +16163,7 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
  *     DARTS      w' = w - xi grad_w L(w,a):
  *                grad = grad_a Q(w',a) - xi [grad_a L(w+rv,a) - grad_a L(w-rv,a)]/(2r),
  *                v = grad_w Q(w',a), r = 0.01/|v|
- *     implicit   (H + damping) z = grad_w Q by conjugate gradients, H v by >>check:
+ *     implicit   (H + damping) z = grad_w Q by conjugate gradients, H v from four gradients:
  *                grad = grad_a Q - [grad_a L(w+rz,a) - grad_a L(w-rz,a)]/(2r)
  *     evidence   A = diag(alpha) + beta X'X = L L', m = beta A^-1 X'y:
  *                2 ln p(y) = sum ln alpha - ln |A| + n ln(beta/2 pi) - beta |y - Xm|^2

@@ -41,10 +41,12 @@
 #define BUILD_TOL(in_float, in_double) (in_float)
 #endif
 
-#ifndef BNNDEF
+#ifndef BUILD_LINKED /* a test that asks for no internals is linked with BUILD_LIBRARY, compiled once */
+#if !defined(BNNDEF) && !defined(BUILD_LIBRARY)
 #define BNN_STATIC
 #endif
 #define BNN_IMPLEMENTATION
+#endif
 #include "bnn.h"
 #include "check.h"
 

@@ -116,7 +116,7 @@ for target in "$@"; do
     here=$out/$target
     mkdir -p "$here"
     n=0 good=0 late=""
-    if ! build tests/smoke.c "$here/smoke$ext"; then
+    if ! build tests/smoke.c "$here/smoke$ext" -DBNN_STATIC; then
         echo "skipped $target: apt-get install $package"
         head -n 3 "$here/smoke$ext.log"
         skipped="$skipped $target"
@@ -131,7 +131,7 @@ for target in "$@"; do
     fi
     if [ "$text" = "$digest" ]; then ok; else bad "digest $text, not $digest"; fi
     rm -f "$out/files/$target.bnn"
-    if build tests/exchange.c "$here/exchange$ext" &&
+    if build tests/exchange.c "$here/exchange$ext" -DBNN_STATIC &&
         run 600 "$here/exchange$ext" write "$out/files/$target.bnn" >"$here/exchange.log" 2>&1 </dev/null; then
         ok
         written="$written $target"

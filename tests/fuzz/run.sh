@@ -18,7 +18,7 @@ for name in "$@"; do
     # NULL + 0 is not looked for; programs may be long from the start
     [ "$name" != api ] || { flags=-fno-sanitize=pointer-overflow options="-len_control=0 -max_len=600"; }
     # shellcheck disable=SC2086
-    if ! clang -O1 -g -fsanitize=fuzzer,address,undefined $flags -fno-sanitize-recover=undefined -I. \
+    if ! clang -O1 -g -fsanitize=fuzzer,address,undefined $flags -fno-sanitize-recover=undefined -DBNN_STATIC -I. \
         "tests/fuzz/fuzz_$name.c" -o "$program" -lm >"$program.log" 2>&1; then
         echo "fuzz_$name does not build (clang and its runtime are needed: libclang-rt-dev)"
         head -n 5 "$program.log"
