@@ -16161,10 +16161,10 @@ BNNDEF int bnn_drop_order(bnn_arena *mem, size_t *order, const bnn_net *net, con
  *
  *     f_v = agg { sum_k gamma_k g_k(f_j) : edges (j,v) },  f_0 = x
  *     DARTS      w' = w - xi grad_w L(w,a):
- *                grad = grad_a Q(w',a) - xi [grad_a L(w+rv,a) - grad_a L(w-rv,a)]/(2r),
- *                v = grad_w Q(w',a), r = 0.01/|v|
- *     implicit   (H + damping) z = grad_w Q by conjugate gradients, H v from four gradients:
- *                grad = grad_a Q - [grad_a L(w+rz,a) - grad_a L(w-rz,a)]/(2r)
+ *                grad = grad_a Q(w',a) - xi D(v), v = grad_w Q(w',a), where
+ *                D(v) = d/dr grad_a L(w+rv,a) by four gradients, r to 2r = 0.1 |v o w|/|v|^2
+ *     implicit   (H + damping) z = grad_w Q by conjugate gradients, H v by >>check:
+ *                grad = grad_a Q - D(z)
  *     evidence   A = diag(alpha) + beta X'X = L L', m = beta A^-1 X'y:
  *                2 ln p(y) = sum ln alpha - ln |A| + n ln(beta/2 pi) - beta |y - Xm|^2
  *                            - sum alpha m^2;   gamma_j = 1 - alpha_j (A^-1)_jj,
