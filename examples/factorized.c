@@ -11,29 +11,17 @@
 #include "gmm.h"
 #include "ppca.h"
 #include "tiles.h"
-#include <stdlib.h>
 
 enum { SHOW = 20 };
 
 static bnn_mat load(bnn_arena *mem, const char *name) {
-    FILE *here = fopen("data/digits-train-images.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
-    char path[256];
-    bnn_mat m = { 0, 0, NULL };
-    if (here) fclose(here);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "factorized: %s\n", mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / 16.0f);
-    return m;
+    return example_idx(mem, "factorized", example_folder(), name, 64, 16);
 }
 
 static void show(bnn_arena *mem, const char *name, bnn_mat rows, size_t side) {
     char path[128];
     snprintf(path, sizeof path, "build/factorized_%s.png", name);
-    if (tiles_write(mem, path, rows, (tiles_size){ side, side }, SHOW, 4, 1) == BNN_OK) puts(path);
+    tiles_picture(mem, "factorized", path, rows, (tiles_size){ side, side }, SHOW, 4);
 }
 
 /* Independent pixels and the autoregressive model; samples: data, independent, autoregressive */
@@ -170,7 +158,7 @@ int main(void) {
            3000);
     gray(&mem, &tape);
     if (tape.err || mem.err) fprintf(stderr, "factorized: %s\n", tape.err ? tape.msg : mem.msg);
-    int failed = tape.err || mem.err;
+    int failed = tape.err || mem.err || example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;
