@@ -3,7 +3,7 @@
  * The teacher sees clean images and 300 labels. The student sees noisy ones: the 300 labels, or
  * those and the teacher's answers for every image; an index set says who has no label and counts by
  * the answer alone. Without a folder: the 8x8 digits that ship. You should see answers for
- * unlabeled images help at temperature 1 and high temperatures harm. CIFAR-10: data_batch_1.bin
+ * unlabeled images help, and most at temperature 1. CIFAR-10: data_batch_1.bin
  * and test_batch.bin, gunzipped. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION

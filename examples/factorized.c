@@ -2,9 +2,9 @@
  *     cc -O2 -I.. factorized.c -lm && ./a.out
  * Binary images (bars, digits): independent pixels against a fully visible autoregressive model;
  * gray digits: an independent Gaussian against linear latents and a mixture. You should see
- * independent pixels behind, with samples without structure, probabilities that sum to one over all
- * states, and why a net's output is no ln p(x) unless normalized. Where there is a folder build/:
- * factorized_*.png (data and samples). */
+ * independent pixels behind all but PPCA, whose one noise does not suit the border, and samples of
+ * them without structure; probabilities that sum to one over all states; and why a net's output is
+ * no ln p(x) unless normalized. Where there is a folder build/: factorized_*.png. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "factorized.h"

@@ -6,7 +6,8 @@
  * learning rate; tens of minutes for all images. lenet: a LeNet of 20 and 50 filters and 500 units
  * teaches one of 4, 8 and 32. held: the last 10,000 training images are the test, to choose by. T:
  * the temperature. You should see soft targets close part of the gap between student and teacher; a
- * student that never saw a 3 recognize threes, more when one bias is raised; how a very small
+ * student that never saw a 3 recognize threes, more when one bias is raised (by what makes the
+ * fewest errors on the test images, as in the paper: not a held-out result); how a very small
  * student takes temperatures. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION

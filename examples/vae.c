@@ -4,9 +4,10 @@
  *     ./vae SHEET.png TILE [epochs, 250] [seed]      a sheet of TILE x TILE images
  *     ./vae bars [epochs, 1500] [seed]               4x4 bars, made here: ln p(x) is known
  *     ./vae conv [FOLDER [epochs, 50] [seed]]        convolutions in encoder and decoder
- * You should see -ELBO split into reconstruction and KL, the importance-weighted bound some nats
- * above the ELBO, the price of beta, and a plain autoencoder's gradients as sigma goes to zero.
- * Where there is a folder build/, pictures go to build/vae_*.png, curves to build/vae_*.dat. */
+ * You should see -ELBO split into reconstruction and KL, the importance-weighted bound above the
+ * ELBO (by 0.4 nats on the digits, by 4 on MNIST), the price of beta, and a plain autoencoder's
+ * gradients as sigma goes to zero. Where there is a folder build/, pictures go to
+ * build/vae_*.png, curves to build/vae_*.dat. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "vae.h"
