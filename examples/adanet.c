@@ -9,6 +9,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +306,7 @@ static int table(const char *path, int repetitions) {
     double held[ALL] = { 0 }, train[ALL] = { 0 }, rounds[ALL] = { 0 }, deepest[ALL] = { 0 };
     double folds = 0;
     float labels[2] = { 0, 0 };
-    int falling = 1, failed;
+    int falling = 1, failed = 0;
     size_t rows = 0;
     for (int r = 0; r < repetitions && m.data; r++)
         for (size_t k = 0; k < FOLDS && !t.err; k++, folds++) {
@@ -328,10 +329,11 @@ static int table(const char *path, int repetitions) {
                 rounds[l] += o.rounds, deepest[l] += o.deepest, falling &= o.falling;
             }
             fprintf(stderr, "fold %zu of %d\r", (size_t)r * FOLDS + k + 1, repetitions * FOLDS);
-            if (mem.err) fprintf(stderr, "adanet: %s\n", mem.msg);
+            if (mem.err) bnn_tape_fail(&t, mem.err, path, mem.msg);
             bnn_arena_free(&mem);
         }
-    if (!m.data) fprintf(stderr, "adanet: %s: %s\n", path, file.msg[0] ? file.msg : "no table");
+    if (!m.data) fprintf(stderr, "adanet: %s: %s\n", path,
+                         file.msg[0] ? file.msg : "cannot be read, or is empty");
     else if (!t.err) printf("classes %g and %g, %zu rows\n", labels[0], labels[1], rows);
     for (int l = 0; l < ALL && m.data && !t.err; l++) {
         double n = (double)rows * repetitions, p = held[l] / n;
@@ -350,5 +352,7 @@ static int table(const char *path, int repetitions) {
 
 int main(int argc, char **argv) {
     if (argc < 2) return two_moons();
-    return table(argv[1], argc > 2 && atoi(argv[2]) > 0 ? atoi(argv[2]) : 1);
+    example_most("adanet", argc, argv, 2);
+    return table(argv[1], argc > 2 ? (int)example_whole("adanet", "repetitions", argv[2], 1, 1e4)
+                                   : 1);
 }

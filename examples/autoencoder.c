@@ -21,20 +21,17 @@ static int fail(bnn_arena *mem, const char *what) {
 }
 
 static int load(bnn_arena *mem, int argc, char **argv, bnn_mat *x, tiles_size *tile) {
-    FILE *here = fopen("data/digits-train-images.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
-    char path[256];
-    int err, size = argc > 2 ? atoi(argv[argc - 1]) : 0;
-    if (here) fclose(here);
     if (argc > 1) {
+        char *end = NULL; /* 8 is a size, 8.png is none */
+        long size = argc > 2 ? strtol(argv[argc - 1], &end, 10) : 0;
+        if (size > 0 && *end != '\0') size = 0;
         tile->width = tile->height = size > 0 ? (size_t)size : 0;
         return tiles_read(mem, x, tile, (size_t)argc - 1 - (size > 0),
                           (const char *const *)argv + 1);
     }
     *tile = (tiles_size){ 8, 8 };
-    snprintf(path, sizeof path, "%s/digits-train-images.idx", folder);
-    err = bnn_idx_load(mem, path, x);
-    return err ? err : bnn_mat_scale(*x, *x, 1 / 16.0f);
+    *x = example_idx(mem, "autoencoder", example_folder(), "digits-train-images.idx", 64, 16);
+    return BNN_OK;
 }
 
 /* d - latent - d, or with a hidden layer on both sides; all in one chain of weights */
@@ -92,8 +89,12 @@ static void put(bnn_mat sheet, size_t row, bnn_mat x, size_t count) {
 static void write_sheet(bnn_arena *mem, const char *path, bnn_mat x, tiles_size tile) {
     bnn_mat back = { 0, 0, NULL };
     double off = 0;
+    FILE *f = example_open("autoencoder", path);
+    if (f == NULL) return;
+    fclose(f);
     if (tiles_write(mem, path, x, tile, 40, 1, 0) || tiles_read(mem, &back, &tile, 1, &path)) {
-        printf("no pictures: %s\n", mem->msg);
+        fprintf(stderr, "autoencoder: %s\n", mem->msg);
+        example_failed = 1;
         return;
     }
     for (size_t i = 0; i < x.rows * x.cols; i++)
@@ -121,7 +122,7 @@ int main(int argc, char **argv) {
     bnn_mat_col_mean(mean, x);
     if (bnn_mat_eig_sym(&mem, l, u, cov)) return fail(&mem, "no eigenvalues: are there gaps?");
 
-    FILE *f = fopen("build/autoencoder.dat", "w");
+    FILE *f = example_open("autoencoder", "build/autoencoder.dat");
     printf("%zu images of %zux%zu. Squared error per image:\n", x.rows, tile.width, tile.height);
     printf("latents   discarded eigenvalues   linear, trained    ratio   deep (tanh, 64)\n");
     for (int i = 0; i < 4; i++) {
@@ -141,7 +142,7 @@ int main(int argc, char **argv) {
         put(sheet, 1, y, show);
         put(sheet, 2, z, show);
     }
-    if (f) fclose(f);
+    example_close("autoencoder", "build/autoencoder.dat", f);
 
     /* the same deep net under cross-entropy: pixels are shares of ink, outputs stay in [0,1] */
     bnn_net bce = make(&mem, d, 2, 64, BNN_BERNOULLI);
@@ -154,12 +155,12 @@ int main(int argc, char **argv) {
 
     if (!tape.err && !mem.err) {
         size_t zoom = tile.width < 16 ? 4 : 1;
-        if (tiles_write(&mem, "build/autoencoder.png", sheet, tile, show, zoom, 1) == BNN_OK)
-            puts("build/autoencoder.png");
+        tiles_picture(&mem, "autoencoder", "build/autoencoder.png", sheet, tile, show, zoom);
         if (argc == 1) write_sheet(&mem, "build/digits-sheet.png", bnn_mat_rows(x, 0, 1000), tile);
     }
     int failed = tape.err || mem.err;
     if (failed) fprintf(stderr, "autoencoder: %s\n", tape.err ? tape.msg : mem.msg);
+    failed |= example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;

@@ -8,15 +8,16 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { N = 200, G = 13, STEPS = 12000, DRAWS = 200, BURN_IN = 150, KEEP = 150 };
 
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
-    bnn_tape tape = { .rng = bnn_rng_seed(argc > 1 ? (uint64_t)atol(argv[1]) : 1) };
+    bnn_tape tape = { .rng = bnn_rng_seed(argc > 1 ? example_seed("bbb", argv[1]) : 1) };
+    example_most("bbb", argc, argv, 1);
     bnn_data train = { bnn_mat_new(&mem, N, 1), bnn_mat_new(&mem, N, 1) };
     bnn_mat grid = bnn_mat_new(&mem, G, 1);
     for (size_t i = 0; i < N; i++) {

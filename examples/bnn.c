@@ -53,7 +53,8 @@ static const char help[] =
     "      --unknown zero: a new class has no column; --missing as above; also in predict\n"
     "  bnn distill MODEL [DATA.csv] [-o SMALL] [--hidden 32] [--steps N]\n"
     "                                                   one net for all draws\n"
-    "  bnn prune MODEL --fraction F [-o SMALL]          the weakest weights become 0\n"
+    "  bnn prune MODEL --fraction F [-o SMALL]          the weakest weights become 0; of one\n"
+    "                                                   net, as distill makes it\n"
     "  bnn emit MODEL [DATA.csv] [-o MODEL.c] [--name F] [--storage float|half|int8]\n"
     "      [--draws N]                                  C source; its error on DATA\n"
     "  bnn info MODEL                                   what is in it\n"
@@ -101,12 +102,22 @@ static void quit(int code) {
 }
 
 /* A sentence of bnn.h, whose fields are options here: .max_classes is --max-classes, and
- * .decimal = ',' is --decimal , */
+ * .decimal = ',' is --decimal , ; more gradients are a larger --budget */
 static void put_sentence(const char *s) {
     static const char *const fields[] = { "missing", "skip", "classes", "max_classes", "decimal",
                                           "thousands", "date_order", "unknown", "header" };
+    static const char *const calls[4][2] = {
+        { "bnn_fit_more goes on", "--resume goes on" }, { "raise gradients", "a larger --budget" },
+        { "bnn_fit_more, or raise gradients", "a larger --budget" },
+        { "bnn_fit_more", "a larger --budget" } };
     for (; *s; s++) {
-        size_t k = 0, n = 0, all = sizeof fields / sizeof *fields;
+        size_t k = 0, n = 0, all = sizeof fields / sizeof *fields, c = 0;
+        while (c < 4 && strncmp(s, calls[c][0], strlen(calls[c][0])) != 0) c++;
+        if (c < 4) {
+            fputs(calls[c][1], stderr);
+            s += strlen(calls[c][0]) - 1;
+            continue;
+        }
         fputc(*s, stderr);
         if (*s != ' ' || s[1] != '.') continue;
         for (; k < all; k++) {

@@ -3,11 +3,12 @@
  * The teacher sees clean images and 300 labels. The student sees noisy ones: the 300 labels, or
  * those and the teacher's answers for every image; an index set says who has no label and counts by
  * the answer alone. Without a folder: the 8x8 digits that ship. You should see answers for
- * unlabeled images help at temperature 1 and high temperatures harm. CIFAR-10: data_batch_1.bin
+ * unlabeled images help, and most at temperature 1. CIFAR-10: data_batch_1.bin
  * and test_batch.bin, gunzipped. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +21,6 @@ typedef struct {
     bnn_tape tape;
 } world;
 
-static bnn_mat idx(world *u, const char *folder, const char *name) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&u->mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "cifar_semi: %s\n", u->mem.msg);
-        exit(2);
-    }
-    return m;
-}
-
 /* Records of one label and 3072 bytes */
 static bnn_data cifar(world *u, const char *folder, const char *name, size_t n) {
     static unsigned char record[3073];
@@ -39,7 +29,11 @@ static bnn_data cifar(world *u, const char *folder, const char *name, size_t n) 
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *f = fopen(path, "rb");
     for (size_t i = 0; f && d.y.data && i < n; i++) {
-        if (fread(record, sizeof record, 1, f) != 1) break;
+        if (fread(record, sizeof record, 1, f) != 1 || record[0] >= K) {
+            fprintf(stderr, "cifar_semi: %s: record %zu of %zu is cut or no label and image\n",
+                    path, i + 1, n);
+            exit(2);
+        }
         d.y.data[i] = record[0];
         for (size_t j = 0; j < 3072; j++) d.x.data[i * 3072 + j] = (float)record[1 + j] / 255;
     }
@@ -94,7 +88,9 @@ int main(int argc, char **argv) {
     static const bnn_soft_desc soft[CASES] = { { 0 }, { .lambda = 0.5f, .temperature = 1 },
         { .lambda = 1, .temperature = 1 }, { .lambda = 0.5f, .temperature = 5 },
         { .lambda = 0.5f, .temperature = 20 } };
-    int full = argc > 1, reps = argc > 2 ? atoi(argv[2]) : full ? 10 : 4;
+    int full = argc > 1, reps = full ? 10 : 4;
+    example_most("cifar_semi", argc, argv, 2);
+    if (argc > 2) reps = (int)example_whole("cifar_semi", "repetitions", argv[2], 1, 1e4);
     bnn_data train, test;
     float sd = full ? 0.2f : 0.3f;
     double sum[CASES + 1] = { 0 }, square[CASES + 1] = { 0 };
@@ -102,15 +98,11 @@ int main(int argc, char **argv) {
         train = cifar(&u, argv[1], "data_batch_1.bin", 10000);
         test = cifar(&u, argv[1], "test_batch.bin", 10000);
     } else {
-        FILE *here = fopen("data/digits-test-labels.idx", "rb");
-        const char *f = here ? "data" : "examples/data";
-        if (here) fclose(here);
-        train = (bnn_data){ idx(&u, f, "digits-train-images.idx"),
-                            idx(&u, f, "digits-train-labels.idx") };
-        test = (bnn_data){ idx(&u, f, "digits-test-images.idx"),
-                           idx(&u, f, "digits-test-labels.idx") };
-        bnn_mat_scale(train.x, train.x, 1 / 16.0f);
-        bnn_mat_scale(test.x, test.x, 1 / 16.0f);
+        const char *f = example_folder();
+        train = example_data(&u.mem, "cifar_semi", f, "digits-train-images.idx",
+                             "digits-train-labels.idx", 64, 16);
+        test = example_data(&u.mem, "cifar_semi", f, "digits-test-images.idx",
+                            "digits-test-labels.idx", 64, 16);
     }
     size_t n = train.x.rows, *rest = (size_t *)malloc(n * sizeof *rest);
     for (int r = 0; r < reps && rest; r++) {

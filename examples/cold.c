@@ -10,8 +10,8 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,17 +25,6 @@ static size_t length = 1; /* of the chains: a factor */
 static float lr = .3f;    /* of SGLD, and of SGHMC over its friction */
 
 typedef struct { bnn_net net; bnn_data data; size_t rows; } target; /* rows: without copies */
-
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "cold: %s\n", mem->msg);
-        exit(1);
-    }
-    return m;
-}
 
 /* to = the image moved by one pixel: 0 not at all, 1 to 4 right, left, down, up */
 static void move(float *to, const float *image, int shift) {
@@ -156,30 +145,26 @@ static int run(int method, int shifts, int seed, bnn_data train, bnn_data test) 
 
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
-    int failed = 0, seeds = argc > 2 ? atoi(argv[2]) : 1;
+    const char *who = "cold", *folder = argc > 1 ? argv[1] : example_folder();
+    int failed = 0, seeds = argc > 2 ? (int)example_whole(who, "seeds", argv[2], 1, 1000) : 1;
     int last = argc < 3 ? SGLD : WIDTHS;
     int known = argc < 6;
-    if (argc > 3) lr = (float)atof(argv[3]);
-    if (argc > 4) length = atoi(argv[4]) > 0 ? (size_t)atoi(argv[4]) : 0;
+    example_most(who, argc, argv, 5);
+    if (argc > 3) lr = (float)example_real(who, "lr", argv[3], 1e-9, 1e3);
+    if (argc > 4) length = example_whole(who, "length", argv[4], 1, 1000);
     for (int method = SGLD; method <= WIDTHS && !known; method++)
         known = !strcmp(argv[5], samplers[method]);
-    if (seeds < 1 || !(lr > 0) || length == 0 || !known) {
-        fprintf(stderr, "usage: cold [folder [seeds [lr [length [method]]]]], numbers above 0; "
-                "methods:");
+    if (!known) {
+        fprintf(stderr, "cold: what is %s? The methods are", argv[5]);
         for (int method = SGLD; method <= WIDTHS; method++)
             fprintf(stderr, " %s", samplers[method]);
         fputc('\n', stderr);
         return 2;
     }
-    if (here) fclose(here);
-    bnn_data train = { read_idx(&mem, folder, "train-images"),
-                       read_idx(&mem, folder, "train-labels") };
-    bnn_data test = { read_idx(&mem, folder, "test-images"),
-                      read_idx(&mem, folder, "test-labels") };
-    bnn_mat_scale(train.x, train.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
+    bnn_data train = example_data(&mem, who, folder, "digits-train-images.idx",
+                                  "digits-train-labels.idx", SIDE * SIDE, 16);
+    bnn_data test = example_data(&mem, who, folder, "digits-test-images.idx",
+                                 "digits-test-labels.idx", SIDE * SIDE, 16);
     for (int seed = 1; seed <= seeds; seed++)
         for (int shifts = 0; shifts < 2; shifts++)
             for (int method = SGLD; method <= last; method++)

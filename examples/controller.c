@@ -10,9 +10,9 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { N = 120, DRAWS = 4, STEPS = 250 };
 static const int acts[4] = { BNN_IDENTITY, BNN_TANH, BNN_RELU, BNN_SIN };
@@ -174,9 +174,12 @@ static void recurrent(bnn_arena *mem, bnn_tape *t, bnn_tape *inner, bnn_data d, 
 }
 
 int main(int argc, char **argv) {
-    int rounds = argc > 1 ? atoi(argv[1]) : 150, more = argc > 2 ? atoi(argv[2]) : 300;
+    const char *who = "controller";
+    int rounds = argc > 1 ? (int)example_whole(who, "rounds", argv[1], 0, 1e6) : 150;
+    int more = argc > 2 ? (int)example_whole(who, "rounds of the LSTM", argv[2], 0, 1e6) : 300;
     bnn_arena mem = { 0 };
-    bnn_tape tape = { .rng = bnn_rng_seed(argc > 3 ? (uint64_t)atol(argv[3]) : 1) };
+    bnn_tape tape = { .rng = bnn_rng_seed(argc > 3 ? example_seed(who, argv[3]) : 1) };
+    example_most(who, argc, argv, 3);
     bnn_tape inner = { .rng = bnn_rng_seed(2) };
     bnn_data d = { bnn_mat_new(&mem, 2 * N, 1), bnn_mat_new(&mem, 2 * N, 1) };
     for (int i = 0; i < 2 * N; i++) {

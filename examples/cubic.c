@@ -7,6 +7,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -89,13 +90,13 @@ int main(void) {
            100 * worst);
     printf("HMC accepted %.0f percent of %d draws\n", 100 * hmc.hmc->accept_sum / KEEP, KEEP);
 
-    FILE *f = fopen("build/cubic.dat", "w");
+    FILE *f = example_open("cubic", "build/cubic.dat");
     for (int i = 0; f && i < G; i++)
         fprintf(f, "%g %g %g %g %g %g %g\n", gx[i], h.mean.data[i], sd(h, i), p.mean.data[i],
                 sd(p, i), q.mean.data[i], sd(q, i));
     for (int i = 0; f && i < N; i++) fprintf(f, "%s%g %g\n", i ? "" : "\n\n", x[i], y[i]);
-    if (f) fclose(f);
+    example_close("cubic", "build/cubic.dat", f);
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
-    return 0;
+    return example_failed;
 }

@@ -12,6 +12,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,17 +74,6 @@ static void explore(bnn_tape *t, search *s, int order, int steps, int warm, floa
 
 /* ---- a cell for the digits */
 
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "darts: %s\n", mem->msg);
-        exit(1);
-    }
-    return m;
-}
-
 static bnn_graph_desc cell(uint64_t seed) {
     return (bnn_graph_desc){ .inputs = 64, .edges = edges, .n_edges = EDGES,
                              .likelihood = BNN_CATEGORICAL, .prior = { .std = 3, .fan_in = 1 },
@@ -114,10 +104,10 @@ static void train(bnn_tape *t, bnn_net *net, bnn_data d, size_t steps) {
 }
 
 static void read_digits(bnn_arena *mem, const char *folder, bnn_data *all, bnn_data *test) {
-    all->x = read_idx(mem, folder, "train-images"), all->y = read_idx(mem, folder, "train-labels");
-    test->x = read_idx(mem, folder, "test-images"), test->y = read_idx(mem, folder, "test-labels");
-    bnn_mat_scale(all->x, all->x, 1 / 16.0f);
-    bnn_mat_scale(test->x, test->x, 1 / 16.0f);
+    *all = example_data(mem, "darts", folder, "digits-train-images.idx", "digits-train-labels.idx",
+                        64, 16);
+    *test = example_data(mem, "darts", folder, "digits-test-images.idx", "digits-test-labels.idx",
+                         64, 16);
 }
 
 static void scratch(bnn_params *w, bnn_rng *rng) { /* N(0, 1/fan in) */
@@ -250,10 +240,6 @@ static int cells(const char *folder, int seeds, size_t steps, size_t most, int l
     bnn_data all, test;
     int found[3][64] = { { 0 } }, failed = 0;
     size_t weights, n;
-    if (seeds < 1 || seeds > 64 || steps < 1) {
-        fprintf(stderr, "darts: cells takes 1 to 64 seeds and steps from 1\n");
-        return 2;
-    }
     read_digits(&data, folder, &all, &test);
     for (int order = 0; order < 3; order++)
         for (int s = 0; s < seeds; s++) {
@@ -337,7 +323,7 @@ static int sine(int seeds, float prior) {
             failed |= sine_seed(order, (uint64_t)seed, prior, p, &r);
             for (int k = 0; k < 4; k++) {
                 if (p[k] > p[best]) best = k;
-                mean[k] += p[k] / seeds;
+                mean[k] += p[k] / (float)seeds;
             }
             right += best == 3, residual += r / seeds;
         }
@@ -477,19 +463,30 @@ static int quadratics(void) {
 }
 
 int main(int argc, char **argv) {
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *what = argc > 1 ? argv[1] : here ? "data" : "examples/data";
-    int number = argc > 2 ? atoi(argv[2]) : 0, failed = 0;
-    if (here) fclose(here);
-    if (argc > 1 && strcmp(what, "sine") == 0)
-        return sine(number ? number : 10, argc > 3 ? (float)atof(argv[3]) : .5f);
-    if (argc > 1 && strcmp(what, "quadratic") == 0) return quadratics();
-    if (argc > 2 && strcmp(what, "cells") == 0)
-        return cells(argv[2], argc > 3 ? atoi(argv[3]) : 10,
-                     argc > 4 ? (size_t)atoi(argv[4]) : 3000,
-                     argc > 5 ? (size_t)atoi(argv[5]) : CHOICES,
-                     argc > 6 ? atoi(argv[6]) : SEARCH, argc > 7 ? atoi(argv[7]) : 0);
-    failed |= digits(what, argc > 2 ? (size_t)number : 3000);
+    static const struct { const char *name; double least, most; } after[5] = { /* cells FOLDER */
+        { "seeds", 1, 64 }, { "steps", 1, 1e8 }, { "cells", 0, CHOICES }, { "search", 1, 1e8 },
+        { "warm", 0, 1e8 } };
+    size_t n[5] = { 10, 3000, CHOICES, SEARCH, 0 };
+    const char *who = "darts", *what = argc > 1 ? argv[1] : example_folder();
+    int failed = 0;
+    if (argc > 1 && strcmp(what, "sine") == 0) {
+        float sd = argc > 3 ? (float)example_real(who, "sd of w", argv[3], 1e-6, 1e6) : .5f;
+        example_most(who, argc, argv, 3);
+        return sine(argc > 2 ? (int)example_whole(who, "seeds", argv[2], 1, 1e4) : 10, sd);
+    }
+    if (argc > 1 && strcmp(what, "quadratic") == 0) {
+        example_most(who, argc, argv, 1);
+        return quadratics();
+    }
+    if (argc > 1 && strcmp(what, "cells") == 0) {
+        example_most(who, argc, argv, 7);
+        for (int i = 0; i + 3 < argc; i++)
+            n[i] = example_whole(who, after[i].name, argv[i + 3], after[i].least, after[i].most);
+        return cells(argc > 2 ? argv[2] : example_folder(), (int)n[0], n[1], n[2], (int)n[3],
+                     (int)n[4]);
+    }
+    example_most(who, argc, argv, 2);
+    failed |= digits(what, argc > 2 ? example_whole(who, "steps", argv[2], 1, 1e8) : 3000);
     if (argc == 1) failed |= sine(10, .5f) | quadratics();
     return failed;
 }

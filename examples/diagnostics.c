@@ -8,6 +8,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include "svg.h"
 #include <math.h>
 #include <stdio.h>
@@ -18,11 +19,12 @@ static bnn_arena mem;
 static bnn_tape tape;
 static const char *folder = "build";
 
+static char path[512]; /* of the picture that is drawn */
+
 static FILE *picture(const char *name, const char *kind) {
-    char path[512];
     snprintf(path, sizeof path, "%s/diagnostics_%s_%s.svg", folder, name, kind);
     FILE *f = fopen(path, "w");
-    if (f == NULL) printf("cannot write %s; is there a folder %s?\n", path, folder);
+    if (f == NULL) example_lost("diagnostics", path);
     return f;
 }
 
@@ -50,7 +52,7 @@ static void draw_traces(const bnn_posterior *p, const char *kind) {
         svg_key(&s, name, (int)k, 0);
     }
     svg_close(&s);
-    fclose(f);
+    example_close("diagnostics", path, f);
 }
 
 /* Ranks of each chain's predictions at one row of x among those of all chains. Gray: where 99
@@ -84,7 +86,7 @@ static void draw_ranks(const bnn_posterior *p, const bnn_net *net, bnn_mat row, 
             svg_bar(&s, left, left + 0.9 / BINS, count[k][b], k);
         }
     svg_close(&s);
-    fclose(f);
+    example_close("diagnostics", path, f);
 }
 
 /* The outline of a histogram of x on [-w, w], to be drawn; returns its top */
@@ -137,7 +139,7 @@ static void draw_energies(bnn_params *w, bnn_nuts_desc desc, const char *kind) {
     svg_key(&p, "energies minus their mean", 0, 0);
     svg_key(&p, "change from draw to draw", 1, 0);
     svg_close(&p);
-    fclose(f);
+    example_close("diagnostics", path, f);
 }
 
 static void report(bnn_net *net, bnn_data data, bnn_fit_desc desc, const char *kind) {
@@ -157,10 +159,11 @@ static bnn_var *cauchy(bnn_tape *t, void *user) { return bnn_prior_nll(t, (bnn_p
 
 int main(int argc, char **argv) {
     bnn_csv csv = { 0 };
+    example_most("diagnostics", argc, argv, 1);
     if (argc > 1) folder = argv[1];
     if (bnn_csv_load(&mem, "data/friedman.csv", &csv, (bnn_csv_desc){ 0 }))
         bnn_csv_load(&mem, "examples/data/friedman.csv", &csv, (bnn_csv_desc){ 0 });
-    if (csv.values.data == NULL) return puts(mem.msg), 1;
+    if (csv.values.data == NULL) return fprintf(stderr, "diagnostics: %s\n", mem.msg), 1;
     bnn_data all = { bnn_mat_new(&mem, csv.values.rows, D), bnn_mat_new(&mem, csv.values.rows, 1) };
     for (size_t i = 0; i < csv.values.rows && !mem.err; i++)
         for (size_t j = 0; j <= D; j++)
@@ -179,8 +182,8 @@ int main(int argc, char **argv) {
     bnn_params_add(w, 1, 10, "tails", (bnn_prior){ .kind = BNN_PRIOR_STUDENT, .nu = 0.5f });
     draw_energies(w, (bnn_nuts_desc){ .energy = cauchy, .user = w }, "bad");
     int err = mem.err ? mem.err : tape.err;
-    if (err) puts(mem.err ? mem.msg : tape.msg);
+    if (err) fprintf(stderr, "diagnostics: %s\n", mem.err ? mem.msg : tape.msg);
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
-    return err != 0;
+    return err != 0 || example_failed;
 }

@@ -9,24 +9,13 @@
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 enum { BATCH = 100, MAP_STEPS = 4000, BURN_IN = 8000, THIN = 500, KEEP = 120 };
 
 typedef struct { bnn_data train, test; bnn_mat not_digits; } digits;
-
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "digits: %s\n", mem->msg);
-        exit(1);
-    }
-    return m;
-}
 
 /* Not digits, one for every test digit: half are a digit's pixels in random order (the same ink),
  * half are noise, every pixel uniform. */
@@ -43,11 +32,11 @@ static bnn_mat make_not_digits(bnn_arena *mem, bnn_rng *rng, bnn_mat x) {
 }
 
 static digits load(bnn_arena *mem, bnn_rng *rng, const char *folder) {
-    digits d = { { read_idx(mem, folder, "train-images"), read_idx(mem, folder, "train-labels") },
-                 { read_idx(mem, folder, "test-images"), read_idx(mem, folder, "test-labels") },
-                 { 0, 0, NULL } };
-    bnn_mat_scale(d.train.x, d.train.x, 1 / 16.0f);
-    bnn_mat_scale(d.test.x, d.test.x, 1 / 16.0f);
+    digits d;
+    d.train = example_data(mem, "digits", folder, "digits-train-images.idx",
+                           "digits-train-labels.idx", 64, 16);
+    d.test = example_data(mem, "digits", folder, "digits-test-images.idx",
+                          "digits-test-labels.idx", 64, 16);
     d.not_digits = make_not_digits(mem, rng, d.test.x);
     return d;
 }
@@ -99,10 +88,9 @@ static void sizes(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, const bnn_
 
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
-    bnn_tape tape = { .rng = bnn_rng_seed(argc > 2 ? (uint64_t)atoi(argv[2]) : 1) };
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
-    if (here) fclose(here);
+    bnn_tape tape = { .rng = bnn_rng_seed(argc > 2 ? example_seed("digits", argv[2]) : 1) };
+    const char *folder = argc > 1 ? argv[1] : example_folder();
+    example_most("digits", argc, argv, 3);
     digits d = load(&mem, &tape.rng, folder);
 
     /* one net: Adam on the posterior's energy */

@@ -17,20 +17,21 @@ enum { BATCH = 100, HELD = 10000 };
 enum { EPOCHS, SEED, RATE, MOMENTUM, COSINE, TAU, FIXED, PRIOR, TEST, SCORE, DRAWS, FIRST, LAST,
        OPTIONS };
 
-static struct { const char *name; double value; const char *what; } options[OPTIONS] = {
-    { "epochs", 20, "over the training images" },
-    { "seed", 1, "of the weights and all draws" },
-    { "rate", 3e-3, "of learning" },
-    { "momentum", 0, "of SGD; 0: Adam" },
-    { "cosine", 1, "1: the rate falls to 0 as a cosine; 0: it stays" },
-    { "tau", 0.5, "the lowest temperature" },
-    { "fixed", 0, "1: training images are binarized once; 0: at each step anew" },
-    { "prior", 0, "1: that of the latents is learned; 0: uniform" },
-    { "test", 1, "0: errors on the last 10,000 training images, which are not trained on" },
-    { "score", 2000, "images that are scored" },
-    { "draws", 100, "of each of them" },
-    { "first", 0, "0 to 2: bits by gs, st, sf; 3 to 5: classes by gs, st, sf" },
-    { "last", 5, "" },
+static struct { const char *name; double value, least, most; const char *what; }
+options[OPTIONS] = {
+    { "epochs", 20, 1, 1e6, "over the training images" },
+    { "seed", 1, 0, 1e6, "of the weights and all draws" },
+    { "rate", 3e-3, 1e-9, 10, "of learning" },
+    { "momentum", 0, 0, 0.9999, "of SGD; 0: Adam" },
+    { "cosine", 1, 0, 1, "1: the rate falls to 0 as a cosine; 0: it stays" },
+    { "tau", 0.5, 1e-3, 1, "the lowest temperature" },
+    { "fixed", 0, 0, 1, "1: training images are binarized once; 0: at each step anew" },
+    { "prior", 0, 0, 1, "1: that of the latents is learned; 0: uniform" },
+    { "test", 1, 0, 1, "0: errors on the last 10,000 training images, which are not trained on" },
+    { "score", 2000, 1, 1e6, "images that are scored" },
+    { "draws", 100, 1, 1e6, "of each of them" },
+    { "first", 0, 0, 5, "0 to 2: bits by gs, st, sf; 3 to 5: classes by gs, st, sf" },
+    { "last", 5, 0, 5, "the same: where to end" },
 };
 
 static double real(int option) { return options[option].value; }
@@ -40,18 +41,24 @@ static int parse(int argc, char **argv) {
     for (int i = 2; i < argc; i++) {
         const char *is = strchr(argv[i], '=');
         size_t n = is ? (size_t)(is - argv[i]) : 0, k = 0;
-        char *end = NULL;
         for (; k < OPTIONS; k++)
             if (strlen(options[k].name) == n && strncmp(options[k].name, argv[i], n) == 0) break;
-        double v = is && k < OPTIONS ? strtod(is + 1, &end) : -1;
-        if (end == NULL || end == is + 1 || *end || !(v >= 0 && v <= 1e6)) {
+        if (k == OPTIONS) {
             fprintf(stderr, "discrete_vae: what is %s? The options are\n", argv[i]);
             for (k = 0; k < OPTIONS; k++)
                 fprintf(stderr, "  %s=%g  %s\n", options[k].name, options[k].value,
                         options[k].what);
             return 0;
         }
+        double v = example_real("discrete_vae", options[k].name, is + 1, options[k].least,
+                                options[k].most);
+        if (k != RATE && k != MOMENTUM && k != TAU)
+            v = (double)example_whole("discrete_vae", options[k].name, is + 1, 0, 1e6);
         options[k].value = v;
+    }
+    if (argc > 1 && strchr(argv[1], '=')) {
+        fprintf(stderr, "discrete_vae: %s: options follow the folder of MNIST\n", argv[1]);
+        return 0;
     }
     return 1;
 }
@@ -71,25 +78,27 @@ static void binarize(bnn_rng *rng, bnn_mat x) {
 
 static images load(bnn_arena *mem, bnn_rng *rng, int argc, char **argv) {
     const char *who = "discrete_vae";
-    FILE *here = fopen("data/digits-train-images.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
+    const char *folder = argc > 1 ? argv[1] : example_folder();
     images d = { "digits", { 0, 0, NULL }, { 0, 0, NULL }, { 8, 8 }, 60, 1000, 32, 8, 4 };
-    if (here) fclose(here);
     if (argc > 1) {
         images mnist = { "mnist", { 0, 0, NULL }, { 0, 0, NULL }, { 28, 28 }, whole(EPOCHS),
                          whole(SCORE), 200, 20, 10 };
         d = mnist;
-        d.train = tiles_idx(mem, who, argv[1], "train-images-idx3-ubyte", 255);
-        d.test = tiles_idx(mem, who, argv[1], "t10k-images-idx3-ubyte", 255);
-        if (whole(TEST) == 0 && d.train.rows > HELD) {
+        d.train = example_idx(mem, who, folder, "train-images-idx3-ubyte", 784, 255);
+        d.test = example_idx(mem, who, folder, "t10k-images-idx3-ubyte", 784, 255);
+        if (whole(TEST) == 0) {
+            if (d.train.rows <= HELD) {
+                fprintf(stderr, "discrete_vae: test=0 needs more than %d images\n", HELD);
+                exit(1);
+            }
             d.test = bnn_mat_rows(d.train, d.train.rows - HELD, HELD);
             d.train.rows -= HELD;
         }
         if (whole(FIXED)) binarize(rng, d.train);
         if (d.score > d.test.rows) d.score = d.test.rows;
     } else {
-        d.train = tiles_idx(mem, who, folder, "digits-train-images.idx", 16);
-        d.test = tiles_idx(mem, who, folder, "digits-test-images.idx", 16);
+        d.train = example_idx(mem, who, folder, "digits-train-images.idx", 64, 16);
+        d.test = example_idx(mem, who, folder, "digits-test-images.idx", 64, 16);
     }
     binarize(rng, d.test);
     return d;
@@ -181,21 +190,17 @@ static void picture(bnn_arena *mem, bnn_tape *tape, const discrete_vae *m, const
                     const char *latent) {
     enum { ACROSS = 16, ROWS = 4 };
     char path[128];
-    FILE *folder;
     bnn_mat prior = bnn_mat_new(mem, ACROSS * ROWS, m->units); /* logits 0: uniform */
     snprintf(path, sizeof path, "build/discrete_%s_%s.png", d->name, latent);
-    if (mem->err || (folder = fopen(path, "wb")) == NULL) return; /* no folder build/ */
-    fclose(folder);
+    if (mem->err) return;
     bnn_tape_reset(tape);
     if (m->desc.learned)
         for (size_t i = 0; i < prior.rows * m->units; i++)
             prior.data[i] = bnn_params_mat(m->w, m->prior).data[i % m->units];
     bnn_var *z = discrete_draw(m, bnn_input(tape, prior), DISCRETE_SF, 1);
     bnn_mat x = bnn_sigmoid(bnn_net_forward(&m->decoder, z))->val;
-    if (tape->err) return;
-    if (tiles_write(mem, path, x, d->tile, ACROSS, d->tile.width < 16 ? 3 : 1, 1) == BNN_OK)
-        printf("    %s\n", path);
-    else remove(path);
+    if (!tape->err)
+        tiles_picture(mem, "discrete_vae", path, x, d->tile, ACROSS, d->tile.width < 16 ? 3 : 1);
 }
 
 /* -ELBO as it is trained on, with relaxed draws: no bound of ln p, see discrete_loss */
@@ -251,7 +256,7 @@ int main(int argc, char **argv) {
     study(&mem, &tape, &d, 0, whole(SEED));
     study(&mem, &tape, &d, 1, whole(SEED));
     if (tape.err || mem.err) fprintf(stderr, "discrete_vae: %s\n", tape.err ? tape.msg : mem.msg);
-    int failed = tape.err || mem.err;
+    int failed = tape.err || mem.err || example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;

@@ -2,13 +2,14 @@
  *     cc -O2 -I.. dropout_teacher.c -lm && ./a.out [folder of Fashion-MNIST [epochs [seed]]]
  * A net with dropout is averaged over 100 masks at test time; a student of the same shape learns
  * that average from noisy inputs, a new mask in every step. Without a folder: the digits that ship.
- * You should see the masks beat one plain pass in log likelihood, and the student keep nearly all
- * of that at a hundredth of the cost. Times are of one prediction, in batches, on this machine. */
+ * You should see the masks a little ahead of one plain pass in log likelihood, and the student less
+ * than 0.01 nats behind both, at the cost of one pass. Times are of one prediction, in batches, on
+ * this machine. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 enum { MASKS = 100, BATCH = 100 };
@@ -19,17 +20,6 @@ typedef struct {
     bnn_data train, test;
     bnn_mat teacher;
 } world;
-
-static bnn_mat idx(world *u, const char *folder, const char *name) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&u->mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "dropout_teacher: %s\n", u->mem.msg);
-        exit(2);
-    }
-    return m;
-}
 
 static void report(world *u, const char *name, const bnn_net *net, const bnn_ensemble *post) {
     clock_t start = clock();
@@ -48,18 +38,21 @@ static void report(world *u, const char *name, const bnn_net *net, const bnn_ens
 int main(int argc, char **argv) {
     static world u;
     int full = argc > 1;
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = full ? argv[1] : here ? "data" : "examples/data";
-    if (here) fclose(here);
-    size_t epochs = argc > 2 ? (size_t)atol(argv[2]) : full ? 20 : 80;
-    uint64_t seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
+    const char *who = "dropout_teacher", *folder = full ? argv[1] : example_folder();
+    example_most(who, argc, argv, 3);
+    size_t epochs = argc > 2 ? example_whole(who, "epochs", argv[2], 1, 1e6) : full ? 20 : 80;
+    uint64_t seed = argc > 3 ? example_seed(who, argv[3]) : 1;
     u.tape.rng = bnn_rng_seed(seed);
-    u.train.x = idx(&u, folder, full ? "train-images-idx3-ubyte" : "digits-train-images.idx");
-    u.train.y = idx(&u, folder, full ? "train-labels-idx1-ubyte" : "digits-train-labels.idx");
-    u.test.x = idx(&u, folder, full ? "t10k-images-idx3-ubyte" : "digits-test-images.idx");
-    u.test.y = idx(&u, folder, full ? "t10k-labels-idx1-ubyte" : "digits-test-labels.idx");
-    bnn_mat_scale(u.train.x, u.train.x, full ? 1 / 255.0f : 1 / 16.0f);
-    bnn_mat_scale(u.test.x, u.test.x, full ? 1 / 255.0f : 1 / 16.0f);
+    size_t pixels = full ? 784 : 64;
+    float white = full ? 255 : 16;
+    u.train = example_data(&u.mem, who, folder,
+                           full ? "train-images-idx3-ubyte" : "digits-train-images.idx",
+                           full ? "train-labels-idx1-ubyte" : "digits-train-labels.idx", pixels,
+                           white);
+    u.test = example_data(&u.mem, who, folder,
+                          full ? "t10k-images-idx3-ubyte" : "digits-test-images.idx",
+                          full ? "t10k-labels-idx1-ubyte" : "digits-test-labels.idx", pixels,
+                          white);
     size_t hidden = full ? 400 : 150, steps = epochs * (u.train.x.rows / BATCH);
 
     bnn_params *w = bnn_params_new(&u.mem), *v = bnn_params_new(&u.mem);
@@ -74,7 +67,7 @@ int main(int argc, char **argv) {
         adam.lr = (float)bnn_lr_cosine(1e-3, s, steps);
         bnn_backward(bnn_net_loss(&net, bnn_minibatch(&u.tape, u.train, BATCH)));
         bnn_step(&adam, &u.tape);
-        if (full && (s + 1) % (steps / 4) == 0)
+        if (full && steps > 3 && (s + 1) % (steps / 4) == 0)
             fprintf(stderr, "teacher %zu of %zu\n", s + 1, steps);
     }
     bnn_ensemble masks = bnn_ensemble_new(w, MASKS);
@@ -96,7 +89,7 @@ int main(int argc, char **argv) {
         adam.lr = (float)bnn_lr_cosine(1e-3, s, 2 * steps);
         bnn_backward(bnn_distill_loss(&student, x, &net, &mask));
         bnn_step(&adam, &u.tape);
-        if (full && (s + 1) % (steps / 2) == 0)
+        if (full && steps > 3 && (s + 1) % (steps / 2) == 0)
             fprintf(stderr, "student %zu of %zu\n", s + 1, 2 * steps);
     }
     report(&u, "student", &student, NULL);

@@ -9,6 +9,7 @@
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,17 +18,6 @@ enum { BATCH = 100, MAP_STEPS = 2000, BURN_IN = 2000, THIN = 200, KEEP = 40, STE
 
 static bnn_arena mem;
 static bnn_tape tape;
-
-static bnn_mat read_idx(const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(&mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "emit: %s\n", mem.msg);
-        exit(1);
-    }
-    return m;
-}
 
 static void train(bnn_net *net, bnn_stepper *s, bnn_data data, size_t steps, bnn_ensemble *post) {
     for (size_t k = 0; k < steps; k++) {
@@ -44,22 +34,24 @@ static void write_c(const char *folder, const bnn_net *net, bnn_emit_desc desc, 
     desc.x = test.x;
     bnn_emitted c = bnn_emit_c(&mem, &tape, net, NULL, desc);
     snprintf(path, sizeof path, "%s/%s.c", folder, desc.name);
-    if (tape.err == BNN_OK && bnn_emit_save(&mem, path, &c) != BNN_OK)
+    if (tape.err || mem.err) return; /* main says why */
+    if (bnn_emit_save(&mem, path, &c) != BNN_OK) {
         fprintf(stderr, "emit: %s\n", mem.msg);
+        exit(1);
+    }
     printf("%-15s %7zu bytes of text, %6zu of constants, %5zu of arrays; error %.2g, "
            "other class %.2f %%\n", desc.name, c.size, c.flash, c.ram, c.error, 100 * c.changed);
 }
 
 int main(int argc, char **argv) {
     const char *to = argc > 1 ? argv[1] : ".";
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = argc > 2 ? argv[2] : here ? "data" : "examples/data";
-    if (here) fclose(here);
-    tape.rng = bnn_rng_seed(argc > 3 ? (uint64_t)atoi(argv[3]) : 1);
-    bnn_data data = { read_idx(folder, "train-images"), read_idx(folder, "train-labels") };
-    bnn_data test = { read_idx(folder, "test-images"), read_idx(folder, "test-labels") };
-    bnn_mat_scale(data.x, data.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
+    const char *folder = argc > 2 ? argv[2] : example_folder();
+    example_most("emit", argc, argv, 3);
+    tape.rng = bnn_rng_seed(argc > 3 ? example_seed("emit", argv[3]) : 1);
+    bnn_data data = example_data(&mem, "emit", folder, "digits-train-images.idx",
+                                 "digits-train-labels.idx", 64, 16);
+    bnn_data test = example_data(&mem, "emit", folder, "digits-test-images.idx",
+                                 "digits-test-labels.idx", 64, 16);
 
     /* the posterior, and one student of it */
     bnn_params *w = bnn_params_new(&mem);
@@ -116,7 +108,10 @@ int main(int argc, char **argv) {
     char path[512];
     snprintf(path, sizeof path, "%s/digits.bnn", to);
     bnn_checkpoint all = { .nets = { &student, &noisy, &lenet }, .meanfields = { &q } };
-    if (argc > 1) bnn_checkpoint_save(&mem, path, &all);
+    if (argc > 1 && bnn_checkpoint_save(&mem, path, &all) != BNN_OK) {
+        fprintf(stderr, "emit: %s\n", mem.msg);
+        exit(1);
+    }
     bnn_predictive p = bnn_predict(&mem, &tape, &student, NULL, test.x);
     printf("student: error %.2f %%, nll %.3f\n", 100 * bnn_metric_error(p.mean, test.y),
            bnn_metric_nll(p.mean, test.y));

@@ -8,6 +8,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -51,7 +52,7 @@ int main(void) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
     bnn_mat zero = bnn_mat_new(&mem, N, 1), sd = bnn_mat_new(&mem, N, 1);
-    FILE *f = fopen("build/estimators.dat", "w");
+    FILE *f = example_open("estimators", "build/estimators.dat");
     const double at[4][2] = { { 1, 0.1 }, { 1, 0.5 }, { 1, 2 }, { 3, 0.5 } };
     double v[4];
 
@@ -80,9 +81,9 @@ int main(void) {
         for (int j = 0; j < 4; j++) fprintf(f, " %g %g", e.variance[j], v[j]);
         fputc('\n', f);
     }
-    if (f) fclose(f);
+    example_close("estimators", "build/estimators.dat", f);
     if (tape.err || mem.err) fprintf(stderr, "estimators: %s\n", tape.err ? tape.msg : mem.msg);
-    int failed = tape.err || mem.err;
+    int failed = tape.err || mem.err || example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;

@@ -2,38 +2,26 @@
  *     cc -O2 -I.. factorized.c -lm && ./a.out
  * Binary images (bars, digits): independent pixels against a fully visible autoregressive model;
  * gray digits: an independent Gaussian against linear latents and a mixture. You should see
- * independent pixels behind, with samples without structure, probabilities that sum to one over all
- * states, and why a net's output is no ln p(x) unless normalized. Where there is a folder build/:
- * factorized_*.png (data and samples). */
+ * independent pixels behind all but PPCA, whose one noise does not suit the border, and samples of
+ * them without structure; probabilities that sum to one over all states; and why a net's output is
+ * no ln p(x) unless normalized. Where there is a folder build/: factorized_*.png. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "factorized.h"
 #include "gmm.h"
 #include "ppca.h"
 #include "tiles.h"
-#include <stdlib.h>
 
 enum { SHOW = 20 };
 
 static bnn_mat load(bnn_arena *mem, const char *name) {
-    FILE *here = fopen("data/digits-train-images.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
-    char path[256];
-    bnn_mat m = { 0, 0, NULL };
-    if (here) fclose(here);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "factorized: %s\n", mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / 16.0f);
-    return m;
+    return example_idx(mem, "factorized", example_folder(), name, 64, 16);
 }
 
 static void show(bnn_arena *mem, const char *name, bnn_mat rows, size_t side) {
     char path[128];
     snprintf(path, sizeof path, "build/factorized_%s.png", name);
-    if (tiles_write(mem, path, rows, (tiles_size){ side, side }, SHOW, 4, 1) == BNN_OK) puts(path);
+    tiles_picture(mem, "factorized", path, rows, (tiles_size){ side, side }, SHOW, 4);
 }
 
 /* Independent pixels and the autoregressive model; samples: data, independent, autoregressive */
@@ -170,7 +158,7 @@ int main(void) {
            3000);
     gray(&mem, &tape);
     if (tape.err || mem.err) fprintf(stderr, "factorized: %s\n", tape.err ? tape.msg : mem.msg);
-    int failed = tape.err || mem.err;
+    int failed = tape.err || mem.err || example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;

@@ -41,7 +41,7 @@ int main(void) {
     bnn_csv csv = { 0 };
     if (bnn_csv_load(&mem, "data/friedman.csv", &csv, (bnn_csv_desc){ 0 }))
         bnn_csv_load(&mem, "examples/data/friedman.csv", &csv, (bnn_csv_desc){ 0 });
-    if (csv.values.data == NULL) return puts(mem.msg), 1;
+    if (csv.values.data == NULL) return fprintf(stderr, "fit: %s\n", mem.msg), 1;
     size_t n = csv.values.rows;
     bnn_data all = { bnn_mat_new(&mem, n, D), bnn_mat_new(&mem, n, 1) };
     for (size_t i = 0; i < n * (D + 1) && !mem.err; i++)
@@ -78,7 +78,7 @@ int main(void) {
     printf("conformal:            %.0f percent,                  width %.2f\n",
            100 * bnn_metric_coverage(lo, hi, test.y), bnn_metric_width(lo, hi));
     int err = mem.err ? mem.err : tape.err;
-    if (err) puts(mem.err ? mem.msg : tape.msg);
+    if (err) fprintf(stderr, "fit: %s\n", mem.err ? mem.msg : tape.msg);
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return err != 0;

@@ -27,13 +27,16 @@ static bnn_mat clouds(bnn_arena *mem, bnn_rng *rng) {
     return x;
 }
 
+static void die(const char *what) {
+    fprintf(stderr, "gmm: %s\n", what);
+    exit(1);
+}
+
 static bnn_mat load(bnn_arena *mem, const char *path) {
     bnn_csv csv;
     bnn_mat m;
-    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .reject_missing = 0 }) != BNN_OK) {
-        fprintf(stderr, "gmm: %s\n", mem->msg);
-        exit(1);
-    }
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ .reject_missing = 0 })) die(mem->msg);
+    if (csv.values.cols < 2) die("the table has fewer than two columns");
     m = bnn_mat_new(mem, csv.values.rows, csv.values.cols - 1);
     for (size_t i = 0; i < m.rows * m.cols; i++)
         m.data[i] = *bnn_mat_at(csv.values, i / m.cols, i % m.cols);
@@ -44,10 +47,7 @@ static bnn_mat load(bnn_arena *mem, const char *path) {
 static double climb(bnn_arena *mem, gmm *g, bnn_mat x, size_t draws, bnn_rng *rng, double *trace) {
     double fall = 0;
     for (int s = 0; s < STEPS; s++) {
-        if (gmm_em(mem, g, x, draws, rng, &trace[s]) != BNN_OK) {
-            fprintf(stderr, "gmm: %s\n", mem->msg);
-            exit(1);
-        }
+        if (gmm_em(mem, g, x, draws, rng, &trace[s]) != BNN_OK) die(mem->msg);
         trace[s] /= (double)x.rows;
         if (s > 0 && trace[s - 1] - trace[s] > fall) fall = trace[s - 1] - trace[s];
     }
@@ -61,12 +61,12 @@ static void on_points(bnn_arena *mem, bnn_rng *rng, bnn_mat x) {
     const int kind[] = { GMM_FULL, GMM_DIAGONAL, GMM_SPHERICAL, GMM_FULL, GMM_FULL, GMM_FULL };
     const size_t draws[] = { 0, 0, 0, 1, 10, 100 };
     bnn_rng start = bnn_rng_split(rng);
-    FILE *f = fopen("build/gmm.dat", "w");
+    FILE *f = example_open("gmm", "build/gmm.dat");
     printf("ln p per row after       1        3       10       %d   largest fall\n", STEPS);
     for (int i = 0; i < 6; i++) {
         bnn_rng same = start; /* the same start for all */
         gmm g;
-        if (gmm_start(mem, &g, x, 3, kind[i], 0, &same) != BNN_OK) return;
+        if (gmm_start(mem, &g, x, 3, kind[i], 0, &same) != BNN_OK) die(mem->msg);
         double fall = climb(mem, &g, x, draws[i], &same, trace[i]);
         printf("%-22s %8.4f %8.4f %8.4f %8.4f   %.0e\n", name[i], trace[i][1], trace[i][3],
                trace[i][10], trace[i][STEPS - 1], fall);
@@ -76,43 +76,33 @@ static void on_points(bnn_arena *mem, bnn_rng *rng, bnn_mat x) {
         for (int i = 0; i < 6; i++) fprintf(f, " %.7g", trace[i][s]);
         fputc('\n', f);
     }
-    if (f) fclose(f);
+    example_close("gmm", "build/gmm.dat", f);
 }
 
 static void show(bnn_arena *mem, const char *path, const ppca *p, bnn_mat t, size_t across) {
     bnn_mat x = bnn_mat_new(mem, t.rows, p->mean.cols);
     bnn_mat_mul_nt(x, t, p->w);
     for (size_t i = 0; i < x.rows * x.cols; i++) x.data[i] += p->mean.data[i % x.cols];
-    if (tiles_write(mem, path, x, (tiles_size){ 8, 8 }, across, 4, 1) == BNN_OK) puts(path);
+    tiles_picture(mem, "gmm", path, x, (tiles_size){ 8, 8 }, across, 4);
 }
 
 static void on_latents(bnn_arena *mem, bnn_rng *rng) {
-    FILE *here = fopen("data/digits-train-images.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
-    char path[256];
     static double trace[STEPS];
-    bnn_mat x, t, test, none = { 0, 0, NULL };
+    bnn_mat x = example_idx(mem, "gmm", example_folder(), "digits-train-images.idx", 64, 16);
+    bnn_mat t, test, none = { 0, 0, NULL };
     ppca p;
     gmm one, many;
     double log_one, log_many;
-    if (here) fclose(here);
-    snprintf(path, sizeof path, "%s/digits-train-images.idx", folder);
-    int err = bnn_idx_load(mem, path, &x);
-    if (err == BNN_OK) err = bnn_mat_scale(x, x, 1 / 16.0f);
-    if (err == BNN_OK) err = ppca_fit(mem, &p, x, LATENT);
-    if (err != BNN_OK) {
-        fprintf(stderr, "gmm: %s\n", mem->msg);
-        exit(1);
-    }
+    if (ppca_fit(mem, &p, x, LATENT) != BNN_OK) die(mem->msg);
     t = bnn_mat_new(mem, x.rows, LATENT);
     ppca_infer(mem, &p, x, t, none, NULL);
     test = bnn_mat_rows(t, 3000, t.rows - 3000); /* held out */
     t = bnn_mat_rows(t, 0, 3000);
     bnn_mat r = bnn_mat_new(mem, test.rows, CLUSTERS);
-    gmm_start(mem, &one, t, 1, GMM_FULL, 0, rng);
+    if (gmm_start(mem, &one, t, 1, GMM_FULL, 0, rng) != BNN_OK) die(mem->msg);
     climb(mem, &one, t, 0, rng, trace);
     gmm_expect(mem, &one, test, (bnn_mat){ test.rows, 1, r.data }, &log_one);
-    gmm_start(mem, &many, t, CLUSTERS, GMM_FULL, 1e-3, rng);
+    if (gmm_start(mem, &many, t, CLUSTERS, GMM_FULL, 1e-3, rng) != BNN_OK) die(mem->msg);
     climb(mem, &many, t, 0, rng, trace);
     gmm_expect(mem, &many, test, r, &log_many);
     printf("\n%d latents of digits, held-out ln p per image: one Gaussian %.3f, %d clusters %.3f\n",
@@ -129,10 +119,11 @@ static void on_latents(bnn_arena *mem, bnn_rng *rng) {
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
     bnn_rng rng = bnn_rng_seed(4);
+    example_most("gmm", argc, argv, 1);
     on_points(&mem, &rng, argc > 1 ? load(&mem, argv[1]) : clouds(&mem, &rng));
     on_latents(&mem, &rng);
-    int err = mem.err;
-    if (err) fprintf(stderr, "gmm: %s\n", mem.msg);
+    if (mem.err) fprintf(stderr, "gmm: %s\n", mem.msg);
+    int failed = mem.err || example_failed;
     bnn_arena_free(&mem);
-    return err;
+    return failed;
 }

@@ -7,9 +7,9 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { BATCH = 50 };
@@ -21,17 +21,6 @@ typedef struct {
     size_t epochs;
     uint64_t seed;
 } task;
-
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "graves: %s\n", mem->msg);
-        exit(1);
-    }
-    return m;
-}
 
 static double error(task *k, const bnn_net *net, const bnn_ensemble *post, double *nll) {
     bnn_mat p = bnn_predict(&k->mem, &k->tape, net, post, k->test.x).mean;
@@ -112,20 +101,18 @@ static void anneal(task *k) {
 }
 
 int main(int argc, char **argv) {
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = argc > 4 ? argv[4] : here ? "data" : "examples/data";
-    if (here) fclose(here);
-    task k = { .epochs = argc > 1 ? (size_t)atol(argv[1]) : 40,
-               .seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1 };
+    const char *who = "graves", *folder = argc > 4 ? argv[4] : example_folder();
+    task k = { .epochs = argc > 1 ? example_whole(who, "epochs", argv[1], 1, 1e6) : 40,
+               .seed = argc > 3 ? example_seed(who, argv[3]) : 1 };
+    example_most(who, argc, argv, 4);
     k.tape.rng = bnn_rng_seed(k.seed);
-    k.train = (bnn_data){ read_idx(&k.mem, folder, "train-images"),
-                          read_idx(&k.mem, folder, "train-labels") };
-    k.test = (bnn_data){ read_idx(&k.mem, folder, "test-images"),
-                         read_idx(&k.mem, folder, "test-labels") };
-    size_t rows = argc > 2 ? (size_t)atol(argv[2]) : k.train.x.rows;
-    if (rows >= BATCH && rows < k.train.x.rows) k.train = bnn_data_rows(k.train, 0, rows);
-    bnn_mat_scale(k.train.x, k.train.x, 1 / 16.0f);
-    bnn_mat_scale(k.test.x, k.test.x, 1 / 16.0f);
+    k.train = example_data(&k.mem, who, folder, "digits-train-images.idx",
+                           "digits-train-labels.idx", 64, 16);
+    k.test = example_data(&k.mem, who, folder, "digits-test-images.idx", "digits-test-labels.idx",
+                          64, 16);
+    double all = (double)k.train.x.rows;
+    if (argc > 2)
+        k.train = bnn_data_rows(k.train, 0, example_whole(who, "rows", argv[2], BATCH, all));
     for (int row = 0; row < BNN_GRAVES_ROWS && !k.tape.err; row++) train_row(&k, row);
     anneal(&k);
     if (k.tape.err || k.mem.err)

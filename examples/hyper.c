@@ -11,9 +11,9 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { NONE, POOLED, RANDOM, COORDINATE, GREEDY, DRMAD, IMPLICIT, METHODS };
@@ -314,17 +314,6 @@ static int compare(const task *k, bnn_data all, bnn_data test, int seeds) {
     return failed;
 }
 
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "hyper: %s\n", mem->msg);
-        exit(2);
-    }
-    return m;
-}
-
 int main(int argc, char **argv) {
     static const task linear = { "linear", { 30, 1 }, 5, 100, 100, 2000, 6000, 300, .5f };
     static const task digits = { "digits", { 64, 20, 10 }, 0, 200, 200, 1797, 6000, 300, .5f };
@@ -334,20 +323,24 @@ int main(int argc, char **argv) {
           "digits-test-labels.idx" },
         { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
           "t10k-labels-idx1-ubyte" } };
-    int seeds = argc > 1 && atoi(argv[1]) > 0 ? atoi(argv[1]) : 0, big = argc > 2, failed = 0;
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = big ? argv[2] : here ? "data" : "examples/data";
+    int seeds = argc > 1 ? (int)example_whole("hyper", "seeds", argv[1], 1, 1e4) : 0;
+    int big = argc > 2, failed = 0;
+    const task *k = big ? &mnist : &digits;
+    const char *folder = big ? argv[2] : example_folder();
     bnn_arena data = { 0 };
     bnn_data none = { { 0, 0, NULL }, { 0, 0, NULL } }, all, test;
-    if (here) fclose(here);
+    example_most("hyper", argc, argv, 2);
     if (!big) failed |= compare(&linear, none, none, seeds ? seeds : 10);
-    all.x = read_idx(&data, folder, files[big][0]);
-    all.y = read_idx(&data, folder, files[big][1]);
-    test.x = read_idx(&data, folder, files[big][2]);
-    test.y = read_idx(&data, folder, files[big][3]);
-    bnn_mat_scale(all.x, all.x, big ? 1 / 255.0f : 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, big ? 1 / 255.0f : 1 / 16.0f);
-    failed |= compare(big ? &mnist : &digits, all, test, seeds ? seeds : 2);
+    all = example_data(&data, "hyper", folder, files[big][0], files[big][1], k->sizes[0],
+                       big ? 255 : 16);
+    test = example_data(&data, "hyper", folder, files[big][2], files[big][3], k->sizes[0],
+                        big ? 255 : 16);
+    if (all.x.rows < k->train + k->valid || test.x.rows < k->test) {
+        fprintf(stderr, "hyper: %s: %zu images are needed, and %zu for the test\n", folder,
+                k->train + k->valid, k->test);
+        return 1;
+    }
+    failed |= compare(k, all, test, seeds ? seeds : 2);
     bnn_arena_free(&data);
     return failed;
 }

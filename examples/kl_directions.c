@@ -7,6 +7,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -82,16 +83,16 @@ int main(void) {
                fit[f][1], (double)kl);
     }
     classes(&mem, &tape);
-    FILE *dat = fopen("build/kl_directions.dat", "w");
+    FILE *dat = example_open("kl_directions", "build/kl_directions.dat");
     for (size_t i = 0; dat && i < G; i += 4) {
         fprintf(dat, "%g %g", (double)x.data[i], (double)p.data[i]);
         for (int f = 0; f < FITS; f++)
             fprintf(dat, " %g", normal((double)x.data[i], fit[f][0], fit[f][1]));
         fprintf(dat, "\n");
     }
-    if (dat) fclose(dat);
+    example_close("kl_directions", "build/kl_directions.dat", dat);
     if (tape.err || mem.err) fprintf(stderr, "kl_directions: %s\n", tape.err ? tape.msg : mem.msg);
-    int failed = tape.err || mem.err;
+    int failed = tape.err || mem.err || example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;

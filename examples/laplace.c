@@ -5,7 +5,8 @@
  * and HMC. The evidence chooses the prior's width without a validation set (that of the last layer
  * takes the others as known: compare it with itself only). Then two classes in the plane: you
  * should see the plain net certain a hundred sd away from all data, and the others not. `_draws`
- * lines send 100 draws of the weights through the whole net instead of linearizing it: worse. */
+ * lines send 100 draws of the weights through the whole net instead of linearizing it: worse, but
+ * for the last layer, in which the net is linear. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

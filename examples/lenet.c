@@ -9,8 +9,8 @@
 #define BNN_STATIC /* one file: functions that it does not call are not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 typedef struct {
@@ -23,18 +23,6 @@ typedef struct {
     double lr;
     float prior_std, sgld_lr, temperature, noise, dropout; /* prior: N(0, std^2/fan in) */
 } plan;
-
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name, float white) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "lenet: %s\n", mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / white);
-    return m;
-}
 
 typedef struct {
     bnn_arena mem;
@@ -146,24 +134,19 @@ static const plan mnist = { "mnist", { "train-images-idx3-ubyte", "train-labels-
 
 int main(int argc, char **argv) {
     static task k;
-    size_t epochs = argc > 2 ? (size_t)atol(argv[2]) : 10;
-    size_t held = argc > 4 ? (size_t)atol(argv[4]) : 0;
-    if (epochs < 1 || epochs > 10000) {
-        fprintf(stderr, "lenet: epochs are 1 to 10000\n");
-        return 2;
-    }
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = argc > 1 ? argv[1] : here ? "data" : "examples/data";
-    if (here) fclose(here);
+    const char *who = "lenet", *folder = argc > 1 ? argv[1] : example_folder();
+    size_t epochs = argc > 2 ? example_whole(who, "epochs", argv[2], 1, 10000) : 10;
+    example_most(who, argc, argv, 4);
     k.p = argc > 1 ? mnist : digits;
     if (argc > 1)
         k.p.steps *= epochs, k.p.burn_in *= epochs, k.p.thin *= epochs, k.p.distill *= epochs;
-    k.tape.rng = bnn_rng_seed(argc > 3 ? (uint64_t)atol(argv[3]) : 1);
-    k.train = (bnn_data){ read_idx(&k.mem, folder, k.p.files[0], k.p.white),
-                          read_idx(&k.mem, folder, k.p.files[1], 1) };
-    k.test = (bnn_data){ read_idx(&k.mem, folder, k.p.files[2], k.p.white),
-                         read_idx(&k.mem, folder, k.p.files[3], 1) };
-    if (held > 0 && held < k.train.x.rows) {
+    size_t pixels = k.p.image.h * k.p.image.w;
+    k.tape.rng = bnn_rng_seed(argc > 3 ? example_seed(who, argv[3]) : 1);
+    k.train = example_data(&k.mem, who, folder, k.p.files[0], k.p.files[1], pixels, k.p.white);
+    k.test = example_data(&k.mem, who, folder, k.p.files[2], k.p.files[3], pixels, k.p.white);
+    double most = (double)k.train.x.rows - (double)k.p.batch;
+    size_t held = argc > 4 ? example_whole(who, "rows held out", argv[4], 0, most) : 0;
+    if (held > 0) {
         k.test = bnn_data_rows(k.train, k.train.x.rows - held, held);
         k.train = bnn_data_rows(k.train, 0, k.train.x.rows - held);
     }

@@ -7,28 +7,12 @@
 #define BNN_IMPLEMENTATION
 #include "ppca.h"
 #include "tiles.h"
-#include <stdlib.h>
-#include <string.h>
 
 enum { ROWS = 1000, M = 10, STEPS = 150, GAPS = 30 }; /* gaps in percent of the pixels */
 
-static bnn_mat load(bnn_arena *mem, const char *name) {
-    char path[256];
-    bnn_mat m = { 0, 0, NULL };
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    snprintf(path, sizeof path, "%s/%s", here ? "data" : "examples/data", name);
-    if (here) fclose(here);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "ppca: %s\n", mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / 16.0f);
-    return m;
-}
-
 /* EM from a random start; writes the trace; returns the last ln p, and the largest fall */
 static double climb(bnn_arena *mem, ppca *p, bnn_mat x, bnn_rng *rng, double best, double *fall) {
-    FILE *f = fopen("build/ppca.dat", "w");
+    FILE *f = example_open("ppca", "build/ppca.dat");
     double log_p = 0, before = -1e300;
     int err = ppca_start(mem, p, x, M, rng);
     *fall = 0;
@@ -41,7 +25,7 @@ static double climb(bnn_arena *mem, ppca *p, bnn_mat x, bnn_rng *rng, double bes
             printf("%6d   %.3f\n", s, log_p / (double)x.rows);
         if (f) fprintf(f, "%d %.8g %.8g\n", s, log_p / (double)x.rows, best / (double)x.rows);
     }
-    if (f) fclose(f);
+    example_close("ppca", "build/ppca.dat", f);
     if (err != BNN_OK) fprintf(stderr, "ppca: %s\n", mem->msg);
     return log_p;
 }
@@ -59,8 +43,9 @@ static double rmse_at_gaps(bnn_mat gaps, bnn_mat filled, bnn_mat truth) {
 int main(void) {
     bnn_arena mem = { 0 };
     bnn_rng rng = bnn_rng_seed(1);
-    bnn_mat all = load(&mem, "digits-train-images.idx");
-    bnn_mat test = load(&mem, "digits-test-images.idx");
+    const char *folder = example_folder();
+    bnn_mat all = example_idx(&mem, "ppca", folder, "digits-train-images.idx", 64, 16);
+    bnn_mat test = example_idx(&mem, "ppca", folder, "digits-test-images.idx", 64, 16);
     bnn_mat x = bnn_mat_rows(all, 0, ROWS), none = { 0, 0, NULL };
     ppca closed, em, gappy, mean;
     double closed_p, em_p, fall, log_p;
@@ -111,9 +96,9 @@ int main(void) {
         sheet.data[2 * SHOW * x.cols + i] = filled.data[i];
         sheet.data[3 * SHOW * x.cols + i] = plain.data[i];
     }
-    if (tiles_write(&mem, "build/ppca.png", sheet, (tiles_size){ 8, 8 }, SHOW, 4, 1) == BNN_OK)
-        printf("build/ppca.png\n");
     if (err != BNN_OK || mem.err != BNN_OK) fprintf(stderr, "ppca: %s\n", mem.msg);
+    else tiles_picture(&mem, "ppca", "build/ppca.png", sheet, (tiles_size){ 8, 8 }, SHOW, 4);
+    int failed = err || mem.err || example_failed;
     bnn_arena_free(&mem);
-    return err != BNN_OK;
+    return failed;
 }

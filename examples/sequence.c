@@ -160,26 +160,22 @@ static void write_digits(world *o, size_t steps) {
            (double)(clock() - start) / CLOCKS_PER_SEC);
     for (size_t i = 0; i < SHOW * PIXELS && sheet.data; i++) sheet.data[i] = test.data[i];
     draw(&o->tape, w, bnn_mat_rows(sheet, SHOW, SHOW));
-    FILE *folder = fopen("build/sequence.png", "wb");
-    if (folder == NULL) return; /* no folder build/ */
-    fclose(folder);
-    if (tiles_write(&o->mem, "build/sequence.png", sheet, (tiles_size){ SIDE, SIDE }, SHOW, 4, 1) ==
-        BNN_OK) puts("build/sequence.png");
-    else o->mem.err = BNN_OK, puts(o->mem.msg), remove("build/sequence.png");
+    if (!o->tape.err && !o->mem.err)
+        tiles_picture(&o->mem, "sequence", "build/sequence.png", sheet, (tiles_size){ SIDE, SIDE },
+                      SHOW, 4);
 }
 
 int main(int argc, char **argv) {
     static world o;
-    size_t epochs = argc > 1 ? (size_t)atol(argv[1]) : 150;
-    size_t steps = argc > 3 ? (size_t)atol(argv[3]) : 1000;
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
-    if (here) fclose(here);
-    o.tape.rng = bnn_rng_seed(argc > 2 ? (uint64_t)atol(argv[2]) : 1);
-    o.train = (bnn_data){ tiles_idx(&o.mem, "sequence", folder, "digits-train-images.idx", 16),
-                          tiles_idx(&o.mem, "sequence", folder, "digits-train-labels.idx", 1) };
-    o.test = (bnn_data){ tiles_idx(&o.mem, "sequence", folder, "digits-test-images.idx", 16),
-                         tiles_idx(&o.mem, "sequence", folder, "digits-test-labels.idx", 1) };
+    const char *who = "sequence", *folder = example_folder();
+    example_most(who, argc, argv, 3);
+    size_t epochs = argc > 1 ? example_whole(who, "epochs", argv[1], 1, 1e6) : 150;
+    size_t steps = argc > 3 ? example_whole(who, "steps", argv[3], 1, 1e9) : 1000;
+    o.tape.rng = bnn_rng_seed(argc > 2 ? example_seed(who, argv[2]) : 1);
+    o.train = example_data(&o.mem, who, folder, "digits-train-images.idx",
+                           "digits-train-labels.idx", PIXELS, 16);
+    o.test = example_data(&o.mem, who, folder, "digits-test-images.idx", "digits-test-labels.idx",
+                          PIXELS, 16);
     read_digits(&o, 0, epochs, 27.1);
     read_digits(&o, 7, epochs, 25.4);
     read_digits(&o, 8, epochs, 24.7);
@@ -188,6 +184,7 @@ int main(int argc, char **argv) {
 
     int failed = o.tape.err || o.mem.err;
     if (failed) fprintf(stderr, "sequence: %s\n", o.tape.err ? o.tape.msg : o.mem.msg);
+    failed |= example_failed;
     bnn_tape_free(&o.tape);
     bnn_arena_free(&o.mem);
     return failed;

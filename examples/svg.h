@@ -10,6 +10,7 @@
  * out. Nothing is loaded from elsewhere. */
 #ifndef SVG_H
 #define SVG_H
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -100,10 +101,20 @@ static inline void svg_ticks(const svg *s, int vertical) {
     }
 }
 
+/* Ends that are not finite become 0 and 1, equal or nearly equal ones are moved apart: steps that
+ * rounding swallows never end */
+static inline void svg_ends(double *lo, double *hi) {
+    double least = 1e-9 * fabs(*lo);
+    if (!(fabs(*hi - *lo) <= DBL_MAX)) *lo = 0, *hi = 1;
+    else if (!(*hi - *lo > least)) *hi = *lo + fmax(1, least);
+}
+
 static inline void svg_axes(svg *s, double x0, double x1, double y0, double y1, const char *x,
                             const char *y) {
-    s->x0 = x0, s->x1 = x1 > x0 ? x1 : x0 + 1;
-    s->y0 = y0, s->y1 = y1 > y0 ? y1 : y0 + 1;
+    svg_ends(&x0, &x1);
+    svg_ends(&y0, &y1);
+    s->x0 = x0, s->x1 = x1;
+    s->y0 = y0, s->y1 = y1;
     fprintf(s->f, "<path d=\"M%d %dV%dH%d\" fill=\"none\" stroke=\"#000\"/>\n", SVG_LEFT, SVG_TOP,
             SVG_H_ - SVG_BOTTOM, SVG_W - SVG_RIGHT);
     svg_ticks(s, 0);

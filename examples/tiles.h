@@ -5,6 +5,7 @@
 #ifndef TILES_H
 #define TILES_H
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,20 +45,6 @@ static inline int tiles_fail(bnn_arena *mem, int err, const char *path, const ch
     size_t length = strlen(path), tail = length > 60 ? length - 60 : 0; /* the end of a long path */
     snprintf(mem->msg, sizeof mem->msg, "tiles: %.60s: %.90s", path + tail, what);
     return err;
-}
-
-/* The images of an IDX file, a row each, `white` made 1; or `who` says what failed, and ends */
-static inline bnn_mat tiles_idx(bnn_arena *mem, const char *who, const char *folder,
-                                const char *name, float white) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "%s: %s\n", who, mem->msg);
-        exit(1);
-    }
-    bnn_mat_scale(m, m, 1 / white);
-    return m;
 }
 
 static inline int tiles_no_stb(bnn_arena *mem, const char *path) {
@@ -140,6 +127,12 @@ static inline int tiles_read(bnn_arena *mem, bnn_mat *out, tiles_size *tile, siz
 #endif
 }
 
+#ifdef TILES_STB
+static inline void tiles_put(void *file, void *bytes, int n) { /* the end asks for errors */
+    (void)fwrite(bytes, 1, (size_t)n, (FILE *)file);
+}
+#endif
+
 /* Writes the rows of m as tiles, `across` side by side, each pixel `zoom` x `zoom`, `gap` gray
  * pixels between (gap 0: a sheet that tiles_read reads back). Values are cut to [0,1]; same bytes
  * always. */
@@ -154,6 +147,7 @@ static inline int tiles_write(bnn_arena *mem, const char *path, bnn_mat m, tiles
     size_t width = across * step_x + gap, height = down * step_y + gap;
     bnn_mark mark = bnn_arena_mark(mem);
     unsigned char *pixels;
+    FILE *f;
     int ok;
     if (m.data == NULL || m.rows == 0 || across == 0 || zoom == 0 ||
         m.cols != tile.width * tile.height)
@@ -168,9 +162,33 @@ static inline int tiles_write(bnn_arena *mem, const char *path, bnn_mat m, tiles
                 size_t px = gap + t % across * step_x + x, py = gap + t / across * step_y + y;
                 pixels[py * width + px] = (unsigned char)(v > 0 ? v < 1 ? 255 * v + 0.5f : 255 : 0);
             }
-    ok = stbi_write_png(path, (int)width, (int)height, 1, pixels, (int)width);
+    f = fopen(path, "wb");
+    ok = f && stbi_write_png_to_func(tiles_put, f, (int)width, (int)height, 1, pixels, (int)width);
+    ok = ok && fflush(f) == 0 && !ferror(f);
+    if (f && fclose(f) != 0) ok = 0;
     bnn_arena_rewind(mem, mark);
     return ok ? BNN_OK : tiles_fail(mem, BNN_EIO, path, "cannot be written");
+#endif
+}
+
+/* The same for a picture in build/ with gaps of 1: says its path, or why there is none. Without
+ * this folder nothing happens, and without stb nothing is wrong. */
+static inline void tiles_picture(bnn_arena *mem, const char *who, const char *path, bnn_mat m,
+                                 tiles_size tile, size_t across, size_t zoom) {
+#ifndef TILES_STB
+    (void)m, (void)tile, (void)across, (void)zoom;
+    (void)tiles_no_stb(mem, path);
+    printf("%s: %s\n", who, mem->msg);
+#else
+    FILE *f = example_open(who, path);
+    if (f == NULL) return;
+    fclose(f);
+    if (tiles_write(mem, path, m, tile, across, zoom, 1) == BNN_OK) {
+        puts(path);
+        return;
+    }
+    fprintf(stderr, "%s: %s\n", who, mem->msg);
+    example_failed = 1;
 #endif
 }
 #endif

@@ -25,21 +25,24 @@ typedef struct images {
 
 static images load(bnn_arena *mem, int argc, char **argv) {
     const char *who = "vae_uses";
-    FILE *here = fopen("data/digits-train-images.idx", "rb");
-    const char *folder = here ? "data" : "examples/data";
+    const char *folder = example_folder();
+    size_t rows = argc > 2 ? 2000 : 1000; /* of the test images */
     images d = { "digits", { 0, 0, NULL }, { 0, 0, NULL }, { 0, 0, NULL }, { 8, 8 } };
-    if (here) fclose(here);
     if (argc > 2) {
         d.name = "mnist";
         d.tile.width = d.tile.height = 28;
-        d.train = tiles_idx(mem, who, argv[1], "train-images-idx3-ubyte", 255);
-        d.test = tiles_idx(mem, who, argv[1], "t10k-images-idx3-ubyte", 255);
-        d.test = bnn_mat_rows(d.test, 0, 2000);
-        d.other = tiles_idx(mem, who, argv[2], "t10k-images-idx3-ubyte", 255);
-        d.other = bnn_mat_rows(d.other, 0, 2000);
+        d.train = example_idx(mem, who, argv[1], "train-images-idx3-ubyte", 784, 255);
+        d.test = example_idx(mem, who, argv[1], "t10k-images-idx3-ubyte", 784, 255);
+        d.other = example_idx(mem, who, argv[2], "t10k-images-idx3-ubyte", 784, 255);
+        d.other = bnn_mat_rows(d.other, 0, rows);
     } else {
-        d.train = tiles_idx(mem, who, folder, "digits-train-images.idx", 16);
-        d.test = bnn_mat_rows(tiles_idx(mem, who, folder, "digits-test-images.idx", 16), 0, 1000);
+        d.train = example_idx(mem, who, folder, "digits-train-images.idx", 64, 16);
+        d.test = example_idx(mem, who, folder, "digits-test-images.idx", 64, 16);
+    }
+    d.test = bnn_mat_rows(d.test, 0, rows);
+    if (d.test.data == NULL || (argc > 2 && d.other.data == NULL)) {
+        fprintf(stderr, "vae_uses: fewer than %zu test images\n", rows);
+        exit(1);
     }
     return d;
 }
@@ -65,8 +68,7 @@ static void train(bnn_tape *tape, const vae *m, bnn_mat x, size_t steps, double 
 static void picture(bnn_arena *mem, const images *d, const char *what, bnn_mat m, size_t across) {
     char path[128];
     snprintf(path, sizeof path, "build/vae_uses_%s_%s.png", d->name, what);
-    if (tiles_write(mem, path, m, d->tile, across, d->tile.width < 16 ? 4 : 1, 1) == BNN_OK)
-        puts(path);
+    tiles_picture(mem, "vae_uses", path, m, d->tile, across, d->tile.width < 16 ? 4 : 1);
 }
 
 /* ---- outliers: how well does a score tell one set of images from another */
@@ -301,12 +303,18 @@ static void bayesian(bnn_arena *mem, bnn_tape *tape, const images *d) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t seed = argc > 4 ? (uint64_t)atol(argv[4]) : 1;
+    const char *who = "vae_uses";
+    example_most(who, argc, argv, 4);
+    if (argc == 2) {
+        fprintf(stderr, "vae_uses: two folders are needed, of MNIST and of other images\n");
+        return 2;
+    }
+    uint64_t seed = argc > 4 ? example_seed(who, argv[4]) : 1;
+    size_t epochs = argc > 3 ? example_whole(who, "epochs", argv[3], 1, 1e6) : argc > 2 ? 30 : 150;
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(seed) };
     images d = load(&mem, argc, argv);
     int large = d.other.data != NULL;
-    size_t epochs = argc > 3 ? (size_t)atol(argv[3]) : large ? 30 : 150;
     size_t steps = epochs * d.train.rows / BATCH;
     vae_desc desc = { .pixels = d.train.cols, .hidden = large ? 400 : 128,
                       .latent = large ? 20 : 10, .likelihood = BNN_BERNOULLI, .seed = seed };
@@ -320,7 +328,7 @@ int main(int argc, char **argv) {
         bayesian(&mem, &tape, &d);
     }
     if (tape.err || mem.err) fprintf(stderr, "vae_uses: %s\n", tape.err ? tape.msg : mem.msg);
-    int failed = tape.err || mem.err;
+    int failed = tape.err || mem.err || example_failed;
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
     return failed;
