@@ -113,7 +113,7 @@ static void temperatures(bnn_arena *mem, bnn_tape *tape) {
                 double f = (double)theta[1] * tanh((double)theta[0] * (i ? 3 : 1));
                 s1[i] += f / (3 * LONG), s2[i] += f * f / (3 * LONG);
             }
-            if ((double)(theta[0] * (float)side) < -0.5) side = -side, crossings++;
+            if ((double)(theta[0] * (float)side) < -0.5) side = -side, crossings += s >= 0;
             if (s >= 0 && s % 60 == 0) trace[k][s / 60] = theta[0], step[s / 60] = (float)s / 1000;
         }
         printf("SGLD, temperature %4.1f  %6.3f  %6.3f   %d in %d steps\n", (double)heat[k],

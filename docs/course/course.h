@@ -1,26 +1,33 @@
 /* course.h -- what the programs of the lectures share: the library, pictures, checks.
  *     cc -O2 -I. docs/course/1_bayes.c -o bayes -lm && ./bayes
- * A program writes its pictures into the folder that it is given, else into build/, else nowhere.
- */
+ * A program writes its pictures into the folder that it is given, else into build/, else nowhere. A
+ * picture that cannot be written is named, and the status is 1. */
 #ifndef COURSE_H
 #define COURSE_H
 #define BNN_STATIC
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
 #include "../../examples/svg.h"
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *course_folder = "build";
+static char course_path[512]; /* of the picture at hand */
 static int course_wrong;
+
+static inline void picture_lost(void) {
+    fprintf(stderr, "%s: cannot be written\n", course_path);
+    course_wrong = 1;
+}
 
 /* A picture of that name, ready for svg_axes; close it by picture_end */
 static inline svg picture(const char *name, const char *title) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s.svg", course_folder, name);
-    FILE *f = fopen(path, "w");
+    snprintf(course_path, sizeof course_path, "%s/%s.svg", course_folder, name);
+    FILE *f = fopen(course_path, "w");
+    if (!f && (errno != ENOENT || strcmp(course_folder, "build"))) picture_lost();
     if (!f) f = tmpfile();
     if (!f) exit(2);
     return svg_open(f, title);
@@ -28,7 +35,8 @@ static inline svg picture(const char *name, const char *title) {
 
 static inline void picture_end(svg *s) {
     svg_close(s);
-    fclose(s->f);
+    int bad = fflush(s->f) || ferror(s->f);
+    if (fclose(s->f) || bad) picture_lost();
 }
 
 /* The line of height `level` of z, n x m values (row by row, y upwards) that fill the axes */
