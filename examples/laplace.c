@@ -119,7 +119,7 @@ static void classes(bnn_arena *mem, bnn_tape *tape) {
     bnn_data d = { bnn_mat_new(mem, 500, 2), bnn_mat_new(mem, 500, 1) };
     for (size_t i = 0; i < 500; i++) {
         float side = i % 2 ? 1.2f : -1.2f;
-        d.y.data[i] = i % 2;
+        d.y.data[i] = (float)(i % 2);
         d.x.data[2 * i] = side + bnn_rng_normal(&tape->rng);
         d.x.data[2 * i + 1] = side + bnn_rng_normal(&tape->rng);
     }
