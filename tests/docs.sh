@@ -1,14 +1,14 @@
 #!/bin/sh
 # docs.sh -- compiles every ```c block of the documents and the program on the first screen of bnn.h,
 # runs those that are programs.
-#     sh tests/docs.sh [document ...]        default: docs/guide.md README.md; from anywhere
+#     sh tests/docs.sh [document ...]        default: docs/guide.md docs/coming_from.md README.md; from anywhere
 # A block with `int main` is a program: it compiles without a warning, ends with status 0 and, if
 # the next block is ```text, prints exactly that (compared where there is FMA, elsewhere the last
 # bits differ). Any other block is a fragment: it compiles, inside a function if it is made of
 # statements, behind the names of the prelude below. The implementation is compiled once.
 cd "$(dirname "$0")/.." || exit 1
 top=$(pwd)
-[ $# -gt 0 ] || set -- docs/guide.md README.md
+[ $# -gt 0 ] || set -- docs/guide.md docs/coming_from.md README.md
 header=$(cd "${BNN:-.}" && pwd)/bnn.h
 dir=${DOCS_BUILD:-build/docs}
 flags="-std=c99 -Wall -Wextra -Werror -O2"
