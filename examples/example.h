@@ -29,7 +29,7 @@ static inline size_t example_whole(const char *who, const char *what, const char
 }
 
 static inline uint64_t example_seed(const char *who, const char *text) {
-    return (uint64_t)example_whole(who, "seed", text, 0, SIZE_MAX < 1e10 ? 4e9 : 9e15);
+    return (uint64_t)example_whole(who, "seed", text, 0, sizeof(size_t) < 8 ? 4e9 : 9e15);
 }
 
 /* At most so many arguments */
