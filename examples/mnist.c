@@ -1,6 +1,6 @@
 /* mnist.c -- Bayesian dark knowledge on MNIST (Balan et al. 2015): plain SGD, an SGLD posterior and
  * the student that learns from it while it runs. Long: tens of minutes on one core.
- *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps [seed [sizes]]]
+ *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps, 1000 or more [seed [sizes]]]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
  * SGLD well below SGD in error, and the student, one net that heard far more samples, near it;
  * after 40,000 steps SGLD is level with SGD, and the student ahead. With `sizes` smaller students
@@ -8,25 +8,15 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #ifdef __unix__
 #include <unistd.h>
 #endif
 
 enum { BATCH = 100, SIZES = 5 };
-
-static bnn_mat load(bnn_arena *mem, const char *folder, const char *name) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "mnist: %s\n", mem->msg);
-        exit(1);
-    }
-    return m;
-}
 
 static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
@@ -62,20 +52,20 @@ int main(int argc, char **argv) {
         fprintf(stderr, "mnist: give the folder of the four MNIST files (IDX, gunzipped)\n");
         return 2;
     }
-    size_t steps = argc > 2 ? (size_t)atol(argv[2]) : 200000;
-    if (steps < 1000) steps = 1000;
-    uint64_t seed = argc > 3 ? (uint64_t)atol(argv[3]) : 1;
+    const char *who = "mnist";
+    size_t steps = argc > 2 ? example_whole(who, "steps", argv[2], 1000, 1e9) : 200000;
+    uint64_t seed = argc > 3 ? example_seed(who, argv[3]) : 1;
+    int by_size = argc > 4 && strcmp(argv[4], "sizes") == 0;
+    example_most(who, argc, argv, 3 + by_size);
     size_t sgd_steps = steps / 8;
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(seed) };
-    bnn_data train = { load(&mem, argv[1], "train-images-idx3-ubyte"),
-                       load(&mem, argv[1], "train-labels-idx1-ubyte") };
-    bnn_data test = { load(&mem, argv[1], "t10k-images-idx3-ubyte"),
-                      load(&mem, argv[1], "t10k-labels-idx1-ubyte") };
+    bnn_data train = example_data(&mem, who, argv[1], "train-images-idx3-ubyte",
+                                  "train-labels-idx1-ubyte", 784, 126);
+    bnn_data test = example_data(&mem, who, argv[1], "t10k-images-idx3-ubyte",
+                                 "t10k-labels-idx1-ubyte", 784, 126);
     /* in [0,2], as in Blundell et al. 2015: under N(0, 1) on every weight the scale of the inputs
      * is the width of the prior over functions; with [0,1] the error is 1.55, not 1.41 percent */
-    bnn_mat_scale(train.x, train.x, 1 / 126.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 126.0f);
 
     /* plain SGD */
     bnn_mlp_desc shape = { .sizes = { 784, 400, 400, 10 }, .likelihood = BNN_CATEGORICAL,
@@ -99,7 +89,7 @@ int main(int argc, char **argv) {
     /* SGLD, and its students: after burn-in every fourth step they learn what the teacher of the
      * moment says about noisy inputs */
     static const size_t width[SIZES] = { 400, 200, 100, 50, 25 };
-    size_t sizes = argc > 4 ? SIZES : 1;
+    size_t sizes = by_size ? SIZES : 1;
     bnn_params *w = bnn_params_new(&mem);
     bnn_net net = bnn_mlp(w, shape), student[SIZES];
     bnn_stepper sgld = bnn_sgld(w, (bnn_sgld_desc){ .lr = 0.12f }), adam[SIZES];

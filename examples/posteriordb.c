@@ -8,6 +8,8 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +57,7 @@ static bnn_var *energy(bnn_tape *t, void *user) {
 /* Columns of a CSV to X and y */
 static void regressors(bnn_arena *mem, model *m, bnn_mat v) {
     size_t lag = m->kind == ARK ? 5 : 0, n = v.rows - lag;
-    static const size_t cols[MODELS] = { 0, 2, 6, 9, 5, 4, 25 };
+    static const size_t cols[MODELS] = { 0, 2, 6, 9, 5, 4, 25 }; /* of X */
     m->x = bnn_mat_new(mem, n, cols[m->kind]), m->y = bnn_mat_new(mem, n, 1);
     for (size_t i = 0; i < n && !mem->err; i++) {
         const float *a = v.data + (i + lag) * v.cols;
@@ -78,6 +80,10 @@ static void regressors(bnn_arena *mem, model *m, bnn_mat v) {
     }
 }
 
+/* Rows and columns of the data that the references are of */
+static const size_t size[MODELS][2] = { { 0, 0 }, { 434, 2 }, { 200, 1 }, { 1330, 7 }, { 100, 6 },
+                                        { 1192, 3 }, { 5000, 26 } };
+
 static int from_folder(bnn_arena *mem, model *m, const char *folder) {
     char path[1000], line[1000];
     bnn_csv csv;
@@ -88,15 +94,26 @@ static int from_folder(bnn_arena *mem, model *m, const char *folder) {
         fprintf(stderr, "posteriordb: %s\n", mem->msg);
         return 0;
     }
+    if (csv.values.rows != size[m->kind][0] || csv.values.cols != size[m->kind][1]) {
+        fprintf(stderr, "posteriordb: %s: %zu rows, %zu columns; the published data have %zu, "
+                "%zu\n", path, csv.values.rows, csv.values.cols, size[m->kind][0],
+                size[m->kind][1]);
+        return 0;
+    }
     regressors(mem, m, csv.values);
     snprintf(path, sizeof path, "%s/%s.reference.csv", folder, names[m->kind]);
     f = fopen(path, "r");
-    while (f && k < MOST && fgets(line, sizeof line, f)) {
+    if (f == NULL) {
+        fprintf(stderr, "posteriordb: %s: %s\n", path, strerror(errno));
+        return 0;
+    }
+    while (k < MOST && fgets(line, sizeof line, f)) {
         const char *comma = strchr(line, ',');
         if (comma && sscanf(comma, ",%lf,%lf", &m->mean[k], &m->sd[k]) == 2) k++;
     }
-    if (f) fclose(f);
-    if (k != (int)m->x.cols + 1) fprintf(stderr, "%s: %d parameters\n", path, k);
+    fclose(f);
+    if (k != (int)m->x.cols + 1)
+        fprintf(stderr, "posteriordb: %s: %d parameters, expected %zu\n", path, k, m->x.cols + 1);
     m->share = 0.01;
     return k == (int)m->x.cols + 1;
 }
@@ -109,7 +126,7 @@ static void straight_line(bnn_arena *mem, model *m) {
     double v = 9, sy = 0, sxy = 0, rss = 0, b, var;
     m->x = bnn_mat_new(mem, 12, 2), m->y = bnn_mat_new(mem, 12, 1);
     for (int i = 0; i < 12 && !mem->err; i++) {
-        m->x.data[2 * i] = 1, m->x.data[2 * i + 1] = i - 5.5f, m->y.data[i] = y[i];
+        m->x.data[2 * i] = 1, m->x.data[2 * i + 1] = (float)i - 5.5f, m->y.data[i] = y[i];
         sy += y[i] / 12.0, sxy += (i - 5.5) * y[i];
     }
     b = sxy / 143;
@@ -176,14 +193,28 @@ static int run(bnn_arena *mem, bnn_tape *tape, model *m, int mass) {
     return worst <= 4 && rhat < 1.01;
 }
 
+static int unknown(const char *word) {
+    fprintf(stderr, "posteriordb: what is \"%s\"? There are --diagonal, --seed N, a folder, and",
+            word);
+    for (int k = KIDIQ; k < MODELS; k++) fprintf(stderr, " %s", names[k]);
+    fputc('\n', stderr);
+    return 2;
+}
+
 int main(int argc, char **argv) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
-    int good = 1, ran = 0, diagonal = argc > 1 && strcmp(argv[1], "--diagonal") == 0;
-    argc -= diagonal, argv += diagonal;
-    if (argc > 2 && strcmp(argv[1], "--seed") == 0) {
-        tape.rng = bnn_rng_seed(strtoull(argv[2], NULL, 10));
-        argc -= 2, argv += 2;
+    int good = 1, ran = 0, diagonal = 0;
+    for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
+        if (strcmp(argv[1], "--diagonal") == 0) diagonal = 1;
+        else if (strcmp(argv[1], "--seed") == 0 && argc > 2) {
+            tape.rng = bnn_rng_seed(example_seed("posteriordb", argv[2]));
+            argc--, argv++;
+        } else return unknown(argv[1]);
+    }
+    for (int i = 2, k; i < argc; i++) {
+        for (k = KIDIQ; k < MODELS && strcmp(argv[i], names[k]); k++);
+        if (k == MODELS) return unknown(argv[i]);
     }
     for (int k = argc > 1 ? KIDIQ : LINE; k < (argc > 1 ? MODELS : KIDIQ); k++) {
         model m = { .kind = k };
@@ -191,7 +222,10 @@ int main(int argc, char **argv) {
         for (int i = 2; i < argc; i++) wanted = wanted || strcmp(argv[i], names[k]) == 0;
         if (!wanted || mem.err || tape.err) continue;
         if (k == LINE) straight_line(&mem, &m);
-        else if (!from_folder(&mem, &m, argv[1])) break;
+        else if (!from_folder(&mem, &m, argv[1])) {
+            ran = 0;
+            break;
+        }
         good = run(&mem, &tape, &m, diagonal ? BNN_MASS_DIAGONAL : BNN_MASS_DENSE) && good;
         ran++;
     }

@@ -12,12 +12,14 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { POINTS = 400, METHODS = 4, DRAWS = 30, ORDERS = 5, WIDTH = 50 };
+enum { HALF = 30000, MOST = 25000, HELD = 5000, ALL = HALF + MOST + HELD }; /* rows of curve() */
 static const char *method[METHODS] = { "student", "copy", "distilled", "distilled_full" };
 
 typedef struct {
@@ -26,7 +28,7 @@ typedef struct {
     bnn_data train, test;
     size_t steps, batch, every;
     float lr, kl_weight; /* 1 is the ELBO */
-    const char *fixed;   /* a weight for all students of curve(); NULL: chosen by held-out rows */
+    float fixed;         /* a weight for all students of curve(); < 0: chosen by held-out rows */
     FILE *dat;
 } world;
 
@@ -226,23 +228,6 @@ static void regression(world *u, uint64_t seed, int print, double sum[ORDERS][10
     orders(u, &t.net, sum);
 }
 
-static bnn_mat idx(world *u, const char *folder, const char *name) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&u->mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "prior_from_teacher: %s\n", u->mem.msg);
-        exit(2);
-    }
-    return m;
-}
-
-static bnn_data read_set(world *u, const char *folder, const char *x, const char *y, float top) {
-    bnn_data d = { idx(u, folder, x), idx(u, folder, y) };
-    bnn_mat_scale(d.x, d.x, 1 / top);
-    return d;
-}
-
 /* [in,wide,narrow,10] to [in,narrow,10]: neurons, then a layer; batches of 8, KL weight 0.2 */
 static void images(world *u, const char *setting, size_t wide, size_t narrow, size_t steps) {
     static run t;
@@ -288,12 +273,12 @@ static grade student(world *u, bnn_mlp_desc shape, bnn_gaussian *prior, int with
     static const float weight[] = { 1, 0.1f, 0.01f };
     static run r;
     grade best = { INFINITY, 0, 0, 0 };
-    for (int k = 0; k < (u->fixed ? 1 : 3) && !u->mem.err; k++) {
+    for (int k = 0; k < (u->fixed < 0 ? 3 : 1) && !u->mem.err; k++) {
         bnn_mark mark = bnn_arena_mark(&u->mem);
         r.net = bnn_mlp(bnn_params_new(&u->mem), shape);
         if (prior->mean[0] != 0) memcpy(r.net.params->theta, prior->mean, prior->n * sizeof(float));
         u->train = rows, u->test = held;
-        u->kl_weight = u->fixed ? (float)atof(u->fixed) : weight[k];
+        u->kl_weight = u->fixed < 0 ? weight[k] : u->fixed;
         train(u, &r, prior, with_sd ? 0 : 0.02f);
         grade g = { by_draws(u, &r, held, NULL), 0, 0, (double)u->kl_weight };
         if (g.held < best.held) {
@@ -341,11 +326,11 @@ static int cuts(world *u, bnn_mlp_desc shape, int layer, bnn_data test, bnn_gaus
 
 /* Students [784,width,10] by their rows, which are not the teacher's: data counted once */
 static void curve(world *u, size_t width, uint64_t seed) {
-    enum { HALF = 30000, MOST = 25000, SIZES = 4, PRIORS = 5 };
+    enum { SIZES = 4, PRIORS = 5 };
     static const size_t rows[SIZES] = { 100, 1000, 5000, MOST };
     static const char *prior_name[PRIORS] = { "standard", "means", "posterior", "posterior_random",
                                               "posterior_layer" };
-    bnn_data all = u->train, test = u->test, held = bnn_data_rows(all, HALF + MOST, 5000);
+    bnn_data all = u->train, test = u->test, held = bnn_data_rows(all, HALF + MOST, HELD);
     bnn_mlp_desc shape = { .sizes = { 784, width, 10 }, .likelihood = BNN_CATEGORICAL,
                            .no_bias = 1, .seed = seed };
     bnn_gaussian cut[2][3];
@@ -372,8 +357,14 @@ int main(int argc, char **argv) {
     static world u;
     static const char *order[ORDERS] = { "random", "obd", "ratio", "belsley", "reversed" };
     double sum[ORDERS][10] = { { 0 } };
-    int full = argc > 1, seeds = full && atoi(argv[1]) > 0 ? atoi(argv[1]) : full ? 0 : 2;
-    u.dat = fopen("build/prior_from_teacher.dat", "w");
+    const char *who = "prior_from_teacher", *dat = "build/prior_from_teacher.dat";
+    int full = argc > 1, number = full && argv[1][strspn(argv[1], "0123456789")] == '\0';
+    int seeds = number ? (int)example_whole(who, "seeds", argv[1], 1, 1e4) : full ? 0 : 2;
+    size_t width = argc > 2 ? example_whole(who, "WIDTH", argv[2], 1, 800) : 0;
+    uint64_t seed = argc > 3 ? example_seed(who, argv[3]) : 1;
+    u.fixed = argc > 4 ? (float)example_real(who, "KL", argv[4], 0, 1e6) : -1;
+    example_most(who, argc, argv, number ? 1 : 4);
+    u.dat = example_open(who, dat);
     for (int s = 0; s < seeds; s++) {
         regression(&u, 1 + (uint64_t)s, s == 0 || full, sum);
         if (u.tape.err || u.mem.err) break;
@@ -391,24 +382,30 @@ int main(int argc, char **argv) {
     if (seeds > 0) printf("\n");
     if (full && seeds == 0) {
         const char *f = argv[1];
-        u.train = read_set(&u, f, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", 255);
-        u.test = read_set(&u, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 255);
-        u.fixed = argc > 4 ? argv[4] : NULL;
-        if (argc > 2) curve(&u, (size_t)atol(argv[2]), argc > 3 ? (uint64_t)atol(argv[3]) : 1);
+        u.train = example_data(&u.mem, who, f, "train-images-idx3-ubyte",
+                               "train-labels-idx1-ubyte", 784, 255);
+        u.test = example_data(&u.mem, who, f, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
+                              784, 255);
+        if (width && u.train.x.rows < ALL) {
+            fprintf(stderr, "%s: %s: %zu training images, a WIDTH needs %d\n", who, f,
+                    u.train.x.rows, ALL);
+            return 1;
+        }
+        if (width) curve(&u, width, seed);
         else images(&u, "fashion", 800, 50, 15000);
     } else if (!full) {
-        FILE *here = fopen("data/digits-test-labels.idx", "rb");
-        const char *f = here ? "data" : "examples/data";
-        if (here) fclose(here);
-        u.train = read_set(&u, f, "digits-train-images.idx", "digits-train-labels.idx", 16);
-        u.test = read_set(&u, f, "digits-test-images.idx", "digits-test-labels.idx", 16);
+        const char *f = example_folder();
+        u.train = example_data(&u.mem, who, f, "digits-train-images.idx",
+                               "digits-train-labels.idx", 64, 16);
+        u.test = example_data(&u.mem, who, f, "digits-test-images.idx", "digits-test-labels.idx",
+                              64, 16);
         images(&u, "digits", 100, 20, 1500);
     }
     if (u.tape.err || u.mem.err)
         fprintf(stderr, "prior_from_teacher: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);
     int failed = u.tape.err || u.mem.err;
-    if (u.dat) fclose(u.dat);
+    example_close(who, dat, u.dat);
     bnn_tape_free(&u.tape);
     bnn_arena_free(&u.mem);
-    return failed;
+    return failed | example_failed;
 }

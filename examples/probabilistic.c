@@ -8,6 +8,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,22 +206,15 @@ static void images(world *u, const char *set, bnn_data train, bnn_data test, siz
     }
 }
 
-static bnn_mat idx(world *u, const char *folder, const char *name) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&u->mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "probabilistic: %s\n", u->mem.msg);
-        exit(2);
-    }
-    return m;
-}
-
 /* ---- tweets: hashed words, label 0 or 4 in front of a tab */
 
 static uint32_t hash(uint32_t h, const char *s, size_t n) { /* FNV-1a */
     for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)(s[i] | 32)) * 16777619u;
     return h;
+}
+
+static size_t labeled(const char *text) { /* 0 or 1 */
+    return (text[0] == '0' || text[0] == '4') && text[1] == '\t';
 }
 
 /* Counts of words (and of pairs of words) in 2^bits bins, rows of length 1 */
@@ -229,7 +223,7 @@ static bnn_data tweets(world *u, const char *path, unsigned bits, int pairs) {
     bnn_data d = { { 0, 0, NULL }, { 0, 0, NULL } };
     FILE *f = fopen(path, "rb");
     size_t n = 0;
-    while (f && fgets(text, sizeof text, f)) n += text[0] == '0' || text[0] == '4';
+    while (f && fgets(text, sizeof text, f)) n += labeled(text);
     if (f == NULL) return d;
     rewind(f);
     d.x = bnn_mat_new(&u->mem, n, (size_t)1 << bits);
@@ -238,7 +232,7 @@ static bnn_data tweets(world *u, const char *path, unsigned bits, int pairs) {
         float *row = d.x.data + n * d.x.cols;
         uint32_t last = 0;
         double norm = 0;
-        if (text[0] != '0' && text[0] != '4') continue;
+        if (!labeled(text)) continue;
         for (char *p = text + 2; *p != '\0';) {
             size_t len = strcspn(p, " \t\r\n.,!?\"()");
             if (len > 0) {
@@ -257,7 +251,8 @@ static bnn_data tweets(world *u, const char *path, unsigned bits, int pairs) {
     return d;
 }
 
-static void sentiment(world *u, const char *folder, size_t epochs) {
+/* 1: done, or there are no tweets */
+static int sentiment(world *u, const char *folder, size_t epochs) {
     enum { HELD = 4000 };
     static const bnn_soft_desc soft[3] = { { 0 }, { .lambda = 0.5f },
                                            { .lambda = 1, .temperature = 2 } };
@@ -268,7 +263,12 @@ static void sentiment(world *u, const char *folder, size_t epochs) {
     bnn_data big = tweets(u, path, 14, 1), small = tweets(u, path, 10, 0);
     bnn_data test = tweets(u, test_path, 10, 0), test_big = tweets(u, test_path, 14, 1);
     score s;
-    if (!big.y.data || !test.y.data) return;
+    if (!big.y.data && !test.y.data) return 1;
+    if (big.y.rows <= HELD || test.y.rows == 0) {
+        fprintf(stderr, "probabilistic: %s/tweets: %zu tweets to train on, %zu to test, more than "
+                "%d and 0 are needed\n", folder, big.y.rows, test.y.rows, HELD);
+        return 0;
+    }
     size_t n = big.x.rows - HELD, *order = (size_t *)malloc(big.x.rows * sizeof *order);
     bnn_rng mix = bnn_rng_seed(5); /* the file is sorted by nobody knows what */
     bnn_rng_permutation(&mix, big.x.rows, order);
@@ -280,7 +280,7 @@ static void sentiment(world *u, const char *folder, size_t epochs) {
         memcpy(xb.data + i * 16384, big.x.data + order[i] * 16384, 16384 * sizeof(float));
     }
     free(order);
-    if (!xb.data) return;
+    if (!xb.data) return 0;
     bnn_data train = { bnn_mat_rows(xb, 0, n), bnn_mat_rows(y, 0, n) };
     bnn_data held = { bnn_mat_rows(xb, n, HELD), bnn_mat_rows(y, n, HELD) };
     bnn_net teacher = fit(u, (bnn_mlp_desc){ .sizes = { 16384, 16, 2 },
@@ -301,44 +301,37 @@ static void sentiment(world *u, const char *folder, size_t epochs) {
         s = judge(u, &net, test, (bnn_mat){ 0, 0, NULL });
         line("tweets_test", name[m], &s, 1);
     }
+    return 1;
 }
 
 int main(int argc, char **argv) {
     static world u;
-    size_t epochs = argc > 2 ? (size_t)atol(argv[2]) : 100;
-    int runs = argc > 3 ? atoi(argv[3]) : 5;
-    if (runs < 1 || runs > 16 || epochs < 1) {
-        fprintf(stderr, "usage: probabilistic [DATA [epochs [1 to 16 runs]]]\n");
-        return 2;
-    }
+    const char *who = "probabilistic";
+    size_t epochs = argc > 2 ? example_whole(who, "epochs", argv[2], 1, 1e6) : 100;
+    int runs = argc > 3 ? (int)example_whole(who, "runs", argv[3], 1, 16) : 5, good = 1;
+    example_most(who, argc, argv, 3);
     synthetic(&u, argc > 1 ? runs : 4);
     least_squares(&u);
     if (argc > 1) {
         char folder[1000];
         snprintf(folder, sizeof folder, "%s/fashion-mnist", argv[1]);
-        bnn_data train = { idx(&u, folder, "train-images-idx3-ubyte"),
-                           idx(&u, folder, "train-labels-idx1-ubyte") };
-        bnn_data test = { idx(&u, folder, "t10k-images-idx3-ubyte"),
-                          idx(&u, folder, "t10k-labels-idx1-ubyte") };
-        bnn_mat_scale(train.x, train.x, 1 / 255.0f);
-        bnn_mat_scale(test.x, test.x, 1 / 255.0f);
+        bnn_data train = example_data(&u.mem, who, folder, "train-images-idx3-ubyte",
+                                      "train-labels-idx1-ubyte", 784, 255);
+        bnn_data test = example_data(&u.mem, who, folder, "t10k-images-idx3-ubyte",
+                                     "t10k-labels-idx1-ubyte", 784, 255);
         images(&u, "fashion", train, test, 200, 10, epochs, runs);
-        sentiment(&u, argv[1], epochs < 30 ? epochs : 30);
+        good = sentiment(&u, argv[1], epochs < 30 ? epochs : 30);
     } else {
-        FILE *here = fopen("data/digits-test-labels.idx", "rb");
-        const char *folder = here ? "data" : "examples/data";
-        if (here) fclose(here);
-        bnn_data train = { idx(&u, folder, "digits-train-images.idx"),
-                           idx(&u, folder, "digits-train-labels.idx") };
-        bnn_data test = { idx(&u, folder, "digits-test-images.idx"),
-                          idx(&u, folder, "digits-test-labels.idx") };
-        bnn_mat_scale(train.x, train.x, 1 / 16.0f);
-        bnn_mat_scale(test.x, test.x, 1 / 16.0f);
+        const char *folder = example_folder();
+        bnn_data train = example_data(&u.mem, who, folder, "digits-train-images.idx",
+                                      "digits-train-labels.idx", 64, 16);
+        bnn_data test = example_data(&u.mem, who, folder, "digits-test-images.idx",
+                                     "digits-test-labels.idx", 64, 16);
         images(&u, "digits", train, test, 100, 30, 30, 2);
     }
     if (u.tape.err || u.mem.err)
         fprintf(stderr, "probabilistic: %s\n", u.tape.err ? u.tape.msg : u.mem.msg);
-    int failed = u.tape.err || u.mem.err;
+    int failed = u.tape.err || u.mem.err || !good;
     bnn_tape_free(&u.tape);
     bnn_arena_free(&u.mem);
     return failed;

@@ -7,22 +7,11 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { BATCH = 100, VALID = 623 };
-
-static bnn_mat read_idx(bnn_arena *mem, const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/digits-%s.idx", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "prune: %s\n", mem->msg);
-        exit(1);
-    }
-    return m;
-}
 
 static double error(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, bnn_data d) {
     bnn_mark mark = bnn_arena_mark(mem);
@@ -41,19 +30,21 @@ static bnn_net smaller(bnn_arena *mem, bnn_meanfield *q, const bnn_net *net, con
 }
 
 int main(int argc, char **argv) {
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = argc > 3 ? argv[3] : here ? "data" : "examples/data";
-    if (here) fclose(here);
-    size_t epochs = argc > 1 ? (size_t)atol(argv[1]) : 80;
-    uint64_t seed = argc > 2 ? (uint64_t)atol(argv[2]) : 1;
+    const char *who = "prune", *folder = argc > 3 ? argv[3] : example_folder();
+    size_t epochs = argc > 1 ? example_whole(who, "epochs", argv[1], 1, 1e6) : 80;
+    uint64_t seed = argc > 2 ? example_seed(who, argv[2]) : 1;
+    example_most(who, argc, argv, 3);
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(seed) };
-    bnn_data all = { read_idx(&mem, folder, "train-images"),
-                     read_idx(&mem, folder, "train-labels") };
-    bnn_data test = { read_idx(&mem, folder, "test-images"),
-                      read_idx(&mem, folder, "test-labels") };
-    bnn_mat_scale(all.x, all.x, 1 / 16.0f);
-    bnn_mat_scale(test.x, test.x, 1 / 16.0f);
+    bnn_data all = example_data(&mem, who, folder, "digits-train-images.idx",
+                                "digits-train-labels.idx", 64, 16);
+    bnn_data test = example_data(&mem, who, folder, "digits-test-images.idx",
+                                 "digits-test-labels.idx", 64, 16);
+    if (all.x.rows < VALID + BATCH) {
+        fprintf(stderr, "prune: %s: %zu rows, of which %d are held out\n", folder, all.x.rows,
+                VALID);
+        return 1;
+    }
     bnn_data train = bnn_data_rows(all, 0, all.x.rows - VALID);
     bnn_data valid = bnn_data_rows(all, all.x.rows - VALID, VALID);
 

@@ -11,6 +11,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include "scales.h"
 #include <math.h>
 #include <stdio.h>
@@ -27,14 +28,6 @@ static bnn_meanfield q;
 static void die(const char *message) {
     fprintf(stderr, "prune_scales: %s\n", message);
     exit(1);
-}
-
-static bnn_mat read_idx(const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&mem, path, &m) != BNN_OK) die(mem.msg);
-    return m;
 }
 
 /* A prior over the scales. Of layer l, block Z + l has a parameter per unit; the horseshoe's b are
@@ -185,20 +178,17 @@ static int load(task *k, const char *mnist) {
     static const task large = { "mnist", .sizes = { 784, 300, 100, 10 }, .batch = 200,
                                 .epochs = 40 };
     const char *const *name = files[mnist != NULL];
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = mnist ? mnist : here ? "data" : "examples/data";
+    const char *who = "prune_scales", *folder = mnist ? mnist : example_folder();
     size_t held = mnist ? 5000 : 623;
-    if (here) fclose(here);
+    float white = mnist ? 255.0f : 16.0f;
     *k = mnist ? large : digits;
-    bnn_data all = { read_idx(folder, name[0]), read_idx(folder, name[1]) };
-    k->test.x = read_idx(folder, name[2]), k->test.y = read_idx(folder, name[3]);
+    bnn_data all = example_data(&mem, who, folder, name[0], name[1], k->sizes[0], white);
+    k->test = example_data(&mem, who, folder, name[2], name[3], k->sizes[0], white);
     if (all.x.rows <= held) {
         fprintf(stderr, "prune_scales: %s: %zu rows, of which %zu are held out\n", folder,
                 all.x.rows, held);
         return 0;
     }
-    bnn_mat_scale(all.x, all.x, mnist ? 1 / 255.0f : 1 / 16.0f);
-    bnn_mat_scale(k->test.x, k->test.x, mnist ? 1 / 255.0f : 1 / 16.0f);
     k->train = bnn_data_rows(all, 0, all.x.rows - held);
     k->valid = bnn_data_rows(all, all.x.rows - held, held);
     return 1;
@@ -252,9 +242,10 @@ static double choose(const task *k, const bnn_net *net) {
 }
 
 int main(int argc, char **argv) {
-    const char *want = argc > 1 ? argv[1] : "jeffreys";
-    unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
-    float kl = argc > 3 ? (float)atof(argv[3]) : 0.3f;
+    const char *who = "prune_scales", *want = argc > 1 ? argv[1] : "jeffreys";
+    unsigned long seed = argc > 2 ? (unsigned long)example_seed(who, argv[2]) : 1;
+    float kl = argc > 3 ? (float)example_real(who, "KL weight", argv[3], 0, 1e6) : 0.3f;
+    example_most(who, argc, argv, 4);
     task k;
     for (size_t i = 0; i < sizeof priors / sizeof *priors; i++)
         if (strcmp(want, priors[i].name) == 0) prior = &priors[i];

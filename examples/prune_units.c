@@ -8,6 +8,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +33,6 @@ static const struct job {
     { "mnist", { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
       "t10k-labels-idx1-ubyte" }, { 784, 300, 100, 10 }, 5000, 200, 40, 255, 0.3f } };
 static const struct job *job = &jobs[0];
-
-static bnn_mat read_idx(const char *folder, const char *name) {
-    char path[512];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(&mem, path, &m) != BNN_OK) {
-        fprintf(stderr, "prune_units: %s\n", mem.msg);
-        exit(2);
-    }
-    return m;
-}
 
 /* A mean field of `local`, fitted: Adam, and a divergence that grows during the first half */
 static void train(const bnn_net *local, bnn_meanfield *q) {
@@ -122,25 +112,24 @@ static void write_c(const char *folder, const char *kind, int storage, const bnn
     snprintf(path, sizeof path, "%s/%s.c", folder, name);
     bnn_emitted c = bnn_emit_c(&mem, &tape, net, NULL, (bnn_emit_desc){ .name = name,
                                .storage = storage, .x = x });
-    if (tape.err == BNN_OK && *folder && bnn_emit_save(&mem, path, &c) != BNN_OK)
-        fprintf(stderr, "prune_units: %s\n", mem.msg);
+    if (tape.err == BNN_OK && *folder) bnn_emit_save(&mem, path, &c); /* main says what failed */
     printf("RESULT prune_units data=%s kl=%g stage=emitted seed=%lu kind=%s changed=%.2f text=%zu "
            "bytes=%zu\n", job->name, (double)kl, seed, kind, 100 * c.changed, c.size, c.flash);
 }
 
 int main(int argc, char **argv) {
-    FILE *here = fopen("data/digits-test-labels.idx", "rb");
-    const char *folder = here ? "data" : "examples/data", *to = argc > 2 ? argv[2] : "";
-    if (here) fclose(here);
-    if (argc > 1) seed = strtoul(argv[1], NULL, 10);
-    if (argc > 4) folder = argv[4], job = &jobs[1];
-    kl = argc > 3 ? (float)atof(argv[3]) : job->kl;
-    epochs = argc > 5 ? strtoul(argv[5], NULL, 10) : job->epochs;
+    const char *who = "prune_units", *to = argc > 2 ? argv[2] : "";
+    const char *folder = argc > 4 ? argv[4] : example_folder();
+    if (argc > 1) seed = (unsigned long)example_seed(who, argv[1]);
+    if (argc > 4) job = &jobs[1];
+    kl = argc > 3 ? (float)example_real(who, "KL weight", argv[3], 0, 1e6) : job->kl;
+    epochs = argc > 5 ? example_whole(who, "epochs", argv[5], 1, 1e6) : job->epochs;
+    example_most(who, argc, argv, 5);
     tape.rng = bnn_rng_seed(seed);
-    bnn_data all = { read_idx(folder, job->files[0]), read_idx(folder, job->files[1]) };
-    test = (bnn_data){ read_idx(folder, job->files[2]), read_idx(folder, job->files[3]) };
-    bnn_mat_scale(all.x, all.x, 1 / job->range);
-    bnn_mat_scale(test.x, test.x, 1 / job->range);
+    size_t pixels = job->sizes[0];
+    bnn_data all = example_data(&mem, who, folder, job->files[0], job->files[1], pixels,
+                                job->range);
+    test = example_data(&mem, who, folder, job->files[2], job->files[3], pixels, job->range);
     if (all.x.rows <= job->valid) {
         fprintf(stderr, "prune_units: %s: %zu rows, of which %zu are held out\n", folder,
                 all.x.rows, (size_t)job->valid);

@@ -57,7 +57,7 @@ int main(void) {
     if (!err) err = bnn_load(&mem, "student.bnn", &loaded);
     bnn_predictive r = bnn_predict(&mem, &tape, &loaded, NULL, grid);
     if (tape.err || mem.err || err) {
-        fprintf(stderr, "quickstart: %s\n", tape.err ? tape.msg : mem.msg);
+        fprintf(stderr, "quickstart: %s\n", mem.err ? mem.msg : tape.msg);
         return 1;
     }
 
@@ -78,8 +78,10 @@ int main(void) {
     for (int i = 0; f && i < G; i++)
         fprintf(f, "%g %g %g %g %g\n", gx[i], p.mean.data[i], sd(p, i), q.mean.data[i], sd(q, i));
     for (int i = 0; f && i < N; i++) fprintf(f, "%s%g %g\n", i ? "" : "\n\n", x[i], y[i]);
-    if (f) fclose(f);
+    int lost = f && fflush(f) != 0;
+    lost = (f && fclose(f) != 0) || lost;
+    if (lost) fprintf(stderr, "quickstart: build/quickstart.dat: cannot be written\n");
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
-    return !same;
+    return !same || lost;
 }

@@ -77,6 +77,9 @@ int main(int argc, char **argv) {
     int split = argc <= 3 || strcmp(argv[3], "-") == 0;
     if (!split) other = read_csv(&mem, argv[3]);
     if (other.values.cols != csv.values.cols) die("the test file has another number of columns");
+    for (size_t j = 0; csv.names && other.names && j < csv.values.cols; j++)
+        if (strcmp(csv.names[j], other.names[j])) die("the test file has other names of columns");
+    if (argc > 5) die("at most four words: train.csv, target, test.csv, save.bnn");
     size_t n_test = split ? n / 5 : other.values.rows, most = n > n_test ? n : n_test;
     size_t *order = bnn_arena_alloc(&mem, most, sizeof *order);
     if (mem.err) die(mem.msg);

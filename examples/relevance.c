@@ -11,6 +11,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ typedef struct {
 
 static bnn_var *member(bnn_tape *t) { /* (3,15): to which part weight k belongs */
     bnn_mat m = bnn_mat_new(&t->mem, 3, P);
-    for (size_t k = 0; k < P; k++) m.data[(k == 0 ? 0 : k < 3 ? 1 : 2) * P + k] = 1;
+    for (size_t k = 0; k < P; k++) m.data[(k == 0 ? 0u : k < 3 ? 1u : 2u) * P + k] = 1;
     return bnn_input(t, m);
 }
 
@@ -302,7 +303,9 @@ static int table(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    int restarts = argc > 1 ? atoi(argv[1]) : 2, failed = three_models(restarts);
+    int restarts = argc > 1 ? (int)example_whole("relevance", "restarts", argv[1], 1, 1e6) : 2;
+    example_most("relevance", argc, argv, 2);
+    int failed = three_models(restarts);
     FILE *here = fopen("data/friedman.csv", "r");
     const char *path = here ? "data/friedman.csv" : "examples/data/friedman.csv";
     if (here) fclose(here);

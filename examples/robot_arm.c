@@ -10,6 +10,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,18 +199,21 @@ static int run(const task *k, uint64_t seed, size_t draws, const char *file) {
 }
 
 int main(int argc, char **argv) {
-    int failed = 0, known = argc < 2, seeds = argc > 2 ? atoi(argv[2]) : 1;
-    int draws = argc > 3 ? atoi(argv[3]) : argc > 1 ? 300 : 60;
+    const char *who = "robot_arm";
+    int failed = 0, known = argc < 2;
+    size_t seeds = argc > 2 ? example_whole(who, "seeds", argv[2], 1, 1e6) : 1;
+    size_t draws = argc > 3 ? example_whole(who, "draws", argv[3], 1, 1e6) : argc > 1 ? 300 : 60;
+    example_most(who, argc, argv, 4);
     for (int i = 0; i < TASKS && !known; i++) known = !strcmp(argv[1], tasks[i].name);
-    if (!known || seeds < 1 || draws < 1) {
-        fprintf(stderr, "usage: robot_arm [task [seeds [draws [file]]]], counts from 1; tasks:");
+    if (!known) {
+        fprintf(stderr, "usage: robot_arm [task [seeds [draws [file]]]], not %s; tasks:", argv[1]);
         for (int i = 0; i < TASKS; i++) fprintf(stderr, " %s", tasks[i].name);
         fputc('\n', stderr);
         return 2;
     }
     for (int i = 0; i < TASKS; i++)
-        for (int s = 1; s <= seeds; s++)
+        for (size_t s = 1; s <= seeds; s++)
             if (argc > 1 ? !strcmp(argv[1], tasks[i].name) : i < 2)
-                failed |= run(&tasks[i], (uint64_t)s, (size_t)draws, argc > 4 ? argv[4] : NULL);
+                failed |= run(&tasks[i], s, draws, argc > 4 ? argv[4] : NULL);
     return failed;
 }

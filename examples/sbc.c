@@ -8,13 +8,14 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NUTS, HMC, SGHMC, SGLD, MEANFIELD, LAPLACE, SAMPLERS };
-enum { LINEAR, LOGISTIC, TANH, MODELS, DRAWS = 31, BINS = 8, ROWS = 10 };
+enum { LINEAR, LOGISTIC, TANH, MODELS, DRAWS = 31, BINS = 8, ROWS = 10, WARMUP = 200 };
 static const char *const samplers[] = { "nuts", "hmc", "sghmc", "sgld", "meanfield", "laplace" };
 static const char *const models[] = { "linear", "logistic", "tanh" };
 
@@ -43,7 +44,7 @@ static float simulate(world *o, int model, uint64_t seed) {
     if (model == TANH) desc.sizes[1] = 3, desc.sizes[2] = 1, desc.noise_std = 1;
     if (model == LOGISTIC) desc.likelihood = BNN_BERNOULLI;
     o->net = bnn_mlp(bnn_params_new(&o->mem), desc);
-    for (int i = 0; i < ROWS; i++) {
+    for (size_t i = 0; i < ROWS; i++) {
         float a = bnn_rng_normal(&design), b = bnn_rng_normal(&design);
         o->x[d * i] = a;
         if (d == 2) o->x[2 * i + 1] = 0.8f * a + 0.6f * b; /* so that the weights correlate */
@@ -54,7 +55,7 @@ static float simulate(world *o, int model, uint64_t seed) {
     bnn_params_sample_prior(o->net.params, r);
     bnn_tape_reset(&o->tape);
     bnn_var *f = bnn_net_forward(&o->net, bnn_input(&o->tape, o->data.x));
-    for (int i = 0; i < ROWS && !o->tape.err; i++) {
+    for (size_t i = 0; i < ROWS && !o->tape.err; i++) {
         float v = *bnn_mat_at(f->val, i, 0);
         o->y[i] = model == LOGISTIC ? bnn_rng_uniform(r) < 1 / (1 + expf(-v))
                                     : v + desc.noise_std * bnn_rng_normal(r);
@@ -64,7 +65,7 @@ static float simulate(world *o, int model, uint64_t seed) {
 
 static void train(world *o, bnn_stepper *s, bnn_meanfield *q, int steps, double lr0) {
     for (int k = 0; k < steps && !o->tape.err; k++) {
-        if (lr0 > 0) s->lr = (float)bnn_lr_cosine(lr0, k, steps);
+        if (lr0 > 0) s->lr = (float)bnn_lr_cosine(lr0, (size_t)k, (size_t)steps);
         bnn_tape_reset(&o->tape);
         if (s->kind < BNN_HMC) {
             if (q) bnn_meanfield_sample(q, &o->tape);
@@ -86,13 +87,13 @@ static int rank_of(world *o, int sampler, float truth) {
     int rank = 0, warm = 0, thin = 0;
     bnn_params_sample_prior(w, &o->tape.rng); /* a start that knows nothing */
     if (sampler == NUTS)
-        s = bnn_nuts(w, (bnn_nuts_desc){ .net = &o->net, .data = o->data, .warmup = warm = 200 });
+        s = bnn_nuts(w, (bnn_nuts_desc){ .net = &o->net, .data = o->data, .warmup = WARMUP });
     if (sampler == HMC)
-        s = bnn_hmc(w, (bnn_hmc_desc){ .net = &o->net, .data = o->data, .warmup = warm = 200,
+        s = bnn_hmc(w, (bnn_hmc_desc){ .net = &o->net, .data = o->data, .warmup = WARMUP,
                                        .leapfrog = 10 });
     if (sampler == SGHMC) s = bnn_sghmc(w, (bnn_sghmc_desc){ .lr = 0.01f }), thin = 150;
     if (sampler == SGLD) s = bnn_sgld(w, (bnn_sgld_desc){ .lr = 0.015f }), thin = 500;
-    if (sampler == NUTS || sampler == HMC) thin = 5;
+    if (sampler == NUTS || sampler == HMC) warm = WARMUP, thin = 5;
     if (sampler == SGHMC || sampler == SGLD) warm = 5 * thin;
     train(o, &s, NULL, warm, 0);
     if (sampler == MEANFIELD) {
@@ -109,7 +110,7 @@ static int rank_of(world *o, int sampler, float truth) {
     }
     for (int k = 0; k < DRAWS && !o->mem.err && !o->tape.err; k++) {
         if (thin > 0) train(o, &s, NULL, thin, 0);
-        else memcpy(w->theta, bnn_ensemble_sample(&e, k).theta, w->n * sizeof *w->theta);
+        else memcpy(w->theta, bnn_ensemble_sample(&e, (size_t)k).theta, w->n * sizeof *w->theta);
         w->draw = 0;
         rank += f_of(o) < truth;
     }
@@ -142,7 +143,8 @@ static int calibrate(int sampler, int model, int sets) {
 }
 
 int main(int argc, char **argv) {
-    int sets = argc > 1 ? atoi(argv[1]) : 80, good = sets > 0;
+    int sets = argc > 1 ? (int)example_whole("sbc", "data sets", argv[1], 1, 1e6) : 80, good = 1;
+    example_most("sbc", argc, argv, 1);
     for (int s = 0; s < SAMPLERS && good; s++)
         for (int m = 0; m < MODELS; m++) good = calibrate(s, m, sets) && good;
     return !good;

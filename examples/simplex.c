@@ -8,6 +8,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,15 +33,21 @@ static bnn_var *density(const picture *p, bnn_var *log_x) {
     return bnn_logit_normal_log_prob(log_x, row(t, 1, zero, 0), row(t, 1, sd, 0));
 }
 
+static FILE *open_in(const char *path) { /* or the program ends */
+    FILE *f = fopen(path, "wb");
+    if (f) return f;
+    example_lost("simplex", path);
+    exit(1);
+}
+
 /* The triangle as an image: corner 1 left, corner 2 right, corner 3 on top. Dark to bright is the
  * log density from 4 nats below to 4 nats above the uniform one, whose density is 2. */
-static int paint(const char *folder, const picture *p, bnn_tape *t) {
+static void paint(const char *folder, const picture *p, bnn_tape *t) {
     static const int ramp[5][3] = { { 25, 20, 60 }, { 80, 30, 120 }, { 190, 60, 100 },
                                     { 245, 150, 60 }, { 252, 250, 190 } };
     char path[512];
-    FILE *f;
     snprintf(path, sizeof path, "%s/%s.ppm", folder, p->name);
-    if ((f = fopen(path, "wb")) == NULL) return 0;
+    FILE *f = open_in(path);
     fprintf(f, "P6 %d %d 255\n", SIDE, SIDE * 13 / 15);
     for (int i = 0; i < SIDE * 13 / 15; i++) {
         float inside[SIDE];
@@ -63,7 +70,7 @@ static int paint(const char *folder, const picture *p, bnn_tape *t) {
                                                                           ramp[at][c])), f);
         }
     }
-    return fclose(f) == 0;
+    example_close("simplex", path, f);
 }
 
 /* The share of draws within .01 of each corner, in percent, and where it is on the picture */
@@ -98,21 +105,23 @@ int main(int argc, char **argv) {
     static const float taus[] = { .01f, .1f, .3f, .995f, 2, 5, 10, 20, 50, 100 };
     static const float s[3] = { 2, 1, 1 }, center[3] = { 1 / 3.f, 1 / 3.f, 1 / 3.f };
     const char *folder = argc > 1 ? argv[1] : NULL;
+    example_most("simplex", argc, argv, 1);
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
     FILE *out = NULL;
+    char rate_path[512] = "";
     double m = log(2) / 3, spread = (log(2) - m) * (log(2) - m) + 2 * m * m, last = 0;
     double limit = (2 * 9.8696044 / 6 + spread) / 9;
     if (folder) {
         char path[512];
-        snprintf(path, sizeof path, "%s/center.dat", folder);
-        out = fopen(path, "w");
         snprintf(path, sizeof path, "%s/corners.dat", folder);
-        FILE *shares = fopen(path, "w");
-        for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++)
-            if (!out || !shares || !paint(folder, &pictures[i], &tape))
-                return fprintf(stderr, "simplex: cannot write into %s\n", folder), 1;
-            else corners(shares, &pictures[i], bnn_rng_stream(1, 1 + i));
-        fclose(shares);
+        FILE *shares = open_in(path);
+        for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++) {
+            paint(folder, &pictures[i], &tape);
+            corners(shares, &pictures[i], bnn_rng_stream(1, 1 + i));
+        }
+        example_close("simplex", path, shares);
+        snprintf(rate_path, sizeof rate_path, "%s/center.dat", folder);
+        out = open_in(rate_path);
     }
     printf("Gumbel-softmax, weights 2 1 1                    |  Dirichlet of tau (2 1 1)\n"
            "   tau    corner 1  max>.99  E|y-1/3|^2  x tau^2  |  corner 1  max>.99  E|y-1/3|^2\n");
@@ -144,9 +153,9 @@ int main(int argc, char **argv) {
         printf("%s%-16s %7.3f", i % 4 ? "   " : "\n", pictures[i].name,
                bnn_value(density(&pictures[i], x)));
     printf("\n\nRESULT simplex rate_measured=%.5f rate_predicted=%.5f\n", last, limit);
-    if (out) fclose(out);
+    example_close("simplex", rate_path, out);
     if (tape.err) fprintf(stderr, "simplex: %s\n", tape.msg);
-    int failed = tape.err;
+    int failed = tape.err || example_failed;
     bnn_tape_free(&tape);
     return failed;
 }

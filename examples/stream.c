@@ -161,7 +161,8 @@ int main(int argc, char **argv) {
     uint64_t a = 0, b = 1;
     int err, writes = argc == 4 && strcmp(argv[1], "write") == 0;
     int whole = argc == 3 && strcmp(argv[1], "memory") == 0;
-    double rows = writes ? strtod(argv[3], NULL) : 0;
+    char *end = NULL;
+    double rows = writes ? strtod(argv[3], &end) : 0;
     if (argc == 1) {
         FILE *f = tmpfile();
         if (f == NULL) return fail("a temporary file", strerror(errno));
@@ -174,7 +175,7 @@ int main(int argc, char **argv) {
     }
     if (!writes && !whole && !(argc == 3 && strcmp(argv[1], "train") == 0))
         return fail(argv[1], "there are write FILE ROWS, train FILE, memory FILE");
-    if (writes && !(rows >= ROWS && rows <= 1e12 && rows == ROWS * floor(rows / ROWS)))
+    if (writes && !(*end == '\0' && rows >= ROWS && rows <= 1e12 && rows == ROWS * floor(rows / ROWS)))
         return fail(argv[3], "rows are a multiple of 1024");
     FILE *f = fopen(argv[2], writes ? "wb" : "rb");
     if (f == NULL) return fail(argv[2], strerror(errno));

@@ -8,9 +8,9 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { N = 200, WARM = 700, STEPS = 1500, FINE = 500, OPS = 4 };
 
@@ -81,7 +81,9 @@ static int run(int op, uint64_t seed, result *r) {
 }
 
 int main(int argc, char **argv) {
-    int seeds = argc > 1 ? atoi(argv[1]) : 10, failed = 0;
+    int seeds = argc > 1 ? (int)example_whole("structure", "seeds", argv[1], 1, 1e6) : 10;
+    int failed = 0;
+    example_most("structure", argc, argv, 1);
     printf("generator   p(linear) p(tanh) p(relu) p(sin)   rmse mixture, discrete   parameters\n");
     for (int op = 0; op < OPS; op++) {
         int right = 0, chosen = 0;

@@ -7,6 +7,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -44,7 +45,8 @@ static bnn_ensemble infer(bnn_tape *tape, const bnn_net *net, bnn_data train, in
 }
 
 static void write_pictures(bnn_mat x, const bnn_mat *p, bnn_data d) {
-    FILE *dat = fopen("build/toy2d.dat", "w"), *pgm = fopen("build/toy2d.pgm", "wb");
+    FILE *dat = example_open("toy2d", "build/toy2d.dat");
+    FILE *pgm = example_open("toy2d", "build/toy2d.pgm");
     for (size_t i = 0; dat && i < d.x.rows; i++)
         fprintf(dat, "%g %g %g\n", d.x.data[2 * i], d.x.data[2 * i + 1], d.y.data[i]);
     for (size_t i = 0; dat && i < x.rows; i++) {
@@ -56,8 +58,8 @@ static void write_pictures(bnn_mat x, const bnn_mat *p, bnn_data d) {
     for (int r = 0; pgm && r < G; r++)
         for (int c = 0; c < G * MODELS; c++)
             fputc((int)(255 * p[c / G].data[2 * ((G - 1 - r) * G + c % G) + 1]), pgm);
-    if (dat) fclose(dat);
-    if (pgm) fclose(pgm);
+    example_close("toy2d", "build/toy2d.dat", dat);
+    example_close("toy2d", "build/toy2d.pgm", pgm);
 }
 
 int main(void) {
@@ -112,5 +114,5 @@ int main(void) {
     }
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
-    return 0;
+    return example_failed;
 }

@@ -8,9 +8,9 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { N = 50, D = 4, LQS = 7 };
 static const double beta = 4, low = -12, high = 40; /* noise precision; the interval of ln alpha */
@@ -285,11 +285,12 @@ static int by_gradient(const spectrum *s, bnn_arena *mem, bnn_data data) {
 int main(int argc, char **argv) {
     static const float truth[D] = { 1, -.5f, .2f, 0 };
     bnn_arena mem = { 0 };
-    bnn_rng rng = bnn_rng_seed(argc > 1 ? (uint64_t)atoi(argv[1]) : 1);
+    bnn_rng rng = bnn_rng_seed(argc > 1 ? example_seed("two_level", argv[1]) : 1);
     bnn_data d = { bnn_mat_new(&mem, N, D), bnn_mat_new(&mem, N, 1) };
     bnn_mat xx = bnn_mat_new(&mem, D, D), xy = bnn_mat_new(&mem, D, 1);
     bnn_mat e = bnn_mat_new(&mem, 1, D), v = bnn_mat_new(&mem, D, D), c = bnn_mat_new(&mem, D, 1);
     spectrum s;
+    example_most("two_level", argc, argv, 1);
     if (mem.err) return 1;
     bnn_rng_fill_normal(&rng, N * D, d.x.data);
     bnn_rng_fill_normal(&rng, N, d.y.data);

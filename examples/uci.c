@@ -13,6 +13,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -381,9 +382,11 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--quick")) quick = 1;
         else if (!strcmp(argv[i], "--validate")) validate = 1;
         else if (!strcmp(argv[i], "--students")) more_students = 1;
-        else if (!strcmp(argv[i], "--chains") && i + 1 < argc) chains = (size_t)atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--splits") && i + 1 < argc) splits = (size_t)atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = strtoul(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--chains") && i + 1 < argc) 
+            chains = example_whole("uci", "--chains", argv[++i], 1, CHAINS * KEEP);
+        else if (!strcmp(argv[i], "--splits") && i + 1 < argc) 
+            splits = example_whole("uci", "--splits", argv[++i], 1, SPLITS);
+        else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = example_seed("uci", argv[++i]);
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
             for (i++, last = 0; last <= FIT && strcmp(argv[i], methods[last]);) last++;
         else if (argv[i][0] == '-' || n_sets == SETS) bad = 1;
@@ -392,8 +395,9 @@ int main(int argc, char **argv) {
     }
     if (!bad && n_sets == 0) n_sets = find_sets(sets, argv[1]);
     if (quick) splits = 1, n_sets = n_sets > 0;
-    if (bad || n_sets == 0 || splits < 1 || splits > SPLITS || last == BEST || last > FIT ||
-        chains < 1 || chains > CHAINS * KEEP) {
+    if (!bad && n_sets == 0)
+        return fprintf(stderr, "uci: %s: no set in this folder, no <set>/data.txt\n", argv[1]), 2;
+    if (bad || last == BEST || last > FIT) {
         fprintf(stderr, "uci: give a folder of sets (with <set>/data.txt, ...), then --quick,\n"
                 "--validate, --splits n, --seed n, --method map|sghmc|hmc|student|fit,\n"
                 "--students, --chains n, sets\n");

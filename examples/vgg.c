@@ -10,6 +10,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,14 +75,17 @@ static bnn_data data_new(bnn_arena *mem, size_t rows) {
 static void load(task *k, const char *folder, size_t images) {
     static const char *const batches[] = { "data_batch_1.bin", "data_batch_2.bin",
         "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin" };
+    static const char few[] =
+        "fewer than 50 images in data_batch_1.bin and so on; gunzip them";
     size_t n = 0, all = 0, tests = records(folder, batches[5]);
     for (int i = 0; i < 5; i++) all += records(folder, batches[i]);
+    if (tests == 0) fail(folder, "no test_batch.bin, or an empty one; gunzip it");
+    if (all < BATCH) fail(folder, few);
     k->train = data_new(&k->mem, images < all ? images : all);
     k->test = data_new(&k->mem, images < tests ? images : tests);
     for (int i = 0; i < 5; i++) n += read_cifar(folder, batches[i], 0, &k->train, n);
-    if (n < BATCH) fail(folder, "fewer than 50 images in data_batch_1.bin and so on; gunzip them");
-    if (read_cifar(folder, batches[5], 1, &k->test, 0) == 0)
-        fail(folder, "test_batch.bin is empty");
+    if (n < BATCH) fail(folder, few);
+    read_cifar(folder, batches[5], 1, &k->test, 0);
 }
 
 /* 28x28 gray pictures in the middle of 32x32 black ones */
@@ -282,21 +286,19 @@ int main(int argc, char **argv) {
         fprintf(stderr, "vgg: give the folder of CIFAR-10 (binary version, gunzipped)\n");
         return 2;
     }
-    long epochs = argc > 2 ? atol(argv[2]) : 60, images = argc > 3 ? atol(argv[3]) : 50000;
-    const char *only = argc > 6 ? argv[6] : "";
+    const char *who = "vgg", *only = argc > 6 ? argv[6] : "";
+    size_t epochs = argc > 2 ? example_whole(who, "epochs", argv[2], 1, 1e6) : 60;
+    size_t images = argc > 3 ? example_whole(who, "images", argv[3], BATCH, 50000) : 50000;
+    uint64_t seed = argc > 4 ? example_seed(who, argv[4]) : 1;
+    example_most(who, argc, argv, 6);
     if (*only && strcmp(only, "samples") != 0 && strcmp(only, "dropout") != 0) {
         fprintf(stderr, "vgg: the sixth word is samples or dropout, not %s\n", only);
         return 2;
     }
-    if (epochs < 1 || images < BATCH || images > 50000) {
-        fprintf(stderr, "vgg: epochs are 1 or more, images %d to 50000\n", BATCH);
-        return 2;
-    }
-    uint64_t seed = argc > 4 ? (uint64_t)atol(argv[4]) : 1;
     k.tape.rng = bnn_rng_seed(seed);
-    load(&k, argv[1], (size_t)images);
+    load(&k, argv[1], images);
     if (argc > 5) load_other(&k, argv[5]);
-    k.steps = (size_t)epochs * (k.train.x.rows / BATCH);
+    k.steps = epochs * (k.train.x.rows / BATCH);
 
     if (strcmp(only, "dropout") != 0) teach_by_samples(&k);
     k.tape.rng = bnn_rng_seed(seed + 1); /* each half is the same without the other */
