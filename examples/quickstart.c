@@ -55,9 +55,10 @@ int main(void) {
     bnn_net loaded = { 0 };
     int err = tape.err ? tape.err : bnn_save("student.bnn", &student);  /* errors are sticky */
     if (!err) err = bnn_load(&mem, "student.bnn", &loaded);
-    bnn_predictive r = bnn_predict(&mem, &tape, &loaded, NULL, grid);
+    bnn_predictive r = { 0 };
+    if (!err) r = bnn_predict(&mem, &tape, &loaded, NULL, grid);
     if (tape.err || mem.err || err) {
-        fprintf(stderr, "quickstart: %s\n", mem.err ? mem.msg : tape.msg);
+        fprintf(stderr, "quickstart: %s\n", tape.err ? tape.msg : mem.msg);
         return 1;
     }
 

@@ -175,7 +175,8 @@ int main(int argc, char **argv) {
     }
     if (!writes && !whole && !(argc == 3 && strcmp(argv[1], "train") == 0))
         return fail(argv[1], "there are write FILE ROWS, train FILE, memory FILE");
-    if (writes && !(*end == '\0' && rows >= ROWS && rows <= 1e12 && rows == ROWS * floor(rows / ROWS)))
+    if (writes && !(*end == '\0' && rows >= ROWS && rows <= 1e12 &&
+                    rows == ROWS * floor(rows / ROWS)))
         return fail(argv[3], "rows are a multiple of 1024");
     FILE *f = fopen(argv[2], writes ? "wb" : "rb");
     if (f == NULL) return fail(argv[2], strerror(errno));
