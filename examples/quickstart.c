@@ -2,8 +2,8 @@
  *     cc -O2 -I.. quickstart.c -lm && ./a.out
  * 80 noisy points of sin 2x with a hole between -0.6 and 0.8. You should see two columns of
  * standard deviations, ensemble and student, that agree: near the noise (0.2) at the data, and more
- * than twice of it in the hole and beyond the ends, where nobody measured. Those of the ensemble
- * are within 10 percent of a long run of NUTS (tests/oracles/quickstart.c). Where there is a folder
+ * than twice of it at x = 0 and x = +-3, in places where nobody measured. Those of the ensemble are
+ * within 10 percent of a long run of NUTS (tests/oracles/quickstart.c). Where there is a folder
  * build/, the curves go to build/quickstart.dat for docs/plots/quickstart.gp. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION

@@ -5,9 +5,10 @@
  * Gaussian over w. Three weights of the prior, three temperatures, means over the restarts. At
  * temperature 1 you should see mass leave eleven features under a strong prior and the constant
  * under a strong likelihood, and more even shares when hot; then, with terms that push the prior
- * of the structure away from both ends, mass at one feature. Then relevance by evidence on a
- * table: per input of a linear model, by the fixed point, and per input of a network, by gradient;
- * three columns of pure noise stand beside the real ones, and what does not matter is cut out. */
+ * of the structure away from both ends, mass at one feature (with 20 restarts in both rows; two are
+ * few). Then relevance by evidence on a table: per input of a linear model, by the fixed point, and
+ * per input of a network, by gradient; three columns of pure noise stand beside the real ones, and
+ * what does not matter is cut out. The rmse at the end is that of the rows learned from. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
