@@ -1,9 +1,9 @@
 /* prune.c -- which weights does a net need? A mean field knows: those whose mean stands out of
- * their noise. Removes the others and hands back a really smaller net.
+ * their noise. Removes the others and hands back a net without the neurons that have none left.
  *     cc -O2 -I.. prune.c -o prune -lm && ./prune [epochs] [seed] [folder of the digits]
  * You should see that three quarters of the weights of a 64-200-200-10 net can go for nothing, that
- * whole neurons leave with them, and the threshold that a validation set suggests. MNIST:
- * weight_noise_mnist.c prints the same curve. */
+ * few whole neurons leave with them (prune_units.c removes those), and the threshold that a
+ * validation set suggests. MNIST: weight_noise_mnist.c prints the same curve. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

@@ -6,8 +6,8 @@
  *     horseshoe   z ~ C+(0, 1/100) (the same paper), z^2 = a b, q(a), q(b) log-normal;
  *     spike       z is 0 or 1, p(z = 1) = 1/100, q(z) a relaxed Bernoulli (spike and slab).
  * The net is a forward function of ours, so this is also how to write a prior that the library does
- * not have. You should see a net of about a tenth of the weights; prune_units.c gets one without
- * the z, by one variance per row. */
+ * not have. You should see a net of a twentieth (jeffreys) to a fifth (horseshoe) of the weights;
+ * prune_units.c gets one without the z, by one variance per row. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

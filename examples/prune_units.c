@@ -112,7 +112,10 @@ static void write_c(const char *folder, const char *kind, int storage, const bnn
     snprintf(path, sizeof path, "%s/%s.c", folder, name);
     bnn_emitted c = bnn_emit_c(&mem, &tape, net, NULL, (bnn_emit_desc){ .name = name,
                                .storage = storage, .x = x });
-    if (tape.err == BNN_OK && *folder) bnn_emit_save(&mem, path, &c); /* main says what failed */
+    if (tape.err == BNN_OK && *folder && bnn_emit_save(&mem, path, &c) != BNN_OK) {
+        fprintf(stderr, "prune_units: %s\n", mem.msg);
+        example_failed = 1;
+    }
     printf("RESULT prune_units data=%s kl=%g stage=emitted seed=%lu kind=%s changed=%.2f text=%zu "
            "bytes=%zu\n", job->name, (double)kl, seed, kind, 100 * c.changed, c.size, c.flash);
 }
@@ -197,5 +200,5 @@ int main(int argc, char **argv) {
     if (failed) fprintf(stderr, "prune_units: %s\n", tape.err ? tape.msg : mem.msg);
     bnn_tape_free(&tape);
     bnn_arena_free(&mem);
-    return failed;
+    return failed | example_failed;
 }

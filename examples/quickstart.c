@@ -2,8 +2,8 @@
  *     cc -O2 -I.. quickstart.c -lm && ./a.out
  * 80 noisy points of sin 2x with a hole between -0.6 and 0.8. You should see two columns of
  * standard deviations, ensemble and student, that agree: near the noise (0.2) at the data, and more
- * than twice of it in the hole and beyond the ends, where nobody measured. Those of the ensemble
- * are within 10 percent of a long run of NUTS (tests/oracles/quickstart.c). Where there is a folder
+ * than twice of it at x = 0 and x = +-3, in places where nobody measured. Those of the ensemble are
+ * within 10 percent of a long run of NUTS (tests/oracles/quickstart.c). Where there is a folder
  * build/, the curves go to build/quickstart.dat for docs/plots/quickstart.gp. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
@@ -55,9 +55,10 @@ int main(void) {
     bnn_net loaded = { 0 };
     int err = tape.err ? tape.err : bnn_save("student.bnn", &student);  /* errors are sticky */
     if (!err) err = bnn_load(&mem, "student.bnn", &loaded);
-    bnn_predictive r = bnn_predict(&mem, &tape, &loaded, NULL, grid);
+    bnn_predictive r = { 0 };
+    if (!err) r = bnn_predict(&mem, &tape, &loaded, NULL, grid);
     if (tape.err || mem.err || err) {
-        fprintf(stderr, "quickstart: %s\n", mem.err ? mem.msg : tape.msg);
+        fprintf(stderr, "quickstart: %s\n", tape.err ? tape.msg : mem.msg);
         return 1;
     }
 

@@ -66,8 +66,10 @@ static problem make(bnn_arena *mem, bnn_rng *rng, const task *k, const char *fil
                                                                     .header = -1 }) != BNN_OK;
     if (file && !bad) table = csv.values;
     if (bad || mem->err || (table.data && (table.rows < n || table.cols != k->inputs + y_cols))) {
-        fprintf(stderr, "robot_arm: %s: %s\n", file ? file : "",
-                bad || mem->err ? mem->msg : "other numbers of rows and columns than the task has");
+        if (bad || mem->err) fprintf(stderr, "robot_arm: %s\n", mem->msg); /* with its path */
+        else
+            fprintf(stderr, "robot_arm: %s: %zu rows of %zu numbers; %s wants %zu of %zu\n", file,
+                    table.rows, table.cols, k->name, n, k->inputs + y_cols);
         exit(1);
     }
     for (size_t i = 0; i < n; i++) {

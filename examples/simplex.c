@@ -3,8 +3,8 @@
  * Frequencies of the corners, the distance to the center and the rate at which it falls, density at
  * the center. With a folder: PPM pictures of the log densities, and data files for gnuplot: the
  * rate, and the share of draws within .01 of each corner, which no picture of a density shows. You
- * should see the corners keep their odds at every temperature, the distance fall as 1/tau^2, and
- * that of the three only the Dirichlet is near uniform at a temperature of 0.995. */
+ * should see the corners keep their odds at every temperature, the mean squared distance fall as
+ * 1/tau^2, and, in the pictures, only the Dirichlet near uniform at a temperature of 0.995. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"

@@ -389,7 +389,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = example_seed("uci", argv[++i]);
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
             for (i++, last = 0; last <= FIT && strcmp(argv[i], methods[last]);) last++;
-        else if (argv[i][0] == '-' || n_sets == SETS) bad = 1;
+        else if (argv[i][0] == '-' || n_sets == SETS) bad = i;
         else if (look_at(&sets[n_sets], argv[1], argv[i])) n_sets++;
         else return fprintf(stderr, "uci: %s/%s/data.txt: cannot be read\n", argv[1], argv[i]), 2;
     }
@@ -398,6 +398,7 @@ int main(int argc, char **argv) {
     if (!bad && n_sets == 0)
         return fprintf(stderr, "uci: %s: no set in this folder, no <set>/data.txt\n", argv[1]), 2;
     if (bad || last == BEST || last > FIT) {
+        if (bad > 1) fprintf(stderr, "uci: what is %s here?\n", argv[bad]);
         fprintf(stderr, "uci: give a folder of sets (with <set>/data.txt, ...), then --quick,\n"
                 "--validate, --splits n, --seed n, --method map|sghmc|hmc|student|fit,\n"
                 "--students, --chains n, sets\n");
