@@ -2,9 +2,9 @@
  *     cc -O2 -I.. regression.c -lm && ./a.out [train.csv [target [test.csv [save.bnn]]]]
  * target: a column's name or number from 1, default (or "-") the last. Without a test file (or
  * "-") a fifth of the rows is held out. Without arguments: data/friedman.csv, 300 rows of the
- * formula in data/README.md, noise of sd 1. You should see 51 of the 60 held-out rows inside their
- * intervals (54 are expected, give or take 2), and an RMSE of about 1.5, the noise and what 240 rows
- * leave unknown. */
+ * formula in data/README.md, noise of sd 1. You should see 51 of the 60 held-out rows inside
+ * their intervals (54 are expected, give or take 2), and an RMSE of about 1.5, the noise and what
+ * 240 rows leave unknown. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
