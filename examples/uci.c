@@ -382,9 +382,9 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--quick")) quick = 1;
         else if (!strcmp(argv[i], "--validate")) validate = 1;
         else if (!strcmp(argv[i], "--students")) more_students = 1;
-        else if (!strcmp(argv[i], "--chains") && i + 1 < argc) 
+        else if (!strcmp(argv[i], "--chains") && i + 1 < argc)
             chains = example_whole("uci", "--chains", argv[++i], 1, CHAINS * KEEP);
-        else if (!strcmp(argv[i], "--splits") && i + 1 < argc) 
+        else if (!strcmp(argv[i], "--splits") && i + 1 < argc)
             splits = example_whole("uci", "--splits", argv[++i], 1, SPLITS);
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = example_seed("uci", argv[++i]);
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
