@@ -1,10 +1,11 @@
 /* mnist.c -- Bayesian dark knowledge on MNIST (Balan et al. 2015): plain SGD, an SGLD posterior and
  * the student that learns from it while it runs. Long: tens of minutes on one core.
- *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps, 1000 or more [seed [sizes]]]
+ *     cc -O2 -I.. mnist.c -o mnist -lm && ./mnist FOLDER [steps, 1000 or more [seed [more]]]
  * FOLDER holds the four IDX files of MNIST, gunzipped: train-images-idx3-ubyte, ... You should see
  * SGLD well below SGD in error, and the student, one net that heard far more samples, near it;
- * after 40,000 steps SGLD is level with SGD, and the student ahead. With `sizes` smaller students
- * learn beside it: how many weights hold what the samples know? */
+ * after 40,000 steps SGLD is level with SGD, and the student ahead. `more` is `sizes`, and smaller
+ * students learn beside it (how many weights hold what the samples know?), or save=PATH: then the
+ * state is kept there twenty times, and the same command goes on from it, to the same bits. */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -50,6 +51,46 @@ static double quick_error(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, bn
     return error;
 }
 
+static void plain_sgd(bnn_arena *mem, bnn_tape *tape, bnn_mlp_desc shape, bnn_data train,
+                      bnn_data test, size_t steps) {
+    bnn_params *u = bnn_params_new(mem);
+    bnn_net net = bnn_mlp(u, shape);
+    bnn_stepper sgd = bnn_sgd(u, (bnn_sgd_desc){ .lr = 0.3f });
+    double start = seconds(), nll;
+    for (size_t s = 0; s < steps; s++) {
+        bnn_tape_reset(tape);
+        sgd.lr = (float)bnn_lr_cosine(0.3, s, steps);
+        bnn_backward(bnn_net_loss(&net, bnn_minibatch(tape, train, BATCH)));
+        bnn_step(&sgd, tape);
+        if ((s + 1) % (steps / 10) == 0)
+            progress("sgd", s + 1, steps, quick_error(mem, tape, &net, test));
+    }
+    report("sgd", mem, tape, &net, NULL, test, steps, seconds() - start, &nll);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Where a run stands, and what it was asked for */
+typedef struct { size_t step, steps; uint64_t seed; double sampling, learning; } place;
+
+/* Reads what an earlier run has saved, or writes it */
+static void keep_state(bnn_arena *mem, const char *path, bnn_checkpoint *all, place *now,
+                       int write) {
+    place then = { 0 };
+    bnn_mark mark = bnn_arena_mark(mem);
+    bnn_bytes bytes = { now, sizeof *now };
+    all->bytes[0] = &bytes;
+    int err = write ? bnn_checkpoint_save(mem, path, all) : bnn_checkpoint_load(mem, path, all);
+    if (err == BNN_OK && bytes.size == sizeof then) memcpy(&then, bytes.data, sizeof then);
+    if (err != BNN_OK || then.steps != now->steps || then.seed != now->seed) {
+        fprintf(stderr, "mnist: %s%s\n", err ? mem->msg : path,
+                err ? "" : ": a run of other steps or of another seed");
+        exit(1);
+    }
+    *now = then;
+    bnn_arena_rewind(mem, mark);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         fprintf(stderr, "mnist: give the folder of the four MNIST files (IDX, gunzipped)\n");
@@ -59,8 +100,8 @@ int main(int argc, char **argv) {
     size_t steps = argc > 2 ? example_whole(who, "steps", argv[2], 1000, 1e9) : 200000;
     uint64_t seed = argc > 3 ? example_seed(who, argv[3]) : 1;
     int by_size = argc > 4 && strcmp(argv[4], "sizes") == 0;
-    example_most(who, argc, argv, 3 + by_size);
-    size_t sgd_steps = steps / 8;
+    const char *path = argc > 4 && strncmp(argv[4], "save=", 5) == 0 ? argv[4] + 5 : NULL;
+    example_most(who, argc, argv, by_size || path ? 4 : 3);
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(seed) };
     bnn_data train = example_data(&mem, who, argv[1], "train-images-idx3-ubyte",
@@ -70,25 +111,12 @@ int main(int argc, char **argv) {
     /* in [0,2], as in Blundell et al. 2015: under N(0, 1) on every weight the scale of the inputs
      * is the width of the prior over functions; with [0,1] the error is 1.55, not 1.41 percent */
 
-    /* plain SGD */
     bnn_mlp_desc shape = { .sizes = { 784, 400, 400, 10 }, .likelihood = BNN_CATEGORICAL,
                            .prior = { .std = 1 }, .seed = seed };
-    bnn_params *u = bnn_params_new(&mem);
-    bnn_net plain = bnn_mlp(u, shape);
-    bnn_stepper sgd = bnn_sgd(u, (bnn_sgd_desc){ .lr = 0.3f });
-    double start = seconds(), nll, teacher_nll;
-    for (size_t s = 0; s < sgd_steps; s++) {
-        bnn_tape_reset(&tape);
-        sgd.lr = (float)bnn_lr_cosine(0.3, s, sgd_steps);
-        bnn_backward(bnn_net_loss(&plain, bnn_minibatch(&tape, train, BATCH)));
-        bnn_step(&sgd, &tape);
-        if ((s + 1) % (sgd_steps / 10) == 0)
-            progress("sgd", s + 1, sgd_steps, quick_error(&mem, &tape, &plain, test));
-    }
-    report("sgd", &mem, &tape, &plain, NULL, test, sgd_steps, seconds() - start,
-           &nll);
-    printf("\n");
-    fflush(stdout);
+    place now = { .steps = steps, .seed = seed };
+    FILE *saved = path ? fopen(path, "rb") : NULL;
+    if (saved) fclose(saved);
+    else plain_sgd(&mem, &tape, shape, train, test, steps / 8);
 
     /* SGLD, and its students: after burn-in every fourth step they learn what the teacher of the
      * moment says about noisy inputs */
@@ -105,9 +133,12 @@ int main(int argc, char **argv) {
     size_t burn_in = steps / 20, keep = steps < 120000 ? steps / 400 : 300;
     size_t thin = (steps - burn_in) / keep;
     bnn_ensemble post = bnn_ensemble_new(w, keep);
-    double learning[SIZES] = { 0 }, all = 0;
-    start = seconds();
-    for (size_t s = 0; s < steps; s++) {
+    bnn_checkpoint state = { .nets = { &net, &student[0] }, .steppers = { &sgld, &adam[0] },
+                             .ensembles = { &post }, .rngs = { &tape.rng } };
+    if (saved) keep_state(&mem, path, &state, &now, 0);
+    double learning[SIZES] = { now.learning }, all = now.learning, nll, teacher_nll;
+    double start = seconds() - now.sampling - now.learning;
+    for (size_t s = now.step; s < steps; s++) {
         bnn_tape_reset(&tape);
         bnn_backward(bnn_net_loss(&net, bnn_minibatch(&tape, train, BATCH)));
         bnn_step(&sgld, &tape);
@@ -126,6 +157,10 @@ int main(int argc, char **argv) {
             bnn_ensemble_push(&post);
         if ((s + 1) % (steps / 4) == 0)
             progress("sgld", s + 1, steps, quick_error(&mem, &tape, &net, test));
+        if (path && (s + 1) % (steps / 20) == 0 && !tape.err && !mem.err) {
+            now = (place){ s + 1, steps, seed, seconds() - start - all, all };
+            keep_state(&mem, path, &state, &now, 1);
+        }
     }
     double sampling = seconds() - start - all;
     bnn_mat p = report("sgld", &mem, &tape, &net, &post, test, steps, sampling,
