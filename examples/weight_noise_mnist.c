@@ -9,6 +9,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,25 +20,27 @@ enum { BATCH = 128, HELD = 10000 };
 enum { UNITS, EPOCHS, SEED, ROWS, TEST, LR, RHO, SIGMA, S1, S2, FROM, WIDE, DRAWS, GEOMETRIC, LOCAL,
        KL, SAMPLES, OPTIONS };
 
-static struct { const char *name; double value; const char *what; } options[OPTIONS] = {
-    { "units", 400, "in each of the two hidden layers" },
-    { "epochs", 20, "over the training images" },
-    { "seed", 1, "of the first weights, the order of the images and the noise" },
-    { "rows", 50000, "training images, the first of the file" },
-    { "test", 0, "1: errors on the test images; 0: on the last 10,000 training images" },
-    { "lr", 0.04, "the rate of mu, falling to 0 as a cosine" },
-    { "rho", 50, "the rate of rho, sigma = softplus(rho), by that of mu" },
-    { "sigma", 0.01, "at the start" },
-    { "s1", 1, "-ln of the wide standard deviation of the prior" },
-    { "s2", 5, "-ln of the narrow one (mixture)" },
-    { "from", 0, "s2 at the start; it goes to s2 in the first half. 0: it is s2 at once" },
-    { "wide", 0.25, "the probability of the wide one" },
-    { "draws", 1, "of the weights in each step" },
-    { "geometric", 0, "1: the KL of step i of an epoch is weighted by 2^-i" },
-    { "local", 0, "1: every image has noise of its own (local reparametrization)" },
-    { "kl", 1, "the weight of the KL" },
-    { "samples", 50, "of the weights that predict" },
+static struct { const char *name; double value, lo, hi; int real; const char *what; }
+options[OPTIONS] = {
+    { "units", 400, 1, 1e4, 0, "in each of the two hidden layers" },
+    { "epochs", 20, 1, 1e6, 0, "over the training images" },
+    { "seed", 1, 0, 4e9, 0, "of the first weights, the order of the images and the noise" },
+    { "rows", 50000, BATCH, 1e9, 0, "training images, the first of the file" },
+    { "test", 0, 0, 1, 0, "1: errors on the test images; 0: on the last 10,000 training images" },
+    { "lr", 0.04, 1e-9, 1e3, 1, "the rate of mu, falling to 0 as a cosine" },
+    { "rho", 50, 0, 1e9, 1, "the rate of rho, sigma = softplus(rho), by that of mu" },
+    { "sigma", 0.01, 1e-9, 1e3, 1, "at the start" },
+    { "s1", 1, -20, 20, 1, "-ln of the wide standard deviation of the prior" },
+    { "s2", 5, -20, 20, 1, "-ln of the narrow one (mixture)" },
+    { "from", 0, 0, 20, 1, "s2 at the start; it goes to s2 in the first half. 0: s2 at once" },
+    { "wide", 0.25, 1e-6, 1 - 1e-6, 1, "the probability of the wide one" },
+    { "draws", 1, 1, 1e3, 0, "of the weights in each step" },
+    { "geometric", 0, 0, 1, 0, "1: the KL of step i of an epoch is weighted by 2^-i" },
+    { "local", 0, 0, 1, 0, "1: every image has noise of its own (local reparametrization)" },
+    { "kl", 1, 0, 1e3, 1, "the weight of the KL" },
+    { "samples", 50, 1, 1e5, 0, "of the weights that predict" },
 };
+static const char *who = "weight_noise_mnist";
 
 typedef struct {
     bnn_arena mem;
@@ -53,16 +56,8 @@ static float real(int option) { return (float)options[option].value; }
 static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
 static void die(const char *text) {
-    fprintf(stderr, "weight_noise_mnist: %s\n", text);
+    fprintf(stderr, "%s: %s\n", who, text);
     exit(1);
-}
-
-static bnn_mat load(bnn_arena *mem, const char *folder, const char *name) {
-    char path[1024];
-    bnn_mat m = { 0, 0, NULL };
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (bnn_idx_load(mem, path, &m) != BNN_OK) die(mem->msg);
-    return m;
 }
 
 static bnn_mat rows_of(bnn_mat m, size_t first, size_t n) {
@@ -70,21 +65,16 @@ static bnn_mat rows_of(bnn_mat m, size_t first, size_t n) {
 }
 
 static void load_all(task *k, const char *folder) {
-    bnn_mat x = load(&k->mem, folder, "train-images-idx3-ubyte");
-    bnn_mat y = load(&k->mem, folder, "train-labels-idx1-ubyte");
-    size_t held = x.rows - HELD, rows = whole(ROWS);
-    if (x.rows != y.rows) die("images and labels are not as many");
-    if (x.rows < HELD + BATCH || rows < BATCH || rows > (whole(TEST) ? x.rows : held))
-        die("too many training rows, or too few");
-    k->train = (bnn_data){ rows_of(x, 0, rows), rows_of(y, 0, rows) };
-    k->test = (bnn_data){ rows_of(x, held, HELD), rows_of(y, held, HELD) };
-    if (whole(TEST)) {
-        k->test.x = load(&k->mem, folder, "t10k-images-idx3-ubyte");
-        k->test.y = load(&k->mem, folder, "t10k-labels-idx1-ubyte");
-        if (k->test.x.rows != k->test.y.rows) die("test images and labels are not as many");
-        bnn_mat_scale(k->test.x, k->test.x, 1 / 126.0f);
-    }
-    bnn_mat_scale(x, x, 1 / 126.0f);
+    bnn_data all = example_data(&k->mem, who, folder, "train-images-idx3-ubyte",
+                                "train-labels-idx1-ubyte", 784, 126);
+    size_t held = all.x.rows - HELD, rows = whole(ROWS);
+    if (all.x.rows < HELD + BATCH || rows > (whole(TEST) ? all.x.rows : held))
+        die("more training rows than the file has, or than are not held out");
+    k->train = (bnn_data){ rows_of(all.x, 0, rows), rows_of(all.y, 0, rows) };
+    k->test = (bnn_data){ rows_of(all.x, held, HELD), rows_of(all.y, held, HELD) };
+    if (whole(TEST))
+        k->test = example_data(&k->mem, who, folder, "t10k-images-idx3-ubyte",
+                               "t10k-labels-idx1-ubyte", 784, 126);
     k->order = (size_t *)bnn_arena_alloc(&k->mem, rows, sizeof *k->order);
     if (k->order == NULL) die(k->mem.msg);
 }
@@ -270,26 +260,33 @@ static void report(task *k, model *m, double trained) {
     prune(k, &m->q, &m->net);
 }
 
+static double read_number(int i, const char *text) {
+    const char *name = options[i].name;
+    if (options[i].real) return example_real(who, name, text, options[i].lo, options[i].hi);
+    return (double)example_whole(who, name, text, options[i].lo, options[i].hi);
+}
+
 static void read_option(task *k, const char *arg) {
     const char *equals = strchr(arg, '=');
-    size_t used = strlen(k->settings);
+    size_t used = strlen(k->settings), room = sizeof k->settings - used;
     if (strncmp(arg, "save=", 5) == 0) {
         k->path = arg + 5;
         return;
     }
-    snprintf(k->settings + used, sizeof k->settings - used, " %s", arg);
+    if ((size_t)snprintf(k->settings + used, room, " %s", arg) >= room) die("too many options");
     for (int i = 0; i < OPTIONS && equals; i++)
         if (strlen(options[i].name) == (size_t)(equals - arg) &&
             strncmp(options[i].name, arg, (size_t)(equals - arg)) == 0) {
-            options[i].value = atof(equals + 1);
+            options[i].value = read_number(i, equals + 1);
             return;
         }
-    die(arg);
+    fprintf(stderr, "%s: there is no option \"%s\"\n", who, arg);
+    exit(2);
 }
 
 int main(int argc, char **argv) {
     if (argc < 3) {
-        fprintf(stderr, "weight_noise_mnist FOLDER mixture|gauss|sgd|dropout [name=value] ...\n");
+        fprintf(stderr, "%s FOLDER mixture|gauss|sgd|dropout [name=value] ...\n", who);
         for (int i = 0; i < OPTIONS; i++)
             fprintf(stderr, "    %s=%g  %s\n", options[i].name, options[i].value, options[i].what);
         return 2;
@@ -301,7 +298,7 @@ int main(int argc, char **argv) {
     model m = model_of(&k, argv[2]);
     report(&k, &m, train(&k, &m));
     if (k.tape.err || k.mem.err)
-        fprintf(stderr, "weight_noise_mnist: %s\n", k.tape.err ? k.tape.msg : k.mem.msg);
+        fprintf(stderr, "%s: %s\n", who, k.tape.err ? k.tape.msg : k.mem.msg);
     int failed = k.tape.err || k.mem.err;
     bnn_tape_free(&k.tape);
     bnn_arena_free(&k.mem);
