@@ -82,8 +82,8 @@ int main(void) {
     if (!failed && !mem.err) printf("                 mean      sd    R-hat     ESS\n");
     for (int j = 0; j <= K && !failed && !mem.err; j++) {
         char name[32];
-        for (int c = 0; c < CHAINS; c++)
-            for (int k = 0; k < KEEP; k++)
+        for (size_t c = 0; c < CHAINS; c++)
+            for (size_t k = 0; k < KEEP; k++)
                 *bnn_mat_at(draws, c, k) = j < K ? chains[c].f[j][k] : chains[c].weight[k];
         if (j < K) snprintf(name, sizeof name, "f(%.1f)", at[j]);
         else snprintf(name, sizeof name, "weight w[0]");

@@ -158,17 +158,9 @@ static void report(bnn_net *net, bnn_data data, bnn_fit_desc desc, const char *k
 static bnn_var *cauchy(bnn_tape *t, void *user) { return bnn_prior_nll(t, (bnn_params *)user); }
 
 int main(int argc, char **argv) {
-    bnn_csv csv = { 0 };
     example_most("diagnostics", argc, argv, 1);
     if (argc > 1) folder = argv[1];
-    if (bnn_csv_load(&mem, "data/friedman.csv", &csv, (bnn_csv_desc){ 0 }))
-        bnn_csv_load(&mem, "examples/data/friedman.csv", &csv, (bnn_csv_desc){ 0 });
-    if (csv.values.data == NULL) return fprintf(stderr, "diagnostics: %s\n", mem.msg), 1;
-    bnn_data all = { bnn_mat_new(&mem, csv.values.rows, D), bnn_mat_new(&mem, csv.values.rows, 1) };
-    for (size_t i = 0; i < csv.values.rows && !mem.err; i++)
-        for (size_t j = 0; j <= D; j++)
-            *(j < D ? bnn_mat_at(all.x, i, j) : bnn_mat_at(all.y, i, 0)) =
-                *bnn_mat_at(csv.values, i, j);
+    bnn_data all = example_friedman(&mem, "diagnostics");
     tape.rng = bnn_rng_seed(1);
     bnn_data learn = bnn_data_rows(all, 0, 150);
     bnn_net net = bnn_mlp(bnn_params_new(&mem), (bnn_mlp_desc){

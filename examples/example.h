@@ -77,6 +77,28 @@ static inline bnn_data example_data(bnn_arena *mem, const char *who, const char 
     exit(1);
 }
 
+/* data/friedman.csv: 300 rows of five inputs and a target */
+static inline bnn_data example_friedman(bnn_arena *mem, const char *who) {
+    char path[64];
+    bnn_csv csv = { 0 };
+    snprintf(path, sizeof path, "%s/friedman.csv", example_folder());
+    if (bnn_csv_load(mem, path, &csv, (bnn_csv_desc){ 0 }) != BNN_OK) {
+        fprintf(stderr, "%s: %s\n", who, mem->msg);
+        exit(1);
+    }
+    if (csv.values.rows != 300 || csv.values.cols != 6) {
+        fprintf(stderr, "%s: %s: %zu rows of %zu numbers, not 300 of 6\n", who, path,
+                csv.values.rows, csv.values.cols);
+        exit(1);
+    }
+    bnn_data d = { bnn_mat_new(mem, 300, 5), bnn_mat_new(mem, 300, 1) };
+    for (size_t i = 0; i < 300 && !mem->err; i++)
+        for (size_t j = 0; j < 6; j++)
+            *(j < 5 ? bnn_mat_at(d.x, i, j) : bnn_mat_at(d.y, i, 0)) =
+                *bnn_mat_at(csv.values, i, j);
+    return d;
+}
+
 static inline void example_lost(const char *who, const char *path) {
     fprintf(stderr, "%s: %s: cannot be written\n", who, path);
     example_failed = 1;

@@ -7,6 +7,7 @@
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
+#include "example.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -38,15 +39,8 @@ static void interval(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, const b
 int main(void) {
     bnn_arena mem = { 0 };
     bnn_tape tape = { .rng = bnn_rng_seed(1) };
-    bnn_csv csv = { 0 };
-    if (bnn_csv_load(&mem, "data/friedman.csv", &csv, (bnn_csv_desc){ 0 }))
-        bnn_csv_load(&mem, "examples/data/friedman.csv", &csv, (bnn_csv_desc){ 0 });
-    if (csv.values.data == NULL) return fprintf(stderr, "fit: %s\n", mem.msg), 1;
-    size_t n = csv.values.rows;
-    bnn_data all = { bnn_mat_new(&mem, n, D), bnn_mat_new(&mem, n, 1) };
-    for (size_t i = 0; i < n * (D + 1) && !mem.err; i++)
-        if (i % (D + 1) < D) all.x.data[i / (D + 1) * D + i % (D + 1)] = csv.values.data[i];
-        else all.y.data[i / (D + 1)] = csv.values.data[i];
+    bnn_data all = example_friedman(&mem, "fit");
+    size_t n = all.x.rows;
     bnn_data learn = bnn_data_rows(all, 0, LEARN), cal = bnn_data_rows(all, LEARN, CALIBRATE);
     bnn_data test = bnn_data_rows(all, LEARN + CALIBRATE, n - LEARN - CALIBRATE);
 

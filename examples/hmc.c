@@ -22,16 +22,16 @@ static double run(bnn_arena *mem, bnn_tape *tape, const bnn_net *net, bnn_data d
     bnn_params *w = net->params;
     double accept = 0;
     for (int k = 0; k <= K; k++) draws[k] = bnn_mat_new(mem, CHAINS, DRAWS);
-    for (int c = 0; c < CHAINS && !mem->err && !tape->err; c++) {
+    for (size_t c = 0; c < CHAINS && !mem->err && !tape->err; c++) {
         bnn_params_sample_prior(w, &tape->rng); /* starts far apart */
         bnn_stepper hmc = bnn_hmc(w, (bnn_hmc_desc){ .net = net, .data = d, .leapfrog = 10,
                                                      .warmup = WARMUP });
-        for (int s = -WARMUP; s < DRAWS; s++) {
+        for (size_t s = 0; s < WARMUP + DRAWS; s++) {
             bnn_tape_reset(tape);
             bnn_step(&hmc, tape);
-            for (int k = 0; k <= K && s >= 0; k++) {
+            for (int k = 0; k <= K && s >= WARMUP; k++) {
                 float v = k < K ? w->theta[1] * tanhf(w->theta[0] * at[k]) : w->theta[0];
-                *bnn_mat_at(draws[k], c, s) = v;
+                *bnn_mat_at(draws[k], c, s - WARMUP) = v;
             }
         }
         accept += hmc.hmc ? hmc.hmc->accept_sum / DRAWS / CHAINS : 0;

@@ -33,7 +33,7 @@ static void integrate(bnn_arena *mem, bnn_data d, double *out) {
     for (int i = 0; i < 2000; i++) {
         double sigma = 0.3 + 2.0 * (i + 0.5) / 2000, beta = 1 / (sigma * sigma), lp;
         bnn_mat_scale(a, xx, (float)beta);
-        for (int k = 0; k < D; k++) *bnn_mat_at(a, k, k) += 0.01f;
+        for (size_t k = 0; k < D; k++) *bnn_mat_at(a, k, k) += 0.01f;
         bnn_mat_cholesky(a, a, NULL);
         bnn_mat_scale(m, xy, (float)beta);
         bnn_mat_solve_lower(m, a, m);
@@ -56,26 +56,26 @@ static void linear(bnn_arena *mem, bnn_tape *tape) {
     static const char *name[] = { "b0", "b1", "b2", "b3", "b4", "sigma" };
     double exact[D + 1], worst = 0;
     if (mem->err) return;
-    for (int i = 0; i < N; i++)
-        for (int k = 0; k < D; k++) {
+    for (size_t i = 0; i < N; i++)
+        for (size_t k = 0; k < D; k++) {
             float v = k == 0 ? 1 : bnn_rng_normal(&tape->rng);
             *bnn_mat_at(d.x, i, k) = v;
-            d.y.data[i] += (float)(k - 2) * v + (k == 0 ? 0.8f * bnn_rng_normal(&tape->rng) : 0);
+            d.y.data[i] += ((float)k - 2) * v + (k == 0 ? 0.8f * bnn_rng_normal(&tape->rng) : 0);
         }
     bnn_params *w = bnn_params_new(mem);
     bnn_params_add(w, D, 1, "b", (bnn_prior){ .std = 10 });
     bnn_params_add(w, 1, 1, "ln sigma", (bnn_prior){ .kind = BNN_PRIOR_FLAT });
     bnn_net model = { .params = w, .user = &d };
     for (int k = 0; k <= D; k++) draws[k] = bnn_mat_new(mem, CHAINS, DRAWS);
-    for (int c = 0; c < CHAINS && !mem->err && !tape->err; c++) {
+    for (size_t c = 0; c < CHAINS && !mem->err && !tape->err; c++) {
         bnn_rng_fill_normal(&tape->rng, w->n, w->theta);
         bnn_stepper hmc = bnn_hmc(w, (bnn_hmc_desc){ .energy = linear_energy, .user = &model,
                                                      .leapfrog = 4, .warmup = WARMUP });
-        for (int s = -WARMUP; s < DRAWS; s++) {
+        for (size_t s = 0; s < WARMUP + DRAWS; s++) {
             bnn_tape_reset(tape);
             bnn_step(&hmc, tape);
-            for (int k = 0; k <= D && s >= 0; k++)
-                *bnn_mat_at(draws[k], c, s) = k < D ? w->theta[k] : expf(w->theta[D]);
+            for (int k = 0; k <= D && s >= WARMUP; k++)
+                *bnn_mat_at(draws[k], c, s - WARMUP) = k < D ? w->theta[k] : expf(w->theta[D]);
         }
     }
     if (mem->err || tape->err) return;

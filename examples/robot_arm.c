@@ -65,7 +65,7 @@ static problem make(bnn_arena *mem, bnn_rng *rng, const task *k, const char *fil
     int bad = file && bnn_csv_load(mem, file, &csv, (bnn_csv_desc){ .separator = ' ',
                                                                     .header = -1 }) != BNN_OK;
     if (file && !bad) table = csv.values;
-    if (bad || mem->err || (table.data && (table.rows < n || table.cols != k->inputs + y_cols))) {
+    if (bad || mem->err || (table.data && (table.rows != n || table.cols != k->inputs + y_cols))) {
         if (bad || mem->err) fprintf(stderr, "robot_arm: %s\n", mem->msg); /* with its path */
         else
             fprintf(stderr, "robot_arm: %s: %zu rows of %zu numbers; %s wants %zu of %zu\n", file,

@@ -19,7 +19,8 @@
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, RECORD = 1 + PIXELS, BATCH = 50,
        SHIFT = 4, CYCLES = 4, KEEP = 12, MASKS = 12 };
-/* N(0, std^2/fan in); the temperature of the samples */
+/* N(0, std^2/fan in), as wide as LeNet's held-out training rows like it; the temperature of the
+ * samples, tried on held-out training rows alone */
 static const float prior_std = 8, temperature = 0.02f;
 
 typedef struct {
