@@ -5,8 +5,9 @@
  * SGLD well below SGD in error, and the student, one net that heard far more samples, near it;
  * after 40,000 steps SGLD is level with SGD, and the student ahead. `more` is `sizes`, and smaller
  * students learn beside it (how many weights hold what the samples know?), or save=PATH: then the
- * state is kept there twenty times, and the same command goes on from it, to the same bits; and
- * sgd=RATE is where plain SGD starts (.3, too much for the brighter images of Fashion-MNIST). */
+ * state is kept there twenty times, and the same command goes on from it, to the same bits. For
+ * other images of that size: name=WORD stands in the lines for mnist, and sgd=RATE is where plain
+ * SGD starts (.3, too much for the brighter ones of Fashion-MNIST). */
 #define BNN_STATIC /* one file: what it does not call is not compiled */
 #define BNN_IMPLEMENTATION
 #include "bnn.h"
@@ -19,6 +20,8 @@
 #endif
 
 enum { BATCH = 100, SIZES = 5 };
+
+static const char *images = "mnist"; /* what the lines call them */
 
 static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
@@ -40,7 +43,7 @@ static bnn_mat report(const char *name, bnn_arena *mem, bnn_tape *tape, const bn
     bnn_mat p = bnn_predict(mem, tape, net, post, test.x).mean;
     if (!p.data) return p;
     *nll = -bnn_mat_sum(bnn_predict_log_lik(mem, tape, net, post, test)) / (double)test.y.rows;
-    printf("RESULT mnist method=%s error=%.2f nll=%.4f ece=%.4f steps=%zu seconds=%.0f", name,
+    printf("RESULT %s method=%s error=%.2f nll=%.4f ece=%.4f steps=%zu seconds=%.0f", images, name,
            100 * bnn_metric_error(p, test.y), *nll, bnn_metric_ece(p, test.y, 15), steps, time);
     fflush(stdout);
     return p;
@@ -107,6 +110,7 @@ int main(int argc, char **argv) {
     for (int a = 4; a < argc; a++) {
         if (strcmp(argv[a], "sizes") == 0 && !path) by_size = 1;
         else if (strncmp(argv[a], "save=", 5) == 0 && !by_size) path = argv[a] + 5;
+        else if (strncmp(argv[a], "name=", 5) == 0) images = argv[a] + 5;
         else if (strncmp(argv[a], "sgd=", 4) == 0)
             rate = example_real(who, "sgd", argv[a] + 4, 1e-6, 10);
         else example_most(who, argc, argv, a - 1);
