@@ -467,18 +467,23 @@ static void teacher_prior(void) {
                                          "N(0, 1)" };
     static const char *const rows_of[] = { "100", "1000", "5000", "25000" };
     svg s = picture("teacher_prior", "Fashion-MNIST: what a teacher's posterior is worth");
-    svg_axes(&s, 1.9, 4.5, 0.3, 1.5, "log10 of the student's rows", "test NLL, nats per image");
+    svg_axes(&s, 1.9, 4.5, 0.3, 1.6, "log10 of the student's rows", "test NLL, nats per image");
     for (int i = 0; i < 5; i++) {
         float x[4], y[4];
         for (int k = 0; k < 4; k++) {
             char words[96];
+            double v[MAX] = { 0 };
             snprintf(words, sizeof words, "prior_rows width=100 prior=%s rows=%s", prior[i],
                      rows_of[k]);
-            x[k] = (float)log10(atof(rows_of[k]));
-            y[k] = (float)value("teacher_prior", words, "nll");
+            size_t seeds = values("teacher_prior", words, "nll", v);
+            x[k] = (float)log10(atof(rows_of[k])), y[k] = 0;
+            for (size_t j = 0; j < seeds; j++) {
+                float one = (float)v[j];
+                y[k] += one / (float)seeds;
+                svg_points(&s, 1, &x[k], &one, i);
+            }
         }
         svg_line(&s, 4, x, y, i);
-        svg_points(&s, 4, x, y, i);
         svg_key(&s, names[i], i, 1);
     }
     done(&s);
