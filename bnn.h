@@ -8509,6 +8509,10 @@ static int bnn__likelihood(const bnn_net *net) { /* 0 in a net made by hand: the
     return net->likelihood != 0 ? net->likelihood : BNN_GAUSSIAN;
 }
 
+static int bnn__learns_noise(const bnn_net *net) {
+    return net->noise_learned && bnn__likelihood(net) == BNN_GAUSSIAN;
+}
+
 struct bnn__io;
 struct bnn__mlp {
     bnn_mlp_desc desc; /* resolved */
@@ -9303,7 +9307,8 @@ static int bnn__shrink_new(bnn_arena *mem, bnn__shrink *s) {
 static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, const bnn_net *net) {
     memset(s, 0, sizeof *s);
     if (to == NULL) return 0;
-    if (net->mlp == NULL || net->params == NULL || net->params == to)
+    if (net->mlp == NULL || net->params == NULL || net->params == to ||
+        !net->noise_learned != !net->mlp->desc.noise_learned)
         bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp or bnn_layers, or one that is in "
                         "`to` already", who);
     if (to->mem->err != BNN_OK) return 0;
@@ -9768,7 +9773,7 @@ static bnn_var *bnn__units(const bnn_net *net, bnn_var *out, bnn_var **log_var) 
     const bnn_scaling *s = &net->scaling;
     size_t k = out->val.cols, j;
     int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
-    int learned = hetero || (lik == BNN_GAUSSIAN && net->noise_learned);
+    int learned = hetero || bnn__learns_noise(net);
     bnn_var *mean = hetero ? bnn_cols(out, 0, k / 2) : out, *a = NULL;
     if (bnn__has_noise_std(lik) && !learned) bnn__noise_check(t, net);
     if (learned)
@@ -9809,11 +9814,11 @@ static bnn_var *bnn__nll_rows(const bnn_net *net, bnn_var *out, bnn_var *y) {
 
 /* A learned ln variance at its bound says so, once for these parameters. */
 static void bnn__note_bounds(bnn_tape *t, const bnn_net *net, const bnn_var *out) {
-    int lik = bnn__likelihood(net), hetero = lik == BNN_GAUSSIAN_HETERO;
+    int hetero = bnn__likelihood(net) == BNN_GAUSSIAN_HETERO;
     size_t i, k = out->val.cols, n = hetero ? bnn__mat_size(out->val) : 1;
     const float *a = out->val.data;
-    if (!hetero) a = lik == BNN_GAUSSIAN && net->noise_learned
-                         ? bnn_params_mat(net->params, net->noise).data : NULL;
+    if (!hetero)
+        a = bnn__learns_noise(net) ? bnn_params_mat(net->params, net->noise).data : NULL;
     if (a == NULL || net->params->noted & BNN__NOTED_BOUND || t->err != BNN_OK) return;
     for (i = 0; i < n; i++) {
         if (hetero && i % k < k / 2) continue;
@@ -9835,6 +9840,9 @@ static int bnn__likelihood_check(bnn_tape *t, const bnn_net *net) { /* of a net 
     int lik = bnn__likelihood(net);
     if (lik < BNN_GAUSSIAN || lik > BNN_POISSON)
         bnn__fail(t, BNN_EARG, "bnn_net: likelihood %d, it must be from 1 to 7", lik);
+    if (net->params != NULL && bnn__learns_noise(net) &&
+        bnn__mat_size(bnn_params_mat(net->params, net->noise)) == 0)
+        bnn__fail(t, BNN_EARG, "bnn_net: noise_learned, but there is no block %z", net->noise);
     return t->err == BNN_OK;
 }
 
@@ -10909,6 +10917,8 @@ static bnn_stepper bnn__hmc_made(bnn_stepper s, bnn_hmc_desc d, int mass) {
     if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
         bnn__arena_fail(w->mem, BNN_ESHAPE, "%s: %z rows of inputs, %z of targets", who,
                         d.data.x.rows, d.data.y.rows);
+    else if (d.net != NULL && (!bnn__mat_ok(d.data.x) || !bnn__mat_ok(d.data.y)))
+        bnn__arena_fail(w->mem, BNN_EARG, "%s: inputs or targets without data", who);
     h = (bnn_hmc_state *)bnn_arena_alloc(w->mem, 1, sizeof *h);
     if (h == NULL) return s;
     h->desc = d;
@@ -11195,7 +11205,7 @@ static int bnn__ensemble_add(bnn_ensemble *e, const bnn_params *w, double weight
         if (e->seen == k + 1) bnn__arena_note(e->params->mem, full, who, k);
         return bnn__arena_say(e->params->mem, BNN_EARG, full, who, k);
     }
-    memcpy(e->samples.data + k * n, w->theta, n * sizeof(float));
+    if (n != 0) memcpy(e->samples.data + k * n, w->theta, n * sizeof(float));
     e->weights[k] = weight;
     return BNN_OK;
 }
@@ -12151,6 +12161,9 @@ static bnn_var *bnn__tour_forward(bnn__tour *v, size_t s, bnn_var *x) {
     v->t->training = 0;
     out = v->net.forward(v->t, &v->net, x);
     v->t->training = training;
+    if (bnn__likelihood(&v->net) == BNN_GAUSSIAN_HETERO && out->val.cols % 2 != 0)
+        return bnn__fail(v->t, BNN_ESHAPE, "%s: %z outputs are no means and ln variances", v->who,
+                         out->val.cols);
     return out;
 }
 
@@ -12919,7 +12932,7 @@ static void bnn__moments_row(bnn__mean_net *q, bnn_predictive *p, size_t r, bnn_
         }
         if (lik == BNN_GAUSSIAN_HETERO)
             noise = scale * scale * bnn__moments_noise(q->m[k + j], q->v[k + j]);
-        else if (lik == BNN_GAUSSIAN && net->noise_learned) {
+        else if (bnn__learns_noise(net)) {
             size_t at = net->params->blocks[net->noise].offset;
             double s = (double)q->std[at];
             noise = scale * scale * bnn__moments_noise((double)q->mean[at], s * s);
@@ -14322,8 +14335,9 @@ static bnn_gaussian bnn__gaussian_start(bnn_arena *mem, size_t n, size_t pieces)
 
 /* A piece with a covariance of so many rows: n, 1 or, where it is not formed, 0 */
 static bnn_gaussian_piece *bnn__gaussian_add(bnn_gaussian *g, size_t first, size_t n, size_t rows) {
-    bnn_gaussian_piece *p = &g->pieces[g->n_pieces];
+    bnn_gaussian_piece *p;
     if (g->mem->err != BNN_OK) return NULL;
+    p = &g->pieces[g->n_pieces];
     p->first = first;
     p->n = n;
     p->cov = bnn_mat_new(g->mem, rows, n);
@@ -14605,7 +14619,7 @@ BNNDEF int bnn_gaussian_sample(bnn_gaussian *g, bnn_rng *rng, float *theta) {
     if (tmp == NULL) return g->mem->err;
     q = g->pieces, end = q + g->n_pieces;
     memset(theta, 0, g->n * sizeof *theta); /* weights of no piece are known: they are the mean */
-    bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - q->first, theta + q->first);
+    if (q < end) bnn_rng_fill_normal(rng, end[-1].first + end[-1].n - q->first, theta + q->first);
     for (; q < end; q++) bnn__piece_root(q, BNN__ROOT, bnn__mat(1, q->n, theta + q->first), tmp);
     for (i = 0; i < g->n; i++) theta[i] += g->mean[i];
     bnn_arena_rewind(g->mem, mark);
@@ -14916,7 +14930,7 @@ static void bnn__lambda_column(const bnn_net *net, bnn_mat out, size_t c, bnn_ma
     size_t i, j, k = out.cols;
     int likelihood = bnn__likelihood(net);
     double v = 1 / (double)bnn__noise_std(net), nu = (double)bnn__nu(net);
-    if (net->noise_learned)
+    if (bnn__learns_noise(net))
         v = bnn__dexp(-bnn__log_var((double)bnn_params_mat(net->params, net->noise).data[0]) / 2);
     else if (net->scaling.y_std.data != NULL)
         v *= (double)net->scaling.y_std.data[c % net->scaling.y_std.cols];
@@ -14993,7 +15007,7 @@ static void bnn__ggn(bnn__tour *v, bnn_mat x, size_t first, bnn_mat out) {
     if (t->err != BNN_OK) return;
     bnn__ggn_add(out, d, held, b);
     for (i = 0; diagonal && i < n; i++) out.data[i] = (float)d[i];
-    if (!v->net.noise_learned) return;
+    if (!bnn__learns_noise(&v->net)) return;
     noise = v->view.blocks[v->net.noise].offset - first; /* outside: far above n */
     if (noise < n && fabs((double)v->view.theta[first + noise]) <= BNN__LOG_VAR)
         out.data[diagonal ? noise : noise * n + noise] += (float)(0.5 * (double)(x.rows * k));
@@ -15159,7 +15173,7 @@ static void bnn__laplace_kron(bnn__tour *v, bnn_laplace *la, bnn_mat x) {
         err = bnn__kron_solve(g->mem, q, la->prior + q->first, (double)x.rows);
         if (err != BNN_OK)
             bnn__fail(t, err, "bnn_laplace_new: the factors of layer %z have no eigenvalues",
-                      of[l]);
+                      of[l] + 1);
     }
 }
 
@@ -15361,13 +15375,15 @@ static void bnn__cov_copy(const bnn_gaussian_piece *to, const bnn_gaussian_piece
 }
 
 BNNDEF bnn_gaussian bnn_gaussian_laplace(bnn_arena *mem, const bnn_laplace *la, int kind) {
+    const char *fault = "";
     bnn_mark mark, after;
     bnn_gaussian g;
     size_t p, q;
     if (mem == NULL || mem->err != BNN_OK) return bnn__no_gaussian();
-    if (la == NULL || la->n == 0 || kind < BNN_COV_DIAGONAL || kind > BNN_COV_FULL) {
-        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_laplace: kind %d (0 to 2)%s", kind,
-                        la == NULL || la->n == 0 ? ", and the bnn_laplace was not made" : "");
+    if (la == NULL || la->n == 0) fault = ", and the bnn_laplace was not made";
+    else if (la->g.n != la->net.params->n) fault = ", and its net has other parameters now";
+    if (*fault != '\0' || kind < BNN_COV_DIAGONAL || kind > BNN_COV_FULL) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_gaussian_laplace: kind %d (0 to 2)%s", kind, fault);
         return bnn__no_gaussian();
     }
     mark = bnn_arena_mark(mem);
@@ -16103,8 +16119,9 @@ static void bnn__order_scores(const bnn_gaussian *g, const bnn_block *next, size
         for (j = 0; j < n; j++) {
             size_t from = next->offset + j / next->cols * width * next->cols + j % next->cols;
             size_t at = from + i * next->cols, other;
-            double u = (double)g->mean[at], v = bnn__gaussian_at(g, at, at);
+            double u = (double)g->mean[at], v = 0;
             if (kind == BNN_ORDER_OBD) score[i] += (double)curvature[at] * u * u / 2;
+            else v = bnn__gaussian_at(g, at, at); /* of a formed Gaussian */
             if (kind == BNN_ORDER_RATIO && u != 0) score[i] += u * u / (2 * v); /* v = 0: last */
             for (k = 0; kind == BNN_ORDER_BELSLEY && k < width; k++) {
                 other = from + k * next->cols;
@@ -16497,6 +16514,7 @@ BNNDEF int bnn_graph_probs(const bnn_net *graph, const bnn_ensemble *post, size_
         bnn_params view = post != NULL ? bnn_ensemble_sample(post, i) : *store;
         bnn_mat a = bnn_params_mat(&view, s->logits[edge]);
         double weight = post != NULL ? post->weights[i] / total : 1, sum = 0, q;
+        if (bnn__mat_size(a) != n) return BNN_ESHAPE; /* samples of other parameters */
         best = bnn_mat_row_argmax(a, 0);
         if (best == n) return BNN_ENONFINITE;
         for (k = 0; k < n; k++) sum += bnn__logit_weight(s->gamma, a.data[k], a.data[best]);
@@ -17088,8 +17106,8 @@ BNNDEF bnn_var *bnn_distill_loss(const bnn_net *student, bnn_var *x, const bnn_n
     bnn_var *out, *loss;
     int of = bnn__likelihood(teacher), to = bnn__likelihood(student);
     int classes = of == BNN_CATEGORICAL || of == BNN_BERNOULLI;
-    if (t->err != BNN_OK) return bnn__poison(t);
-    if (of == BNN_STUDENT && !(teacher->nu > 2))
+    if (!bnn__likelihood_check(t, student)) return bnn__poison(t);
+    if (of == BNN_STUDENT && !(bnn__nu(teacher) > 2))
         return bnn__fail(t, BNN_EARG, "bnn_distill: the teacher's Student noise with nu %g has no "
                          "variance to learn", (double)teacher->nu);
     if (classes ? to != of : to > BNN_GAUSSIAN_HETERO)
@@ -18396,9 +18414,9 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net has no weight that may move");
     else if (d.x.rows == 0 || d.x.rows != d.y.rows)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
-    else if (!bnn__mat_ok(d.x)) /* of y a loss says so */
-        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is a %zx%z matrix without data", d.x.rows,
-                        d.x.cols);
+    else if (!bnn__mat_ok(d.x) || !bnn__mat_ok(d.y))
+        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is %zx%z, y is %zx%z, one of them without data",
+                        d.x.rows, d.x.cols, d.y.rows, d.y.cols);
     else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
              (q->method > BNN_FIT_SGNHT && q->gradients > bnn__fit_most()) || !(q->ess >= 0) ||
              (q->probe.data != NULL && q->probe.cols != d.x.cols))
@@ -18775,7 +18793,7 @@ static void bnn__emit_noise(bnn__emit *e, size_t s, bnn_mat zeros) {
     bnn__moments(&e->v.net, bnn__tour_answer(&e->v, s, zeros), &mean, &var);
     for (j = 0; j < e->v.k && e->v.t->err == BNN_OK; j++) {
         double v = (double)var.data[j], a;
-        if (e->parts == 2 && e->v.net.noise_learned) { /* E e^a for e^(E a) */
+        if (e->parts == 2 && bnn__learns_noise(&e->v.net)) { /* E e^a for e^(E a) */
             at = e->v.net.params->blocks[e->v.net.noise].offset;
             a = (double)e->mean[at];
             v *= bnn__moments_noise(a, (double)e->std[at] * (double)e->std[at]) /
@@ -19641,6 +19659,7 @@ BNNDEF bnn_emitted bnn_emit_c(bnn_arena *mem, bnn_tape *t, const bnn_net *net,
     memset(&e, 0, sizeof e);
     memset(&none, 0, sizeof none);
     e.d = desc;
+    bnn__arena_needed(t, "bnn_emit_c", mem);
     if (!bnn__emit_begin(&e, t, net, post)) {
         bnn__back_to(t, now);
         return none;
@@ -20814,7 +20833,7 @@ BNNDEF size_t *bnn_data_folds(bnn_arena *mem, bnn_data d, size_t k, int stratifi
     begin = (size_t *)bnn_arena_alloc(mem, n + 1, sizeof *begin);
     fold = (size_t *)bnn__arena_take(mem, n, sizeof *fold);
     if (fold == NULL) return NULL;
-    if (k < 2 || k > n || (stratified && (d.y.rows != n || d.y.cols != 1))) {
+    if (k < 2 || k > n || (stratified && !bnn__mat_is(d.y, n, 1))) {
         bnn__arena_fail(mem, BNN_EARG, "bnn_data_folds: %z folds of %z rows, y is %zx%z", k, n,
                         d.y.rows, d.y.cols);
         return NULL;
@@ -20843,6 +20862,11 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
     to = none;
     if (mem->err != BNN_OK || folds == NULL) return none;
     for (i = 0; i < d.x.rows; i++) n += (folds[i] == fold) != (others != 0);
+    if (!bnn__mat_ok(d.x)) {
+        bnn__arena_fail(mem, BNN_EARG, "bnn_data_fold: a %zx%z matrix without data", d.x.rows,
+                        d.x.cols);
+        return none;
+    }
     if (n == 0 || (d.y.data != NULL && d.y.rows != d.x.rows)) {
         bnn__arena_fail(mem, BNN_EARG, "bnn_data_fold: fold %z has %z of %z rows, y has %z", fold,
                         n, d.x.rows, d.y.rows);
@@ -20853,7 +20877,8 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
     if (mem->err != BNN_OK) return none;
     for (n = 0, i = 0; i < d.x.rows; i++) {
         if ((folds[i] == fold) == (others != 0)) continue;
-        memcpy(to.x.data + n * d.x.cols, d.x.data + i * d.x.cols, d.x.cols * sizeof(float));
+        if (d.x.cols != 0)
+            memcpy(to.x.data + n * d.x.cols, d.x.data + i * d.x.cols, d.x.cols * sizeof(float));
         if (to.y.data != NULL)
             memcpy(to.y.data + n * d.y.cols, d.y.data + i * d.y.cols, d.y.cols * sizeof(float));
         n++;
@@ -21782,6 +21807,10 @@ static void bnn__io_bytes(bnn__file *f, int id) {
     bnn__io_count(io, &b->size, "size");
     if (io->apply || !bnn__io_room(io, b->size)) return; /* they are in the copy */
     if (io->in == NULL) bnn__io_needs(io, 1);
+    if (io->in == NULL && b->data == NULL && b->size != 0) {
+        bnn__io_fail(io, BNN_EARG, "bytes %z: %z of them at NULL", bnn__slot(id), b->size);
+        return;
+    }
     if (io->in != NULL && f->own[id] != NULL) {
         b->data = bnn__arena_take(io->mem, b->size, 1);
         if (b->data == NULL) io->err = BNN_ENOMEM;

@@ -731,6 +731,166 @@ static void a_block_that_is_not_there_is_an_error(void) {
     world_free(&a);
 }
 
+/* ---- nets that were made by hand or changed, and matrices that have a size and no data */
+
+static bnn_var *first_block(bnn_tape *t, const bnn_net *net, bnn_var *x) {
+    return bnn_matmul(x, bnn_param(t, net->params, 0));
+}
+
+static int said(const char *msg, const char *want) {
+    int same = strcmp(msg, want) == 0;
+    if (!same) printf("    \"%s\", not \"%s\"\n", msg, want);
+    return same;
+}
+
+static void noise_that_is_learned_has_a_block(void) {
+    float x[] = { 1, 2, 3, 4 }, h[4];
+    bnn_mat m = { 4, 1, NULL }, ggn = { 2, 2, NULL };
+    bnn_data d;
+    bnn_params *w, *to;
+    bnn_net net;
+    world a;
+    world_make(&a);
+    m.data = x, ggn.data = h, d.x = d.y = m;
+    w = bnn_params_new(&a.mem), to = bnn_params_new(&a.mem);
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
+    net.noise_learned = 1, net.noise = 9;
+    bnn_net_nll(&net, bnn_batch_all(&a.tape, d));
+    CHECK(a.tape.err == BNN_EARG);
+    CHECK(said(a.tape.msg, "bnn_net: noise_learned, but there is no block 9"));
+    a.tape.err = 0;
+    CHECK(bnn_laplace_new(&a.mem, &a.tape, &net, d, BNN_LAPLACE_FULL).n == 0);
+    CHECK(a.tape.err == BNN_EARG);
+    a.tape.err = 0;
+    net.likelihood = BNN_BERNOULLI; /* which has no noise */
+    bnn_ggn(ggn, &a.tape, &net, m);
+    CHECK(a.tape.err == BNN_OK && h[0] > 0);
+    CHECK(bnn_mlp_shrink(to, &net, NULL).params == NULL && a.mem.err == BNN_EARG);
+    world_free(&a);
+}
+
+static void means_and_variances_are_an_even_number(void) {
+    float x[] = { 1, 2 }, h[1];
+    bnn_mat m = { 2, 1, NULL }, ggn = { 1, 1, NULL };
+    bnn_net net = { 0 };
+    world a;
+    world_make(&a);
+    m.data = x, ggn.data = h;
+    net.params = bnn_params_new(&a.mem), net.forward = first_block;
+    net.likelihood = BNN_GAUSSIAN_HETERO;
+    bnn_params_add(net.params, 1, 1, "w", (bnn_prior){ 0 });
+    bnn_ggn(ggn, &a.tape, &net, m);
+    CHECK(a.tape.err == BNN_ESHAPE);
+    CHECK(said(a.tape.msg, "bnn_ggn: 1 outputs are no means and ln variances"));
+    a.tape.err = 0;
+    CHECK(bnn_predict(&a.mem, &a.tape, &net, NULL, m).mean.data == NULL);
+    CHECK(a.tape.err == BNN_ESHAPE);
+    world_free(&a);
+}
+
+static void a_student_has_a_likelihood_and_a_teacher_a_default_nu(void) {
+    float x[] = { 1, 2 };
+    bnn_mat m = { 2, 1, NULL };
+    bnn_net teacher = { 0 }, student;
+    bnn_var *loss;
+    world a;
+    world_make(&a);
+    m.data = x;
+    teacher.params = bnn_params_new(&a.mem), teacher.forward = first_block, teacher.noise_std = 1;
+    bnn_params_add(teacher.params, 1, 1, "w", (bnn_prior){ 0 });
+    student = teacher;
+    teacher.likelihood = BNN_STUDENT; /* nu 0: 4 */
+    loss = bnn_distill_loss(&student, bnn_input(&a.tape, m), &teacher, NULL);
+    CHECK(a.tape.err == BNN_OK); /* sd 1 learns a variance of 2: (ln 2 pi + 2)/2 */
+    CHECK(is(loss->val.data[0], (float)1.91893853320467274));
+    student.likelihood = -1;
+    bnn_distill_loss(&student, bnn_input(&a.tape, m), &teacher, NULL);
+    CHECK(a.tape.err == BNN_EARG);
+    CHECK(said(a.tape.msg, "bnn_net: likelihood -1, it must be from 1 to 7"));
+    world_free(&a);
+}
+
+static void data_that_is_not_there_is_an_error_wherever_it_is_first_read(void) {
+    size_t folds[] = { 0, 1, 0, 1 };
+    float x[] = { 1, 2, 3, 4 };
+    bnn_mat none = { 4, 1, NULL }, m = none, nothing = { 4, 0, NULL };
+    bnn_data without, half, empty;
+    bnn_bytes five = { NULL, 5 };
+    bnn_checkpoint cp = { 0 };
+    bnn_params *w;
+    bnn_net net;
+    void *bytes;
+    size_t size;
+    world a;
+    world_make(&a);
+    m.data = x, without.x = without.y = none, half.x = m, half.y = none;
+    empty.x = empty.y = nothing;
+    CHECK(bnn_data_fold(&a.mem, without, folds, 0, 0).x.rows == 0 && a.mem.err == BNN_EARG);
+    CHECK(said(a.mem.msg, "bnn_data_fold: a 4x1 matrix without data"));
+    a.mem.err = 0;
+    CHECK(bnn_data_fold(&a.mem, empty, folds, 0, 0).x.rows == 2 && a.mem.err == BNN_OK);
+    CHECK(bnn_data_folds(&a.mem, half, 2, 1, &a.tape.rng) == NULL && a.mem.err == BNN_EARG);
+    a.mem.err = 0;
+    cp.bytes[0] = &five;
+    CHECK(bnn_checkpoint_write(&a.mem, &cp, &bytes, &size) == BNN_EARG);
+    CHECK(said(a.mem.msg, "checkpoint: bytes 0: 5 of them at NULL"));
+    a.mem.err = 0;
+    w = bnn_params_new(&a.mem);
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
+    bnn_hmc(w, (bnn_hmc_desc){ .net = &net, .data = half });
+    CHECK(a.mem.err == BNN_EARG && said(a.mem.msg, "bnn_hmc: inputs or targets without data"));
+    a.mem.err = 0;
+    CHECK(bnn_fit(&a.mem, &net, half, (bnn_fit_desc){ .unscaled = 1 }).err == BNN_EARG);
+    CHECK(said(a.mem.msg, "bnn_fit: x is 4x1, y is 4x1, one of them without data"));
+    CHECK(bnn_emit_c(NULL, &a.tape, &net, NULL, (bnn_emit_desc){ 0 }).text == NULL);
+    CHECK(a.tape.err == BNN_EARG && said(a.tape.msg, "bnn_emit_c: no arena"));
+    world_free(&a);
+}
+
+static void a_gaussian_is_asked_only_for_what_it_has(void) {
+    float x[] = { 1, 2, 3, 4 }, h[300] = { 0 };
+    size_t order[40];
+    bnn_data d = { { 2, 2, NULL }, { 2, 2, NULL } };
+    bnn_params *w;
+    bnn_laplace la;
+    bnn_net net;
+    world a;
+    world_make(&a);
+    d.x.data = d.y.data = x;
+    w = bnn_params_new(&a.mem);
+    net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 2, 40, 2 }, .noise_std = 1 });
+    la = bnn_laplace_new(&a.mem, &a.tape, &net, d, BNN_LAPLACE_FULL);
+    CHECK(a.tape.err == BNN_OK && la.n == 202); /* its covariance is not formed; damage needs none */
+    CHECK(bnn_drop_order(&a.mem, order, &net, &la.g, 1, BNN_ORDER_OBD, h, NULL) == BNN_OK);
+    CHECK(order[0] == 0 && order[39] == 39);
+    bnn_params_add(w, 300, 100, "more", (bnn_prior){ 0 });
+    CHECK(bnn_gaussian_laplace(&a.mem, &la, BNN_COV_DIAGONAL).n == 0 && a.mem.err == BNN_EARG);
+    CHECK(said(a.mem.msg,
+               "bnn_gaussian_laplace: kind 0 (0 to 2), and its net has other parameters now"));
+    world_free(&a);
+}
+
+static void samples_of_other_parameters_have_no_probabilities_of_edges(void) {
+    static const bnn_candidate c[] = { { "a", bnn_tanh, 0 }, { "b", bnn_relu, 0 } };
+    static const bnn_edge e[] = { { 0, 1, c, 2 }, { 1, 2, c, 2 } };
+    float p[2];
+    bnn_params *w, *own, *other;
+    bnn_ensemble post;
+    bnn_net net;
+    world a;
+    world_make(&a);
+    w = bnn_params_new(&a.mem), own = bnn_params_new(&a.mem), other = bnn_params_new(&a.mem);
+    net = bnn_graph(w, own, (bnn_graph_desc){ .inputs = 1, .edges = e, .n_edges = 2,
+                                              .noise_std = 1 });
+    CHECK(a.mem.err == BNN_OK);
+    bnn_params_add(other, 1, own->n, "one", (bnn_prior){ 0 }); /* as many numbers in one block */
+    post = bnn_ensemble_new(other, 1);
+    CHECK(bnn_ensemble_push(&post) == BNN_OK);
+    CHECK(bnn_graph_probs(&net, &post, 0, p) == BNN_ESHAPE);
+    CHECK(bnn_graph_probs(&net, &post, 1, p) == BNN_ESHAPE);
+    world_free(&a);
+}
+
 int main(void) {
     edges_make();
     RUN(every_error_has_a_sentence_of_its_own);
@@ -751,5 +911,11 @@ int main(void) {
     RUN(matrices_of_nothing_have_fewer_than_2_to_31_rows);
     RUN(no_columns_can_be_standardized);
     RUN(views_outside_a_matrix_are_empty_or_null);
+    RUN(noise_that_is_learned_has_a_block);
+    RUN(means_and_variances_are_an_even_number);
+    RUN(a_student_has_a_likelihood_and_a_teacher_a_default_nu);
+    RUN(data_that_is_not_there_is_an_error_wherever_it_is_first_read);
+    RUN(a_gaussian_is_asked_only_for_what_it_has);
+    RUN(samples_of_other_parameters_have_no_probabilities_of_edges);
     return check_done();
 }

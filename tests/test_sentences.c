@@ -255,7 +255,7 @@ static void laplace_says_what_has_no_curvature(void) {
     memset(w->theta, 0, w->n * sizeof *w->theta);
     bnn_mat_fill(d.x, (float)BUILD_TOL(1e30, 1e200));
     (void)bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_KRON);
-    CHECK(took(tape.err, "bnn_laplace_new: the factors of layer 0 have no eigenvalues"));
+    CHECK(took(tape.err, "bnn_laplace_new: the factors of layer 1 have no eigenvalues"));
     mem.err = BNN_OK;
     (void)bnn_arena_alloc(&mem, SIZE_MAX / 2, 4);
     (void)bnn_laplace_new(&mem, &tape, &net, d, BNN_LAPLACE_KRON);
