@@ -4473,6 +4473,14 @@ static int bnn__mat_is(bnn_mat a, size_t rows, size_t cols) {
 
 static int bnn__mat_ok(bnn_mat a) { return bnn__mat_is(a, a.rows, a.cols); }
 
+/* 0 = mem knows what */
+static int bnn__data_ok(bnn_arena *mem, const char *who, const char *what, bnn_mat a) {
+    if (!bnn__mat_ok(a))
+        bnn__arena_fail(mem, BNN_EARG, "%s: %s is a %zx%z matrix without data", who, what, a.rows,
+                        a.cols);
+    return mem->err == BNN_OK;
+}
+
 static int bnn__mat_overlap(bnn_mat a, bnn_mat b) {
     uintptr_t pa = (uintptr_t)a.data, pb = (uintptr_t)b.data;
     uintptr_t na = (uintptr_t)(bnn__mat_size(a) * sizeof(float));
@@ -9308,7 +9316,7 @@ static int bnn__shrink_open(bnn__shrink *s, bnn_params *to, const char *who, con
     memset(s, 0, sizeof *s);
     if (to == NULL) return 0;
     if (net->mlp == NULL || net->params == NULL || net->params == to ||
-        !net->noise_learned != !net->mlp->desc.noise_learned)
+        !net->noise_learned != !net->mlp->desc.noise_learned) /* changed by hand */
         bnn__arena_fail(to->mem, BNN_EARG, "%s: not a bnn_mlp or bnn_layers, or one that is in "
                         "`to` already", who);
     if (to->mem->err != BNN_OK) return 0;
@@ -9836,7 +9844,8 @@ static void bnn__nll_backward(bnn_var *y) { /* the identity, which tells the tap
     if (y->in[0]->grad.data != NULL) y->in[0]->grad.data[0] += y->grad.data[0];
 }
 
-static int bnn__likelihood_check(bnn_tape *t, const bnn_net *net) { /* of a net made by hand */
+/* Of a net made by hand: the likelihood, and the block of its noise if that is learned */
+static int bnn__likelihood_check(bnn_tape *t, const bnn_net *net) {
     int lik = bnn__likelihood(net);
     if (lik < BNN_GAUSSIAN || lik > BNN_POISSON)
         bnn__fail(t, BNN_EARG, "bnn_net: likelihood %d, it must be from 1 to 7", lik);
@@ -10917,8 +10926,8 @@ static bnn_stepper bnn__hmc_made(bnn_stepper s, bnn_hmc_desc d, int mass) {
     if (d.net != NULL && (d.data.x.rows == 0 || d.data.x.rows != d.data.y.rows))
         bnn__arena_fail(w->mem, BNN_ESHAPE, "%s: %z rows of inputs, %z of targets", who,
                         d.data.x.rows, d.data.y.rows);
-    else if (d.net != NULL && (!bnn__mat_ok(d.data.x) || !bnn__mat_ok(d.data.y)))
-        bnn__arena_fail(w->mem, BNN_EARG, "%s: inputs or targets without data", who);
+    else if (d.net != NULL && bnn__data_ok(w->mem, who, "x", d.data.x))
+        (void)bnn__data_ok(w->mem, who, "y", d.data.y);
     h = (bnn_hmc_state *)bnn_arena_alloc(w->mem, 1, sizeof *h);
     if (h == NULL) return s;
     h->desc = d;
@@ -18414,9 +18423,8 @@ static int bnn__fit_ready(bnn_arena *mem, bnn_net *net, bnn_data d, const bnn_fi
         bnn__arena_fail(mem, BNN_EARG, "bnn_fit: the net has no weight that may move");
     else if (d.x.rows == 0 || d.x.rows != d.y.rows)
         bnn__arena_fail(mem, BNN_ESHAPE, "bnn_fit: x has %z rows, y has %z", d.x.rows, d.y.rows);
-    else if (!bnn__mat_ok(d.x) || !bnn__mat_ok(d.y))
-        bnn__arena_fail(mem, BNN_EARG, "bnn_fit: x is %zx%z, y is %zx%z, one of them without data",
-                        d.x.rows, d.x.cols, d.y.rows, d.y.cols);
+    else if (!bnn__data_ok(mem, "bnn_fit", "x", d.x) || !bnn__data_ok(mem, "bnn_fit", "y", d.y))
+        return 0;
     else if (q->method < 0 || q->method > BNN_FIT_SWAG || !(q->lr >= 0) || !(q->gradients >= 0) ||
              (q->method > BNN_FIT_SGNHT && q->gradients > bnn__fit_most()) || !(q->ess >= 0) ||
              (q->probe.data != NULL && q->probe.cols != d.x.cols))
@@ -20862,11 +20870,7 @@ BNNDEF bnn_data bnn_data_fold(bnn_arena *mem, bnn_data d, const size_t *folds, s
     to = none;
     if (mem->err != BNN_OK || folds == NULL) return none;
     for (i = 0; i < d.x.rows; i++) n += (folds[i] == fold) != (others != 0);
-    if (!bnn__mat_ok(d.x)) {
-        bnn__arena_fail(mem, BNN_EARG, "bnn_data_fold: a %zx%z matrix without data", d.x.rows,
-                        d.x.cols);
-        return none;
-    }
+    if (!bnn__data_ok(mem, "bnn_data_fold", "x", d.x)) return none;
     if (n == 0 || (d.y.data != NULL && d.y.rows != d.x.rows)) {
         bnn__arena_fail(mem, BNN_EARG, "bnn_data_fold: fold %z has %z of %z rows, y has %z", fold,
                         n, d.x.rows, d.y.rows);

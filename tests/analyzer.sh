@@ -53,6 +53,7 @@ awk -v head="$out/told.h" '
     }
     END {
         for (f in seen) passed++
+        for (f in known) if (!(f in seen)) print "listed, without a report: " f
         for (f in bad) failed++
         print passed + 0 " passed, " failed + 0 " failed"
         exit failed > 0

@@ -826,7 +826,7 @@ static void data_that_is_not_there_is_an_error_wherever_it_is_first_read(void) {
     m.data = x, without.x = without.y = none, half.x = m, half.y = none;
     empty.x = empty.y = nothing;
     CHECK(bnn_data_fold(&a.mem, without, folds, 0, 0).x.rows == 0 && a.mem.err == BNN_EARG);
-    CHECK(said(a.mem.msg, "bnn_data_fold: a 4x1 matrix without data"));
+    CHECK(said(a.mem.msg, "bnn_data_fold: x is a 4x1 matrix without data"));
     a.mem.err = 0;
     CHECK(bnn_data_fold(&a.mem, empty, folds, 0, 0).x.rows == 2 && a.mem.err == BNN_OK);
     CHECK(bnn_data_folds(&a.mem, half, 2, 1, &a.tape.rng) == NULL && a.mem.err == BNN_EARG);
@@ -838,10 +838,10 @@ static void data_that_is_not_there_is_an_error_wherever_it_is_first_read(void) {
     w = bnn_params_new(&a.mem);
     net = bnn_mlp(w, (bnn_mlp_desc){ .sizes = { 1, 1 }, .noise_std = 1 });
     bnn_hmc(w, (bnn_hmc_desc){ .net = &net, .data = half });
-    CHECK(a.mem.err == BNN_EARG && said(a.mem.msg, "bnn_hmc: inputs or targets without data"));
+    CHECK(a.mem.err == BNN_EARG && said(a.mem.msg, "bnn_hmc: y is a 4x1 matrix without data"));
     a.mem.err = 0;
     CHECK(bnn_fit(&a.mem, &net, half, (bnn_fit_desc){ .unscaled = 1 }).err == BNN_EARG);
-    CHECK(said(a.mem.msg, "bnn_fit: x is 4x1, y is 4x1, one of them without data"));
+    CHECK(said(a.mem.msg, "bnn_fit: y is a 4x1 matrix without data"));
     CHECK(bnn_emit_c(NULL, &a.tape, &net, NULL, (bnn_emit_desc){ 0 }).text == NULL);
     CHECK(a.tape.err == BNN_EARG && said(a.tape.msg, "bnn_emit_c: no arena"));
     world_free(&a);
@@ -867,6 +867,31 @@ static void a_gaussian_is_asked_only_for_what_it_has(void) {
     CHECK(bnn_gaussian_laplace(&a.mem, &la, BNN_COV_DIAGONAL).n == 0 && a.mem.err == BNN_EARG);
     CHECK(said(a.mem.msg,
                "bnn_gaussian_laplace: kind 0 (0 to 2), and its net has other parameters now"));
+    world_free(&a);
+}
+
+static void what_has_no_weights_is_sampled_and_kept_as_nothing(void) {
+    float x[] = { 1, 2, 3, 4 }, y[] = { 1 }, theta[300];
+    bnn_data d = { { 1, 4, NULL }, { 1, 1, NULL } };
+    bnn_params *w, none = { 0 };
+    bnn_ensemble post;
+    bnn_laplace la;
+    bnn_net net;
+    size_t i;
+    world a;
+    world_make(&a);
+    d.x.data = x, d.y.data = y;
+    post = bnn_ensemble_new(bnn_params_new(&a.mem), 2);
+    CHECK(bnn_ensemble_push_from(&post, &none, 1) == BNN_OK && post.count == 1);
+    w = bnn_params_new(&a.mem);
+    net = bnn_layers(w, (bnn_layers_desc){ .input = { 2, 2, 1 }, .noise_std = 1,
+                                           .layers = { { .kind = BNN_MAX_POOL } } });
+    bnn_params_add(w, 1, 300, "other", (bnn_prior){ 0 });
+    for (i = 0; i < 300; i++) w->theta[i] = (float)i;
+    la = bnn_laplace_new(&a.mem, &a.tape, &net, d, BNN_LAPLACE_KRON);
+    CHECK(a.tape.err == BNN_OK && la.g.n_pieces == 0);
+    CHECK(bnn_gaussian_sample(&la.g, &a.tape.rng, theta) == BNN_OK); /* the mean: all is known */
+    CHECK(memcmp(theta, w->theta, sizeof theta) == 0);
     world_free(&a);
 }
 
@@ -916,6 +941,7 @@ int main(void) {
     RUN(a_student_has_a_likelihood_and_a_teacher_a_default_nu);
     RUN(data_that_is_not_there_is_an_error_wherever_it_is_first_read);
     RUN(a_gaussian_is_asked_only_for_what_it_has);
+    RUN(what_has_no_weights_is_sampled_and_kept_as_nothing);
     RUN(samples_of_other_parameters_have_no_probabilities_of_edges);
     return check_done();
 }

@@ -315,7 +315,7 @@ static void bad_input_is_an_error_with_a_sentence(void) {
     CHECK(bnn_fit(&mem, &net, none, (bnn_fit_desc){ 0 }).err == BNN_ESHAPE);
     CHECK(mem_took(BNN_ESHAPE, "bnn_fit: x has 0 rows, y has 0"));
     CHECK(bnn_fit(&mem, &net, no_x, (bnn_fit_desc){ .unscaled = 1 }).err == BNN_EARG);
-    CHECK(mem_took(BNN_EARG, "bnn_fit: x is 1x1, y is 1x1, one of them without data"));
+    CHECK(mem_took(BNN_EARG, "bnn_fit: x is a 1x1 matrix without data"));
     CHECK(bnn_fit(&mem, &net, bad, (bnn_fit_desc){ 0 }).err == BNN_ENONFINITE);
     CHECK(mem_took(BNN_ENONFINITE, "bnn_fit: bnn_net_standardize: x is nan in row 0, column 0"));
     CHECK(bnn_fit(&mem, &net, d, (bnn_fit_desc){ .method = 99 }).err == BNN_EARG);

@@ -198,7 +198,8 @@ static void pruning(void) {
 
 static void pruning_mnist(void) {
     static const char *const words[] = { "bbb_prune hidden=400 epochs=40 test=1",
-        "bbb_prune hidden=1200 epochs=40 test=1", "bbb_prune hidden=1200 epochs=250 kl=0.3 test=1" };
+        "bbb_prune hidden=1200 epochs=40 test=1", "bbb_prune hidden=1200 epochs=250 kl=0.3 test=1",
+        "bbb_prune hidden=1200 epochs=600 kl=0.3 test=1" };
     static const float at[] = { 0, 50, 75, 95, 98 }, all[] = { 0, 50, 75, 90, 95, 98 };
     static const float published[] = { 1.24f, 1.24f, 1.24f, 1.29f, 1.39f };
     static const float before[] = { 1.39f, 1.40f, 1.68f, 2.05f, 2.86f, 9.28f };
@@ -206,7 +207,7 @@ static void pruning_mnist(void) {
     svg_axes(&s, 0, 100, 0, 5, "weights removed, percent", "error on test images, percent");
     svg_line(&s, 5, at, published, 0);
     svg_line(&s, 6, all, before, 1);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         double e[MAX];
         float y[6];
         values("weight_noise_mnist", words[i], "error", e);
@@ -218,6 +219,7 @@ static void pruning_mnist(void) {
     svg_key(&s, "400 units, 40 epochs", 2, 0);
     svg_key(&s, "1200 units, 40 epochs", 3, 0);
     svg_key(&s, "1200 units, 250 epochs, KL weight 0.3", 4, 0);
+    svg_key(&s, "1200 units, 600 epochs, KL weight 0.3", 5, 0);
     done(&s);
 }
 
